@@ -1,0 +1,1127 @@
+/*
+ * certreload: TLS certificates that renew while a C or C++ server runs.
+ *
+ * Generated from src/ffi by cbindgen: edit there, not here.
+ * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
+ *
+ * In short: open a handle at start; for each accepted connection ask it for a TLS connection. The
+ * library watches the files, checks what changed, and swaps it in. Connections that exist keep the
+ * certificate they were born with.
+ *
+ * How to read the notes at each function:
+ *   Ownership  "new"/"open": yours until "free"/"close". "acquire": counted, until "release" or the
+ *              named free function. A plain noun: borrowed, for as long as it says. "set"/"add": copied.
+ *   Threads    from which threads, and with what, it may be called at the same time.
+ *   Signals    whether a signal handler may call it. certreload_reload() is made for that.
+ *   Blocks     how long it can take.
+ *
+ * No function prints, installs a signal handler, or ends the process. NULL where it is not allowed
+ * is a result code, never a crash.
+ */
+
+
+#ifndef CERTRELOAD_H
+#define CERTRELOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The types of rustls-ffi, declared here so that this header stands alone; rustls.h defines them. */
+typedef struct rustls_connection rustls_connection;
+typedef struct rustls_server_config rustls_server_config;
+
+
+/**
+ * The version of this header: the first of three numbers.
+ */
+#define CERTRELOAD_VERSION_MAJOR 0
+
+/**
+ * The version of this header: the second of three numbers.
+ */
+#define CERTRELOAD_VERSION_MINOR 1
+
+/**
+ * The version of this header: the third of three numbers.
+ */
+#define CERTRELOAD_VERSION_PATCH 0
+
+/**
+ * Warning: every user of the system may read the private key file (mode o+r).
+ */
+#define CERTRELOAD_WARNING_KEY_READABLE 1
+
+/**
+ * Warning: the new certificate lacks a name that the one before it had.
+ */
+#define CERTRELOAD_WARNING_NAMES_LOST 2
+
+/**
+ * Warning: the new certificate expires earlier than the one before it.
+ */
+#define CERTRELOAD_WARNING_EXPIRES_EARLIER 4
+
+/**
+ * Warning: the OCSP response cannot be used and is left out; the certificate is served without it.
+ */
+#define CERTRELOAD_WARNING_OCSP_UNUSABLE 8
+
+/**
+ * The largest file that is read, in bytes.
+ */
+#define CERTRELOAD_MAX_FILE_SIZE 1048576
+
+/**
+ * The longest chain that is accepted, in certificates.
+ */
+#define CERTRELOAD_MAX_CERTIFICATES 64
+
+/**
+ * The most identities that one handle holds.
+ */
+#define CERTRELOAD_MAX_IDENTITIES 100000
+
+/**
+ * For a timeout: wait as long as it takes.
+ */
+#define CERTRELOAD_WAIT_FOREVER 4294967295
+
+/**
+ * What a call came to. Numbers are stable and never reused.
+ *
+ * 0 and 1 are good outcomes; 2 to 99 are about the call; 100 to 199 about reading a file; 200 to 299
+ * about what is in it; 300 to 399 about whether it can serve.
+ */
+enum certreload_result
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Done.
+   */
+  CERTRELOAD_RESULT_OK = 0,
+  /**
+   * Done, and there was nothing to change: what is served already equals the files.
+   */
+  CERTRELOAD_RESULT_UNCHANGED = 1,
+  /**
+   * The time given ran out before an answer. The work goes on, and the outcome comes as an event.
+   */
+  CERTRELOAD_RESULT_TIMED_OUT = 2,
+  /**
+   * A pointer that must not be NULL was NULL.
+   */
+  CERTRELOAD_RESULT_NULL_PARAMETER = 3,
+  /**
+   * A parameter is out of its documented range.
+   */
+  CERTRELOAD_RESULT_INVALID_PARAMETER = 4,
+  /**
+   * The options name nothing to serve: add an identity first.
+   */
+  CERTRELOAD_RESULT_NOTHING_TO_LOAD = 5,
+  /**
+   * The handle is being closed.
+   */
+  CERTRELOAD_RESULT_CLOSED = 6,
+  /**
+   * The system refused a thread or a descriptor.
+   */
+  CERTRELOAD_RESULT_SYSTEM = 8,
+  /**
+   * rustls refused to make a connection or a config.
+   */
+  CERTRELOAD_RESULT_TLS = 9,
+  /**
+   * A defect inside the library was caught. What served goes on serving; please report it.
+   */
+  CERTRELOAD_RESULT_PANIC = 10,
+  /**
+   * The file, or a directory on the way to it, does not exist.
+   */
+  CERTRELOAD_RESULT_FILE_NOT_FOUND = 100,
+  /**
+   * The file, or a directory on the way to it, may not be read by this process.
+   */
+  CERTRELOAD_RESULT_FILE_PERMISSION = 101,
+  /**
+   * Not a regular file: a directory, FIFO, socket or device.
+   */
+  CERTRELOAD_RESULT_FILE_NOT_REGULAR = 102,
+  /**
+   * Larger than CERTRELOAD_MAX_FILE_SIZE.
+   */
+  CERTRELOAD_RESULT_FILE_TOO_LARGE = 103,
+  /**
+   * The file has no bytes in it.
+   */
+  CERTRELOAD_RESULT_FILE_EMPTY = 104,
+  /**
+   * The file kept changing while it was read.
+   */
+  CERTRELOAD_RESULT_FILE_UNSTABLE = 105,
+  /**
+   * Reading failed for another reason; the message has the system's words.
+   */
+  CERTRELOAD_RESULT_FILE_IO = 106,
+  /**
+   * The text between BEGIN and END is not valid PEM (RFC 7468).
+   */
+  CERTRELOAD_RESULT_PEM_MALFORMED = 200,
+  /**
+   * A PEM section begins and does not end.
+   */
+  CERTRELOAD_RESULT_PEM_TRUNCATED = 201,
+  /**
+   * No certificate in the chain file.
+   */
+  CERTRELOAD_RESULT_NO_CERTIFICATE = 202,
+  /**
+   * More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file.
+   */
+  CERTRELOAD_RESULT_TOO_MANY_CERTIFICATES = 203,
+  /**
+   * A certificate that cannot be parsed (RFC 5280).
+   */
+  CERTRELOAD_RESULT_CERTIFICATE_MALFORMED = 204,
+  /**
+   * No private key in the key file.
+   */
+  CERTRELOAD_RESULT_NO_PRIVATE_KEY = 205,
+  /**
+   * More than one private key in the key file.
+   */
+  CERTRELOAD_RESULT_SEVERAL_PRIVATE_KEYS = 206,
+  /**
+   * The private key is encrypted; encrypted keys are not supported yet.
+   */
+  CERTRELOAD_RESULT_KEY_ENCRYPTED = 207,
+  /**
+   * The private key is malformed, or of a kind or size that the crypto provider refuses.
+   */
+  CERTRELOAD_RESULT_KEY_UNSUPPORTED = 208,
+  /**
+   * The private key does not belong to the first certificate of the chain.
+   */
+  CERTRELOAD_RESULT_KEY_MISMATCH = 300,
+  /**
+   * The certificate's notAfter has passed.
+   */
+  CERTRELOAD_RESULT_CERTIFICATE_EXPIRED = 301,
+  /**
+   * The certificate's notBefore has not come.
+   */
+  CERTRELOAD_RESULT_CERTIFICATE_NOT_YET_VALID = 302,
+  /**
+   * No TLS handshake could be completed with the new identity.
+   */
+  CERTRELOAD_RESULT_SELF_CHECK_FAILED = 303,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum certreload_result certreload_result;
+#else
+typedef uint32_t certreload_result;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What an event is about.
+ */
+enum certreload_event_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * A new generation is current: the first one at open, and one for each change after it.
+   */
+  CERTRELOAD_EVENT_KIND_RELOADED = 1,
+  /**
+   * Something changed and cannot be used; what served goes on serving. Told once per distinct failure.
+   */
+  CERTRELOAD_EVENT_KIND_RELOAD_FAILED = 2,
+  /**
+   * The kernel's notifications cannot be had; changes are found by polling alone.
+   */
+  CERTRELOAD_EVENT_KIND_WATCH_DEGRADED = 3,
+  /**
+   * The kernel's notifications are back.
+   */
+  CERTRELOAD_EVENT_KIND_WATCH_RESTORED = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum certreload_event_kind certreload_event_kind;
+#else
+typedef uint32_t certreload_event_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Why a reload was tried.
+ */
+enum certreload_trigger
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * The handle was opened.
+   */
+  CERTRELOAD_TRIGGER_OPEN = 1,
+  /**
+   * The kernel told of a change.
+   */
+  CERTRELOAD_TRIGGER_WATCH = 2,
+  /**
+   * The poll came round.
+   */
+  CERTRELOAD_TRIGGER_POLL = 3,
+  /**
+   * certreload_reload() or certreload_reload_wait() was called.
+   */
+  CERTRELOAD_TRIGGER_REQUEST = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum certreload_trigger certreload_trigger;
+#else
+typedef uint32_t certreload_trigger;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Whether what serves is good, and whether it will stay so.
+ */
+enum certreload_health
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * What serves is valid and equals the files.
+   */
+  CERTRELOAD_HEALTH_OK = 0,
+  /**
+   * Valid, but a certificate is in the last third of its lifetime, or in its last 30 days where that is shorter.
+   */
+  CERTRELOAD_HEALTH_EXPIRING = 1,
+  /**
+   * The last reload failed. What serves is still valid: the renewal needs a look, the service is not down.
+   */
+  CERTRELOAD_HEALTH_STALE = 2,
+  /**
+   * A certificate that serves has expired.
+   */
+  CERTRELOAD_HEALTH_EXPIRED = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum certreload_health certreload_health;
+#else
+typedef uint32_t certreload_health;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How changes are being found.
+ */
+enum certreload_watch_state
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Not at all: CERTRELOAD_WATCH_OFF.
+   */
+  CERTRELOAD_WATCH_STATE_OFF = 0,
+  /**
+   * By polling, as asked: CERTRELOAD_WATCH_POLL.
+   */
+  CERTRELOAD_WATCH_STATE_POLLING = 1,
+  /**
+   * By the kernel's notifications, and a poll besides.
+   */
+  CERTRELOAD_WATCH_STATE_NOTIFIED = 2,
+  /**
+   * By polling alone, because notifications could not be had; they are tried again at each poll.
+   */
+  CERTRELOAD_WATCH_STATE_DEGRADED = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum certreload_watch_state certreload_watch_state;
+#else
+typedef uint32_t certreload_watch_state;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How changes are found.
+ */
+enum certreload_watch
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * The kernel's notifications, and a poll besides. The default.
+   */
+  CERTRELOAD_WATCH_AUTO = 0,
+  /**
+   * A poll alone: for file systems that tell of nothing (NFS, some overlays).
+   */
+  CERTRELOAD_WATCH_POLL = 1,
+  /**
+   * Neither: only when certreload_reload() or certreload_reload_wait() is called.
+   */
+  CERTRELOAD_WATCH_OFF = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum certreload_watch certreload_watch;
+#else
+typedef uint32_t certreload_watch;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * An immutable snapshot of every identity, with the config built from it: opaque.
+ */
+typedef struct certreload_generation certreload_generation;
+
+/**
+ * Certificates that reload: opaque.
+ */
+typedef struct certreload_handle certreload_handle;
+
+/**
+ * A certificate chain and its key, as one generation serves them: opaque.
+ */
+typedef struct certreload_identity certreload_identity;
+
+/**
+ * What to load and how to watch it: opaque.
+ */
+typedef struct certreload_options certreload_options;
+
+/**
+ * One event. All pointers are borrowed: they are valid until the callback returns.
+ *
+ * The struct may grow at the end; `size` tells how much of it the library knows.
+ */
+typedef struct {
+  /**
+   * Size of this struct in bytes, as the library was built.
+   */
+  size_t size;
+  /**
+   * What happened.
+   */
+  certreload_event_kind kind;
+  /**
+   * Why the library looked.
+   */
+  certreload_trigger trigger;
+  /**
+   * CERTRELOAD_RESULT_OK, or why the reload failed.
+   */
+  certreload_result result;
+  /**
+   * CERTRELOAD_WARNING_* bits; the message spells them out.
+   */
+  uint32_t warnings;
+  /**
+   * The generation that serves now.
+   */
+  uint64_t generation;
+  /**
+   * The earliest notAfter of all certificates that serve now: seconds since 1970-01-01 UTC.
+   */
+  int64_t earliest_not_after;
+  /**
+   * The file or directory that the event is about, as the host spelled it (made absolute); "" where it is about none.
+   */
+  const char *path;
+  /**
+   * The event in one line, fit to print. Never NULL; holds no secret.
+   */
+  const char *message;
+} certreload_event;
+
+/**
+ * A function of the host that is told of events.
+ *
+ * It runs on a background thread of the library, one call at a time for each handle, in order. While it runs no
+ * other event of any handle is delivered; connections, reloads and other threads are not held up. It may call any
+ * certreload function, closing the handle included. It must not throw or longjmp out.
+ */
+typedef void (*certreload_event_callback)(void *userdata, const certreload_event *event);
+
+/**
+ * How a handle is doing. Times are seconds since 1970-01-01 UTC.
+ *
+ * The struct may grow at the end; `size` tells how much of it the library filled in.
+ */
+typedef struct {
+  /**
+   * How many bytes of this struct were filled in.
+   */
+  size_t size;
+  /**
+   * The number of the generation that serves; the first is 1, and numbers only grow.
+   */
+  uint64_t generation;
+  /**
+   * When that generation was published.
+   */
+  int64_t loaded_at;
+  /**
+   * The earliest notAfter of all certificates that serve.
+   */
+  int64_t earliest_not_after;
+  /**
+   * How good that is.
+   */
+  certreload_health health;
+  /**
+   * What the last look at the files came to: OK, UNCHANGED, or why it failed.
+   */
+  certreload_result last_result;
+  /**
+   * Generations published after the first.
+   */
+  uint64_t reloads;
+  /**
+   * Distinct failures told.
+   */
+  uint64_t failures;
+  /**
+   * Looks at the files that found nothing new.
+   */
+  uint64_t unchanged;
+  /**
+   * Identities in the generation that serves.
+   */
+  size_t identities;
+  /**
+   * Generations whose memory lives: the current one, and those that connections still hold.
+   */
+  size_t generations_alive;
+  /**
+   * How changes are being found.
+   */
+  certreload_watch_state watch;
+  /**
+   * CERTRELOAD_WARNING_* bits of the generation that serves.
+   */
+  uint32_t warnings;
+} certreload_status;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Say in a few words what a result means.
+ *
+ * For the whole story of a failure, with path and reason, see certreload_last_error().
+ *
+ * @param result   any number; an unknown one gets a text that says so
+ * @return         the text, never NULL
+ * Ownership:      static text; do not free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_result_str(certreload_result result);
+
+/**
+ * Tell the last failure on this thread in full: stage, path and reason, fit to print in a log.
+ *
+ * Each thread has its own. A call that succeeds leaves it as it was.
+ *
+ * @return         the text; "" where no call has failed on this thread; never NULL
+ * Ownership:      borrowed; until the next certreload call on this thread that fails
+ * Threads:        any thread, concurrently; do not hand the pointer to another thread
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_last_error(void);
+
+/**
+ * Name the release of the library that runs, such as `"0.1.0"`.
+ *
+ * Compare it with CERTRELOAD_VERSION_MAJOR, _MINOR and _PATCH to learn whether the header that the
+ * program was compiled with is of another release than the library that it found.
+ *
+ * @return         the text, never NULL
+ * Ownership:      static text; do not free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_version(void);
+
+/**
+ * Make an empty set of options: no identity yet, everything else at its default.
+ *
+ * A function that fails leaves the options as they were, so they can be used on. Options may be opened any number
+ * of times.
+ *
+ * @return         the options, or NULL where there is no memory
+ * Ownership:      the caller's, until certreload_options_free()
+ * Threads:        any thread; each options object by one thread at a time
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_options *certreload_options_new(void);
+
+/**
+ * Free options. Handles that were opened with them are not touched.
+ *
+ * @param options  may be NULL, then nothing happens; consumed
+ * Ownership:      the pointer is dangling afterwards
+ * Threads:        any thread; exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+void certreload_options_free(certreload_options *options);
+
+/**
+ * Add an identity: a certificate chain, its private key and, if there is one, an OCSP response.
+ *
+ * The first identity added is the default: it serves clients that send no server name (SNI, RFC 6066), and names
+ * that no identity has. Files are PEM (RFC 7468), leaf first, key as PKCS#8, PKCS#1 or SEC1; chain and key may be
+ * the same file. The OCSP response is DER (RFC 6960). Nothing is read yet.
+ *
+ * @param options     must not be NULL; changed
+ * @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path is taken from the
+ *                    working directory at the time of open
+ * @param key_path    likewise
+ * @param ocsp_path   likewise, but may be NULL for none
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER where a path is empty or the options are full
+ * Ownership:         strings are copied
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_add_identity(certreload_options *options,
+                                                  const char *chain_path,
+                                                  const char *key_path,
+                                                  const char *ocsp_path);
+
+/**
+ * Set the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
+ *
+ * Without this call, or with count 0, ALPN is what the template says, or not negotiated where there is none.
+ *
+ * @param options    must not be NULL; changed
+ * @param protocols  count strings of 1 to 255 bytes each, such as "h2" and "http/1.1"; NULL only with count 0; copied
+ * @param count      0 to 64
+ * @return           OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:        strings are copied
+ * Threads:          exclusive access to options
+ * Signals:          not async-signal-safe
+ * Blocks:           never
+ * Since:            0.1.0
+ */
+certreload_result certreload_options_set_alpn(certreload_options *options,
+                                              const char *const *protocols,
+                                              size_t count);
+
+/**
+ * Take over every setting of an existing config: only the identity comes from the files.
+ *
+ * Cipher suites, versions, ALPN, key log, session storage, tickets and the client verifier stay as the template has
+ * them. A template's session storage is used by every generation.
+ *
+ * @param options   must not be NULL; changed
+ * @param config    must not be NULL; a config of rustls_server_config_builder_build(), whose own certificate is not
+ *                  used; counted
+ * @return          OK; NULL_PARAMETER
+ * Ownership:       a reference is kept; free yours with rustls_server_config_free() as usual
+ * Threads:         exclusive access to options
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_set_server_template(certreload_options *options,
+                                                         const rustls_server_config *config);
+
+/**
+ * Choose how changes are found.
+ *
+ * @param options  must not be NULL; changed
+ * @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_watch(certreload_options *options, certreload_watch mode);
+
+/**
+ * Set how often the files are read to see whether they changed, notifications or not.
+ *
+ * A poll reads the bytes, for a time stamp proves nothing. It costs one open and read for each file.
+ *
+ * @param options       must not be NULL; changed
+ * @param milliseconds  10 to 86400000 (a day); the default is 10000
+ * @return              OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Threads:             exclusive access to options
+ * Signals:             not async-signal-safe
+ * Blocks:              never
+ * Since:               0.1.0
+ */
+certreload_result certreload_options_set_poll_interval(certreload_options *options,
+                                                       uint32_t milliseconds);
+
+/**
+ * Set how long a change may take to become whole.
+ *
+ * After a notification the files are read when they have been quiet for quiet_ms, so that a burst of changes gives
+ * one reload. What looks half-written then (a key that does not match yet, a PEM that is cut off, a file that is
+ * missing or still open for writing) is tried again, and reported as a failure only when timeout_ms have passed.
+ *
+ * @param options     must not be NULL; changed
+ * @param quiet_ms    0 to timeout_ms, milliseconds; the default is 50
+ * @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_set_settle(certreload_options *options,
+                                                uint32_t quiet_ms,
+                                                uint32_t timeout_ms);
+
+/**
+ * Name the function that each handle opened with these options tells its events from the start.
+ *
+ * It is told of the first load too, so the warnings of that are not lost.
+ *
+ * @param options   must not be NULL; changed
+ * @param callback  NULL for none
+ * @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
+ * @return          OK; NULL_PARAMETER
+ * Ownership:       userdata stays the caller's
+ * Threads:         exclusive access to options; see certreload_event_callback for where the callback runs
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_set_event_callback(certreload_options *options,
+                                                        certreload_event_callback callback,
+                                                        void *userdata);
+
+/**
+ * Tell how a handle is doing.
+ *
+ * @param handle       must not be NULL
+ * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
+ * @param status_size  sizeof(certreload_status) of the header that the program was compiled with
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16
+ * Ownership:          a copy; nothing to free
+ * Threads:            any thread, concurrently
+ * Signals:            not async-signal-safe
+ * Blocks:             never for long: waits for no reload
+ * Since:              0.1.0
+ */
+certreload_result certreload_get_status(certreload_handle *handle,
+                                        certreload_status *status_out,
+                                        size_t status_size);
+
+/**
+ * Load everything that the options name, check it, and begin to watch it.
+ *
+ * Each identity has completed a TLS handshake in memory before this returns. Background threads, one set for the
+ * process however many handles it opens, start with the first handle; every signal is blocked in them.
+ *
+ * @param options     must not be NULL; copied: it may be changed or freed afterwards
+ * @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
+ * @return            OK; NULL_PARAMETER; NOTHING_TO_LOAD; SYSTEM where no thread or descriptor could be had; else what
+ *                    is wrong with the first bad file (100 and up). certreload_last_error() has path and reason
+ * Ownership:         the caller's, until certreload_close()
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            file reads and one handshake per TLS version and identity: milliseconds
+ * Since:             0.1.0
+ */
+certreload_result certreload_open(const certreload_options *options,
+                                  certreload_handle **handle_out);
+
+/**
+ * Open one identity with every option at its default.
+ *
+ * @param chain_path  must not be NULL or ""; see certreload_options_add_identity()
+ * @param key_path    likewise
+ * @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
+ * @return            as certreload_open()
+ * Ownership:         the caller's, until certreload_close()
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            file reads and one handshake per TLS version: milliseconds
+ * Since:             0.1.0
+ */
+certreload_result certreload_open_files(const char *chain_path,
+                                        const char *key_path,
+                                        certreload_handle **handle_out);
+
+/**
+ * Find out whether certreload_open() would succeed: for `yourserver --check-config`.
+ *
+ * Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing.
+ *
+ * @param options  must not be NULL; borrowed for the call
+ * @return         as certreload_open()
+ * Threads:        any thread, concurrently
+ * Signals:        not async-signal-safe
+ * Blocks:         file reads and one handshake per TLS version and identity: milliseconds
+ * Since:          0.1.0
+ */
+certreload_result certreload_check(const certreload_options *options);
+
+/**
+ * Ask for a reload and return at once: for a SIGHUP handler.
+ *
+ * The files are read by the background thread. Requests that come faster than reloads are answered by one reload
+ * that begins after the last of them. The outcome comes as an event; identical files are no event. Does one atomic
+ * store and one write(2); errno is kept.
+ *
+ * @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
+ * @return        OK; NULL_PARAMETER
+ * Threads:       any thread, concurrently
+ * Signals:       async-signal-safe
+ * Blocks:        never
+ * Since:         0.1.0
+ */
+certreload_result certreload_reload(certreload_handle *handle);
+
+/**
+ * Reload now, and answer for the files as they are at or after this call.
+ *
+ * What looks half-written is waited for as after any change (certreload_options_set_settle()).
+ *
+ * @param handle      must not be NULL
+ * @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
+ * @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
+ *                    NULL_PARAMETER; else why the files cannot be used, while what served goes on
+ *                    serving. certreload_last_error() has path and reason
+ * Threads:           any thread, concurrently; also inside a callback
+ * Signals:           not async-signal-safe
+ * Blocks:            until the reload is done or the time is up
+ * Since:             0.1.0
+ */
+certreload_result certreload_reload_wait(certreload_handle *handle,
+                                         uint32_t timeout_ms);
+
+/**
+ * Name the function that is told of events from now on, or none.
+ *
+ * When this returns, the callback that was set before is not running and will not be called again; only where this
+ * is called from inside that callback, it is of course still running, for the last time. Events that were waiting
+ * go to the new callback, or nowhere.
+ *
+ * @param handle    must not be NULL
+ * @param callback  NULL for none
+ * @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
+ * @return          OK; NULL_PARAMETER
+ * Ownership:       userdata stays the caller's
+ * Threads:         any thread, concurrently; also inside a callback
+ * Signals:         not async-signal-safe
+ * Blocks:          until a callback that is running for this handle has returned
+ * Since:           0.1.0
+ */
+certreload_result certreload_set_event_callback(certreload_handle *handle,
+                                                certreload_event_callback callback,
+                                                void *userdata);
+
+/**
+ * Stop watching and give everything back.
+ *
+ * Connections, configs and generations that were acquired live on until they are freed. When this returns no
+ * callback of this handle is running or will run (but for the one that calls this, if it does). With the last
+ * handle the background threads end.
+ *
+ * @param handle  may be NULL, then nothing happens; consumed
+ * Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads. A
+ *                certreload_reload_wait() that is still waiting is let go with CLOSED
+ * Threads:       any thread; exclusive access to the handle but for waiting certreload_reload_wait() calls; also
+ *                inside a callback
+ * Signals:       not async-signal-safe
+ * Blocks:        until a running callback, a file being read, and waiting calls are done
+ * Since:         0.1.0
+ */
+void certreload_close(certreload_handle *handle);
+
+/**
+ * Make a server connection with the config that is current at this moment.
+ *
+ * Stands where rustls_server_connection_new() stood. The connection keeps its config, whatever is reloaded later.
+ *
+ * @param handle          must not be NULL
+ * @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
+ * @return                OK; NULL_PARAMETER; TLS where rustls refuses
+ * Ownership:             the caller's, until rustls_connection_free(); may outlive the handle
+ * Threads:               any thread, concurrently
+ * Signals:               not async-signal-safe
+ * Blocks:                never: no lock, no system call
+ * Since:                 0.1.0
+ */
+certreload_result certreload_server_connection_new(certreload_handle *handle,
+                                                   rustls_connection **connection_out);
+
+/**
+ * Take a reference to the config that is current at this moment.
+ *
+ * For rustls-ffi's Acceptor (rustls_accepted_into_connection()), and for code that wants the config itself. Take one
+ * for each connection: a config that is kept does not reload.
+ *
+ * @param handle  must not be NULL
+ * @return        the config; NULL where handle is NULL
+ * Ownership:     counted: give it back with rustls_server_config_free(); may outlive the handle
+ * Threads:       any thread, concurrently
+ * Signals:       not async-signal-safe
+ * Blocks:        never: no lock, no system call
+ * Since:         0.1.0
+ */
+const rustls_server_config *certreload_acquire_server_config(certreload_handle *handle);
+
+/**
+ * Take a reference to the generation that is current at this moment.
+ *
+ * @param handle  must not be NULL
+ * @return        the generation; NULL where handle is NULL
+ * Ownership:     counted: give it back with certreload_release(); may outlive the handle
+ * Threads:       any thread, concurrently
+ * Signals:       not async-signal-safe
+ * Blocks:        never: no lock, no system call
+ * Since:         0.1.0
+ */
+const certreload_generation *certreload_acquire(certreload_handle *handle);
+
+/**
+ * Give back a generation.
+ *
+ * @param generation  may be NULL, then nothing happens; consumed
+ * Ownership:         the pointer, and all that was borrowed from it, is dangling afterwards
+ * Threads:           any thread
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+void certreload_release(const certreload_generation *generation);
+
+/**
+ * Tell the number of a generation: the first is 1, and within a handle numbers only grow.
+ *
+ * @param generation  must not be NULL
+ * @return            the number; 0 where generation is NULL
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+uint64_t certreload_generation_number(const certreload_generation *generation);
+
+/**
+ * Look at the config of a generation.
+ *
+ * With it a connection can be made whose generation the server knows for certain: acquire, make the connection with
+ * rustls_server_connection_new(), note the number, release.
+ *
+ * @param generation  must not be NULL
+ * @return            the config; NULL where generation is NULL
+ * Ownership:         borrowed; until the generation is released. Do not free it
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+const rustls_server_config *certreload_generation_server_config(const certreload_generation *generation);
+
+/**
+ * Count the identities of a generation.
+ *
+ * @param generation  must not be NULL
+ * @return            how many; 0 where generation is NULL
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+size_t certreload_generation_identity_count(const certreload_generation *generation);
+
+/**
+ * Look at one identity of a generation, in the order in which they were added.
+ *
+ * @param generation  must not be NULL
+ * @param index       0 to certreload_generation_identity_count() - 1
+ * @return            the identity; NULL where generation is NULL or there is no such index
+ * Ownership:         borrowed; until the generation is released
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+const certreload_identity *certreload_generation_identity(const certreload_generation *generation,
+                                                          size_t index);
+
+/**
+ * Look at the identity that serves a name: exact, then a wildcard for one label, else the first.
+ *
+ * The handshake chooses by the same rules; where several identities have the name it takes the first whose key suits
+ * the client, and this function the first of all.
+ *
+ * @param generation   must not be NULL
+ * @param server_name  a DNS name in any case, as in SNI; NULL or "" for a client that sends none; borrowed
+ * @return             the identity; NULL where generation is NULL
+ * Ownership:          borrowed; until the generation is released
+ * Threads:            any thread, concurrently
+ * Signals:            not async-signal-safe
+ * Blocks:             never
+ * Since:              0.1.0
+ */
+const certreload_identity *certreload_generation_select(const certreload_generation *generation,
+                                                        const char *server_name);
+
+/**
+ * Count the names that an identity is valid for.
+ *
+ * @param identity  must not be NULL
+ * @return          how many; 0 where identity is NULL
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+size_t certreload_identity_name_count(const certreload_identity *identity);
+
+/**
+ * Look at one name that an identity is valid for.
+ *
+ * Names are those of the subjectAltName extension (RFC 5280 section 4.2.1.6): DNS names in lower case, wildcards as
+ * "*.example.com", and IP addresses in their usual notation.
+ *
+ * @param identity  must not be NULL
+ * @param index     0 to certreload_identity_name_count() - 1
+ * @return          the name; NULL where identity is NULL or there is no such index
+ * Ownership:       borrowed; until the generation is released
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+const char *certreload_identity_name(const certreload_identity *identity,
+                                     size_t index);
+
+/**
+ * Tell from when the leaf certificate is valid.
+ *
+ * @param identity  must not be NULL
+ * @return          seconds since 1970-01-01 UTC; 0 where identity is NULL
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+int64_t certreload_identity_not_before(const certreload_identity *identity);
+
+/**
+ * Tell until when the leaf certificate is valid.
+ *
+ * @param identity  must not be NULL
+ * @return          seconds since 1970-01-01 UTC; 0 where identity is NULL
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+int64_t certreload_identity_not_after(const certreload_identity *identity);
+
+/**
+ * Look at the serial number of the leaf certificate.
+ *
+ * @param identity  must not be NULL
+ * @return          lower-case hexadecimal; NULL where identity is NULL
+ * Ownership:       borrowed; until the generation is released
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+const char *certreload_identity_serial(const certreload_identity *identity);
+
+/**
+ * Look at the SHA-256 fingerprint of the leaf certificate.
+ *
+ * @param identity  must not be NULL
+ * @return          64 lower-case hexadecimal digits; NULL where identity is NULL
+ * Ownership:       borrowed; until the generation is released
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+const char *certreload_identity_sha256(const certreload_identity *identity);
+
+/**
+ * Count the certificates of the chain, the leaf included.
+ *
+ * @param identity  must not be NULL
+ * @return          how many; 0 where identity is NULL
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+size_t certreload_identity_certificate_count(const certreload_identity *identity);
+
+/**
+ * Look at one certificate of the chain, in DER; 0 is the leaf.
+ *
+ * @param identity  must not be NULL
+ * @param index     0 to certreload_identity_certificate_count() - 1
+ * @param len_out   must not be NULL; its length in bytes; 0 where NULL is returned
+ * @return          the bytes; NULL where a parameter is NULL or there is no such index
+ * Ownership:       borrowed; until the generation is released
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+const uint8_t *certreload_identity_certificate_der(const certreload_identity *identity,
+                                                   size_t index,
+                                                   size_t *len_out);
+
+/**
+ * Look at the OCSP response that is stapled, in DER.
+ *
+ * @param identity  must not be NULL
+ * @param len_out   must not be NULL; its length in bytes; 0 where NULL is returned
+ * @return          the bytes; NULL where there is none or a parameter is NULL
+ * Ownership:       borrowed; until the generation is released
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+const uint8_t *certreload_identity_ocsp_der(const certreload_identity *identity, size_t *len_out);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* CERTRELOAD_H */

@@ -1,0 +1,204 @@
+//! What can go wrong: a cause, at a stage, with a path.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// Where on the way from a trigger to a published generation something failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The call itself: its parameters, or the state of the handle.
+    Call,
+    /// Getting the bytes.
+    Read,
+    /// Making sense of the bytes.
+    Parse,
+    /// Deciding whether what they mean can serve.
+    Validate,
+    /// The TLS handshake in memory.
+    SelfCheck,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Call => "call",
+            Self::Read => "read",
+            Self::Parse => "parse",
+            Self::Validate => "validate",
+            Self::SelfCheck => "self-check",
+        })
+    }
+}
+
+/// Why something failed. Each cause maps to one result code, in `ffi::result`.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum Cause {
+    #[error("no answer within {milliseconds} ms{so_far}")]
+    TimedOut { milliseconds: u128, so_far: String },
+    #[error("{0} is NULL")]
+    NullParameter(&'static str),
+    #[error("{0}")]
+    InvalidParameter(&'static str),
+    #[error("the options name no identity to serve")]
+    NothingToLoad,
+    #[error("the handle is being closed")]
+    Closed,
+    #[error("{what}: {reason}")]
+    System { what: &'static str, reason: String },
+    #[error("rustls refuses: {0}")]
+    Tls(String),
+    #[error("a defect inside certreload: {0}")]
+    Panic(String),
+
+    #[error("no such file")]
+    NotFound,
+    #[error("permission denied")]
+    Permission,
+    #[error("is a {0}, not a regular file")]
+    NotRegular(&'static str),
+    #[error("is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("is empty")]
+    Empty,
+    #[error("kept changing while it was read")]
+    Unstable,
+    #[error("{0}")]
+    Io(String),
+
+    #[error("malformed PEM: {0}")]
+    PemMalformed(String),
+    #[error("truncated PEM: {0} is missing")]
+    PemTruncated(String),
+    #[error("holds no certificate{0}")]
+    NoCertificate(&'static str),
+    #[error("holds more than {limit} certificates")]
+    TooManyCertificates { limit: usize },
+    #[error("certificate {index} cannot be parsed: {reason}")]
+    CertificateMalformed { index: usize, reason: String },
+    #[error("holds no private key{0}")]
+    NoPrivateKey(&'static str),
+    #[error("holds more than one private key")]
+    SeveralPrivateKeys,
+    #[error("the private key is encrypted; encrypted keys are not supported yet")]
+    KeyEncrypted,
+    #[error("the private key cannot be used: {0}")]
+    KeyUnsupported(String),
+
+    #[error("the private key does not match the certificate in {}", chain.display())]
+    KeyMismatch { chain: PathBuf },
+    #[error("the certificate expired at {at}")]
+    Expired { at: String },
+    #[error("the certificate is not valid before {at}")]
+    NotYetValid { at: String },
+    #[error("no TLS handshake with the new identity: {0}")]
+    SelfCheck(String),
+}
+
+impl Cause {
+    /// Whether a writer at work can look like this, so that waiting may mend it (G4).
+    pub(crate) fn may_be_half_written(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound
+                | Self::Permission
+                | Self::Empty
+                | Self::Unstable
+                | Self::Io(_)
+                | Self::PemMalformed(_)
+                | Self::PemTruncated(_)
+                | Self::NoCertificate(_)
+                | Self::CertificateMalformed { .. }
+                | Self::NoPrivateKey(_)
+                | Self::SeveralPrivateKeys
+                | Self::KeyUnsupported(_)
+                | Self::KeyMismatch { .. }
+        )
+    }
+
+    fn stage(&self) -> Stage {
+        match self {
+            Self::TimedOut { .. }
+            | Self::NullParameter(_)
+            | Self::InvalidParameter(_)
+            | Self::NothingToLoad
+            | Self::Closed
+            | Self::System { .. }
+            | Self::Tls(_)
+            | Self::Panic(_) => Stage::Call,
+            Self::NotFound
+            | Self::Permission
+            | Self::NotRegular(_)
+            | Self::TooLarge { .. }
+            | Self::Empty
+            | Self::Unstable
+            | Self::Io(_) => Stage::Read,
+            Self::PemMalformed(_)
+            | Self::PemTruncated(_)
+            | Self::NoCertificate(_)
+            | Self::TooManyCertificates { .. }
+            | Self::CertificateMalformed { .. }
+            | Self::NoPrivateKey(_)
+            | Self::SeveralPrivateKeys
+            | Self::KeyEncrypted
+            | Self::KeyUnsupported(_) => Stage::Parse,
+            Self::KeyMismatch { .. } | Self::Expired { .. } | Self::NotYetValid { .. } => {
+                Stage::Validate
+            }
+            Self::SelfCheck(_) => Stage::SelfCheck,
+        }
+    }
+}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // A component of the path that is no directory, or a link that leads nowhere, is as
+            // good as missing: a deploy that is under way looks like this.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NotFound,
+            io::ErrorKind::PermissionDenied => Self::Permission,
+            _ => Self::Io(error.to_string()),
+        }
+    }
+}
+
+/// A failure in full: why, at which stage, and about which file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Error {
+    pub(crate) cause: Cause,
+    pub(crate) path: Option<Arc<Path>>,
+}
+
+impl Error {
+    /// A failure that is about no file.
+    pub(crate) fn new(cause: Cause) -> Self {
+        Self { cause, path: None }
+    }
+
+    /// A failure that is about the file at `path`.
+    pub(crate) fn at(path: &Path, cause: impl Into<Cause>) -> Self {
+        Self { cause: cause.into(), path: Some(path.into()) }
+    }
+
+    /// The system refused something that has no path.
+    pub(crate) fn system(what: &'static str, error: &dyn fmt::Display) -> Self {
+        Self::new(Cause::System { what, reason: error.to_string() })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.path {
+            write!(f, "{}: ", path.display())?;
+        }
+        match self.cause.stage() {
+            Stage::Call => write!(f, "{}", self.cause),
+            stage => write!(f, "{} ({stage})", self.cause),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

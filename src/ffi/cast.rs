@@ -1,0 +1,146 @@
+//! Every cast between a C pointer and a Rust value: one function for each kind of ownership.
+
+use std::ffi::{CStr, OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls_ffi::server::rustls_server_config;
+
+use crate::error::{Cause, Error};
+
+/// A C type whose pointer really points to a Rust value of type `Inner`.
+pub(crate) trait Opaque {
+    /// What the pointer points to.
+    type Inner;
+}
+
+/// rustls-ffi hands out an `Arc<rustls::ServerConfig>` as this pointer ("Under the hood, this object
+/// corresponds to an `Arc<ServerConfig>`", rustls-ffi `server.rs`). The dependency is pinned to the
+/// release for which that was read, and a test below takes the round trip through its functions.
+impl Opaque for rustls_server_config {
+    type Inner = rustls::ServerConfig;
+}
+
+/// Gives one reference of `arc` to C.
+pub(crate) fn arc_into_raw<C: Opaque>(arc: Arc<C::Inner>) -> *const C {
+    Arc::into_raw(arc).cast()
+}
+
+/// Takes a reference back from C; `None` for NULL.
+///
+/// # Safety
+/// `pointer` is NULL, or came from `arc_into_raw` (or rustls-ffi's equal) and is given up here.
+pub(crate) unsafe fn arc_from_raw<C: Opaque>(pointer: *const C) -> Option<Arc<C::Inner>> {
+    // SAFETY: not NULL is checked; the rest is the caller's promise.
+    (!pointer.is_null()).then(|| unsafe { Arc::from_raw(pointer.cast()) })
+}
+
+/// Adds a reference to what C holds, and leaves C its own.
+///
+/// # Safety
+/// `pointer` is NULL, or came from `arc_into_raw` (or rustls-ffi's equal) and is still held.
+pub(crate) unsafe fn arc_clone<C: Opaque>(
+    pointer: *const C,
+    name: &'static str,
+) -> Result<Arc<C::Inner>, Error> {
+    let inner = not_null(pointer, name)?.cast::<C::Inner>();
+    // SAFETY: the caller's promise: a strong count stands behind the pointer during this call.
+    unsafe {
+        Arc::increment_strong_count(inner);
+        Ok(Arc::from_raw(inner))
+    }
+}
+
+/// Gives a new value to C.
+pub(crate) fn box_into_raw<C: Opaque>(value: C::Inner) -> *mut C {
+    Box::into_raw(Box::new(value)).cast()
+}
+
+/// Takes a value back from C; `None` for NULL.
+///
+/// # Safety
+/// `pointer` is NULL, or came from `box_into_raw` and is given up here.
+pub(crate) unsafe fn box_from_raw<C: Opaque>(pointer: *mut C) -> Option<Box<C::Inner>> {
+    // SAFETY: not NULL is checked; the rest is the caller's promise.
+    (!pointer.is_null()).then(|| unsafe { Box::from_raw(pointer.cast()) })
+}
+
+/// Shows C what `arc` points to, without giving a reference away.
+pub(crate) fn arc_as_raw<C: Opaque>(arc: &Arc<C::Inner>) -> *const C {
+    Arc::as_ptr(arc).cast()
+}
+
+/// Looks at what C holds.
+///
+/// # Safety
+/// `pointer` is NULL, or points to a live `C::Inner` that nobody changes or frees during the call.
+pub(crate) unsafe fn borrow<'a, C: Opaque>(
+    pointer: *const C,
+    name: &'static str,
+) -> Result<&'a C::Inner, Error> {
+    // SAFETY: not NULL is checked; the rest is the caller's promise.
+    Ok(unsafe { &*not_null(pointer, name)?.cast::<C::Inner>() })
+}
+
+/// Looks at what C holds, with no way to fail that would allocate.
+///
+/// # Safety
+/// As [`borrow`].
+pub(crate) unsafe fn borrow_in_signal_handler<'a, C: Opaque>(
+    pointer: *const C,
+) -> Option<&'a C::Inner> {
+    // SAFETY: the caller's promise; `as_ref` checks for NULL.
+    unsafe { pointer.cast::<C::Inner>().as_ref() }
+}
+
+/// Changes what C holds.
+///
+/// # Safety
+/// `pointer` is NULL, or points to a live `C::Inner` that nobody else uses during the call.
+pub(crate) unsafe fn borrow_mut<'a, C: Opaque>(
+    pointer: *mut C,
+    name: &'static str,
+) -> Result<&'a mut C::Inner, Error> {
+    not_null(pointer, name)?;
+    // SAFETY: not NULL is checked; the rest is the caller's promise.
+    Ok(unsafe { &mut *pointer.cast::<C::Inner>() })
+}
+
+/// A place of the caller's to write a result to.
+///
+/// # Safety
+/// `pointer` is NULL, or points to an initialised `T` that nobody else uses during the call.
+pub(crate) unsafe fn out<'a, T>(pointer: *mut T, name: &'static str) -> Result<&'a mut T, Error> {
+    not_null(pointer, name)?;
+    // SAFETY: not NULL is checked; the rest is the caller's promise.
+    Ok(unsafe { &mut *pointer })
+}
+
+/// The bytes of a C string, without its NUL.
+///
+/// # Safety
+/// `pointer` is NULL, or points to a C string that nobody changes during the call.
+pub(crate) unsafe fn bytes<'a>(
+    pointer: *const c_char,
+    name: &'static str,
+) -> Result<&'a [u8], Error> {
+    // SAFETY: not NULL is checked; the rest is the caller's promise.
+    Ok(unsafe { CStr::from_ptr(not_null(pointer, name)?) }.to_bytes())
+}
+
+/// A path that is copied from a C string: any bytes but none at all.
+///
+/// # Safety
+/// As [`bytes`].
+pub(crate) unsafe fn path(pointer: *const c_char, name: &'static str) -> Result<PathBuf, Error> {
+    // SAFETY: the caller's promise.
+    match unsafe { bytes(pointer, name)? } {
+        [] => Err(Error::new(Cause::InvalidParameter("a path is empty"))),
+        bytes => Ok(PathBuf::from(OsStr::from_bytes(bytes))),
+    }
+}
+
+fn not_null<T>(pointer: *const T, name: &'static str) -> Result<*const T, Error> {
+    if pointer.is_null() { Err(Error::new(Cause::NullParameter(name))) } else { Ok(pointer) }
+}

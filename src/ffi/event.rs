@@ -1,0 +1,166 @@
+//! What happened, told to C: one struct, valid while the callback runs.
+
+use std::ffi::{CString, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::result::certreload_result;
+use crate::material::Warnings;
+use crate::reload::{Event, EventKind, EventSink, Trigger};
+
+/// What an event is about.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum certreload_event_kind {
+    /// A new generation is current: the first one at open, and one for each change after it.
+    Reloaded = 1,
+    /// Something changed and cannot be used; what served goes on serving. Told once per distinct failure.
+    ReloadFailed = 2,
+    /// The kernel's notifications cannot be had; changes are found by polling alone.
+    WatchDegraded = 3,
+    /// The kernel's notifications are back.
+    WatchRestored = 4,
+}
+
+/// Why a reload was tried.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum certreload_trigger {
+    /// The handle was opened.
+    Open = 1,
+    /// The kernel told of a change.
+    Watch = 2,
+    /// The poll came round.
+    Poll = 3,
+    /// certreload_reload() or certreload_reload_wait() was called.
+    Request = 4,
+}
+
+/// Warning: every user of the system may read the private key file (mode o+r).
+pub const CERTRELOAD_WARNING_KEY_READABLE: u32 = 1;
+/// Warning: the new certificate lacks a name that the one before it had.
+pub const CERTRELOAD_WARNING_NAMES_LOST: u32 = 2;
+/// Warning: the new certificate expires earlier than the one before it.
+pub const CERTRELOAD_WARNING_EXPIRES_EARLIER: u32 = 4;
+/// Warning: the OCSP response cannot be used and is left out; the certificate is served without it.
+pub const CERTRELOAD_WARNING_OCSP_UNUSABLE: u32 = 8;
+
+/// One event. All pointers are borrowed: they are valid until the callback returns.
+///
+/// The struct may grow at the end; `size` tells how much of it the library knows.
+#[repr(C)]
+pub struct certreload_event {
+    /// Size of this struct in bytes, as the library was built.
+    pub size: usize,
+    /// What happened.
+    pub kind: certreload_event_kind,
+    /// Why the library looked.
+    pub trigger: certreload_trigger,
+    /// CERTRELOAD_RESULT_OK, or why the reload failed.
+    pub result: certreload_result,
+    /// CERTRELOAD_WARNING_* bits; the message spells them out.
+    pub warnings: u32,
+    /// The generation that serves now.
+    pub generation: u64,
+    /// The earliest notAfter of all certificates that serve now: seconds since 1970-01-01 UTC.
+    pub earliest_not_after: i64,
+    /// The file or directory that the event is about, as the host spelled it (made absolute); "" where it is about none.
+    pub path: *const c_char,
+    /// The event in one line, fit to print. Never NULL; holds no secret.
+    pub message: *const c_char,
+}
+
+/// A function of the host that is told of events.
+///
+/// It runs on a background thread of the library, one call at a time for each handle, in order. While it runs no
+/// other event of any handle is delivered; connections, reloads and other threads are not held up. It may call any
+/// certreload function, closing the handle included. It must not throw or longjmp out.
+#[allow(non_camel_case_types, reason = "the name in C")]
+pub type certreload_event_callback =
+    Option<unsafe extern "C" fn(userdata: *mut c_void, event: *const certreload_event)>;
+
+/// A callback and the pointer that the host wants back with each call.
+struct HostCallback {
+    function: unsafe extern "C" fn(*mut c_void, *const certreload_event),
+    userdata: *mut c_void,
+}
+
+// SAFETY: the function is plain code; the userdata is never dereferenced here, and the host has been
+// told (at certreload_event_callback) that it is handed to the function on another thread.
+unsafe impl Send for HostCallback {}
+// SAFETY: as above; and calls are made one at a time by the delivery thread.
+unsafe impl Sync for HostCallback {}
+
+impl HostCallback {
+    fn call(&self, event: &Event) {
+        let path = to_c_path(event.path.as_deref());
+        let message = to_c_text(&event.message);
+        let told = certreload_event {
+            size: size_of::<certreload_event>(),
+            kind: event.kind.into(),
+            trigger: event.trigger.into(),
+            result: event.cause.as_ref().map_or(certreload_result::Ok, certreload_result::of),
+            warnings: warning_bits(event.warnings),
+            generation: event.generation,
+            earliest_not_after: event.earliest_not_after,
+            path: path.as_ptr(),
+            message: message.as_ptr(),
+        };
+        // SAFETY: `function` has the documented signature, and `told` with all that it points to
+        // lives until the call returns.
+        unsafe { (self.function)(self.userdata, &raw const told) }
+    }
+}
+
+/// Makes the pipeline's sink out of what C passed; NULL means that nobody listens.
+pub(crate) fn sink_from_c(
+    callback: certreload_event_callback,
+    userdata: *mut c_void,
+) -> Option<EventSink> {
+    let host = HostCallback { function: callback?, userdata };
+    Some(EventSink::new(move |event: &Event| host.call(event)))
+}
+
+fn to_c_path(path: Option<&Path>) -> CString {
+    let bytes = path.map_or(&[][..], |path| path.as_os_str().as_bytes());
+    // A path that came from C, or from the kernel, holds no NUL.
+    CString::new(bytes).unwrap_or_default()
+}
+
+/// A text for C: control characters, which a file name may hold, must not reach the host's log.
+pub(crate) fn to_c_text(text: &str) -> CString {
+    let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    CString::new(clean).unwrap_or_default()
+}
+
+pub(crate) fn warning_bits(warnings: Warnings) -> u32 {
+    let table = [
+        (warnings.key_readable, CERTRELOAD_WARNING_KEY_READABLE),
+        (warnings.names_lost, CERTRELOAD_WARNING_NAMES_LOST),
+        (warnings.expires_earlier, CERTRELOAD_WARNING_EXPIRES_EARLIER),
+        (warnings.ocsp_unusable, CERTRELOAD_WARNING_OCSP_UNUSABLE),
+    ];
+    table.iter().filter(|(set, _)| *set).fold(0, |bits, (_, bit)| bits | bit)
+}
+
+impl From<EventKind> for certreload_event_kind {
+    fn from(kind: EventKind) -> Self {
+        match kind {
+            EventKind::Reloaded => Self::Reloaded,
+            EventKind::ReloadFailed => Self::ReloadFailed,
+            EventKind::WatchDegraded => Self::WatchDegraded,
+            EventKind::WatchRestored => Self::WatchRestored,
+        }
+    }
+}
+
+impl From<Trigger> for certreload_trigger {
+    fn from(trigger: Trigger) -> Self {
+        match trigger {
+            Trigger::Open => Self::Open,
+            Trigger::Watch => Self::Watch,
+            Trigger::Poll => Self::Poll,
+            Trigger::Request => Self::Request,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! One numbered, immutable snapshot: a consistent look inside a handle.
+
+use std::ffi::c_char;
+
+use rustls_ffi::server::rustls_server_config;
+
+use super::boundary::boundary;
+use super::cast::{self, Opaque};
+use super::handle::certreload_handle;
+use super::identity::certreload_identity;
+use crate::error::{Cause, Error};
+use crate::generation::Generation;
+
+/// An immutable snapshot of every identity, with the config built from it: opaque.
+pub struct certreload_generation {
+    _private: [u8; 0],
+}
+
+impl Opaque for certreload_generation {
+    type Inner = Generation;
+}
+
+/// Take a reference to the generation that is current at this moment.
+///
+/// @param handle  must not be NULL
+/// @return        the generation; NULL where handle is NULL
+/// Ownership:     counted: give it back with certreload_release(); may outlive the handle
+/// Threads:       any thread, concurrently
+/// Signals:       not async-signal-safe
+/// Blocks:        never: no lock, no system call
+/// Since:         0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_acquire(
+    handle: *mut certreload_handle,
+) -> *const certreload_generation {
+    boundary(|| {
+        // SAFETY: the caller passes an open handle, or NULL.
+        let handle = unsafe { cast::borrow(handle, "handle")? };
+        Ok(cast::arc_into_raw(handle.generation()))
+    })
+}
+
+/// Give back a generation.
+///
+/// @param generation  may be NULL, then nothing happens; consumed
+/// Ownership:         the pointer, and all that was borrowed from it, is dangling afterwards
+/// Threads:           any thread
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_release(generation: *const certreload_generation) {
+    boundary(|| {
+        // SAFETY: the caller hands over a reference of certreload_acquire(), or NULL.
+        drop(unsafe { cast::arc_from_raw(generation) });
+        Ok(())
+    });
+}
+
+/// Tell the number of a generation: the first is 1, and within a handle numbers only grow.
+///
+/// @param generation  must not be NULL
+/// @return            the number; 0 where generation is NULL
+/// Threads:           any thread, concurrently
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_generation_number(
+    generation: *const certreload_generation,
+) -> u64 {
+    // SAFETY: the caller passes a live generation, or NULL.
+    boundary(|| Ok(unsafe { cast::borrow(generation, "generation")? }.number()))
+}
+
+/// Look at the config of a generation.
+///
+/// With it a connection can be made whose generation the server knows for certain: acquire, make the connection with
+/// rustls_server_connection_new(), note the number, release.
+///
+/// @param generation  must not be NULL
+/// @return            the config; NULL where generation is NULL
+/// Ownership:         borrowed; until the generation is released. Do not free it
+/// Threads:           any thread, concurrently
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_generation_server_config(
+    generation: *const certreload_generation,
+) -> *const rustls_server_config {
+    boundary(|| {
+        // SAFETY: the caller passes a live generation, or NULL.
+        let generation = unsafe { cast::borrow(generation, "generation")? };
+        Ok(cast::arc_as_raw(generation.server_config()))
+    })
+}
+
+/// Count the identities of a generation.
+///
+/// @param generation  must not be NULL
+/// @return            how many; 0 where generation is NULL
+/// Threads:           any thread, concurrently
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_generation_identity_count(
+    generation: *const certreload_generation,
+) -> usize {
+    // SAFETY: the caller passes a live generation, or NULL.
+    boundary(|| Ok(unsafe { cast::borrow(generation, "generation")? }.identities().len()))
+}
+
+/// Look at one identity of a generation, in the order in which they were added.
+///
+/// @param generation  must not be NULL
+/// @param index       0 to certreload_generation_identity_count() - 1
+/// @return            the identity; NULL where generation is NULL or there is no such index
+/// Ownership:         borrowed; until the generation is released
+/// Threads:           any thread, concurrently
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_generation_identity(
+    generation: *const certreload_generation,
+    index: usize,
+) -> *const certreload_identity {
+    boundary(|| {
+        // SAFETY: the caller passes a live generation, or NULL.
+        let generation = unsafe { cast::borrow(generation, "generation")? };
+        let identity = generation
+            .identities()
+            .get(index)
+            .ok_or_else(|| Error::new(Cause::InvalidParameter("no identity has this index")))?;
+        Ok(cast::arc_as_raw(identity))
+    })
+}
+
+/// Look at the identity that serves a name: exact, then a wildcard for one label, else the first.
+///
+/// The handshake chooses by the same rules; where several identities have the name it takes the first whose key suits
+/// the client, and this function the first of all.
+///
+/// @param generation   must not be NULL
+/// @param server_name  a DNS name in any case, as in SNI; NULL or "" for a client that sends none; borrowed
+/// @return             the identity; NULL where generation is NULL
+/// Ownership:          borrowed; until the generation is released
+/// Threads:            any thread, concurrently
+/// Signals:            not async-signal-safe
+/// Blocks:             never
+/// Since:              0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_generation_select(
+    generation: *const certreload_generation,
+    server_name: *const c_char,
+) -> *const certreload_identity {
+    boundary(|| {
+        // SAFETY: the caller passes a live generation, or NULL.
+        let generation = unsafe { cast::borrow(generation, "generation")? };
+        let name = if server_name.is_null() {
+            None
+        } else {
+            // SAFETY: a C string, and not NULL.
+            let bytes = unsafe { cast::bytes(server_name, "server_name")? };
+            // A name that is not UTF-8 is not a DNS name: nobody has it.
+            Some(str::from_utf8(bytes).unwrap_or("")).filter(|name| !name.is_empty())
+        };
+        Ok(cast::arc_as_raw(generation.select(name)))
+    })
+}

@@ -1,0 +1,225 @@
+//! The reloadable thing: open it, ask it to look again, listen to it, close it.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::boundary::boundary;
+use super::cast::{self, Opaque};
+use super::event::{certreload_event_callback, sink_from_c};
+use super::options::{HostOptions, certreload_options};
+use super::result::certreload_result;
+use crate::options::IdentityFiles;
+use crate::reload::{Handle, Outcome};
+
+/// Certificates that reload: opaque.
+pub struct certreload_handle {
+    _private: [u8; 0],
+}
+
+impl Opaque for certreload_handle {
+    type Inner = Handle;
+}
+
+/// For a timeout: wait as long as it takes.
+pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
+
+/// Load everything that the options name, check it, and begin to watch it.
+///
+/// Each identity has completed a TLS handshake in memory before this returns. Background threads, one set for the
+/// process however many handles it opens, start with the first handle; every signal is blocked in them.
+///
+/// @param options     must not be NULL; copied: it may be changed or freed afterwards
+/// @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
+/// @return            OK; NULL_PARAMETER; NOTHING_TO_LOAD; SYSTEM where no thread or descriptor could be had; else what
+///                    is wrong with the first bad file (100 and up). certreload_last_error() has path and reason
+/// Ownership:         the caller's, until certreload_close()
+/// Threads:           any thread, concurrently
+/// Signals:           not async-signal-safe
+/// Blocks:            file reads and one handshake per TLS version and identity: milliseconds
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_open(
+    options: *const certreload_options,
+    handle_out: *mut *mut certreload_handle,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new() and a place to write, or NULL.
+        let (options, out) =
+            unsafe { (cast::borrow(options, "options")?, cast::out(handle_out, "handle_out")?) };
+        let handle = Handle::open(&options.options, options.sink.clone())?;
+        *out = cast::arc_into_raw::<certreload_handle>(handle).cast_mut();
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Open one identity with every option at its default.
+///
+/// @param chain_path  must not be NULL or ""; see certreload_options_add_identity()
+/// @param key_path    likewise
+/// @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
+/// @return            as certreload_open()
+/// Ownership:         the caller's, until certreload_close()
+/// Threads:           any thread, concurrently
+/// Signals:           not async-signal-safe
+/// Blocks:            file reads and one handshake per TLS version: milliseconds
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_open_files(
+    chain_path: *const c_char,
+    key_path: *const c_char,
+    handle_out: *mut *mut certreload_handle,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes C strings and a place to write, or NULL.
+        let (chain, key, out) = unsafe {
+            (
+                cast::path(chain_path, "chain_path")?,
+                cast::path(key_path, "key_path")?,
+                cast::out(handle_out, "handle_out")?,
+            )
+        };
+        let mut host = HostOptions::default();
+        host.options.identities.push(IdentityFiles { chain, key, ocsp: None });
+        let handle = Handle::open(&host.options, None)?;
+        *out = cast::arc_into_raw::<certreload_handle>(handle).cast_mut();
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Find out whether certreload_open() would succeed: for `yourserver --check-config`.
+///
+/// Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing.
+///
+/// @param options  must not be NULL; borrowed for the call
+/// @return         as certreload_open()
+/// Threads:        any thread, concurrently
+/// Signals:        not async-signal-safe
+/// Blocks:         file reads and one handshake per TLS version and identity: milliseconds
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_check(options: *const certreload_options) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        let options = unsafe { cast::borrow(options, "options")? };
+        Handle::check(&options.options)?;
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Ask for a reload and return at once: for a SIGHUP handler.
+///
+/// The files are read by the background thread. Requests that come faster than reloads are answered by one reload
+/// that begins after the last of them. The outcome comes as an event; identical files are no event. Does one atomic
+/// store and one write(2); errno is kept.
+///
+/// @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
+/// @return        OK; NULL_PARAMETER
+/// Threads:       any thread, concurrently
+/// Signals:       async-signal-safe
+/// Blocks:        never
+/// Since:         0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> certreload_result {
+    // Nothing here may allocate, lock or panic, so the boundary is not crossed: a handler may have
+    // interrupted this very thread inside any of them.
+    // SAFETY: the caller passes an open handle, or NULL.
+    match unsafe { cast::borrow_in_signal_handler(handle) } {
+        Some(handle) => {
+            handle.request_reload();
+            certreload_result::Ok
+        }
+        None => certreload_result::NullParameter,
+    }
+}
+
+/// Reload now, and answer for the files as they are at or after this call.
+///
+/// What looks half-written is waited for as after any change (certreload_options_set_settle()).
+///
+/// @param handle      must not be NULL
+/// @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
+/// @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
+///                    NULL_PARAMETER; else why the files cannot be used, while what served goes on
+///                    serving. certreload_last_error() has path and reason
+/// Threads:           any thread, concurrently; also inside a callback
+/// Signals:           not async-signal-safe
+/// Blocks:            until the reload is done or the time is up
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_reload_wait(
+    handle: *mut certreload_handle,
+    timeout_ms: u32,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes an open handle, or NULL.
+        let handle = unsafe { cast::borrow(handle, "handle")? };
+        let timeout = (timeout_ms != CERTRELOAD_WAIT_FOREVER)
+            .then(|| Duration::from_millis(timeout_ms.into()));
+        Ok(handle.reload_wait(timeout)?.into())
+    })
+}
+
+/// Name the function that is told of events from now on, or none.
+///
+/// When this returns, the callback that was set before is not running and will not be called again; only where this
+/// is called from inside that callback, it is of course still running, for the last time. Events that were waiting
+/// go to the new callback, or nowhere.
+///
+/// @param handle    must not be NULL
+/// @param callback  NULL for none
+/// @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
+/// @return          OK; NULL_PARAMETER
+/// Ownership:       userdata stays the caller's
+/// Threads:         any thread, concurrently; also inside a callback
+/// Signals:         not async-signal-safe
+/// Blocks:          until a callback that is running for this handle has returned
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_set_event_callback(
+    handle: *mut certreload_handle,
+    callback: certreload_event_callback,
+    userdata: *mut c_void,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes an open handle, or NULL.
+        let handle = unsafe { cast::borrow(handle, "handle")? };
+        handle.set_sink(sink_from_c(callback, userdata));
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Stop watching and give everything back.
+///
+/// Connections, configs and generations that were acquired live on until they are freed. When this returns no
+/// callback of this handle is running or will run (but for the one that calls this, if it does). With the last
+/// handle the background threads end.
+///
+/// @param handle  may be NULL, then nothing happens; consumed
+/// Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads. A
+///                certreload_reload_wait() that is still waiting is let go with CLOSED
+/// Threads:       any thread; exclusive access to the handle but for waiting certreload_reload_wait() calls; also
+///                inside a callback
+/// Signals:       not async-signal-safe
+/// Blocks:        until a running callback, a file being read, and waiting calls are done
+/// Since:         0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_close(handle: *mut certreload_handle) {
+    boundary(|| {
+        // SAFETY: the caller hands over a handle of certreload_open(), or NULL.
+        if let Some(handle) = unsafe { cast::arc_from_raw(handle.cast_const()) } {
+            handle.close();
+            drop::<Arc<Handle>>(handle);
+        }
+        Ok(())
+    });
+}
+
+impl From<Outcome> for certreload_result {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Reloaded => Self::Ok,
+            Outcome::Unchanged => Self::Unchanged,
+        }
+    }
+}

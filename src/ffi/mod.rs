@@ -1,0 +1,24 @@
+//! The C ABI: the only room with unsafe code. One file per C type, each function a thin shell.
+//!
+//! `certreload.h` is generated from these files; their doc comments are the C documentation.
+
+#![allow(unsafe_code, reason = "this is where pointers from C become references")]
+#![allow(clippy::missing_safety_doc, reason = "each function's docs state the contract for C")]
+#![allow(clippy::doc_markdown, reason = "the docs are for C, where names bear no backticks")]
+#![allow(clippy::unreadable_literal, reason = "cbindgen carries literals over as they stand")]
+#![allow(non_camel_case_types, reason = "names as C has them")]
+// The functions are named in full by the linker, and by path in Rust tests.
+#![allow(unreachable_pub, reason = "exported by symbol name")]
+
+mod boundary;
+mod cast;
+pub mod connection;
+pub mod event;
+pub mod generation;
+pub mod handle;
+pub mod identity;
+mod last_error;
+pub mod options;
+pub mod result;
+pub mod status;
+pub mod version;

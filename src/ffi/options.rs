@@ -1,0 +1,335 @@
+//! The builder of what to load and how to watch it.
+
+use std::ffi::{c_char, c_void};
+use std::slice;
+use std::time::Duration;
+
+use rustls_ffi::server::rustls_server_config;
+
+use super::boundary::boundary;
+use super::cast::{self, Opaque};
+use super::event::{certreload_event_callback, sink_from_c};
+use super::result::certreload_result;
+use crate::error::{Cause, Error};
+use crate::material::MAX_CERTIFICATES;
+use crate::options::{IdentityFiles, Options, WatchMode};
+use crate::reload::EventSink;
+use crate::source::MAX_FILE_SIZE;
+
+/// What to load and how to watch it: opaque.
+pub struct certreload_options {
+    _private: [u8; 0],
+}
+
+/// How changes are found.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum certreload_watch {
+    /// The kernel's notifications, and a poll besides. The default.
+    Auto = 0,
+    /// A poll alone: for file systems that tell of nothing (NFS, some overlays).
+    Poll = 1,
+    /// Neither: only when certreload_reload() or certreload_reload_wait() is called.
+    Off = 2,
+}
+
+/// What C passes for a `certreload_watch`: any number at all.
+#[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
+pub(crate) type watch_mode = u32;
+
+/// The largest file that is read, in bytes.
+pub const CERTRELOAD_MAX_FILE_SIZE: usize = 1048576;
+/// The longest chain that is accepted, in certificates.
+pub const CERTRELOAD_MAX_CERTIFICATES: usize = 64;
+/// The most identities that one handle holds.
+pub const CERTRELOAD_MAX_IDENTITIES: usize = 100000;
+
+const _: () = assert!(CERTRELOAD_MAX_FILE_SIZE == MAX_FILE_SIZE);
+const _: () = assert!(CERTRELOAD_MAX_CERTIFICATES == MAX_CERTIFICATES);
+
+const POLL_RANGE: std::ops::RangeInclusive<u32> = 10..=86_400_000;
+const MAX_SETTLE: u32 = 3_600_000;
+
+/// Options as C builds them: the plain data, and whom to tell.
+#[derive(Clone, Default)]
+pub(crate) struct HostOptions {
+    pub(crate) options: Options,
+    pub(crate) sink: Option<EventSink>,
+}
+
+impl Opaque for certreload_options {
+    type Inner = HostOptions;
+}
+
+/// Make an empty set of options: no identity yet, everything else at its default.
+///
+/// A function that fails leaves the options as they were, so they can be used on. Options may be opened any number
+/// of times.
+///
+/// @return         the options, or NULL where there is no memory
+/// Ownership:      the caller's, until certreload_options_free()
+/// Threads:        any thread; each options object by one thread at a time
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn certreload_options_new() -> *mut certreload_options {
+    boundary(|| Ok(cast::box_into_raw(HostOptions::default())))
+}
+
+/// Free options. Handles that were opened with them are not touched.
+///
+/// @param options  may be NULL, then nothing happens; consumed
+/// Ownership:      the pointer is dangling afterwards
+/// Threads:        any thread; exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_free(options: *mut certreload_options) {
+    boundary(|| {
+        // SAFETY: the caller hands over a pointer of certreload_options_new(), or NULL.
+        drop(unsafe { cast::box_from_raw(options) });
+        Ok(())
+    });
+}
+
+/// Add an identity: a certificate chain, its private key and, if there is one, an OCSP response.
+///
+/// The first identity added is the default: it serves clients that send no server name (SNI, RFC 6066), and names
+/// that no identity has. Files are PEM (RFC 7468), leaf first, key as PKCS#8, PKCS#1 or SEC1; chain and key may be
+/// the same file. The OCSP response is DER (RFC 6960). Nothing is read yet.
+///
+/// @param options     must not be NULL; changed
+/// @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path is taken from the
+///                    working directory at the time of open
+/// @param key_path    likewise
+/// @param ocsp_path   likewise, but may be NULL for none
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER where a path is empty or the options are full
+/// Ownership:         strings are copied
+/// Threads:           exclusive access to options
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_add_identity(
+    options: *mut certreload_options,
+    chain_path: *const c_char,
+    key_path: *const c_char,
+    ocsp_path: *const c_char,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new() and C strings, or NULL.
+        let (options, chain, key) = unsafe {
+            (
+                cast::borrow_mut(options, "options")?,
+                cast::path(chain_path, "chain_path")?,
+                cast::path(key_path, "key_path")?,
+            )
+        };
+        let ocsp = if ocsp_path.is_null() {
+            None
+        } else {
+            // SAFETY: as above, and not NULL.
+            Some(unsafe { cast::path(ocsp_path, "ocsp_path")? })
+        };
+        let identities = &mut options.options.identities;
+        if identities.len() >= CERTRELOAD_MAX_IDENTITIES {
+            return Err(invalid("the options hold CERTRELOAD_MAX_IDENTITIES identities already"));
+        }
+        identities.push(IdentityFiles { chain, key, ocsp });
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Set the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
+///
+/// Without this call, or with count 0, ALPN is what the template says, or not negotiated where there is none.
+///
+/// @param options    must not be NULL; changed
+/// @param protocols  count strings of 1 to 255 bytes each, such as "h2" and "http/1.1"; NULL only with count 0; copied
+/// @param count      0 to 64
+/// @return           OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:        strings are copied
+/// Threads:          exclusive access to options
+/// Signals:          not async-signal-safe
+/// Blocks:           never
+/// Since:            0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_alpn(
+    options: *mut certreload_options,
+    protocols: *const *const c_char,
+    count: usize,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        let options = unsafe { cast::borrow_mut(options, "options")? };
+        if count > 64 {
+            return Err(invalid("more than 64 ALPN protocols"));
+        }
+        if count > 0 && protocols.is_null() {
+            return Err(Error::new(Cause::NullParameter("protocols")));
+        }
+        let pointers: &[*const c_char] = match count {
+            0 => &[],
+            // SAFETY: not NULL, and the caller vouches for count pointers.
+            _ => unsafe { slice::from_raw_parts(protocols, count) },
+        };
+        let mut alpn = Vec::with_capacity(count);
+        for pointer in pointers {
+            // SAFETY: each is a C string or NULL.
+            let name = unsafe { cast::bytes(*pointer, "protocols")? };
+            if !(1..=255).contains(&name.len()) {
+                return Err(invalid("an ALPN protocol has 1 to 255 bytes"));
+            }
+            alpn.push(name.to_vec());
+        }
+        options.options.alpn = alpn;
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Take over every setting of an existing config: only the identity comes from the files.
+///
+/// Cipher suites, versions, ALPN, key log, session storage, tickets and the client verifier stay as the template has
+/// them. A template's session storage is used by every generation.
+///
+/// @param options   must not be NULL; changed
+/// @param config    must not be NULL; a config of rustls_server_config_builder_build(), whose own certificate is not
+///                  used; counted
+/// @return          OK; NULL_PARAMETER
+/// Ownership:       a reference is kept; free yours with rustls_server_config_free() as usual
+/// Threads:         exclusive access to options
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_server_template(
+    options: *mut certreload_options,
+    config: *const rustls_server_config,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new() and a live config, or NULL.
+        let (options, template) =
+            unsafe { (cast::borrow_mut(options, "options")?, cast::arc_clone(config, "config")?) };
+        options.options.template = Some(template);
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Choose how changes are found.
+///
+/// @param options  must not be NULL; changed
+/// @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
+/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_watch(
+    options: *mut certreload_options,
+    mode: watch_mode,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        let options = unsafe { cast::borrow_mut(options, "options")? };
+        options.options.watch = match mode {
+            0 => WatchMode::Auto,
+            1 => WatchMode::Poll,
+            2 => WatchMode::Off,
+            _ => return Err(invalid("not a certreload_watch")),
+        };
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Set how often the files are read to see whether they changed, notifications or not.
+///
+/// A poll reads the bytes, for a time stamp proves nothing. It costs one open and read for each file.
+///
+/// @param options       must not be NULL; changed
+/// @param milliseconds  10 to 86400000 (a day); the default is 10000
+/// @return              OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Threads:             exclusive access to options
+/// Signals:             not async-signal-safe
+/// Blocks:              never
+/// Since:               0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_poll_interval(
+    options: *mut certreload_options,
+    milliseconds: u32,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        let options = unsafe { cast::borrow_mut(options, "options")? };
+        if !POLL_RANGE.contains(&milliseconds) {
+            return Err(invalid("a poll interval is 10 to 86400000 milliseconds"));
+        }
+        options.options.poll_interval = Duration::from_millis(milliseconds.into());
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Set how long a change may take to become whole.
+///
+/// After a notification the files are read when they have been quiet for quiet_ms, so that a burst of changes gives
+/// one reload. What looks half-written then (a key that does not match yet, a PEM that is cut off, a file that is
+/// missing or still open for writing) is tried again, and reported as a failure only when timeout_ms have passed.
+///
+/// @param options     must not be NULL; changed
+/// @param quiet_ms    0 to timeout_ms, milliseconds; the default is 50
+/// @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Threads:           exclusive access to options
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_settle(
+    options: *mut certreload_options,
+    quiet_ms: u32,
+    timeout_ms: u32,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        let options = unsafe { cast::borrow_mut(options, "options")? };
+        if timeout_ms > MAX_SETTLE || quiet_ms > timeout_ms {
+            return Err(invalid("quiet_ms is at most timeout_ms, and that at most 3600000"));
+        }
+        options.options.settle_quiet = Duration::from_millis(quiet_ms.into());
+        options.options.settle_timeout = Duration::from_millis(timeout_ms.into());
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Name the function that each handle opened with these options tells its events from the start.
+///
+/// It is told of the first load too, so the warnings of that are not lost.
+///
+/// @param options   must not be NULL; changed
+/// @param callback  NULL for none
+/// @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
+/// @return          OK; NULL_PARAMETER
+/// Ownership:       userdata stays the caller's
+/// Threads:         exclusive access to options; see certreload_event_callback for where the callback runs
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_event_callback(
+    options: *mut certreload_options,
+    callback: certreload_event_callback,
+    userdata: *mut c_void,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        let options = unsafe { cast::borrow_mut(options, "options")? };
+        options.sink = sink_from_c(callback, userdata);
+        Ok(certreload_result::Ok)
+    })
+}
+
+fn invalid(reason: &'static str) -> Error {
+    Error::new(Cause::InvalidParameter(reason))
+}

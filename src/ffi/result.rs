@@ -1,0 +1,193 @@
+//! Result codes: one number for each outcome that a program would act on differently.
+
+use std::ffi::{CStr, c_char};
+
+use super::last_error;
+use crate::error::{Cause, Error};
+
+/// What a call came to. Numbers are stable and never reused.
+///
+/// 0 and 1 are good outcomes; 2 to 99 are about the call; 100 to 199 about reading a file; 200 to 299
+/// about what is in it; 300 to 399 about whether it can serve.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum certreload_result {
+    /// Done.
+    Ok = 0,
+    /// Done, and there was nothing to change: what is served already equals the files.
+    Unchanged = 1,
+
+    /// The time given ran out before an answer. The work goes on, and the outcome comes as an event.
+    TimedOut = 2,
+    /// A pointer that must not be NULL was NULL.
+    NullParameter = 3,
+    /// A parameter is out of its documented range.
+    InvalidParameter = 4,
+    /// The options name nothing to serve: add an identity first.
+    NothingToLoad = 5,
+    /// The handle is being closed.
+    Closed = 6,
+    // 7 is kept for "the call would wait for itself".
+    /// The system refused a thread or a descriptor.
+    System = 8,
+    /// rustls refused to make a connection or a config.
+    Tls = 9,
+    /// A defect inside the library was caught. What served goes on serving; please report it.
+    Panic = 10,
+
+    /// The file, or a directory on the way to it, does not exist.
+    FileNotFound = 100,
+    /// The file, or a directory on the way to it, may not be read by this process.
+    FilePermission = 101,
+    /// Not a regular file: a directory, FIFO, socket or device.
+    FileNotRegular = 102,
+    /// Larger than CERTRELOAD_MAX_FILE_SIZE.
+    FileTooLarge = 103,
+    /// The file has no bytes in it.
+    FileEmpty = 104,
+    /// The file kept changing while it was read.
+    FileUnstable = 105,
+    /// Reading failed for another reason; the message has the system's words.
+    FileIo = 106,
+
+    /// The text between BEGIN and END is not valid PEM (RFC 7468).
+    PemMalformed = 200,
+    /// A PEM section begins and does not end.
+    PemTruncated = 201,
+    /// No certificate in the chain file.
+    NoCertificate = 202,
+    /// More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file.
+    TooManyCertificates = 203,
+    /// A certificate that cannot be parsed (RFC 5280).
+    CertificateMalformed = 204,
+    /// No private key in the key file.
+    NoPrivateKey = 205,
+    /// More than one private key in the key file.
+    SeveralPrivateKeys = 206,
+    /// The private key is encrypted; encrypted keys are not supported yet.
+    KeyEncrypted = 207,
+    /// The private key is malformed, or of a kind or size that the crypto provider refuses.
+    KeyUnsupported = 208,
+
+    /// The private key does not belong to the first certificate of the chain.
+    KeyMismatch = 300,
+    /// The certificate's notAfter has passed.
+    CertificateExpired = 301,
+    /// The certificate's notBefore has not come.
+    CertificateNotYetValid = 302,
+    /// No TLS handshake could be completed with the new identity.
+    SelfCheckFailed = 303,
+}
+
+impl certreload_result {
+    /// The one table from a typed cause to a number.
+    pub(crate) fn of(cause: &Cause) -> Self {
+        match cause {
+            Cause::TimedOut { .. } => Self::TimedOut,
+            Cause::NullParameter(_) => Self::NullParameter,
+            Cause::InvalidParameter(_) => Self::InvalidParameter,
+            Cause::NothingToLoad => Self::NothingToLoad,
+            Cause::Closed => Self::Closed,
+            Cause::System { .. } => Self::System,
+            Cause::Tls(_) => Self::Tls,
+            Cause::Panic(_) => Self::Panic,
+            Cause::NotFound => Self::FileNotFound,
+            Cause::Permission => Self::FilePermission,
+            Cause::NotRegular(_) => Self::FileNotRegular,
+            Cause::TooLarge { .. } => Self::FileTooLarge,
+            Cause::Empty => Self::FileEmpty,
+            Cause::Unstable => Self::FileUnstable,
+            Cause::Io(_) => Self::FileIo,
+            Cause::PemMalformed(_) => Self::PemMalformed,
+            Cause::PemTruncated(_) => Self::PemTruncated,
+            Cause::NoCertificate(_) => Self::NoCertificate,
+            Cause::TooManyCertificates { .. } => Self::TooManyCertificates,
+            Cause::CertificateMalformed { .. } => Self::CertificateMalformed,
+            Cause::NoPrivateKey(_) => Self::NoPrivateKey,
+            Cause::SeveralPrivateKeys => Self::SeveralPrivateKeys,
+            Cause::KeyEncrypted => Self::KeyEncrypted,
+            Cause::KeyUnsupported(_) => Self::KeyUnsupported,
+            Cause::KeyMismatch { .. } => Self::KeyMismatch,
+            Cause::Expired { .. } => Self::CertificateExpired,
+            Cause::NotYetValid { .. } => Self::CertificateNotYetValid,
+            Cause::SelfCheck(_) => Self::SelfCheckFailed,
+        }
+    }
+
+    fn text(number: u32) -> &'static CStr {
+        match number {
+            0 => c"done",
+            1 => c"nothing has changed",
+            2 => c"the time given ran out",
+            3 => c"a pointer that must not be NULL was NULL",
+            4 => c"a parameter is out of its range",
+            5 => c"nothing to load",
+            6 => c"the handle is closed",
+            8 => c"the system refused a thread or a descriptor",
+            9 => c"rustls refused",
+            10 => c"a defect inside certreload was caught",
+            100 => c"the file does not exist",
+            101 => c"the file may not be read",
+            102 => c"not a regular file",
+            103 => c"the file is too large",
+            104 => c"the file is empty",
+            105 => c"the file kept changing while it was read",
+            106 => c"the file could not be read",
+            200 => c"the PEM is malformed",
+            201 => c"the PEM is truncated",
+            202 => c"no certificate in the file",
+            203 => c"too many certificates in the file",
+            204 => c"the certificate cannot be parsed",
+            205 => c"no private key in the file",
+            206 => c"several private keys in the file",
+            207 => c"encrypted keys are not supported yet",
+            208 => c"the private key cannot be used",
+            300 => c"the private key does not match the certificate",
+            301 => c"the certificate has expired",
+            302 => c"the certificate is not valid yet",
+            303 => c"the self-check handshake failed",
+            _ => c"unknown result",
+        }
+    }
+}
+
+impl From<&Error> for certreload_result {
+    fn from(error: &Error) -> Self {
+        Self::of(&error.cause)
+    }
+}
+
+/// Say in a few words what a result means.
+///
+/// For the whole story of a failure, with path and reason, see certreload_last_error().
+///
+/// @param result   any number; an unknown one gets a text that says so
+/// @return         the text, never NULL
+/// Ownership:      static text; do not free
+/// Threads:        any thread, concurrently
+/// Signals:        async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn certreload_result_str(result: result_number) -> *const c_char {
+    certreload_result::text(result).as_ptr()
+}
+
+/// What C passes for a `certreload_result`: any number at all.
+#[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
+pub(crate) type result_number = u32;
+
+/// Tell the last failure on this thread in full: stage, path and reason, fit to print in a log.
+///
+/// Each thread has its own. A call that succeeds leaves it as it was.
+///
+/// @return         the text; "" where no call has failed on this thread; never NULL
+/// Ownership:      borrowed; until the next certreload call on this thread that fails
+/// Threads:        any thread, concurrently; do not hand the pointer to another thread
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn certreload_last_error() -> *const c_char {
+    last_error::as_ptr()
+}

@@ -1,0 +1,112 @@
+//! A candidate and a generation: the config, who answers to which name, and the handshake that proves it.
+
+mod foundation;
+mod roster;
+mod self_check;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustls::ServerConfig;
+
+pub(crate) use foundation::Foundation;
+use roster::Roster;
+
+use crate::error::Cause;
+use crate::material::{Identity, Warnings};
+
+/// What has been read and built, and not yet accepted.
+pub(crate) struct Candidate {
+    roster: Arc<Roster>,
+    config: Arc<ServerConfig>,
+}
+
+impl Candidate {
+    /// Completes a TLS handshake in memory with the identity at `index`, in every protocol version
+    /// that the config allows (G16).
+    pub(crate) fn prove(&self, index: usize) -> Result<(), Cause> {
+        self_check::prove(&self.config, &self.roster, index)
+    }
+
+    /// Makes it a generation.
+    pub(crate) fn accept(self, number: u64, loaded_at: i64, warnings: Warnings) -> Generation {
+        Generation { number, loaded_at, warnings, roster: self.roster, config: self.config }
+    }
+}
+
+/// A numbered, immutable snapshot: what serves until another one is published.
+///
+/// Connections hold its config, and that holds the roster with the keys: their memory goes with the
+/// last user (G8).
+#[derive(Debug)]
+pub(crate) struct Generation {
+    number: u64,
+    loaded_at: i64,
+    warnings: Warnings,
+    roster: Arc<Roster>,
+    config: Arc<ServerConfig>,
+}
+
+impl Generation {
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// When it was published: seconds since 1970.
+    pub(crate) fn loaded_at(&self) -> i64 {
+        self.loaded_at
+    }
+
+    pub(crate) fn warnings(&self) -> Warnings {
+        self.warnings
+    }
+
+    pub(crate) fn server_config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    /// In the order in which they were added.
+    pub(crate) fn identities(&self) -> &[Arc<Identity>] {
+        self.roster.identities()
+    }
+
+    /// The identity that serves `name`; `None` is a client that sent no name.
+    pub(crate) fn select(&self, name: Option<&str>) -> &Arc<Identity> {
+        self.roster.select(name)
+    }
+
+    /// The earliest notAfter of all identities.
+    pub(crate) fn earliest_not_after(&self) -> i64 {
+        self.identities().iter().map(|identity| identity.not_after()).min().unwrap_or(i64::MAX)
+    }
+
+    /// From when on one of the identities should have been renewed.
+    pub(crate) fn expiring_from(&self) -> i64 {
+        self.identities().iter().map(|identity| identity.expiring_from()).min().unwrap_or(i64::MAX)
+    }
+}
+
+/// Counts how many generations of one handle are in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Alive(Arc<AtomicUsize>);
+
+impl Alive {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn token(&self) -> AliveToken {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        AliveToken(self.0.clone())
+    }
+}
+
+/// Lives as long as one generation's keys do.
+#[derive(Debug)]
+struct AliveToken(Arc<AtomicUsize>);
+
+impl Drop for AliveToken {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

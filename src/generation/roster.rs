@@ -1,0 +1,152 @@
+//! Who answers to which name.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::SignatureScheme;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::AliveToken;
+use crate::material::Identity;
+
+/// The identities of one generation, found by server name: exact, then a wildcard for one label
+/// (RFC 9525 section 6.3), else the first that was added.
+#[derive(Debug)]
+pub(super) struct Roster {
+    identities: Vec<Arc<Identity>>,
+    /// Positions in `identities` by whole name, in the order in which they were added.
+    exact: HashMap<Box<str>, Vec<usize>>,
+    /// The same by what follows the `*.` of a wildcard.
+    wildcard: HashMap<Box<str>, Vec<usize>>,
+    _alive: AliveToken,
+}
+
+impl Roster {
+    pub(super) fn new(identities: Vec<Arc<Identity>>, alive: AliveToken) -> Self {
+        let mut exact: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        let mut wildcard: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        for (position, identity) in identities.iter().enumerate() {
+            for name in identity.names().iter().filter_map(|name| name.to_str().ok()) {
+                let (map, key) = match name.strip_prefix("*.") {
+                    Some(rest) => (&mut wildcard, rest),
+                    None => (&mut exact, name),
+                };
+                map.entry(key.into()).or_default().push(position);
+            }
+        }
+        Self { identities, exact, wildcard, _alive: alive }
+    }
+
+    pub(super) fn identities(&self) -> &[Arc<Identity>] {
+        &self.identities
+    }
+
+    /// The identity for `name`; `None` is a client that sent no name.
+    pub(super) fn select(&self, name: Option<&str>) -> &Arc<Identity> {
+        let position = name.and_then(|name| self.with_name(name).next()).unwrap_or(0);
+        &self.identities[position]
+    }
+
+    /// As [`Roster::select`], but where several identities would do, the first whose key the client
+    /// can check: ECDSA and RSA side by side.
+    fn select_for(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> &Arc<Identity> {
+        let suits = |position: &usize| {
+            self.identities[*position].certified_key().key.choose_scheme(schemes).is_some()
+        };
+        let named: Vec<usize> = name.map(|name| self.with_name(name).collect()).unwrap_or_default();
+        let position = if named.is_empty() {
+            (0..self.identities.len()).find(suits)
+        } else {
+            named.iter().copied().find(suits).or(named.first().copied())
+        };
+        &self.identities[position.unwrap_or(0)]
+    }
+
+    fn with_name(&self, name: &str) -> impl Iterator<Item = usize> {
+        let name = lower_case(name);
+        let exact = self.exact.get(&*name);
+        let wildcard = name.split_once('.').and_then(|(_label, rest)| self.wildcard.get(rest));
+        exact.into_iter().chain(wildcard).flatten().copied()
+    }
+}
+
+impl ResolvesServerCert for Roster {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let identity = self.select_for(hello.server_name(), hello.signature_schemes());
+        Some(identity.certified_key().clone())
+    }
+}
+
+fn lower_case(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm};
+    use rustls::crypto::aws_lc_rs;
+
+    use super::*;
+    use crate::generation::Alive;
+    use crate::material::{Parts, Staple};
+
+    fn identity(names: &[&str], algorithm: &'static SignatureAlgorithm) -> Arc<Identity> {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let chain = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap().pem();
+        let key = key.serialize_pem();
+        let parts = Parts {
+            chain: (Path::new("chain"), chain.as_bytes()),
+            key: (Path::new("key"), key.as_bytes()),
+            staple: Staple::NotAskedFor,
+        };
+        let now = 1_790_000_000;
+        Arc::new(Identity::new(&parts, &aws_lc_rs::default_provider(), now).unwrap())
+    }
+
+    fn roster(names: &[&[&str]]) -> Roster {
+        let identities =
+            names.iter().map(|names| identity(names, &PKCS_ECDSA_P256_SHA256)).collect();
+        Roster::new(identities, Alive::default().token())
+    }
+
+    fn position(roster: &Roster, name: Option<&str>) -> usize {
+        let selected = roster.select(name);
+        roster.identities.iter().position(|identity| Arc::ptr_eq(identity, selected)).unwrap()
+    }
+
+    #[test]
+    fn a_name_is_found_exactly_then_by_wildcard_else_the_first() {
+        let roster = roster(&[&["first.test"], &["*.example.test"], &["a.example.test"]]);
+        assert_eq!(position(&roster, Some("a.example.test")), 2);
+        assert_eq!(position(&roster, Some("A.Example.TEST")), 2);
+        assert_eq!(position(&roster, Some("b.example.test")), 1);
+        assert_eq!(position(&roster, Some("c.b.example.test")), 0, "a wildcard is one label");
+        assert_eq!(position(&roster, Some("example.test")), 0, "a wildcard is not no label");
+        assert_eq!(position(&roster, Some("nobody.test")), 0);
+        assert_eq!(position(&roster, None), 0);
+    }
+
+    #[test]
+    fn of_two_with_the_same_name_the_one_that_suits_the_client_serves() {
+        let names = ["a.test"];
+        let identities =
+            vec![identity(&names, &PKCS_ED25519), identity(&names, &PKCS_ECDSA_P256_SHA256)];
+        let roster = Roster::new(identities, Alive::default().token());
+        let chosen = |schemes: &[SignatureScheme]| {
+            let identity = roster.select_for(Some("a.test"), schemes);
+            roster.identities.iter().position(|other| Arc::ptr_eq(other, identity)).unwrap()
+        };
+        assert_eq!(chosen(&[SignatureScheme::ED25519, SignatureScheme::ECDSA_NISTP256_SHA256]), 0);
+        assert_eq!(chosen(&[SignatureScheme::ECDSA_NISTP256_SHA256]), 1);
+        assert_eq!(chosen(&[SignatureScheme::RSA_PSS_SHA256]), 0, "nobody suits: rustls says so");
+    }
+}

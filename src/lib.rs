@@ -1,0 +1,26 @@
+//! TLS certificates that renew inside running C and C++ servers.
+//!
+//! The crate is used through its C ABI ([`ffi`], `include/certreload.h`). Data flows one way through
+//! the rooms, each handing an owned value to the next:
+//!
+//! - [`options`]: what to load and how: plain data
+//! - [`source`]: bytes: stable, bounded reads of a unit's files
+//! - [`material`]: meaning: bytes to identities, and what makes one valid
+//! - [`generation`]: a candidate, the config built from it, and the handshake that proves it
+//! - [`reload`]: the machine: triggers, settle, publish, events, health
+//! - [`watch`]: the kernel's notifications
+//! - [`ffi`]: the C ABI; nothing depends on it
+//!
+//! [`error`] holds what any of them can fail with; [`sys`] the system calls that std lacks; [`guard`]
+//! turns a panic into a value.
+
+mod error;
+pub mod ffi;
+mod generation;
+mod guard;
+mod material;
+mod options;
+mod reload;
+mod source;
+mod sys;
+mod watch;

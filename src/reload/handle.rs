@@ -1,0 +1,371 @@
+//! The reloadable thing: holds the current generation, and is stepped by the worker.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use arc_swap::Guard;
+use rustls::ServerConfig;
+
+use super::Now;
+use super::current::Current;
+use super::delivery::EventQueue;
+use super::event::{Event, EventKind, EventSink, Trigger};
+use super::pipeline::{Look, Pipeline, Scope};
+use super::runtime::{self, Runtime};
+use super::status::{Standing, Status};
+use super::tickets::{Outcome, Tickets};
+use crate::error::{Cause, Error};
+use crate::generation::{Alive, Generation};
+use crate::guard::guarded;
+use crate::material::Warnings;
+use crate::options::{Options, WatchMode};
+use crate::sys::Bell;
+use crate::watch::{Followed, Observer, ObserverId, Touch, WatchState};
+
+/// Looks in one step while directories go on being armed anew; the rest waits for the next step.
+const LOOKS_PER_STEP: usize = 4;
+
+/// Certificates that reload.
+pub(crate) struct Handle {
+    id: ObserverId,
+    current: Current,
+    /// Set in signal handlers: nothing but a store.
+    requested: AtomicBool,
+    bell: Arc<Bell>,
+    touches: Arc<Touches>,
+    tickets: Tickets,
+    events: Arc<EventQueue>,
+    standing: Mutex<Standing>,
+    alive: Alive,
+    runtime: Arc<Runtime>,
+    work: Mutex<Work>,
+}
+
+/// What only the thread that steps touches.
+struct Work {
+    pipeline: Pipeline,
+    next_poll: Option<Instant>,
+    watch_trouble: Option<Error>,
+    closed: bool,
+}
+
+impl Handle {
+    /// Loads, proves and publishes the first generation, and arms the watch.
+    pub(crate) fn open(options: &Options, sink: Option<EventSink>) -> Result<Arc<Self>, Error> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let now = Now::read();
+        let alive = Alive::default();
+        let (pipeline, first, told) = Pipeline::open(options.fixed()?, alive.clone(), now)?;
+        let mode = pipeline.options().watch;
+        let next_poll =
+            (mode != WatchMode::Off).then(|| now.instant + pipeline.options().poll_interval);
+        let watch = match mode {
+            WatchMode::Off => WatchState::Off,
+            WatchMode::Poll => WatchState::Polling,
+            WatchMode::Auto => WatchState::Notified,
+        };
+
+        let runtime = runtime::enter()?;
+        let events = EventQueue::new(runtime.delivery().clone(), sink);
+        events.push(told.event(&first));
+        let handle = Arc::new(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            current: Current::new(first),
+            requested: AtomicBool::new(false),
+            bell: runtime.bell().clone(),
+            touches: Arc::new(Touches::new(runtime.bell().clone())),
+            tickets: Tickets::default(),
+            events,
+            standing: Mutex::new(Standing::new(watch)),
+            alive,
+            work: Mutex::new(Work { pipeline, next_poll, watch_trouble: None, closed: false }),
+            runtime: runtime.clone(),
+        });
+        handle.arm_and_look_again(now);
+        runtime.register(handle.id, &handle);
+        Ok(handle)
+    }
+
+    /// What `open` would say, and nothing kept.
+    pub(crate) fn check(options: &Options) -> Result<(), Error> {
+        Pipeline::open(options.fixed()?, Alive::default(), Now::read()).map(|_| ())
+    }
+
+    /// The current generation, for the moment.
+    pub(crate) fn current(&self) -> Guard<Arc<Generation>> {
+        self.current.load()
+    }
+
+    /// The current generation, counted.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        self.current.load_full()
+    }
+
+    /// The current config, counted.
+    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
+        self.current.config()
+    }
+
+    /// Asks for a reload. Async-signal-safe: one atomic store and one `write(2)`.
+    ///
+    /// The store comes before the ring and the worker takes it after the wake, so the look that
+    /// follows the last request begins after it, and a hundred requests before it are one.
+    pub(crate) fn request_reload(&self) {
+        self.requested.store(true, Ordering::SeqCst);
+        self.bell.ring();
+    }
+
+    /// Reloads, and answers for the files as they are at or after the call (G6).
+    pub(crate) fn reload_wait(&self, limit: Option<Duration>) -> Result<Outcome, Error> {
+        self.tickets.wait(limit, || self.request_reload())
+    }
+
+    pub(crate) fn set_sink(&self, sink: Option<EventSink>) {
+        self.events.set_sink(sink);
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let standing = self.standing().clone();
+        Status::new(&self.current(), standing, self.alive.count(), Now::read().unix)
+    }
+
+    /// Lets those go who wait, stops watching, and waits for a running look and a running callback.
+    pub(crate) fn close(&self) {
+        self.tickets.close();
+        self.runtime.deregister(self.id);
+        self.work().closed = true;
+        self.runtime.watcher().unfollow(self.id);
+        self.events.set_sink(None);
+        runtime::leave();
+    }
+
+    /// Does what is due, and tells when there will be something to do again.
+    ///
+    /// A panic inside is a defect: it is told as a failure, what serves goes on serving, and the
+    /// next step tries again.
+    pub(super) fn step(&self, now: Now) -> Option<Instant> {
+        let newest = self.tickets.newest();
+        guarded(|| self.step_unguarded(now)).unwrap_or_else(|panic| {
+            let error = Error::new(Cause::Panic(panic));
+            self.tell_failure(&error, Trigger::Poll);
+            self.tickets.answer(newest, &Err(error), None);
+            Some(now.instant + Duration::from_secs(1))
+        })
+    }
+
+    fn step_unguarded(&self, now: Now) -> Option<Instant> {
+        let mut work = self.work();
+        if work.closed {
+            return None;
+        }
+        if let Some((scope, trigger)) = self.due(&work, now.instant) {
+            self.look(&mut work, scope, trigger, now);
+        }
+        self.next_deadline(&work)
+    }
+
+    /// What there is to do, the most urgent first.
+    fn due(&self, work: &Work, now: Instant) -> Option<(Scope, Trigger)> {
+        let reached = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if self.requested.swap(false, Ordering::SeqCst) {
+            Some((Scope::All, Trigger::Request))
+        } else if reached(self.touches.due_at(work.pipeline.options())) {
+            Some((Scope::All, Trigger::Watch))
+        } else if reached(work.next_poll) {
+            Some((Scope::All, Trigger::Poll))
+        } else if reached(work.pipeline.retry_at()) {
+            Some((Scope::Retries, Trigger::Poll))
+        } else {
+            None
+        }
+    }
+
+    fn next_deadline(&self, work: &Work) -> Option<Instant> {
+        let touched = self.touches.due_at(work.pipeline.options());
+        [touched, work.next_poll, work.pipeline.retry_at()].into_iter().flatten().min()
+    }
+
+    /// Looks at the files; and again as long as directories were not watched while it looked, for
+    /// what happened in them meanwhile went unnoticed (G1).
+    fn look(&self, work: &mut Work, scope: Scope, trigger: Trigger, now: Now) {
+        let (mut scope, mut trigger) = (scope, trigger);
+        for _ in 0..LOOKS_PER_STEP {
+            self.look_once(work, scope, trigger, now);
+            if !self.arm(work) {
+                return;
+            }
+            (scope, trigger) = (Scope::All, Trigger::Watch);
+        }
+        self.touches.touched(Touch::Everything);
+    }
+
+    fn look_once(&self, work: &mut Work, scope: Scope, trigger: Trigger, now: Now) {
+        // Both are taken before the first read: what comes later is for the next look.
+        let newest = self.tickets.newest();
+        if scope == Scope::All {
+            self.touches.take();
+            if let Some(next_poll) = &mut work.next_poll {
+                *next_poll = now.instant + work.pipeline.options().poll_interval;
+            }
+        }
+        let look = work.pipeline.look(scope, trigger, now);
+        self.take_in(look, newest);
+    }
+
+    /// Publishes, counts, tells.
+    fn take_in(&self, look: Look, newest: u64) {
+        let Look { published, failures, outcome, pending, stale } = look;
+        {
+            let mut standing = self.standing();
+            standing.stale = stale;
+            standing.failures += failures.len() as u64;
+            standing.reloads += u64::from(published.is_some());
+            if pending.is_none() {
+                standing.unchanged += u64::from(outcome == Ok(Outcome::Unchanged));
+                standing.last_outcome.clone_from(&outcome);
+            }
+        }
+        if let Some((generation, told)) = published {
+            let event = told.event(&generation);
+            self.current.publish(generation);
+            self.events.push(event);
+        }
+        for (failure, trigger) in failures {
+            self.tell_failure(&failure.error, trigger);
+        }
+        self.tickets.answer(newest, &outcome, pending.as_ref());
+    }
+
+    fn arm_and_look_again(&self, now: Now) {
+        let mut work = self.work();
+        if self.arm(&mut work) {
+            self.look(&mut work, Scope::All, Trigger::Watch, now);
+        }
+    }
+
+    /// Watches what the files are reached by now; tells whether that is more than before.
+    fn arm(&self, work: &mut Work) -> bool {
+        if work.pipeline.options().watch != WatchMode::Auto {
+            return false;
+        }
+        let observer: Weak<dyn Observer> = Arc::downgrade(&(self.touches.clone() as _));
+        let lookups = work.pipeline.lookups();
+        let Followed { newly_armed, trouble } =
+            self.runtime.watcher().follow(self.id, &observer, &lookups);
+        match (&work.watch_trouble, &trouble) {
+            (None, Some(error)) => {
+                self.standing().watch = WatchState::Degraded;
+                self.tell_watch(EventKind::WatchDegraded, error);
+            }
+            (Some(error), None) => {
+                self.standing().watch = WatchState::Notified;
+                self.tell_watch(EventKind::WatchRestored, error);
+            }
+            _ => {}
+        }
+        work.watch_trouble = trouble;
+        newly_armed
+    }
+
+    fn tell_failure(&self, error: &Error, trigger: Trigger) {
+        let current = self.current();
+        let number = current.number();
+        self.events.push(Event {
+            kind: EventKind::ReloadFailed,
+            trigger,
+            cause: Some(error.cause.clone()),
+            warnings: Warnings::default(),
+            generation: number,
+            earliest_not_after: current.earliest_not_after(),
+            path: error.path.clone(),
+            message: format!("{error}; generation {number} goes on serving"),
+        });
+    }
+
+    fn tell_watch(&self, kind: EventKind, error: &Error) {
+        let current = self.current();
+        let message = match kind {
+            EventKind::WatchRestored => "the kernel tells of changes again".to_owned(),
+            _ => format!("{error}; changes are found by polling until the watch is back"),
+        };
+        self.events.push(Event {
+            kind,
+            trigger: Trigger::Watch,
+            cause: None,
+            warnings: Warnings::default(),
+            generation: current.number(),
+            earliest_not_after: current.earliest_not_after(),
+            path: error.path.clone(),
+            message,
+        });
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Changes that the kernel told of and that have not been looked at yet.
+struct Touches {
+    state: Mutex<Touched>,
+    bell: Arc<Bell>,
+}
+
+#[derive(Default)]
+struct Touched {
+    /// When the first and the last of them came.
+    span: Option<(Instant, Instant)>,
+    /// Files that were written to and not closed yet: half a file, as far as anyone can tell (G4).
+    open_for_writing: HashSet<PathBuf>,
+}
+
+impl Touches {
+    fn new(bell: Arc<Bell>) -> Self {
+        Self { state: Mutex::default(), bell }
+    }
+
+    /// When the changes have been quiet for long enough, or have gone on for too long.
+    fn due_at(&self, options: &Options) -> Option<Instant> {
+        let touched = self.state();
+        let (first, last) = touched.span?;
+        let limit = first + options.settle_timeout;
+        let quiet = last + options.settle_quiet;
+        Some(if touched.open_for_writing.is_empty() { quiet.min(limit) } else { limit })
+    }
+
+    fn take(&self) {
+        *self.state() = Touched::default();
+    }
+
+    fn state(&self) -> MutexGuard<'_, Touched> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Touches {
+    fn touched(&self, touch: Touch<'_>) {
+        let now = Instant::now();
+        {
+            let mut touched = self.state();
+            let first = touched.span.map_or(now, |(first, _)| first);
+            touched.span = Some((first, now));
+            match touch {
+                Touch::Written(path) => {
+                    touched.open_for_writing.insert(path.to_owned());
+                }
+                Touch::Changed(path) | Touch::Closed(path) => {
+                    touched.open_for_writing.remove(path);
+                }
+                Touch::Everything => {}
+            }
+        }
+        self.bell.ring();
+    }
+}

@@ -1,0 +1,280 @@
+//! One handle's way from a look at the files to a published generation. Runs on one thread at a time.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Now;
+use super::event::{Event, EventKind, Trigger};
+use super::load::{Loaded, load};
+use super::settle::{Failure, Settle};
+use super::tickets::Outcome;
+use crate::error::Error;
+use crate::generation::{Alive, Candidate, Foundation, Generation};
+use crate::material::{Identity, Warnings, format_time};
+use crate::options::{IdentityFiles, Options};
+use crate::source::{Digest, Lookup, trail};
+
+/// What changes together: one identity, good or bad as a whole.
+struct Unit {
+    files: IdentityFiles,
+    serving: Arc<Identity>,
+    /// Of the content that `serving` was made from.
+    digest: Option<Digest>,
+    settle: Settle,
+}
+
+/// An identity that has been loaded and not been proved yet.
+struct Fresh {
+    index: usize,
+    identity: Arc<Identity>,
+    digest: Option<Digest>,
+    warnings: Warnings,
+}
+
+/// Which units to look at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All of them.
+    All,
+    /// Those that are pending, and due to be tried again.
+    Retries,
+}
+
+/// What one look at the files came to.
+pub(super) struct Look {
+    /// To be made current, and told of with the event.
+    pub(super) published: Option<(Arc<Generation>, Told)>,
+    /// Failures that the host has not been told of.
+    pub(super) failures: Vec<(Failure, Trigger)>,
+    pub(super) outcome: Result<Outcome, Error>,
+    /// The first unit that may still be half-written.
+    pub(super) pending: Option<Error>,
+    /// Whether a unit serves an older version than its files hold.
+    pub(super) stale: bool,
+}
+
+/// The words of a RELOADED event.
+pub(super) struct Told {
+    pub(super) trigger: Trigger,
+    pub(super) warnings: Warnings,
+    pub(super) path: Arc<Path>,
+    pub(super) message: String,
+}
+
+pub(super) struct Pipeline {
+    options: Options,
+    foundation: Foundation,
+    units: Vec<Unit>,
+    number: u64,
+}
+
+impl Pipeline {
+    /// Loads everything for the first time: all good, or the first failure.
+    pub(super) fn open(
+        options: Options,
+        alive: Alive,
+        now: Now,
+    ) -> Result<(Self, Arc<Generation>, Told), Error> {
+        let foundation = Foundation::new(&options, alive)?;
+        let mut units = Vec::with_capacity(options.identities.len());
+        for files in &options.identities {
+            let Loaded { digest, identity } = load(files, None, foundation.provider(), now.unix);
+            // Without a known digest there is always an identity or an error.
+            let Some(identity) = identity? else { continue };
+            let serving = Arc::new(identity);
+            units.push(Unit { files: files.clone(), serving, digest, settle: Settle::Good });
+        }
+        let candidate = foundation.candidate(serving(&units));
+        for (index, unit) in units.iter().enumerate() {
+            candidate.prove(index).map_err(|cause| Error::at(&unit.files.chain, cause))?;
+        }
+        let mut pipeline = Self { options, foundation, units, number: 0 };
+        let everything: Vec<_> = (0..pipeline.units.len()).collect();
+        let (generation, told) =
+            pipeline.publish(candidate, &everything, Warnings::default(), Trigger::Open, now);
+        Ok((pipeline, generation, told))
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// When the next pending unit is to be tried again.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.units.iter().filter_map(|unit| unit.settle.retry_at()).min()
+    }
+
+    /// Every name that is looked up on the way to any file.
+    pub(super) fn lookups(&self) -> Vec<Lookup> {
+        self.units.iter().flat_map(|unit| unit.files.paths()).flat_map(trail).collect()
+    }
+
+    /// Looks at the files, and builds and proves a generation out of what is new and good.
+    pub(super) fn look(&mut self, scope: Scope, trigger: Trigger, now: Now) -> Look {
+        let mut failures = Vec::new();
+        let fresh = self.read(scope, trigger, now, &mut failures);
+        let published = self.prove(fresh, trigger, now, &mut failures);
+        let failed = self.units.iter().find_map(|unit| unit.settle.failed()).cloned();
+        Look {
+            stale: failed.is_some(),
+            outcome: match (failed, &published) {
+                (Some(error), _) => Err(error),
+                (None, Some(_)) => Ok(Outcome::Reloaded),
+                (None, None) => Ok(Outcome::Unchanged),
+            },
+            pending: self.units.iter().find_map(|unit| unit.settle.pending()).cloned(),
+            published,
+            failures,
+        }
+    }
+
+    /// Reads, parses and validates; what fails keeps its last good version.
+    fn read(
+        &mut self,
+        scope: Scope,
+        trigger: Trigger,
+        now: Now,
+        failures: &mut Vec<(Failure, Trigger)>,
+    ) -> Vec<Fresh> {
+        let timeout = self.options.settle_timeout;
+        let provider = self.foundation.provider();
+        let mut fresh = Vec::new();
+        for (index, unit) in self.units.iter_mut().enumerate() {
+            let due = unit.settle.retry_at().is_some_and(|at| at <= now.instant);
+            if scope == Scope::Retries && !due {
+                continue;
+            }
+            let Loaded { digest, identity } = load(&unit.files, unit.digest, provider, now.unix);
+            match identity {
+                Ok(None) => unit.settle.succeed(),
+                Ok(Some(identity)) => {
+                    let warnings = identity.warnings_after(&unit.serving);
+                    let identity = Arc::new(identity);
+                    fresh.push(Fresh { index, identity, digest, warnings });
+                }
+                Err(error) => {
+                    let failure = Failure { error, digest };
+                    failures.extend(unit.settle.fail(failure, trigger, now.instant, timeout));
+                }
+            }
+        }
+        fresh
+    }
+
+    /// Proves what is new with the very config that will serve it, and publishes what is proved.
+    fn prove(
+        &mut self,
+        mut fresh: Vec<Fresh>,
+        trigger: Trigger,
+        now: Now,
+        failures: &mut Vec<(Failure, Trigger)>,
+    ) -> Option<(Arc<Generation>, Told)> {
+        let timeout = self.options.settle_timeout;
+        while !fresh.is_empty() {
+            let mut warnings = Warnings::default();
+            for new in &fresh {
+                warnings |= new.warnings;
+            }
+            if warnings.names_lost {
+                // A session of a name that is no longer served must not be resumed. Without fresh
+                // ticket keys (the system has no randomness) nothing is published.
+                if let Err(error) = self.foundation.forget_sessions() {
+                    failures.push((Failure { error, digest: None }, trigger));
+                    return None;
+                }
+            }
+            let mut identities = serving(&self.units);
+            for new in &fresh {
+                identities[new.index] = new.identity.clone();
+            }
+            let candidate = self.foundation.candidate(identities);
+            let mut refused = Vec::new();
+            fresh.retain(|new| match candidate.prove(new.index) {
+                Ok(()) => true,
+                Err(cause) => {
+                    refused.push((new.index, new.digest, cause));
+                    false
+                }
+            });
+            if refused.is_empty() {
+                let changed: Vec<_> = fresh.iter().map(|new| new.index).collect();
+                for new in fresh {
+                    let unit = &mut self.units[new.index];
+                    unit.serving = new.identity;
+                    unit.digest = new.digest;
+                    unit.settle.succeed();
+                }
+                return Some(self.publish(candidate, &changed, warnings, trigger, now));
+            }
+            for (index, digest, cause) in refused {
+                let unit = &mut self.units[index];
+                let failure = Failure { error: Error::at(&unit.files.chain, cause), digest };
+                failures.extend(unit.settle.fail(failure, trigger, now.instant, timeout));
+            }
+        }
+        None
+    }
+
+    fn publish(
+        &mut self,
+        candidate: Candidate,
+        changed: &[usize],
+        mut warnings: Warnings,
+        trigger: Trigger,
+        now: Now,
+    ) -> (Arc<Generation>, Told) {
+        self.number += 1;
+        for unit in &self.units {
+            warnings |= unit.serving.warnings();
+        }
+        let told = self.tell(changed, warnings, trigger);
+        (Arc::new(candidate.accept(self.number, now.unix, warnings)), told)
+    }
+
+    fn tell(&self, changed: &[usize], warnings: Warnings, trigger: Trigger) -> Told {
+        let first = &self.units[changed.first().copied().unwrap_or(0)];
+        let more = match changed.len() {
+            0 | 1 => String::new(),
+            count => format!("; and {} more identities", count - 1),
+        };
+        let warned = match warnings {
+            none if none == Warnings::default() => String::new(),
+            some => format!("; warning: {some}"),
+        };
+        let chain = first.files.chain.display();
+        let message = format!("{chain}: {}{more}{warned}", describe(&first.serving));
+        Told { trigger, warnings, path: first.files.chain.as_path().into(), message }
+    }
+}
+
+impl Told {
+    pub(super) fn event(self, generation: &Generation) -> Event {
+        Event {
+            kind: EventKind::Reloaded,
+            trigger: self.trigger,
+            cause: None,
+            warnings: self.warnings,
+            generation: generation.number(),
+            earliest_not_after: generation.earliest_not_after(),
+            path: Some(self.path),
+            message: self.message,
+        }
+    }
+}
+
+fn serving(units: &[Unit]) -> Vec<Arc<Identity>> {
+    units.iter().map(|unit| unit.serving.clone()).collect()
+}
+
+fn describe(identity: &Identity) -> String {
+    let names = identity.names();
+    let name = names.first().map_or("no name".into(), |name| name.to_string_lossy());
+    let more = match names.len() {
+        0 | 1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    let until = format_time(identity.not_after());
+    let fingerprint = identity.sha256().to_string_lossy();
+    format!("{name}{more}, valid until {until}, sha256 {fingerprint}")
+}

@@ -1,0 +1,146 @@
+//! The process's one set of background threads: it begins with the first handle and ends with the last.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+
+use super::Now;
+use super::delivery::Delivery;
+use super::handle::Handle;
+use crate::error::Error;
+use crate::sys::{Bell, with_signals_blocked};
+use crate::watch::{ObserverId, Watcher};
+
+/// Names as `top -H` shows them: the kernel keeps 15 bytes.
+const WORKER: &str = "certreload";
+const DELIVERY: &str = "certreload-evt";
+
+/// The runtime and how many handles use it.
+static RUNTIME: Mutex<Option<(Arc<Runtime>, usize)>> = Mutex::new(None);
+
+/// Joins the runtime, and starts it for the first handle.
+pub(super) fn enter() -> Result<Arc<Runtime>, Error> {
+    let mut shared = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((runtime, users)) = shared.as_mut() {
+        *users += 1;
+        return Ok(runtime.clone());
+    }
+    let runtime = Runtime::start()
+        .map_err(|error| Error::system("background threads cannot be started", &error))?;
+    *shared = Some((runtime.clone(), 1));
+    Ok(runtime)
+}
+
+/// Leaves the runtime, and ends it with the last handle.
+pub(super) fn leave() {
+    let mut shared = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((_, users)) = shared.as_mut() else {
+        return;
+    };
+    *users -= 1;
+    if *users > 0 {
+        return;
+    }
+    let last = shared.take();
+    // Unlocked before the threads are waited for: one of them may be in a callback that opens or
+    // closes another handle.
+    drop(shared);
+    if let Some((runtime, _)) = last {
+        runtime.stop();
+    }
+}
+
+/// What all handles of the process share.
+pub(super) struct Runtime {
+    bell: Arc<Bell>,
+    watcher: Watcher,
+    delivery: Arc<Delivery>,
+    handles: Mutex<BTreeMap<ObserverId, Weak<Handle>>>,
+    stopped: AtomicBool,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Runtime {
+    fn start() -> io::Result<Arc<Self>> {
+        let runtime = Arc::new(Self {
+            bell: Arc::new(Bell::new()?),
+            watcher: Watcher::new(),
+            delivery: Arc::default(),
+            handles: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            threads: Mutex::default(),
+        });
+        let (worker, delivery) = (runtime.clone(), runtime.delivery.clone());
+        let worker = spawn(WORKER, move || worker.work())?;
+        runtime.threads().push(worker);
+        match spawn(DELIVERY, move || delivery.run()) {
+            Ok(delivery) => {
+                runtime.threads().push(delivery);
+                Ok(runtime)
+            }
+            Err(error) => {
+                runtime.stop();
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    pub(super) fn watcher(&self) -> &Watcher {
+        &self.watcher
+    }
+
+    pub(super) fn delivery(&self) -> &Arc<Delivery> {
+        &self.delivery
+    }
+
+    pub(super) fn register(&self, id: ObserverId, handle: &Arc<Handle>) {
+        self.handles().insert(id, Arc::downgrade(handle));
+        self.bell.ring();
+    }
+
+    pub(super) fn deregister(&self, id: ObserverId) {
+        self.handles().remove(&id);
+    }
+
+    /// Steps every handle, and sleeps until there is something to do: the body of the worker.
+    fn work(&self) {
+        while !self.stopped.load(Ordering::SeqCst) {
+            let handles: Vec<_> = self.handles().values().filter_map(Weak::upgrade).collect();
+            let next = handles.iter().filter_map(|handle| handle.step(Now::read())).min();
+            drop(handles);
+            self.bell.wait(next.map(|next| next.saturating_duration_since(Now::read().instant)));
+        }
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.bell.ring();
+        self.delivery.stop();
+        let threads = std::mem::take(&mut *self.threads());
+        for thread in threads {
+            // The last handle may be closed inside a callback: that thread ends by itself.
+            if thread.thread().id() != thread::current().id() {
+                // It catches panics; whatever it came to, it has ended.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    fn handles(&self) -> MutexGuard<'_, BTreeMap<ObserverId, Weak<Handle>>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    with_signals_blocked(|| thread::Builder::new().name(name.to_owned()).spawn(body))
+}

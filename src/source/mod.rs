@@ -1,0 +1,9 @@
+//! Bytes: stable, bounded reads of the files behind a unit, and the directories that lead to them.
+
+mod file;
+mod trail;
+mod unit;
+
+pub(crate) use file::{FileBytes, MAX_FILE_SIZE};
+pub(crate) use trail::{Lookup, trail};
+pub(crate) use unit::{Digest, digest_of, read_together};

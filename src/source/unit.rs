@@ -1,0 +1,124 @@
+//! The files of one unit, read as one: never halves of two different moments (G2).
+
+use std::path::Path;
+
+use aws_lc_rs::digest;
+
+use super::file::{self, FileBytes};
+use crate::error::{Cause, Error};
+
+/// How often a unit that moves while it is read is read again before that is told as a failure.
+const ATTEMPTS: usize = 5;
+
+/// A digest of bytes: equal digests are equal content (G5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Digest([u8; 32]);
+
+/// Reads every file of a unit at one moment; the results are in the order of `paths`.
+///
+/// A file that cannot be read is a result of its own. An error for the whole is a unit that never
+/// held still.
+pub(crate) fn read_together(paths: &[&Path]) -> Result<Vec<Result<FileBytes, Error>>, Error> {
+    let mut moved = None;
+    for _ in 0..ATTEMPTS {
+        let files: Vec<_> = paths.iter().map(|path| file::read(path)).collect();
+        // When the last file has been read the first one may have been replaced already.
+        moved =
+            paths.iter().zip(&files).find(|(path, file)| has_moved(path, file)).map(|(p, _)| *p);
+        if moved.is_none() {
+            return Ok(files);
+        }
+    }
+    Err(Error::at(moved.unwrap_or(Path::new("")), Cause::Unstable))
+}
+
+fn has_moved(path: &Path, file: &Result<FileBytes, Error>) -> bool {
+    match file {
+        Ok(file) => !file.is_still_at(path),
+        Err(error) => error.cause == Cause::Unstable,
+    }
+}
+
+/// The digest of a unit's files, each with its length, so that no two units share one by a shift of
+/// bytes from file to file. A file that cannot be read counts as its failure.
+pub(crate) fn digest_of(files: &[Result<FileBytes, Error>]) -> Digest {
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut add = |tag: u8, bytes: &[u8]| {
+        context.update(&[tag]);
+        context.update(&(bytes.len() as u64).to_be_bytes());
+        context.update(bytes);
+    };
+    for file in files {
+        match file {
+            Ok(file) => add(0, &file.bytes),
+            Err(error) => add(1, error.to_string().as_bytes()),
+        }
+    }
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(context.finish().as_ref());
+    Digest(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn g2_a_pair_is_never_read_from_two_moments() {
+        let dir = tempfile::tempdir().unwrap();
+        let (left, right) = (dir.path().join("left"), dir.path().join("right"));
+        let links = [dir.path().join("0"), dir.path().join("1")];
+        for (number, link) in links.iter().enumerate() {
+            fs::create_dir(link).unwrap();
+            fs::write(link.join("left"), format!("{number}")).unwrap();
+            fs::write(link.join("right"), format!("{number}")).unwrap();
+        }
+        // Both files go through one link, which is swapped all the time, as Kubernetes does.
+        let current = dir.path().join("current");
+        std::os::unix::fs::symlink("0", &current).unwrap();
+        std::os::unix::fs::symlink("current/left", &left).unwrap();
+        std::os::unix::fs::symlink("current/right", &right).unwrap();
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let next = dir.path().join("next");
+                for number in (0..2).cycle() {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    std::os::unix::fs::symlink(number.to_string(), &next).unwrap();
+                    fs::rename(&next, &current).unwrap();
+                }
+            });
+            let mut read = 0;
+            for _ in 0..5_000 {
+                // A unit that never held still is an answer too.
+                let Ok(files) = read_together(&[&left, &right]) else {
+                    continue;
+                };
+                let bytes = |i: usize| files[i].as_ref().ok().map(|file| file.bytes.to_vec());
+                assert_eq!(bytes(0), bytes(1));
+                read += 1;
+            }
+            stop.store(true, Ordering::Relaxed);
+            assert!(read > 0, "the pair was never read at all");
+        });
+    }
+
+    #[test]
+    fn bytes_that_move_from_file_to_file_are_other_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        let digest = |first: &str, second: &str| {
+            fs::write(&a, first).unwrap();
+            fs::write(&b, second).unwrap();
+            digest_of(&read_together(&[&a, &b]).ok().unwrap())
+        };
+        assert_ne!(digest("12", "3"), digest("1", "23"));
+        assert_eq!(digest("12", "3"), digest("12", "3"));
+    }
+}

@@ -1,0 +1,157 @@
+//! The notify crate, and what of its events is a change.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use notify::event::{AccessKind, AccessMode, DataChange, ModifyKind, RenameMode};
+use notify::{
+    Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+};
+
+use super::interests::{Arming, Interests};
+use super::{Followed, Touch};
+use crate::error::{Cause, Error};
+use crate::guard::guarded;
+use crate::source::Lookup;
+use crate::sys::with_signals_blocked;
+
+/// The process's one inotify instance, and the thread that reads it.
+pub(super) struct Notifier {
+    watcher: RecommendedWatcher,
+    broken: bool,
+}
+
+impl Notifier {
+    pub(super) fn start(interests: &Arc<Interests>) -> Result<Self, Error> {
+        let interests = interests.clone();
+        let handler = move |event: notify::Result<Event>| match event {
+            Ok(event) => tell(&interests, &event),
+            Err(_) => interests.tell(Touch::Everything),
+        };
+        // Its thread is born inside this call.
+        with_signals_blocked(|| RecommendedWatcher::new(handler, Config::default()))
+            .map(|watcher| Self { watcher, broken: false })
+            .map_err(|error| Error::system("inotify is not available", &words_of(&error)))
+    }
+
+    /// Whether its thread has gone: then only another one can help.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Watches every directory of `lookups` that is not watched yet.
+    pub(super) fn arm(
+        &mut self,
+        interests: &Interests,
+        lookups: &[Lookup],
+        followed: &mut Followed,
+    ) {
+        let mut seen = HashSet::new();
+        // Directories that decide come first, so that trouble with one of them is what is told.
+        let (deciding, leading): (Vec<_>, Vec<_>) =
+            lookups.iter().partition(|lookup| lookup.decides);
+        for lookup in deciding.into_iter().chain(leading) {
+            if !seen.insert(&lookup.directory) {
+                continue;
+            }
+            match self.arm_one(interests, &lookup.directory) {
+                Ok(newly_armed) => followed.newly_armed |= newly_armed,
+                // A directory that is not there is told of by the one above it.
+                Err(error) if error.cause == Cause::NotFound => {}
+                // One that merely leads the way may be closed to us: the poll sees it replaced.
+                Err(error) if lookup.decides => {
+                    followed.trouble.get_or_insert(error);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn arm_one(&mut self, interests: &Interests, directory: &Path) -> Result<bool, Error> {
+        let metadata = fs::metadata(directory).map_err(|error| Error::at(directory, error))?;
+        // Noted first: should the directory go while it is being armed, the notifier's thread
+        // strikes the note out, and the next look arms anew.
+        match interests.begin_arming(directory, (metadata.dev(), metadata.ino())) {
+            Arming::Already => return Ok(false),
+            Arming::New => {}
+            Arming::Replaced => self.unwatch(directory),
+        }
+        // Its thread may have died of a system that refused it: then notify panics.
+        match guarded(|| self.watcher.watch(directory, RecursiveMode::NonRecursive)) {
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(error)) => {
+                interests.disarmed_below(directory);
+                Err(Error::at(directory, cause_of(&error)))
+            }
+            Err(panic) => {
+                self.broken = true;
+                interests.disarmed_below(directory);
+                Err(Error::at(directory, Cause::Io(panic)))
+            }
+        }
+    }
+
+    pub(super) fn disarm_unwanted(&mut self, interests: &Interests) {
+        for directory in interests.take_unwanted() {
+            self.unwatch(&directory);
+        }
+    }
+
+    fn unwatch(&mut self, directory: &Path) {
+        // A watch that the kernel has taken away already is no loss.
+        let _ = guarded(|| self.watcher.unwatch(directory));
+    }
+}
+
+/// Sorts an event of notify: reading is none of our business, for we read ourselves.
+fn tell(interests: &Interests, event: &Event) {
+    if event.need_rescan() {
+        interests.disarmed_below(Path::new("/"));
+        interests.tell(Touch::Everything);
+        return;
+    }
+    for path in &event.paths {
+        let touch = match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Touch::Closed(path),
+            EventKind::Access(_) => continue,
+            EventKind::Modify(ModifyKind::Data(DataChange::Any)) => Touch::Written(path),
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+                interests.disarmed_below(path);
+                Touch::Changed(path)
+            }
+            _ => Touch::Changed(path),
+        };
+        interests.tell(touch);
+    }
+}
+
+fn cause_of(error: &notify::Error) -> Cause {
+    match &error.kind {
+        ErrorKind::Io(error) if error.kind() == io::ErrorKind::NotADirectory => Cause::NotFound,
+        ErrorKind::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Cause::Permission
+        }
+        ErrorKind::PathNotFound | ErrorKind::WatchNotFound => Cause::NotFound,
+        _ => Cause::Io(format!("cannot be watched: {}", words_of(error))),
+    }
+}
+
+fn words_of(error: &notify::Error) -> String {
+    match &error.kind {
+        ErrorKind::MaxFilesWatch => "the limit of inotify watches is reached \
+             (fs.inotify.max_user_watches)"
+            .to_owned(),
+        ErrorKind::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+            "the limit of inotify instances (fs.inotify.max_user_instances) or of descriptors \
+             is reached"
+                .to_owned()
+        }
+        ErrorKind::Io(error) => error.to_string(),
+        ErrorKind::Generic(words) => words.clone(),
+        other => format!("{other:?}"),
+    }
+}
