@@ -119,6 +119,11 @@ impl Cause {
         )
     }
 
+    /// Whether the fault lies in the one file that is named, whatever the others of its unit hold.
+    pub(crate) fn is_of_one_file(&self) -> bool {
+        matches!(self.stage(), Stage::Read | Stage::Parse)
+    }
+
     fn stage(&self) -> Stage {
         match self {
             Self::TimedOut { .. }

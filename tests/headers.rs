@@ -1,5 +1,8 @@
 //! The committed header is the one that `src/ffi` gives.
 
+#![allow(missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
 use std::fs;
 use std::path::Path;
 

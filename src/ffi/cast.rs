@@ -3,6 +3,7 @@
 use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use rustls_ffi::server::rustls_server_config;
@@ -107,14 +108,29 @@ pub(crate) unsafe fn borrow_mut<'a, C: Opaque>(
     Ok(unsafe { &mut *pointer.cast::<C::Inner>() })
 }
 
-/// A place of the caller's to write a result to.
+/// A place of the caller's to write a result to. What it holds before may be uninitialised, so it is
+/// never read, and never a reference.
+pub(crate) struct Out<T>(NonNull<T>);
+
+impl<T> Out<T> {
+    pub(crate) fn set(&mut self, value: T) {
+        // SAFETY: `out` made it, for the length of a call in which its caller vouches for the place.
+        unsafe { self.0.write(value) }
+    }
+
+    /// For a function of rustls-ffi that writes it.
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut T {
+        self.0.as_ptr()
+    }
+}
+
+/// Takes a place to write to.
 ///
 /// # Safety
-/// `pointer` is NULL, or points to an initialised `T` that nobody else uses during the call.
-pub(crate) unsafe fn out<'a, T>(pointer: *mut T, name: &'static str) -> Result<&'a mut T, Error> {
-    not_null(pointer, name)?;
-    // SAFETY: not NULL is checked; the rest is the caller's promise.
-    Ok(unsafe { &mut *pointer })
+/// `pointer` is NULL, or points to writable room for a `T` that nobody else uses during the call; the
+/// result is not kept beyond it.
+pub(crate) unsafe fn out<T>(pointer: *mut T, name: &'static str) -> Result<Out<T>, Error> {
+    NonNull::new(pointer).map(Out).ok_or_else(|| Error::new(Cause::NullParameter(name)))
 }
 
 /// The bytes of a C string, without its NUL.

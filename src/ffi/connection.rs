@@ -29,12 +29,12 @@ pub unsafe extern "C" fn certreload_server_connection_new(
 ) -> certreload_result {
     boundary(|| {
         // SAFETY: the caller passes an open handle and a place to write, or NULL.
-        let (handle, out) = unsafe {
+        let (handle, mut out) = unsafe {
             (cast::borrow(handle, "handle")?, cast::out(connection_out, "connection_out")?)
         };
         let current = handle.current();
         let config = cast::arc_as_raw::<rustls_server_config>(current.server_config());
-        match rustls_server_config::rustls_server_connection_new(config, out) {
+        match rustls_server_config::rustls_server_connection_new(config, out.as_mut_ptr()) {
             rustls_result::Ok => Ok(certreload_result::Ok),
             refused => Err(Error::new(Cause::Tls(format!("rustls_result {}", refused as u32)))),
         }

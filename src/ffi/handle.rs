@@ -45,10 +45,10 @@ pub unsafe extern "C" fn certreload_open(
 ) -> certreload_result {
     boundary(|| {
         // SAFETY: the caller passes options of certreload_options_new() and a place to write, or NULL.
-        let (options, out) =
+        let (options, mut out) =
             unsafe { (cast::borrow(options, "options")?, cast::out(handle_out, "handle_out")?) };
         let handle = Handle::open(&options.options, options.sink.clone())?;
-        *out = cast::arc_into_raw::<certreload_handle>(handle).cast_mut();
+        out.set(cast::arc_into_raw::<certreload_handle>(handle).cast_mut());
         Ok(certreload_result::Ok)
     })
 }
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn certreload_open_files(
 ) -> certreload_result {
     boundary(|| {
         // SAFETY: the caller passes C strings and a place to write, or NULL.
-        let (chain, key, out) = unsafe {
+        let (chain, key, mut out) = unsafe {
             (
                 cast::path(chain_path, "chain_path")?,
                 cast::path(key_path, "key_path")?,
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn certreload_open_files(
         let mut host = HostOptions::default();
         host.options.identities.push(IdentityFiles { chain, key, ocsp: None });
         let handle = Handle::open(&host.options, None)?;
-        *out = cast::arc_into_raw::<certreload_handle>(handle).cast_mut();
+        out.set(cast::arc_into_raw::<certreload_handle>(handle).cast_mut());
         Ok(certreload_result::Ok)
     })
 }

@@ -163,15 +163,15 @@ pub unsafe extern "C" fn certreload_identity_certificate_der(
 ) -> *const u8 {
     boundary(|| {
         // SAFETY: the caller passes a place to write, or NULL.
-        let len = unsafe { cast::out(len_out, "len_out")? };
-        *len = 0;
+        let mut len = unsafe { cast::out(len_out, "len_out")? };
+        len.set(0);
         // SAFETY: the caller passes an identity of a live generation, or NULL.
         let identity = unsafe { cast::borrow(identity, "identity")? };
         let der = identity
             .chain()
             .get(index)
             .ok_or_else(|| Error::new(Cause::InvalidParameter("no certificate has this index")))?;
-        *len = der.len();
+        len.set(der.len());
         Ok(der.as_ptr())
     })
 }
@@ -193,12 +193,12 @@ pub unsafe extern "C" fn certreload_identity_ocsp_der(
 ) -> *const u8 {
     boundary(|| {
         // SAFETY: the caller passes a place to write, or NULL.
-        let len = unsafe { cast::out(len_out, "len_out")? };
-        *len = 0;
+        let mut len = unsafe { cast::out(len_out, "len_out")? };
+        len.set(0);
         // SAFETY: the caller passes an identity of a live generation, or NULL.
         let identity = unsafe { cast::borrow(identity, "identity")? };
         let ocsp = identity.ocsp();
-        *len = ocsp.map_or(0, <[u8]>::len);
+        len.set(ocsp.map_or(0, <[u8]>::len));
         Ok(ocsp.map_or(ptr::null(), <[u8]>::as_ptr))
     })
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rustls::crypto::CryptoProvider;
 
-use crate::error::Error;
+use super::settle::Failure;
+use crate::error::{Cause, Error};
 use crate::material::{Identity, Parts, Staple, Warnings};
 use crate::options::IdentityFiles;
 use crate::source::{Digest, FileBytes, digest_of, read_together};
@@ -12,12 +13,11 @@ use crate::source::{Digest, FileBytes, digest_of, read_together};
 /// Permission bit: everybody may read.
 const READABLE_BY_OTHERS: u32 = 0o004;
 
-/// What the files of a unit hold.
-pub(super) struct Loaded {
-    /// What they held when they were read; `None` where they never held still.
-    pub(super) digest: Option<Digest>,
-    /// What to make of it; `None` where it is what `known` stands for already.
-    pub(super) identity: Result<Option<Identity>, Error>,
+/// What the files of a unit hold, and the digest of that.
+pub(super) enum Loaded {
+    /// What is known already.
+    Same,
+    New(Identity, Digest),
 }
 
 /// Reads and checks the files of an identity, unless they hold what `known` is the digest of.
@@ -26,45 +26,54 @@ pub(super) fn load(
     known: Option<Digest>,
     provider: &CryptoProvider,
     now: i64,
-) -> Loaded {
+) -> Result<Loaded, Failure> {
     let paths: Vec<&Path> = files.paths().collect();
-    let read = match read_together(&paths) {
-        Ok(read) => read,
-        Err(error) => {
-            return Loaded { digest: None, identity: Err(error) };
-        }
-    };
+    let read = read_together(&paths).map_err(|error| Failure { error, digest: None })?;
     let digest = digest_of(&read);
-    let identity =
-        if known == Some(digest) { Ok(None) } else { make(files, read, provider, now).map(Some) };
-    Loaded { digest: Some(digest), identity }
+    if known == Some(digest) {
+        return Ok(Loaded::Same);
+    }
+    match make(files, &read, provider, now) {
+        Ok(identity) => Ok(Loaded::New(identity, digest)),
+        Err(error) => Err(Failure { digest: about(&error, &paths, &read), error }),
+    }
+}
+
+/// The digest of what `error` is about: of the file that it names where the fault is in that file
+/// alone, so that a change of another file is no new failure; else of the whole unit.
+fn about(error: &Error, paths: &[&Path], read: &[Result<FileBytes, Error>]) -> Option<Digest> {
+    let named = paths.iter().position(|path| error.path.as_deref() == Some(*path));
+    match named {
+        Some(index) if error.cause.is_of_one_file() => {
+            read[index].is_ok().then(|| digest_of(&read[index..=index]))
+        }
+        _ => Some(digest_of(read)),
+    }
 }
 
 fn make(
     files: &IdentityFiles,
-    read: Vec<Result<FileBytes, Error>>,
+    read: &[Result<FileBytes, Error>],
     provider: &CryptoProvider,
     now: i64,
 ) -> Result<Identity, Error> {
-    let mut read = read.into_iter();
     // `read_together` answers in the order of `IdentityFiles::paths`: chain, key, staple.
-    let mut next = || read.next().unwrap_or_else(|| Err(missing(files)));
-    let (chain, key) = (next()?, next()?);
-    let staple = files.ocsp.as_ref().map(|_| next());
+    let mut read = read.iter();
+    let mut next = || read.next().map(|file| file.as_ref().map_err(Clone::clone)).transpose();
+    let (Some(chain), Some(key)) = (next()?, next()?) else {
+        return Err(Error::at(&files.chain, Cause::NotFound));
+    };
+    let staple = next();
     let parts = Parts {
         chain: (&files.chain, &chain.bytes),
         key: (&files.key, &key.bytes),
-        staple: match &staple {
-            None => Staple::NotAskedFor,
-            Some(Ok(file)) => Staple::Bytes(&file.bytes),
-            Some(Err(_)) => Staple::Unreadable,
+        staple: match staple {
+            Ok(None) => Staple::NotAskedFor,
+            Ok(Some(file)) => Staple::Bytes(&file.bytes),
+            Err(_) => Staple::Unreadable,
         },
     };
     let key_readable = key.mode & READABLE_BY_OTHERS != 0;
     let warnings = Warnings { key_readable, ..Warnings::default() };
     Identity::new(&parts, provider, now).map(|identity| identity.with_warnings(warnings))
-}
-
-fn missing(files: &IdentityFiles) -> Error {
-    Error::at(&files.chain, crate::error::Cause::NotFound)
 }

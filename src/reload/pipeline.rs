@@ -20,7 +20,7 @@ struct Unit {
     files: IdentityFiles,
     serving: Arc<Identity>,
     /// Of the content that `serving` was made from.
-    digest: Option<Digest>,
+    digest: Digest,
     settle: Settle,
 }
 
@@ -28,8 +28,10 @@ struct Unit {
 struct Fresh {
     index: usize,
     identity: Arc<Identity>,
-    digest: Option<Digest>,
+    digest: Digest,
     warnings: Warnings,
+    /// What began the wait for it, or the look that found it.
+    trigger: Trigger,
 }
 
 /// Which units to look at.
@@ -79,11 +81,12 @@ impl Pipeline {
         let foundation = Foundation::new(&options, alive)?;
         let mut units = Vec::with_capacity(options.identities.len());
         for files in &options.identities {
-            let Loaded { digest, identity } = load(files, None, foundation.provider(), now.unix);
-            // Without a known digest there is always an identity or an error.
-            let Some(identity) = identity? else { continue };
-            let serving = Arc::new(identity);
-            units.push(Unit { files: files.clone(), serving, digest, settle: Settle::Good });
+            let loaded = load(files, None, foundation.provider(), now.unix);
+            // Nothing is known yet, so whatever is loaded is new.
+            if let Loaded::New(identity, digest) = loaded.map_err(|failure| failure.error)? {
+                let (files, serving) = (files.clone(), Arc::new(identity));
+                units.push(Unit { files, serving, digest, settle: Settle::Good });
+            }
         }
         let candidate = foundation.candidate(serving(&units));
         for (index, unit) in units.iter().enumerate() {
@@ -145,16 +148,15 @@ impl Pipeline {
             if scope == Scope::Retries && !due {
                 continue;
             }
-            let Loaded { digest, identity } = load(&unit.files, unit.digest, provider, now.unix);
-            match identity {
-                Ok(None) => unit.settle.succeed(),
-                Ok(Some(identity)) => {
+            match load(&unit.files, Some(unit.digest), provider, now.unix) {
+                Ok(Loaded::Same) => unit.settle.succeed(),
+                Ok(Loaded::New(identity, digest)) => {
                     let warnings = identity.warnings_after(&unit.serving);
+                    let trigger = unit.settle.trigger().unwrap_or(trigger);
                     let identity = Arc::new(identity);
-                    fresh.push(Fresh { index, identity, digest, warnings });
+                    fresh.push(Fresh { index, identity, digest, warnings, trigger });
                 }
-                Err(error) => {
-                    let failure = Failure { error, digest };
+                Err(failure) => {
                     failures.extend(unit.settle.fail(failure, trigger, now.instant, timeout));
                 }
             }
@@ -199,6 +201,7 @@ impl Pipeline {
             });
             if refused.is_empty() {
                 let changed: Vec<_> = fresh.iter().map(|new| new.index).collect();
+                let trigger = fresh.first().map_or(trigger, |new| new.trigger);
                 for new in fresh {
                     let unit = &mut self.units[new.index];
                     unit.serving = new.identity;
@@ -209,7 +212,8 @@ impl Pipeline {
             }
             for (index, digest, cause) in refused {
                 let unit = &mut self.units[index];
-                let failure = Failure { error: Error::at(&unit.files.chain, cause), digest };
+                let error = Error::at(&unit.files.chain, cause);
+                let failure = Failure { error, digest: Some(digest) };
                 failures.extend(unit.settle.fail(failure, trigger, now.instant, timeout));
             }
         }

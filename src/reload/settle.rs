@@ -21,10 +21,11 @@ pub(super) enum Settle {
     Failed(Failure),
 }
 
-/// A failure, and the content that it is about.
+/// A failure, and the content that it is about: the same error about other bytes is another failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) error: Error,
+    /// `None` where the bytes could not be read, or never held still.
     pub(super) digest: Option<Digest>,
 }
 
@@ -78,6 +79,14 @@ impl Settle {
     pub(super) fn retry_at(&self) -> Option<Instant> {
         match self {
             Self::Pending(pending) => Some(pending.retry_at),
+            Self::Good | Self::Failed(_) => None,
+        }
+    }
+
+    /// What began the wait.
+    pub(super) fn trigger(&self) -> Option<Trigger> {
+        match self {
+            Self::Pending(pending) => Some(pending.trigger),
             Self::Good | Self::Failed(_) => None,
         }
     }

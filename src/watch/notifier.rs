@@ -115,17 +115,17 @@ fn tell(interests: &Interests, event: &Event) {
         return;
     }
     for path in &event.paths {
-        let touch = match event.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Touch::Closed(path),
-            EventKind::Access(_) => continue,
-            EventKind::Modify(ModifyKind::Data(DataChange::Any)) => Touch::Written(path),
-            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+        let kind = event.kind;
+        if kind == EventKind::Access(AccessKind::Close(AccessMode::Write)) {
+            interests.tell(Touch::Closed(path));
+        } else if kind == EventKind::Modify(ModifyKind::Data(DataChange::Any)) {
+            interests.tell(Touch::Written(path));
+        } else if !kind.is_access() {
+            if kind.is_remove() || kind == EventKind::Modify(ModifyKind::Name(RenameMode::From)) {
                 interests.disarmed_below(path);
-                Touch::Changed(path)
             }
-            _ => Touch::Changed(path),
-        };
-        interests.tell(touch);
+            interests.tell(Touch::Changed(path));
+        }
     }
 }
 

@@ -1,0 +1,53 @@
+# ctest: the C and C++ tests, and checks of what a user of the library meets: headers, exported
+# symbols, and projects that consume the installed package.
+
+set(tests_dir "${CMAKE_CURRENT_SOURCE_DIR}/tests")
+set(test_environment
+    "CERTRELOAD_EXAMPLES_DIR=${CMAKE_CURRENT_BINARY_DIR}/examples" "CERTRELOAD_TESTS_DIR=${tests_dir}")
+
+# Every test_*.c and test_*.cpp is a program and a test of its own, named after its file.
+function(certreload_add_program_tests language directory support)
+    file(GLOB sources CONFIGURE_DEPENDS "${directory}/test_*.${language}")
+    foreach(source IN LISTS sources)
+        cmake_path(GET source STEM stem)
+        string(REGEX REPLACE "^test_" "${language}_" name "${stem}")
+        add_executable(${name} "${source}" ${support})
+        target_link_libraries(${name} PRIVATE certreload_strict)
+        set_target_properties(
+            ${name} PROPERTIES C_EXTENSIONS OFF CXX_EXTENSIONS OFF
+                               RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/tests")
+        add_test(NAME ${name} COMMAND ${name})
+        set_tests_properties(${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "${test_environment}")
+    endforeach()
+endfunction()
+
+# A check in a shell script; it ends with 77 where something that it needs is not installed.
+function(certreload_add_check name script)
+    add_test(NAME ${name} COMMAND sh "${tests_dir}/${script}" ${ARGN})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+endfunction()
+
+certreload_add_program_tests(c "${tests_dir}/c" "${tests_dir}/c/support.c;${tests_dir}/c/tls.c")
+certreload_add_program_tests(cpp "${tests_dir}/cpp" "")
+
+find_package(Python3 COMPONENTS Interpreter)
+if(NOT CERTRELOAD_BUILD_EXAMPLES OR NOT Python3_FOUND)
+    message(WARNING "the example servers are not tested: that takes them and Python 3")
+else()
+    add_test(NAME examples COMMAND "${Python3_EXECUTABLE}" -B "${tests_dir}/examples.py")
+    set_tests_properties(examples PROPERTIES TIMEOUT 600 ENVIRONMENT "${test_environment}")
+endif()
+
+set(public_include_dir "${CMAKE_CURRENT_SOURCE_DIR}/include")
+certreload_add_check(headers_gcc c/check_headers.sh gcc g++ "${public_include_dir}" "${generated_include_dir}")
+certreload_add_check(headers_clang c/check_headers.sh clang clang++ "${public_include_dir}" "${generated_include_dir}")
+certreload_add_check(
+    symbols c/check_symbols.sh "${library_dir}/${shared_file}" "${public_include_dir}"
+    "${generated_include_dir}" "${CMAKE_C_COMPILER}")
+
+set(consumer_arguments
+    "${CMAKE_COMMAND}" "${CMAKE_CURRENT_SOURCE_DIR}" "${CMAKE_CURRENT_BINARY_DIR}"
+    "${CERTRELOAD_CARGO_TARGET_DIR}")
+foreach(consumer find_package add_subdirectory pkg_config)
+    certreload_add_check(consumer_${consumer} consumer/run.sh ${consumer} ${consumer_arguments})
+endforeach()

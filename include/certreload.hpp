@@ -1,0 +1,714 @@
+/*
+ * certreload for C++17: the C API of certreload.h with owners, std::function and exceptions.
+ *
+ * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
+ *
+ *     certreload::handle certificates = certreload::handle::open("fullchain.pem", "privkey.pem");
+ *     ...
+ *     certreload::connection_ptr tls = certificates.server_connection();   // for each accept()
+ *
+ * Header-only, and thin: what each call does, costs and promises stands in certreload.h. What this
+ * header adds:
+ *   Ownership   every owner is move-only and frees what it owns. Views (identity, bytes,
+ *               string_view) are borrowed; each says how long they live.
+ *   Errors      a call that fails throws certreload::error, with the result code and the full
+ *               message. Functions marked noexcept never throw; an owner that was moved from
+ *               behaves as NULL does in C: an error, never a crash.
+ *   Threads     const members may be called from any thread, concurrently. The others (on_event(),
+ *               move, destruction) need exclusive access to the object, as usual in C++.
+ */
+
+#ifndef CERTRELOAD_HPP
+#define CERTRELOAD_HPP
+
+#include "certreload.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+// Two functions of rustls.h, declared here so that this header does not need it.
+extern "C" {
+void rustls_connection_free(struct rustls_connection *conn);
+void rustls_server_config_free(const struct rustls_server_config *config);
+}
+
+namespace certreload {
+
+using time_point = std::chrono::system_clock::time_point;
+
+enum class event_kind : std::uint32_t {
+    reloaded = CERTRELOAD_EVENT_KIND_RELOADED,
+    reload_failed = CERTRELOAD_EVENT_KIND_RELOAD_FAILED,
+    watch_degraded = CERTRELOAD_EVENT_KIND_WATCH_DEGRADED,
+    watch_restored = CERTRELOAD_EVENT_KIND_WATCH_RESTORED,
+};
+
+enum class trigger : std::uint32_t {
+    open = CERTRELOAD_TRIGGER_OPEN,
+    watch = CERTRELOAD_TRIGGER_WATCH,
+    poll = CERTRELOAD_TRIGGER_POLL,
+    request = CERTRELOAD_TRIGGER_REQUEST,
+};
+
+enum class health : std::uint32_t {
+    ok = CERTRELOAD_HEALTH_OK,
+    expiring = CERTRELOAD_HEALTH_EXPIRING,
+    stale = CERTRELOAD_HEALTH_STALE,
+    expired = CERTRELOAD_HEALTH_EXPIRED,
+};
+
+enum class watch_state : std::uint32_t {
+    off = CERTRELOAD_WATCH_STATE_OFF,
+    polling = CERTRELOAD_WATCH_STATE_POLLING,
+    notified = CERTRELOAD_WATCH_STATE_NOTIFIED,
+    degraded = CERTRELOAD_WATCH_STATE_DEGRADED,
+};
+
+enum class watch_mode : std::uint32_t {
+    automatic = CERTRELOAD_WATCH_AUTO,
+    poll = CERTRELOAD_WATCH_POLL,
+    off = CERTRELOAD_WATCH_OFF,
+};
+
+/// What a reload that did not fail came to.
+enum class reload_outcome { reloaded, unchanged };
+
+// A newer library may send numbers that this header does not know: they get the word "unknown".
+
+constexpr const char *to_string(event_kind kind) noexcept {
+    switch (kind) {
+    case event_kind::reloaded:
+        return "reloaded";
+    case event_kind::reload_failed:
+        return "reload-failed";
+    case event_kind::watch_degraded:
+        return "watch-degraded";
+    case event_kind::watch_restored:
+        return "watch-restored";
+    }
+    return "unknown";
+}
+
+constexpr const char *to_string(trigger why) noexcept {
+    switch (why) {
+    case trigger::open:
+        return "open";
+    case trigger::watch:
+        return "watch";
+    case trigger::poll:
+        return "poll";
+    case trigger::request:
+        return "request";
+    }
+    return "unknown";
+}
+
+constexpr const char *to_string(health how) noexcept {
+    switch (how) {
+    case health::ok:
+        return "ok";
+    case health::expiring:
+        return "expiring";
+    case health::stale:
+        return "stale";
+    case health::expired:
+        return "expired";
+    }
+    return "unknown";
+}
+
+constexpr const char *to_string(watch_state state) noexcept {
+    switch (state) {
+    case watch_state::off:
+        return "off";
+    case watch_state::polling:
+        return "polling";
+    case watch_state::notified:
+        return "notified";
+    case watch_state::degraded:
+        return "degraded";
+    }
+    return "unknown";
+}
+
+/// A call that failed: code() for the program, what() for the log, with path and reason.
+class error : public std::runtime_error {
+  public:
+    error(certreload_result code, const std::string &message)
+        : std::runtime_error(message), code_(code) {}
+
+    certreload_result code() const noexcept {
+        return code_;
+    }
+
+  private:
+    certreload_result code_;
+};
+
+/// Bytes that someone else owns.
+struct bytes {
+    const std::uint8_t *data = nullptr;
+    std::size_t size = 0;
+
+    bool empty() const noexcept {
+        return size == 0;
+    }
+    const std::uint8_t *begin() const noexcept {
+        return data;
+    }
+    const std::uint8_t *end() const noexcept {
+        return data == nullptr ? nullptr : data + size;
+    }
+};
+
+struct owned_event;
+
+/// One event, as an event function sees it. The texts are borrowed until that function returns.
+struct event {
+    event_kind kind;
+    certreload::trigger trigger;
+    certreload_result result;
+    std::uint32_t warnings; // CERTRELOAD_WARNING_* bits
+    std::uint64_t generation;
+    time_point earliest_not_after;
+    std::string_view path;
+    std::string_view message;
+
+    /// A copy to keep, or to hand to another thread.
+    owned_event to_owned() const;
+};
+
+/// An event that owns its texts.
+struct owned_event {
+    event_kind kind;
+    certreload::trigger trigger;
+    certreload_result result;
+    std::uint32_t warnings;
+    std::uint64_t generation;
+    time_point earliest_not_after;
+    std::string path;
+    std::string message;
+};
+
+inline owned_event event::to_owned() const {
+    return owned_event{kind,
+                       trigger,
+                       result,
+                       warnings,
+                       generation,
+                       earliest_not_after,
+                       std::string(path),
+                       std::string(message)};
+}
+
+/// How a handle is doing: certreload_status in C++ types.
+struct status {
+    std::uint64_t generation;
+    time_point loaded_at;
+    time_point earliest_not_after;
+    certreload::health health;
+    certreload_result last_result;
+    std::uint64_t reloads;
+    std::uint64_t failures;
+    std::uint64_t unchanged;
+    std::size_t identities;
+    std::size_t generations_alive;
+    watch_state watch;
+    std::uint32_t warnings; // CERTRELOAD_WARNING_* bits
+};
+
+/// A function that is told of events; see handle::on_event().
+using event_function = std::function<void(const event &)>;
+
+/// A function that is told what an event function threw.
+using exception_function = std::function<void(std::exception_ptr)>;
+
+namespace detail {
+
+[[noreturn]] inline void fail(certreload_result result) {
+    const char *message = certreload_last_error();
+    throw error(result, *message != '\0' ? message : certreload_result_str(result));
+}
+
+inline void check(certreload_result result) {
+    if (result != CERTRELOAD_RESULT_OK && result != CERTRELOAD_RESULT_UNCHANGED) {
+        fail(result);
+    }
+}
+
+inline std::string_view text(const char *text) noexcept {
+    return text == nullptr ? std::string_view() : std::string_view(text);
+}
+
+/// A certificate may say "until the year 9999", which a clock in nanoseconds cannot: that becomes
+/// time_point::max(), not an overflow.
+inline time_point to_time_point(std::int64_t unix_seconds) noexcept {
+    using std::chrono::duration_cast;
+    using std::chrono::seconds;
+    if (unix_seconds >= duration_cast<seconds>(time_point::max().time_since_epoch()).count()) {
+        return time_point::max();
+    }
+    if (unix_seconds <= duration_cast<seconds>(time_point::min().time_since_epoch()).count()) {
+        return time_point::min();
+    }
+    return time_point(duration_cast<time_point::duration>(seconds(unix_seconds)));
+}
+
+/// What is too long for the C API becomes the largest number; what is negative, `if_negative`.
+inline std::uint32_t to_milliseconds(std::chrono::milliseconds time,
+                                     std::uint32_t if_negative) noexcept {
+    if (time.count() < 0) {
+        return if_negative;
+    }
+    return time.count() < UINT32_MAX ? static_cast<std::uint32_t>(time.count()) : UINT32_MAX;
+}
+
+/// An event function at an address that stays, whatever is moved around it.
+struct listener : std::enable_shared_from_this<listener> {
+    listener(event_function event, exception_function exception)
+        : on_event(std::move(event)), on_exception(std::move(exception)) {}
+
+    event_function on_event;
+    exception_function on_exception;
+};
+
+inline void deliver(void *userdata, const certreload_event *raw) noexcept {
+    // The function may replace itself or destroy its handle. Its own call keeps it alive.
+    const std::shared_ptr<listener> self = static_cast<listener *>(userdata)->shared_from_this();
+    try {
+        self->on_event(event{static_cast<event_kind>(raw->kind), static_cast<trigger>(raw->trigger),
+                             raw->result, raw->warnings, raw->generation,
+                             to_time_point(raw->earliest_not_after), text(raw->path),
+                             text(raw->message)});
+    } catch (...) {
+        try {
+            if (self->on_exception) {
+                self->on_exception(std::current_exception());
+            }
+        } catch (...) { // said at handle::on_event(): dropped
+        }
+    }
+}
+
+inline std::shared_ptr<listener> make_listener(event_function event, exception_function exception) {
+    return event ? std::make_shared<listener>(std::move(event), std::move(exception)) : nullptr;
+}
+
+struct close_handle {
+    void operator()(certreload_handle *handle) const noexcept {
+        certreload_close(handle);
+    }
+};
+
+struct free_options {
+    void operator()(certreload_options *options) const noexcept {
+        certreload_options_free(options);
+    }
+};
+
+struct release_generation {
+    void operator()(const certreload_generation *generation) const noexcept {
+        certreload_release(generation);
+    }
+};
+
+struct free_connection {
+    void operator()(rustls_connection *connection) const noexcept {
+        rustls_connection_free(connection);
+    }
+};
+
+struct free_server_config {
+    void operator()(const rustls_server_config *config) const noexcept {
+        rustls_server_config_free(config);
+    }
+};
+
+} // namespace detail
+
+/// Owns a connection. May outlive the handle.
+using connection_ptr = std::unique_ptr<rustls_connection, detail::free_connection>;
+
+/// Owns one reference to a config. May outlive the handle; becomes a std::shared_ptr by assignment.
+using server_config_ptr = std::unique_ptr<const rustls_server_config, detail::free_server_config>;
+
+/// The release of the library that runs.
+inline const char *version() noexcept {
+    return certreload_version();
+}
+
+/// What to load and how to watch it. Every function returns the options, for chaining.
+class options {
+  public:
+    options() : raw_(certreload_options_new()) {
+        if (raw_ == nullptr) {
+            throw std::bad_alloc();
+        }
+    }
+
+    /// The first identity added is the default one. An empty ocsp path means none.
+    options &add_identity(const std::string &chain_path, const std::string &key_path,
+                          const std::string &ocsp_path = std::string()) {
+        detail::check(
+            certreload_options_add_identity(raw_.get(), chain_path.c_str(), key_path.c_str(),
+                                            ocsp_path.empty() ? nullptr : ocsp_path.c_str()));
+        return *this;
+    }
+
+    options &set_alpn(const std::vector<std::string> &protocols) {
+        std::vector<const char *> pointers;
+        pointers.reserve(protocols.size());
+        for (const std::string &protocol : protocols) {
+            pointers.push_back(protocol.c_str());
+        }
+        detail::check(certreload_options_set_alpn(raw_.get(), pointers.data(), pointers.size()));
+        return *this;
+    }
+
+    /// The options keep a reference of their own.
+    options &set_server_template(const rustls_server_config *config) {
+        detail::check(certreload_options_set_server_template(raw_.get(), config));
+        return *this;
+    }
+
+    options &set_watch(watch_mode mode) {
+        detail::check(
+            certreload_options_set_watch(raw_.get(), static_cast<certreload_watch>(mode)));
+        return *this;
+    }
+
+    options &set_poll_interval(std::chrono::milliseconds interval) {
+        detail::check(certreload_options_set_poll_interval(
+            raw_.get(), detail::to_milliseconds(interval, UINT32_MAX)));
+        return *this;
+    }
+
+    options &set_settle(std::chrono::milliseconds quiet, std::chrono::milliseconds timeout) {
+        detail::check(certreload_options_set_settle(raw_.get(),
+                                                    detail::to_milliseconds(quiet, UINT32_MAX),
+                                                    detail::to_milliseconds(timeout, UINT32_MAX)));
+        return *this;
+    }
+
+    /// As handle::on_event(), and told of the first load too. Handles that are opened with the same
+    /// options share the one function object; its calls never overlap.
+    options &on_event(event_function function, exception_function on_exception = {}) {
+        auto next = detail::make_listener(std::move(function), std::move(on_exception));
+        detail::check(certreload_options_set_event_callback(
+            raw_.get(), next ? detail::deliver : nullptr, next.get()));
+        listener_ = std::move(next);
+        return *this;
+    }
+
+    /// Find out whether handle::open() would succeed: throws what it would throw.
+    void check() const {
+        detail::check(certreload_check(raw_.get()));
+    }
+
+    certreload_options *native() const noexcept {
+        return raw_.get();
+    }
+
+  private:
+    friend class handle;
+
+    std::unique_ptr<certreload_options, detail::free_options> raw_;
+    std::shared_ptr<detail::listener> listener_;
+};
+
+/// A view of one identity: borrowed, with all that it returns, from the generation it came from.
+class identity {
+  public:
+    explicit identity(const certreload_identity *raw) noexcept : raw_(raw) {}
+
+    /// Names as in the certificate: DNS names in lower case, wildcards, IP addresses.
+    std::vector<std::string_view> names() const {
+        std::vector<std::string_view> names;
+        const std::size_t count = certreload_identity_name_count(raw_);
+        names.reserve(count);
+        for (std::size_t index = 0; index < count; ++index) {
+            names.push_back(detail::text(certreload_identity_name(raw_, index)));
+        }
+        return names;
+    }
+
+    time_point not_before() const noexcept {
+        return detail::to_time_point(certreload_identity_not_before(raw_));
+    }
+
+    time_point not_after() const noexcept {
+        return detail::to_time_point(certreload_identity_not_after(raw_));
+    }
+
+    /// Lower-case hexadecimal.
+    std::string_view serial() const noexcept {
+        return detail::text(certreload_identity_serial(raw_));
+    }
+
+    /// The leaf certificate's fingerprint: 64 lower-case hexadecimal digits.
+    std::string_view sha256() const noexcept {
+        return detail::text(certreload_identity_sha256(raw_));
+    }
+
+    /// The certificates in DER, the leaf first.
+    std::vector<bytes> chain() const {
+        std::vector<bytes> chain;
+        const std::size_t count = certreload_identity_certificate_count(raw_);
+        chain.reserve(count);
+        for (std::size_t index = 0; index < count; ++index) {
+            bytes der;
+            der.data = certreload_identity_certificate_der(raw_, index, &der.size);
+            chain.push_back(der);
+        }
+        return chain;
+    }
+
+    /// The stapled OCSP response in DER; empty where there is none.
+    bytes ocsp() const noexcept {
+        bytes der;
+        der.data = certreload_identity_ocsp_der(raw_, &der.size);
+        return der;
+    }
+
+    const certreload_identity *native() const noexcept {
+        return raw_;
+    }
+
+  private:
+    const certreload_identity *raw_;
+};
+
+/// One reference to an immutable snapshot of every identity. May outlive the handle.
+class generation {
+  public:
+    /// Iterates over the identities in the order in which they were added.
+    class iterator {
+      public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = identity;
+        using difference_type = std::ptrdiff_t;
+        using pointer = void;
+        using reference = identity;
+
+        iterator(const certreload_generation *generation, std::size_t index) noexcept
+            : generation_(generation), index_(index) {}
+
+        identity operator*() const noexcept {
+            return identity(certreload_generation_identity(generation_, index_));
+        }
+        iterator &operator++() noexcept {
+            ++index_;
+            return *this;
+        }
+        iterator operator++(int) noexcept {
+            return iterator(generation_, index_++);
+        }
+        friend bool operator==(const iterator &left, const iterator &right) noexcept {
+            return left.index_ == right.index_ && left.generation_ == right.generation_;
+        }
+        friend bool operator!=(const iterator &left, const iterator &right) noexcept {
+            return !(left == right);
+        }
+
+      private:
+        const certreload_generation *generation_;
+        std::size_t index_;
+    };
+
+    /// What identities() returns: something to loop over. Borrowed from the generation.
+    class identity_range {
+      public:
+        explicit identity_range(const certreload_generation *generation) noexcept
+            : generation_(generation) {}
+
+        iterator begin() const noexcept {
+            return iterator(generation_, 0);
+        }
+        iterator end() const noexcept {
+            return iterator(generation_, size());
+        }
+        std::size_t size() const noexcept {
+            return certreload_generation_identity_count(generation_);
+        }
+        identity operator[](std::size_t index) const noexcept {
+            return *iterator(generation_, index);
+        }
+
+      private:
+        const certreload_generation *generation_;
+    };
+
+    /// Takes over one reference, as certreload_acquire() returns it.
+    explicit generation(const certreload_generation *raw) noexcept : raw_(raw) {}
+
+    std::uint64_t number() const noexcept {
+        return certreload_generation_number(raw_.get());
+    }
+
+    // What is borrowed from a generation cannot be taken from a temporary one: it would dangle.
+
+    identity_range identities() const &noexcept {
+        return identity_range(raw_.get());
+    }
+    identity_range identities() const && = delete;
+
+    /// The identity that serves a name; the first one where the name is empty or nobody has it.
+    identity select(std::string_view server_name) const & {
+        return identity(certreload_generation_select(raw_.get(), std::string(server_name).c_str()));
+    }
+    identity select(std::string_view server_name) const && = delete;
+
+    const rustls_server_config *server_config() const &noexcept {
+        return certreload_generation_server_config(raw_.get());
+    }
+    const rustls_server_config *server_config() const && = delete;
+
+    const certreload_generation *native() const noexcept {
+        return raw_.get();
+    }
+
+  private:
+    std::unique_ptr<const certreload_generation, detail::release_generation> raw_;
+};
+
+/// Certificates that reload. Open one at start; ask it for a connection at each accept().
+class handle {
+  public:
+    /// Load everything that the options name, check it, and begin to watch it.
+    static handle open(const options &options) {
+        certreload_handle *raw = nullptr;
+        detail::check(certreload_open(options.raw_.get(), &raw));
+        return handle(raw, options.listener_);
+    }
+
+    /// Open one identity with every option at its default.
+    static handle open(const std::string &chain_path, const std::string &key_path) {
+        certreload_handle *raw = nullptr;
+        detail::check(certreload_open_files(chain_path.c_str(), key_path.c_str(), &raw));
+        return handle(raw, nullptr);
+    }
+
+    handle(handle &&) noexcept = default;
+
+    /// Closes what this handle held before.
+    handle &operator=(handle &&other) noexcept {
+        handle taken(std::move(other));
+        raw_.swap(taken.raw_);
+        listener_.swap(taken.listener_);
+        return *this;
+    }
+
+    /// Closes the handle: afterwards its event function is not running, but for a call that itself
+    /// destroys the handle, which it may. Connections, configs and generations live on.
+    ~handle() = default;
+
+    /// Ask for a reload and return at once. Async-signal-safe: made for a SIGHUP handler.
+    void reload() const noexcept {
+        certreload_reload(raw_.get());
+    }
+
+    /// Reload now. Throws where the files cannot be used, while what served goes on serving, and
+    /// where the time runs out, while the work goes on (code(): CERTRELOAD_RESULT_TIMED_OUT).
+    reload_outcome reload_wait(std::chrono::milliseconds timeout) const {
+        const certreload_result result = try_reload_wait(timeout);
+        detail::check(result);
+        return result == CERTRELOAD_RESULT_UNCHANGED ? reload_outcome::unchanged
+                                                     : reload_outcome::reloaded;
+    }
+
+    /// Reload now and return the result as it is; on failure certreload_last_error() has the story.
+    certreload_result try_reload_wait(std::chrono::milliseconds timeout) const noexcept {
+        return certreload_reload_wait(raw_.get(), detail::to_milliseconds(timeout, 0));
+    }
+
+    /// Name the function that is told of events from now on; an empty one for none.
+    ///
+    /// It runs on a background thread of the library, one call at a time, in order, and may do
+    /// anything, replacing itself and destroying this handle included. When this returns the
+    /// function before is not running any more, but for the call that this is made from.
+    ///
+    /// What the function throws goes to on_exception, if there is one, on the same thread, and is
+    /// dropped otherwise, as is what on_exception throws: an exception never reaches the library,
+    /// and a log line that failed never ends the server.
+    void on_event(event_function function, exception_function on_exception = {}) {
+        auto next = detail::make_listener(std::move(function), std::move(on_exception));
+        detail::check(certreload_set_event_callback(raw_.get(), next ? detail::deliver : nullptr,
+                                                    next.get()));
+        // Last, because destroying the function before may destroy what owns this handle.
+        listener_.swap(next);
+    }
+
+    certreload::status status() const {
+        certreload_status raw = {};
+        detail::check(certreload_get_status(raw_.get(), &raw, sizeof raw));
+        return certreload::status{raw.generation,
+                                  detail::to_time_point(raw.loaded_at),
+                                  detail::to_time_point(raw.earliest_not_after),
+                                  static_cast<certreload::health>(raw.health),
+                                  raw.last_result,
+                                  raw.reloads,
+                                  raw.failures,
+                                  raw.unchanged,
+                                  raw.identities,
+                                  raw.generations_alive,
+                                  static_cast<watch_state>(raw.watch),
+                                  raw.warnings};
+    }
+
+    /// Make a connection with the config that is current at this moment.
+    connection_ptr server_connection() const {
+        rustls_connection *raw = nullptr;
+        detail::check(certreload_server_connection_new(raw_.get(), &raw));
+        return connection_ptr(raw);
+    }
+
+    /// Take a reference to the config that is current at this moment: for rustls-ffi's Acceptor.
+    server_config_ptr acquire_server_config() const {
+        server_config_ptr config(certreload_acquire_server_config(raw_.get()));
+        if (config == nullptr) {
+            detail::fail(CERTRELOAD_RESULT_NULL_PARAMETER);
+        }
+        return config;
+    }
+
+    /// Take a reference to the generation that is current at this moment.
+    generation acquire() const {
+        const certreload_generation *raw = certreload_acquire(raw_.get());
+        if (raw == nullptr) {
+            detail::fail(CERTRELOAD_RESULT_NULL_PARAMETER);
+        }
+        return generation(raw);
+    }
+
+    /// False for a handle that was moved from.
+    explicit operator bool() const noexcept {
+        return raw_ != nullptr;
+    }
+
+    certreload_handle *native() const noexcept {
+        return raw_.get();
+    }
+
+  private:
+    handle(certreload_handle *raw, std::shared_ptr<detail::listener> listener) noexcept
+        : listener_(std::move(listener)), raw_(raw) {}
+
+    // In this order: the handle is closed before the function goes that it calls.
+    std::shared_ptr<detail::listener> listener_;
+    std::unique_ptr<certreload_handle, detail::close_handle> raw_;
+};
+
+} // namespace certreload
+
+#endif // CERTRELOAD_HPP

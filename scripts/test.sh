@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Every gate that a change has to pass, from a fresh clone on; stops at the first that fails.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$root/scripts/lib/say.sh"
+
+usage() {
+    cat <<'END'
+usage: scripts/test.sh [--quick | --soak]
+
+Installs what is missing and runs: rustfmt, clippy, cargo test, clang-format, CMake build and ctest,
+scripts/demo.sh, the C tests under valgrind, and renewals under load. Ends with the closing lines of
+cargo test and ctest.
+
+  --quick   without valgrind and load
+  --soak    with 2,000 renewals under load besides: some minutes more
+  --help    this text
+
+Logs are in build/logs. CERTRELOAD_BUILD_DIR and CARGO_TARGET_DIR say where to build.
+END
+}
+
+mode=full
+case ${1:-} in
+--help | -h)
+    usage
+    exit
+    ;;
+--quick) mode=quick ;;
+--soak) mode=soak ;;
+'') ;;
+*)
+    usage >&2
+    exit 2
+    ;;
+esac
+
+. "$root/scripts/lib/setup.sh"
+. "$root/scripts/lib/build.sh"
+cd "$root"
+
+main() {
+    headline "tools"
+    ensure_rust
+    ensure_test_tools
+    printf '  %s, %s\n' "$(cargo --version)" "$(cmake --version | head -n 1)"
+
+    headline "Rust"
+    gate "rustfmt" cargo fmt --check
+    gate "clippy" cargo clippy --locked --all-targets -- -D warnings
+    gate "cargo test" cargo test --locked
+
+    headline "C and C++"
+    gate "clang-format" check_format
+    configure
+    build all
+    gate "ctest" ctest --test-dir "$build_dir" --output-on-failure
+
+    headline "together"
+    gate "demo" scripts/demo.sh
+    if [ "$mode" != quick ]; then
+        valgrind_gates
+        load_gates
+    fi
+    closing_lines
+}
+
+headline() {
+    printf '\n%s%s%s\n' "$bold" "$1" "$plain"
+}
+
+# gate NAME COMMAND...
+gate() {
+    run_quietly "$1" "$logs/${1//[^a-z0-9_]/-}.log" "${@:2}"
+}
+
+# The generated header is cbindgen's affair.
+check_format() {
+    find examples-c include tests benches -name '*.[ch]' -o -name '*.[ch]pp' |
+        grep -v '^include/certreload\.h$' | xargs clang-format --dry-run --Werror
+}
+
+# Memory errors, and memory that nothing points to any more.
+valgrind_gates() {
+    local program
+    for program in "$build_dir"/tests/c_*; do
+        gate "valgrind ${program##*/}" env \
+            CERTRELOAD_EXAMPLES_DIR="$build_dir/examples" CERTRELOAD_TESTS_DIR="$root/tests" \
+            timeout 600 valgrind --quiet --error-exitcode=99 \
+            --suppressions=scripts/lib/valgrind.supp --leak-check=full \
+            --show-leak-kinds=definite --errors-for-leak-kinds=definite "$program"
+    done
+}
+
+load_gates() {
+    local server
+    for server in https_server epoll_server cpp_server; do
+        gate "load $server" load "$server" --renewals 100
+    done
+    gate "storm of 100,000 SIGHUPs" \
+        load https_server --renewals 50 --storm 100000 --poll 86400000
+    [ "$mode" != soak ] ||
+        gate "soak of 2,000 renewals" load https_server --renewals 2000
+}
+
+load() {
+    python3 tests/load/load.py --server "$build_dir/examples/$1" "${@:2}"
+}
+
+closing_lines() {
+    printf '\n%sAll gates passed in %d min %d s.%s The test runners close with:\n' \
+        "$green" $((SECONDS / 60)) $((SECONDS % 60)) "$plain"
+    grep '^test result:' "$logs/cargo-test.log"
+    grep -E '^[0-9]+% tests passed|^Total Test time' "$logs/ctest.log"
+}
+
+main

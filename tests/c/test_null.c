@@ -1,0 +1,182 @@
+/*
+ * NULL for every pointer parameter of every function, one at a time with the others valid: a code
+ * that says so and a message that names the parameter, nothing written, no crash (G12). Where NULL
+ * has a meaning, it has that meaning.
+ *
+ * check_symbols.sh sees to it that no function is left out here.
+ */
+
+#include "support.h"
+#include "tls.h"
+
+#include <string.h>
+
+static const char *chain, *key;
+static certreload_options *options;
+static certreload_handle *handle;
+
+/* The call is refused, and this thread's last error names the parameter. */
+#define CHECK_REFUSED(call, parameter)                                                             \
+    do {                                                                                           \
+        forget_last_error();                                                                       \
+        CHECK_RESULT(call, NULL_PARAMETER);                                                        \
+        CHECK_CONTAINS(certreload_last_error(), parameter " is NULL");                             \
+    } while (0)
+
+/* The same where the return value is no code: it is NULL or 0. */
+#define CHECK_NOTHING(call, parameter)                                                             \
+    do {                                                                                           \
+        forget_last_error();                                                                       \
+        CHECK(!(call));                                                                            \
+        CHECK_CONTAINS(certreload_last_error(), parameter " is NULL");                             \
+    } while (0)
+
+/* Leaves another failure as the last one, so that a stale message is not taken for a new one. */
+static void forget_last_error(void) {
+    CHECK_RESULT(certreload_options_set_poll_interval(options, 0), INVALID_PARAMETER);
+}
+
+static void options_refuse_null(void) {
+    test_begin(__func__);
+    const char *const protocols[] = {"h2", NULL};
+    const rustls_server_config *config = certreload_acquire_server_config(handle);
+
+    CHECK_REFUSED(certreload_options_add_identity(NULL, chain, key, NULL), "options");
+    CHECK_REFUSED(certreload_options_add_identity(options, NULL, key, NULL), "chain_path");
+    CHECK_REFUSED(certreload_options_add_identity(options, chain, NULL, NULL), "key_path");
+    CHECK_REFUSED(certreload_options_set_alpn(NULL, protocols, 1), "options");
+    CHECK_REFUSED(certreload_options_set_alpn(options, NULL, 1), "protocols");
+    CHECK_REFUSED(certreload_options_set_alpn(options, protocols, 2), "protocols");
+    CHECK_REFUSED(certreload_options_set_server_template(NULL, config), "options");
+    CHECK_REFUSED(certreload_options_set_server_template(options, NULL), "config");
+    CHECK_REFUSED(certreload_options_set_watch(NULL, CERTRELOAD_WATCH_AUTO), "options");
+    CHECK_REFUSED(certreload_options_set_poll_interval(NULL, 1000), "options");
+    CHECK_REFUSED(certreload_options_set_settle(NULL, 1, 2), "options");
+    CHECK_REFUSED(certreload_options_set_event_callback(NULL, recorder_callback, NULL), "options");
+
+    /* None of the refused calls added an identity. */
+    CHECK_RESULT(certreload_check(options), NOTHING_TO_LOAD);
+    CHECK_OK(certreload_options_set_alpn(options, NULL, 0));
+    CHECK_OK(certreload_options_set_event_callback(options, NULL, NULL));
+    rustls_server_config_free(config);
+}
+
+static void handles_refuse_null(void) {
+    test_begin(__func__);
+    /* A value that no call can have made: it shows whether an out-parameter was touched. */
+    certreload_handle *const untouched = (certreload_handle *)&chain;
+    certreload_handle *opened = untouched;
+    certreload_options *good = unwatched_options(chain, key, 100);
+
+    CHECK_REFUSED(certreload_open(NULL, &opened), "options");
+    CHECK_REFUSED(certreload_open(good, NULL), "handle_out");
+    CHECK_REFUSED(certreload_open_files(NULL, key, &opened), "chain_path");
+    CHECK_REFUSED(certreload_open_files(chain, NULL, &opened), "key_path");
+    CHECK_REFUSED(certreload_open_files(chain, key, NULL), "handle_out");
+    CHECK_RESULT(certreload_open_files(chain, scratch("missing"), &opened), FILE_NOT_FOUND);
+    CHECK_RESULT(certreload_open(options, &opened), NOTHING_TO_LOAD);
+    CHECK(opened == untouched);
+    CHECK_REFUSED(certreload_check(NULL), "options");
+    certreload_options_free(good);
+
+    /* A signal handler may not touch the last error, so here there is the code alone. */
+    CHECK_RESULT(certreload_reload(NULL), NULL_PARAMETER);
+    CHECK_REFUSED(certreload_reload_wait(NULL, 0), "handle");
+    CHECK_REFUSED(certreload_set_event_callback(NULL, recorder_callback, NULL), "handle");
+    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL));
+
+    certreload_status status, before;
+    memset(&before, 0xA5, sizeof before);
+    memcpy(&status, &before, sizeof status);
+    CHECK_REFUSED(certreload_get_status(NULL, &status, sizeof status), "handle");
+    CHECK_REFUSED(certreload_get_status(handle, NULL, sizeof status), "status_out");
+    CHECK_RESULT(certreload_get_status(handle, &status, 15), INVALID_PARAMETER);
+    CHECK(memcmp(&status, &before, sizeof status) == 0);
+}
+
+static void the_hot_path_refuses_null(void) {
+    test_begin(__func__);
+    rustls_connection *const untouched = (rustls_connection *)&chain;
+    rustls_connection *connection = untouched;
+    CHECK_REFUSED(certreload_server_connection_new(NULL, &connection), "handle");
+    CHECK_REFUSED(certreload_server_connection_new(handle, NULL), "connection_out");
+    CHECK(connection == untouched);
+    CHECK_NOTHING(certreload_acquire_server_config(NULL), "handle");
+}
+
+static void generations_refuse_null(void) {
+    test_begin(__func__);
+    CHECK_NOTHING(certreload_acquire(NULL), "handle");
+    CHECK_NOTHING(certreload_generation_number(NULL), "generation");
+    CHECK_NOTHING(certreload_generation_server_config(NULL), "generation");
+    CHECK_NOTHING(certreload_generation_identity_count(NULL), "generation");
+    CHECK_NOTHING(certreload_generation_identity(NULL, 0), "generation");
+    CHECK_NOTHING(certreload_generation_select(NULL, "one.test"), "generation");
+
+    const certreload_generation *generation = certreload_acquire(handle);
+    CHECK(certreload_generation_select(generation, NULL) != NULL);
+    certreload_release(generation);
+}
+
+static void identities_refuse_null(void) {
+    test_begin(__func__);
+    CHECK_NOTHING(certreload_identity_name_count(NULL), "identity");
+    CHECK_NOTHING(certreload_identity_name(NULL, 0), "identity");
+    CHECK_NOTHING(certreload_identity_not_before(NULL), "identity");
+    CHECK_NOTHING(certreload_identity_not_after(NULL), "identity");
+    CHECK_NOTHING(certreload_identity_serial(NULL), "identity");
+    CHECK_NOTHING(certreload_identity_sha256(NULL), "identity");
+    CHECK_NOTHING(certreload_identity_certificate_count(NULL), "identity");
+
+    /* The length is 0 wherever the bytes are NULL, so that nobody reads on. */
+    size_t length = 1;
+    CHECK_NOTHING(certreload_identity_certificate_der(NULL, 0, &length), "identity");
+    CHECK_INT(length, 0);
+    length = 1;
+    CHECK_NOTHING(certreload_identity_ocsp_der(NULL, &length), "identity");
+    CHECK_INT(length, 0);
+
+    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_identity *identity = certreload_generation_identity(generation, 0);
+    CHECK_NOTHING(certreload_identity_certificate_der(identity, 0, NULL), "len_out");
+    CHECK_NOTHING(certreload_identity_ocsp_der(identity, NULL), "len_out");
+    certreload_release(generation);
+}
+
+static void null_may_be_freed_closed_and_released(void) {
+    test_begin(__func__);
+    for (int twice = 0; twice < 2; twice++) {
+        certreload_options_free(NULL);
+        certreload_close(NULL);
+        certreload_release(NULL);
+    }
+}
+
+static void before_any_failure_the_last_error_is_empty(void) {
+    test_begin(__func__);
+    CHECK_STR(certreload_last_error(), "");
+    CHECK(certreload_version() != NULL);
+    CHECK(certreload_result_str(UINT32_MAX) != NULL);
+}
+
+int main(void) {
+    before_any_failure_the_last_error_is_empty();
+
+    chain = scratch("one.chain");
+    key = scratch("one.key");
+    make_pair(chain, key, "one.test");
+    options = certreload_options_new();
+    CHECK(options != NULL);
+    CHECK_OK(certreload_open_files(chain, key, &handle));
+
+    options_refuse_null();
+    handles_refuse_null();
+    the_hot_path_refuses_null();
+    generations_refuse_null();
+    identities_refuse_null();
+    null_may_be_freed_closed_and_released();
+
+    certreload_close(handle);
+    certreload_options_free(options);
+    return 0;
+}

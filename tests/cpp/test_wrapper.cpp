@@ -1,0 +1,638 @@
+// What certreload.hpp promises, with real files. Exit code 0: everything held.
+//
+// SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "certreload.hpp"
+#include "rustls.h"
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using certreload::event_kind;
+
+namespace {
+
+constexpr auto patience = 30s; // an upper bound that only a failing test meets
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            throw std::runtime_error(std::string(__FILE__ ":") + std::to_string(__LINE__) +        \
+                                     ": " #condition);                                             \
+        }                                                                                          \
+    } while (false)
+
+// ---- what the compiler can check ----
+
+template <typename T>
+constexpr bool move_only =
+    std::is_nothrow_move_constructible_v<T> &&std::is_nothrow_move_assignable_v<T> &&
+    !std::is_copy_constructible_v<T>;
+static_assert(move_only<certreload::handle>);
+static_assert(move_only<certreload::generation>);
+static_assert(move_only<certreload::options>);
+static_assert(noexcept(std::declval<const certreload::handle &>().reload()));
+static_assert(noexcept(std::declval<const certreload::handle &>().try_reload_wait(
+    std::declval<std::chrono::milliseconds>())));
+
+// What is borrowed cannot be taken from a temporary generation.
+template <typename T, typename = void> struct can_select : std::false_type {};
+template <typename T>
+struct can_select<T, std::void_t<decltype(std::declval<T>().select("a"))>> : std::true_type {};
+static_assert(can_select<const certreload::generation &>::value);
+static_assert(!can_select<certreload::generation>::value);
+
+// ---- certificates ----
+
+std::string run(const std::string &command) {
+    FILE *pipe = popen(command.c_str(), "r");
+    CHECK(pipe != nullptr);
+    std::string output;
+    std::array<char, 4096> buffer;
+    while (const std::size_t count = fread(buffer.data(), 1, buffer.size(), pipe)) {
+        output.append(buffer.data(), count);
+    }
+    if (pclose(pipe) != 0) {
+        throw std::runtime_error("failed: " + command + "\n" + output);
+    }
+    return output;
+}
+
+// The value of "name=value", the way openssl prints it, as lower-case digits.
+std::string digits_of(const std::string &line) {
+    std::string digits;
+    for (const char c : line.substr(line.find('=') + 1)) {
+        if (std::isxdigit(static_cast<unsigned char>(c)) != 0) {
+            digits.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+        }
+    }
+    return digits;
+}
+
+// A certificate and its key, in files.
+struct pair {
+    fs::path chain;
+    fs::path key;
+
+    std::string sha256() const {
+        return digits_of(
+            run("openssl x509 -in '" + chain.string() + "' -noout -fingerprint -sha256"));
+    }
+    std::string serial() const {
+        return digits_of(run("openssl x509 -in '" + chain.string() + "' -noout -serial"));
+    }
+    std::string der() const {
+        return run("openssl x509 -in '" + chain.string() + "' -outform DER");
+    }
+};
+
+// A temporary directory, where each test works.
+class workplace {
+  public:
+    workplace() {
+        std::string name = (fs::temp_directory_path() / "certreload-cpp-XXXXXX").string();
+        CHECK(mkdtemp(name.data()) != nullptr);
+        directory_ = name;
+    }
+    workplace(const workplace &) = delete;
+    workplace &operator=(const workplace &) = delete;
+    ~workplace() {
+        std::error_code ignored;
+        fs::remove_all(directory_, ignored);
+    }
+
+    pair make(const std::string &name, const std::string &sans, int days = 60) const {
+        const pair made = {directory_ / (name + ".pem"), directory_ / (name + ".key")};
+        run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout '" +
+            made.key.string() + "' -out '" + made.chain.string() + "' -days " +
+            std::to_string(days) + " -subj /CN=test -addext subjectAltName=" + sans + " 2>&1");
+        return made;
+    }
+
+    // The files that a handle watches.
+    pair live(const std::string &name = "live") const {
+        return {directory_ / (name + "-chain.pem"), directory_ / (name + "-key.pem")};
+    }
+
+  private:
+    fs::path directory_;
+};
+
+void replace(const fs::path &target, const fs::path &source) {
+    fs::path fresh = target;
+    fresh += ".new";
+    fs::copy_file(source, fresh, fs::copy_options::overwrite_existing);
+    fs::rename(fresh, target);
+}
+
+void deploy(const pair &live, const pair &source) {
+    replace(live.chain, source.chain);
+    replace(live.key, source.key);
+}
+
+// Certificates that every test uses; making them costs more than the tests.
+struct fixtures {
+    workplace place;
+    pair one = place.make("one", "DNS:one.test,DNS:*.wild.test");
+    pair two = place.make("two", "DNS:two.test");
+    pair endless = place.make("endless", "DNS:endless.test", 2900000);
+};
+
+const fixtures &made() {
+    static const fixtures fixtures;
+    return fixtures;
+}
+
+// Options that reload on request only, so that each test decides when.
+certreload::options quiet_options(const pair &live) {
+    certreload::options options;
+    options.add_identity(live.chain, live.key)
+        .set_watch(certreload::watch_mode::off)
+        .set_poll_interval(1h)
+        .set_settle(5ms, 100ms);
+    return options;
+}
+
+// ---- events ----
+
+class mailbox {
+  public:
+    void put(const certreload::event &event) {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        events_.push_back(event.to_owned());
+        changed_.notify_all();
+    }
+
+    void put_text(const std::string &text) {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        texts_.push_back(text);
+        changed_.notify_all();
+    }
+
+    certreload::owned_event wait_for(event_kind kind, std::uint64_t generation) {
+        std::unique_lock<std::mutex> guard(mutex_);
+        const auto is_it = [&](const certreload::owned_event &event) {
+            return event.kind == kind && event.generation == generation;
+        };
+        const auto find = [&] { return std::find_if(events_.begin(), events_.end(), is_it); };
+        CHECK(changed_.wait_for(guard, patience, [&] { return find() != events_.end(); }));
+        return *find();
+    }
+
+    void wait_for_text(const std::string &text) {
+        std::unique_lock<std::mutex> guard(mutex_);
+        CHECK(changed_.wait_for(guard, patience, [&] {
+            return std::find(texts_.begin(), texts_.end(), text) != texts_.end();
+        }));
+    }
+
+    std::size_t count() {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        return events_.size();
+    }
+
+    certreload::event_function function() {
+        return [this](const certreload::event &event) { put(event); };
+    }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::vector<certreload::owned_event> events_;
+    std::vector<std::string> texts_;
+};
+
+// Tells the mailbox when the last copy of what holds it is destroyed.
+std::shared_ptr<int> tell_when_gone(mailbox &box, const std::string &text) {
+    return std::shared_ptr<int>(new int(0), [&box, text](const int *number) {
+        delete number;
+        box.put_text(text);
+    });
+}
+
+template <typename Function>
+certreload_result code_of(Function function, const std::string &in_message = "") {
+    try {
+        function();
+    } catch (const certreload::error &error) {
+        CHECK(std::string(error.what()).find(in_message) != std::string::npos);
+        CHECK(*error.what() != '\0');
+        return error.code();
+    }
+    return CERTRELOAD_RESULT_OK;
+}
+
+// ---- the tests ----
+
+void a_failed_call_throws_its_code_and_message() {
+    const pair missing = made().place.live("missing");
+    CHECK(code_of([&] { certreload::handle::open(missing.chain, missing.key); },
+                  missing.chain.string()) == CERTRELOAD_RESULT_FILE_NOT_FOUND);
+    CHECK(code_of([&] { quiet_options(missing).check(); }, missing.chain.string()) ==
+          CERTRELOAD_RESULT_FILE_NOT_FOUND);
+
+    certreload::options options;
+    CHECK(code_of([&] { certreload::handle::open(options); }) == CERTRELOAD_RESULT_NOTHING_TO_LOAD);
+    CHECK(code_of([&] { options.add_identity("", "key.pem"); }) ==
+          CERTRELOAD_RESULT_INVALID_PARAMETER);
+    CHECK(code_of([&] { options.set_poll_interval(1ms); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
+    CHECK(code_of([&] { options.set_poll_interval(-10s); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
+    CHECK(code_of([&] { options.set_settle(2s, 1s); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
+    CHECK(code_of([&] { options.set_alpn({""}); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
+    CHECK(code_of([&] { options.set_server_template(nullptr); }) ==
+          CERTRELOAD_RESULT_NULL_PARAMETER);
+}
+
+void an_owner_that_was_moved_from_is_an_error_and_no_crash() {
+    certreload::handle handle = certreload::handle::open(made().one.chain, made().one.key);
+    certreload::generation generation = handle.acquire();
+    const certreload::handle moved = std::move(handle);
+    const certreload::generation moved_generation = std::move(generation);
+    CHECK(moved);
+    CHECK(!handle);
+    CHECK(handle.native() == nullptr);
+    handle.reload();
+    const auto null = CERTRELOAD_RESULT_NULL_PARAMETER;
+    CHECK(handle.try_reload_wait(1s) == null);
+    CHECK(code_of([&] { handle.reload_wait(1s); }) == null);
+    CHECK(code_of([&] { handle.status(); }) == null);
+    CHECK(code_of([&] { handle.acquire(); }) == null);
+    CHECK(code_of([&] { handle.acquire_server_config(); }) == null);
+    CHECK(code_of([&] { handle.server_connection(); }) == null);
+    CHECK(code_of([&] { handle.on_event([](const certreload::event &) {}); }) == null);
+    CHECK(generation.number() == 0);
+    CHECK(generation.identities().size() == 0);
+    CHECK(generation.server_config() == nullptr);
+    CHECK(generation.select("one.test").names().empty());
+    CHECK(generation.select("one.test").sha256().empty());
+    CHECK(generation.select("one.test").ocsp().empty());
+    CHECK(moved_generation.number() == 1);
+}
+
+void options_can_be_chained_checked_and_used_again() {
+    const pair live = made().place.live("options");
+    deploy(live, made().one);
+    certreload::options options = quiet_options(live);
+    options.set_alpn({"h2", "http/1.1"}).check();
+    CHECK(options.native() != nullptr);
+    const certreload::handle first = certreload::handle::open(options);
+    const certreload::handle second = certreload::handle::open(options);
+    CHECK(first.native() != second.native());
+
+    const certreload::server_config_ptr config = first.acquire_server_config();
+    options.set_server_template(config.get());
+    const certreload::handle third = certreload::handle::open(options);
+    CHECK(third.server_connection() != nullptr);
+    CHECK(std::string(certreload::version()) == certreload_version());
+}
+
+void identities_are_as_openssl_sees_them() {
+    certreload::options options;
+    options.add_identity(made().one.chain, made().one.key)
+        .add_identity(made().two.chain, made().two.key)
+        .add_identity(made().endless.chain, made().endless.key);
+    const auto before = std::chrono::system_clock::now();
+    const certreload::handle handle = certreload::handle::open(options);
+    const certreload::generation generation = handle.acquire();
+    CHECK(generation.number() == 1);
+
+    std::vector<std::string> fingerprints;
+    for (const certreload::identity identity : generation.identities()) {
+        fingerprints.emplace_back(identity.sha256());
+    }
+    CHECK(fingerprints == std::vector<std::string>(
+                              {made().one.sha256(), made().two.sha256(), made().endless.sha256()}));
+    CHECK(generation.identities().size() == 3);
+    CHECK(generation.identities()[1].sha256() == made().two.sha256());
+
+    const certreload::identity one = generation.select("one.test");
+    CHECK(one.sha256() == made().one.sha256());
+    CHECK(one.serial() == made().one.serial());
+    CHECK(one.names() == std::vector<std::string_view>({"one.test", "*.wild.test"}));
+    CHECK(generation.select("a.wild.test").native() == one.native());
+    CHECK(generation.select("nobody.test").native() == one.native());
+    CHECK(generation.select("").native() == one.native());
+    CHECK(generation.select("TWO.test").sha256() == made().two.sha256());
+
+    CHECK(one.chain().size() == 1);
+    const certreload::bytes der = one.chain()[0];
+    CHECK(std::string(der.begin(), der.end()) == made().one.der());
+    CHECK(one.ocsp().empty());
+    CHECK(one.not_before() < before);
+    CHECK(one.not_after() > before + 24h * 59);
+    CHECK(one.not_after() < before + 24h * 61);
+}
+
+void a_date_that_the_clock_cannot_hold_is_the_last_one_it_can() {
+    const certreload::handle handle =
+        certreload::handle::open(made().endless.chain, made().endless.key);
+    const certreload::generation generation = handle.acquire();
+    CHECK(generation.select("").not_after() == certreload::time_point::max());
+    CHECK(handle.status().earliest_not_after == certreload::time_point::max());
+}
+
+void reload_wait_says_what_the_files_came_to() {
+    const pair live = made().place.live("wait");
+    deploy(live, made().one);
+    const certreload::handle handle = certreload::handle::open(quiet_options(live));
+    CHECK(handle.reload_wait(patience) == certreload::reload_outcome::unchanged);
+
+    deploy(live, made().two);
+    CHECK(handle.reload_wait(patience) == certreload::reload_outcome::reloaded);
+    CHECK(handle.acquire().number() == 2);
+
+    replace(live.key, made().one.key); // the wrong one
+    CHECK(code_of([&] { handle.reload_wait(patience); }, live.key.string()) ==
+          CERTRELOAD_RESULT_KEY_MISMATCH);
+    CHECK(handle.try_reload_wait(patience) == CERTRELOAD_RESULT_KEY_MISMATCH);
+    certreload::status status = handle.status();
+    CHECK(status.generation == 2);
+    CHECK(status.health == certreload::health::stale);
+    CHECK(status.last_result == CERTRELOAD_RESULT_KEY_MISMATCH);
+    CHECK(status.failures == 1);
+
+    replace(live.key, made().two.key);
+    CHECK(handle.try_reload_wait(patience) == CERTRELOAD_RESULT_UNCHANGED);
+    deploy(live, made().one);
+    CHECK(handle.try_reload_wait(patience) == CERTRELOAD_RESULT_OK);
+    status = handle.status();
+    CHECK(status.generation == 3);
+    CHECK(status.health == certreload::health::ok);
+    CHECK(status.last_result == CERTRELOAD_RESULT_OK);
+    CHECK(status.reloads == 2);
+    CHECK(status.failures == 1);
+    CHECK(status.unchanged == 2);
+    CHECK(status.identities == 1);
+    CHECK(status.watch == certreload::watch_state::off);
+    const auto age = std::chrono::system_clock::now() - status.loaded_at;
+    CHECK(age > -2s && age < 10min);
+}
+
+void a_wait_that_runs_out_throws_and_a_long_one_is_for_ever() {
+    const pair live = made().place.live("timeout");
+    deploy(live, made().one);
+    certreload::options options = quiet_options(live);
+    options.set_settle(5ms, 1h); // what looks half-written stays pending
+    const certreload::handle handle = certreload::handle::open(options);
+    CHECK(handle.reload_wait(std::chrono::milliseconds::max()) ==
+          certreload::reload_outcome::unchanged);
+    replace(live.key, made().two.key);
+    CHECK(code_of([&] { handle.reload_wait(50ms); }) == CERTRELOAD_RESULT_TIMED_OUT);
+    CHECK(code_of([&] { handle.reload_wait(-1ms); }) == CERTRELOAD_RESULT_TIMED_OUT);
+}
+
+void events_are_told_from_the_first_load_on() {
+    const pair live = made().place.live("events");
+    deploy(live, made().one);
+    mailbox box;
+    certreload::options options = quiet_options(live);
+    options.on_event(box.function());
+    const certreload::handle handle = certreload::handle::open(options);
+    CHECK(box.wait_for(event_kind::reloaded, 1).trigger == certreload::trigger::open);
+
+    deploy(live, made().two);
+    handle.reload();
+    const certreload::owned_event reloaded = box.wait_for(event_kind::reloaded, 2);
+    CHECK(reloaded.trigger == certreload::trigger::request);
+    CHECK(reloaded.result == CERTRELOAD_RESULT_OK);
+    CHECK(!reloaded.message.empty());
+    CHECK(reloaded.earliest_not_after > std::chrono::system_clock::now());
+
+    replace(live.key, made().one.key);
+    handle.reload();
+    const certreload::owned_event failed = box.wait_for(event_kind::reload_failed, 2);
+    CHECK(failed.result == CERTRELOAD_RESULT_KEY_MISMATCH);
+    CHECK(failed.path == live.key.string());
+}
+
+void events_follow_a_handle_that_is_moved() {
+    const pair live = made().place.live("moved");
+    deploy(live, made().one);
+    mailbox box;
+    certreload::options options = quiet_options(live);
+    options.on_event(box.function());
+    certreload::handle first = certreload::handle::open(options);
+    options = certreload::options(); // the handle keeps the function alive, not the options
+    certreload::handle second = std::move(first);
+    deploy(live, made().two);
+    CHECK(second.reload_wait(patience) == certreload::reload_outcome::reloaded);
+    box.wait_for(event_kind::reloaded, 2);
+
+    // Assigned over a handle that has events of its own: those end, these go on.
+    const pair other = made().place.live("other");
+    deploy(other, made().one);
+    mailbox other_box;
+    certreload::handle third = certreload::handle::open(quiet_options(other));
+    third.on_event([&other_box, gone = tell_when_gone(other_box, "gone")](const auto &event) {
+        other_box.put(event);
+    });
+    third = std::move(second);
+    other_box.wait_for_text("gone");
+    deploy(live, made().one);
+    third.reload();
+    box.wait_for(event_kind::reloaded, 3);
+}
+
+void a_function_is_not_called_once_it_is_replaced() {
+    const pair live = made().place.live("replaced");
+    deploy(live, made().one);
+    mailbox before;
+    mailbox after;
+    certreload::handle handle = certreload::handle::open(quiet_options(live));
+    handle.on_event(before.function());
+    deploy(live, made().two);
+    handle.reload_wait(patience);
+    before.wait_for(event_kind::reloaded, 2);
+    const std::size_t told = before.count();
+
+    handle.on_event(after.function());
+    deploy(live, made().one);
+    handle.reload_wait(patience);
+    after.wait_for(event_kind::reloaded, 3);
+    CHECK(before.count() == told);
+
+    handle.on_event({});
+    deploy(live, made().two);
+    handle.reload_wait(patience);
+    handle.on_event(before.function()); // what was waiting for nobody is not told later
+    deploy(live, made().one);
+    handle.reload_wait(patience);
+    before.wait_for(event_kind::reloaded, 5);
+    CHECK(after.count() == 1);
+}
+
+void a_function_may_replace_itself() {
+    const pair live = made().place.live("self");
+    deploy(live, made().one);
+    mailbox box;
+    certreload::handle handle = certreload::handle::open(quiet_options(live));
+    const std::string text = "captured, and long enough to live on the heap: still there";
+    handle.on_event([&, text, gone = tell_when_gone(box, "gone")](const certreload::event &) {
+        handle.on_event(box.function());
+        box.put_text(text); // this function runs on, so what it captured must be there
+    });
+    deploy(live, made().two);
+    handle.reload();
+    box.wait_for_text(text);
+    box.wait_for_text("gone");
+    deploy(live, made().one);
+    handle.reload();
+    box.wait_for(event_kind::reloaded, 3);
+}
+
+void a_function_may_destroy_its_handle() {
+    const pair live = made().place.live("destroy");
+    deploy(live, made().one);
+    mailbox box;
+    std::optional<certreload::handle> handle = certreload::handle::open(quiet_options(live));
+    const std::string text = "captured, and long enough to live on the heap: still there";
+    handle->on_event([&, text, gone = tell_when_gone(box, "gone")](const certreload::event &) {
+        handle.reset();
+        box.put_text(text);
+    });
+    deploy(live, made().two);
+    handle->reload();
+    box.wait_for_text(text);
+    box.wait_for_text("gone");
+    CHECK(!handle.has_value());
+}
+
+void a_handle_may_go_while_events_come() {
+    const pair live = made().place.live("going");
+    for (int round = 0; round < 100; ++round) {
+        deploy(live, made().one);
+        const certreload::handle handle = certreload::handle::open(quiet_options(live).on_event(
+            [calls = std::make_shared<int>(0)](const certreload::event &) { ++*calls; }));
+        deploy(live, made().two);
+        handle.reload();
+    }
+}
+
+void an_exception_goes_to_on_exception_and_no_further() {
+    const pair live = made().place.live("exception");
+    deploy(live, made().one);
+    mailbox box;
+    certreload::handle handle = certreload::handle::open(quiet_options(live));
+    const auto throwing = [](const certreload::event &event) {
+        throw std::runtime_error("thrown at " + std::to_string(event.generation));
+    };
+    handle.on_event(throwing, [&](std::exception_ptr thrown) {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const std::exception &error) {
+            box.put_text(error.what());
+        }
+        throw std::runtime_error("dropped");
+    });
+    deploy(live, made().two);
+    handle.reload();
+    box.wait_for_text("thrown at 2");
+    deploy(live, made().one);
+    handle.reload();
+    box.wait_for_text("thrown at 3");
+
+    handle.on_event([&](const certreload::event &event) {
+        box.put(event);
+        throw 1; // nobody wants to know
+    });
+    deploy(live, made().two);
+    handle.reload();
+    box.wait_for(event_kind::reloaded, 4);
+    deploy(live, made().one);
+    handle.reload();
+    box.wait_for(event_kind::reloaded, 5);
+}
+
+void what_was_acquired_outlives_the_handle() {
+    const pair live = made().place.live("outlive");
+    deploy(live, made().one);
+    std::optional<certreload::handle> handle = certreload::handle::open(quiet_options(live));
+    const certreload::generation old = handle->acquire();
+    const certreload::connection_ptr connection = handle->server_connection();
+    const std::shared_ptr<const rustls_server_config> config = handle->acquire_server_config();
+    deploy(live, made().two);
+    handle->reload_wait(patience);
+    CHECK(handle->status().generations_alive == 2);
+    CHECK(handle->acquire().number() == 2);
+
+    handle.reset();
+    CHECK(old.number() == 1);
+    CHECK(old.select("").sha256() == made().one.sha256());
+    CHECK(rustls_connection_wants_read(connection.get()));
+    for (const rustls_server_config *each : {config.get(), old.server_config()}) {
+        rustls_connection *raw = nullptr;
+        CHECK(rustls_server_connection_new(each, &raw) == RUSTLS_RESULT_OK);
+        CHECK(certreload::connection_ptr(raw) != nullptr);
+    }
+}
+
+void every_number_has_a_word() {
+    CHECK(to_string(event_kind::reload_failed) == std::string("reload-failed"));
+    CHECK(to_string(event_kind::watch_degraded) == std::string("watch-degraded"));
+    CHECK(to_string(certreload::health::expiring) == std::string("expiring"));
+    CHECK(to_string(certreload::trigger::poll) == std::string("poll"));
+    CHECK(to_string(certreload::watch_state::notified) == std::string("notified"));
+    CHECK(to_string(static_cast<event_kind>(99)) == std::string("unknown"));
+}
+
+struct test {
+    const char *name;
+    void (*function)();
+};
+
+#define TEST(function)                                                                             \
+    test {                                                                                         \
+#function, function                                                                        \
+    }
+
+const test tests[] = {
+    TEST(a_failed_call_throws_its_code_and_message),
+    TEST(an_owner_that_was_moved_from_is_an_error_and_no_crash),
+    TEST(options_can_be_chained_checked_and_used_again),
+    TEST(identities_are_as_openssl_sees_them),
+    TEST(a_date_that_the_clock_cannot_hold_is_the_last_one_it_can),
+    TEST(reload_wait_says_what_the_files_came_to),
+    TEST(a_wait_that_runs_out_throws_and_a_long_one_is_for_ever),
+    TEST(events_are_told_from_the_first_load_on),
+    TEST(events_follow_a_handle_that_is_moved),
+    TEST(a_function_is_not_called_once_it_is_replaced),
+    TEST(a_function_may_replace_itself),
+    TEST(a_function_may_destroy_its_handle),
+    TEST(a_handle_may_go_while_events_come),
+    TEST(an_exception_goes_to_on_exception_and_no_further),
+    TEST(what_was_acquired_outlives_the_handle),
+    TEST(every_number_has_a_word),
+};
+
+} // namespace
+
+int main() {
+    int failures = 0;
+    for (const test &test : tests) {
+        try {
+            test.function();
+            std::printf("ok      %s\n", test.name);
+        } catch (const std::exception &error) {
+            std::printf("FAILED  %s: %s\n", test.name, error.what());
+            ++failures;
+        }
+        std::fflush(stdout);
+    }
+    return failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,451 @@
+//! What holds whatever the host does: explicit reloads, events, lifetimes, bad input, warnings.
+
+#![allow(unsafe_code, reason = "the C functions are called as C would")]
+#![allow(missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "that is how a test fails")]
+#![allow(clippy::wildcard_imports, reason = "one C name after another")]
+
+mod support;
+
+use std::ffi::c_void;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::thread;
+
+use certreload::ffi::connection::certreload_acquire_server_config;
+use certreload::ffi::event::*;
+use certreload::ffi::generation::*;
+use certreload::ffi::handle::*;
+use certreload::ffi::options::*;
+use certreload::ffi::result::certreload_result as Outcome;
+use certreload::ffi::status::{certreload_health as Health, certreload_status};
+use support::certificates::{Pair, Site, Writer, replace, write_private};
+use support::host::{Builder, PATIENCE, handshake, last_error};
+
+const NAME: &str = "a.test";
+
+fn options(site: &Site) -> Builder {
+    Builder::new().identity(&site.chain(), &site.key())
+}
+
+/// Only an explicit request looks at the files.
+fn quiet(site: &Site) -> Builder {
+    options(site).watch(certreload_watch::Off)
+}
+
+#[test]
+fn g6_a_reload_that_is_waited_for_answers_for_the_files_as_they_are() {
+    let mut site = Site::plain(&Pair::new(&[NAME]));
+    let host = quiet(&site).open();
+    for _ in 0..50 {
+        let next = Pair::new(&[NAME]);
+        site.renew(&next);
+        assert_eq!(host.reload_wait(), Outcome::Ok);
+        assert_eq!(host.sha256(), next.sha256);
+        assert_eq!(host.reload_wait(), Outcome::Unchanged);
+    }
+    assert_eq!(host.status().generation, 51);
+    assert_eq!(host.status().reloads, 50);
+}
+
+#[test]
+fn g6_many_who_wait_at_once_are_all_answered() {
+    let site = Site::plain(&Pair::new(&[NAME]));
+    let host = options(&site).poll_ms(10).open();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    assert_eq!(host.reload_wait(), Outcome::Unchanged);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn g7_events_come_in_order_and_one_at_a_time() {
+    let mut site = Site::plain(&Pair::new(&[NAME]));
+    let host = quiet(&site).open();
+    for _ in 0..20 {
+        site.renew(&Pair::new(&[NAME]));
+        assert_eq!(host.reload_wait(), Outcome::Ok);
+    }
+    host.recorder.wait_for_generation(21);
+    let numbers: Vec<_> = host.recorder.all().iter().map(|seen| seen.generation).collect();
+    assert_eq!(numbers, (1..=21).collect::<Vec<_>>());
+}
+
+/// A callback that stands still until the gate is opened.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    changed: Condvar,
+    entered: AtomicUsize,
+    left: AtomicUsize,
+}
+
+unsafe extern "C" fn stand_at_gate(userdata: *mut c_void, _: *const certreload_event) {
+    // SAFETY: the gate outlives the callback.
+    let gate = unsafe { &*userdata.cast::<Gate>() };
+    gate.entered.fetch_add(1, Ordering::SeqCst);
+    let open = gate.open.lock().unwrap();
+    let (open, _) = gate.changed.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap();
+    assert!(*open, "the gate was never opened");
+    gate.left.fetch_add(1, Ordering::SeqCst);
+}
+
+#[test]
+fn g7_unregistering_waits_for_the_callback_that_runs_and_a_blocked_callback_blocks_no_reload() {
+    let mut site = Site::plain(&Pair::new(&[NAME]));
+    let host = quiet(&site).open();
+    let gate = Gate::default();
+    let userdata = (&raw const gate).cast_mut().cast();
+    // SAFETY: an open handle; the gate lives until after the callback is unregistered.
+    unsafe { certreload_set_event_callback(host.handle, Some(stand_at_gate), userdata) };
+    let mut renew = || {
+        let next = Pair::new(&[NAME]);
+        site.renew(&next);
+        assert_eq!(host.reload_wait(), Outcome::Ok);
+        assert_eq!(host.served(NAME), next.sha256);
+    };
+    for _ in 0..3 {
+        renew();
+    }
+    while gate.entered.load(Ordering::SeqCst) == 0 {
+        thread::yield_now();
+    }
+    thread::scope(|scope| {
+        let unregistering = scope.spawn(|| {
+            host.unregister();
+            let entered = gate.entered.load(Ordering::SeqCst);
+            assert_eq!(gate.left.load(Ordering::SeqCst), entered, "it was still running");
+            entered
+        });
+        *gate.open.lock().unwrap() = true;
+        gate.changed.notify_all();
+        let entered = unregistering.join().unwrap();
+        renew();
+        assert_eq!(gate.entered.load(Ordering::SeqCst), entered, "called after unregistering");
+    });
+}
+
+static TO_CLOSE: AtomicPtr<certreload_handle> = AtomicPtr::new(ptr::null_mut());
+
+unsafe extern "C" fn close_inside(userdata: *mut c_void, _: *const certreload_event) {
+    // SAFETY: the sender outlives the callback; the handle is closed once.
+    unsafe {
+        let mut handle: *mut certreload_handle = ptr::null_mut();
+        while handle.is_null() {
+            handle = TO_CLOSE.swap(ptr::null_mut(), Ordering::SeqCst);
+        }
+        certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER);
+        certreload_close(handle);
+        (*userdata.cast::<mpsc::Sender<()>>()).send(()).unwrap();
+    }
+}
+
+#[test]
+fn a_callback_may_reload_and_close_its_own_handle() {
+    let site = Site::plain(&Pair::new(&[NAME]));
+    let (closed, is_closed) = mpsc::channel::<()>();
+    let options = options(&site);
+    let mut handle = ptr::null_mut();
+    // SAFETY: live options; the sender lives until the callback has run, and it runs once.
+    unsafe {
+        let userdata = (&raw const closed).cast_mut().cast();
+        certreload_options_set_event_callback(options.0, Some(close_inside), userdata);
+        assert_eq!(certreload_open(options.0, &raw mut handle), Outcome::Ok);
+    }
+    TO_CLOSE.store(handle, Ordering::SeqCst);
+    is_closed.recv_timeout(PATIENCE).unwrap();
+    // And the process can open another one, with threads of its own.
+    assert_eq!(options_again(&site), Outcome::Unchanged);
+}
+
+fn options_again(site: &Site) -> Outcome {
+    options(site).open().reload_wait()
+}
+
+#[test]
+fn closing_lets_go_whoever_waits() {
+    let site = Site::plain(&Pair::new(&[NAME]));
+    let host = options(&site).settle_ms(10, 3_600_000).open();
+    fs::remove_file(site.key()).unwrap();
+    thread::scope(|scope| {
+        // Closing lets the wait go before it frees the handle.
+        let waiting = scope.spawn(|| host.reload_wait_ms(CERTRELOAD_WAIT_FOREVER));
+        // A second caller shows that the first is not answered: the key is missing, so it waits.
+        assert_eq!(host.reload_wait_ms(300), Outcome::TimedOut);
+        assert!(last_error().contains("no such file"), "{}", last_error());
+        // SAFETY: closed once: the host is forgotten below.
+        unsafe { certreload_close(host.handle) };
+        assert_eq!(waiting.join().unwrap(), Outcome::Closed);
+    });
+    std::mem::forget(host);
+}
+
+#[test]
+fn g8_an_old_generation_lives_as_long_as_its_last_user() {
+    let old = Pair::new(&[NAME]);
+    let mut site = Site::plain(&old);
+    let host = quiet(&site).open();
+    assert_eq!(host.status().generations_alive, 1);
+    // SAFETY: an open handle; both references are given back below.
+    let (generation, config) = unsafe {
+        let generation = certreload_acquire(host.handle);
+        let config = certreload_acquire_server_config(host.handle);
+        (generation, Arc::from_raw(config.cast::<rustls::ServerConfig>()))
+    };
+    for _ in 0..3 {
+        site.renew(&Pair::new(&[NAME]));
+        assert_eq!(host.reload_wait(), Outcome::Ok);
+    }
+    assert_eq!(host.status().generations_alive, 2, "those in between are gone");
+    // SAFETY: acquired above.
+    unsafe {
+        assert_eq!(certreload_generation_number(generation), 1);
+        certreload_release(generation);
+    }
+    assert_eq!(host.status().generations_alive, 2, "the config holds it");
+    drop(host);
+    assert_eq!(handshake(config, NAME), old.sha256, "after the handle is closed");
+}
+
+/// What is bad, the code for it, and a word that the message must have.
+fn bad_pairs() -> Vec<(&'static str, String, String, Outcome, &'static str)> {
+    let (good, other) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
+    let (expired, future) = (Pair::expired(), Pair::not_yet_valid());
+    let cut = good.chain[..good.chain.len() - 30].to_owned();
+    let garbled = good.chain.replacen('M', "?", 2);
+    let two_keys = format!("{}{}", good.key, other.key);
+    let encrypted = good.key.replace("PRIVATE", "ENCRYPTED PRIVATE");
+    let no_certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    let (chain, key) = (&good.chain, &good.key);
+    let row = |what, chain: &str, key: &str, code, word| {
+        (what, chain.to_owned(), key.to_owned(), code, word)
+    };
+    vec![
+        row("empty", "", key, Outcome::FileEmpty, "empty"),
+        row("not PEM", "hello", key, Outcome::NoCertificate, "no PEM"),
+        row("DER", "0\u{3}xyz", key, Outcome::NoCertificate, "DER"),
+        row("truncated PEM", &cut, key, Outcome::PemTruncated, "END CERTIFICATE"),
+        row("malformed PEM", &garbled, key, Outcome::PemMalformed, "base64"),
+        row(
+            "not a certificate",
+            no_certificate,
+            key,
+            Outcome::CertificateMalformed,
+            "certificate 1",
+        ),
+        row("too many", &chain.repeat(65), key, Outcome::TooManyCertificates, "64"),
+        row("no key", chain, chain, Outcome::NoPrivateKey, "no private key"),
+        row("two keys", chain, &two_keys, Outcome::SeveralPrivateKeys, "more than one"),
+        row("encrypted key", chain, &encrypted, Outcome::KeyEncrypted, "not supported yet"),
+        row("bad key", chain, &key.replacen("MIG", "MAG", 1), Outcome::KeyUnsupported, "key"),
+        row("another key", chain, &other.key, Outcome::KeyMismatch, "does not match"),
+        row("expired", &expired.chain, &expired.key, Outcome::CertificateExpired, "2021"),
+        row("not yet valid", &future.chain, &future.key, Outcome::CertificateNotYetValid, "2150"),
+        row("too large", &"x".repeat(1 << 21), key, Outcome::FileTooLarge, "1048576"),
+    ]
+}
+
+#[test]
+fn g12_bad_input_has_a_code_of_its_own_at_open() {
+    for (what, chain, key, code, word) in bad_pairs() {
+        let site = Site::plain(&Pair::new(&[NAME]));
+        write_private(&site.chain(), &chain);
+        write_private(&site.key(), &key);
+        let result = options(&site).try_open().err();
+        assert_eq!(result, Some(code), "{what}: {}", last_error());
+        assert!(last_error().contains(word), "{what}: {}", last_error());
+        assert!(last_error().contains(site.path("live").to_str().unwrap()), "{}", last_error());
+        let secret = Pair::new(&[NAME]).key.lines().nth(1).unwrap()[..20].to_owned();
+        assert!(!last_error().contains(&secret), "G18");
+    }
+}
+
+#[test]
+fn g3_bad_input_later_leaves_the_old_one_serving_and_is_told_once() {
+    for (what, chain, key, code, word) in bad_pairs() {
+        let good = Pair::new(&[NAME]);
+        let mut site = Site::plain(&good);
+        let host = options(&site).poll_ms(10).settle_ms(0, 50).open();
+        write_private(&site.chain(), &chain);
+        write_private(&site.key(), &key);
+        let failures =
+            host.recorder.wait_until(what, |seen| seen.iter().any(|seen| seen.result == code));
+        let told = failures.iter().find(|seen| seen.result == code).unwrap();
+        assert_eq!(told.kind, certreload_event_kind::ReloadFailed);
+        assert!(told.message.contains(word), "{what}: {}", told.message);
+        assert!(told.message.contains("generation 1 goes on serving"), "{}", told.message);
+        assert_eq!(host.reload_wait(), code, "{what}");
+        assert_eq!(host.served(NAME), good.sha256, "{what}");
+        assert_eq!(host.status().health, Health::Stale, "{what}");
+        // Many polls later it has still been told once.
+        for _ in 0..20 {
+            assert_eq!(host.reload_wait(), code, "{what}");
+        }
+        let all = host.recorder.all();
+        assert_eq!(all.iter().filter(|seen| seen.result == code).count(), 1, "{what}: {all:#?}");
+        // The good pair back: healthy, and no new generation for content that is served already.
+        site.renew(&good);
+        assert_eq!(host.reload_wait(), Outcome::Unchanged, "{what}");
+        assert_eq!(host.status().health, Health::Ok, "{what}");
+        assert_eq!(host.status().generation, 1, "{what}");
+    }
+}
+
+#[test]
+fn g17_special_files_are_refused_at_once() {
+    let site = Site::plain(&Pair::new(&[NAME]));
+    let fifo = site.path("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for special in [&fifo, Path::new("/dev/zero"), &site.path("live")] {
+        let result = Builder::new().identity(special, &site.key()).try_open().err();
+        assert_eq!(result, Some(Outcome::FileNotRegular), "{}", last_error());
+    }
+    let host = options(&site).poll_ms(10).settle_ms(0, 3_600_000).open();
+    fs::remove_file(site.key()).unwrap();
+    std::os::unix::fs::symlink(&fifo, site.key()).unwrap();
+    let failures = host.recorder.wait_for_failures(1);
+    assert_eq!(failures[0].result, Outcome::FileNotRegular, "long before the settle timeout");
+}
+
+#[test]
+fn a_path_may_be_any_bytes_and_a_relative_one_is_fixed_at_open() {
+    use std::os::unix::ffi::OsStrExt;
+    let (old, new) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
+    let site = Site::plain(&old);
+    let odd = site.root.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&odd).unwrap();
+    write_private(&odd.join("chain.pem"), &old.chain);
+    write_private(&odd.join("key.pem"), &old.key);
+    let host =
+        Builder::new().identity(&odd.join("chain.pem"), &odd.join("key.pem")).poll_ms(10).open();
+    assert_eq!(host.served(NAME), old.sha256);
+    replace(&odd.join("chain.pem"), &new.chain);
+    replace(&odd.join("key.pem"), &new.key);
+    host.wait_until_served(NAME, &new.sha256);
+}
+
+#[test]
+fn what_is_accepted_with_a_warning_says_so() {
+    let long = Pair::with(&["a.test", "b.test"], |params| {
+        params.not_after = rcgen::date_time_ymd(2099, 1, 1);
+    });
+    let mut site = Site::plain(&long);
+    let staple = site.path("staple.der");
+    write_private(&staple, "not an OCSP response");
+    fs::set_permissions(site.key(), fs::Permissions::from_mode(0o644)).unwrap();
+    let host = Builder::new()
+        .identity_with_staple(&site.chain(), &site.key(), Some(&staple))
+        .watch(certreload_watch::Off)
+        .open();
+    host.recorder.wait_for_generation(1);
+    let told = host.recorder.all().remove(0);
+    assert_eq!(told.warnings, CERTRELOAD_WARNING_KEY_READABLE | CERTRELOAD_WARNING_OCSP_UNUSABLE);
+    assert!(told.message.contains("every user may read"), "{}", told.message);
+    assert_eq!(host.status().warnings, told.warnings);
+    let short = Pair::with(&["a.test"], |params| {
+        params.not_after = rcgen::date_time_ymd(2098, 1, 1);
+    });
+    site.renew(&short);
+    fs::remove_file(&staple).unwrap();
+    assert_eq!(host.reload_wait(), Outcome::Ok);
+    host.recorder.wait_for_generation(2);
+    let told = host.recorder.all().remove(1);
+    let expected = CERTRELOAD_WARNING_NAMES_LOST
+        | CERTRELOAD_WARNING_EXPIRES_EARLIER
+        | CERTRELOAD_WARNING_OCSP_UNUSABLE;
+    assert_eq!(told.warnings, expected, "{}", told.message);
+}
+
+#[test]
+fn a_check_says_what_open_would_say() {
+    let site = Site::plain(&Pair::new(&[NAME]));
+    let good = options(&site);
+    // SAFETY: live options.
+    assert_eq!(unsafe { certreload_check(good.0) }, Outcome::Ok);
+    fs::write(site.key(), "garbage").unwrap();
+    // SAFETY: live options.
+    assert_eq!(unsafe { certreload_check(good.0) }, Outcome::NoPrivateKey);
+    // SAFETY: live options.
+    assert_eq!(unsafe { certreload_check(Builder::new().0) }, Outcome::NothingToLoad);
+}
+
+#[test]
+fn options_can_be_used_on_after_a_call_that_failed() {
+    let site = Site::plain(&Pair::new(&[NAME]));
+    let options = options(&site);
+    // SAFETY: live options.
+    unsafe {
+        assert_eq!(certreload_options_set_watch(options.0, 3), Outcome::InvalidParameter);
+        assert_eq!(certreload_options_set_poll_interval(options.0, 9), Outcome::InvalidParameter);
+        assert_eq!(certreload_options_set_settle(options.0, 2, 1), Outcome::InvalidParameter);
+        let empty = c"".as_ptr();
+        assert_eq!(
+            certreload_options_add_identity(options.0, empty, empty, ptr::null()),
+            Outcome::InvalidParameter
+        );
+        let long = std::ffi::CString::new("x".repeat(256)).unwrap();
+        let protocols = [c"h2".as_ptr(), long.as_ptr()];
+        assert_eq!(
+            certreload_options_set_alpn(options.0, protocols.as_ptr(), 2),
+            Outcome::InvalidParameter
+        );
+        assert_eq!(certreload_options_set_alpn(options.0, ptr::null(), 1), Outcome::NullParameter);
+    }
+    let host = options.open();
+    assert_eq!(host.status().identities, 1);
+}
+
+#[test]
+fn a_status_is_cut_to_the_size_that_the_host_knows() {
+    let site = Site::plain(&Pair::new(&[NAME]));
+    let host = options(&site).open();
+    let mut bytes = [0xaa_u8; size_of::<certreload_status>()];
+    // SAFETY: an open handle, and at least 16 bytes; the buffer is written to as bytes.
+    let result = unsafe {
+        certreload::ffi::status::certreload_get_status(host.handle, bytes.as_mut_ptr().cast(), 16)
+    };
+    assert_eq!(result, Outcome::Ok);
+    assert_eq!(bytes[..8], 16_u64.to_ne_bytes());
+    assert_eq!(bytes[8..16], 1_u64.to_ne_bytes());
+    assert!(bytes[16..].iter().all(|byte| *byte == 0xaa));
+}
+
+#[test]
+fn g9_requests_from_many_threads_coalesce_and_the_last_one_counts() {
+    let mut site = Site::new(Writer::RenameKeyFirst, &Pair::new(&[NAME]));
+    let host = quiet(&site).open();
+    let stop = AtomicBool::new(false);
+    let asked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    host.reload();
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..20 {
+            let next = Pair::new(&[NAME]);
+            site.renew(&next);
+            host.wait_until_served(NAME, &next.sha256);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let last = Pair::new(&[NAME]);
+    site.renew(&last);
+    host.reload();
+    host.wait_until_served(NAME, &last.sha256);
+    let looked = host.status().reloads + host.status().unchanged;
+    let asked = asked.load(Ordering::Relaxed) as u64;
+    assert!(asked > 10 * looked, "{asked} requests gave {looked} looks");
+}

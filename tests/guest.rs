@@ -1,0 +1,81 @@
+//! A quiet guest in its process (G10). One test, for it looks at all threads and descriptors there are.
+
+#![allow(unsafe_code, reason = "the C functions are called as C would")]
+#![allow(missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "that is how a test fails")]
+#![allow(clippy::wildcard_imports, reason = "one C name after another")]
+
+mod support;
+
+use std::collections::HashSet;
+use std::fs;
+use std::thread;
+
+use support::certificates::{Pair, Site};
+use support::host::{Builder, PATIENCE};
+
+#[test]
+fn g10_one_set_of_threads_with_every_signal_blocked_that_goes_with_the_last_handle() {
+    let (before, descriptors_before) = (threads(), descriptors());
+    let site = Site::plain(&Pair::new(&["a.test"]));
+    let hosts: Vec<_> =
+        (0..20).map(|_| Builder::new().identity(&site.chain(), &site.key()).open()).collect();
+    let ours: Vec<_> = threads().into_iter().filter(|thread| !before.contains(thread)).collect();
+    let mut names: Vec<_> = ours.iter().map(|thread| thread.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["certreload", "certreload-evt", "notify-rs inoti"]);
+    for thread in &ours {
+        // Every signal that can be blocked at all: not KILL, not STOP, nor the C library's own two.
+        assert_eq!(thread.blocked | 0x1_8004_0100, !0, "{}: {:x}", thread.name, thread.blocked);
+    }
+    let inherited: HashSet<_> = descriptors_before.into_iter().map(|(number, _)| number).collect();
+    let ours: Vec<_> =
+        descriptors().into_iter().filter(|(number, _)| !inherited.contains(number)).collect();
+    assert!(!ours.is_empty());
+    for (number, flags) in ours {
+        assert!(flags & i64::from(libc::O_CLOEXEC) != 0, "{number} is not close-on-exec");
+    }
+    drop(hosts);
+    // The notifier's thread is told to end and not waited for.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while threads() != before {
+        assert!(std::time::Instant::now() < deadline, "{:?}", threads());
+        thread::yield_now();
+    }
+}
+
+/// Number and flags of every open descriptor.
+fn descriptors() -> Vec<(String, i64)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc/self/fdinfo").unwrap().flatten() {
+        // The descriptor of the directory itself is gone by now.
+        let Ok(info) = fs::read_to_string(entry.path()) else { continue };
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+        let flags = i64::from_str_radix(flags, 8).unwrap();
+        found.push((entry.file_name().into_string().unwrap(), flags));
+    }
+    found
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Thread {
+    id: String,
+    name: String,
+    blocked: u64,
+}
+
+fn threads() -> Vec<Thread> {
+    let mut threads = Vec::new();
+    for entry in fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let Ok(status) = fs::read_to_string(entry.path().join("status")) else { continue };
+        let field = |name: &str| {
+            status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
+        };
+        threads.push(Thread {
+            id: field("Pid:"),
+            name: field("Name:"),
+            blocked: u64::from_str_radix(&field("SigBlk:"), 16).unwrap(),
+        });
+    }
+    threads
+}

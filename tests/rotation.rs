@@ -1,0 +1,206 @@
+//! However the files change, what is served follows them (G1–G5).
+
+#![allow(unsafe_code, reason = "the C functions are called as C would")]
+#![allow(missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "that is how a test fails")]
+#![allow(clippy::wildcard_imports, reason = "one C name after another")]
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+
+use certreload::ffi::event::{certreload_event_kind as Kind, certreload_trigger as Trigger};
+use certreload::ffi::options::certreload_watch as Watch;
+use certreload::ffi::result::certreload_result as Outcome;
+use certreload::ffi::status::{certreload_health as Health, certreload_watch_state as WatchState};
+use support::certificates::{Pair, Site, Writer, replace, write_private};
+use support::host::Builder;
+
+const NAME: &str = "a.test";
+/// So rarely that only the kernel's notification, or a request, can have found a change.
+const NEVER: u32 = 86_400_000;
+
+fn options(site: &Site) -> Builder {
+    Builder::new().identity(&site.chain(), &site.key())
+}
+
+/// Every writer, again and again: one reload each, nothing failed, and no handshake in between with
+/// anything but the old pair or the new one.
+fn each_writer_is_followed(open: impl Fn(&Site) -> Builder, trigger: Trigger) {
+    for writer in Writer::ALL {
+        let mut last = Pair::new(&[NAME]);
+        let mut site = Site::new(writer, &last);
+        let host = open(&site).open();
+        assert_eq!(host.served(NAME), last.sha256);
+        for renewal in 2..=5 {
+            let next = Pair::new(&[NAME]);
+            site.renew(&next);
+            loop {
+                let served = host.served(NAME);
+                if served == next.sha256 {
+                    break;
+                }
+                assert_eq!(served, last.sha256, "{writer:?}: neither the old pair nor the new");
+            }
+            host.recorder.wait_for_generation(renewal);
+            assert_eq!(host.status().generation, renewal, "{writer:?}: one reload a renewal");
+            last = next;
+        }
+        let seen = host.recorder.all();
+        let kinds: Vec<_> = seen.iter().map(|seen| seen.kind).collect();
+        assert_eq!(kinds, [Kind::Reloaded; 5], "{writer:?}: {seen:#?}");
+        assert!(seen[1..].iter().all(|seen| seen.trigger == trigger), "{writer:?}: {seen:#?}");
+        assert_eq!(host.status().health, Health::Ok);
+    }
+}
+
+#[test]
+fn g1_each_writer_is_followed_by_notification() {
+    each_writer_is_followed(|site| options(site).poll_ms(NEVER), Trigger::Watch);
+}
+
+#[test]
+fn g1_each_writer_is_followed_by_polling_alone() {
+    each_writer_is_followed(|site| options(site).watch(Watch::Poll).poll_ms(20), Trigger::Poll);
+}
+
+#[test]
+fn g4_a_key_that_lands_late_is_waited_for() {
+    let (old, new) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
+    let site = Site::plain(&old);
+    let host = options(&site).poll_ms(NEVER).settle_ms(20, 30_000).open();
+    replace(&site.chain(), &new.chain);
+    // An explicit reload sees the mismatch for certain, and finds it pending, not failed.
+    assert_eq!(host.reload_wait_ms(200), Outcome::TimedOut);
+    assert_eq!(host.sha256(), old.sha256);
+    assert_eq!(host.status().health, Health::Ok, "pending is not stale");
+    replace(&site.key(), &new.key);
+    host.wait_until_served(NAME, &new.sha256);
+    host.recorder.wait_for_generation(2);
+    assert!(host.recorder.of(Kind::ReloadFailed).is_empty());
+}
+
+#[test]
+fn g4_a_file_that_is_open_for_writing_is_waited_for() {
+    let (old, other) = (Pair::new(&[NAME]), Pair::new(&["intermediate.test"]));
+    let site = Site::plain(&old);
+    let patient = options(&site).poll_ms(NEVER).settle_ms(10, 60_000).open();
+    let hasty = options(&site).poll_ms(NEVER).settle_ms(10, 200).open();
+    // Every prefix that ends with a certificate is a good chain: only that the writer has not
+    // closed the file tells that it is not all.
+    let mut file = fs::File::options().write(true).truncate(true).open(site.chain()).unwrap();
+    write!(file, "{}{}", old.chain, other.chain).unwrap();
+    // The hasty one gives up waiting for the writer and takes what is there, long after the quiet
+    // time of both.
+    hasty.recorder.wait_for_generation(2);
+    assert_eq!(patient.status().generation, 1, "read while its writer had it open");
+    drop(file);
+    patient.recorder.wait_for_generation(2);
+}
+
+#[test]
+fn g5_what_does_not_change_is_nothing() {
+    let pair = Pair::new(&[NAME]);
+    let mut site = Site::plain(&pair);
+    let host = options(&site).poll_ms(NEVER).open();
+    let before = host.status();
+    // Touched, chmodded, and replaced by its equal.
+    fs::File::options()
+        .append(true)
+        .open(site.key())
+        .unwrap()
+        .set_modified(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap();
+    site.renew(&pair);
+    for _ in 0..3 {
+        assert_eq!(host.reload_wait(), Outcome::Unchanged);
+    }
+    let after = host.status();
+    assert_eq!(after.generation, before.generation);
+    assert!(after.unchanged >= before.unchanged + 3);
+    assert_eq!(after.last_result, Outcome::Unchanged);
+    // The event of the first load, and nothing else.
+    assert_eq!(host.recorder.all().len(), 1);
+}
+
+#[test]
+fn g1_a_change_with_the_old_time_and_size_is_seen() {
+    let (old, new) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
+    let site = Site::plain(&old);
+    let host = options(&site).watch(Watch::Poll).poll_ms(20).open();
+    for (path, text) in [(site.chain(), &new.chain), (site.key(), &new.key)] {
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        write_private(&path, text);
+        fs::File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
+    }
+    host.wait_until_served(NAME, &new.sha256);
+}
+
+#[test]
+fn g1_nothing_is_missed_while_the_handle_is_opened() {
+    // A writer that never rests: whenever the handle is opened, a change falls between the first
+    // read and the watch.
+    let pairs: Vec<_> = (0..4).map(|_| Pair::new(&[NAME])).collect();
+    let mut site = Site::new(Writer::Kubernetes, &pairs[0]);
+    for round in 0..60_usize {
+        let host = options(&site).poll_ms(NEVER).open();
+        let pair = &pairs[(round + 1) % pairs.len()];
+        site.renew(pair);
+        host.wait_until_served(NAME, &pair.sha256);
+    }
+}
+
+#[test]
+fn g3_a_missing_directory_is_told_once_and_its_return_is_followed() {
+    let (old, new) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
+    let mut site = Site::new(Writer::SwapDirectory, &old);
+    let host = options(&site).poll_ms(NEVER).settle_ms(20, 300).open();
+    fs::remove_dir_all(site.path("live")).unwrap();
+    let failures = host.recorder.wait_for_failures(1);
+    assert_eq!(failures[0].result, Outcome::FileNotFound);
+    assert_eq!(failures[0].path, site.chain().to_str().unwrap());
+    assert_eq!(host.served(NAME), old.sha256);
+    assert_eq!(host.status().health, Health::Stale);
+    site.renew(&new);
+    host.wait_until_served(NAME, &new.sha256);
+    assert_eq!(host.reload_wait(), Outcome::Unchanged);
+    assert_eq!(host.status().health, Health::Ok);
+    assert_eq!(host.recorder.of(Kind::ReloadFailed).len(), 1);
+}
+
+#[test]
+fn g3_one_bad_unit_keeps_its_last_good_version_and_the_others_go_on() {
+    let (a, b) = (Pair::new(&["a.test"]), Pair::new(&["b.test"]));
+    let (mut site_a, mut site_b) = (Site::plain(&a), Site::plain(&b));
+    let host = Builder::new()
+        .identity(&site_a.chain(), &site_a.key())
+        .identity(&site_b.chain(), &site_b.key())
+        .poll_ms(NEVER)
+        .settle_ms(0, 0)
+        .open();
+    let next_a = Pair::new(&["a.test"]);
+    write_private(&site_b.key(), "garbage");
+    site_a.renew(&next_a);
+    assert_eq!(host.reload_wait(), Outcome::NoPrivateKey);
+    assert_eq!(host.served("a.test"), next_a.sha256);
+    assert_eq!(host.served("b.test"), b.sha256);
+    assert_eq!(host.served("nobody.test"), next_a.sha256);
+    let next_b = Pair::new(&["b.test"]);
+    site_b.renew(&next_b);
+    assert!(matches!(host.reload_wait(), Outcome::Ok | Outcome::Unchanged));
+    assert_eq!(host.served("b.test"), next_b.sha256);
+    assert_eq!(host.status().health, Health::Ok);
+}
+
+#[test]
+fn g19_the_state_of_the_watch_is_told() {
+    let site = Site::plain(&Pair::new(&[NAME]));
+    for (mode, state) in [
+        (Watch::Auto, WatchState::Notified),
+        (Watch::Poll, WatchState::Polling),
+        (Watch::Off, WatchState::Off),
+    ] {
+        assert_eq!(options(&site).watch(mode).open().status().watch, state);
+    }
+}

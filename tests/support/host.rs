@@ -1,0 +1,343 @@
+//! A host as a C program would be one: it calls the C functions, and records its events.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use certreload::ffi::connection::certreload_acquire_server_config;
+use certreload::ffi::event::{certreload_event, certreload_event_kind, certreload_trigger};
+use certreload::ffi::generation::*;
+use certreload::ffi::handle::*;
+use certreload::ffi::identity::*;
+use certreload::ffi::options::*;
+use certreload::ffi::result::{certreload_last_error, certreload_result};
+use certreload::ffi::status::{certreload_get_status, certreload_status};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::certificates::hexadecimal;
+
+/// Longer than anything takes here: it only keeps a hang from hanging the tests.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An event as it was told, owned.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub kind: certreload_event_kind,
+    pub trigger: certreload_trigger,
+    pub result: certreload_result,
+    pub warnings: u32,
+    pub generation: u64,
+    pub path: String,
+    pub message: String,
+}
+
+/// Where the callback writes to.
+#[derive(Default)]
+pub struct Recorder {
+    seen: Mutex<Vec<Seen>>,
+    more: Condvar,
+}
+
+impl Recorder {
+    pub fn all(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub fn of(&self, kind: certreload_event_kind) -> Vec<Seen> {
+        self.all().into_iter().filter(|seen| seen.kind == kind).collect()
+    }
+
+    /// Waits until `enough` holds of all events so far.
+    pub fn wait_until(&self, what: &str, enough: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = self.seen.lock().unwrap();
+        while !enough(&seen) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "waited in vain for {what}: {:#?}", *seen);
+            seen = self.more.wait_timeout(seen, left).unwrap().0;
+        }
+        seen.clone()
+    }
+
+    pub fn wait_for_failures(&self, count: usize) -> Vec<Seen> {
+        let failed = |seen: &&Seen| seen.kind == certreload_event_kind::ReloadFailed;
+        let all = self.wait_until("failures", |seen| seen.iter().filter(failed).count() >= count);
+        all.into_iter().filter(|seen| failed(&seen)).collect()
+    }
+
+    pub fn wait_for_generation(&self, number: u64) {
+        self.wait_until("a generation", |seen| seen.iter().any(|seen| seen.generation >= number));
+    }
+}
+
+pub unsafe extern "C" fn record(userdata: *mut c_void, event: *const certreload_event) {
+    // SAFETY: the recorder outlives the handle that was given it; the event is live.
+    let (recorder, event) = unsafe { (&*userdata.cast::<Recorder>(), &*event) };
+    let seen = Seen {
+        kind: event.kind,
+        trigger: event.trigger,
+        result: event.result,
+        warnings: event.warnings,
+        generation: event.generation,
+        path: text(event.path),
+        message: text(event.message),
+    };
+    recorder.seen.lock().unwrap().push(seen);
+    recorder.more.notify_all();
+}
+
+pub fn text(pointer: *const c_char) -> String {
+    assert!(!pointer.is_null());
+    // SAFETY: a C string of the library's.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+pub fn last_error() -> String {
+    text(certreload_last_error())
+}
+
+pub fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap()
+}
+
+/// Options, freed when dropped.
+pub struct Builder(pub *mut certreload_options);
+
+impl Builder {
+    pub fn new() -> Self {
+        Self(certreload_options_new())
+    }
+
+    pub fn identity(self, chain: &Path, key: &Path) -> Self {
+        self.identity_with_staple(chain, key, None)
+    }
+
+    pub fn identity_with_staple(self, chain: &Path, key: &Path, ocsp: Option<&Path>) -> Self {
+        let (chain, key) = (c_path(chain), c_path(key));
+        let ocsp = ocsp.map(c_path);
+        let ocsp = ocsp.as_ref().map_or(ptr::null(), |path| path.as_ptr());
+        // SAFETY: live options and C strings.
+        let result =
+            unsafe { certreload_options_add_identity(self.0, chain.as_ptr(), key.as_ptr(), ocsp) };
+        assert_eq!(result, certreload_result::Ok);
+        self
+    }
+
+    pub fn watch(self, mode: certreload_watch) -> Self {
+        // SAFETY: live options.
+        let result = unsafe { certreload_options_set_watch(self.0, mode as u32) };
+        assert_eq!(result, certreload_result::Ok);
+        self
+    }
+
+    pub fn poll_ms(self, milliseconds: u32) -> Self {
+        // SAFETY: live options.
+        let result = unsafe { certreload_options_set_poll_interval(self.0, milliseconds) };
+        assert_eq!(result, certreload_result::Ok);
+        self
+    }
+
+    pub fn settle_ms(self, quiet: u32, timeout: u32) -> Self {
+        // SAFETY: live options.
+        let result = unsafe { certreload_options_set_settle(self.0, quiet, timeout) };
+        assert_eq!(result, certreload_result::Ok);
+        self
+    }
+
+    pub fn open(self) -> Host {
+        self.try_open().unwrap_or_else(|result| panic!("{result:?}: {}", last_error()))
+    }
+
+    pub fn try_open(self) -> Result<Host, certreload_result> {
+        let recorder = Arc::new(Recorder::default());
+        let userdata = Arc::as_ptr(&recorder).cast_mut().cast();
+        let mut handle = ptr::null_mut();
+        // SAFETY: live options; the recorder lives in the host until the handle is closed.
+        let result = unsafe {
+            certreload_options_set_event_callback(self.0, Some(record), userdata);
+            certreload_open(self.0, &raw mut handle)
+        };
+        match result {
+            certreload_result::Ok => Ok(Host { handle, recorder }),
+            failed => {
+                assert!(handle.is_null(), "written on failure");
+                Err(failed)
+            }
+        }
+    }
+}
+
+impl Drop for Builder {
+    fn drop(&mut self) {
+        // SAFETY: freed once.
+        unsafe { certreload_options_free(self.0) };
+    }
+}
+
+/// An open handle, closed when dropped.
+pub struct Host {
+    pub handle: *mut certreload_handle,
+    pub recorder: Arc<Recorder>,
+}
+
+// SAFETY: the handle's functions may be called from any thread.
+unsafe impl Send for Host {}
+// SAFETY: as above.
+unsafe impl Sync for Host {}
+
+impl Host {
+    pub fn reload(&self) {
+        // SAFETY: an open handle.
+        assert_eq!(unsafe { certreload_reload(self.handle) }, certreload_result::Ok);
+    }
+
+    pub fn reload_wait(&self) -> certreload_result {
+        self.reload_wait_ms(u32::try_from(PATIENCE.as_millis()).unwrap())
+    }
+
+    pub fn reload_wait_ms(&self, milliseconds: u32) -> certreload_result {
+        // SAFETY: an open handle.
+        unsafe { certreload_reload_wait(self.handle, milliseconds) }
+    }
+
+    pub fn unregister(&self) {
+        // SAFETY: an open handle.
+        let result = unsafe { certreload_set_event_callback(self.handle, None, ptr::null_mut()) };
+        assert_eq!(result, certreload_result::Ok);
+    }
+
+    pub fn status(&self) -> certreload_status {
+        let mut status = std::mem::MaybeUninit::<certreload_status>::uninit();
+        let size = size_of::<certreload_status>();
+        // SAFETY: an open handle, and room for `size` bytes that are all filled in on Ok.
+        unsafe {
+            let result = certreload_get_status(self.handle, status.as_mut_ptr(), size);
+            assert_eq!(result, certreload_result::Ok);
+            status.assume_init()
+        }
+    }
+
+    /// Fingerprint of what a TLS client is shown that asks for `name` now.
+    pub fn served(&self, name: &str) -> String {
+        // SAFETY: rustls-ffi's documented layout: the pointer is one reference of an Arc.
+        let config = unsafe {
+            let config = certreload_acquire_server_config(self.handle);
+            Arc::from_raw(config.cast::<rustls::ServerConfig>())
+        };
+        handshake(config, name)
+    }
+
+    /// Fingerprint of the first identity, by introspection.
+    pub fn sha256(&self) -> String {
+        // SAFETY: an open handle; what is borrowed is copied before the generation is released.
+        unsafe {
+            let generation = certreload_acquire(self.handle);
+            let sha256 =
+                text(certreload_identity_sha256(certreload_generation_identity(generation, 0)));
+            certreload_release(generation);
+            sha256
+        }
+    }
+
+    /// Waits until a client that connects is shown `sha256`.
+    pub fn wait_until_served(&self, name: &str, sha256: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.served(name) != sha256 {
+            assert!(Instant::now() < deadline, "never served: {:#?}", self.recorder.all());
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // SAFETY: closed once.
+        unsafe { certreload_close(self.handle) };
+    }
+}
+
+/// Completes a handshake with a client that takes any certificate but checks the key's signature,
+/// and tells the fingerprint that it was shown.
+pub fn handshake(config: Arc<rustls::ServerConfig>, name: &str) -> String {
+    let provider = config.crypto_provider().clone();
+    let client_config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(client_config), name).unwrap();
+    let mut server = rustls::ServerConnection::new(config).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut wire = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut wire).unwrap();
+        }
+        let mut unread = wire.as_slice();
+        while !unread.is_empty() {
+            server.read_tls(&mut unread).unwrap();
+            server.process_new_packets().unwrap();
+        }
+        wire.clear();
+        while server.wants_write() {
+            server.write_tls(&mut wire).unwrap();
+        }
+        let mut unread = wire.as_slice();
+        while !unread.is_empty() {
+            client.read_tls(&mut unread).unwrap();
+            client.process_new_packets().unwrap();
+        }
+    }
+    let leaf = &client.peer_certificates().unwrap()[0];
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
+    hexadecimal(digest.as_ref())
+}
+
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider();
+        let algorithms = algorithms.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider();
+        let algorithms = algorithms.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::aws_lc_rs::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
