@@ -2,7 +2,7 @@
 //!
 //! `certreload.h` comes from `src/ffi` and is compared with the committed copy by a test;
 //! `rustls.h` comes from the sources of the rustls-ffi crate in use, in a form that also compiles as
-//! C++. Both go to `OUT_DIR/include`, and to `$CERTRELOAD_INCLUDE_OUT` where that is set (by `CMakeLists.txt`).
+//! C++. Both go to `OUT_DIR/include`, where `CMakeLists.txt` finds them.
 
 #![allow(clippy::expect_used, reason = "a build that cannot go on says why, and ends")]
 
@@ -14,7 +14,6 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=cbindgen.toml");
     println!("cargo:rerun-if-changed=src/ffi");
-    println!("cargo:rerun-if-env-changed=CERTRELOAD_INCLUDE_OUT");
     link_arguments();
 
     let out = required_path("OUT_DIR").join("include");
@@ -23,12 +22,6 @@ fn main() {
     generate_rustls_header(&out.join("rustls.h"));
     println!("cargo:rustc-env=CERTRELOAD_GENERATED_INCLUDE={}", out.display());
     println!("cargo:include={}", out.display());
-
-    if let Some(copy) = env::var_os("CERTRELOAD_INCLUDE_OUT").map(PathBuf::from) {
-        fs::create_dir_all(&copy).expect("CERTRELOAD_INCLUDE_OUT can be created");
-        fs::copy(out.join("rustls.h"), copy.join("rustls.h"))
-            .expect("CERTRELOAD_INCLUDE_OUT is writable");
-    }
 }
 
 /// A SONAME; our own calls bound to our own code, whatever else the process loads; and code that

@@ -508,7 +508,8 @@ typedef struct {
    */
   size_t identities;
   /**
-   * Generations whose memory lives: the current one, and those that connections still hold.
+   * Generations whose memory, keys included, lives: the current one, and those that somebody still holds: an
+   * acquired generation or config, or a connection, which rustls lets go of when its handshake is done.
    */
   size_t generations_alive;
   /**
@@ -869,7 +870,8 @@ void certreload_close(certreload_handle *handle);
 /**
  * Make a server connection with the config that is current at this moment.
  *
- * Stands where rustls_server_connection_new() stood. The connection keeps its config, whatever is reloaded later.
+ * Stands where rustls_server_connection_new() stood. The connection keeps the config that it was born with, whatever
+ * is reloaded later.
  *
  * @param handle          must not be NULL
  * @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK

@@ -13,18 +13,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::sync::{Condvar, Mutex, mpsc};
 use std::thread;
 
-use certreload::ffi::connection::certreload_acquire_server_config;
 use certreload::ffi::event::*;
 use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::options::*;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_status};
+use rustls::HandshakeKind;
 use support::certificates::{Pair, Site, Writer, replace, write_private};
-use support::host::{Builder, PATIENCE, handshake, last_error};
+use support::host::{Builder, Client, PATIENCE, handshake, last_error};
 
 const NAME: &str = "a.test";
 
@@ -195,12 +195,9 @@ fn g8_an_old_generation_lives_as_long_as_its_last_user() {
     let mut site = Site::plain(&old);
     let host = quiet(&site).open();
     assert_eq!(host.status().generations_alive, 1);
-    // SAFETY: an open handle; both references are given back below.
-    let (generation, config) = unsafe {
-        let generation = certreload_acquire(host.handle);
-        let config = certreload_acquire_server_config(host.handle);
-        (generation, Arc::from_raw(config.cast::<rustls::ServerConfig>()))
-    };
+    // SAFETY: an open handle; the reference is given back below.
+    let generation = unsafe { certreload_acquire(host.handle) };
+    let config = host.config();
     for _ in 0..3 {
         site.renew(&Pair::new(&[NAME]));
         assert_eq!(host.reload_wait(), Outcome::Ok);
@@ -350,6 +347,9 @@ fn what_is_accepted_with_a_warning_says_so() {
     let told = host.recorder.all().remove(0);
     assert_eq!(told.warnings, CERTRELOAD_WARNING_KEY_READABLE | CERTRELOAD_WARNING_OCSP_UNUSABLE);
     assert!(told.message.contains("every user may read"), "{}", told.message);
+    for path in [site.key(), staple.clone()] {
+        assert!(told.message.contains(path.to_str().unwrap()), "{}", told.message);
+    }
     assert_eq!(host.status().warnings, told.warnings);
     let short = Pair::with(&["a.test"], |params| {
         params.not_after = rcgen::date_time_ymd(2098, 1, 1);
@@ -363,6 +363,21 @@ fn what_is_accepted_with_a_warning_says_so() {
         | CERTRELOAD_WARNING_EXPIRES_EARLIER
         | CERTRELOAD_WARNING_OCSP_UNUSABLE;
     assert_eq!(told.warnings, expected, "{}", told.message);
+}
+
+#[test]
+fn g14_sessions_survive_a_renewal_and_not_the_loss_of_a_name() {
+    let mut site = Site::plain(&Pair::new(&["a.test", "b.test"]));
+    let host = quiet(&site).open();
+    let client = Client::new();
+    assert_eq!(client.connect(&host), HandshakeKind::Full);
+    assert_eq!(client.connect(&host), HandshakeKind::Resumed);
+    site.renew(&Pair::new(&["a.test", "b.test", "c.test"]));
+    assert_eq!(host.reload_wait(), Outcome::Ok);
+    assert_eq!(client.connect(&host), HandshakeKind::Resumed);
+    site.renew(&Pair::new(&["b.test", "c.test"]));
+    assert_eq!(host.reload_wait(), Outcome::Ok);
+    assert_eq!(client.connect(&host), HandshakeKind::Full);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod support;
 use std::collections::HashSet;
 use std::fs;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use support::certificates::{Pair, Site};
 use support::host::{Builder, PATIENCE};
@@ -18,8 +19,7 @@ use support::host::{Builder, PATIENCE};
 fn g10_one_set_of_threads_with_every_signal_blocked_that_goes_with_the_last_handle() {
     let (before, descriptors_before) = (threads(), descriptors());
     let site = Site::plain(&Pair::new(&["a.test"]));
-    let hosts: Vec<_> =
-        (0..20).map(|_| Builder::new().identity(&site.chain(), &site.key()).open()).collect();
+    let hosts: Vec<_> = (0..20).map(|_| options(&site).open()).collect();
     let ours: Vec<_> = threads().into_iter().filter(|thread| !before.contains(thread)).collect();
     let mut names: Vec<_> = ours.iter().map(|thread| thread.name.as_str()).collect();
     names.sort_unstable();
@@ -29,19 +29,30 @@ fn g10_one_set_of_threads_with_every_signal_blocked_that_goes_with_the_last_hand
         assert_eq!(thread.blocked | 0x1_8004_0100, !0, "{}: {:x}", thread.name, thread.blocked);
     }
     let inherited: HashSet<_> = descriptors_before.into_iter().map(|(number, _)| number).collect();
-    let ours: Vec<_> =
+    let opened: Vec<_> =
         descriptors().into_iter().filter(|(number, _)| !inherited.contains(number)).collect();
-    assert!(!ours.is_empty());
-    for (number, flags) in ours {
+    assert!(!opened.is_empty());
+    for (number, flags) in opened {
         assert!(flags & i64::from(libc::O_CLOEXEC) != 0, "{number} is not close-on-exec");
     }
+    // Nothing is due for a day, and nothing changes: whoever wakes up meanwhile is no quiet guest.
+    // The interval is not for something to happen in, but for nothing to happen in.
+    let switches = || ours.iter().map(Thread::switches).collect::<Vec<_>>();
+    wait_until_all_sleep(&switches);
+    let asleep = switches();
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(switches(), asleep, "a background thread woke up");
     drop(hosts);
     // The notifier's thread is told to end and not waited for.
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     while threads() != before {
-        assert!(std::time::Instant::now() < deadline, "{:?}", threads());
+        assert!(Instant::now() < deadline, "{:?}", threads());
         thread::yield_now();
     }
+}
+
+fn options(site: &Site) -> Builder {
+    Builder::new().identity(&site.chain(), &site.key()).poll_ms(86_400_000)
 }
 
 /// Number and flags of every open descriptor.
@@ -62,6 +73,30 @@ struct Thread {
     id: String,
     name: String,
     blocked: u64,
+}
+
+impl Thread {
+    /// How often it was put to sleep or interrupted.
+    fn switches(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/self/task/{}/status", self.id)).unwrap();
+        let counts = status.lines().filter_map(|line| line.split_once("ctxt_switches:"));
+        counts.map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum()
+    }
+}
+
+/// What is still on its way from the start comes to rest.
+fn wait_until_all_sleep(switches: &impl Fn() -> Vec<u64>) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut before = switches();
+    loop {
+        thread::sleep(Duration::from_millis(200));
+        let now = switches();
+        if now == before {
+            return;
+        }
+        assert!(Instant::now() < deadline, "never at rest: {now:?}");
+        before = now;
+    }
 }
 
 fn threads() -> Vec<Thread> {

@@ -12,7 +12,8 @@ use crate::error::{Cause, Error};
 
 /// Make a server connection with the config that is current at this moment.
 ///
-/// Stands where rustls_server_connection_new() stood. The connection keeps its config, whatever is reloaded later.
+/// Stands where rustls_server_connection_new() stood. The connection keeps the config that it was born with, whatever
+/// is reloaded later.
 ///
 /// @param handle          must not be NULL
 /// @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK

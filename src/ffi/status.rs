@@ -64,7 +64,8 @@ pub struct certreload_status {
     pub unchanged: u64,
     /// Identities in the generation that serves.
     pub identities: usize,
-    /// Generations whose memory lives: the current one, and those that connections still hold.
+    /// Generations whose memory, keys included, lives: the current one, and those that somebody still holds: an
+    /// acquired generation or config, or a connection, which rustls lets go of when its handshake is done.
     pub generations_alive: usize,
     /// How changes are being found.
     pub watch: certreload_watch_state,

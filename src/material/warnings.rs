@@ -1,6 +1,5 @@
 //! What is accepted, but should not go unnoticed.
 
-use std::fmt;
 use std::ops::BitOrAssign;
 
 /// Each field is one thing that the host is warned of; they are bits in the C event.
@@ -19,18 +18,5 @@ impl BitOrAssign for Warnings {
         self.names_lost |= other.names_lost;
         self.expires_earlier |= other.expires_earlier;
         self.ocsp_unusable |= other.ocsp_unusable;
-    }
-}
-
-impl fmt::Display for Warnings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let texts = [
-            (self.key_readable, "every user may read a key file"),
-            (self.names_lost, "a certificate lost names that it had"),
-            (self.expires_earlier, "a certificate expires earlier than the one before it"),
-            (self.ocsp_unusable, "an OCSP response cannot be used and is left out"),
-        ];
-        let set: Vec<_> = texts.iter().filter(|(set, _)| *set).map(|(_, text)| *text).collect();
-        f.write_str(&set.join("; "))
     }
 }

@@ -242,14 +242,29 @@ impl Pipeline {
             0 | 1 => String::new(),
             count => format!("; and {} more identities", count - 1),
         };
-        let warned = match warnings {
-            none if none == Warnings::default() => String::new(),
-            some => format!("; warning: {some}"),
-        };
+        let warned: String = words_of(warnings, &self.units)
+            .iter()
+            .map(|words| format!("; warning: {words}"))
+            .collect();
         let chain = first.files.chain.display();
         let message = format!("{chain}: {}{more}{warned}", describe(&first.serving));
         Told { trigger, warnings, path: first.files.chain.as_path().into(), message }
     }
+}
+
+/// What each warning is about, in words.
+fn words_of(warnings: Warnings, units: &[Unit]) -> Vec<String> {
+    let of = |has: fn(Warnings) -> bool| units.iter().find(|unit| has(unit.serving.warnings()));
+    let readable = of(|warnings| warnings.key_readable)
+        .map(|unit| format!("every user may read {}", unit.files.key.display()));
+    let staple = of(|warnings| warnings.ocsp_unusable).and_then(|unit| {
+        let path = unit.files.ocsp.as_ref()?.display();
+        Some(format!("the OCSP response {path} cannot be used and is left out"))
+    });
+    let lost = warnings.names_lost.then(|| "it lacks a name that it had before".to_owned());
+    let earlier =
+        warnings.expires_earlier.then(|| "it expires earlier than the one before it".to_owned());
+    [lost, earlier, readable, staple].into_iter().flatten().collect()
 }
 
 impl Told {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::error::{Cause, Error};
+use crate::error::Cause;
 
 /// The largest file that is read. A chain of certificates has a few kilobytes.
 pub(crate) const MAX_FILE_SIZE: usize = 1024 * 1024;
@@ -52,11 +52,7 @@ impl Stamp {
 /// Reads the file at `path`.
 ///
 /// Never blocks on what is not a regular file, and never opens a device, for that can have effects.
-pub(super) fn read(path: &Path) -> Result<FileBytes, Error> {
-    read_open(path).map_err(|cause| Error::at(path, cause))
-}
-
-fn read_open(path: &Path) -> Result<FileBytes, Cause> {
+pub(super) fn read(path: &Path) -> Result<FileBytes, Cause> {
     only_regular(fs::metadata(path)?.file_type())?;
     // What was a regular file a moment ago may have become a FIFO: O_NONBLOCK keeps the open from
     // waiting for a writer, and the second look refuses it.
@@ -129,7 +125,7 @@ mod tests {
     use super::*;
 
     fn cause_of(path: &Path) -> Cause {
-        read(path).err().expect("must be refused").cause
+        read(path).err().expect("must be refused")
     }
 
     #[test]

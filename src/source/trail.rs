@@ -1,6 +1,6 @@
 //! The way to a file: every name that the kernel looks up, and in which directory, links included.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -19,10 +19,43 @@ pub(crate) struct Lookup {
     pub(crate) decides: bool,
 }
 
-/// Follows `path`, which is absolute, from the root to the file; what does not exist yet is told as
-/// it would be looked up.
+/// Every lookup on the way to `path`, which is absolute; what does not exist yet is told as it would
+/// be looked up.
 pub(crate) fn trail(path: &Path) -> Vec<Lookup> {
     let mut lookups = Vec::new();
+    walk(path, &mut |link| fs::read_link(link).ok(), &mut |lookup| lookups.push(lookup));
+    lookups
+}
+
+/// Follows links, each of them once: however fast a link is swapped, two paths that go through it
+/// are resolved to the same target.
+#[derive(Default)]
+pub(super) struct Way {
+    seen: HashMap<PathBuf, Option<PathBuf>>,
+}
+
+impl Way {
+    /// Where `path`, which is absolute, leads: a path free of links.
+    pub(super) fn resolve(&mut self, path: &Path) -> PathBuf {
+        let mut read_link = |link: &Path| match self.seen.get(link) {
+            Some(known) => known.clone(),
+            None => {
+                let target = fs::read_link(link).ok();
+                self.seen.insert(link.to_owned(), target.clone());
+                target
+            }
+        };
+        // In a loop of links the kernel is left to say so.
+        walk(path, &mut read_link, &mut |_| {}).unwrap_or_else(|| path.to_owned())
+    }
+}
+
+/// Walks from the root to the file at `path`; `None` where links lead in a loop.
+fn walk(
+    path: &Path,
+    read_link: &mut dyn FnMut(&Path) -> Option<PathBuf>,
+    look_up: &mut dyn FnMut(Lookup),
+) -> Option<PathBuf> {
     let mut ahead: VecDeque<OsString> = names(path).collect();
     let mut directory = PathBuf::from("/");
     let mut links = 0;
@@ -31,14 +64,14 @@ pub(crate) fn trail(path: &Path) -> Vec<Lookup> {
             directory.pop();
             continue;
         }
-        let link = fs::read_link(directory.join(&name)).ok();
+        let link = read_link(&directory.join(&name));
         let decides = link.is_some() || ahead.is_empty();
-        lookups.push(Lookup { directory: directory.clone(), name: name.clone(), decides });
+        look_up(Lookup { directory: directory.clone(), name: name.clone(), decides });
         match link {
             Some(target) => {
                 links += 1;
                 if links > MAX_LINKS {
-                    break;
+                    return None;
                 }
                 if target.is_absolute() {
                     directory = PathBuf::from("/");
@@ -50,7 +83,7 @@ pub(crate) fn trail(path: &Path) -> Vec<Lookup> {
             None => directory.push(&name),
         }
     }
-    lookups
+    Some(directory)
 }
 
 fn names(path: &Path) -> impl Iterator<Item = OsString> {

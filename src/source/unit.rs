@@ -5,6 +5,7 @@ use std::path::Path;
 use aws_lc_rs::digest;
 
 use super::file::{self, FileBytes};
+use super::trail::Way;
 use crate::error::{Cause, Error};
 
 /// How often a unit that moves while it is read is read again before that is told as a failure.
@@ -21,21 +22,29 @@ pub(crate) struct Digest([u8; 32]);
 pub(crate) fn read_together(paths: &[&Path]) -> Result<Vec<Result<FileBytes, Error>>, Error> {
     let mut moved = None;
     for _ in 0..ATTEMPTS {
-        let files: Vec<_> = paths.iter().map(|path| file::read(path)).collect();
+        // Each link is followed once, so that files which are reached through one link, as those of
+        // a Kubernetes volume are, come from one directory.
+        let mut way = Way::default();
+        let places: Vec<_> = paths.iter().map(|path| way.resolve(path)).collect();
+        let files: Vec<_> = places
+            .iter()
+            .zip(paths)
+            .map(|(place, path)| file::read(place).map_err(|cause| Error::at(path, cause)))
+            .collect();
         // When the last file has been read the first one may have been replaced already.
-        moved =
-            paths.iter().zip(&files).find(|(path, file)| has_moved(path, file)).map(|(p, _)| *p);
+        moved = (0..paths.len()).find(|&i| has_moved(paths[i], &places[i], &files[i]));
         if moved.is_none() {
             return Ok(files);
         }
     }
-    Err(Error::at(moved.unwrap_or(Path::new("")), Cause::Unstable))
+    Err(Error::at(paths[moved.unwrap_or(0)], Cause::Unstable))
 }
 
-fn has_moved(path: &Path, file: &Result<FileBytes, Error>) -> bool {
+fn has_moved(path: &Path, place: &Path, file: &Result<FileBytes, Error>) -> bool {
     match file {
         Ok(file) => !file.is_still_at(path),
-        Err(error) => error.cause == Cause::Unstable,
+        // The directory that a link led to may have been removed after the link was swapped.
+        Err(error) => error.cause == Cause::Unstable || Way::default().resolve(path) != place,
     }
 }
 
@@ -83,6 +92,7 @@ mod tests {
         std::os::unix::fs::symlink("current/left", &left).unwrap();
         std::os::unix::fs::symlink("current/right", &right).unwrap();
         let stop = AtomicBool::new(false);
+        let mut read = 0;
         thread::scope(|scope| {
             scope.spawn(|| {
                 let next = dir.path().join("next");
@@ -94,19 +104,17 @@ mod tests {
                     fs::rename(&next, &current).unwrap();
                 }
             });
-            let mut read = 0;
-            for _ in 0..5_000 {
+            let torn = (0..5_000).any(|_| {
                 // A unit that never held still is an answer too.
-                let Ok(files) = read_together(&[&left, &right]) else {
-                    continue;
-                };
+                let Ok(files) = read_together(&[&left, &right]) else { return false };
                 let bytes = |i: usize| files[i].as_ref().ok().map(|file| file.bytes.to_vec());
-                assert_eq!(bytes(0), bytes(1));
                 read += 1;
-            }
+                bytes(0) != bytes(1)
+            });
             stop.store(true, Ordering::Relaxed);
-            assert!(read > 0, "the pair was never read at all");
+            assert!(!torn, "a pair of two moments");
         });
+        assert!(read > 0, "the pair was never read at all");
     }
 
     #[test]

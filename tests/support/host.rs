@@ -221,14 +221,18 @@ impl Host {
         }
     }
 
-    /// Fingerprint of what a TLS client is shown that asks for `name` now.
-    pub fn served(&self, name: &str) -> String {
+    /// The config that serves now.
+    pub fn config(&self) -> Arc<rustls::ServerConfig> {
         // SAFETY: rustls-ffi's documented layout: the pointer is one reference of an Arc.
-        let config = unsafe {
+        unsafe {
             let config = certreload_acquire_server_config(self.handle);
             Arc::from_raw(config.cast::<rustls::ServerConfig>())
-        };
-        handshake(config, name)
+        }
+    }
+
+    /// Fingerprint of what a TLS client is shown that asks for `name` now.
+    pub fn served(&self, name: &str) -> String {
+        handshake(self.config(), name)
     }
 
     /// Fingerprint of the first identity, by introspection.
@@ -260,42 +264,67 @@ impl Drop for Host {
     }
 }
 
-/// Completes a handshake with a client that takes any certificate but checks the key's signature,
-/// and tells the fingerprint that it was shown.
+/// Completes a handshake with a fresh client, and tells the fingerprint that it was shown.
 pub fn handshake(config: Arc<rustls::ServerConfig>, name: &str) -> String {
-    let provider = config.crypto_provider().clone();
-    let client_config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-        .with_no_client_auth();
-    let name = ServerName::try_from(name.to_owned()).unwrap();
-    let mut client = rustls::ClientConnection::new(Arc::new(client_config), name).unwrap();
-    let mut server = rustls::ServerConnection::new(config).unwrap();
-    while client.is_handshaking() || server.is_handshaking() {
-        let mut wire = Vec::new();
-        while client.wants_write() {
-            client.write_tls(&mut wire).unwrap();
-        }
-        let mut unread = wire.as_slice();
-        while !unread.is_empty() {
-            server.read_tls(&mut unread).unwrap();
-            server.process_new_packets().unwrap();
-        }
-        wire.clear();
-        while server.wants_write() {
-            server.write_tls(&mut wire).unwrap();
-        }
-        let mut unread = wire.as_slice();
-        while !unread.is_empty() {
-            client.read_tls(&mut unread).unwrap();
-            client.process_new_packets().unwrap();
-        }
-    }
+    let (client, _) = Client::new().talk(config, name);
     let leaf = &client.peer_certificates().unwrap()[0];
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
     hexadecimal(digest.as_ref())
+}
+
+/// A client that takes any certificate but checks the key's signature, and that remembers sessions.
+pub struct Client(Arc<rustls::ClientConfig>);
+
+impl Client {
+    pub fn new() -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+            .with_no_client_auth();
+        Self(Arc::new(config))
+    }
+
+    /// Connects to what `host` serves now, as `a.test`.
+    pub fn connect(&self, host: &Host) -> rustls::HandshakeKind {
+        let (client, server) = self.talk(host.config(), "a.test");
+        assert_eq!(client.handshake_kind(), server.handshake_kind());
+        client.handshake_kind().unwrap()
+    }
+
+    fn talk(
+        &self,
+        config: Arc<rustls::ServerConfig>,
+        name: &str,
+    ) -> (rustls::ClientConnection, rustls::ServerConnection) {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut client = rustls::ClientConnection::new(self.0.clone(), name).unwrap();
+        let mut server = rustls::ServerConnection::new(config).unwrap();
+        while client.wants_write() || server.wants_write() {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            let mut unread = wire.as_slice();
+            while !unread.is_empty() {
+                server.read_tls(&mut unread).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            wire.clear();
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+            let mut unread = wire.as_slice();
+            while !unread.is_empty() {
+                client.read_tls(&mut unread).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        assert!(!client.is_handshaking() && !server.is_handshaking());
+        (client, server)
+    }
 }
 
 #[derive(Debug)]

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Every benchmark, with one command: the hot path against its peers, and what an idle server costs.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+. "$root/scripts/lib/say.sh"
+. "$root/scripts/lib/setup.sh"
+. "$root/scripts/lib/build.sh"
+cd "$root"
+
+main() {
+    ensure_build_tools
+    ensure_rust
+    configure
+    build https_server
+    build hot_path
+    scratch=$(mktemp -d)
+    trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$scratch"' EXIT
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \
+        -keyout "$scratch/key.pem" -out "$scratch/chain.pem" -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost 2>/dev/null
+
+    printf '\n%sHot path%s\n' "$bold" "$plain"
+    "$build_dir/benches/hot_path" "$scratch/chain.pem" "$scratch/key.pem"
+    printf '\n%sIdle%s\n' "$bold" "$plain"
+    idle
+}
+
+# Between two polls nothing may happen at all: the switches are counted from after the start until
+# well before the first poll, which comes after a minute.
+idle() {
+    "$build_dir/examples/https_server" --cert "$scratch/chain.pem" --key "$scratch/key.pem" \
+        --port 0 --poll 60000 >"$scratch/out" &
+    local pid=$! seconds=20
+    until grep -q '^listening' "$scratch/out"; do
+        kill -0 "$pid"
+        sleep 0.05
+    done
+    local before after
+    sleep 1 # for what is still on its way from the start
+    before=$(switches "$pid")
+    sleep "$seconds"
+    after=$(switches "$pid")
+    printf 'threads of https_server, and context switches of each in %s idle seconds:\n' "$seconds"
+    join <(printf '%s\n' "$before") <(printf '%s\n' "$after") |
+        while read -r thread first second; do
+            printf '  %-16s %d\n' "$(cat "/proc/$pid/task/$thread/comm")" $((second - first))
+        done
+    awk '/^VmRSS/ { printf "resident memory of https_server: %d KiB\n", $2 }' "/proc/$pid/status"
+    kill "$pid"
+    wait "$pid"
+}
+
+switches() {
+    local task
+    for task in /proc/"$1"/task/*; do
+        printf '%s %s\n' "${task##*/}" "$(awk '/ctxt_switches/ { n += $2 } END { print n }' "$task/status")"
+    done | sort
+}
+
+main
