@@ -24,7 +24,7 @@ endfunction()
 # A check in a shell script; it ends with 77 where something that it needs is not installed.
 function(certreload_add_check name script)
     add_test(NAME ${name} COMMAND sh "${tests_dir}/${script}" ${ARGN})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77)
 endfunction()
 
 certreload_add_program_tests(c "${tests_dir}/c" "${tests_dir}/c/support.c;${tests_dir}/c/tls.c")
@@ -36,6 +36,11 @@ if(NOT CERTRELOAD_BUILD_EXAMPLES OR NOT Python3_FOUND)
 else()
     add_test(NAME examples COMMAND "${Python3_EXECUTABLE}" -B "${tests_dir}/examples.py")
     set_tests_properties(examples PROPERTIES TIMEOUT 600 ENVIRONMENT "${test_environment}")
+    # Renewals by mixed methods, broken pairs among them, with clients that check every answer.
+    set(load "${Python3_EXECUTABLE}" -B "${tests_dir}/load/load.py" --server "$<TARGET_FILE:https_server>")
+    add_test(NAME load COMMAND ${load} --renewals 200 --workers 4)
+    add_test(NAME sighup_storm COMMAND ${load} --renewals 50 --storm 100000 --poll 86400000)
+    set_tests_properties(load sighup_storm PROPERTIES TIMEOUT 600)
 endif()
 
 set(public_include_dir "${CMAKE_CURRENT_SOURCE_DIR}/include")
@@ -44,6 +49,10 @@ certreload_add_check(headers_clang c/check_headers.sh clang clang++ "${public_in
 certreload_add_check(
     symbols c/check_symbols.sh "${library_dir}/${shared_file}" "${public_include_dir}"
     "${generated_include_dir}" "${CMAKE_C_COMPILER}")
+
+certreload_add_check(
+    readme c/check_readme.sh "${CMAKE_CURRENT_SOURCE_DIR}/README.md" "${CMAKE_C_COMPILER}"
+    "${CMAKE_CXX_COMPILER}" "${public_include_dir}" "${generated_include_dir}")
 
 set(consumer_arguments
     "${CMAKE_COMMAND}" "${CMAKE_CURRENT_SOURCE_DIR}" "${CMAKE_CURRENT_BINARY_DIR}"

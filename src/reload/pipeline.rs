@@ -242,12 +242,10 @@ impl Pipeline {
             0 | 1 => String::new(),
             count => format!("; and {} more identities", count - 1),
         };
-        let warned: String = words_of(warnings, &self.units)
-            .iter()
-            .map(|words| format!("; warning: {words}"))
-            .collect();
-        let chain = first.files.chain.display();
-        let message = format!("{chain}: {}{more}{warned}", describe(&first.serving));
+        let mut parts =
+            vec![format!("{}: {}{more}", first.files.chain.display(), describe(&first.serving))];
+        parts.extend(words_of(warnings, &self.units));
+        let message = parts.join("; warning: ");
         Told { trigger, warnings, path: first.files.chain.as_path().into(), message }
     }
 }

@@ -37,13 +37,9 @@ pub(super) struct Way {
 impl Way {
     /// Where `path`, which is absolute, leads: a path free of links.
     pub(super) fn resolve(&mut self, path: &Path) -> PathBuf {
-        let mut read_link = |link: &Path| match self.seen.get(link) {
-            Some(known) => known.clone(),
-            None => {
-                let target = fs::read_link(link).ok();
-                self.seen.insert(link.to_owned(), target.clone());
-                target
-            }
+        let mut read_link = |link: &Path| {
+            let read = || fs::read_link(link).ok();
+            self.seen.entry(link.to_owned()).or_insert_with(read).clone()
         };
         // In a loop of links the kernel is left to say so.
         walk(path, &mut read_link, &mut |_| {}).unwrap_or_else(|| path.to_owned())
