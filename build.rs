@@ -65,6 +65,7 @@ fn generate_rustls_header(header: &Path) {
 fn ffi_sources(root: &Path) -> Vec<PathBuf> {
     [
         "result",
+        "last_error",
         "version",
         "event",
         "options",

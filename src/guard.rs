@@ -19,7 +19,10 @@ pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     DEPTH.set(DEPTH.get() + 1);
     let result = panic::catch_unwind(AssertUnwindSafe(body));
     DEPTH.set(DEPTH.get() - 1);
-    result.map_err(|_| WORDS.take().unwrap_or_else(|| "a panic without words".to_owned()))
+    result.map_err(|_| {
+        let words = WORDS.try_with(RefCell::take).ok().flatten();
+        words.unwrap_or_else(|| "a panic without words".to_owned())
+    })
 }
 
 /// The panic hook belongs to the copy of the Rust runtime that is linked with this library; in a
@@ -30,7 +33,8 @@ fn stay_quiet_inside() {
         if DEPTH.get() == 0 {
             previous(info);
         } else {
-            WORDS.set(Some(words_of(info)));
+            // A thread that is being torn down has no place for words any more.
+            let _ = WORDS.try_with(|words| words.replace(Some(words_of(info))));
         }
     }));
 }

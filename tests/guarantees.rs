@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, mpsc};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 
 use certreload::ffi::event::*;
@@ -23,6 +23,10 @@ use certreload::ffi::options::*;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_status};
 use rustls::HandshakeKind;
+use rustls::crypto::{CryptoProvider, KeyProvider, aws_lc_rs};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::ResolvesServerCertUsingSni;
+use rustls::sign::SigningKey;
 use support::certificates::{Pair, Site, Writer, replace, write_private};
 use support::host::{Builder, Client, PATIENCE, handshake, last_error};
 
@@ -378,6 +382,60 @@ fn g14_sessions_survive_a_renewal_and_not_the_loss_of_a_name() {
     site.renew(&Pair::new(&["b.test", "c.test"]));
     assert_eq!(host.reload_wait(), Outcome::Ok);
     assert_eq!(client.connect(&host), HandshakeKind::Full);
+}
+
+/// A provider that panics where a key is loaded, when told to: a defect inside, as good as any.
+#[derive(Debug)]
+struct Panicky;
+
+static PANIC: AtomicBool = AtomicBool::new(false);
+
+impl KeyProvider for Panicky {
+    fn load_private_key(
+        &self,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        assert!(!PANIC.load(Ordering::SeqCst), "the provider falls over");
+        aws_lc_rs::default_provider().key_provider.load_private_key(key)
+    }
+}
+
+#[test]
+fn g12_a_panic_inside_becomes_a_code_and_the_old_one_serves() {
+    let provider = CryptoProvider { key_provider: &Panicky, ..aws_lc_rs::default_provider() };
+    let template = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+    let template = Arc::new(template);
+    let (first, second) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
+    let mut site = Site::plain(&first);
+    let options = quiet(&site);
+    // SAFETY: live options; rustls-ffi's documented layout; the Arc outlives the call.
+    let result =
+        unsafe { certreload_options_set_server_template(options.0, Arc::as_ptr(&template).cast()) };
+    assert_eq!(result, Outcome::Ok);
+    let host = options.open();
+    PANIC.store(true, Ordering::SeqCst);
+    site.renew(&second);
+    for _ in 0..3 {
+        assert_eq!(host.reload_wait(), Outcome::Panic);
+        assert!(last_error().contains("the provider falls over"), "{}", last_error());
+    }
+    assert_eq!(host.served(NAME), first.sha256);
+    assert_eq!(host.recorder.wait_for_failures(1).len(), 1, "told once");
+    PANIC.store(false, Ordering::SeqCst);
+    assert_eq!(host.reload_wait(), Outcome::Ok);
+    assert_eq!(host.served(NAME), second.sha256);
+    // And in the call itself.
+    PANIC.store(true, Ordering::SeqCst);
+    // SAFETY: live options.
+    unsafe {
+        let options = quiet(&site);
+        certreload_options_set_server_template(options.0, Arc::as_ptr(&template).cast());
+        assert_eq!(certreload_check(options.0), Outcome::Panic);
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ mod tests {
     use std::ffi::CStr;
 
     use super::*;
-    use crate::ffi::result::certreload_last_error;
+    use crate::ffi::last_error::certreload_last_error;
 
     fn last_error_text() -> String {
         // SAFETY: the text lives until the next failing call on this thread.

@@ -1,6 +1,6 @@
 //! Every cast between a C pointer and a Rust value: one function for each kind of ownership.
 
-use std::ffi::{CStr, OsStr, c_char};
+use std::ffi::{CStr, CString, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::ptr::NonNull;
@@ -159,4 +159,10 @@ pub(crate) unsafe fn path(pointer: *const c_char, name: &'static str) -> Result<
 
 fn not_null<T>(pointer: *const T, name: &'static str) -> Result<*const T, Error> {
     if pointer.is_null() { Err(Error::new(Cause::NullParameter(name))) } else { Ok(pointer) }
+}
+
+/// A text for C: control characters, which a file name may hold, must not reach the host's log.
+pub(crate) fn to_c_text(text: &str) -> CString {
+    let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    CString::new(clean).unwrap_or_default()
 }

@@ -4,6 +4,7 @@ use std::ffi::{CString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::cast::to_c_text;
 use super::result::certreload_result;
 use crate::material::Warnings;
 use crate::reload::{Event, EventKind, EventSink, Trigger};
@@ -125,12 +126,6 @@ fn to_c_path(path: Option<&Path>) -> CString {
     let bytes = path.map_or(&[][..], |path| path.as_os_str().as_bytes());
     // A path that came from C, or from the kernel, holds no NUL.
     CString::new(bytes).unwrap_or_default()
-}
-
-/// A text for C: control characters, which a file name may hold, must not reach the host's log.
-pub(crate) fn to_c_text(text: &str) -> CString {
-    let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    CString::new(clean).unwrap_or_default()
 }
 
 pub(crate) fn warning_bits(warnings: Warnings) -> u32 {

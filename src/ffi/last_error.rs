@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
 
-use super::event::to_c_text;
+use super::cast::to_c_text;
 use crate::error::Error;
 
 thread_local! {
@@ -17,7 +17,17 @@ pub(crate) fn set(error: &Error) {
     let _ = LAST.try_with(|last| *last.borrow_mut() = text);
 }
 
-/// The text of it; "" where there is none.
-pub(crate) fn as_ptr() -> *const c_char {
+/// Tell the last failure on this thread in full: stage, path and reason, fit to print in a log.
+///
+/// Each thread has its own. A call that succeeds leaves it as it was.
+///
+/// @return         the text; "" where no call has failed on this thread; never NULL
+/// Ownership:      borrowed; until the next certreload call on this thread that fails
+/// Threads:        any thread, concurrently; do not hand the pointer to another thread
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn certreload_last_error() -> *const c_char {
     LAST.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
 }

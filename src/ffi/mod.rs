@@ -17,7 +17,7 @@ pub mod event;
 pub mod generation;
 pub mod handle;
 pub mod identity;
-mod last_error;
+pub mod last_error;
 pub mod options;
 pub mod result;
 pub mod status;

@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, c_char};
 
-use super::last_error;
 use crate::error::{Cause, Error};
 
 /// What a call came to. Numbers are stable and never reused.
@@ -176,18 +175,3 @@ pub extern "C" fn certreload_result_str(result: result_number) -> *const c_char 
 /// What C passes for a `certreload_result`: any number at all.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type result_number = u32;
-
-/// Tell the last failure on this thread in full: stage, path and reason, fit to print in a log.
-///
-/// Each thread has its own. A call that succeeds leaves it as it was.
-///
-/// @return         the text; "" where no call has failed on this thread; never NULL
-/// Ownership:      borrowed; until the next certreload call on this thread that fails
-/// Threads:        any thread, concurrently; do not hand the pointer to another thread
-/// Signals:        not async-signal-safe
-/// Blocks:         never
-/// Since:          0.1.0
-#[unsafe(no_mangle)]
-pub extern "C" fn certreload_last_error() -> *const c_char {
-    last_error::as_ptr()
-}

@@ -49,6 +49,12 @@ impl Roster {
         &self.identities[position]
     }
 
+    /// Whether every client that asks for `name` gets `identity`, whatever its key is.
+    pub(super) fn leads_only_to(&self, name: &str, identity: &Arc<Identity>) -> bool {
+        let mut found = self.with_name(name).map(|position| &self.identities[position]);
+        found.next().is_some_and(|first| Arc::ptr_eq(first, identity)) && found.next().is_none()
+    }
+
     /// As [`Roster::select`], but where several identities would do, the first whose key the client
     /// can check: ECDSA and RSA side by side.
     fn select_for(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> &Arc<Identity> {

@@ -40,19 +40,18 @@ pub(super) fn prove(config: &ServerConfig, roster: &Roster, index: usize) -> Res
     if proved { Ok(()) } else { Err(Cause::SelfCheck(why_not)) }
 }
 
-/// A server name by which the roster leads to `identity`; where there is none (its names are all
-/// another's, or it has none) the identity itself, to stand in the roster's place.
+/// A server name by which the roster leads to `identity`; where there is none (its names are
+/// another's too, or it has none) the identity itself, to stand in the roster's place.
 fn way_to(
     roster: &Roster,
     identity: &Arc<Identity>,
 ) -> (ServerName<'static>, Option<Arc<CertifiedKey>>) {
-    let leads_here = |name: &String| Arc::ptr_eq(roster.select(Some(name)), identity);
     let name = identity
         .names()
         .iter()
         .filter_map(|name| name.to_str().ok())
         .map(|name| name.replacen('*', "self-check", 1))
-        .filter(|name| leads_here(name))
+        .filter(|name| roster.leads_only_to(name, identity))
         .find_map(|name| ServerName::try_from(name).ok());
     match name {
         Some(name @ ServerName::DnsName(_)) => (name, None),

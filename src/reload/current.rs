@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use rustls::ServerConfig;
-use spin::mutex::SpinMutex;
+use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::generation::Generation;
 
@@ -22,7 +24,7 @@ pub(super) struct Current {
     shelves: [Shelf; SHELVES],
 }
 
-/// Never waited for: a thread that finds it taken goes to the swap.
+/// Never waited for by those who take configs: they go to the swap when it is taken.
 #[repr(align(128))]
 struct Shelf(SpinMutex<(u64, Arc<ServerConfig>)>);
 
@@ -66,10 +68,29 @@ impl Current {
         self.swap.store(next);
         for shelf in &self.shelves {
             // The old config goes outside of the lock: with it may go keys that are wiped.
-            let old = std::mem::replace(&mut *shelf.0.lock(), (number, config.clone()));
+            let old = std::mem::replace(&mut *shelf.take(), (number, config.clone()));
             drop(old);
         }
         self.shelved.store(number, Ordering::SeqCst);
+    }
+}
+
+impl Shelf {
+    /// For the one who publishes. Whoever has the shelf gives it back within nanoseconds, unless it
+    /// lost its processor meanwhile: then sleeping lets it run, whatever the priorities are.
+    fn take(&self) -> SpinMutexGuard<'_, (u64, Arc<ServerConfig>)> {
+        for _ in 0..100 {
+            if let Some(shelf) = self.0.try_lock() {
+                return shelf;
+            }
+            std::hint::spin_loop();
+        }
+        loop {
+            thread::sleep(Duration::from_micros(100));
+            if let Some(shelf) = self.0.try_lock() {
+                return shelf;
+            }
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! The reloadable thing: holds the current generation, and is stepped by the worker.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -14,9 +12,10 @@ use super::current::Current;
 use super::delivery::EventQueue;
 use super::event::{Event, EventKind, EventSink, Trigger};
 use super::pipeline::{Look, Pipeline, Scope};
-use super::runtime::{self, Runtime};
+use super::runtime::{self, Runtime, Step};
 use super::status::{Standing, Status};
 use super::tickets::{Outcome, Tickets};
+use super::touches::Touches;
 use crate::error::{Cause, Error};
 use crate::generation::{Alive, Generation};
 use crate::guard::guarded;
@@ -85,7 +84,7 @@ impl Handle {
             runtime: runtime.clone(),
         });
         handle.arm_and_look_again(now);
-        runtime.register(handle.id, &handle);
+        runtime.register(handle.id, Arc::downgrade(&(handle.clone() as _)));
         Ok(handle)
     }
 
@@ -140,20 +139,6 @@ impl Handle {
         self.runtime.watcher().unfollow(self.id);
         self.events.set_sink(None);
         runtime::leave();
-    }
-
-    /// Does what is due, and tells when there will be something to do again.
-    ///
-    /// A panic inside is a defect: it is told as a failure, what serves goes on serving, and the
-    /// next step tries again.
-    pub(super) fn step(&self, now: Now) -> Option<Instant> {
-        let newest = self.tickets.newest();
-        guarded(|| self.step_unguarded(now)).unwrap_or_else(|panic| {
-            let error = Error::new(Cause::Panic(panic));
-            self.tell_failure(&error, Trigger::Poll);
-            self.tickets.answer(newest, &Err(error), None);
-            Some(now.instant + Duration::from_secs(1))
-        })
     }
 
     fn step_unguarded(&self, now: Now) -> Option<Instant> {
@@ -312,60 +297,16 @@ impl Handle {
     }
 }
 
-/// Changes that the kernel told of and that have not been looked at yet.
-struct Touches {
-    state: Mutex<Touched>,
-    bell: Arc<Bell>,
-}
-
-#[derive(Default)]
-struct Touched {
-    /// When the first and the last of them came.
-    span: Option<(Instant, Instant)>,
-    /// Files that were written to and not closed yet: half a file, as far as anyone can tell (G4).
-    open_for_writing: HashSet<PathBuf>,
-}
-
-impl Touches {
-    fn new(bell: Arc<Bell>) -> Self {
-        Self { state: Mutex::default(), bell }
-    }
-
-    /// When the changes have been quiet for long enough, or have gone on for too long.
-    fn due_at(&self, options: &Options) -> Option<Instant> {
-        let touched = self.state();
-        let (first, last) = touched.span?;
-        let limit = first + options.settle_timeout;
-        let quiet = last + options.settle_quiet;
-        Some(if touched.open_for_writing.is_empty() { quiet.min(limit) } else { limit })
-    }
-
-    fn take(&self) {
-        *self.state() = Touched::default();
-    }
-
-    fn state(&self) -> MutexGuard<'_, Touched> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Observer for Touches {
-    fn touched(&self, touch: Touch<'_>) {
-        let now = Instant::now();
-        {
-            let mut touched = self.state();
-            let first = touched.span.map_or(now, |(first, _)| first);
-            touched.span = Some((first, now));
-            match touch {
-                Touch::Written(path) => {
-                    touched.open_for_writing.insert(path.to_owned());
-                }
-                Touch::Changed(path) | Touch::Closed(path) => {
-                    touched.open_for_writing.remove(path);
-                }
-                Touch::Everything => {}
-            }
-        }
-        self.bell.ring();
+impl Step for Handle {
+    /// A panic inside is a defect: it is told as a failure, what serves goes on serving, and the
+    /// next step tries again.
+    fn step(&self, now: Now) -> Option<Instant> {
+        let newest = self.tickets.newest();
+        guarded(|| self.step_unguarded(now)).unwrap_or_else(|panic| {
+            let error = Error::new(Cause::Panic(panic));
+            self.tell_failure(&error, Trigger::Poll);
+            self.tickets.answer(newest, &Err(error), None);
+            Some(now.instant + Duration::from_secs(1))
+        })
     }
 }

@@ -11,6 +11,7 @@ mod runtime;
 mod settle;
 mod status;
 mod tickets;
+mod touches;
 
 pub(crate) use event::{Event, EventKind, EventSink, Trigger};
 pub(crate) use handle::Handle;

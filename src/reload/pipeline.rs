@@ -9,8 +9,11 @@ use super::event::{Event, EventKind, Trigger};
 use super::load::{Loaded, load};
 use super::settle::{Failure, Settle};
 use super::tickets::Outcome;
-use crate::error::Error;
+use rustls::crypto::CryptoProvider;
+
+use crate::error::{Cause, Error};
 use crate::generation::{Alive, Candidate, Foundation, Generation};
+use crate::guard::guarded;
 use crate::material::{Identity, Warnings, format_time};
 use crate::options::{IdentityFiles, Options};
 use crate::source::{Digest, Lookup, trail};
@@ -148,7 +151,7 @@ impl Pipeline {
             if scope == Scope::Retries && !due {
                 continue;
             }
-            match load(&unit.files, Some(unit.digest), provider, now.unix) {
+            match load_guarded(unit, provider, now) {
                 Ok(Loaded::Same) => unit.settle.succeed(),
                 Ok(Loaded::New(identity, digest)) => {
                     let warnings = identity.warnings_after(&unit.serving);
@@ -173,6 +176,10 @@ impl Pipeline {
         failures: &mut Vec<(Failure, Trigger)>,
     ) -> Option<(Arc<Generation>, Told)> {
         let timeout = self.options.settle_timeout;
+        let mut refuse = |unit: &mut Unit, digest, error| {
+            let failure = Failure { error, digest: Some(digest) };
+            failures.extend(unit.settle.fail(failure, trigger, now.instant, timeout));
+        };
         while !fresh.is_empty() {
             let mut warnings = Warnings::default();
             for new in &fresh {
@@ -182,7 +189,9 @@ impl Pipeline {
                 // A session of a name that is no longer served must not be resumed. Without fresh
                 // ticket keys (the system has no randomness) nothing is published.
                 if let Err(error) = self.foundation.forget_sessions() {
-                    failures.push((Failure { error, digest: None }, trigger));
+                    for new in fresh {
+                        refuse(&mut self.units[new.index], new.digest, error.clone());
+                    }
                     return None;
                 }
             }
@@ -192,7 +201,7 @@ impl Pipeline {
             }
             let candidate = self.foundation.candidate(identities);
             let mut refused = Vec::new();
-            fresh.retain(|new| match candidate.prove(new.index) {
+            fresh.retain(|new| match prove_guarded(&candidate, new.index) {
                 Ok(()) => true,
                 Err(cause) => {
                     refused.push((new.index, new.digest, cause));
@@ -213,8 +222,7 @@ impl Pipeline {
             for (index, digest, cause) in refused {
                 let unit = &mut self.units[index];
                 let error = Error::at(&unit.files.chain, cause);
-                let failure = Failure { error, digest: Some(digest) };
-                failures.extend(unit.settle.fail(failure, trigger, now.instant, timeout));
+                refuse(unit, digest, error);
             }
         }
         None
@@ -278,6 +286,18 @@ impl Told {
             message: self.message,
         }
     }
+}
+
+/// Loads a unit; a panic on the way, which is a defect, is a failure of this unit alone.
+fn load_guarded(unit: &Unit, provider: &CryptoProvider, now: Now) -> Result<Loaded, Failure> {
+    guarded(|| load(&unit.files, Some(unit.digest), provider, now.unix)).unwrap_or_else(|panic| {
+        let error = Error::at(&unit.files.chain, Cause::Panic(panic));
+        Err(Failure { error, digest: None })
+    })
+}
+
+fn prove_guarded(candidate: &Candidate, index: usize) -> Result<(), Cause> {
+    guarded(|| candidate.prove(index)).unwrap_or_else(|panic| Err(Cause::Panic(panic)))
 }
 
 fn serving(units: &[Unit]) -> Vec<Arc<Identity>> {

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use super::Now;
 use super::delivery::Delivery;
-use super::handle::Handle;
 use crate::error::Error;
 use crate::sys::{Bell, with_signals_blocked};
 use crate::watch::{ObserverId, Watcher};
@@ -19,6 +19,12 @@ const DELIVERY: &str = "certreload-evt";
 
 /// The runtime and how many handles use it.
 static RUNTIME: Mutex<Option<(Arc<Runtime>, usize)>> = Mutex::new(None);
+
+/// What the worker works on.
+pub(super) trait Step: Send + Sync {
+    /// Does what is due, and tells when there will be something to do again. Does not panic.
+    fn step(&self, now: Now) -> Option<Instant>;
+}
 
 /// Joins the runtime, and starts it for the first handle.
 pub(super) fn enter() -> Result<Arc<Runtime>, Error> {
@@ -57,7 +63,7 @@ pub(super) struct Runtime {
     bell: Arc<Bell>,
     watcher: Watcher,
     delivery: Arc<Delivery>,
-    handles: Mutex<BTreeMap<ObserverId, Weak<Handle>>>,
+    handles: Mutex<BTreeMap<ObserverId, Weak<dyn Step>>>,
     stopped: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -99,8 +105,8 @@ impl Runtime {
         &self.delivery
     }
 
-    pub(super) fn register(&self, id: ObserverId, handle: &Arc<Handle>) {
-        self.handles().insert(id, Arc::downgrade(handle));
+    pub(super) fn register(&self, id: ObserverId, handle: Weak<dyn Step>) {
+        self.handles().insert(id, handle);
         self.bell.ring();
     }
 
@@ -132,7 +138,7 @@ impl Runtime {
         }
     }
 
-    fn handles(&self) -> MutexGuard<'_, BTreeMap<ObserverId, Weak<Handle>>> {
+    fn handles(&self) -> MutexGuard<'_, BTreeMap<ObserverId, Weak<dyn Step>>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

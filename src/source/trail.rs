@@ -15,7 +15,7 @@ pub(crate) struct Lookup {
     pub(crate) directory: PathBuf,
     /// The name in it.
     pub(crate) name: OsString,
-    /// The file itself or a link: what writers change. Else a directory, which they rarely do.
+    /// The file itself or a link: what writers change. Else a directory that leads the way.
     pub(crate) decides: bool,
 }
 

@@ -29,27 +29,30 @@ struct Following {
 }
 
 impl Interests {
-    /// Puts `lookups` in the place of what `id` followed; tells whether that is a change.
-    pub(super) fn replace(
-        &self,
-        id: ObserverId,
-        observer: &Weak<dyn Observer>,
-        lookups: &[Lookup],
-    ) -> bool {
+    /// Puts `lookups` in the place of what `id` followed.
+    pub(super) fn follow(&self, id: ObserverId, observer: &Weak<dyn Observer>, lookups: &[Lookup]) {
         let mut tables = self.tables();
         let paths: HashSet<_> =
             lookups.iter().map(|lookup| lookup.directory.join(&lookup.name)).collect();
         if tables.observers.get(&id).is_some_and(|following| following.paths == paths) {
-            return false;
+            return;
         }
-        tables.remove(id);
+        let directories =
+            tables.remove(id).map(|following| following.directories).unwrap_or_default();
         for path in &paths {
             tables.lookups.entry(path.clone()).or_default().insert(id);
         }
-        let directories = lookups.iter().map(|lookup| lookup.directory.clone()).collect();
         let following = Following { observer: observer.clone(), paths, directories };
         tables.observers.insert(id, following);
-        true
+    }
+
+    /// Notes which directories are watched for `id`; tells whether they are others than before.
+    pub(super) fn set_directories(&self, id: ObserverId, directories: HashSet<PathBuf>) -> bool {
+        let mut tables = self.tables();
+        let Some(following) = tables.observers.get_mut(&id) else { return false };
+        let changed = following.directories != directories;
+        following.directories = directories;
+        changed
     }
 
     pub(super) fn remove(&self, id: ObserverId) {
@@ -117,17 +120,16 @@ pub(super) enum Arming {
 }
 
 impl Tables {
-    fn remove(&mut self, id: ObserverId) {
-        let Some(following) = self.observers.remove(&id) else {
-            return;
-        };
-        for path in following.paths {
-            if let Some(ids) = self.lookups.get_mut(&path) {
+    fn remove(&mut self, id: ObserverId) -> Option<Following> {
+        let following = self.observers.remove(&id)?;
+        for path in &following.paths {
+            if let Some(ids) = self.lookups.get_mut(path) {
                 ids.remove(&id);
                 if ids.is_empty() {
-                    self.lookups.remove(&path);
+                    self.lookups.remove(path);
                 }
             }
         }
+        Some(following)
     }
 }

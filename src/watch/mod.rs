@@ -77,7 +77,7 @@ impl Watcher {
         lookups: &[Lookup],
     ) -> Followed {
         let mut notifier = self.notifier.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = self.interests.replace(id, observer, lookups);
+        self.interests.follow(id, observer, lookups);
         let mut followed = Followed { newly_armed: false, trouble: None };
         let running = match notifier.as_mut() {
             Some(running) => running,
@@ -88,8 +88,8 @@ impl Watcher {
                 }
             },
         };
-        running.arm(&self.interests, lookups, &mut followed);
-        if changed {
+        let watched = running.arm(&self.interests, lookups, &mut followed);
+        if self.interests.set_directories(id, watched) {
             running.disarm_unwanted(&self.interests);
         }
         if running.is_broken() {

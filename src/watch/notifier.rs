@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use notify::event::{AccessKind, AccessMode, DataChange, ModifyKind, RenameMode};
@@ -43,32 +43,38 @@ impl Notifier {
         self.broken
     }
 
-    /// Watches every directory of `lookups` that is not watched yet.
+    /// Watches every directory of `lookups` that decides and is not watched yet; in the place of one
+    /// that does not exist, the nearest above it that does. Returns those that are watched now.
+    ///
+    /// Directories that merely lead the way are left alone: `/etc` or `/tmp` would wake us each time
+    /// that anybody opens a file there. Should one of them be replaced, the poll finds out.
     pub(super) fn arm(
         &mut self,
         interests: &Interests,
         lookups: &[Lookup],
         followed: &mut Followed,
-    ) {
-        let mut seen = HashSet::new();
-        // Directories that decide come first, so that trouble with one of them is what is told.
-        let (deciding, leading): (Vec<_>, Vec<_>) =
-            lookups.iter().partition(|lookup| lookup.decides);
-        for lookup in deciding.into_iter().chain(leading) {
-            if !seen.insert(&lookup.directory) {
-                continue;
-            }
-            match self.arm_one(interests, &lookup.directory) {
-                Ok(newly_armed) => followed.newly_armed |= newly_armed,
-                // A directory that is not there is told of by the one above it.
-                Err(error) if error.cause == Cause::NotFound => {}
-                // One that merely leads the way may be closed to us: the poll sees it replaced.
-                Err(error) if lookup.decides => {
-                    followed.trouble.get_or_insert(error);
+    ) -> HashSet<PathBuf> {
+        let mut watched = HashSet::new();
+        for lookup in lookups.iter().filter(|lookup| lookup.decides) {
+            for directory in lookup.directory.ancestors() {
+                if watched.contains(directory) {
+                    break;
                 }
-                Err(_) => {}
+                match self.arm_one(interests, directory) {
+                    Ok(newly_armed) => {
+                        followed.newly_armed |= newly_armed;
+                        watched.insert(directory.to_owned());
+                        break;
+                    }
+                    Err(error) if error.cause == Cause::NotFound => {}
+                    Err(error) => {
+                        followed.trouble.get_or_insert(error);
+                        break;
+                    }
+                }
             }
         }
+        watched
     }
 
     fn arm_one(&mut self, interests: &Interests, directory: &Path) -> Result<bool, Error> {

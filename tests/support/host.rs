@@ -12,8 +12,9 @@ use certreload::ffi::event::{certreload_event, certreload_event_kind, certreload
 use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::identity::*;
+use certreload::ffi::last_error::certreload_last_error;
 use certreload::ffi::options::*;
-use certreload::ffi::result::{certreload_last_error, certreload_result};
+use certreload::ffi::result::certreload_result;
 use certreload::ffi::status::{certreload_get_status, certreload_status};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
