@@ -51,8 +51,8 @@ static struct connection *first, *last;
  */
 static void on_event(void *userdata, const certreload_event *event) {
     (void)userdata;
-    printf("event %s generation %" PRIu64 ": %s\n", event_word(event->kind), event->generation,
-           event->message);
+    printf("event %s generation %" PRIu64 ": %s\n", certreload_event_kind_str(event->kind),
+           event->generation, event->message);
 }
 
 /*

@@ -45,8 +45,8 @@ static int stop_pipe[2];
  */
 static void on_event(void *userdata, const certreload_event *event) {
     (void)userdata;
-    printf("event %s generation %" PRIu64 ": %s\n", event_word(event->kind), event->generation,
-           event->message);
+    printf("event %s generation %" PRIu64 ": %s\n", certreload_event_kind_str(event->kind),
+           event->generation, event->message);
 }
 
 /*

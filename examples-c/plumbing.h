@@ -230,37 +230,17 @@ static inline size_t write_answer(char *out, const struct request *request, cons
     return size < MAX_ANSWER ? (size_t)size : MAX_ANSWER - 1;
 }
 
-/* The words that an event's line begins with. */
-static inline const char *event_word(certreload_event_kind kind) {
-    switch (kind) {
-    case CERTRELOAD_EVENT_KIND_RELOADED:
-        return "reloaded";
-    case CERTRELOAD_EVENT_KIND_RELOAD_FAILED:
-        return "reload-failed";
-    case CERTRELOAD_EVENT_KIND_WATCH_DEGRADED:
-        return "watch-degraded";
-    case CERTRELOAD_EVENT_KIND_WATCH_RESTORED:
-        return "watch-restored";
-    default: /* a newer library */
-        return "unknown";
-    }
-}
-
 /* What GET /status answers. */
 static inline void status_text(const certreload_status *status, char *out, size_t size) {
-    static const char *const health[] = {"ok", "expiring", "stale", "expired"};
-    static const char *const watch[] = {"off", "polling", "notified", "degraded"};
-
     snprintf(out, size,
              "generation %" PRIu64 "\nloaded_at %" PRId64 "\nearliest_not_after %" PRId64
              "\nhealth %s\nlast_result %" PRIu32 "\nreloads %" PRIu64 "\nfailures %" PRIu64
              "\nunchanged %" PRIu64 "\nidentities %zu\ngenerations_alive %zu\nwatch %s\n"
              "warnings %" PRIu32 "\n",
              status->generation, status->loaded_at, status->earliest_not_after,
-             status->health < 4 ? health[status->health] : "unknown", (uint32_t)status->last_result,
-             status->reloads, status->failures, status->unchanged, status->identities,
-             status->generations_alive, status->watch < 4 ? watch[status->watch] : "unknown",
-             status->warnings);
+             certreload_health_str(status->health), (uint32_t)status->last_result, status->reloads,
+             status->failures, status->unchanged, status->identities, status->generations_alive,
+             certreload_watch_state_str(status->watch), status->warnings);
 }
 
 #endif

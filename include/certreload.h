@@ -139,6 +139,10 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_PANIC = 10,
   /**
+   * The handle was opened before a fork(): in this process it serves, and does not reload.
+   */
+  CERTRELOAD_RESULT_FORKED = 11,
+  /**
    * The file, or a directory on the way to it, does not exist.
    */
   CERTRELOAD_RESULT_FILE_NOT_FOUND = 100,
@@ -240,7 +244,8 @@ enum certreload_event_kind
    */
   CERTRELOAD_EVENT_KIND_RELOADED = 1,
   /**
-   * Something changed and cannot be used; what served goes on serving. Told once per distinct failure.
+   * Something changed and cannot be used; what served goes on serving. Told once per distinct failure: a file that
+   * is still as bad as it was told is no event again, not even after a request.
    */
   CERTRELOAD_EVENT_KIND_RELOAD_FAILED = 2,
   /**
@@ -544,10 +549,11 @@ const char *certreload_result_str(certreload_result result);
 /**
  * Tell the last failure on this thread in full: stage, path and reason, fit to print in a log.
  *
- * Each thread has its own. A call that succeeds leaves it as it was.
+ * Each thread has its own. A call that succeeds leaves it as it was, and so does certreload_reload(), which may run
+ * in a signal handler. In C, arguments are evaluated in any order: keep the result of a call first, then call this.
  *
- * @return         the text; "" where no call has failed on this thread; never NULL
- * Ownership:      borrowed; until the next certreload call on this thread that fails
+ * @return         the text, cut at 8191 bytes; "" where no call has failed on this thread; never NULL
+ * Ownership:      borrowed; until the next certreload call on this thread that fails, which writes another text there
  * Threads:        any thread, concurrently; do not hand the pointer to another thread
  * Signals:        not async-signal-safe
  * Blocks:         never
@@ -569,6 +575,32 @@ const char *certreload_last_error(void);
  * Since:          0.1.0
  */
 const char *certreload_version(void);
+
+/**
+ * Name a kind of event in a word, for logs.
+ *
+ * @param kind  any number; an unknown one gets "unknown"
+ * @return     one lower-case word, such as "reload-failed"; never NULL
+ * Ownership:   static text; do not free
+ * Threads:     any thread, concurrently
+ * Signals:     async-signal-safe
+ * Blocks:      never
+ * Since:       0.1.0
+ */
+const char *certreload_event_kind_str(certreload_event_kind kind);
+
+/**
+ * Name a trigger in a word, for logs.
+ *
+ * @param trigger  any number; an unknown one gets "unknown"
+ * @return        one lower-case word, such as "watch"; never NULL
+ * Ownership:      static text; do not free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_trigger_str(certreload_trigger trigger);
 
 /**
  * Make an empty set of options: no identity yet, everything else at its default.
@@ -745,10 +777,40 @@ certreload_result certreload_get_status(certreload_handle *handle,
                                         size_t status_size);
 
 /**
+ * Name a state of health in a word, for logs and status pages.
+ *
+ * @param health  any number; an unknown one gets "unknown"
+ * @return       one lower-case word, such as "stale"; never NULL
+ * Ownership:     static text; do not free
+ * Threads:       any thread, concurrently
+ * Signals:       async-signal-safe
+ * Blocks:        never
+ * Since:         0.1.0
+ */
+const char *certreload_health_str(certreload_health health);
+
+/**
+ * Name a state of the watch in a word, for logs and status pages.
+ *
+ * @param state  any number; an unknown one gets "unknown"
+ * @return      one lower-case word, such as "notified"; never NULL
+ * Ownership:    static text; do not free
+ * Threads:      any thread, concurrently
+ * Signals:      async-signal-safe
+ * Blocks:       never
+ * Since:        0.1.0
+ */
+const char *certreload_watch_state_str(certreload_watch_state state);
+
+/**
  * Load everything that the options name, check it, and begin to watch it.
  *
  * Each identity has completed a TLS handshake in memory before this returns. Background threads, one set for the
  * process however many handles it opens, start with the first handle; every signal is blocked in them.
+ *
+ * Open after fork() and daemon(), and as the user that the server runs as: threads do not survive a fork, so in a child
+ * a handle that was opened before still serves, and does not reload; and files that only root may read cannot be read
+ * again after privileges are dropped.
  *
  * @param options     must not be NULL; copied: it may be changed or freed afterwards
  * @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
@@ -798,8 +860,9 @@ certreload_result certreload_check(const certreload_options *options);
  * Ask for a reload and return at once: for a SIGHUP handler.
  *
  * The files are read by the background thread. Requests that come faster than reloads are answered by one reload
- * that begins after the last of them. The outcome comes as an event; identical files are no event. Does one atomic
- * store and one write(2); errno is kept.
+ * that begins after the last of them. The outcome comes as an event; files that are unchanged, or as bad as was told
+ * already, are no event: certreload_reload_wait() answers in any case. Does one atomic store and one write(2); errno is
+ * kept.
  *
  * @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
  * @return        OK; NULL_PARAMETER
@@ -813,12 +876,15 @@ certreload_result certreload_reload(certreload_handle *handle);
 /**
  * Reload now, and answer for the files as they are at or after this call.
  *
- * What looks half-written is waited for as after any change (certreload_options_set_settle()).
+ * What looks half-written (a key that does not match, a file that is missing or holds no PEM) is waited for as after any
+ * change (certreload_options_set_settle()), so a timeout above the settle timeout gets the exact failure, and a shorter
+ * one TIMED_OUT, with the reason so far in certreload_last_error(). UNCHANGED says that the files are what serves:
+ * the watch may have been faster than this call. The event may be delivered after the answer.
  *
- * @param handle      must not be NULL
+ * @param handle      must not be NULL; opened in this process, not before a fork()
  * @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
  * @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
- *                    NULL_PARAMETER; else why the files cannot be used, while what served goes on
+ *                    NULL_PARAMETER; FORKED; else why the files cannot be used, while what served goes on
  *                    serving. certreload_last_error() has path and reason
  * Threads:           any thread, concurrently; also inside a callback
  * Signals:           not async-signal-safe

@@ -21,6 +21,10 @@
 #ifndef CERTRELOAD_HPP
 #define CERTRELOAD_HPP
 
+#if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) < 201703L
+#error "certreload.hpp needs C++17"
+#endif
+
 #include "certreload.h"
 
 #include <chrono>
@@ -619,7 +623,8 @@ class handle {
     }
 
     /// Reload now. Throws where the files cannot be used, while what served goes on serving, and
-    /// where the time runs out, while the work goes on (code(): CERTRELOAD_RESULT_TIMED_OUT).
+    /// where the time runs out, while the work goes on (code(): CERTRELOAD_RESULT_TIMED_OUT). A
+    /// negative timeout is none at all; milliseconds::max() waits as long as it takes.
     reload_outcome reload_wait(std::chrono::milliseconds timeout) const {
         const certreload_result result = try_reload_wait(timeout);
         detail::check(result);
@@ -633,6 +638,9 @@ class handle {
     }
 
     /// Name the function that is told of events from now on; an empty one for none.
+    ///
+    /// Where it uses members of the object that holds this handle, let the handle be the last
+    /// member: it is then the first to go, and no event comes after it.
     ///
     /// It runs on a background thread of the library, one call at a time, in order, and may do
     /// anything, replacing itself and destroying this handle included. When this returns the

@@ -53,6 +53,8 @@ pub(crate) enum Cause {
     Tls(String),
     #[error("a defect inside certreload: {0}")]
     Panic(String),
+    #[error("the handle was opened before a fork: in this process it serves, and does not reload")]
+    Forked,
 
     #[error("no such file")]
     NotFound,
@@ -133,7 +135,8 @@ impl Cause {
             | Self::Closed
             | Self::System { .. }
             | Self::Tls(_)
-            | Self::Panic(_) => Stage::Call,
+            | Self::Panic(_)
+            | Self::Forked => Stage::Call,
             Self::NotFound
             | Self::Permission
             | Self::NotRegular(_)

@@ -15,7 +15,8 @@ use crate::reload::{Event, EventKind, EventSink, Trigger};
 pub enum certreload_event_kind {
     /// A new generation is current: the first one at open, and one for each change after it.
     Reloaded = 1,
-    /// Something changed and cannot be used; what served goes on serving. Told once per distinct failure.
+    /// Something changed and cannot be used; what served goes on serving. Told once per distinct failure: a file that
+    /// is still as bad as it was told is no event again, not even after a request.
     ReloadFailed = 2,
     /// The kernel's notifications cannot be had; changes are found by polling alone.
     WatchDegraded = 3,
@@ -79,6 +80,56 @@ pub struct certreload_event {
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_event_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, event: *const certreload_event)>;
+
+/// Name a kind of event in a word, for logs.
+///
+/// @param kind  any number; an unknown one gets "unknown"
+/// @return     one lower-case word, such as "reload-failed"; never NULL
+/// Ownership:   static text; do not free
+/// Threads:     any thread, concurrently
+/// Signals:     async-signal-safe
+/// Blocks:      never
+/// Since:       0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn certreload_event_kind_str(kind: event_kind_number) -> *const c_char {
+    let word = match kind {
+        1 => c"reloaded",
+        2 => c"reload-failed",
+        3 => c"watch-degraded",
+        4 => c"watch-restored",
+        _ => c"unknown",
+    };
+    word.as_ptr()
+}
+
+/// What C passes for a `certreload_event_kind`: any number at all.
+#[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
+pub(crate) type event_kind_number = u32;
+
+/// Name a trigger in a word, for logs.
+///
+/// @param trigger  any number; an unknown one gets "unknown"
+/// @return        one lower-case word, such as "watch"; never NULL
+/// Ownership:      static text; do not free
+/// Threads:        any thread, concurrently
+/// Signals:        async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn certreload_trigger_str(trigger: trigger_number) -> *const c_char {
+    let word = match trigger {
+        1 => c"open",
+        2 => c"watch",
+        3 => c"poll",
+        4 => c"request",
+        _ => c"unknown",
+    };
+    word.as_ptr()
+}
+
+/// What C passes for a `certreload_trigger`: any number at all.
+#[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
+pub(crate) type trigger_number = u32;
 
 /// A callback and the pointer that the host wants back with each call.
 struct HostCallback {

@@ -29,6 +29,10 @@ pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 /// Each identity has completed a TLS handshake in memory before this returns. Background threads, one set for the
 /// process however many handles it opens, start with the first handle; every signal is blocked in them.
 ///
+/// Open after fork() and daemon(), and as the user that the server runs as: threads do not survive a fork, so in a child
+/// a handle that was opened before still serves, and does not reload; and files that only root may read cannot be read
+/// again after privileges are dropped.
+///
 /// @param options     must not be NULL; copied: it may be changed or freed afterwards
 /// @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
 /// @return            OK; NULL_PARAMETER; NOTHING_TO_LOAD; SYSTEM where no thread or descriptor could be had; else what
@@ -110,8 +114,9 @@ pub unsafe extern "C" fn certreload_check(options: *const certreload_options) ->
 /// Ask for a reload and return at once: for a SIGHUP handler.
 ///
 /// The files are read by the background thread. Requests that come faster than reloads are answered by one reload
-/// that begins after the last of them. The outcome comes as an event; identical files are no event. Does one atomic
-/// store and one write(2); errno is kept.
+/// that begins after the last of them. The outcome comes as an event; files that are unchanged, or as bad as was told
+/// already, are no event: certreload_reload_wait() answers in any case. Does one atomic store and one write(2); errno is
+/// kept.
 ///
 /// @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
 /// @return        OK; NULL_PARAMETER
@@ -135,12 +140,15 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
 
 /// Reload now, and answer for the files as they are at or after this call.
 ///
-/// What looks half-written is waited for as after any change (certreload_options_set_settle()).
+/// What looks half-written (a key that does not match, a file that is missing or holds no PEM) is waited for as after any
+/// change (certreload_options_set_settle()), so a timeout above the settle timeout gets the exact failure, and a shorter
+/// one TIMED_OUT, with the reason so far in certreload_last_error(). UNCHANGED says that the files are what serves:
+/// the watch may have been faster than this call. The event may be delivered after the answer.
 ///
-/// @param handle      must not be NULL
+/// @param handle      must not be NULL; opened in this process, not before a fork()
 /// @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
 /// @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
-///                    NULL_PARAMETER; else why the files cannot be used, while what served goes on
+///                    NULL_PARAMETER; FORKED; else why the files cannot be used, while what served goes on
 ///                    serving. certreload_last_error() has path and reason
 /// Threads:           any thread, concurrently; also inside a callback
 /// Signals:           not async-signal-safe

@@ -33,6 +33,8 @@ pub enum certreload_result {
     Tls = 9,
     /// A defect inside the library was caught. What served goes on serving; please report it.
     Panic = 10,
+    /// The handle was opened before a fork(): in this process it serves, and does not reload.
+    Forked = 11,
 
     /// The file, or a directory on the way to it, does not exist.
     FileNotFound = 100,
@@ -90,6 +92,7 @@ impl certreload_result {
             Cause::System { .. } => Self::System,
             Cause::Tls(_) => Self::Tls,
             Cause::Panic(_) => Self::Panic,
+            Cause::Forked => Self::Forked,
             Cause::NotFound => Self::FileNotFound,
             Cause::Permission => Self::FilePermission,
             Cause::NotRegular(_) => Self::FileNotRegular,
@@ -125,6 +128,7 @@ impl certreload_result {
             8 => c"the system refused a thread or a descriptor",
             9 => c"rustls refused",
             10 => c"a defect inside certreload was caught",
+            11 => c"the handle was opened before a fork",
             100 => c"the file does not exist",
             101 => c"the file may not be read",
             102 => c"not a regular file",

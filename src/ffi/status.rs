@@ -1,5 +1,6 @@
 //! How a handle is doing, in numbers.
 
+use std::ffi::c_char;
 use std::ptr;
 
 use super::boundary::boundary;
@@ -109,6 +110,56 @@ pub unsafe extern "C" fn certreload_get_status(
         Ok(certreload_result::Ok)
     })
 }
+
+/// Name a state of health in a word, for logs and status pages.
+///
+/// @param health  any number; an unknown one gets "unknown"
+/// @return       one lower-case word, such as "stale"; never NULL
+/// Ownership:     static text; do not free
+/// Threads:       any thread, concurrently
+/// Signals:       async-signal-safe
+/// Blocks:        never
+/// Since:         0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn certreload_health_str(health: health_number) -> *const c_char {
+    let word = match health {
+        0 => c"ok",
+        1 => c"expiring",
+        2 => c"stale",
+        3 => c"expired",
+        _ => c"unknown",
+    };
+    word.as_ptr()
+}
+
+/// What C passes for a `certreload_health`: any number at all.
+#[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
+pub(crate) type health_number = u32;
+
+/// Name a state of the watch in a word, for logs and status pages.
+///
+/// @param state  any number; an unknown one gets "unknown"
+/// @return      one lower-case word, such as "notified"; never NULL
+/// Ownership:    static text; do not free
+/// Threads:      any thread, concurrently
+/// Signals:      async-signal-safe
+/// Blocks:       never
+/// Since:        0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn certreload_watch_state_str(state: watch_state_number) -> *const c_char {
+    let word = match state {
+        0 => c"off",
+        1 => c"polling",
+        2 => c"notified",
+        3 => c"degraded",
+        _ => c"unknown",
+    };
+    word.as_ptr()
+}
+
+/// What C passes for a `certreload_watch_state`: any number at all.
+#[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
+pub(crate) type watch_state_number = u32;
 
 impl From<Status> for certreload_status {
     fn from(status: Status) -> Self {

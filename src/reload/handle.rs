@@ -119,20 +119,35 @@ impl Handle {
 
     /// Reloads, and answers for the files as they are at or after the call (G6).
     pub(crate) fn reload_wait(&self, limit: Option<Duration>) -> Result<Outcome, Error> {
+        if !self.runtime.is_of_this_process() {
+            return Err(Error::new(Cause::Forked));
+        }
         self.tickets.wait(limit, || self.request_reload())
     }
 
     pub(crate) fn set_sink(&self, sink: Option<EventSink>) {
-        self.events.set_sink(sink);
+        // After a fork nobody delivers events, and whoever did is not there to be waited for.
+        if self.runtime.is_of_this_process() {
+            self.events.set_sink(sink);
+        }
     }
 
     pub(crate) fn status(&self) -> Status {
-        let standing = self.standing().clone();
+        let standing = if self.runtime.is_of_this_process() {
+            self.standing().clone()
+        } else {
+            Standing::after_fork()
+        };
         Status::new(&self.current(), standing, self.alive.count(), Now::read().unix)
     }
 
     /// Lets those go who wait, stops watching, and waits for a running look and a running callback.
+    ///
+    /// After a fork there is nothing of that in this process: the memory goes with the last user.
     pub(crate) fn close(&self) {
+        if !self.runtime.is_of_this_process() {
+            return;
+        }
         self.tickets.close();
         self.runtime.deregister(self.id);
         self.work().closed = true;

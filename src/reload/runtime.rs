@@ -30,8 +30,12 @@ pub(super) trait Step: Send + Sync {
 pub(super) fn enter() -> Result<Arc<Runtime>, Error> {
     let mut shared = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((runtime, users)) = shared.as_mut() {
-        *users += 1;
-        return Ok(runtime.clone());
+        if runtime.is_of_this_process() {
+            *users += 1;
+            return Ok(runtime.clone());
+        }
+        // Its threads stayed in the parent. It is left as it is: whatever they held is held for ever.
+        std::mem::forget(shared.take());
     }
     let runtime = Runtime::start()
         .map_err(|error| Error::system("background threads cannot be started", &error))?;
@@ -66,6 +70,7 @@ pub(super) struct Runtime {
     handles: Mutex<BTreeMap<ObserverId, Weak<dyn Step>>>,
     stopped: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    process: u32,
 }
 
 impl Runtime {
@@ -77,6 +82,7 @@ impl Runtime {
             handles: Mutex::default(),
             stopped: AtomicBool::new(false),
             threads: Mutex::default(),
+            process: std::process::id(),
         });
         let (worker, delivery) = (runtime.clone(), runtime.delivery.clone());
         let worker = spawn(WORKER, move || worker.work())?;
@@ -91,6 +97,11 @@ impl Runtime {
                 Err(error)
             }
         }
+    }
+
+    /// False in a child that was forked after the start: threads do not survive a fork.
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
     }
 
     pub(super) fn bell(&self) -> &Arc<Bell> {

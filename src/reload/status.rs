@@ -1,6 +1,6 @@
 //! How a handle is doing.
 
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::generation::Generation;
 use crate::material::Warnings;
 use crate::reload::tickets::Outcome;
@@ -31,6 +31,14 @@ impl Standing {
     pub(super) fn new(watch: WatchState) -> Self {
         let last_outcome = Ok(Outcome::Reloaded);
         Self { last_outcome, stale: false, reloads: 0, failures: 0, unchanged: 0, watch }
+    }
+}
+
+impl Standing {
+    /// In a child that was forked after the handle was opened: nobody looks at the files.
+    pub(super) fn after_fork() -> Self {
+        let last_outcome = Err(Error::new(Cause::Forked));
+        Self { last_outcome, stale: true, ..Self::new(WatchState::Off) }
     }
 }
 

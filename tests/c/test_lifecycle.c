@@ -42,7 +42,43 @@ static void every_result_has_its_own_text(void) {
             CHECK(strcmp(text, seen[i]) != 0);
         seen[known++] = text;
     }
-    CHECK_INT(known, 30);
+    CHECK_INT(known, 31);
+}
+
+static void every_number_has_a_word(void) {
+    test_begin(__func__);
+    CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_RELOADED), "reloaded");
+    CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_RELOAD_FAILED), "reload-failed");
+    CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_WATCH_DEGRADED), "watch-degraded");
+    CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_WATCH_RESTORED), "watch-restored");
+    CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_OPEN), "open");
+    CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_WATCH), "watch");
+    CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_POLL), "poll");
+    CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_REQUEST), "request");
+    CHECK_STR(certreload_health_str(CERTRELOAD_HEALTH_OK), "ok");
+    CHECK_STR(certreload_health_str(CERTRELOAD_HEALTH_EXPIRING), "expiring");
+    CHECK_STR(certreload_health_str(CERTRELOAD_HEALTH_STALE), "stale");
+    CHECK_STR(certreload_health_str(CERTRELOAD_HEALTH_EXPIRED), "expired");
+    CHECK_STR(certreload_watch_state_str(CERTRELOAD_WATCH_STATE_OFF), "off");
+    CHECK_STR(certreload_watch_state_str(CERTRELOAD_WATCH_STATE_POLLING), "polling");
+    CHECK_STR(certreload_watch_state_str(CERTRELOAD_WATCH_STATE_NOTIFIED), "notified");
+    CHECK_STR(certreload_watch_state_str(CERTRELOAD_WATCH_STATE_DEGRADED), "degraded");
+    CHECK_STR(certreload_event_kind_str(9999), "unknown");
+    CHECK_STR(certreload_trigger_str(9999), "unknown");
+    CHECK_STR(certreload_health_str(9999), "unknown");
+    CHECK_STR(certreload_watch_state_str(9999), "unknown");
+}
+
+/* A pointer that was kept shows the newest text, and never memory that was given back. */
+static void a_last_error_that_is_kept_is_stale_at_worst(void) {
+    test_begin(__func__);
+    certreload_handle *none = NULL;
+    CHECK_RESULT(certreload_check(NULL), NULL_PARAMETER);
+    const char *kept = certreload_last_error();
+    CHECK_CONTAINS(kept, "options");
+    CHECK_RESULT(certreload_open_files("/no/such/file", key, &none), FILE_NOT_FOUND);
+    CHECK(kept == certreload_last_error());
+    CHECK_CONTAINS(kept, "/no/such/file");
 }
 
 static void an_identity_is_what_openssl_says_it_is(void) {
@@ -318,6 +354,8 @@ int main(void) {
 
     the_version_is_that_of_the_header();
     every_result_has_its_own_text();
+    every_number_has_a_word();
+    a_last_error_that_is_kept_is_stale_at_worst();
     an_identity_is_what_openssl_says_it_is();
     names_are_selected_as_sni_does();
     a_certificate_lives_through_renewal_and_mishap();

@@ -157,6 +157,10 @@ static void before_any_failure_the_last_error_is_empty(void) {
     CHECK_STR(certreload_last_error(), "");
     CHECK(certreload_version() != NULL);
     CHECK(certreload_result_str(UINT32_MAX) != NULL);
+    CHECK(certreload_event_kind_str(UINT32_MAX) != NULL);
+    CHECK(certreload_trigger_str(UINT32_MAX) != NULL);
+    CHECK(certreload_health_str(UINT32_MAX) != NULL);
+    CHECK(certreload_watch_state_str(UINT32_MAX) != NULL);
 }
 
 int main(void) {
