@@ -48,6 +48,11 @@ typedef struct rustls_server_config rustls_server_config;
 #define CERTRELOAD_VERSION_PATCH 0
 
 /**
+ * How many events of a handle wait at the most for a callback that does not return; beyond that the oldest is dropped.
+ */
+#define CERTRELOAD_MAX_WAITING_EVENTS 256
+
+/**
  * Warning: every user of the system may read the private key file (mode o+r).
  */
 #define CERTRELOAD_WARNING_KEY_READABLE 1
@@ -461,8 +466,9 @@ typedef struct {
  * A function of the host that is told of events.
  *
  * It runs on a background thread of the library, one call at a time for each handle, in order. While it runs no
- * other event of any handle is delivered; connections, reloads and other threads are not held up. It may call any
- * certreload function, closing the handle included. It must not throw or longjmp out.
+ * other event of any handle is delivered; connections, reloads and other threads are not held up. Of the events that
+ * wait meanwhile the last CERTRELOAD_MAX_WAITING_EVENTS of each handle are kept, and the oldest dropped. It may call
+ * any certreload function, closing the handle included. It must not throw or longjmp out.
  */
 typedef void (*certreload_event_callback)(void *userdata, const certreload_event *event);
 
@@ -694,6 +700,9 @@ certreload_result certreload_options_set_server_template(certreload_options *opt
 /**
  * Choose how changes are found.
  *
+ * Notifications are of the directories that hold the files, and the links that lead to them. A directory further up
+ * that is replaced as a whole is found by the poll.
+ *
  * @param options  must not be NULL; changed
  * @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
  * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
@@ -702,7 +711,8 @@ certreload_result certreload_options_set_server_template(certreload_options *opt
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_watch(certreload_options *options, certreload_watch mode);
+certreload_result certreload_options_set_watch(certreload_options *options,
+                                               certreload_watch mode);
 
 /**
  * Set how often the files are read to see whether they changed, notifications or not.
@@ -811,6 +821,8 @@ const char *certreload_watch_state_str(certreload_watch_state state);
  * Open after fork() and daemon(), and as the user that the server runs as: threads do not survive a fork, so in a child
  * a handle that was opened before still serves, and does not reload; and files that only root may read cannot be read
  * again after privileges are dropped.
+ *
+ * The first event may be delivered before this returns, and after *handle_out is written.
  *
  * @param options     must not be NULL; copied: it may be changed or freed afterwards
  * @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK

@@ -138,6 +138,40 @@ fn g7_unregistering_waits_for_the_callback_that_runs_and_a_blocked_callback_bloc
     });
 }
 
+static HELD: Mutex<()> = Mutex::new(());
+
+unsafe extern "C" fn want_what_is_held(_: *mut c_void, _: *const certreload_event) {
+    drop(HELD.lock().unwrap());
+}
+
+#[test]
+fn g7_replacing_waits_for_the_callback_before_and_not_for_the_new_one() {
+    let mut site = Site::plain(&Pair::new(&[NAME]));
+    let host = quiet(&site).open();
+    let gate = Gate::default();
+    let userdata = (&raw const gate).cast_mut().cast();
+    // SAFETY: an open handle; the gate lives until after the callback is replaced.
+    unsafe { certreload_set_event_callback(host.handle, Some(stand_at_gate), userdata) };
+    for _ in 0..3 {
+        site.renew(&Pair::new(&[NAME]));
+        assert_eq!(host.reload_wait(), Outcome::Ok);
+    }
+    while gate.entered.load(Ordering::SeqCst) == 0 {
+        thread::yield_now();
+    }
+    thread::scope(|scope| {
+        let replacing = scope.spawn(|| {
+            // The new callback cannot return before this lock is given back.
+            let _held = HELD.lock().unwrap();
+            host.set_callback(Some(want_what_is_held));
+        });
+        *gate.open.lock().unwrap() = true;
+        gate.changed.notify_all();
+        replacing.join().unwrap();
+    });
+    host.unregister();
+}
+
 static TO_CLOSE: AtomicPtr<certreload_handle> = AtomicPtr::new(ptr::null_mut());
 
 unsafe extern "C" fn close_inside(userdata: *mut c_void, _: *const certreload_event) {
@@ -436,6 +470,32 @@ fn g12_a_panic_inside_becomes_a_code_and_the_old_one_serves() {
         certreload_options_set_server_template(options.0, Arc::as_ptr(&template).cast());
         assert_eq!(certreload_check(options.0), Outcome::Panic);
     }
+}
+
+/// A template of a server that speaks TLS 1.2 with RSA certificates and nothing else.
+fn rsa_only() -> Arc<rustls::ServerConfig> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384];
+    let template = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+    Arc::new(template)
+}
+
+#[test]
+fn g16_an_identity_that_no_client_could_use_is_refused() {
+    // Chain, key and dates are all in order: only a handshake tells that these do not go together.
+    let site = Site::plain(&Pair::new(&[NAME]));
+    let options = quiet(&site);
+    let template = rsa_only();
+    // SAFETY: live options; rustls-ffi's documented layout; the Arc outlives the call.
+    let result =
+        unsafe { certreload_options_set_server_template(options.0, Arc::as_ptr(&template).cast()) };
+    assert_eq!(result, Outcome::Ok);
+    assert_eq!(options.try_open().err(), Some(Outcome::SelfCheckFailed));
+    assert!(last_error().contains("(self-check)"), "{}", last_error());
 }
 
 #[test]

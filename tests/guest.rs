@@ -12,7 +12,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::certificates::{Pair, Site};
+use support::certificates::{Pair, Site, Writer};
 use support::host::{Builder, PATIENCE};
 
 #[test]
@@ -42,6 +42,7 @@ fn g10_one_set_of_threads_with_every_signal_blocked_that_goes_with_the_last_hand
     let asleep = switches();
     thread::sleep(Duration::from_secs(2));
     assert_eq!(switches(), asleep, "a background thread woke up");
+    watches_do_not_pile_up();
     drop(hosts);
     // The notifier's thread is told to end and not waited for.
     let deadline = Instant::now() + PATIENCE;
@@ -49,6 +50,29 @@ fn g10_one_set_of_threads_with_every_signal_blocked_that_goes_with_the_last_hand
         assert!(Instant::now() < deadline, "{:?}", threads());
         thread::yield_now();
     }
+}
+
+/// A directory that is swapped by renaming leaves no watch of the kernel's behind.
+fn watches_do_not_pile_up() {
+    let mut site = Site::new(Writer::SwapDirectory, &Pair::new(&["a.test"]));
+    let host = options(&site).open();
+    let before = kernel_watches();
+    for _ in 0..10 {
+        let next = Pair::new(&["a.test"]);
+        site.renew(&next);
+        host.wait_until_served("a.test", &next.sha256);
+    }
+    // Once more with nothing new: all that the last swap set off is done then.
+    host.reload_wait();
+    assert_eq!(kernel_watches(), before);
+}
+
+fn kernel_watches() -> usize {
+    let infos = fs::read_dir("/proc/self/fdinfo").unwrap().flatten();
+    infos
+        .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+        .map(|info| info.lines().filter(|line| line.starts_with("inotify wd:")).count())
+        .sum()
 }
 
 fn options(site: &Site) -> Builder {

@@ -85,14 +85,14 @@ fn g4_a_key_that_lands_late_is_waited_for() {
 fn g4_a_file_that_is_open_for_writing_is_waited_for() {
     let (old, other) = (Pair::new(&[NAME]), Pair::new(&["intermediate.test"]));
     let site = Site::plain(&old);
-    let patient = options(&site).poll_ms(NEVER).settle_ms(10, 60_000).open();
+    let patient = options(&site).poll_ms(10).settle_ms(10, 60_000).open();
     let hasty = options(&site).poll_ms(NEVER).settle_ms(10, 200).open();
     // Every prefix that ends with a certificate is a good chain: only that the writer has not
     // closed the file tells that it is not all.
     let mut file = fs::File::options().write(true).truncate(true).open(site.chain()).unwrap();
     write!(file, "{}{}", old.chain, other.chain).unwrap();
     // The hasty one gives up waiting for the writer and takes what is there, long after the quiet
-    // time of both.
+    // time of both, and after many a poll of the patient one.
     hasty.recorder.wait_for_generation(2);
     assert_eq!(patient.status().generation, 1, "read while its writer had it open");
     drop(file);
@@ -149,6 +149,54 @@ fn g1_nothing_is_missed_while_the_handle_is_opened() {
         site.renew(pair);
         host.wait_until_served(NAME, &pair.sha256);
     }
+}
+
+#[test]
+fn g1_nothing_is_missed_while_a_second_handle_is_opened_on_a_directory_that_is_watched() {
+    let mut last = Pair::new(&[NAME]);
+    let mut site = Site::new(Writer::Rename, &last);
+    let first = options(&site).poll_ms(NEVER).open();
+    for round in 0..30_u64 {
+        let next = Pair::new(&[NAME]);
+        // Many identities, so that opening takes a while, and the change falls into it.
+        let many = (0..20).fold(Builder::new().poll_ms(NEVER), |builder, _| {
+            builder.identity(&site.chain(), &site.key())
+        });
+        let second = std::thread::scope(|scope| {
+            let opening = scope.spawn(|| many.try_open());
+            // Not to wait for anything: each round strikes at another moment.
+            std::thread::sleep(std::time::Duration::from_millis(round));
+            site.renew(&next);
+            opening.join().unwrap()
+        });
+        // A pair that was caught between its two files is refused at open; that is no miss.
+        if let Ok(second) = second {
+            second.wait_until_served(NAME, &next.sha256);
+        }
+        first.wait_until_served(NAME, &next.sha256);
+        last = next;
+    }
+    assert_eq!(first.served(NAME), last.sha256);
+}
+
+#[test]
+fn g3_a_failure_stands_and_is_told_once_whatever_comes_between() {
+    let good = Pair::new(&[NAME]);
+    let mut site = Site::plain(&good);
+    let host = options(&site).poll_ms(NEVER).settle_ms(0, 200).open();
+    write_private(&site.chain(), "broken");
+    host.recorder.wait_for_failures(1);
+    assert_eq!(host.status().health, Health::Stale);
+    // Missing for a moment, which may mend itself, and then as broken as before.
+    fs::remove_file(site.chain()).unwrap();
+    assert_eq!(host.reload_wait_ms(0), Outcome::TimedOut);
+    assert_eq!(host.status().health, Health::Stale, "while it is pending");
+    write_private(&site.chain(), "broken");
+    assert_eq!(host.reload_wait(), Outcome::NoCertificate);
+    assert_eq!(host.recorder.of(Kind::ReloadFailed).len(), 1);
+    site.renew(&good);
+    assert_eq!(host.reload_wait(), Outcome::Unchanged);
+    assert_eq!(host.status().health, Health::Ok);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::cast::to_c_text;
 use super::result::certreload_result;
 use crate::material::Warnings;
-use crate::reload::{Event, EventKind, EventSink, Trigger};
+use crate::reload::{Event, EventKind, EventSink, MAX_WAITING, Trigger};
 
 /// What an event is about.
 #[repr(u32)]
@@ -37,6 +37,11 @@ pub enum certreload_trigger {
     /// certreload_reload() or certreload_reload_wait() was called.
     Request = 4,
 }
+
+/// How many events of a handle wait at the most for a callback that does not return; beyond that the oldest is dropped.
+pub const CERTRELOAD_MAX_WAITING_EVENTS: usize = 256;
+
+const _: () = assert!(CERTRELOAD_MAX_WAITING_EVENTS == MAX_WAITING);
 
 /// Warning: every user of the system may read the private key file (mode o+r).
 pub const CERTRELOAD_WARNING_KEY_READABLE: u32 = 1;
@@ -75,8 +80,9 @@ pub struct certreload_event {
 /// A function of the host that is told of events.
 ///
 /// It runs on a background thread of the library, one call at a time for each handle, in order. While it runs no
-/// other event of any handle is delivered; connections, reloads and other threads are not held up. It may call any
-/// certreload function, closing the handle included. It must not throw or longjmp out.
+/// other event of any handle is delivered; connections, reloads and other threads are not held up. Of the events that
+/// wait meanwhile the last CERTRELOAD_MAX_WAITING_EVENTS of each handle are kept, and the oldest dropped. It may call
+/// any certreload function, closing the handle included. It must not throw or longjmp out.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_event_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, event: *const certreload_event)>;

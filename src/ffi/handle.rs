@@ -33,6 +33,8 @@ pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 /// a handle that was opened before still serves, and does not reload; and files that only root may read cannot be read
 /// again after privileges are dropped.
 ///
+/// The first event may be delivered before this returns, and after *handle_out is written.
+///
 /// @param options     must not be NULL; copied: it may be changed or freed afterwards
 /// @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
 /// @return            OK; NULL_PARAMETER; NOTHING_TO_LOAD; SYSTEM where no thread or descriptor could be had; else what
@@ -52,7 +54,8 @@ pub unsafe extern "C" fn certreload_open(
         let (options, mut out) =
             unsafe { (cast::borrow(options, "options")?, cast::out(handle_out, "handle_out")?) };
         let handle = Handle::open(&options.options, options.sink.clone())?;
-        out.set(cast::arc_into_raw::<certreload_handle>(handle).cast_mut());
+        out.set(cast::arc_into_raw::<certreload_handle>(handle.clone()).cast_mut());
+        handle.release_events();
         Ok(certreload_result::Ok)
     })
 }
@@ -86,7 +89,8 @@ pub unsafe extern "C" fn certreload_open_files(
         let mut host = HostOptions::default();
         host.options.identities.push(IdentityFiles { chain, key, ocsp: None });
         let handle = Handle::open(&host.options, None)?;
-        out.set(cast::arc_into_raw::<certreload_handle>(handle).cast_mut());
+        out.set(cast::arc_into_raw::<certreload_handle>(handle.clone()).cast_mut());
+        handle.release_events();
         Ok(certreload_result::Ok)
     })
 }

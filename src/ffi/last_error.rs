@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::c_char;
+use std::ptr;
 
 use super::cast::to_c_text;
 use crate::error::Error;
@@ -9,23 +10,38 @@ use crate::error::Error;
 /// Room for a message with the longest path there is (`PATH_MAX` is 4096), its NUL included.
 const ROOM: usize = 8192;
 
+/// At one place for as long as the thread lives: a pointer to it that is kept too long shows another
+/// message, and never memory that was given back. Made with the first failure.
+struct Place(Cell<*mut [u8; ROOM]>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.0.get().is_null() {
+            // SAFETY: from Box::into_raw in `set`, and nobody's after this thread.
+            drop(unsafe { Box::from_raw(self.0.get()) });
+        }
+    }
+}
+
 thread_local! {
-    /// At one place for as long as the thread lives: a pointer to it that is kept too long shows
-    /// another message, and never memory that was given back. Made with the first failure.
-    static LAST: Cell<Option<Box<[u8; ROOM]>>> = const { Cell::new(None) };
+    static LAST: Place = const { Place(Cell::new(ptr::null_mut())) };
 }
 
 /// Remembers `error` as this thread's last failure.
 pub(crate) fn set(error: &Error) {
     let text = to_c_text(&error.to_string());
+    let length = text.as_bytes().len().min(ROOM - 1);
     // A thread that is being torn down has no last error any more; there is nobody to read it.
     let _ = LAST.try_with(|last| {
-        let mut room = last.take().unwrap_or_else(|| Box::new([0; ROOM]));
-        let bytes = text.as_bytes();
-        let length = bytes.len().min(ROOM - 1);
-        room[..length].copy_from_slice(&bytes[..length]);
-        room[length] = 0;
-        last.set(Some(room));
+        if last.0.get().is_null() {
+            last.0.set(Box::into_raw(Box::new([0; ROOM])));
+        }
+        let room = last.0.get().cast::<u8>();
+        // SAFETY: `room` has ROOM bytes, of which only this thread knows; `length` and the NUL fit.
+        unsafe {
+            ptr::copy_nonoverlapping(text.as_ptr().cast(), room, length);
+            room.add(length).write(0);
+        }
     });
 }
 
@@ -42,11 +58,6 @@ pub(crate) fn set(error: &Error) {
 /// Since:          0.1.0
 #[unsafe(no_mangle)]
 pub extern "C" fn certreload_last_error() -> *const c_char {
-    LAST.try_with(|last| {
-        let room = last.take();
-        let text = room.as_ref().map_or(c"".as_ptr(), |room| room.as_ptr().cast());
-        last.set(room);
-        text
-    })
-    .unwrap_or(c"".as_ptr())
+    let place = LAST.try_with(|last| last.0.get()).unwrap_or(ptr::null_mut());
+    if place.is_null() { c"".as_ptr() } else { place.cast_const().cast() }
 }

@@ -219,6 +219,9 @@ pub unsafe extern "C" fn certreload_options_set_server_template(
 
 /// Choose how changes are found.
 ///
+/// Notifications are of the directories that hold the files, and the links that lead to them. A directory further up
+/// that is replaced as a whole is found by the poll.
+///
 /// @param options  must not be NULL; changed
 /// @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
 /// @return         OK; NULL_PARAMETER; INVALID_PARAMETER

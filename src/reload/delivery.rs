@@ -8,7 +8,7 @@ use super::event::{Event, EventSink};
 
 /// Events that a handle keeps for a host that does not take them. Beyond that the oldest goes: what
 /// is true now matters more than what was.
-const MAX_WAITING: usize = 256;
+pub(crate) const MAX_WAITING: usize = 256;
 
 /// The queues that have something to deliver, in turn: no handle's events hold up another's.
 #[derive(Default)]
@@ -79,14 +79,27 @@ struct QueueState {
     waiting: VecDeque<Event>,
     /// The thread that runs the sink at this moment.
     running_on: Option<ThreadId>,
+    /// How often a sink was run, to tell one run from the next.
+    runs: u64,
     /// Whether the queue is in the delivery's line, or being delivered from.
     scheduled: bool,
 }
 
 impl EventQueue {
+    /// Nothing is delivered until [`EventQueue::release`].
     pub(super) fn new(delivery: Arc<Delivery>, sink: Option<EventSink>) -> Arc<Self> {
-        let state = QueueState { sink, ..QueueState::default() };
+        let state = QueueState { sink, scheduled: true, ..QueueState::default() };
         Arc::new(Self { state: Mutex::new(state), idle: Condvar::new(), delivery })
+    }
+
+    /// Lets events go to the host, those that waited first.
+    pub(super) fn release(self: &Arc<Self>) {
+        let mut state = self.state();
+        state.scheduled = !state.waiting.is_empty();
+        if state.scheduled {
+            drop(state);
+            self.delivery.schedule(self.clone());
+        }
     }
 
     /// Adds an event; where nobody listens it is nobody's.
@@ -114,8 +127,8 @@ impl EventQueue {
             state.waiting.clear();
         }
         state.sink = sink;
-        let me = thread::current().id();
-        while state.running_on.is_some_and(|thread| thread != me) {
+        let (me, run) = (thread::current().id(), state.runs);
+        while state.runs == run && state.running_on.is_some_and(|thread| thread != me) {
             state = self.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -125,6 +138,7 @@ impl EventQueue {
         let mut state = self.state();
         if let (Some(sink), Some(event)) = (state.sink.clone(), state.waiting.pop_front()) {
             state.running_on = Some(thread::current().id());
+            state.runs += 1;
             drop(state);
             sink.tell(&event);
             state = self.state();

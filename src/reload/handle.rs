@@ -13,6 +13,7 @@ use super::delivery::EventQueue;
 use super::event::{Event, EventKind, EventSink, Trigger};
 use super::pipeline::{Look, Pipeline, Scope};
 use super::runtime::{self, Runtime, Step};
+use super::settle::Moment;
 use super::status::{Standing, Status};
 use super::tickets::{Outcome, Tickets};
 use super::touches::Touches;
@@ -48,16 +49,20 @@ struct Work {
     pipeline: Pipeline,
     next_poll: Option<Instant>,
     watch_trouble: Option<Error>,
+    /// The newest ticket that was drawn before the last look at all files: what looks at some of
+    /// them answers no later one.
+    newest: u64,
     closed: bool,
 }
 
 impl Handle {
-    /// Loads, proves and publishes the first generation, and arms the watch.
+    /// Loads, proves and publishes the first generation, and arms the watch. Events wait until
+    /// [`Handle::release_events`].
     pub(crate) fn open(options: &Options, sink: Option<EventSink>) -> Result<Arc<Self>, Error> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let now = Now::read();
         let alive = Alive::default();
-        let (pipeline, first, told) = Pipeline::open(options.fixed()?, alive.clone(), now)?;
+        let (pipeline, first, told) = Pipeline::open(options.fixed()?, alive.clone(), now.unix)?;
         let mode = pipeline.options().watch;
         let next_poll =
             (mode != WatchMode::Off).then(|| now.instant + pipeline.options().poll_interval);
@@ -67,7 +72,8 @@ impl Handle {
             WatchMode::Auto => WatchState::Notified,
         };
 
-        let runtime = runtime::enter()?;
+        let entered = runtime::enter()?;
+        let runtime = entered.runtime().clone();
         let events = EventQueue::new(runtime.delivery().clone(), sink);
         events.push(told.event(&first));
         let handle = Arc::new(Self {
@@ -80,17 +86,29 @@ impl Handle {
             events,
             standing: Mutex::new(Standing::new(watch)),
             alive,
-            work: Mutex::new(Work { pipeline, next_poll, watch_trouble: None, closed: false }),
+            work: Mutex::new(Work {
+                pipeline,
+                next_poll,
+                watch_trouble: None,
+                newest: 0,
+                closed: false,
+            }),
             runtime: runtime.clone(),
         });
         handle.arm_and_look_again(now);
         runtime.register(handle.id, Arc::downgrade(&(handle.clone() as _)));
+        entered.stay();
         Ok(handle)
+    }
+
+    /// Lets events go to the host, which knows the handle by now.
+    pub(crate) fn release_events(&self) {
+        self.events.release();
     }
 
     /// What `open` would say, and nothing kept.
     pub(crate) fn check(options: &Options) -> Result<(), Error> {
-        Pipeline::open(options.fixed()?, Alive::default(), Now::read()).map(|_| ())
+        Pipeline::open(options.fixed()?, Alive::default(), Now::read().unix).map(|_| ())
     }
 
     /// The current generation, for the moment.
@@ -153,13 +171,19 @@ impl Handle {
         self.work().closed = true;
         self.runtime.watcher().unfollow(self.id);
         self.events.set_sink(None);
-        runtime::leave();
+        self.runtime.leave();
     }
 
     fn step_unguarded(&self, now: Now) -> Option<Instant> {
         let mut work = self.work();
         if work.closed {
             return None;
+        }
+        // A file that a writer has open is half a file, whoever asks (G4).
+        if let Some(until) = self.touches.held_until(work.pipeline.options())
+            && now.instant < until
+        {
+            return Some(until);
         }
         if let Some((scope, trigger)) = self.due(&work, now.instant) {
             self.look(&mut work, scope, trigger, now);
@@ -188,13 +212,15 @@ impl Handle {
         [touched, work.next_poll, work.pipeline.retry_at()].into_iter().flatten().min()
     }
 
-    /// Looks at the files; and again as long as directories were not watched while it looked, for
-    /// what happened in them meanwhile went unnoticed (G1).
+    /// Looks at the files; and again as long as something was not followed while it looked, for what
+    /// happened there meanwhile went unnoticed (G1).
     fn look(&self, work: &mut Work, scope: Scope, trigger: Trigger, now: Now) {
         let (mut scope, mut trigger) = (scope, trigger);
         for _ in 0..LOOKS_PER_STEP {
             self.look_once(work, scope, trigger, now);
-            if !self.arm(work) {
+            let look_again = self.arm(work);
+            // What a writer has open is looked at when it is closed.
+            if !look_again || self.touches.held_until(work.pipeline.options()).is_some() {
                 return;
             }
             (scope, trigger) = (Scope::All, Trigger::Watch);
@@ -203,16 +229,19 @@ impl Handle {
     }
 
     fn look_once(&self, work: &mut Work, scope: Scope, trigger: Trigger, now: Now) {
-        // Both are taken before the first read: what comes later is for the next look.
-        let newest = self.tickets.newest();
+        let mut since = now.instant;
         if scope == Scope::All {
+            // All are taken before the first read: what comes later is for the next look.
+            work.newest = self.tickets.newest();
+            since = self.touches.since().unwrap_or(since);
             self.touches.take();
             if let Some(next_poll) = &mut work.next_poll {
                 *next_poll = now.instant + work.pipeline.options().poll_interval;
             }
         }
-        let look = work.pipeline.look(scope, trigger, now);
-        self.take_in(look, newest);
+        let moment = Moment { trigger, now: now.instant, since };
+        let look = work.pipeline.look(scope, moment, now.unix);
+        self.take_in(look, work.newest);
     }
 
     /// Publishes, counts, tells.
@@ -253,7 +282,7 @@ impl Handle {
         }
         let observer: Weak<dyn Observer> = Arc::downgrade(&(self.touches.clone() as _));
         let lookups = work.pipeline.lookups();
-        let Followed { newly_armed, trouble } =
+        let Followed { look_again, trouble } =
             self.runtime.watcher().follow(self.id, &observer, &lookups);
         match (&work.watch_trouble, &trouble) {
             (None, Some(error)) => {
@@ -267,7 +296,7 @@ impl Handle {
             _ => {}
         }
         work.watch_trouble = trouble;
-        newly_armed
+        look_again
     }
 
     fn tell_failure(&self, error: &Error, trigger: Trigger) {

@@ -13,6 +13,7 @@ mod status;
 mod tickets;
 mod touches;
 
+pub(crate) use delivery::MAX_WAITING;
 pub(crate) use event::{Event, EventKind, EventSink, Trigger};
 pub(crate) use handle::Handle;
 pub(crate) use status::{Health, Status};

@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Now;
 use super::event::{Event, EventKind, Trigger};
 use super::load::{Loaded, load};
-use super::settle::{Failure, Settle};
+use super::settle::{Failure, Moment, Settle};
 use super::tickets::Outcome;
 use rustls::crypto::CryptoProvider;
 
@@ -79,12 +78,12 @@ impl Pipeline {
     pub(super) fn open(
         options: Options,
         alive: Alive,
-        now: Now,
+        wall: i64,
     ) -> Result<(Self, Arc<Generation>, Told), Error> {
         let foundation = Foundation::new(&options, alive)?;
         let mut units = Vec::with_capacity(options.identities.len());
         for files in &options.identities {
-            let loaded = load(files, None, foundation.provider(), now.unix);
+            let loaded = load(files, None, foundation.provider(), wall);
             // Nothing is known yet, so whatever is loaded is new.
             if let Loaded::New(identity, digest) = loaded.map_err(|failure| failure.error)? {
                 let (files, serving) = (files.clone(), Arc::new(identity));
@@ -98,7 +97,7 @@ impl Pipeline {
         let mut pipeline = Self { options, foundation, units, number: 0 };
         let everything: Vec<_> = (0..pipeline.units.len()).collect();
         let (generation, told) =
-            pipeline.publish(candidate, &everything, Warnings::default(), Trigger::Open, now);
+            pipeline.publish(candidate, &everything, Warnings::default(), Trigger::Open, wall);
         Ok((pipeline, generation, told))
     }
 
@@ -117,10 +116,10 @@ impl Pipeline {
     }
 
     /// Looks at the files, and builds and proves a generation out of what is new and good.
-    pub(super) fn look(&mut self, scope: Scope, trigger: Trigger, now: Now) -> Look {
+    pub(super) fn look(&mut self, scope: Scope, moment: Moment, wall: i64) -> Look {
         let mut failures = Vec::new();
-        let fresh = self.read(scope, trigger, now, &mut failures);
-        let published = self.prove(fresh, trigger, now, &mut failures);
+        let fresh = self.read(scope, moment, wall, &mut failures);
+        let published = self.prove(fresh, moment, wall, &mut failures);
         let failed = self.units.iter().find_map(|unit| unit.settle.failed()).cloned();
         Look {
             stale: failed.is_some(),
@@ -139,28 +138,28 @@ impl Pipeline {
     fn read(
         &mut self,
         scope: Scope,
-        trigger: Trigger,
-        now: Now,
+        moment: Moment,
+        wall: i64,
         failures: &mut Vec<(Failure, Trigger)>,
     ) -> Vec<Fresh> {
         let timeout = self.options.settle_timeout;
         let provider = self.foundation.provider();
         let mut fresh = Vec::new();
         for (index, unit) in self.units.iter_mut().enumerate() {
-            let due = unit.settle.retry_at().is_some_and(|at| at <= now.instant);
+            let due = unit.settle.retry_at().is_some_and(|at| at <= moment.now);
             if scope == Scope::Retries && !due {
                 continue;
             }
-            match load_guarded(unit, provider, now) {
+            match load_guarded(unit, provider, wall) {
                 Ok(Loaded::Same) => unit.settle.succeed(),
                 Ok(Loaded::New(identity, digest)) => {
                     let warnings = identity.warnings_after(&unit.serving);
-                    let trigger = unit.settle.trigger().unwrap_or(trigger);
+                    let trigger = unit.settle.trigger().unwrap_or(moment.trigger);
                     let identity = Arc::new(identity);
                     fresh.push(Fresh { index, identity, digest, warnings, trigger });
                 }
                 Err(failure) => {
-                    failures.extend(unit.settle.fail(failure, trigger, now.instant, timeout));
+                    failures.extend(unit.settle.fail(failure, moment, timeout));
                 }
             }
         }
@@ -171,35 +170,25 @@ impl Pipeline {
     fn prove(
         &mut self,
         mut fresh: Vec<Fresh>,
-        trigger: Trigger,
-        now: Now,
+        moment: Moment,
+        wall: i64,
         failures: &mut Vec<(Failure, Trigger)>,
     ) -> Option<(Arc<Generation>, Told)> {
         let timeout = self.options.settle_timeout;
         let mut refuse = |unit: &mut Unit, digest, error| {
             let failure = Failure { error, digest: Some(digest) };
-            failures.extend(unit.settle.fail(failure, trigger, now.instant, timeout));
+            failures.extend(unit.settle.fail(failure, moment, timeout));
         };
         while !fresh.is_empty() {
             let mut warnings = Warnings::default();
             for new in &fresh {
                 warnings |= new.warnings;
             }
-            if warnings.names_lost {
-                // A session of a name that is no longer served must not be resumed. Without fresh
-                // ticket keys (the system has no randomness) nothing is published.
-                if let Err(error) = self.foundation.forget_sessions() {
-                    for new in fresh {
-                        refuse(&mut self.units[new.index], new.digest, error.clone());
-                    }
-                    return None;
-                }
-            }
             let mut identities = serving(&self.units);
             for new in &fresh {
                 identities[new.index] = new.identity.clone();
             }
-            let candidate = self.foundation.candidate(identities);
+            let mut candidate = self.foundation.candidate(identities.clone());
             let mut refused = Vec::new();
             fresh.retain(|new| match prove_guarded(&candidate, new.index) {
                 Ok(()) => true,
@@ -209,15 +198,26 @@ impl Pipeline {
                 }
             });
             if refused.is_empty() {
+                if warnings.names_lost {
+                    // A session of a name that is no longer served must not be resumed. Without
+                    // fresh ticket keys (the system has no randomness) nothing is published.
+                    if let Err(error) = self.foundation.forget_sessions() {
+                        for new in fresh {
+                            refuse(&mut self.units[new.index], new.digest, error.clone());
+                        }
+                        return None;
+                    }
+                    candidate = self.foundation.candidate(identities);
+                }
                 let changed: Vec<_> = fresh.iter().map(|new| new.index).collect();
-                let trigger = fresh.first().map_or(trigger, |new| new.trigger);
+                let trigger = fresh.first().map_or(moment.trigger, |new| new.trigger);
                 for new in fresh {
                     let unit = &mut self.units[new.index];
                     unit.serving = new.identity;
                     unit.digest = new.digest;
                     unit.settle.succeed();
                 }
-                return Some(self.publish(candidate, &changed, warnings, trigger, now));
+                return Some(self.publish(candidate, &changed, warnings, trigger, wall));
             }
             for (index, digest, cause) in refused {
                 let unit = &mut self.units[index];
@@ -234,14 +234,14 @@ impl Pipeline {
         changed: &[usize],
         mut warnings: Warnings,
         trigger: Trigger,
-        now: Now,
+        wall: i64,
     ) -> (Arc<Generation>, Told) {
         self.number += 1;
         for unit in &self.units {
             warnings |= unit.serving.warnings();
         }
         let told = self.tell(changed, warnings, trigger);
-        (Arc::new(candidate.accept(self.number, now.unix, warnings)), told)
+        (Arc::new(candidate.accept(self.number, wall, warnings)), told)
     }
 
     fn tell(&self, changed: &[usize], warnings: Warnings, trigger: Trigger) -> Told {
@@ -289,8 +289,8 @@ impl Told {
 }
 
 /// Loads a unit; a panic on the way, which is a defect, is a failure of this unit alone.
-fn load_guarded(unit: &Unit, provider: &CryptoProvider, now: Now) -> Result<Loaded, Failure> {
-    guarded(|| load(&unit.files, Some(unit.digest), provider, now.unix)).unwrap_or_else(|panic| {
+fn load_guarded(unit: &Unit, provider: &CryptoProvider, wall: i64) -> Result<Loaded, Failure> {
+    guarded(|| load(&unit.files, Some(unit.digest), provider, wall)).unwrap_or_else(|panic| {
         let error = Error::at(&unit.files.chain, Cause::Panic(panic));
         Err(Failure { error, digest: None })
     })

@@ -27,12 +27,12 @@ pub(super) trait Step: Send + Sync {
 }
 
 /// Joins the runtime, and starts it for the first handle.
-pub(super) fn enter() -> Result<Arc<Runtime>, Error> {
-    let mut shared = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+pub(super) fn enter() -> Result<Entered, Error> {
+    let mut shared = shared();
     if let Some((runtime, users)) = shared.as_mut() {
         if runtime.is_of_this_process() {
             *users += 1;
-            return Ok(runtime.clone());
+            return Ok(Entered { runtime: runtime.clone(), stays: false });
         }
         // Its threads stayed in the parent. It is left as it is: whatever they held is held for ever.
         std::mem::forget(shared.take());
@@ -40,26 +40,36 @@ pub(super) fn enter() -> Result<Arc<Runtime>, Error> {
     let runtime = Runtime::start()
         .map_err(|error| Error::system("background threads cannot be started", &error))?;
     *shared = Some((runtime.clone(), 1));
-    Ok(runtime)
+    Ok(Entered { runtime, stays: false })
 }
 
-/// Leaves the runtime, and ends it with the last handle.
-pub(super) fn leave() {
-    let mut shared = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((_, users)) = shared.as_mut() else {
-        return;
-    };
-    *users -= 1;
-    if *users > 0 {
-        return;
+/// A place in the runtime, which is left again unless somebody says to stay.
+pub(super) struct Entered {
+    runtime: Arc<Runtime>,
+    stays: bool,
+}
+
+impl Entered {
+    pub(super) fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
     }
-    let last = shared.take();
-    // Unlocked before the threads are waited for: one of them may be in a callback that opens or
-    // closes another handle.
-    drop(shared);
-    if let Some((runtime, _)) = last {
-        runtime.stop();
+
+    /// From now on [`Runtime::leave`] leaves.
+    pub(super) fn stay(mut self) {
+        self.stays = true;
     }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if !self.stays {
+            self.runtime.leave();
+        }
+    }
+}
+
+fn shared() -> MutexGuard<'static, Option<(Arc<Runtime>, usize)>> {
+    RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What all handles of the process share.
@@ -133,6 +143,21 @@ impl Runtime {
             drop(handles);
             self.bell.wait(next.map(|next| next.saturating_duration_since(Now::read().instant)));
         }
+    }
+
+    /// Gives a place up; with the last one the threads end.
+    pub(super) fn leave(&self) {
+        let mut shared = shared();
+        let Some((_, users)) = shared.as_mut() else { return };
+        *users -= 1;
+        if *users > 0 {
+            return;
+        }
+        *shared = None;
+        // Unlocked before the threads are waited for: one of them may be in a callback that opens
+        // or closes another handle.
+        drop(shared);
+        self.stop();
     }
 
     fn stop(&self) {

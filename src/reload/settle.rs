@@ -32,11 +32,21 @@ pub(super) struct Failure {
 #[derive(Debug)]
 pub(super) struct Pending {
     failure: Failure,
+    /// What the host was told before this wait began, and what stands until the files are good.
+    told: Option<Failure>,
     /// What began the wait, for the event that may end it.
     trigger: Trigger,
     deadline: Instant,
     retry_at: Instant,
     step: Duration,
+}
+
+/// A look at the files: why and when it is made, and when the change that it looks at began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) trigger: Trigger,
+    pub(super) now: Instant,
+    pub(super) since: Instant,
 }
 
 impl Settle {
@@ -45,29 +55,39 @@ impl Settle {
     pub(super) fn fail(
         &mut self,
         failure: Failure,
-        trigger: Trigger,
-        now: Instant,
+        moment: Moment,
         timeout: Duration,
     ) -> Option<(Failure, Trigger)> {
         let waits = failure.error.cause.may_be_half_written();
-        match self {
-            Self::Failed(told) if *told == failure => return None,
-            Self::Pending(pending) if waits && now < pending.deadline => {
-                pending.try_again(failure, now);
-                return None;
-            }
-            Self::Good | Self::Failed(_) if waits && !timeout.is_zero() => {
-                *self = Self::Pending(Pending::new(failure, trigger, now, timeout));
-                return None;
-            }
-            _ => {}
+        let trigger = self.trigger().unwrap_or(moment.trigger);
+        if self.told() == Some(&failure) {
+            *self = Self::Failed(failure);
+            return None;
         }
-        let trigger = match self {
-            Self::Pending(pending) => pending.trigger,
-            Self::Good | Self::Failed(_) => trigger,
-        };
-        *self = Self::Failed(failure.clone());
-        Some((failure, trigger))
+        match self {
+            Self::Pending(pending) if waits && moment.now < pending.deadline => {
+                pending.try_again(failure, moment.now);
+                None
+            }
+            Self::Good | Self::Failed(_) if waits && moment.now < moment.since + timeout => {
+                let told = self.told().cloned();
+                *self = Self::Pending(Pending::new(failure, told, moment, timeout));
+                None
+            }
+            _ => {
+                *self = Self::Failed(failure.clone());
+                Some((failure, trigger))
+            }
+        }
+    }
+
+    /// The failure that the host was told of and that stands.
+    fn told(&self) -> Option<&Failure> {
+        match self {
+            Self::Good => None,
+            Self::Pending(pending) => pending.told.as_ref(),
+            Self::Failed(failure) => Some(failure),
+        }
     }
 
     /// Takes in that the files are good.
@@ -99,20 +119,18 @@ impl Settle {
         }
     }
 
-    /// What has failed.
+    /// What has failed, as the host was told.
     pub(super) fn failed(&self) -> Option<&Error> {
-        match self {
-            Self::Failed(failure) => Some(&failure.error),
-            Self::Good | Self::Pending(_) => None,
-        }
+        self.told().map(|failure| &failure.error)
     }
 }
 
 impl Pending {
-    fn new(failure: Failure, trigger: Trigger, now: Instant, timeout: Duration) -> Self {
-        let deadline = now + timeout;
-        let retry_at = (now + FIRST_STEP).min(deadline);
-        Self { failure, trigger, deadline, retry_at, step: FIRST_STEP }
+    fn new(failure: Failure, told: Option<Failure>, moment: Moment, timeout: Duration) -> Self {
+        let deadline = moment.since + timeout;
+        let retry_at = (moment.now + FIRST_STEP).min(deadline);
+        let trigger = moment.trigger;
+        Self { failure, told, trigger, deadline, retry_at, step: FIRST_STEP }
     }
 
     fn try_again(&mut self, failure: Failure, now: Instant) {
@@ -136,6 +154,10 @@ mod tests {
         Failure { error: Error::at("/tls/key.pem".as_ref(), cause), digest: None }
     }
 
+    fn at(trigger: Trigger, now: Instant) -> Moment {
+        Moment { trigger, now, since: now }
+    }
+
     #[test]
     fn g4_what_may_be_half_written_is_told_once_and_only_at_the_deadline() {
         let mut settle = Settle::Good;
@@ -144,7 +166,8 @@ mod tests {
         let mut tries = 0;
         let told = loop {
             tries += 1;
-            if let Some(told) = settle.fail(failure(Cause::Empty), Trigger::Watch, now, TIMEOUT) {
+            let moment = at(Trigger::Watch, now);
+            if let Some(told) = settle.fail(failure(Cause::Empty), moment, TIMEOUT) {
                 break told;
             }
             now = settle.retry_at().expect("a pending unit is tried again");
@@ -152,25 +175,43 @@ mod tests {
         assert_eq!(now - begun, TIMEOUT);
         assert_eq!(told.1, Trigger::Watch);
         assert!((10..40).contains(&tries), "{tries} tries");
-        let again = settle.fail(failure(Cause::Empty), Trigger::Poll, now + TIMEOUT, TIMEOUT);
+        let again = settle.fail(failure(Cause::Empty), at(Trigger::Poll, now + TIMEOUT), TIMEOUT);
         assert_eq!(again, None, "told already");
+    }
+
+    #[test]
+    fn g4_the_deadline_counts_from_when_the_change_began() {
+        let mut settle = Settle::Good;
+        let since = Instant::now();
+        let moment = Moment { trigger: Trigger::Watch, now: since + TIMEOUT, since };
+        assert!(settle.fail(failure(Cause::Empty), moment, TIMEOUT).is_some());
     }
 
     #[test]
     fn what_waiting_cannot_mend_is_told_at_once() {
         let mut settle = Settle::Good;
-        let now = Instant::now();
-        let told = settle.fail(failure(Cause::KeyEncrypted), Trigger::Poll, now, TIMEOUT);
+        let now = at(Trigger::Poll, Instant::now());
+        let told = settle.fail(failure(Cause::KeyEncrypted), now, TIMEOUT);
         assert_eq!(told, Some((failure(Cause::KeyEncrypted), Trigger::Poll)));
     }
 
     #[test]
-    fn another_failure_is_waited_for_and_told_anew() {
+    fn another_failure_is_waited_for_and_told_anew_and_the_first_one_stands_meanwhile() {
         let mut settle = Settle::Failed(failure(Cause::Empty));
         let now = Instant::now();
-        assert_eq!(settle.fail(failure(Cause::NotFound), Trigger::Watch, now, TIMEOUT), None);
-        let late = now + TIMEOUT;
-        let told = settle.fail(failure(Cause::NotFound), Trigger::Poll, late, TIMEOUT);
-        assert_eq!(told, Some((failure(Cause::NotFound), Trigger::Watch)));
+        let missing = || failure(Cause::NotFound);
+        assert_eq!(settle.fail(missing(), at(Trigger::Watch, now), TIMEOUT), None);
+        assert_eq!(settle.failed(), Some(&failure(Cause::Empty).error));
+        let told = settle.fail(missing(), at(Trigger::Poll, now + TIMEOUT), TIMEOUT);
+        assert_eq!(told, Some((missing(), Trigger::Watch)));
+    }
+
+    #[test]
+    fn g3_the_same_failure_is_told_once_whatever_came_between() {
+        let mut settle = Settle::Failed(failure(Cause::Empty));
+        let now = Instant::now();
+        assert_eq!(settle.fail(failure(Cause::NotFound), at(Trigger::Watch, now), TIMEOUT), None);
+        assert_eq!(settle.fail(failure(Cause::Empty), at(Trigger::Watch, now), TIMEOUT), None);
+        assert_eq!(settle.pending(), None, "known, and told");
     }
 }

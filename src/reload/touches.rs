@@ -37,6 +37,18 @@ impl Touches {
         Some(if touched.open_for_writing.is_empty() { quiet.min(limit) } else { limit })
     }
 
+    /// Until when a writer that has a file open is waited for, whoever wants to look.
+    pub(super) fn held_until(&self, options: &Options) -> Option<Instant> {
+        let touched = self.state();
+        let (first, _) = touched.span?;
+        (!touched.open_for_writing.is_empty()).then(|| first + options.settle_timeout)
+    }
+
+    /// When the first of the changes came.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.state().span.map(|(first, _)| first)
+    }
+
     /// They are about to be looked at.
     pub(super) fn take(&self) {
         *self.state() = Touched::default();

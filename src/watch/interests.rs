@@ -29,21 +29,29 @@ struct Following {
 }
 
 impl Interests {
-    /// Puts `lookups` in the place of what `id` followed.
-    pub(super) fn follow(&self, id: ObserverId, observer: &Weak<dyn Observer>, lookups: &[Lookup]) {
+    /// Puts `lookups` in the place of what `id` followed; tells whether any of them is new: what
+    /// happened there until now was not told to `id`, even if the directory was watched for others.
+    pub(super) fn follow(
+        &self,
+        id: ObserverId,
+        observer: &Weak<dyn Observer>,
+        lookups: &[Lookup],
+    ) -> bool {
         let mut tables = self.tables();
         let paths: HashSet<_> =
             lookups.iter().map(|lookup| lookup.directory.join(&lookup.name)).collect();
-        if tables.observers.get(&id).is_some_and(|following| following.paths == paths) {
-            return;
-        }
-        let directories =
-            tables.remove(id).map(|following| following.directories).unwrap_or_default();
+        let before = tables.remove(id);
+        let gained = match &before {
+            Some(before) => !paths.is_subset(&before.paths),
+            None => true,
+        };
+        let directories = before.map(|before| before.directories).unwrap_or_default();
         for path in &paths {
             tables.lookups.entry(path.clone()).or_default().insert(id);
         }
         let following = Following { observer: observer.clone(), paths, directories };
         tables.observers.insert(id, following);
+        gained
     }
 
     /// Notes which directories are watched for `id`; tells whether they are others than before.
@@ -57,6 +65,18 @@ impl Interests {
 
     pub(super) fn remove(&self, id: ObserverId) {
         self.tables().remove(id);
+    }
+
+    /// Tells everybody but `id`.
+    pub(super) fn tell_others(&self, id: ObserverId, touch: Touch<'_>) {
+        let others: Vec<_> = {
+            let tables = self.tables();
+            let others = tables.observers.iter().filter(|(other, _)| **other != id);
+            others.filter_map(|(_, following)| following.observer.upgrade()).collect()
+        };
+        for observer in others {
+            observer.touched(touch);
+        }
     }
 
     /// Tells whoever looks up the path of `touch`.
@@ -79,11 +99,21 @@ impl Interests {
 
     /// Notes that `directory` is about to be armed, and tells what that takes.
     pub(super) fn begin_arming(&self, directory: &Path, id: DirectoryId) -> Arming {
-        match self.tables().armed.insert(directory.to_owned(), id) {
-            None => Arming::New,
-            Some(before) if before == id => Arming::Already,
-            Some(_) => Arming::Replaced,
+        let mut tables = self.tables();
+        if tables.armed.get(directory) == Some(&id) {
+            return Arming::Already;
         }
+        // The kernel has one watch for a directory, and notify one path for a watch.
+        if tables.armed.iter().any(|(other, armed)| *armed == id && other != directory) {
+            return Arming::UnderAnotherPath;
+        }
+        tables.armed.insert(directory.to_owned(), id);
+        Arming::Needed
+    }
+
+    /// Takes back the note that a directory is armed.
+    pub(super) fn arming_failed(&self, directory: &Path) {
+        self.tables().armed.remove(directory);
     }
 
     /// The watches of a directory that left its place, and of all below it, are worth nothing.
@@ -114,9 +144,9 @@ impl Interests {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arming {
     Already,
-    New,
-    /// Another directory stood at this path, and its watch must go first.
-    Replaced,
+    Needed,
+    /// The same directory is armed by another way to it, and only that will be told of.
+    UnderAnotherPath,
 }
 
 impl Tables {

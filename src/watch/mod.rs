@@ -48,8 +48,8 @@ pub(crate) type ObserverId = u64;
 
 /// What following came to.
 pub(crate) struct Followed {
-    /// A directory was not watched before: what happened before this moment may have been missed.
-    pub(crate) newly_armed: bool,
+    /// Something was not followed before: what happened there until now may have been missed.
+    pub(crate) look_again: bool,
     /// Why a directory that decides cannot be watched.
     pub(crate) trouble: Option<Error>,
 }
@@ -77,24 +77,27 @@ impl Watcher {
         lookups: &[Lookup],
     ) -> Followed {
         let mut notifier = self.notifier.lock().unwrap_or_else(PoisonError::into_inner);
-        self.interests.follow(id, observer, lookups);
-        let mut followed = Followed { newly_armed: false, trouble: None };
+        let mut followed =
+            Followed { look_again: self.interests.follow(id, observer, lookups), trouble: None };
         let running = match notifier.as_mut() {
             Some(running) => running,
             None => match Notifier::start(&self.interests) {
                 Ok(started) => notifier.insert(started),
-                Err(error) => {
-                    return Followed { trouble: Some(error), ..followed };
-                }
+                Err(error) => return Followed { trouble: Some(error), ..followed },
             },
         };
         let watched = running.arm(&self.interests, lookups, &mut followed);
         if self.interests.set_directories(id, watched) {
             running.disarm_unwanted(&self.interests);
         }
-        if running.is_broken() {
-            *notifier = None;
+        if !running.is_alive() {
+            // Nothing that it watched is watched any more, for anybody. All will follow anew.
             self.interests.disarmed_below(Path::new("/"));
+            *notifier = None;
+            let gone = "its thread has gone, or could not be started";
+            followed.trouble = Some(Error::system("inotify is not available", &gone));
+            followed.look_again = false;
+            self.interests.tell_others(id, Touch::Everything);
         }
         followed
     }

@@ -15,32 +15,48 @@ use notify::{
 use super::interests::{Arming, Interests};
 use super::{Followed, Touch};
 use crate::error::{Cause, Error};
-use crate::guard::guarded;
+use crate::guard::{guarded, quiet_on_this_thread};
 use crate::source::Lookup;
 use crate::sys::with_signals_blocked;
 
 /// The process's one inotify instance, and the thread that reads it.
 pub(super) struct Notifier {
-    watcher: RecommendedWatcher,
-    broken: bool,
+    /// Taken only when this is dropped.
+    watcher: Option<RecommendedWatcher>,
+}
+
+impl Drop for Notifier {
+    fn drop(&mut self) {
+        // notify panics here when its thread has gone.
+        let _ = guarded(|| drop(self.watcher.take()));
+    }
 }
 
 impl Notifier {
     pub(super) fn start(interests: &Arc<Interests>) -> Result<Self, Error> {
         let interests = interests.clone();
-        let handler = move |event: notify::Result<Event>| match event {
-            Ok(event) => tell(&interests, &event),
-            Err(_) => interests.tell(Touch::Everything),
+        let handler = move |event: notify::Result<Event>| {
+            quiet_on_this_thread();
+            match event {
+                Ok(event) => tell(&interests, &event),
+                Err(_) => interests.tell(Touch::Everything),
+            }
         };
         // Its thread is born inside this call.
         with_signals_blocked(|| RecommendedWatcher::new(handler, Config::default()))
-            .map(|watcher| Self { watcher, broken: false })
+            .map(|watcher| Self { watcher: Some(watcher) })
             .map_err(|error| Error::system("inotify is not available", &words_of(&error)))
     }
 
-    /// Whether its thread has gone: then only another one can help.
-    pub(super) fn is_broken(&self) -> bool {
-        self.broken
+    /// Whether its thread answers. It may not even have started: notify does not say so.
+    pub(super) fn is_alive(&mut self) -> bool {
+        self.ask(|watcher| watcher.configure(Config::default())).is_ok()
+    }
+
+    /// Asks notify, which panics when its thread has gone.
+    fn ask<T>(&mut self, question: impl FnOnce(&mut RecommendedWatcher) -> T) -> Result<T, String> {
+        let Some(watcher) = &mut self.watcher else { return Err("dropped".to_owned()) };
+        guarded(|| question(watcher))
     }
 
     /// Watches every directory of `lookups` that decides and is not watched yet; in the place of one
@@ -62,7 +78,7 @@ impl Notifier {
                 }
                 match self.arm_one(interests, directory) {
                     Ok(newly_armed) => {
-                        followed.newly_armed |= newly_armed;
+                        followed.look_again |= newly_armed;
                         watched.insert(directory.to_owned());
                         break;
                     }
@@ -83,22 +99,22 @@ impl Notifier {
         // strikes the note out, and the next look arms anew.
         match interests.begin_arming(directory, (metadata.dev(), metadata.ino())) {
             Arming::Already => return Ok(false),
-            Arming::New => {}
-            Arming::Replaced => self.unwatch(directory),
-        }
-        // Its thread may have died of a system that refused it: then notify panics.
-        match guarded(|| self.watcher.watch(directory, RecursiveMode::NonRecursive)) {
-            Ok(Ok(())) => Ok(true),
-            Ok(Err(error)) => {
-                interests.disarmed_below(directory);
-                Err(Error::at(directory, cause_of(&error)))
-            }
-            Err(panic) => {
-                self.broken = true;
-                interests.disarmed_below(directory);
-                Err(Error::at(directory, Cause::Io(panic)))
+            Arming::Needed => {}
+            Arming::UnderAnotherPath => {
+                let reason = "is watched under another path that leads to it".to_owned();
+                return Err(Error::at(directory, Cause::Io(reason)));
             }
         }
+        // notify may still have a watch for the directory that stood here before.
+        self.unwatch(directory);
+        let failed = match self.ask(|watcher| watcher.watch(directory, RecursiveMode::NonRecursive))
+        {
+            Ok(Ok(())) => return Ok(true),
+            Ok(Err(error)) => cause_of(&error),
+            Err(panic) => Cause::Io(panic),
+        };
+        interests.arming_failed(directory);
+        Err(Error::at(directory, failed))
     }
 
     pub(super) fn disarm_unwanted(&mut self, interests: &Interests) {
@@ -109,7 +125,7 @@ impl Notifier {
 
     fn unwatch(&mut self, directory: &Path) {
         // A watch that the kernel has taken away already is no loss.
-        let _ = guarded(|| self.watcher.unwatch(directory));
+        let _ = self.ask(|watcher| watcher.unwatch(directory));
     }
 }
 

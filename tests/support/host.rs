@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use certreload::ffi::connection::certreload_acquire_server_config;
-use certreload::ffi::event::{certreload_event, certreload_event_kind, certreload_trigger};
+use certreload::ffi::event::*;
 use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::identity::*;
@@ -108,6 +108,9 @@ pub fn c_path(path: &Path) -> CString {
 /// Options, freed when dropped.
 pub struct Builder(pub *mut certreload_options);
 
+// SAFETY: options may be used from any thread, by one at a time.
+unsafe impl Send for Builder {}
+
 impl Builder {
     pub fn new() -> Self {
         Self(certreload_options_new())
@@ -206,8 +209,14 @@ impl Host {
     }
 
     pub fn unregister(&self) {
+        self.set_callback(None);
+    }
+
+    /// A callback that needs no userdata.
+    pub fn set_callback(&self, callback: certreload_event_callback) {
         // SAFETY: an open handle.
-        let result = unsafe { certreload_set_event_callback(self.handle, None, ptr::null_mut()) };
+        let result =
+            unsafe { certreload_set_event_callback(self.handle, callback, ptr::null_mut()) };
         assert_eq!(result, certreload_result::Ok);
     }
 
