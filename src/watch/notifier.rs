@@ -50,7 +50,7 @@ impl Notifier {
 
     /// Whether its thread answers. It may not even have started: notify does not say so.
     pub(super) fn is_alive(&mut self) -> bool {
-        self.ask(|watcher| watcher.configure(Config::default())).is_ok()
+        matches!(self.ask(|watcher| watcher.configure(Config::default())), Ok(Ok(_)))
     }
 
     /// Asks notify, which panics when its thread has gone.
