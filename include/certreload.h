@@ -888,10 +888,10 @@ certreload_result certreload_reload(certreload_handle *handle);
 /**
  * Reload now, and answer for the files as they are at or after this call.
  *
- * What looks half-written (a key that does not match, a file that is missing or holds no PEM) is waited for as after any
- * change (certreload_options_set_settle()), so a timeout above the settle timeout gets the exact failure, and a shorter
- * one TIMED_OUT, with the reason so far in certreload_last_error(). UNCHANGED says that the files are what serves:
- * the watch may have been faster than this call. The event may be delivered after the answer.
+ * What looks half-written (a key that does not match; a file that is missing, holds no PEM, or is still open for writing)
+ * is waited for as after any change (certreload_options_set_settle()), so a timeout above the settle timeout gets the
+ * exact failure, and a shorter one TIMED_OUT, with the reason so far in certreload_last_error(). UNCHANGED says that the
+ * files are what serves: the watch may have been faster than this call. The event may be delivered after the answer.
  *
  * @param handle      must not be NULL; opened in this process, not before a fork()
  * @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit

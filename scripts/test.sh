@@ -82,12 +82,15 @@ check_format() {
 
 # Memory errors, and memory that nothing points to any more.
 valgrind_gates() {
-    local program
+    local program leaks
     for program in "$build_dir"/tests/c_*; do
+        # In a forked child what the parent's threads owned is lost: they are not there to free it.
+        leaks=full
+        [ "${program##*/}" != c_fork ] || leaks=no
         gate "valgrind ${program##*/}" env \
             CERTRELOAD_EXAMPLES_DIR="$build_dir/examples" CERTRELOAD_TESTS_DIR="$root/tests" \
             timeout 600 valgrind --quiet --error-exitcode=99 \
-            --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite "$program"
+            --leak-check=$leaks --show-leak-kinds=definite --errors-for-leak-kinds=definite "$program"
     done
 }
 

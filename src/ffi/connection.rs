@@ -33,8 +33,8 @@ pub unsafe extern "C" fn certreload_server_connection_new(
         let (handle, mut out) = unsafe {
             (cast::borrow(handle, "handle")?, cast::out(connection_out, "connection_out")?)
         };
-        let current = handle.current();
-        let config = cast::arc_as_raw::<rustls_server_config>(current.server_config());
+        let current = handle.server_config();
+        let config = cast::arc_as_raw::<rustls_server_config>(&current);
         match rustls_server_config::rustls_server_connection_new(config, out.as_mut_ptr()) {
             rustls_result::Ok => Ok(certreload_result::Ok),
             refused => Err(Error::new(Cause::Tls(format!("rustls_result {}", refused as u32)))),

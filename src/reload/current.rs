@@ -12,7 +12,7 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 use crate::generation::Generation;
 
 /// Places from which threads take configs: a power of two, about as many as busy threads meet.
-const SHELVES: usize = 8;
+const SHELVES: usize = 16;
 
 /// The swap is the truth. The shelves are copies of its config, each in a cache line of its own, so
 /// that threads that take one for each connection do not meet: taking from a shelf costs less than

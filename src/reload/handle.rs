@@ -112,7 +112,7 @@ impl Handle {
     }
 
     /// The current generation, for the moment.
-    pub(crate) fn current(&self) -> Guard<Arc<Generation>> {
+    fn current(&self) -> Guard<Arc<Generation>> {
         self.current.load()
     }
 
