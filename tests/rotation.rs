@@ -180,6 +180,33 @@ fn g1_nothing_is_missed_while_a_second_handle_is_opened_on_a_directory_that_is_w
 }
 
 #[test]
+fn g1_a_directory_that_is_renamed_and_linked_anew_is_followed() {
+    let mut last = Pair::new(&[NAME]);
+    let site = Site::plain(&last);
+    let link = site.path("current");
+    std::os::unix::fs::symlink("live", &link).unwrap();
+    let (chain, key) = (link.join("chain.pem"), link.join("key.pem"));
+    let host = Builder::new().identity(&chain, &key).poll_ms(NEVER).open();
+    let mut at = site.path("live");
+    for round in 0..20 {
+        // The same directory, by its inode, under another name.
+        let next = site.path(&format!("release{round}"));
+        fs::rename(&at, &next).unwrap();
+        at = next;
+        let temporary = site.path("new-link");
+        std::os::unix::fs::symlink(&at, &temporary).unwrap();
+        fs::rename(&temporary, &link).unwrap();
+        last = Pair::new(&[NAME]);
+        replace(&chain, &last.chain);
+        replace(&key, &last.key);
+        host.wait_until_served(NAME, &last.sha256);
+    }
+    assert_eq!(host.served(NAME), last.sha256);
+    assert!(host.recorder.of(Kind::WatchDegraded).is_empty(), "{:#?}", host.recorder.all());
+    assert!(host.recorder.of(Kind::ReloadFailed).is_empty());
+}
+
+#[test]
 fn g3_a_failure_stands_and_is_told_once_whatever_comes_between() {
     let good = Pair::new(&[NAME]);
     let mut site = Site::plain(&good);

@@ -104,8 +104,9 @@ impl Interests {
             return Arming::Already;
         }
         // The kernel has one watch for a directory, and notify one path for a watch.
-        if tables.armed.iter().any(|(other, armed)| *armed == id && other != directory) {
-            return Arming::UnderAnotherPath;
+        let same = tables.armed.iter().find(|(other, armed)| **armed == id && *other != directory);
+        if let Some((other, _)) = same {
+            return Arming::UnderAnotherPath(other.clone());
         }
         tables.armed.insert(directory.to_owned(), id);
         Arming::Needed
@@ -141,12 +142,12 @@ impl Interests {
 }
 
 /// What arming a directory takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Arming {
     Already,
     Needed,
     /// The same directory is armed by another way to it, and only that will be told of.
-    UnderAnotherPath,
+    UnderAnotherPath(PathBuf),
 }
 
 impl Tables {

@@ -12,7 +12,7 @@ use notify::{
     Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
 };
 
-use super::interests::{Arming, Interests};
+use super::interests::{Arming, DirectoryId, Interests};
 use super::{Followed, Touch};
 use crate::error::{Cause, Error};
 use crate::guard::{guarded, quiet_on_this_thread};
@@ -94,14 +94,24 @@ impl Notifier {
     }
 
     fn arm_one(&mut self, interests: &Interests, directory: &Path) -> Result<bool, Error> {
-        let metadata = fs::metadata(directory).map_err(|error| Error::at(directory, error))?;
+        let id = identity_of(directory).map_err(|error| Error::at(directory, error))?;
         // Noted first: should the directory go while it is being armed, the notifier's thread
         // strikes the note out, and the next look arms anew.
-        match interests.begin_arming(directory, (metadata.dev(), metadata.ino())) {
+        let mut arming = interests.begin_arming(directory, id);
+        if let Arming::UnderAnotherPath(other) = &arming
+            && identity_of(other).ok() != Some(id)
+        {
+            // It was renamed, and the kernel's word of that is still on its way.
+            self.unwatch(other);
+            interests.arming_failed(other);
+            arming = interests.begin_arming(directory, id);
+        }
+        match arming {
             Arming::Already => return Ok(false),
             Arming::Needed => {}
-            Arming::UnderAnotherPath => {
-                let reason = "is watched under another path that leads to it".to_owned();
+            Arming::UnderAnotherPath(other) => {
+                let reason =
+                    format!("is the same directory as {}, and watched there", other.display());
                 return Err(Error::at(directory, Cause::Io(reason)));
             }
         }
@@ -127,6 +137,10 @@ impl Notifier {
         // A watch that the kernel has taken away already is no loss.
         let _ = self.ask(|watcher| watcher.unwatch(directory));
     }
+}
+
+fn identity_of(directory: &Path) -> io::Result<DirectoryId> {
+    fs::metadata(directory).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// Sorts an event of notify: reading is none of our business, for we read ourselves.
