@@ -1,6 +1,7 @@
 //! A host as a C program would be one: it calls the C functions, and records its events.
 
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
@@ -277,6 +278,11 @@ impl Drop for Host {
 /// Completes a handshake with a fresh client, and tells the fingerprint that it was shown.
 pub fn handshake(config: Arc<rustls::ServerConfig>, name: &str) -> String {
     let (client, _) = Client::new().talk(config, name);
+    fingerprint(&client)
+}
+
+/// Fingerprint of the certificate that a client was shown.
+pub fn fingerprint(client: &rustls::ClientConnection) -> String {
     let leaf = &client.peer_certificates().unwrap()[0];
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
     hexadecimal(digest.as_ref())
@@ -302,6 +308,17 @@ impl Client {
         let (client, server) = self.talk(host.config(), "a.test");
         assert_eq!(client.handshake_kind(), server.handshake_kind());
         client.handshake_kind().unwrap()
+    }
+
+    /// Begins a connection over a socket.
+    pub fn open(
+        &self,
+        name: &str,
+        socket: TcpStream,
+    ) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let client = rustls::ClientConnection::new(self.0.clone(), name).unwrap();
+        rustls::StreamOwned::new(client, socket)
     }
 
     fn talk(
