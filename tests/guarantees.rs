@@ -15,6 +15,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use certreload::ffi::event::*;
 use certreload::ffi::generation::*;
@@ -130,6 +131,8 @@ fn g7_unregistering_waits_for_the_callback_that_runs_and_a_blocked_callback_bloc
             assert_eq!(gate.left.load(Ordering::SeqCst), entered, "it was still running");
             entered
         });
+        // One that does not wait returns meanwhile, and finds the callback running.
+        thread::sleep(Duration::from_millis(100));
         *gate.open.lock().unwrap() = true;
         gate.changed.notify_all();
         let entered = unregistering.join().unwrap();
