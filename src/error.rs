@@ -68,6 +68,8 @@ pub(crate) enum Cause {
     Empty,
     #[error("kept changing while it was read")]
     Unstable,
+    #[error("its writer still has it open")]
+    StillOpen,
     #[error("{0}")]
     Io(String),
 
@@ -109,6 +111,7 @@ impl Cause {
                 | Self::Permission
                 | Self::Empty
                 | Self::Unstable
+                | Self::StillOpen
                 | Self::Io(_)
                 | Self::PemMalformed(_)
                 | Self::PemTruncated(_)
@@ -143,6 +146,7 @@ impl Cause {
             | Self::TooLarge { .. }
             | Self::Empty
             | Self::Unstable
+            | Self::StillOpen
             | Self::Io(_) => Stage::Read,
             Self::PemMalformed(_)
             | Self::PemTruncated(_)

@@ -25,11 +25,6 @@ pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// From now on a panic on this thread, which is the library's, is not printed.
-pub(crate) fn quiet_on_this_thread() {
-    DEPTH.set(DEPTH.get().max(1));
-}
-
 /// The panic hook belongs to the copy of the Rust runtime that is linked with this library; in a
 /// Rust program it is shared, so a panic outside of `guarded` goes to whatever hook there was.
 fn stay_quiet_inside() {

@@ -12,7 +12,7 @@
 //! - [`ffi`]: the C ABI; nothing depends on it
 //!
 //! [`error`] holds what any of them can fail with; [`sys`] the system calls that std lacks; [`guard`]
-//! turns a panic into a value.
+//! turns a panic into a value; [`testing`] makes faults that tests cannot make from outside.
 
 mod error;
 pub mod ffi;
@@ -23,4 +23,6 @@ mod options;
 mod reload;
 mod source;
 mod sys;
+#[doc(hidden)]
+pub mod testing;
 mod watch;

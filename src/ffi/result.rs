@@ -98,7 +98,7 @@ impl certreload_result {
             Cause::NotRegular(_) => Self::FileNotRegular,
             Cause::TooLarge { .. } => Self::FileTooLarge,
             Cause::Empty => Self::FileEmpty,
-            Cause::Unstable => Self::FileUnstable,
+            Cause::Unstable | Cause::StillOpen => Self::FileUnstable,
             Cause::Io(_) => Self::FileIo,
             Cause::PemMalformed(_) => Self::PemMalformed,
             Cause::PemTruncated(_) => Self::PemTruncated,

@@ -1,5 +1,6 @@
 //! The reloadable thing: holds the current generation, and is stepped by the worker.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use crate::guard::guarded;
 use crate::material::Warnings;
 use crate::options::{Options, WatchMode};
 use crate::sys::Bell;
-use crate::watch::{Followed, Observer, ObserverId, Touch, WatchState};
+use crate::watch::{Followed, Observer, ObserverId, WatchState};
 
 /// Looks in one step while directories go on being armed anew; the rest waits for the next step.
 const LOOKS_PER_STEP: usize = 4;
@@ -48,7 +49,8 @@ pub(crate) struct Handle {
 struct Work {
     pipeline: Pipeline,
     next_poll: Option<Instant>,
-    watch_trouble: Option<Error>,
+    /// Units whose files cannot be watched, and why.
+    troubles: BTreeMap<usize, Error>,
     /// The newest ticket that was drawn before the last look at all files: what looks at some of
     /// them answers no later one.
     newest: u64,
@@ -89,7 +91,7 @@ impl Handle {
             work: Mutex::new(Work {
                 pipeline,
                 next_poll,
-                watch_trouble: None,
+                troubles: BTreeMap::new(),
                 newest: 0,
                 closed: false,
             }),
@@ -179,74 +181,84 @@ impl Handle {
         if work.closed {
             return None;
         }
-        // A file that a writer has open is half a file, whoever asks (G4).
-        if let Some(until) = self.touches.held_until(work.pipeline.options())
-            && now.instant < until
-        {
-            return Some(until);
+        if let Some((scope, moment)) = self.take_due(&mut work, now.instant) {
+            self.look(&mut work, &scope, moment, now.unix);
         }
-        if let Some((scope, trigger)) = self.due(&work, now.instant) {
-            self.look(&mut work, scope, trigger, now);
-        }
-        self.next_deadline(&work)
+        self.next_deadline(&work, now.instant)
     }
 
-    /// What there is to do, the most urgent first.
-    fn due(&self, work: &Work, now: Instant) -> Option<(Scope, Trigger)> {
+    /// What there is to do, the most urgent first. It is taken before the first read: what comes
+    /// later is for the next look.
+    fn take_due(&self, work: &mut Work, now: Instant) -> Option<(Scope, Moment)> {
         let reached = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let options = work.pipeline.options();
         if self.requested.swap(false, Ordering::SeqCst) {
-            Some((Scope::All, Trigger::Request))
-        } else if reached(self.touches.due_at(work.pipeline.options())) {
-            Some((Scope::All, Trigger::Watch))
+            let since = self.touches.take_all(options, now).unwrap_or(now);
+            Some((Scope::All, Moment { trigger: Trigger::Request, now, since }))
+        } else if reached(self.touches.due_at(options)) {
+            let due = self.touches.take_due(options, now);
+            let moment = Moment { trigger: Trigger::Watch, now, since: due.since.unwrap_or(now) };
+            Some((due.units.map_or(Scope::All, Scope::Units), moment))
         } else if reached(work.next_poll) {
-            Some((Scope::All, Trigger::Poll))
-        } else if reached(work.pipeline.retry_at()) {
-            Some((Scope::Retries, Trigger::Poll))
+            work.next_poll = Some(now + options.poll_interval);
+            Some((Scope::Poll, Moment { trigger: Trigger::Poll, now, since: now }))
+        } else if reached(work.pipeline.retry_at(&self.touches.held(options, now))) {
+            Some((Scope::Retries, Moment { trigger: Trigger::Poll, now, since: now }))
         } else {
             None
         }
     }
 
-    fn next_deadline(&self, work: &Work) -> Option<Instant> {
-        let touched = self.touches.due_at(work.pipeline.options());
-        [touched, work.next_poll, work.pipeline.retry_at()].into_iter().flatten().min()
+    fn next_deadline(&self, work: &Work, now: Instant) -> Option<Instant> {
+        let options = work.pipeline.options();
+        let retry = work.pipeline.retry_at(&self.touches.held(options, now));
+        [self.touches.due_at(options), work.next_poll, retry].into_iter().flatten().min()
     }
 
     /// Looks at the files; and again as long as something was not followed while it looked, for what
     /// happened there meanwhile went unnoticed (G1).
-    fn look(&self, work: &mut Work, scope: Scope, trigger: Trigger, now: Now) {
-        let (mut scope, mut trigger) = (scope, trigger);
+    fn look(&self, work: &mut Work, scope: &Scope, moment: Moment, wall: i64) {
+        let retries_watch = *scope == Scope::Poll;
+        let mut looked_at = self.look_once(work, scope, moment, wall);
+        if retries_watch {
+            looked_at.extend(work.troubles.keys());
+        }
+        let moment = Moment { trigger: Trigger::Watch, ..moment };
         for _ in 0..LOOKS_PER_STEP {
-            self.look_once(work, scope, trigger, now);
-            let look_again = self.arm(work);
-            // What a writer has open is looked at when it is closed.
-            if !look_again || self.touches.held_until(work.pipeline.options()).is_some() {
+            let again = self.arm(work, &looked_at);
+            if again.is_empty() {
                 return;
             }
-            (scope, trigger) = (Scope::All, Trigger::Watch);
+            looked_at = self.look_once(work, &Scope::Units(again), moment, wall);
         }
-        self.touches.touched(Touch::Everything);
+        for unit in self.arm(work, &looked_at) {
+            self.touches.touch_again(unit);
+        }
     }
 
-    fn look_once(&self, work: &mut Work, scope: Scope, trigger: Trigger, now: Now) {
-        let mut since = now.instant;
-        if scope == Scope::All {
-            // All are taken before the first read: what comes later is for the next look.
+    /// Tells which units were read.
+    fn look_once(
+        &self,
+        work: &mut Work,
+        scope: &Scope,
+        moment: Moment,
+        wall: i64,
+    ) -> BTreeSet<usize> {
+        if *scope == Scope::All {
+            // Drawn before the first read. A poll answers nobody, for it does not read everything.
             work.newest = self.tickets.newest();
-            since = self.touches.since().unwrap_or(since);
-            self.touches.take();
-            if let Some(next_poll) = &mut work.next_poll {
-                *next_poll = now.instant + work.pipeline.options().poll_interval;
-            }
         }
-        let moment = Moment { trigger, now: now.instant, since };
-        let look = work.pipeline.look(scope, moment, now.unix);
+        // A file that a writer has open is half a file, whoever asks (G4).
+        let held = self.touches.held(work.pipeline.options(), moment.now);
+        let look = work.pipeline.look(scope, &held, moment, wall);
+        let looked_at = look.looked_at.iter().copied().collect();
         self.take_in(look, work.newest);
+        looked_at
     }
 
     /// Publishes, counts, tells.
     fn take_in(&self, look: Look, newest: u64) {
-        let Look { published, failures, outcome, pending, stale } = look;
+        let Look { published, failures, outcome, pending, stale, looked_at: _ } = look;
         {
             let mut standing = self.standing();
             standing.stale = stale;
@@ -270,21 +282,38 @@ impl Handle {
 
     fn arm_and_look_again(&self, now: Now) {
         let mut work = self.work();
-        if self.arm(&mut work) {
-            self.look(&mut work, Scope::All, Trigger::Watch, now);
+        let everything = (0..work.pipeline.unit_count()).collect();
+        let again = self.arm(&mut work, &everything);
+        if !again.is_empty() {
+            let now = Now { instant: Instant::now(), ..now };
+            let moment = Moment { trigger: Trigger::Watch, now: now.instant, since: now.instant };
+            self.look(&mut work, &Scope::Units(again), moment, now.unix);
         }
     }
 
-    /// Watches what the files are reached by now; tells whether that is more than before.
-    fn arm(&self, work: &mut Work) -> bool {
+    /// Watches the ways by which the files of `units` are reached by now; tells for which of them
+    /// that is more than before.
+    fn arm(&self, work: &mut Work, units: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut again = BTreeSet::new();
         if work.pipeline.options().watch != WatchMode::Auto {
-            return false;
+            return again;
         }
         let observer: Weak<dyn Observer> = Arc::downgrade(&(self.touches.clone() as _));
-        let lookups = work.pipeline.lookups();
-        let Followed { look_again, trouble } =
-            self.runtime.watcher().follow(self.id, &observer, &lookups);
-        match (&work.watch_trouble, &trouble) {
+        let before = work.troubles.values().next().cloned();
+        for unit in units.iter().copied() {
+            let lookups = work.pipeline.lookups(unit);
+            let Followed { look_again, trouble } =
+                self.runtime.watcher().follow((self.id, unit), &observer, lookups);
+            match trouble {
+                Some(error) => work.troubles.insert(unit, error),
+                None => work.troubles.remove(&unit),
+            };
+            if look_again {
+                again.insert(unit);
+            }
+        }
+        let after = work.troubles.values().next();
+        match (&before, after) {
             (None, Some(error)) => {
                 self.standing().watch = WatchState::Degraded;
                 self.tell_watch(EventKind::WatchDegraded, error);
@@ -295,8 +324,7 @@ impl Handle {
             }
             _ => {}
         }
-        work.watch_trouble = trouble;
-        look_again
+        again
     }
 
     fn tell_failure(&self, error: &Error, trigger: Trigger) {

@@ -1,6 +1,7 @@
 //! From the files of one identity to an identity, or to why not: read, parse, validate.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
 
@@ -8,7 +9,7 @@ use super::settle::Failure;
 use crate::error::{Cause, Error};
 use crate::material::{Identity, Parts, Staple, Warnings};
 use crate::options::IdentityFiles;
-use crate::source::{Digest, FileBytes, digest_of, read_together};
+use crate::source::{Digest, FileBytes, Fingerprint, Lookup, Way, digest_of, read_together};
 
 /// Permission bit: everybody may read.
 const READABLE_BY_OTHERS: u32 = 0o004;
@@ -20,22 +21,52 @@ pub(super) enum Loaded {
     New(Identity, Digest),
 }
 
+/// How the files were found, whatever they hold.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Every name that was looked up on the way to any of them, found out after they were read.
+    pub(super) lookups: Vec<Lookup>,
+    /// Where it says anything.
+    pub(super) fingerprint: Option<Fingerprint>,
+}
+
 /// Reads and checks the files of an identity, unless they hold what `known` is the digest of.
 pub(super) fn load(
     files: &IdentityFiles,
     known: Option<Digest>,
     provider: &CryptoProvider,
     now: i64,
-) -> Result<Loaded, Failure> {
+) -> (Result<Loaded, Failure>, Found) {
     let paths: Vec<&Path> = files.paths().collect();
-    let read = read_together(&paths).map_err(|error| Failure { error, digest: None })?;
-    let digest = digest_of(&read);
+    let read_at = SystemTime::now();
+    let read = read_together(&paths);
+    let mut way = Way::default();
+    let trails: Vec<_> = paths.iter().map(|path| way.trail(path)).collect();
+    let lookups = trails.concat();
+    match read {
+        Ok(read) => {
+            let fingerprint = Fingerprint::of_read(&read, trails, read_at);
+            (make_new(files, &paths, &read, known, provider, now), Found { lookups, fingerprint })
+        }
+        Err(error) => (Err(Failure { error, digest: None }), Found { lookups, fingerprint: None }),
+    }
+}
+
+fn make_new(
+    files: &IdentityFiles,
+    paths: &[&Path],
+    read: &[Result<FileBytes, Error>],
+    known: Option<Digest>,
+    provider: &CryptoProvider,
+    now: i64,
+) -> Result<Loaded, Failure> {
+    let digest = digest_of(read);
     if known == Some(digest) {
         return Ok(Loaded::Same);
     }
-    match make(files, &read, provider, now) {
+    match make(files, read, provider, now) {
         Ok(identity) => Ok(Loaded::New(identity, digest)),
-        Err(error) => Err(Failure { digest: about(&error, &paths, &read), error }),
+        Err(error) => Err(Failure { digest: about(&error, paths, read), error }),
     }
 }
 

@@ -16,6 +16,7 @@ mod touches;
 pub(crate) use delivery::MAX_WAITING;
 pub(crate) use event::{Event, EventKind, EventSink, Trigger};
 pub(crate) use handle::Handle;
+pub(crate) use runtime::wake;
 pub(crate) use status::{Health, Status};
 pub(crate) use tickets::Outcome;
 

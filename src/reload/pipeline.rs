@@ -1,11 +1,12 @@
 //! One handle's way from a look at the files to a published generation. Runs on one thread at a time.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::event::{Event, EventKind, Trigger};
-use super::load::{Loaded, load};
+use super::load::{Found, Loaded, load};
 use super::settle::{Failure, Moment, Settle};
 use super::tickets::Outcome;
 use rustls::crypto::CryptoProvider;
@@ -15,7 +16,12 @@ use crate::generation::{Alive, Candidate, Foundation, Generation};
 use crate::guard::guarded;
 use crate::material::{Identity, Warnings, format_time};
 use crate::options::{IdentityFiles, Options};
-use crate::source::{Digest, Lookup, trail};
+use crate::source::{Digest, Lookup, Way};
+
+/// How long a poll takes a fingerprint for an answer. After that it reads the bytes again: a store
+/// through a memory mapping, and a stamp that somebody forged with the disk's own tools, show nowhere
+/// else.
+const PROOF_LASTS: Duration = Duration::from_secs(60);
 
 /// What changes together: one identity, good or bad as a whole.
 struct Unit {
@@ -24,6 +30,19 @@ struct Unit {
     /// Of the content that `serving` was made from.
     digest: Digest,
     settle: Settle,
+    found: Found,
+    /// When the files were last read.
+    read_at: Instant,
+}
+
+impl Unit {
+    /// Whether a poll may leave the files unread: they were good, and look as they did.
+    fn looks_unchanged(&self, way: &mut Way, now: Instant) -> bool {
+        let paths: Vec<&Path> = self.files.paths().collect();
+        self.settle.is_good()
+            && now < self.read_at + PROOF_LASTS
+            && self.found.fingerprint.as_ref().is_some_and(|before| before.still_holds(&paths, way))
+    }
 }
 
 /// An identity that has been loaded and not been proved yet.
@@ -37,13 +56,20 @@ struct Fresh {
 }
 
 /// Which units to look at.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     /// All of them.
     All,
+    /// All of them, but files that look unchanged are not read.
+    Poll,
+    /// These.
+    Units(BTreeSet<usize>),
     /// Those that are pending, and due to be tried again.
     Retries,
 }
+
+/// Units of which a writer has a file open, and which file that is.
+pub(super) type Held = BTreeMap<usize, PathBuf>;
 
 /// What one look at the files came to.
 pub(super) struct Look {
@@ -56,6 +82,8 @@ pub(super) struct Look {
     pub(super) pending: Option<Error>,
     /// Whether a unit serves an older version than its files hold.
     pub(super) stale: bool,
+    /// The units whose files were read: the ways to them may be others now.
+    pub(super) looked_at: Vec<usize>,
 }
 
 /// The words of a RELOADED event.
@@ -83,11 +111,13 @@ impl Pipeline {
         let foundation = Foundation::new(&options, alive)?;
         let mut units = Vec::with_capacity(options.identities.len());
         for files in &options.identities {
-            let loaded = load(files, None, foundation.provider(), wall);
+            let read_at = Instant::now();
+            let (loaded, found) = load(files, None, foundation.provider(), wall);
             // Nothing is known yet, so whatever is loaded is new.
             if let Loaded::New(identity, digest) = loaded.map_err(|failure| failure.error)? {
                 let (files, serving) = (files.clone(), Arc::new(identity));
-                units.push(Unit { files, serving, digest, settle: Settle::Good });
+                let settle = Settle::Good;
+                units.push(Unit { files, serving, digest, settle, found, read_at });
             }
         }
         let candidate = foundation.candidate(serving(&units));
@@ -105,20 +135,28 @@ impl Pipeline {
         &self.options
     }
 
-    /// When the next pending unit is to be tried again.
-    pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.units.iter().filter_map(|unit| unit.settle.retry_at()).min()
+    /// When the next pending unit that is not held is to be tried again.
+    pub(super) fn retry_at(&self, held: &Held) -> Option<Instant> {
+        let free = self.units.iter().enumerate().filter(|(index, _)| !held.contains_key(index));
+        free.filter_map(|(_, unit)| unit.settle.retry_at()).min()
     }
 
-    /// Every name that is looked up on the way to any file.
-    pub(super) fn lookups(&self) -> Vec<Lookup> {
-        self.units.iter().flat_map(|unit| unit.files.paths()).flat_map(trail).collect()
+    pub(super) fn unit_count(&self) -> usize {
+        self.units.len()
+    }
+
+    /// Every name that was looked up on the way to a file of the unit at `index`.
+    pub(super) fn lookups(&self, index: usize) -> &[Lookup] {
+        &self.units[index].found.lookups
     }
 
     /// Looks at the files, and builds and proves a generation out of what is new and good.
-    pub(super) fn look(&mut self, scope: Scope, moment: Moment, wall: i64) -> Look {
+    ///
+    /// What is `held` is not looked at, and pending.
+    pub(super) fn look(&mut self, scope: &Scope, held: &Held, moment: Moment, wall: i64) -> Look {
         let mut failures = Vec::new();
-        let fresh = self.read(scope, moment, wall, &mut failures);
+        let to_read = self.to_read(scope, held, moment);
+        let fresh = self.read(&to_read, moment, wall, &mut failures);
         let published = self.prove(fresh, moment, wall, &mut failures);
         let failed = self.units.iter().find_map(|unit| unit.settle.failed()).cloned();
         Look {
@@ -128,16 +166,36 @@ impl Pipeline {
                 (None, Some(_)) => Ok(Outcome::Reloaded),
                 (None, None) => Ok(Outcome::Unchanged),
             },
-            pending: self.units.iter().find_map(|unit| unit.settle.pending()).cloned(),
+            pending: self.pending(held),
+            looked_at: to_read,
             published,
             failures,
         }
     }
 
+    fn to_read(&self, scope: &Scope, held: &Held, moment: Moment) -> Vec<usize> {
+        let mut way = Way::default();
+        let mut wanted = |(index, unit): &(usize, &Unit)| match scope {
+            _ if held.contains_key(index) => false,
+            Scope::All => true,
+            Scope::Poll => !unit.looks_unchanged(&mut way, moment.now),
+            Scope::Units(units) => units.contains(index),
+            Scope::Retries => unit.settle.retry_at().is_some_and(|at| at <= moment.now),
+        };
+        let units = self.units.iter().enumerate().filter(|unit| wanted(unit));
+        units.map(|(index, _)| index).collect()
+    }
+
+    /// The first unit that may still be half-written, or that its writer has not closed.
+    fn pending(&self, held: &Held) -> Option<Error> {
+        let open = held.values().next().map(|path| Error::at(path, Cause::StillOpen));
+        self.units.iter().find_map(|unit| unit.settle.pending()).cloned().or(open)
+    }
+
     /// Reads, parses and validates; what fails keeps its last good version.
     fn read(
         &mut self,
-        scope: Scope,
+        to_read: &[usize],
         moment: Moment,
         wall: i64,
         failures: &mut Vec<(Failure, Trigger)>,
@@ -145,12 +203,12 @@ impl Pipeline {
         let timeout = self.options.settle_timeout;
         let provider = self.foundation.provider();
         let mut fresh = Vec::new();
-        for (index, unit) in self.units.iter_mut().enumerate() {
-            let due = unit.settle.retry_at().is_some_and(|at| at <= moment.now);
-            if scope == Scope::Retries && !due {
-                continue;
-            }
-            match load_guarded(unit, provider, wall) {
+        for index in to_read.iter().copied() {
+            let unit = &mut self.units[index];
+            unit.read_at = Instant::now();
+            let (loaded, found) = load_guarded(unit, provider, wall);
+            unit.found = found;
+            match loaded {
                 Ok(Loaded::Same) => unit.settle.succeed(),
                 Ok(Loaded::New(identity, digest)) => {
                     let warnings = identity.warnings_after(&unit.serving);
@@ -289,10 +347,15 @@ impl Told {
 }
 
 /// Loads a unit; a panic on the way, which is a defect, is a failure of this unit alone.
-fn load_guarded(unit: &Unit, provider: &CryptoProvider, wall: i64) -> Result<Loaded, Failure> {
+fn load_guarded(
+    unit: &Unit,
+    provider: &CryptoProvider,
+    wall: i64,
+) -> (Result<Loaded, Failure>, Found) {
     guarded(|| load(&unit.files, Some(unit.digest), provider, wall)).unwrap_or_else(|panic| {
         let error = Error::at(&unit.files.chain, Cause::Panic(panic));
-        Err(Failure { error, digest: None })
+        let found = Found { lookups: unit.found.lookups.clone(), fingerprint: None };
+        (Err(Failure { error, digest: None }), found)
     })
 }
 

@@ -2,20 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Now;
 use super::delivery::Delivery;
 use crate::error::Error;
-use crate::sys::{Bell, with_signals_blocked};
+use crate::guard::guarded;
+use crate::sys::{Bell, ClockWatch, wait_readable, with_signals_blocked};
 use crate::watch::{ObserverId, Watcher};
 
 /// Names as `top -H` shows them: the kernel keeps 15 bytes.
 const WORKER: &str = "certreload";
 const DELIVERY: &str = "certreload-evt";
+
+/// How long the kernel's notifications rest when the last of them were nobody's: whoever works in a
+/// directory that we watch for one name in it does not get us to work as much.
+const REST: Duration = Duration::from_millis(20);
 
 /// The runtime and how many handles use it.
 static RUNTIME: Mutex<Option<(Arc<Runtime>, usize)>> = Mutex::new(None);
@@ -68,6 +74,13 @@ impl Drop for Entered {
     }
 }
 
+/// Makes the worker look at what there is to do.
+pub(crate) fn wake() {
+    if let Some((runtime, _)) = shared().as_ref() {
+        runtime.bell.ring();
+    }
+}
+
 fn shared() -> MutexGuard<'static, Option<(Arc<Runtime>, usize)>> {
     RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -75,6 +88,8 @@ fn shared() -> MutexGuard<'static, Option<(Arc<Runtime>, usize)>> {
 /// What all handles of the process share.
 pub(super) struct Runtime {
     bell: Arc<Bell>,
+    /// Where the system grants none, a clock that is set is noticed at the next poll.
+    clock: Option<ClockWatch>,
     watcher: Watcher,
     delivery: Arc<Delivery>,
     handles: Mutex<BTreeMap<ObserverId, Weak<dyn Step>>>,
@@ -87,7 +102,8 @@ impl Runtime {
     fn start() -> io::Result<Arc<Self>> {
         let runtime = Arc::new(Self {
             bell: Arc::new(Bell::new()?),
-            watcher: Watcher::new(),
+            clock: ClockWatch::new().ok(),
+            watcher: Watcher::default(),
             delivery: Arc::default(),
             handles: Mutex::default(),
             stopped: AtomicBool::new(false),
@@ -137,11 +153,35 @@ impl Runtime {
 
     /// Steps every handle, and sleeps until there is something to do: the body of the worker.
     fn work(&self) {
+        let mut rest_until = None;
         while !self.stopped.load(Ordering::SeqCst) {
             let handles: Vec<_> = self.handles().values().filter_map(Weak::upgrade).collect();
             let next = handles.iter().filter_map(|handle| handle.step(Now::read())).min();
             drop(handles);
-            self.bell.wait(next.map(|next| next.saturating_duration_since(Now::read().instant)));
+            self.wait_until(next, &mut rest_until);
+        }
+    }
+
+    /// Waits until `next`, or until somebody rings, the kernel tells of a change, or the clock is set.
+    fn wait_until(&self, next: Option<Instant>, rest_until: &mut Option<Instant>) {
+        let now = Instant::now();
+        *rest_until = rest_until.filter(|until| now < *until);
+        let limit = [next, *rest_until].into_iter().flatten().min();
+        let notifier = self.watcher.descriptor().filter(|_| rest_until.is_none());
+        let clock = self.clock.as_ref().map(AsRawFd::as_raw_fd);
+        let [rung, _, clock_was_set] = wait_readable(
+            [Some(self.bell.as_raw_fd()), notifier, clock],
+            limit.map(|limit| limit.saturating_duration_since(now)),
+        );
+        if rung {
+            self.bell.hush();
+        }
+        if clock_was_set && let Some(clock) = &self.clock {
+            clock.rearm();
+        }
+        // A panic in there is a defect; whatever was read then is lost, and the poll finds it.
+        if rest_until.is_none() && guarded(|| self.watcher.read()).unwrap_or(true) {
+            *rest_until = Some(Instant::now() + REST);
         }
     }
 

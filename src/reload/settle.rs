@@ -90,6 +90,10 @@ impl Settle {
         }
     }
 
+    pub(super) fn is_good(&self) -> bool {
+        matches!(self, Self::Good)
+    }
+
     /// Takes in that the files are good.
     pub(super) fn succeed(&mut self) {
         *self = Self::Good;

@@ -1,15 +1,16 @@
-//! Changes that the kernel told of and that have not been looked at yet.
+//! What the watch tells of, until it is looked at.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::pipeline::Held;
 use crate::options::Options;
 use crate::sys::Bell;
 use crate::watch::{Observer, Touch};
 
-/// Gathers them, and says when they have been quiet for long enough.
+/// Gathers it, and says when it has been quiet for long enough.
 pub(super) struct Touches {
     state: Mutex<Touched>,
     bell: Arc<Bell>,
@@ -17,10 +18,27 @@ pub(super) struct Touches {
 
 #[derive(Default)]
 struct Touched {
-    /// When the first and the last of them came.
+    /// When the first and the last of what is not looked at yet came.
     span: Option<(Instant, Instant)>,
-    /// Files that were written to and not closed yet: half a file, as far as anyone can tell (G4).
-    open_for_writing: HashSet<PathBuf>,
+    units: BTreeSet<usize>,
+    /// Something may have been missed, so all units are to be looked at.
+    everything: bool,
+    /// Units of which a file was written to and not closed yet: half a file, as far as anyone can
+    /// tell (G4).
+    held: BTreeMap<usize, Writing>,
+}
+
+struct Writing {
+    since: Instant,
+    open: HashSet<PathBuf>,
+}
+
+/// What is to be looked at now.
+pub(super) struct Due {
+    /// `None` is all units.
+    pub(super) units: Option<BTreeSet<usize>>,
+    /// When the first of the changes came.
+    pub(super) since: Option<Instant>,
 }
 
 impl Touches {
@@ -28,30 +46,75 @@ impl Touches {
         Self { state: Mutex::default(), bell }
     }
 
-    /// When the changes have been quiet for long enough, or have gone on for too long.
+    /// When there is something to look at: the changes have been quiet for long enough, or have gone
+    /// on for too long.
     pub(super) fn due_at(&self, options: &Options) -> Option<Instant> {
         let touched = self.state();
-        let (first, last) = touched.span?;
-        let limit = first + options.settle_timeout;
-        let quiet = last + options.settle_quiet;
-        Some(if touched.open_for_writing.is_empty() { quiet.min(limit) } else { limit })
+        let quiet = touched
+            .span
+            .map(|(first, last)| (last + options.settle_quiet).min(first + options.settle_timeout));
+        let held = touched.held.values().map(|held| held.since + options.settle_timeout).min();
+        [quiet, held].into_iter().flatten().min()
     }
 
-    /// Until when a writer that has a file open is waited for, whoever wants to look.
-    pub(super) fn held_until(&self, options: &Options) -> Option<Instant> {
+    /// The units of which a writer has a file open, with that file: nobody looks at them before the
+    /// settle timeout.
+    pub(super) fn held(&self, options: &Options, now: Instant) -> Held {
         let touched = self.state();
-        let (first, _) = touched.span?;
-        (!touched.open_for_writing.is_empty()).then(|| first + options.settle_timeout)
+        let waiting = touched.held.iter();
+        let waiting = waiting.filter(|(_, writing)| now < writing.since + options.settle_timeout);
+        waiting
+            .filter_map(|(unit, writing)| Some((*unit, writing.open.iter().next()?.clone())))
+            .collect()
     }
 
-    /// When the first of the changes came.
-    pub(super) fn since(&self) -> Option<Instant> {
-        self.state().span.map(|(first, _)| first)
+    /// Takes what is due at `now`.
+    pub(super) fn take_due(&self, options: &Options, now: Instant) -> Due {
+        let mut touched = self.state();
+        let mut due = Due { units: Some(BTreeSet::new()), since: None };
+        if let Some((first, last)) = touched.span
+            && now >= (last + options.settle_quiet).min(first + options.settle_timeout)
+        {
+            touched.span = None;
+            due.since = Some(first);
+            due.units = Some(std::mem::take(&mut touched.units));
+            if std::mem::take(&mut touched.everything) {
+                due.units = None;
+            }
+        }
+        let overdue = touched.take_held(|held| now >= held.since + options.settle_timeout);
+        due.since = overdue.values().map(|held| held.since).chain(due.since).min();
+        if let Some(units) = &mut due.units {
+            units.extend(overdue.into_keys());
+        }
+        due
     }
 
-    /// They are about to be looked at.
-    pub(super) fn take(&self) {
-        *self.state() = Touched::default();
+    /// Takes everything but what is held: all of it is about to be looked at.
+    pub(super) fn take_all(&self, options: &Options, now: Instant) -> Option<Instant> {
+        let mut touched = self.state();
+        touched.units.clear();
+        touched.everything = false;
+        let overdue = touched.take_held(|held| now >= held.since + options.settle_timeout);
+        let first = touched.span.take().map(|(first, _)| first);
+        overdue.values().map(|held| held.since).chain(first).min()
+    }
+
+    /// What was seen of `unit` did not hold still while it was looked at.
+    pub(super) fn touch_again(&self, unit: usize) {
+        self.touch(|touched, now| {
+            touched.units.insert(unit);
+            touched.extend_span(now);
+        });
+    }
+
+    fn touch(&self, change: impl FnOnce(&mut Touched, Instant)) {
+        let now = Instant::now();
+        {
+            let mut touched = self.state();
+            change(&mut touched, now);
+        }
+        self.bell.ring();
     }
 
     fn state(&self) -> MutexGuard<'_, Touched> {
@@ -59,23 +122,65 @@ impl Touches {
     }
 }
 
-impl Observer for Touches {
-    fn touched(&self, touch: Touch<'_>) {
-        let now = Instant::now();
-        {
-            let mut touched = self.state();
-            let first = touched.span.map_or(now, |(first, _)| first);
-            touched.span = Some((first, now));
-            match touch {
-                Touch::Written(path) => {
-                    touched.open_for_writing.insert(path.to_owned());
-                }
-                Touch::Changed(path) | Touch::Closed(path) => {
-                    touched.open_for_writing.remove(path);
-                }
-                Touch::Everything => {}
-            }
+impl Touched {
+    fn extend_span(&mut self, now: Instant) {
+        let first = self.span.map_or(now, |(first, _)| first);
+        self.span = Some((first, now));
+    }
+
+    fn hold(&mut self, unit: usize, path: &Path, now: Instant) {
+        self.units.remove(&unit);
+        let held = self.held.entry(unit).or_insert_with(|| {
+            // Changes that came before count as one with the writing.
+            let since = self.span.map_or(now, |(first, _)| first);
+            Writing { since, open: HashSet::new() }
+        });
+        held.open.insert(path.to_owned());
+        if self.units.is_empty() && !self.everything {
+            self.span = None;
         }
-        self.bell.ring();
+    }
+
+    /// `path` is not open any more, as far as is known.
+    fn let_go(&mut self, unit: usize, path: &Path, now: Instant) {
+        let mut since = now;
+        if let Some(writing) = self.held.get_mut(&unit) {
+            writing.open.remove(path);
+            if !writing.open.is_empty() {
+                return;
+            }
+            since = writing.since;
+            self.held.remove(&unit);
+        }
+        self.units.insert(unit);
+        self.extend_span(now);
+        if let Some((first, _)) = &mut self.span {
+            *first = since.min(*first);
+        }
+    }
+
+    fn take_held(&mut self, which: impl Fn(&Writing) -> bool) -> BTreeMap<usize, Writing> {
+        let (taken, left) =
+            std::mem::take(&mut self.held).into_iter().partition(|(_, held)| which(held));
+        self.held = left;
+        taken
+    }
+}
+
+impl Observer for Touches {
+    fn touched(&self, unit: usize, touch: Touch<'_>) {
+        self.touch(|touched, now| match touch {
+            Touch::Written(path) => touched.hold(unit, path, now),
+            Touch::Closed(path) | Touch::Changed(path) => touched.let_go(unit, path, now),
+        });
+    }
+
+    fn missed(&self) {
+        self.touch(|touched, now| {
+            // Whether a file was closed may be among what was missed.
+            touched.held.clear();
+            touched.everything = true;
+            touched.extend_span(now);
+        });
     }
 }

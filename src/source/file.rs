@@ -4,10 +4,12 @@ use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::error::Cause;
+use crate::sys::is_on_local_file_system;
 
 /// The largest file that is read. A chain of certificates has a few kilobytes.
 pub(crate) const MAX_FILE_SIZE: usize = 1024 * 1024;
@@ -17,19 +19,21 @@ pub(crate) struct FileBytes {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
     /// Permission bits.
     pub(crate) mode: u32,
-    stamp: Stamp,
+    pub(super) stamp: Stamp,
+    /// Whether the file system is one that changes a file's stamp together with the file.
+    pub(super) stamps_are_prompt: bool,
 }
 
 impl FileBytes {
     /// Whether `path` still leads to the file that was read, and that looks untouched.
     pub(super) fn is_still_at(&self, path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == self.stamp)
+        Stamp::at(path) == Some(self.stamp)
     }
 }
 
 /// What the file system says of a file: a hint that it changed, never a proof that it did not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -38,6 +42,18 @@ struct Stamp {
 }
 
 impl Stamp {
+    /// Of what `path` leads to.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
+    }
+
+    /// Whether both its times are before `limit`, counted from 1970.
+    pub(super) fn is_older_than(&self, limit: Duration) -> bool {
+        let limit =
+            (i64::try_from(limit.as_secs()).unwrap_or(i64::MAX), i64::from(limit.subsec_nanos()));
+        self.modified < limit && self.changed < limit
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -70,7 +86,8 @@ pub(super) fn read(path: &Path) -> Result<FileBytes, Cause> {
     if bytes.is_empty() {
         return Err(Cause::Empty);
     }
-    Ok(FileBytes { bytes, mode: metadata.mode() & 0o7777, stamp })
+    let stamps_are_prompt = is_on_local_file_system(&file);
+    Ok(FileBytes { bytes, mode: metadata.mode() & 0o7777, stamp, stamps_are_prompt })
 }
 
 /// Reads to the end, trusting the size only as a hint of how much room to make.

@@ -1,9 +1,11 @@
 //! Bytes: stable, bounded reads of the files behind a unit, and the directories that lead to them.
 
 mod file;
+mod fingerprint;
 mod trail;
 mod unit;
 
 pub(crate) use file::{FileBytes, MAX_FILE_SIZE};
-pub(crate) use trail::{Lookup, trail};
+pub(crate) use fingerprint::Fingerprint;
+pub(crate) use trail::{Lookup, LookupKind, Way};
 pub(crate) use unit::{Digest, digest_of, read_together};

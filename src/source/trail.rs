@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 /// As many links as the kernel follows (`path_resolution(7)`).
@@ -15,71 +16,113 @@ pub(crate) struct Lookup {
     pub(crate) directory: PathBuf,
     /// The name in it.
     pub(crate) name: OsString,
-    /// The file itself or a link: what writers change. Else a directory that leads the way.
-    pub(crate) decides: bool,
+    /// What stands there.
+    pub(crate) kind: LookupKind,
 }
 
-/// Every lookup on the way to `path`, which is absolute; what does not exist yet is told as it would
-/// be looked up.
-pub(crate) fn trail(path: &Path) -> Vec<Lookup> {
-    let mut lookups = Vec::new();
-    walk(path, &mut |link| fs::read_link(link).ok(), &mut |lookup| lookups.push(lookup));
-    lookups
+/// What a name on the way stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LookupKind {
+    /// A directory that leads on.
+    Directory,
+    /// A link.
+    Link,
+    /// The end of the way: the file itself.
+    File,
+    /// Nothing that could be found: the way ends here for now.
+    Missing,
+}
+
+impl Lookup {
+    /// The entry as a path free of links.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.join(&self.name)
+    }
 }
 
 /// Follows links, each of them once: however fast a link is swapped, two paths that go through it
 /// are resolved to the same target.
 #[derive(Default)]
-pub(super) struct Way {
-    seen: HashMap<PathBuf, Option<PathBuf>>,
+pub(crate) struct Way {
+    seen: HashMap<PathBuf, Entry>,
+}
+
+#[derive(Clone)]
+enum Entry {
+    Link(PathBuf),
+    Other,
+    Missing,
 }
 
 impl Way {
+    /// Every lookup on the way to `path`, which is absolute, as far as it leads.
+    pub(crate) fn trail(&mut self, path: &Path) -> Vec<Lookup> {
+        let mut lookups = Vec::new();
+        self.walk(path, &mut |lookup| lookups.push(lookup));
+        lookups
+    }
+
     /// Where `path`, which is absolute, leads: a path free of links.
     pub(super) fn resolve(&mut self, path: &Path) -> PathBuf {
-        let mut read_link = |link: &Path| {
-            let read = || fs::read_link(link).ok();
-            self.seen.entry(link.to_owned()).or_insert_with(read).clone()
-        };
         // In a loop of links the kernel is left to say so.
-        walk(path, &mut read_link, &mut |_| {}).unwrap_or_else(|| path.to_owned())
+        self.walk(path, &mut |_| {}).unwrap_or_else(|| path.to_owned())
     }
-}
 
-/// Walks from the root to the file at `path`; `None` where links lead in a loop.
-fn walk(
-    path: &Path,
-    read_link: &mut dyn FnMut(&Path) -> Option<PathBuf>,
-    look_up: &mut dyn FnMut(Lookup),
-) -> Option<PathBuf> {
-    let mut ahead: VecDeque<OsString> = names(path).collect();
-    let mut directory = PathBuf::from("/");
-    let mut links = 0;
-    while let Some(name) = ahead.pop_front() {
-        if name == ".." {
-            directory.pop();
-            continue;
-        }
-        let link = read_link(&directory.join(&name));
-        let decides = link.is_some() || ahead.is_empty();
-        look_up(Lookup { directory: directory.clone(), name: name.clone(), decides });
-        match link {
-            Some(target) => {
-                links += 1;
-                if links > MAX_LINKS {
-                    return None;
+    /// Walks from the root to the file at `path`; `None` where links lead in a loop.
+    fn walk(&mut self, path: &Path, look_up: &mut dyn FnMut(Lookup)) -> Option<PathBuf> {
+        let mut ahead: VecDeque<OsString> = names(path).collect();
+        let mut directory = PathBuf::from("/");
+        let mut links = 0;
+        while let Some(name) = ahead.pop_front() {
+            if name == ".." {
+                directory.pop();
+                continue;
+            }
+            let whole = directory.join(&name);
+            let entry = self.look(&whole);
+            let kind = match entry {
+                Entry::Link(_) => LookupKind::Link,
+                Entry::Other if ahead.is_empty() => LookupKind::File,
+                Entry::Other => LookupKind::Directory,
+                Entry::Missing => LookupKind::Missing,
+            };
+            look_up(Lookup { directory: directory.clone(), name, kind });
+            match entry {
+                Entry::Link(target) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return None;
+                    }
+                    if target.is_absolute() {
+                        directory = PathBuf::from("/");
+                    }
+                    for name in names(&target).collect::<Vec<_>>().into_iter().rev() {
+                        ahead.push_front(name);
+                    }
                 }
-                if target.is_absolute() {
-                    directory = PathBuf::from("/");
-                }
-                for name in names(&target).collect::<Vec<_>>().into_iter().rev() {
-                    ahead.push_front(name);
+                Entry::Other => directory = whole,
+                // The rest is left to the kernel, which says what is missing.
+                Entry::Missing => {
+                    return Some(ahead.into_iter().fold(whole, |way, name| way.join(name)));
                 }
             }
-            None => directory.push(&name),
         }
+        Some(directory)
     }
-    Some(directory)
+
+    fn look(&mut self, path: &Path) -> Entry {
+        if let Some(entry) = self.seen.get(path) {
+            return entry.clone();
+        }
+        let entry = match fs::read_link(path) {
+            Ok(target) => Entry::Link(target),
+            // The kernel's answer for what is there and no link.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Entry::Other,
+            Err(_) => Entry::Missing,
+        };
+        self.seen.insert(path.to_owned(), entry.clone());
+        entry
+    }
 }
 
 fn names(path: &Path) -> impl Iterator<Item = OsString> {
@@ -96,16 +139,21 @@ mod tests {
 
     use super::*;
 
-    /// The deciding lookups below `root`, as paths relative to it.
-    fn deciding(root: &Path, path: &Path) -> Vec<String> {
-        trail(path)
+    /// The lookups below `root` that are more than a directory on the way, as paths relative to it.
+    fn deciding(root: &Path, path: &Path) -> Vec<(String, LookupKind)> {
+        Way::default()
+            .trail(path)
             .iter()
-            .filter(|lookup| lookup.decides)
+            .filter(|lookup| lookup.kind != LookupKind::Directory)
             .filter_map(|lookup| {
-                let whole = lookup.directory.join(&lookup.name);
-                Some(whole.strip_prefix(root).ok()?.to_str()?.to_owned())
+                let below = lookup.path().strip_prefix(root).ok()?.to_str()?.to_owned();
+                Some((below, lookup.kind))
             })
             .collect()
+    }
+
+    fn expected(lookups: &[(&str, LookupKind)]) -> Vec<(String, LookupKind)> {
+        lookups.iter().map(|(path, kind)| ((*path).to_owned(), *kind)).collect()
     }
 
     #[test]
@@ -116,7 +164,11 @@ mod tests {
         fs::write(root.join("..2026_11/tls.crt"), "x").unwrap();
         symlink("..2026_11", root.join("..data")).unwrap();
         symlink("..data/tls.crt", root.join("tls.crt")).unwrap();
-        let expected = ["tls.crt", "..data", "..2026_11/tls.crt"];
+        let expected = expected(&[
+            ("tls.crt", LookupKind::Link),
+            ("..data", LookupKind::Link),
+            ("..2026_11/tls.crt", LookupKind::File),
+        ]);
         assert_eq!(deciding(root, &root.join("tls.crt")), expected);
     }
 
@@ -128,17 +180,22 @@ mod tests {
         fs::create_dir_all(root.join("live/a")).unwrap();
         fs::write(root.join("archive/a/fullchain7.pem"), "x").unwrap();
         symlink("../../archive/a/fullchain7.pem", root.join("live/a/fullchain.pem")).unwrap();
-        let expected = ["live/a/fullchain.pem", "archive/a/fullchain7.pem"];
+        let expected = expected(&[
+            ("live/a/fullchain.pem", LookupKind::Link),
+            ("archive/a/fullchain7.pem", LookupKind::File),
+        ]);
         assert_eq!(deciding(root, &root.join("live/a/fullchain.pem")), expected);
     }
 
     #[test]
-    fn a_loop_of_links_ends_and_a_missing_path_is_told_to_its_end() {
+    fn a_loop_of_links_ends_and_a_missing_path_is_told_as_far_as_it_leads() {
         let root = tempfile::tempdir().unwrap();
         symlink("b", root.path().join("a")).unwrap();
         symlink("a", root.path().join("b")).unwrap();
-        assert!(trail(&root.path().join("a")).len() <= MAX_LINKS + 10);
+        assert!(Way::default().trail(&root.path().join("a")).len() <= MAX_LINKS + 10);
         let missing = root.path().join("not/there/yet.pem");
-        assert_eq!(deciding(root.path(), &missing), ["not/there/yet.pem"]);
+        let nothing = expected(&[("not", LookupKind::Missing)]);
+        assert_eq!(deciding(root.path(), &missing), nothing);
+        assert_eq!(Way::default().resolve(&missing), missing);
     }
 }
