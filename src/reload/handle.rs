@@ -202,7 +202,7 @@ impl Handle {
         } else if reached(work.next_poll) {
             work.next_poll = Some(now + options.poll_interval);
             Some((Scope::Poll, Moment { trigger: Trigger::Poll, now, since: now }))
-        } else if reached(work.pipeline.retry_at(&self.touches.held(options, now))) {
+        } else if reached(work.pipeline.retry_at(&self.touches.held(options.settle_timeout, now))) {
             Some((Scope::Retries, Moment { trigger: Trigger::Poll, now, since: now }))
         } else {
             None
@@ -211,7 +211,7 @@ impl Handle {
 
     fn next_deadline(&self, work: &Work, now: Instant) -> Option<Instant> {
         let options = work.pipeline.options();
-        let retry = work.pipeline.retry_at(&self.touches.held(options, now));
+        let retry = work.pipeline.retry_at(&self.touches.held(options.settle_timeout, now));
         [self.touches.due_at(options), work.next_poll, retry].into_iter().flatten().min()
     }
 
@@ -249,7 +249,12 @@ impl Handle {
             work.newest = self.tickets.newest();
         }
         // A file that a writer has open is half a file, whoever asks (G4).
-        let held = self.touches.held(work.pipeline.options(), moment.now);
+        let timeout = work.pipeline.options().settle_timeout;
+        let held = || {
+            // The newest word of the kernel's, for the worker itself has been busy.
+            self.runtime.watcher().read();
+            self.touches.held(timeout, Instant::now())
+        };
         let look = work.pipeline.look(scope, &held, moment, wall);
         let looked_at = look.looked_at.iter().copied().collect();
         self.take_in(look, work.newest);

@@ -152,12 +152,19 @@ impl Pipeline {
 
     /// Looks at the files, and builds and proves a generation out of what is new and good.
     ///
-    /// What is `held` is not looked at, and pending.
-    pub(super) fn look(&mut self, scope: &Scope, held: &Held, moment: Moment, wall: i64) -> Look {
+    /// What is held is not looked at, and pending. That is asked again before anything is published:
+    /// a writer may have begun while its files were read.
+    pub(super) fn look(
+        &mut self,
+        scope: &Scope,
+        held: &dyn Fn() -> Held,
+        moment: Moment,
+        wall: i64,
+    ) -> Look {
         let mut failures = Vec::new();
-        let to_read = self.to_read(scope, held, moment);
+        let to_read = self.to_read(scope, &held(), moment);
         let fresh = self.read(&to_read, moment, wall, &mut failures);
-        let published = self.prove(fresh, moment, wall, &mut failures);
+        let published = self.prove(fresh, held, moment, wall, &mut failures);
         let failed = self.units.iter().find_map(|unit| unit.settle.failed()).cloned();
         Look {
             stale: failed.is_some(),
@@ -166,7 +173,7 @@ impl Pipeline {
                 (None, Some(_)) => Ok(Outcome::Reloaded),
                 (None, None) => Ok(Outcome::Unchanged),
             },
-            pending: self.pending(held),
+            pending: self.pending(&held()),
             looked_at: to_read,
             published,
             failures,
@@ -228,6 +235,7 @@ impl Pipeline {
     fn prove(
         &mut self,
         mut fresh: Vec<Fresh>,
+        held: &dyn Fn() -> Held,
         moment: Moment,
         wall: i64,
         failures: &mut Vec<(Failure, Trigger)>,
@@ -256,6 +264,9 @@ impl Pipeline {
                 }
             });
             if refused.is_empty() {
+                if self.put_back_held(&mut fresh, &held()) {
+                    continue;
+                }
                 if warnings.names_lost {
                     // A session of a name that is no longer served must not be resumed. Without
                     // fresh ticket keys (the system has no randomness) nothing is published.
@@ -284,6 +295,17 @@ impl Pipeline {
             }
         }
         None
+    }
+
+    /// Leaves what is being written for when it is closed; tells whether anything is.
+    fn put_back_held(&mut self, fresh: &mut Vec<Fresh>, held: &Held) -> bool {
+        let before = fresh.len();
+        fresh.retain(|new| !held.contains_key(&new.index));
+        for index in held.keys() {
+            // Of what was read, which is not what serves.
+            self.units[*index].found.fingerprint = None;
+        }
+        fresh.len() < before
     }
 
     fn publish(

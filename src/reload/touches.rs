@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::pipeline::Held;
 use crate::options::Options;
@@ -59,10 +59,10 @@ impl Touches {
 
     /// The units of which a writer has a file open, with that file: nobody looks at them before the
     /// settle timeout.
-    pub(super) fn held(&self, options: &Options, now: Instant) -> Held {
+    pub(super) fn held(&self, timeout: Duration, now: Instant) -> Held {
         let touched = self.state();
         let waiting = touched.held.iter();
-        let waiting = waiting.filter(|(_, writing)| now < writing.since + options.settle_timeout);
+        let waiting = waiting.filter(|(_, writing)| now < writing.since + timeout);
         waiting
             .filter_map(|(unit, writing)| Some((*unit, writing.open.iter().next()?.clone())))
             .collect()
