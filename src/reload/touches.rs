@@ -184,3 +184,88 @@ impl Observer for Touches {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUIET: Duration = Duration::from_millis(50);
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    fn touches() -> (Touches, Options) {
+        let options =
+            Options { settle_quiet: QUIET, settle_timeout: TIMEOUT, ..Options::default() };
+        (Touches::new(Arc::new(Bell::new().unwrap())), options)
+    }
+
+    fn units(due: &Due) -> Vec<usize> {
+        due.units.iter().flatten().copied().collect()
+    }
+
+    #[test]
+    fn g4_a_burst_is_due_once_when_it_is_quiet() {
+        let (touches, options) = touches();
+        assert_eq!(touches.due_at(&options), None);
+        let (begun, file) = (Instant::now(), Path::new("/tls/a"));
+        for unit in [3, 1, 3] {
+            touches.touched(unit, Touch::Changed(file));
+        }
+        let due_at = touches.due_at(&options).unwrap();
+        assert_eq!(units(&touches.take_due(&options, begun)), [], "not quiet yet");
+        assert_eq!(units(&touches.take_due(&options, due_at)), [1, 3]);
+        assert_eq!(touches.due_at(&options), None);
+    }
+
+    #[test]
+    fn g4_a_unit_that_is_written_is_held_and_no_other() {
+        let (touches, options) = touches();
+        let (chain, key) = (Path::new("/tls/a.crt"), Path::new("/tls/a.key"));
+        touches.touched(1, Touch::Written(chain));
+        touches.touched(1, Touch::Written(key));
+        touches.touched(2, Touch::Changed(Path::new("/tls/b")));
+        let now = Instant::now();
+        assert_eq!(touches.held(TIMEOUT, now).into_keys().collect::<Vec<_>>(), [1]);
+        assert_eq!(units(&touches.take_due(&options, now + QUIET)), [2]);
+        touches.touched(1, Touch::Closed(chain));
+        assert_eq!(touches.held(TIMEOUT, now).into_values().collect::<Vec<_>>(), [key]);
+        touches.touched(1, Touch::Closed(key));
+        assert!(touches.held(TIMEOUT, now).is_empty());
+        assert_eq!(units(&touches.take_due(&options, Instant::now() + QUIET)), [1]);
+    }
+
+    #[test]
+    fn g4_a_writer_that_never_closes_is_waited_for_no_longer_than_the_timeout() {
+        let (touches, options) = touches();
+        touches.touched(1, Touch::Written(Path::new("/tls/a")));
+        let due_at = touches.due_at(&options).unwrap();
+        assert!(due_at <= Instant::now() + TIMEOUT);
+        assert!(due_at > Instant::now() + TIMEOUT / 2, "the quiet time is not for what is open");
+        assert!(touches.held(TIMEOUT, due_at).is_empty());
+        let due = touches.take_due(&options, due_at);
+        assert_eq!(units(&due), [1]);
+        assert_eq!(due.since.map(|since| since + TIMEOUT), Some(due_at));
+        assert_eq!(touches.due_at(&options), None);
+    }
+
+    #[test]
+    fn a_request_takes_all_but_what_is_held() {
+        let (touches, options) = touches();
+        touches.touched(1, Touch::Written(Path::new("/tls/a")));
+        touches.touched(2, Touch::Changed(Path::new("/tls/b")));
+        assert!(touches.take_all(&options, Instant::now()).is_some());
+        touches.touched(1, Touch::Closed(Path::new("/tls/a")));
+        assert_eq!(units(&touches.take_due(&options, Instant::now() + QUIET)), [1]);
+    }
+
+    #[test]
+    fn g19_after_an_overflow_everything_is_due_and_nothing_held() {
+        let (touches, options) = touches();
+        touches.touched(1, Touch::Written(Path::new("/tls/a")));
+        touches.missed();
+        assert!(
+            touches.held(TIMEOUT, Instant::now()).is_empty(),
+            "the closing may be what was lost"
+        );
+        assert_eq!(touches.take_due(&options, Instant::now() + QUIET).units, None);
+    }
+}
