@@ -1,6 +1,6 @@
 /*
- * A system that refuses threads: at open a code, and nothing left behind; where only the notifier's
- * thread is refused, polling goes on alone, says so, and the watch comes back by itself (G19).
+ * A system that refuses: threads, then open fails with a code and leaves nothing behind; inotify,
+ * then polling goes on alone, says so, and the watch comes back by itself (G19).
  */
 
 #define _GNU_SOURCE
@@ -23,6 +23,33 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
     if (atomic_load(&refused) > 0 && atomic_fetch_sub(&refused, 1) == 1)
         return EAGAIN;
     return real(thread, attributes, start, argument);
+}
+
+/* How many more times inotify is refused. */
+static atomic_int no_instances, no_watches;
+
+static int is_refused(atomic_int *times) {
+    return atomic_load(times) > 0 && atomic_fetch_sub(times, 1) > 0;
+}
+
+int inotify_init1(int flags) {
+    static int (*real)(int);
+    if (real == NULL)
+        *(void **)&real = dlsym(RTLD_NEXT, "inotify_init1");
+    if (!is_refused(&no_instances))
+        return real(flags);
+    errno = EMFILE;
+    return -1;
+}
+
+int inotify_add_watch(int fd, const char *path, uint32_t mask) {
+    static int (*real)(int, const char *, uint32_t);
+    if (real == NULL)
+        *(void **)&real = dlsym(RTLD_NEXT, "inotify_add_watch");
+    if (!is_refused(&no_watches))
+        return real(fd, path, mask);
+    errno = ENOSPC;
+    return -1;
 }
 
 static int count(const char *directory) {
@@ -54,23 +81,32 @@ static void a_refused_thread_is_a_code_and_leaves_nothing_behind(const char *cha
     }
 }
 
-static void without_the_notifiers_thread_polling_goes_on(const char *chain, const char *key) {
-    test_begin(__func__);
-    static recorder events = RECORDER_INITIALIZER;
+/* `times` is one of the two above; `knob` what the message must name. */
+static void polling_goes_on_alone(const char *chain, const char *key, atomic_int *times,
+                                  const char *knob) {
+    test_begin(knob);
+    static recorder events;
+    events = (recorder)RECORDER_INITIALIZER;
     certreload_options *options = certreload_options_new();
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
     CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
-    CHECK_OK(certreload_options_set_poll_interval(options, 100));
-    atomic_store(&refused, 3);
+    CHECK_OK(certreload_options_set_poll_interval(options, 50));
+    atomic_store(times, 1000000);
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);
     CHECK_INT(recorder_next(&events)->kind, CERTRELOAD_EVENT_KIND_RELOADED);
-    CHECK_INT(recorder_next(&events)->kind, CERTRELOAD_EVENT_KIND_WATCH_DEGRADED);
+    const recorded_event *degraded = recorder_next(&events);
+    CHECK_INT(degraded->kind, CERTRELOAD_EVENT_KIND_WATCH_DEGRADED);
+    CHECK_CONTAINS(degraded->message, knob);
+    CHECK_INT(status_of(handle).watch, CERTRELOAD_WATCH_STATE_DEGRADED);
+    renew_pair(chain, key, "one.test");
+    CHECK_INT(recorder_next(&events)->generation, 2);
+    atomic_store(times, 0);
     CHECK_INT(recorder_next(&events)->kind, CERTRELOAD_EVENT_KIND_WATCH_RESTORED);
     CHECK_INT(status_of(handle).watch, CERTRELOAD_WATCH_STATE_NOTIFIED);
     renew_pair(chain, key, "one.test");
-    CHECK_INT(recorder_next(&events)->generation, 2);
+    CHECK_INT(recorder_next(&events)->generation, 3);
     certreload_close(handle);
 }
 
@@ -78,6 +114,7 @@ int main(void) {
     const char *chain = scratch("one.chain"), *key = scratch("one.key");
     make_pair(chain, key, "one.test");
     a_refused_thread_is_a_code_and_leaves_nothing_behind(chain, key);
-    without_the_notifiers_thread_polling_goes_on(chain, key);
+    polling_goes_on_alone(chain, key, &no_instances, "fs.inotify.max_user_instances");
+    polling_goes_on_alone(chain, key, &no_watches, "fs.inotify.max_user_watches");
     return 0;
 }
