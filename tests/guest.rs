@@ -35,6 +35,7 @@ fn g10_one_set_of_threads_with_every_signal_blocked_that_goes_with_the_last_hand
     for (number, flags) in opened {
         assert!(flags & i64::from(libc::O_CLOEXEC) != 0, "{number} is not close-on-exec");
     }
+    assert_eq!(inotify_instances(), 1, "one for all handles");
     // Nothing is due for a day, and nothing changes: whoever wakes up meanwhile is no quiet guest.
     // The interval is not for something to happen in, but for nothing to happen in.
     let switches = || ours.iter().map(Thread::switches).collect::<Vec<_>>();
@@ -44,7 +45,7 @@ fn g10_one_set_of_threads_with_every_signal_blocked_that_goes_with_the_last_hand
     assert_eq!(switches(), asleep, "a background thread woke up");
     watches_do_not_pile_up();
     drop(hosts);
-    // The notifier's thread is told to end and not waited for.
+    // A thread that has been waited for may still be listed for a moment.
     let deadline = Instant::now() + PATIENCE;
     while threads() != before {
         assert!(Instant::now() < deadline, "{:?}", threads());
@@ -65,6 +66,14 @@ fn watches_do_not_pile_up() {
     // Once more with nothing new: all that the last swap set off is done then.
     host.reload_wait();
     assert_eq!(kernel_watches(), before);
+}
+
+fn inotify_instances() -> usize {
+    let links = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    links
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .filter(|target| target.as_os_str() == "anon_inode:inotify")
+        .count()
 }
 
 fn kernel_watches() -> usize {

@@ -150,7 +150,10 @@ impl Kernel {
         // What another way to the same inode wants stays.
         let mask = wanted | WatchMask::DONT_FOLLOW | WatchMask::MASK_ADD;
         let descriptor = self.inotify.watches().add(path, mask).map_err(|error| {
-            self.detach(path);
+            // The watch of a place that may not be entered any more still tells when it may again.
+            if error.kind() != io::ErrorKind::PermissionDenied {
+                self.detach(path);
+            }
             cause_of(&error)
         })?;
         let place = self.place(path);
