@@ -41,6 +41,10 @@ else()
     add_test(NAME load COMMAND ${load} --renewals 200 --workers 4)
     add_test(NAME sighup_storm COMMAND ${load} --renewals 50 --storm 100000 --poll 86400000)
     set_tests_properties(load sighup_storm PROPERTIES TIMEOUT 600)
+    # lego, certbot and dehydrated renew from a certificate authority of our own.
+    add_test(NAME acme COMMAND "${Python3_EXECUTABLE}" -B "${tests_dir}/acme/acme.py")
+    set_tests_properties(
+        acme PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77 ENVIRONMENT "${test_environment}")
 endif()
 
 set(public_include_dir "${CMAKE_CURRENT_SOURCE_DIR}/include")

@@ -26,7 +26,8 @@ ensure_build_tools() {
 ensure_test_tools() {
     ensure_build_tools
     ensure_commands clang:clang clang-format:clang-format pkg-config:pkg-config curl:curl \
-        valgrind:valgrind strace:strace
+        valgrind:valgrind strace:strace \
+        pebble:pebble lego:lego certbot:certbot dehydrated:dehydrated
     ensure_cargo_component fmt rustfmt
     ensure_cargo_component clippy clippy
 }

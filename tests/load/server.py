@@ -88,17 +88,21 @@ class Server:
         self.process.wait()
 
     def _read(self) -> None:
-        for line in self.process.stdout:
-            listening, event = LISTENING.match(line), EVENT.match(line)
-            with self._changed:
-                if listening:
-                    self.port = int(listening[1])
-                if event:
-                    self._events.append(Event(event[1], int(event[2]), event[3].strip()))
-                    self.on_event(self._events[-1])
-                self._changed.notify_all()
+        with self.process.stdout as output:
+            for line in output:
+                self._note(line)
         with self._changed:
             self._ended = True
+            self._changed.notify_all()
+
+    def _note(self, line: str) -> None:
+        listening, event = LISTENING.match(line), EVENT.match(line)
+        with self._changed:
+            if listening:
+                self.port = int(listening[1])
+            if event:
+                self._events.append(Event(event[1], int(event[2]), event[3].strip()))
+                self.on_event(self._events[-1])
             self._changed.notify_all()
 
 
