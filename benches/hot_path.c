@@ -7,29 +7,15 @@
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "certreload.h"
+#include "measure.h"
 #include "rustls.h"
 
 enum { ROUNDS = 41, CONNECTIONS = 2000, ACQUISITIONS = 200000, OPENS = 41, MAX_THREADS = 2 };
 
 static certreload_handle *handle;
 static const rustls_server_config *fixed;
-
-static double now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static void die(const char *what) {
-    fprintf(stderr, "%s: %s\n", what, certreload_last_error());
-    exit(1);
-}
 
 /* The two ways to a connection. */
 
@@ -126,16 +112,6 @@ static double measure(void (*work)(long), long count, int threads) {
     return (ended - begun) / (double)count;
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count) {
-    qsort(values, count, sizeof *values, ascending);
-    return values[count / 2];
-}
-
 static void compare(const char *what, void (*ours)(long), void (*theirs)(long), long count,
                     int threads) {
     double mine[ROUNDS], peer[ROUNDS];
@@ -145,7 +121,7 @@ static void compare(const char *what, void (*ours)(long), void (*theirs)(long), 
         mine[round] = measure(ours, count, threads);
         peer[round] = measure(theirs, count, threads);
     }
-    double a = median(mine, ROUNDS), b = median(peer, ROUNDS);
+    double a = percentile(mine, ROUNDS, 0.5), b = percentile(peer, ROUNDS, 0.5);
     printf("%-56s %2d %10.1f %10.1f %7.3f\n", what, threads, a, b, a / b);
 }
 
@@ -201,7 +177,7 @@ static void measure_open(const char *chain, const char *key) {
             warm[i] = took;
         }
     }
-    double middle = median(warm, OPENS);
+    double middle = percentile(warm, OPENS, 0.5);
     printf("certreload_open_files, threads and handshakes included: first %.2f ms, then median "
            "%.2f ms, slowest %.2f ms\n",
            first, middle, warm[OPENS - 1]);

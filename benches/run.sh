@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every benchmark, with one command: the hot path against its peers, and what an idle server costs.
+# Every benchmark, with one command: the hot path, the latency of a change and the cost of a poll
+# against their peers, and what an idle server costs.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/scripts/lib/say.sh"
@@ -12,23 +13,34 @@ main() {
     ensure_rust
     configure
     build https_server
-    build hot_path
+    for bench in hot_path latency polling; do
+        build "$bench"
+    done
     scratch=$(mktemp -d)
     trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$scratch"' EXIT
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \
-        -keyout "$scratch/key.pem" -out "$scratch/chain.pem" -subj /CN=localhost \
-        -addext subjectAltName=DNS:localhost 2>/dev/null
+    make_pair one
+    make_pair two
 
     printf '\n%sHot path%s\n' "$bold" "$plain"
-    "$build_dir/benches/hot_path" "$scratch/chain.pem" "$scratch/key.pem"
+    "$build_dir/benches/hot_path" "$scratch/one.pem" "$scratch/one.key"
+    printf '\n%sChange to live%s\n' "$bold" "$plain"
+    "$build_dir/benches/latency" "$scratch" "$scratch/one" "$scratch/two"
+    printf '\n%sPoll%s\n' "$bold" "$plain"
+    "$build_dir/benches/polling" "$scratch" "$scratch/one.pem" "$scratch/one.key"
     printf '\n%sIdle%s\n' "$bold" "$plain"
     idle
+}
+
+make_pair() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \
+        -keyout "$scratch/$1.key" -out "$scratch/$1.pem" -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost 2>/dev/null
 }
 
 # Between two polls nothing may happen at all: the switches are counted from after the start until
 # well before the first poll, which comes after a minute.
 idle() {
-    "$build_dir/examples/https_server" --cert "$scratch/chain.pem" --key "$scratch/key.pem" \
+    "$build_dir/examples/https_server" --cert "$scratch/one.pem" --key "$scratch/one.key" \
         --port 0 --poll 60000 >"$scratch/out" &
     local pid=$! seconds=20
     until grep -q '^listening' "$scratch/out"; do
