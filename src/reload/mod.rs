@@ -7,6 +7,7 @@ mod event;
 mod handle;
 mod load;
 mod pipeline;
+mod rest;
 mod runtime;
 mod settle;
 mod status;

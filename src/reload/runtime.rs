@@ -6,10 +6,11 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Now;
 use super::delivery::Delivery;
+use super::rest::Rest;
 use crate::error::Error;
 use crate::guard::guarded;
 use crate::sys::{Bell, ClockWatch, wait_readable, with_signals_blocked};
@@ -18,10 +19,6 @@ use crate::watch::{ObserverId, Watcher};
 /// Names as `top -H` shows them: the kernel keeps 15 bytes.
 const WORKER: &str = "certreload";
 const DELIVERY: &str = "certreload-evt";
-
-/// How long the kernel's notifications rest when the last of them were nobody's: whoever works in a
-/// directory that we watch for one name in it does not get us to work as much.
-const REST: Duration = Duration::from_millis(20);
 
 /// The runtime and how many handles use it.
 static RUNTIME: Mutex<Option<(Arc<Runtime>, usize)>> = Mutex::new(None);
@@ -153,20 +150,20 @@ impl Runtime {
 
     /// Steps every handle, and sleeps until there is something to do: the body of the worker.
     fn work(&self) {
-        let mut rest_until = None;
+        let mut rest = Rest::default();
         while !self.stopped.load(Ordering::SeqCst) {
             let handles: Vec<_> = self.handles().values().filter_map(Weak::upgrade).collect();
             let next = handles.iter().filter_map(|handle| handle.step(Now::read())).min();
             drop(handles);
-            self.wait_until(next, &mut rest_until);
+            self.wait_until(next, &mut rest);
         }
     }
 
     /// Waits until `next`, or until somebody rings, the kernel tells of a change, or the clock is set.
-    fn wait_until(&self, next: Option<Instant>, rest_until: &mut Option<Instant>) {
+    fn wait_until(&self, next: Option<Instant>, rest: &mut Rest) {
         let now = Instant::now();
-        *rest_until = rest_until.filter(|until| now < *until);
-        let limit = [next, *rest_until].into_iter().flatten().min();
+        let rest_until = rest.until(now);
+        let limit = [next, rest_until].into_iter().flatten().min();
         let notifier = self.watcher.descriptor().filter(|_| rest_until.is_none());
         let clock = self.clock.as_ref().map(AsRawFd::as_raw_fd);
         let [rung, _, clock_was_set] = wait_readable(
@@ -181,7 +178,7 @@ impl Runtime {
         }
         // A panic in there is a defect; whatever was read then is lost, and the poll finds it.
         if rest_until.is_none() && guarded(|| self.watcher.read()).unwrap_or(true) {
-            *rest_until = Some(Instant::now() + REST);
+            rest.read_for_nobody(Instant::now());
         }
     }
 
