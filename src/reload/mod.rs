@@ -21,7 +21,18 @@ pub(crate) use runtime::wake;
 pub(crate) use status::{Health, Status};
 pub(crate) use tickets::Outcome;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// What the wall clock is ahead of the system's, in seconds: 0 but in tests.
+static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);
+
+/// Sets the wall clock of this process, as far as certreload reads it, and wakes the worker as the
+/// kernel does when somebody sets the system's.
+pub(crate) fn set_clock(offset_seconds: i64) {
+    CLOCK_OFFSET.store(offset_seconds, Ordering::SeqCst);
+    wake();
+}
 
 /// One moment on both clocks: deadlines go by the first, dates in certificates by the second.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +48,7 @@ impl Now {
             Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
             Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
         };
+        let unix = unix.saturating_add(CLOCK_OFFSET.load(Ordering::SeqCst));
         Self { instant: Instant::now(), unix }
     }
 }
