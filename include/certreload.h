@@ -88,6 +88,11 @@ typedef struct rustls_server_config rustls_server_config;
 #define CERTRELOAD_MAX_IDENTITIES 100000
 
 /**
+ * Room for the text of a failure, its NUL included.
+ */
+#define CERTRELOAD_MAX_FAILURE_TEXT 512
+
+/**
  * For a timeout: wait as long as it takes.
  */
 #define CERTRELOAD_WAIT_FOREVER 4294967295
@@ -261,6 +266,16 @@ enum certreload_event_kind
    * The kernel's notifications are back.
    */
   CERTRELOAD_EVENT_KIND_WATCH_RESTORED = 4,
+  /**
+   * A certificate that serves has come into its warning window (certreload_options_set_expiry_warning()) and no
+   * renewal is there. Told once for each certificate, at open too, and again only after the clock was set back.
+   */
+  CERTRELOAD_EVENT_KIND_EXPIRING = 5,
+  /**
+   * A certificate that serves has expired. It goes on serving, for there is nothing better; clients refuse it. Told
+   * once, as EXPIRING; a clock that jumps over the whole window tells this alone.
+   */
+  CERTRELOAD_EVENT_KIND_EXPIRED = 6,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -294,6 +309,10 @@ enum certreload_trigger
    * certreload_reload() or certreload_reload_wait() was called.
    */
   CERTRELOAD_TRIGGER_REQUEST = 4,
+  /**
+   * A date of a certificate was reached.
+   */
+  CERTRELOAD_TRIGGER_CLOCK = 5,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -305,6 +324,10 @@ typedef uint32_t certreload_trigger;
 
 /**
  * Whether what serves is good, and whether it will stay so.
+ *
+ * The worst that is true is told: EXPIRED before STALE before EXPIRING before OK. Of a handle it is the worst of its
+ * identities; one that fails makes no other one STALE (certreload_get_identity_status()). Files that look half-written
+ * and are waited for make nothing STALE yet.
  */
 enum certreload_health
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -316,11 +339,12 @@ enum certreload_health
    */
   CERTRELOAD_HEALTH_OK = 0,
   /**
-   * Valid, but a certificate is in the last third of its lifetime, or in its last 30 days where that is shorter.
+   * Valid, but a renewal should have come: see certreload_options_set_expiry_warning().
    */
   CERTRELOAD_HEALTH_EXPIRING = 1,
   /**
-   * The last reload failed. What serves is still valid: the renewal needs a look, the service is not down.
+   * The files cannot be used, as RELOAD_FAILED told. What serves is still valid: the renewal needs a look, the
+   * service is not down.
    */
   CERTRELOAD_HEALTH_STALE = 2,
   /**
@@ -531,7 +555,103 @@ typedef struct {
    * CERTRELOAD_WARNING_* bits of the generation that serves.
    */
   uint32_t warnings;
+  /**
+   * Since when health is what it is. EXPIRED: the notAfter that was reached first; STALE: when the first of the
+   * failures that stand was told; EXPIRING: when the first warning window was reached; OK: the open, or when the last
+   * trouble ended. 0 where it is not known (in a forked child).
+   */
+  int64_t health_since;
+  /**
+   * When the first of all warning windows begins: from then on health is EXPIRING at the best. 0 where no warning is
+   * wanted.
+   */
+  int64_t expiring_from;
+  /**
+   * When files were last looked at, whatever that came to.
+   */
+  int64_t last_checked_at;
+  /**
+   * RELOAD_FAILED events since the identities that fail were last good; 0 where none fails. A file that stays as bad
+   * as it was told counts once, however often it is looked at.
+   */
+  uint64_t consecutive_failures;
+  /**
+   * When the failure in last_failure was told; 0 where none stands.
+   */
+  int64_t last_failure_at;
+  /**
+   * The newest failure that stands, in one line of UTF-8, cut to fit; "" where none stands.
+   */
+  char last_failure[CERTRELOAD_MAX_FAILURE_TEXT];
 } certreload_status;
+
+/**
+ * How one identity is doing. Times are seconds since 1970-01-01 UTC.
+ *
+ * The struct may grow at the end; `size` tells how much of it the library filled in.
+ */
+typedef struct {
+  /**
+   * How many bytes of this struct were filled in.
+   */
+  size_t size;
+  /**
+   * How good it is, whatever the others are.
+   */
+  certreload_health health;
+  /**
+   * OK, or why its files cannot be used: that of last_failure.
+   */
+  certreload_result last_result;
+  /**
+   * Since when health is what it is; see certreload_status.
+   */
+  int64_t health_since;
+  /**
+   * From when the certificate that serves is valid.
+   */
+  int64_t not_before;
+  /**
+   * Until when it is.
+   */
+  int64_t not_after;
+  /**
+   * When its warning window begins; 0 where no warning is wanted.
+   */
+  int64_t expiring_from;
+  /**
+   * When it was last renewed, or loaded first: when what its files held last changed for the better.
+   */
+  int64_t renewed_at;
+  /**
+   * The number of the generation that came with that; 0 where it is not known (in a forked child).
+   */
+  uint64_t renewed_generation;
+  /**
+   * When its files were last looked at, whatever that came to.
+   */
+  int64_t last_checked_at;
+  /**
+   * CERTRELOAD_WARNING_* bits of what serves.
+   */
+  uint32_t warnings;
+  /**
+   * 1 while its files look half-written and are waited for; else 0.
+   */
+  uint32_t pending;
+  /**
+   * RELOAD_FAILED events about it since it was last good; 0 where its files are good.
+   */
+  uint64_t consecutive_failures;
+  /**
+   * When the failure in last_failure was told; 0 where none stands.
+   */
+  int64_t last_failure_at;
+  /**
+   * The failure that stands, in one line of UTF-8, cut to fit; "" where none stands. It goes with the next success.
+   */
+  char last_failure[CERTRELOAD_MAX_FAILURE_TEXT];
+} certreload_identity_status;
 
 #ifdef __cplusplus
 extern "C" {
@@ -751,6 +871,24 @@ certreload_result certreload_options_set_settle(certreload_options *options,
                                                 uint32_t timeout_ms);
 
 /**
+ * Set how long before its notAfter a certificate counts as expiring.
+ *
+ * That is when CERTRELOAD_EVENT_KIND_EXPIRING is told, and health becomes EXPIRING. Without this call it is the last
+ * third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
+ * Where certificates are shorter-lived than the time that is set here, they count as expiring from the start.
+ *
+ * @param options  must not be NULL; changed
+ * @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
+ * @return         OK; NULL_PARAMETER
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_expiry_warning(certreload_options *options,
+                                                        uint32_t seconds);
+
+/**
  * Name the function that each handle opened with these options tells its events from the start.
  *
  * It is told of the first load too, so the warnings of that are not lost.
@@ -785,6 +923,26 @@ certreload_result certreload_options_set_event_callback(certreload_options *opti
 certreload_result certreload_get_status(certreload_handle *handle,
                                         certreload_status *status_out,
                                         size_t status_size);
+
+/**
+ * Tell how one identity of a handle is doing.
+ *
+ * @param handle       must not be NULL
+ * @param index        0 to the identities of certreload_status - 1: in the order in which they were added, which is
+ *                     their order in every generation
+ * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
+ * @param status_size  sizeof(certreload_identity_status) of the header that the program was compiled with
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such index, or status_size is below 16
+ * Ownership:          a copy; nothing to free
+ * Threads:            any thread, concurrently
+ * Signals:            not async-signal-safe
+ * Blocks:             never for long: waits for no reload
+ * Since:              0.1.0
+ */
+certreload_result certreload_get_identity_status(certreload_handle *handle,
+                                                 size_t index,
+                                                 certreload_identity_status *status_out,
+                                                 size_t status_size);
 
 /**
  * Name a state of health in a word, for logs and status pages.
@@ -1130,6 +1288,20 @@ int64_t certreload_identity_not_before(const certreload_identity *identity);
  * Since:           0.1.0
  */
 int64_t certreload_identity_not_after(const certreload_identity *identity);
+
+/**
+ * Tell from when on the leaf certificate should have been renewed.
+ *
+ * That is so long before its notAfter as certreload_options_set_expiry_warning() says.
+ *
+ * @param identity  must not be NULL
+ * @return          seconds since 1970-01-01 UTC; 0 where no warning is wanted or identity is NULL
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+int64_t certreload_identity_expiring_from(const certreload_identity *identity);
 
 /**
  * Look at the serial number of the leaf certificate.

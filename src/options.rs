@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) poll_interval: Duration,
     pub(crate) settle_quiet: Duration,
     pub(crate) settle_timeout: Duration,
+    /// How long before notAfter a renewal should have come: zero for never, `None` for the default.
+    pub(crate) expiry_warning: Option<Duration>,
 }
 
 /// Where one identity's bytes come from.
@@ -47,6 +49,7 @@ impl Default for Options {
             poll_interval: Duration::from_secs(10),
             settle_quiet: Duration::from_millis(50),
             settle_timeout: Duration::from_secs(5),
+            expiry_warning: None,
         }
     }
 }

@@ -22,6 +22,12 @@ pub enum certreload_event_kind {
     WatchDegraded = 3,
     /// The kernel's notifications are back.
     WatchRestored = 4,
+    /// A certificate that serves has come into its warning window (certreload_options_set_expiry_warning()) and no
+    /// renewal is there. Told once for each certificate, at open too, and again only after the clock was set back.
+    Expiring = 5,
+    /// A certificate that serves has expired. It goes on serving, for there is nothing better; clients refuse it. Told
+    /// once, as EXPIRING; a clock that jumps over the whole window tells this alone.
+    Expired = 6,
 }
 
 /// Why a reload was tried.
@@ -36,6 +42,8 @@ pub enum certreload_trigger {
     Poll = 3,
     /// certreload_reload() or certreload_reload_wait() was called.
     Request = 4,
+    /// A date of a certificate was reached.
+    Clock = 5,
 }
 
 /// How many events of a handle wait at the most for a callback that does not return; beyond that the oldest is dropped.
@@ -103,6 +111,8 @@ pub extern "C" fn certreload_event_kind_str(kind: event_kind_number) -> *const c
         2 => c"reload-failed",
         3 => c"watch-degraded",
         4 => c"watch-restored",
+        5 => c"expiring",
+        6 => c"expired",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -128,6 +138,7 @@ pub extern "C" fn certreload_trigger_str(trigger: trigger_number) -> *const c_ch
         2 => c"watch",
         3 => c"poll",
         4 => c"request",
+        5 => c"clock",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -202,6 +213,8 @@ impl From<EventKind> for certreload_event_kind {
             EventKind::ReloadFailed => Self::ReloadFailed,
             EventKind::WatchDegraded => Self::WatchDegraded,
             EventKind::WatchRestored => Self::WatchRestored,
+            EventKind::Expiring => Self::Expiring,
+            EventKind::Expired => Self::Expired,
         }
     }
 }
@@ -213,6 +226,7 @@ impl From<Trigger> for certreload_trigger {
             Trigger::Watch => Self::Watch,
             Trigger::Poll => Self::Poll,
             Trigger::Request => Self::Request,
+            Trigger::Clock => Self::Clock,
         }
     }
 }

@@ -94,6 +94,24 @@ pub unsafe extern "C" fn certreload_identity_not_after(
     boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.not_after()))
 }
 
+/// Tell from when on the leaf certificate should have been renewed.
+///
+/// That is so long before its notAfter as certreload_options_set_expiry_warning() says.
+///
+/// @param identity  must not be NULL
+/// @return          seconds since 1970-01-01 UTC; 0 where no warning is wanted or identity is NULL
+/// Threads:         any thread, concurrently
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_identity_expiring_from(
+    identity: *const certreload_identity,
+) -> i64 {
+    // SAFETY: the caller passes an identity of a live generation, or NULL.
+    boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.expiring_from().unwrap_or(0)))
+}
+
 /// Look at the serial number of the leaf certificate.
 ///
 /// @param identity  must not be NULL

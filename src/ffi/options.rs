@@ -306,6 +306,32 @@ pub unsafe extern "C" fn certreload_options_set_settle(
     })
 }
 
+/// Set how long before its notAfter a certificate counts as expiring.
+///
+/// That is when CERTRELOAD_EVENT_KIND_EXPIRING is told, and health becomes EXPIRING. Without this call it is the last
+/// third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
+/// Where certificates are shorter-lived than the time that is set here, they count as expiring from the start.
+///
+/// @param options  must not be NULL; changed
+/// @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
+/// @return         OK; NULL_PARAMETER
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_expiry_warning(
+    options: *mut certreload_options,
+    seconds: u32,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        let options = unsafe { cast::borrow_mut(options, "options")? };
+        options.options.expiry_warning = Some(Duration::from_secs(seconds.into()));
+        Ok(certreload_result::Ok)
+    })
+}
+
 /// Name the function that each handle opened with these options tells its events from the start.
 ///
 /// It is told of the first load too, so the warnings of that are not lost.

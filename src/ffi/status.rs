@@ -8,18 +8,23 @@ use super::cast;
 use super::handle::certreload_handle;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
-use crate::reload::{Health, Status};
+use crate::reload::{Failing, Health, IdentityStatus, Status};
 use crate::watch::WatchState;
 
 /// Whether what serves is good, and whether it will stay so.
+///
+/// The worst that is true is told: EXPIRED before STALE before EXPIRING before OK. Of a handle it is the worst of its
+/// identities; one that fails makes no other one STALE (certreload_get_identity_status()). Files that look half-written
+/// and are waited for make nothing STALE yet.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_health {
     /// What serves is valid and equals the files.
     Ok = 0,
-    /// Valid, but a certificate is in the last third of its lifetime, or in its last 30 days where that is shorter.
+    /// Valid, but a renewal should have come: see certreload_options_set_expiry_warning().
     Expiring = 1,
-    /// The last reload failed. What serves is still valid: the renewal needs a look, the service is not down.
+    /// The files cannot be used, as RELOAD_FAILED told. What serves is still valid: the renewal needs a look, the
+    /// service is not down.
     Stale = 2,
     /// A certificate that serves has expired.
     Expired = 3,
@@ -38,6 +43,9 @@ pub enum certreload_watch_state {
     /// By polling alone, because notifications could not be had; they are tried again at each poll.
     Degraded = 3,
 }
+
+/// Room for the text of a failure, its NUL included.
+pub const CERTRELOAD_MAX_FAILURE_TEXT: usize = 512;
 
 /// How a handle is doing. Times are seconds since 1970-01-01 UTC.
 ///
@@ -72,6 +80,60 @@ pub struct certreload_status {
     pub watch: certreload_watch_state,
     /// CERTRELOAD_WARNING_* bits of the generation that serves.
     pub warnings: u32,
+    /// Since when health is what it is. EXPIRED: the notAfter that was reached first; STALE: when the first of the
+    /// failures that stand was told; EXPIRING: when the first warning window was reached; OK: the open, or when the last
+    /// trouble ended. 0 where it is not known (in a forked child).
+    pub health_since: i64,
+    /// When the first of all warning windows begins: from then on health is EXPIRING at the best. 0 where no warning is
+    /// wanted.
+    pub expiring_from: i64,
+    /// When files were last looked at, whatever that came to.
+    pub last_checked_at: i64,
+    /// RELOAD_FAILED events since the identities that fail were last good; 0 where none fails. A file that stays as bad
+    /// as it was told counts once, however often it is looked at.
+    pub consecutive_failures: u64,
+    /// When the failure in last_failure was told; 0 where none stands.
+    pub last_failure_at: i64,
+    /// The newest failure that stands, in one line of UTF-8, cut to fit; "" where none stands.
+    pub last_failure: [c_char; CERTRELOAD_MAX_FAILURE_TEXT],
+}
+
+/// How one identity is doing. Times are seconds since 1970-01-01 UTC.
+///
+/// The struct may grow at the end; `size` tells how much of it the library filled in.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct certreload_identity_status {
+    /// How many bytes of this struct were filled in.
+    pub size: usize,
+    /// How good it is, whatever the others are.
+    pub health: certreload_health,
+    /// OK, or why its files cannot be used: that of last_failure.
+    pub last_result: certreload_result,
+    /// Since when health is what it is; see certreload_status.
+    pub health_since: i64,
+    /// From when the certificate that serves is valid.
+    pub not_before: i64,
+    /// Until when it is.
+    pub not_after: i64,
+    /// When its warning window begins; 0 where no warning is wanted.
+    pub expiring_from: i64,
+    /// When it was last renewed, or loaded first: when what its files held last changed for the better.
+    pub renewed_at: i64,
+    /// The number of the generation that came with that; 0 where it is not known (in a forked child).
+    pub renewed_generation: u64,
+    /// When its files were last looked at, whatever that came to.
+    pub last_checked_at: i64,
+    /// CERTRELOAD_WARNING_* bits of what serves.
+    pub warnings: u32,
+    /// 1 while its files look half-written and are waited for; else 0.
+    pub pending: u32,
+    /// RELOAD_FAILED events about it since it was last good; 0 where its files are good.
+    pub consecutive_failures: u64,
+    /// When the failure in last_failure was told; 0 where none stands.
+    pub last_failure_at: i64,
+    /// The failure that stands, in one line of UTF-8, cut to fit; "" where none stands. It goes with the next success.
+    pub last_failure: [c_char; CERTRELOAD_MAX_FAILURE_TEXT],
 }
 
 /// Tell how a handle is doing.
@@ -94,21 +156,80 @@ pub unsafe extern "C" fn certreload_get_status(
     boundary(|| {
         // SAFETY: the caller passes an open handle, or NULL.
         let handle = unsafe { cast::borrow(handle, "handle")? };
-        if status_out.is_null() {
-            return Err(Error::new(Cause::NullParameter("status_out")));
-        }
-        if status_size < 16 {
-            return Err(Error::new(Cause::InvalidParameter("status_size is below 16")));
-        }
-        let size = status_size.min(size_of::<certreload_status>());
-        let status = certreload_status { size, ..handle.status().into() };
-        // SAFETY: the caller vouches for status_size writable bytes, and `size` is no more than
-        // those and no more than what `status` has.
+        // SAFETY: the caller vouches for status_size writable bytes.
         unsafe {
-            ptr::copy_nonoverlapping((&raw const status).cast::<u8>(), status_out.cast(), size);
+            write_cut(
+                handle.status().into(),
+                status_out,
+                status_size,
+                "status_out",
+                |status, size| {
+                    status.size = size;
+                },
+            )?;
         }
         Ok(certreload_result::Ok)
     })
+}
+
+/// Tell how one identity of a handle is doing.
+///
+/// @param handle       must not be NULL
+/// @param index        0 to the identities of certreload_status - 1: in the order in which they were added, which is
+///                     their order in every generation
+/// @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
+/// @param status_size  sizeof(certreload_identity_status) of the header that the program was compiled with
+/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such index, or status_size is below 16
+/// Ownership:          a copy; nothing to free
+/// Threads:            any thread, concurrently
+/// Signals:            not async-signal-safe
+/// Blocks:             never for long: waits for no reload
+/// Since:              0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_get_identity_status(
+    handle: *mut certreload_handle,
+    index: usize,
+    status_out: *mut certreload_identity_status,
+    status_size: usize,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes an open handle, or NULL.
+        let handle = unsafe { cast::borrow(handle, "handle")? };
+        let status = handle
+            .identity_status(index)
+            .ok_or_else(|| Error::new(Cause::InvalidParameter("no identity has this index")))?;
+        // SAFETY: the caller vouches for status_size writable bytes.
+        unsafe {
+            write_cut(status.into(), status_out, status_size, "status_out", |status, size| {
+                status.size = size;
+            })?;
+        }
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Writes as much of a status as its reader knows of.
+///
+/// # Safety
+/// `out` is NULL, or points to `room` writable bytes that nobody else uses during the call.
+unsafe fn write_cut<T: Copy>(
+    mut status: T,
+    out: *mut T,
+    room: usize,
+    name: &'static str,
+    set_size: impl FnOnce(&mut T, usize),
+) -> Result<(), Error> {
+    if out.is_null() {
+        return Err(Error::new(Cause::NullParameter(name)));
+    }
+    if room < 16 {
+        return Err(Error::new(Cause::InvalidParameter("status_size is below 16")));
+    }
+    let size = room.min(size_of::<T>());
+    set_size(&mut status, size);
+    // SAFETY: `size` is no more than the bytes that the caller vouches for, and than `status` has.
+    unsafe { ptr::copy_nonoverlapping((&raw const status).cast::<u8>(), out.cast(), size) };
+    Ok(())
 }
 
 /// Name a state of health in a word, for logs and status pages.
@@ -168,12 +289,7 @@ impl From<Status> for certreload_status {
             generation: status.generation,
             loaded_at: status.loaded_at,
             earliest_not_after: status.earliest_not_after,
-            health: match status.health {
-                Health::Ok => certreload_health::Ok,
-                Health::Expiring => certreload_health::Expiring,
-                Health::Stale => certreload_health::Stale,
-                Health::Expired => certreload_health::Expired,
-            },
+            health: status.health.into(),
             last_result: match &status.last_outcome {
                 Ok(outcome) => (*outcome).into(),
                 Err(error) => error.into(),
@@ -183,13 +299,90 @@ impl From<Status> for certreload_status {
             unchanged: status.unchanged,
             identities: status.identities,
             generations_alive: status.generations_alive,
-            watch: match status.watch {
-                WatchState::Off => certreload_watch_state::Off,
-                WatchState::Polling => certreload_watch_state::Polling,
-                WatchState::Notified => certreload_watch_state::Notified,
-                WatchState::Degraded => certreload_watch_state::Degraded,
-            },
+            watch: status.watch.into(),
             warnings: super::event::warning_bits(status.warnings),
+            health_since: status.health_since,
+            expiring_from: status.expiring_from.unwrap_or(0),
+            last_checked_at: status.last_checked_at,
+            consecutive_failures: status.consecutive_failures,
+            last_failure_at: status.failure.as_ref().map_or(0, |failure| failure.told_at),
+            last_failure: failure_text(status.failure.as_ref()),
         }
+    }
+}
+
+impl From<IdentityStatus> for certreload_identity_status {
+    fn from(status: IdentityStatus) -> Self {
+        let failure = status.failure.as_ref();
+        Self {
+            size: size_of::<Self>(),
+            health: status.health.into(),
+            last_result: failure.map_or(certreload_result::Ok, |failure| (&failure.error).into()),
+            health_since: status.health_since,
+            not_before: status.not_before,
+            not_after: status.not_after,
+            expiring_from: status.expiring_from.unwrap_or(0),
+            renewed_at: status.renewed_at,
+            renewed_generation: status.renewed_generation,
+            last_checked_at: status.last_checked_at,
+            warnings: super::event::warning_bits(status.warnings),
+            pending: status.pending.into(),
+            consecutive_failures: status.consecutive_failures,
+            last_failure_at: failure.map_or(0, |failure| failure.told_at),
+            last_failure: failure_text(failure),
+        }
+    }
+}
+
+impl From<Health> for certreload_health {
+    fn from(health: Health) -> Self {
+        match health {
+            Health::Ok => Self::Ok,
+            Health::Expiring => Self::Expiring,
+            Health::Stale => Self::Stale,
+            Health::Expired => Self::Expired,
+        }
+    }
+}
+
+impl From<WatchState> for certreload_watch_state {
+    fn from(state: WatchState) -> Self {
+        match state {
+            WatchState::Off => Self::Off,
+            WatchState::Polling => Self::Polling,
+            WatchState::Notified => Self::Notified,
+            WatchState::Degraded => Self::Degraded,
+        }
+    }
+}
+
+/// One line, cut at a character so that it fits with its NUL.
+fn failure_text(failure: Option<&Failing>) -> [c_char; CERTRELOAD_MAX_FAILURE_TEXT] {
+    let mut room = [0; CERTRELOAD_MAX_FAILURE_TEXT];
+    let Some(failure) = failure else { return room };
+    let text = cast::to_c_text(&failure.error.to_string()).to_string_lossy().into_owned();
+    let fits = |end: &usize| *end < CERTRELOAD_MAX_FAILURE_TEXT && text.is_char_boundary(*end);
+    let end = (0..=text.len()).rev().find(fits).unwrap_or(0);
+    for (place, byte) in room.iter_mut().zip(&text.as_bytes()[..end]) {
+        *place = c_char::from_ne_bytes([*byte]);
+    }
+    room
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    #[test]
+    fn a_long_failure_is_cut_at_a_character_and_stays_one_line() {
+        let path = format!("/tls/\n{}", "\u{fc}".repeat(300));
+        let error = Error::at(path.as_ref(), Cause::NotFound);
+        let room = failure_text(Some(&Failing { error, told_at: 0 }));
+        // SAFETY: the last byte is a NUL.
+        let text = unsafe { CStr::from_ptr(room.as_ptr()) }.to_str().unwrap().to_owned();
+        assert!(text.starts_with("/tls/?\u{fc}"), "{text}");
+        assert!((509..=511).contains(&text.len()), "{}", text.len());
     }
 }

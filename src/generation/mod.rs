@@ -80,9 +80,10 @@ impl Generation {
         self.identities().iter().map(|identity| identity.not_after()).min().unwrap_or(i64::MAX)
     }
 
-    /// From when on one of the identities should have been renewed.
-    pub(crate) fn expiring_from(&self) -> i64 {
-        self.identities().iter().map(|identity| identity.expiring_from()).min().unwrap_or(i64::MAX)
+    /// From when on one of the identities should have been renewed; `None` where nobody wants to be
+    /// warned.
+    pub(crate) fn expiring_from(&self) -> Option<i64> {
+        self.identities().iter().filter_map(|identity| identity.expiring_from()).min()
     }
 }
 

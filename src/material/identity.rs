@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::Error as TlsError;
@@ -10,6 +11,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
+use super::lifetime;
 use super::pem;
 use super::warnings::Warnings;
 use super::x509::{self, Facts, format_time};
@@ -38,6 +40,7 @@ pub(crate) struct Identity {
     names: Vec<CString>,
     not_before: i64,
     not_after: i64,
+    expiring_from: Option<i64>,
     serial: CString,
     sha256: CString,
     warnings: Warnings,
@@ -86,6 +89,7 @@ impl Identity {
             names: facts.names,
             not_before: facts.not_before,
             not_after: facts.not_after,
+            expiring_from: lifetime::expiring_from(facts.not_before, facts.not_after, None),
             serial: c_string(facts.serial),
             sha256: c_string(sha256),
             warnings,
@@ -95,6 +99,12 @@ impl Identity {
     /// Adds what the bytes alone do not tell.
     pub(crate) fn with_warnings(mut self, warnings: Warnings) -> Self {
         self.warnings |= warnings;
+        self
+    }
+
+    /// Sets how long before its end a renewal should have come, in place of the default.
+    pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
+        self.expiring_from = lifetime::expiring_from(self.not_before, self.not_after, warning);
         self
     }
 
@@ -137,12 +147,9 @@ impl Identity {
         self.warnings
     }
 
-    /// From when on a renewal should have come: the last third of the lifetime, or the last 30 days
-    /// where that is shorter.
-    pub(crate) fn expiring_from(&self) -> i64 {
-        const THIRTY_DAYS: i64 = 30 * 24 * 3600;
-        let lifetime = self.not_after.saturating_sub(self.not_before);
-        self.not_after.saturating_sub((lifetime / 3).min(THIRTY_DAYS))
+    /// From when on a renewal should have come; `None` where nobody wants to be warned.
+    pub(crate) fn expiring_from(&self) -> Option<i64> {
+        self.expiring_from
     }
 
     /// What taking this in the place of `before` loses.

@@ -1,6 +1,7 @@
 //! Meaning: PEM to identities, and what makes one valid. Knows bytes, not where they come from.
 
 mod identity;
+mod lifetime;
 mod ocsp;
 mod pem;
 mod warnings;

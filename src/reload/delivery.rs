@@ -119,6 +119,15 @@ impl EventQueue {
         }
     }
 
+    /// How many events can be added so that others still find a place; all where nobody listens.
+    pub(super) fn room(&self) -> usize {
+        let state = self.state();
+        match state.sink {
+            Some(_) => (MAX_WAITING / 2).saturating_sub(state.waiting.len()),
+            None => usize::MAX,
+        }
+    }
+
     /// Puts `sink` in the place of the one before, which is not running any more when this returns,
     /// unless it is what calls this.
     pub(super) fn set_sink(&self, sink: Option<EventSink>) {

@@ -14,6 +14,8 @@ pub(crate) enum EventKind {
     ReloadFailed,
     WatchDegraded,
     WatchRestored,
+    Expiring,
+    Expired,
 }
 
 /// Why a reload was tried.
@@ -23,6 +25,7 @@ pub(crate) enum Trigger {
     Watch,
     Poll,
     Request,
+    Clock,
 }
 
 /// One event, owned.

@@ -12,10 +12,12 @@ use super::Now;
 use super::current::Current;
 use super::delivery::EventQueue;
 use super::event::{Event, EventKind, EventSink, Trigger};
+use super::expiry::Expiry;
 use super::pipeline::{Look, Pipeline, Scope};
 use super::runtime::{self, Runtime, Step};
 use super::settle::Moment;
-use super::status::{Standing, Status};
+use super::standing::Standing;
+use super::status::{IdentityStatus, Status};
 use super::tickets::{Outcome, Tickets};
 use super::touches::Touches;
 use crate::error::{Cause, Error};
@@ -51,6 +53,7 @@ struct Work {
     next_poll: Option<Instant>,
     /// Units whose files cannot be watched, and why.
     troubles: BTreeMap<usize, Error>,
+    expiry: Expiry,
     /// The newest ticket that was drawn before the last look at all files: what looks at some of
     /// them answers no later one.
     newest: u64,
@@ -78,6 +81,7 @@ impl Handle {
         let runtime = entered.runtime().clone();
         let events = EventQueue::new(runtime.delivery().clone(), sink);
         events.push(told.event(&first));
+        let standing = Mutex::new(Standing::new(watch, pipeline.options(), &first));
         let handle = Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             current: Current::new(first),
@@ -86,12 +90,13 @@ impl Handle {
             touches: Arc::new(Touches::new(runtime.bell().clone())),
             tickets: Tickets::default(),
             events,
-            standing: Mutex::new(Standing::new(watch)),
+            standing,
             alive,
             work: Mutex::new(Work {
                 pipeline,
                 next_poll,
                 troubles: BTreeMap::new(),
+                expiry: Expiry::default(),
                 newest: 0,
                 closed: false,
             }),
@@ -153,12 +158,30 @@ impl Handle {
     }
 
     pub(crate) fn status(&self) -> Status {
-        let standing = if self.runtime.is_of_this_process() {
-            self.standing().clone()
+        let now = Now::read().unix;
+        self.with_standing(|standing, current| {
+            Status::new(current, standing, self.alive.count(), now)
+        })
+    }
+
+    /// How the identity at `index` is doing, if there is one.
+    pub(crate) fn identity_status(&self, index: usize) -> Option<IdentityStatus> {
+        let now = Now::read().unix;
+        self.with_standing(|standing, current| {
+            let identity = current.identities().get(index)?;
+            Some(IdentityStatus::new(identity, standing.units.get(index)?, now))
+        })
+    }
+
+    /// Shows what the looks left behind, and the generation that it is about.
+    fn with_standing<T>(&self, show: impl FnOnce(&Standing, &Generation) -> T) -> T {
+        if self.runtime.is_of_this_process() {
+            let standing = self.standing();
+            show(&standing, &self.current())
         } else {
-            Standing::after_fork()
-        };
-        Status::new(&self.current(), standing, self.alive.count(), Now::read().unix)
+            let current = self.current();
+            show(&Standing::after_fork(&current), &current)
+        }
     }
 
     /// Lets those go who wait, stops watching, and waits for a running look and a running callback.
@@ -184,7 +207,8 @@ impl Handle {
         if let Some((scope, moment)) = self.take_due(&mut work, now.instant) {
             self.look(&mut work, &scope, moment, now.unix);
         }
-        self.next_deadline(&work, now.instant)
+        self.tell_expiry(&mut work, now);
+        self.next_deadline(&work, now)
     }
 
     /// What there is to do, the most urgent first. It is taken before the first read: what comes
@@ -209,10 +233,12 @@ impl Handle {
         }
     }
 
-    fn next_deadline(&self, work: &Work, now: Instant) -> Option<Instant> {
+    fn next_deadline(&self, work: &Work, now: Now) -> Option<Instant> {
         let options = work.pipeline.options();
-        let retry = work.pipeline.retry_at(&self.touches.held(options.settle_timeout, now));
-        [self.touches.due_at(options), work.next_poll, retry].into_iter().flatten().min()
+        let held = self.touches.held(options.settle_timeout, now.instant);
+        let retry = work.pipeline.retry_at(&held);
+        let date = Some(work.expiry.due_at(now));
+        [self.touches.due_at(options), work.next_poll, retry, date].into_iter().flatten().min()
     }
 
     /// Looks at the files; and again as long as something was not followed while it looked, for what
@@ -257,27 +283,32 @@ impl Handle {
         };
         let look = work.pipeline.look(scope, &held, moment, wall);
         let looked_at = look.looked_at.iter().copied().collect();
-        self.take_in(look, work.newest);
+        let checked_all = *scope == Scope::Poll;
+        self.take_in(look, checked_all, work.newest, wall);
         looked_at
     }
 
     /// Publishes, counts, tells.
-    fn take_in(&self, look: Look, newest: u64) {
-        let Look { published, failures, outcome, pending, stale, looked_at: _ } = look;
+    fn take_in(&self, look: Look, checked_all: bool, newest: u64, wall: i64) {
+        let Look { published, failures, outcome, pending, notes, looked_at } = look;
         {
             let mut standing = self.standing();
-            standing.stale = stale;
+            standing.checked((!checked_all).then_some(&looked_at), wall);
+            let next = published.as_ref().map(|(generation, _)| &**generation);
+            standing.note(notes, &self.current(), next, wall);
             standing.failures += failures.len() as u64;
             standing.reloads += u64::from(published.is_some());
             if pending.is_none() {
                 standing.unchanged += u64::from(outcome == Ok(Outcome::Unchanged));
                 standing.last_outcome.clone_from(&outcome);
             }
+            // While it is locked, so that nobody is shown what stands beside another generation.
+            if let Some((generation, _)) = &published {
+                self.current.publish(generation.clone());
+            }
         }
         if let Some((generation, told)) = published {
-            let event = told.event(&generation);
-            self.current.publish(generation);
-            self.events.push(event);
+            self.events.push(told.event(&generation));
         }
         for (failure, trigger) in failures {
             self.tell_failure(&failure.error, trigger);
@@ -330,6 +361,18 @@ impl Handle {
             _ => {}
         }
         again
+    }
+
+    /// Tells which certificates have come into their warning window, or expired (G20).
+    fn tell_expiry(&self, work: &mut Work, now: Now) {
+        let current = self.generation();
+        for due in work.expiry.due(&current, now.unix, self.events.room()) {
+            let (chain, failure) = {
+                let standing = self.standing();
+                (standing.units[due.index].chain.clone(), standing.failure_of(due.index))
+            };
+            self.events.push(due.event(&current, &chain, failure.as_ref(), now.unix));
+        }
     }
 
     fn tell_failure(&self, error: &Error, trigger: Trigger) {

@@ -4,12 +4,14 @@
 mod current;
 mod delivery;
 mod event;
+mod expiry;
 mod handle;
 mod load;
 mod pipeline;
 mod rest;
 mod runtime;
 mod settle;
+mod standing;
 mod status;
 mod tickets;
 mod touches;
@@ -18,7 +20,7 @@ pub(crate) use delivery::MAX_WAITING;
 pub(crate) use event::{Event, EventKind, EventSink, Trigger};
 pub(crate) use handle::Handle;
 pub(crate) use runtime::wake;
-pub(crate) use status::{Health, Status};
+pub(crate) use status::{Failing, Health, IdentityStatus, Status};
 pub(crate) use tickets::Outcome;
 
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::event::{Event, EventKind, Trigger};
 use super::load::{Found, Loaded, load};
 use super::settle::{Failure, Moment, Settle};
+use super::standing::{Finding, Note};
 use super::tickets::Outcome;
 use rustls::crypto::CryptoProvider;
 
@@ -80,8 +81,8 @@ pub(super) struct Look {
     pub(super) outcome: Result<Outcome, Error>,
     /// The first unit that may still be half-written.
     pub(super) pending: Option<Error>,
-    /// Whether a unit serves an older version than its files hold.
-    pub(super) stale: bool,
+    /// What was found of single units, where there is something to say.
+    pub(super) notes: Vec<Note>,
     /// The units whose files were read: the ways to them may be others now.
     pub(super) looked_at: Vec<usize>,
 }
@@ -115,6 +116,7 @@ impl Pipeline {
             let (loaded, found) = load(files, None, foundation.provider(), wall);
             // Nothing is known yet, so whatever is loaded is new.
             if let Loaded::New(identity, digest) = loaded.map_err(|failure| failure.error)? {
+                let identity = identity.with_expiry_warning(options.expiry_warning);
                 let (files, serving) = (files.clone(), Arc::new(identity));
                 let settle = Settle::Good;
                 units.push(Unit { files, serving, digest, settle, found, read_at });
@@ -163,11 +165,12 @@ impl Pipeline {
     ) -> Look {
         let mut failures = Vec::new();
         let to_read = self.to_read(scope, &held(), moment);
-        let fresh = self.read(&to_read, moment, wall, &mut failures);
-        let published = self.prove(fresh, held, moment, wall, &mut failures);
+        let mut notes = Vec::new();
+        let fresh = self.read(&to_read, moment, wall, &mut failures, &mut notes);
+        let published = self.prove(fresh, held, moment, wall, &mut failures, &mut notes);
         let failed = self.units.iter().find_map(|unit| unit.settle.failed()).cloned();
         Look {
-            stale: failed.is_some(),
+            notes,
             outcome: match (failed, &published) {
                 (Some(error), _) => Err(error),
                 (None, Some(_)) => Ok(Outcome::Reloaded),
@@ -206,6 +209,7 @@ impl Pipeline {
         moment: Moment,
         wall: i64,
         failures: &mut Vec<(Failure, Trigger)>,
+        notes: &mut Vec<Note>,
     ) -> Vec<Fresh> {
         let timeout = self.options.settle_timeout;
         let provider = self.foundation.provider();
@@ -216,15 +220,23 @@ impl Pipeline {
             let (loaded, found) = load_guarded(unit, provider, wall);
             unit.found = found;
             match loaded {
-                Ok(Loaded::Same) => unit.settle.succeed(),
+                Ok(Loaded::Same) => {
+                    if !unit.settle.is_good() {
+                        notes.push(Note { index, finding: Finding::Good });
+                    }
+                    unit.settle.succeed();
+                }
                 Ok(Loaded::New(identity, digest)) => {
                     let warnings = identity.warnings_after(&unit.serving);
                     let trigger = unit.settle.trigger().unwrap_or(moment.trigger);
+                    let identity = identity.with_expiry_warning(self.options.expiry_warning);
                     let identity = Arc::new(identity);
                     fresh.push(Fresh { index, identity, digest, warnings, trigger });
                 }
                 Err(failure) => {
-                    failures.extend(unit.settle.fail(failure, moment, timeout));
+                    let told = unit.settle.fail(failure, moment, timeout);
+                    notes.push(note_of(index, &unit.settle, told.as_ref()));
+                    failures.extend(told);
                 }
             }
         }
@@ -239,11 +251,15 @@ impl Pipeline {
         moment: Moment,
         wall: i64,
         failures: &mut Vec<(Failure, Trigger)>,
+        notes: &mut Vec<Note>,
     ) -> Option<(Arc<Generation>, Told)> {
         let timeout = self.options.settle_timeout;
-        let mut refuse = |unit: &mut Unit, digest, error| {
+        let mut refuse = |units: &mut [Unit], index: usize, digest, error| {
             let failure = Failure { error, digest: Some(digest) };
-            failures.extend(unit.settle.fail(failure, moment, timeout));
+            let settle = &mut units[index].settle;
+            let told = settle.fail(failure, moment, timeout);
+            notes.push(note_of(index, settle, told.as_ref()));
+            failures.extend(told);
         };
         while !fresh.is_empty() {
             let mut warnings = Warnings::default();
@@ -272,13 +288,15 @@ impl Pipeline {
                     // fresh ticket keys (the system has no randomness) nothing is published.
                     if let Err(error) = self.foundation.forget_sessions() {
                         for new in fresh {
-                            refuse(&mut self.units[new.index], new.digest, error.clone());
+                            refuse(&mut self.units, new.index, new.digest, error.clone());
                         }
                         return None;
                     }
                     candidate = self.foundation.candidate(identities);
                 }
                 let changed: Vec<_> = fresh.iter().map(|new| new.index).collect();
+                let renewed = |&index: &usize| Note { index, finding: Finding::Renewed };
+                notes.extend(changed.iter().map(renewed));
                 let trigger = fresh.first().map_or(moment.trigger, |new| new.trigger);
                 for new in fresh {
                     let unit = &mut self.units[new.index];
@@ -289,9 +307,8 @@ impl Pipeline {
                 return Some(self.publish(candidate, &changed, warnings, trigger, wall));
             }
             for (index, digest, cause) in refused {
-                let unit = &mut self.units[index];
-                let error = Error::at(&unit.files.chain, cause);
-                refuse(unit, digest, error);
+                let error = Error::at(&self.units[index].files.chain, cause);
+                refuse(&mut self.units, index, digest, error);
             }
         }
         None
@@ -366,6 +383,16 @@ impl Told {
             message: self.message,
         }
     }
+}
+
+/// What there is to say of a unit that failed.
+fn note_of(index: usize, settle: &Settle, told: Option<&(Failure, Trigger)>) -> Note {
+    let finding = match told {
+        Some((failure, _)) => Finding::Failed(failure.error.clone()),
+        None if settle.pending().is_some() => Finding::Pending,
+        None => Finding::StillFailed,
+    };
+    Note { index, finding }
 }
 
 /// Loads a unit; a panic on the way, which is a defect, is a failure of this unit alone.

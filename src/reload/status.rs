@@ -1,45 +1,21 @@
-//! How a handle is doing.
+//! How a handle and each of its identities are doing, at one moment.
 
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::generation::Generation;
-use crate::material::Warnings;
+use crate::material::{Identity, Warnings};
+use crate::reload::standing::{Standing, Trouble, UnitStanding};
 use crate::reload::tickets::Outcome;
 use crate::watch::WatchState;
 
 /// Whether what serves is good, and whether it will stay so. "Renewal failed" is not "expired".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// In rising order: where several hold, the last of them is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Health {
     Ok,
     Expiring,
     Stale,
     Expired,
-}
-
-/// What the pipeline leaves behind after each look at the files.
-#[derive(Clone, Debug)]
-pub(super) struct Standing {
-    pub(super) last_outcome: Result<Outcome, Error>,
-    /// Whether a unit serves an older version than its files hold.
-    pub(super) stale: bool,
-    pub(super) reloads: u64,
-    pub(super) failures: u64,
-    pub(super) unchanged: u64,
-    pub(super) watch: WatchState,
-}
-
-impl Standing {
-    pub(super) fn new(watch: WatchState) -> Self {
-        let last_outcome = Ok(Outcome::Reloaded);
-        Self { last_outcome, stale: false, reloads: 0, failures: 0, unchanged: 0, watch }
-    }
-}
-
-impl Standing {
-    /// In a child that was forked after the handle was opened: nobody looks at the files.
-    pub(super) fn after_fork() -> Self {
-        let last_outcome = Err(Error::new(Cause::Forked));
-        Self { last_outcome, stale: true, ..Self::new(WatchState::Off) }
-    }
 }
 
 /// Everything about a handle at one moment.
@@ -48,8 +24,15 @@ pub(crate) struct Status {
     pub(crate) generation: u64,
     pub(crate) loaded_at: i64,
     pub(crate) earliest_not_after: i64,
+    pub(crate) expiring_from: Option<i64>,
     pub(crate) health: Health,
+    pub(crate) health_since: i64,
     pub(crate) last_outcome: Result<Outcome, Error>,
+    /// The newest failure that stands.
+    pub(crate) failure: Option<Failing>,
+    /// Distinct failures that were told since the identities that fail were last good.
+    pub(crate) consecutive_failures: u64,
+    pub(crate) last_checked_at: i64,
     pub(crate) reloads: u64,
     pub(crate) failures: u64,
     pub(crate) unchanged: u64,
@@ -59,18 +42,58 @@ pub(crate) struct Status {
     pub(crate) warnings: Warnings,
 }
 
+/// Everything about one identity at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct IdentityStatus {
+    pub(crate) health: Health,
+    pub(crate) health_since: i64,
+    pub(crate) not_before: i64,
+    pub(crate) not_after: i64,
+    pub(crate) expiring_from: Option<i64>,
+    pub(crate) failure: Option<Failing>,
+    pub(crate) consecutive_failures: u64,
+    pub(crate) last_checked_at: i64,
+    /// Whether its files look half-written and are being waited for.
+    pub(crate) pending: bool,
+    /// The generation that its certificate came with, and when that was.
+    pub(crate) renewed_generation: u64,
+    pub(crate) renewed_at: i64,
+    pub(crate) warnings: Warnings,
+}
+
+/// A failure that stands, and when it was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Failing {
+    pub(crate) error: Error,
+    pub(crate) told_at: i64,
+}
+
 impl Status {
-    pub(super) fn new(current: &Generation, standing: Standing, alive: usize, now: i64) -> Self {
+    pub(super) fn new(current: &Generation, standing: &Standing, alive: usize, now: i64) -> Self {
+        let identities = current.identities();
+        let (health, health_since) = worst(
+            identities
+                .iter()
+                .zip(&standing.units)
+                .map(|(identity, unit)| health(identity, unit, now)),
+        );
+        let troubles = || standing.units.iter().filter_map(|unit| unit.trouble.as_deref());
+        let newest = troubles().reduce(|a, b| if b.told_at > a.told_at { b } else { a });
         Self {
             generation: current.number(),
             loaded_at: current.loaded_at(),
             earliest_not_after: current.earliest_not_after(),
-            health: health(current, standing.stale, now),
-            last_outcome: standing.last_outcome,
+            expiring_from: current.expiring_from(),
+            health,
+            health_since,
+            last_outcome: standing.last_outcome.clone(),
+            failure: newest.map(Trouble::failing),
+            consecutive_failures: troubles().map(|trouble| trouble.distinct).sum(),
+            last_checked_at: standing.checked_at,
             reloads: standing.reloads,
             failures: standing.failures,
             unchanged: standing.unchanged,
-            identities: current.identities().len(),
+            identities: identities.len(),
             generations_alive: alive,
             watch: standing.watch,
             warnings: current.warnings(),
@@ -78,15 +101,65 @@ impl Status {
     }
 }
 
-/// The worst that is true.
-fn health(current: &Generation, stale: bool, now: i64) -> Health {
-    if now > current.earliest_not_after() {
-        Health::Expired
-    } else if stale {
-        Health::Stale
-    } else if now >= current.expiring_from() {
-        Health::Expiring
-    } else {
-        Health::Ok
+impl IdentityStatus {
+    pub(super) fn new(identity: &Identity, unit: &UnitStanding, now: i64) -> Self {
+        let (health, health_since) = health(identity, unit, now);
+        let trouble = unit.trouble.as_deref();
+        Self {
+            health,
+            health_since,
+            not_before: identity.not_before(),
+            not_after: identity.not_after(),
+            expiring_from: identity.expiring_from(),
+            failure: trouble.map(Trouble::failing),
+            consecutive_failures: trouble.map_or(0, |trouble| trouble.distinct),
+            last_checked_at: unit.checked_at,
+            pending: unit.pending,
+            renewed_generation: unit.renewed_generation,
+            renewed_at: unit.renewed_at,
+            warnings: identity.warnings(),
+        }
+    }
+}
+
+/// The worst that is true of one identity, and since when it is.
+fn health(identity: &Identity, unit: &UnitStanding, now: i64) -> (Health, i64) {
+    if now > identity.not_after() {
+        return (Health::Expired, identity.not_after());
+    }
+    if let Some(trouble) = &unit.trouble {
+        return (Health::Stale, trouble.since);
+    }
+    match identity.expiring_from() {
+        Some(from) if now >= from => (Health::Expiring, from),
+        _ => (Health::Ok, unit.good_since),
+    }
+}
+
+/// The worst of all, since the first of them; all have been well since the last of them is.
+fn worst(all: impl Iterator<Item = (Health, i64)>) -> (Health, i64) {
+    let worse = |a: (Health, i64), b: (Health, i64)| match a.0.cmp(&b.0) {
+        std::cmp::Ordering::Less => b,
+        std::cmp::Ordering::Greater => a,
+        std::cmp::Ordering::Equal if a.0 == Health::Ok => (a.0, a.1.max(b.1)),
+        std::cmp::Ordering::Equal => (a.0, a.1.min(b.1)),
+    };
+    all.reduce(worse).unwrap_or((Health::Ok, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_identity_decides_and_the_first_that_is_so_tells_since_when() {
+        let all = |of: &[(Health, i64)]| worst(of.iter().copied());
+        assert_eq!(all(&[(Health::Ok, 5), (Health::Ok, 9)]), (Health::Ok, 9));
+        assert_eq!(
+            all(&[(Health::Expiring, 7), (Health::Ok, 9), (Health::Expiring, 3)]),
+            (Health::Expiring, 3)
+        );
+        assert_eq!(all(&[(Health::Stale, 7), (Health::Expiring, 3)]), (Health::Stale, 7));
+        assert_eq!(all(&[(Health::Stale, 3), (Health::Expired, 9)]), (Health::Expired, 9));
     }
 }

@@ -51,10 +51,13 @@ static void every_number_has_a_word(void) {
     CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_RELOAD_FAILED), "reload-failed");
     CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_WATCH_DEGRADED), "watch-degraded");
     CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_WATCH_RESTORED), "watch-restored");
+    CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_EXPIRING), "expiring");
+    CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_EXPIRED), "expired");
     CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_OPEN), "open");
     CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_WATCH), "watch");
     CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_POLL), "poll");
     CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_REQUEST), "request");
+    CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_CLOCK), "clock");
     CHECK_STR(certreload_health_str(CERTRELOAD_HEALTH_OK), "ok");
     CHECK_STR(certreload_health_str(CERTRELOAD_HEALTH_EXPIRING), "expiring");
     CHECK_STR(certreload_health_str(CERTRELOAD_HEALTH_STALE), "stale");

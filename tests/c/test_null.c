@@ -52,6 +52,7 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_watch(NULL, CERTRELOAD_WATCH_AUTO), "options");
     CHECK_REFUSED(certreload_options_set_poll_interval(NULL, 1000), "options");
     CHECK_REFUSED(certreload_options_set_settle(NULL, 1, 2), "options");
+    CHECK_REFUSED(certreload_options_set_expiry_warning(NULL, 1), "options");
     CHECK_REFUSED(certreload_options_set_event_callback(NULL, recorder_callback, NULL), "options");
 
     /* None of the refused calls added an identity. */
@@ -92,6 +93,15 @@ static void handles_refuse_null(void) {
     CHECK_REFUSED(certreload_get_status(handle, NULL, sizeof status), "status_out");
     CHECK_RESULT(certreload_get_status(handle, &status, 15), INVALID_PARAMETER);
     CHECK(memcmp(&status, &before, sizeof status) == 0);
+
+    certreload_identity_status one, one_before;
+    memset(&one_before, 0xA5, sizeof one_before);
+    memcpy(&one, &one_before, sizeof one);
+    CHECK_REFUSED(certreload_get_identity_status(NULL, 0, &one, sizeof one), "handle");
+    CHECK_REFUSED(certreload_get_identity_status(handle, 0, NULL, sizeof one), "status_out");
+    CHECK_RESULT(certreload_get_identity_status(handle, 0, &one, 15), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_get_identity_status(handle, 1, &one, sizeof one), INVALID_PARAMETER);
+    CHECK(memcmp(&one, &one_before, sizeof one) == 0);
 }
 
 static void the_hot_path_refuses_null(void) {
@@ -124,6 +134,7 @@ static void identities_refuse_null(void) {
     CHECK_NOTHING(certreload_identity_name(NULL, 0), "identity");
     CHECK_NOTHING(certreload_identity_not_before(NULL), "identity");
     CHECK_NOTHING(certreload_identity_not_after(NULL), "identity");
+    CHECK_NOTHING(certreload_identity_expiring_from(NULL), "identity");
     CHECK_NOTHING(certreload_identity_serial(NULL), "identity");
     CHECK_NOTHING(certreload_identity_sha256(NULL), "identity");
     CHECK_NOTHING(certreload_identity_certificate_count(NULL), "identity");

@@ -16,7 +16,10 @@ use certreload::ffi::identity::*;
 use certreload::ffi::last_error::certreload_last_error;
 use certreload::ffi::options::*;
 use certreload::ffi::result::certreload_result;
-use certreload::ffi::status::{certreload_get_status, certreload_status};
+use certreload::ffi::status::{
+    certreload_get_identity_status, certreload_get_status, certreload_identity_status,
+    certreload_status,
+};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -153,6 +156,13 @@ impl Builder {
         self
     }
 
+    pub fn expiry_warning(self, seconds: u32) -> Self {
+        // SAFETY: live options.
+        let result = unsafe { certreload_options_set_expiry_warning(self.0, seconds) };
+        assert_eq!(result, certreload_result::Ok);
+        self
+    }
+
     pub fn open(self) -> Host {
         self.try_open().unwrap_or_else(|result| panic!("{result:?}: {}", last_error()))
     }
@@ -227,6 +237,18 @@ impl Host {
         // SAFETY: an open handle, and room for `size` bytes that are all filled in on Ok.
         unsafe {
             let result = certreload_get_status(self.handle, status.as_mut_ptr(), size);
+            assert_eq!(result, certreload_result::Ok);
+            status.assume_init()
+        }
+    }
+
+    pub fn identity_status(&self, index: usize) -> certreload_identity_status {
+        let mut status = std::mem::MaybeUninit::<certreload_identity_status>::uninit();
+        let size = size_of::<certreload_identity_status>();
+        // SAFETY: an open handle, and room for `size` bytes that are all filled in on Ok.
+        unsafe {
+            let out = status.as_mut_ptr();
+            let result = certreload_get_identity_status(self.handle, index, out, size);
             assert_eq!(result, certreload_result::Ok);
             status.assume_init()
         }

@@ -1,0 +1,243 @@
+//! How each identity stands to its files, as the looks leave it behind.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::status::Failing;
+use super::tickets::Outcome;
+use crate::error::{Cause, Error};
+use crate::generation::Generation;
+use crate::options::Options;
+use crate::watch::WatchState;
+
+/// What the pipeline leaves behind after each look at the files.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) last_outcome: Result<Outcome, Error>,
+    pub(super) reloads: u64,
+    pub(super) failures: u64,
+    pub(super) unchanged: u64,
+    pub(super) watch: WatchState,
+    /// When files were last looked at: seconds since 1970, as all times here.
+    pub(super) checked_at: i64,
+    /// One for each identity, in the order in which they were added.
+    pub(super) units: Vec<UnitStanding>,
+}
+
+/// How one identity stands to its files.
+#[derive(Clone, Debug)]
+pub(super) struct UnitStanding {
+    /// The file that it is called by.
+    pub(super) chain: Arc<Path>,
+    pub(super) renewed_generation: u64,
+    pub(super) renewed_at: i64,
+    /// Since when nothing has been wrong with it.
+    pub(super) good_since: i64,
+    pub(super) checked_at: i64,
+    pub(super) pending: bool,
+    /// Few have one, and it is large.
+    pub(super) trouble: Option<Box<Trouble>>,
+}
+
+/// A failure that stands: the files cannot be used, and the host has been told.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    /// The newest of them.
+    error: Error,
+    pub(super) told_at: i64,
+    /// When the first of them was told.
+    pub(super) since: i64,
+    /// How many were told since the files were last good.
+    pub(super) distinct: u64,
+}
+
+/// What a look found of one identity.
+#[derive(Clone, Debug)]
+pub(super) struct Note {
+    pub(super) index: usize,
+    pub(super) finding: Finding,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Finding {
+    /// What serves is what the files hold, as it was before.
+    Good,
+    /// What the files hold now serves from this look's generation on.
+    Renewed,
+    /// The files look half-written and are waited for; what failed before stands.
+    Pending,
+    /// The host is told of a failure.
+    Failed(Error),
+    /// The files are as bad as the host was told.
+    StillFailed,
+}
+
+impl Standing {
+    pub(super) fn new(watch: WatchState, options: &Options, first: &Generation) -> Self {
+        let at = first.loaded_at();
+        let unit = |chain: &Path| UnitStanding {
+            chain: chain.into(),
+            renewed_generation: first.number(),
+            renewed_at: at,
+            good_since: at,
+            checked_at: at,
+            pending: false,
+            trouble: None,
+        };
+        Self {
+            last_outcome: Ok(Outcome::Reloaded),
+            reloads: 0,
+            failures: 0,
+            unchanged: 0,
+            watch,
+            checked_at: at,
+            units: options.identities.iter().map(|files| unit(&files.chain)).collect(),
+        }
+    }
+
+    /// In a child that was forked after the handle was opened: nobody looks at the files, and what
+    /// the looks left behind may have been cut in two by the fork.
+    pub(super) fn after_fork(current: &Generation) -> Self {
+        let forked = Error::new(Cause::Forked);
+        let unit = UnitStanding {
+            chain: Path::new("").into(),
+            renewed_generation: 0,
+            renewed_at: 0,
+            good_since: 0,
+            checked_at: 0,
+            pending: false,
+            trouble: Some(Box::new(Trouble {
+                error: forked.clone(),
+                told_at: 0,
+                since: 0,
+                distinct: 0,
+            })),
+        };
+        Self {
+            last_outcome: Err(forked),
+            reloads: 0,
+            failures: 0,
+            unchanged: 0,
+            watch: WatchState::Off,
+            checked_at: 0,
+            units: vec![unit; current.identities().len()],
+        }
+    }
+
+    /// Takes in what a look found at `now`, where `before` served and `published`, if any, is next.
+    pub(super) fn note(
+        &mut self,
+        notes: Vec<Note>,
+        before: &Generation,
+        published: Option<&Generation>,
+        now: i64,
+    ) {
+        for Note { index, finding } in notes {
+            let Some(unit) = self.units.get_mut(index) else { continue };
+            if matches!(finding, Finding::Renewed) {
+                let was_due = before.identities().get(index).and_then(|old| old.expiring_from());
+                if was_due.is_some_and(|from| now >= from) {
+                    unit.good_since = now;
+                }
+                unit.renewed_generation =
+                    published.map_or(unit.renewed_generation, Generation::number);
+                unit.renewed_at = now;
+            }
+            unit.take_in(finding, now);
+        }
+    }
+
+    /// The files of these units were looked at, or of all.
+    pub(super) fn checked(&mut self, units: Option<&Vec<usize>>, now: i64) {
+        self.checked_at = now;
+        match units {
+            None => self.units.iter_mut().for_each(|unit| unit.checked_at = now),
+            Some(units) => {
+                for index in units {
+                    self.units[*index].checked_at = now;
+                }
+            }
+        }
+    }
+
+    /// Why the files of an identity cannot be used, if so.
+    pub(super) fn failure_of(&self, index: usize) -> Option<Error> {
+        self.units.get(index)?.trouble.as_ref().map(|trouble| trouble.error.clone())
+    }
+}
+
+impl UnitStanding {
+    fn take_in(&mut self, finding: Finding, now: i64) {
+        self.pending = matches!(finding, Finding::Pending);
+        match finding {
+            Finding::Good | Finding::Renewed => {
+                if self.trouble.take().is_some() {
+                    self.good_since = now;
+                }
+            }
+            Finding::Failed(error) => {
+                let (since, distinct) = match &self.trouble {
+                    Some(trouble) => (trouble.since, trouble.distinct + 1),
+                    None => (now, 1),
+                };
+                self.trouble = Some(Box::new(Trouble { error, told_at: now, since, distinct }));
+            }
+            Finding::Pending | Finding::StillFailed => {}
+        }
+    }
+}
+
+impl Trouble {
+    pub(super) fn failing(&self) -> Failing {
+        Failing { error: self.error.clone(), told_at: self.told_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit() -> UnitStanding {
+        UnitStanding {
+            chain: Path::new("/tls/a.pem").into(),
+            renewed_generation: 1,
+            renewed_at: 10,
+            good_since: 10,
+            checked_at: 10,
+            pending: false,
+            trouble: None,
+        }
+    }
+
+    fn failed(cause: Cause) -> Finding {
+        Finding::Failed(Error::at("/tls/a.pem".as_ref(), cause))
+    }
+
+    #[test]
+    fn a_failure_stands_since_the_first_and_counts_each_that_is_told() {
+        let mut unit = unit();
+        unit.take_in(Finding::Pending, 20);
+        assert!(unit.pending && unit.trouble.is_none(), "pending is no failure");
+        unit.take_in(failed(Cause::Empty), 25);
+        unit.take_in(Finding::StillFailed, 35);
+        unit.take_in(Finding::Pending, 40);
+        unit.take_in(failed(Cause::NotFound), 45);
+        let trouble = unit.trouble.as_deref().unwrap();
+        assert_eq!((trouble.since, trouble.told_at, trouble.distinct), (25, 45, 2));
+        assert_eq!(trouble.error.cause, Cause::NotFound);
+        assert!(!unit.pending);
+    }
+
+    #[test]
+    fn a_success_clears_what_failed_and_counts_from_anew() {
+        let mut unit = unit();
+        unit.take_in(Finding::Good, 20);
+        assert_eq!(unit.good_since, 10, "nothing was wrong");
+        unit.take_in(failed(Cause::Empty), 25);
+        unit.take_in(Finding::Good, 30);
+        assert!(unit.trouble.is_none());
+        assert_eq!(unit.good_since, 30);
+        unit.take_in(failed(Cause::Empty), 40);
+        assert_eq!(unit.trouble.unwrap().distinct, 1);
+    }
+}
