@@ -70,6 +70,7 @@ fn ffi_sources(root: &Path) -> Vec<PathBuf> {
         "event",
         "options",
         "status",
+        "metrics",
         "handle",
         "connection",
         "generation",

@@ -47,6 +47,11 @@ else()
         acme PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77 ENVIRONMENT "${test_environment}")
 endif()
 
+if(Python3_FOUND)
+    add_test(NAME metrics COMMAND "${Python3_EXECUTABLE}" -B "${tests_dir}/metrics.py" "${library_dir}/${shared_file}")
+    set_tests_properties(metrics PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+endif()
+
 set(public_include_dir "${CMAKE_CURRENT_SOURCE_DIR}/include")
 certreload_add_check(headers_gcc c/check_headers.sh gcc g++ "${public_include_dir}" "${generated_include_dir}")
 certreload_add_check(headers_clang c/check_headers.sh clang clang++ "${public_include_dir}" "${generated_include_dir}")

@@ -55,6 +55,8 @@ pub(crate) enum Cause {
     Panic(String),
     #[error("the handle was opened before a fork: in this process it serves, and does not reload")]
     Forked,
+    #[error("the buffer is too small: {needed} bytes are needed")]
+    BufferTooSmall { needed: usize },
 
     #[error("no such file")]
     NotFound,
@@ -139,7 +141,8 @@ impl Cause {
             | Self::System { .. }
             | Self::Tls(_)
             | Self::Panic(_)
-            | Self::Forked => Stage::Call,
+            | Self::Forked
+            | Self::BufferTooSmall { .. } => Stage::Call,
             Self::NotFound
             | Self::Permission
             | Self::NotRegular(_)

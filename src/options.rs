@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) settle_timeout: Duration,
     /// How long before notAfter a renewal should have come: zero for never, `None` for the default.
     pub(crate) expiry_warning: Option<Duration>,
+    /// What the host calls the handle, if anything.
+    pub(crate) name: Option<Arc<str>>,
 }
 
 /// Where one identity's bytes come from.
@@ -50,6 +52,7 @@ impl Default for Options {
             settle_quiet: Duration::from_millis(50),
             settle_timeout: Duration::from_secs(5),
             expiry_warning: None,
+            name: None,
         }
     }
 }

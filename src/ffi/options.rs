@@ -332,6 +332,39 @@ pub unsafe extern "C" fn certreload_options_set_expiry_warning(
     })
 }
 
+/// Name the handle: what the host's people call it, such as "public" or "admin".
+///
+/// Every series of certreload_write_metrics() then has the label handle with this name.
+///
+/// @param options  must not be NULL; changed
+/// @param name     1 to 255 bytes of UTF-8, copied; NULL for no name, which is the default
+/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:      the string is copied
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_name(
+    options: *mut certreload_options,
+    name: *const c_char,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        let options = unsafe { cast::borrow_mut(options, "options")? };
+        options.options.name = if name.is_null() {
+            None
+        } else {
+            // SAFETY: a C string, and not NULL.
+            match str::from_utf8(unsafe { cast::bytes(name, "name")? }) {
+                Ok(name) if (1..=255).contains(&name.len()) => Some(name.into()),
+                _ => return Err(invalid("a name has 1 to 255 bytes, and is UTF-8")),
+            }
+        };
+        Ok(certreload_result::Ok)
+    })
+}
+
 /// Name the function that each handle opened with these options tells its events from the start.
 ///
 /// It is told of the first load too, so the warnings of that are not lost.

@@ -35,6 +35,8 @@ pub enum certreload_result {
     Panic = 10,
     /// The handle was opened before a fork(): in this process it serves, and does not reload.
     Forked = 11,
+    /// The buffer is too small for the text; the size that it needs is told.
+    BufferTooSmall = 12,
 
     /// The file, or a directory on the way to it, does not exist.
     FileNotFound = 100,
@@ -93,6 +95,7 @@ impl certreload_result {
             Cause::Tls(_) => Self::Tls,
             Cause::Panic(_) => Self::Panic,
             Cause::Forked => Self::Forked,
+            Cause::BufferTooSmall { .. } => Self::BufferTooSmall,
             Cause::NotFound => Self::FileNotFound,
             Cause::Permission => Self::FilePermission,
             Cause::NotRegular(_) => Self::FileNotRegular,
@@ -129,6 +132,7 @@ impl certreload_result {
             9 => c"rustls refused",
             10 => c"a defect inside certreload was caught",
             11 => c"the handle was opened before a fork",
+            12 => c"the buffer is too small",
             100 => c"the file does not exist",
             101 => c"the file may not be read",
             102 => c"not a regular file",

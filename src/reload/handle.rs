@@ -1,6 +1,7 @@
 //! The reloadable thing: holds the current generation, and is stepped by the worker.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use super::current::Current;
 use super::delivery::EventQueue;
 use super::event::{Event, EventKind, EventSink, Trigger};
 use super::expiry::Expiry;
+use super::metrics::Snapshot;
 use super::pipeline::{Look, Pipeline, Scope};
 use super::runtime::{self, Runtime, Step};
 use super::settle::Moment;
@@ -34,6 +36,9 @@ const LOOKS_PER_STEP: usize = 4;
 /// Certificates that reload.
 pub(crate) struct Handle {
     id: ObserverId,
+    name: Option<Arc<str>>,
+    /// The file that each identity is called by.
+    chains: Vec<Arc<Path>>,
     current: Current,
     /// Set in signal handlers: nothing but a store.
     requested: AtomicBool,
@@ -81,9 +86,13 @@ impl Handle {
         let runtime = entered.runtime().clone();
         let events = EventQueue::new(runtime.delivery().clone(), sink);
         events.push(told.event(&first));
-        let standing = Mutex::new(Standing::new(watch, pipeline.options(), &first));
+        let standing = Mutex::new(Standing::new(watch, &first));
+        let files = &pipeline.options().identities;
+        let chains = files.iter().map(|files| files.chain.as_path().into()).collect();
         let handle = Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            name: options.name.clone(),
+            chains,
             current: Current::new(first),
             requested: AtomicBool::new(false),
             bell: runtime.bell().clone(),
@@ -173,8 +182,23 @@ impl Handle {
         })
     }
 
+    /// All that there is to measure.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let now = Now::read().unix;
+        self.with_standing(|standing, current| {
+            let units = current.identities().iter().zip(&standing.units);
+            let identities = units.map(|(identity, unit)| IdentityStatus::new(identity, unit, now));
+            Snapshot {
+                name: self.name.clone(),
+                status: Status::new(current, standing, self.alive.count(), now),
+                generation: current.clone(),
+                identities: self.chains.iter().cloned().zip(identities).collect(),
+            }
+        })
+    }
+
     /// Shows what the looks left behind, and the generation that it is about.
-    fn with_standing<T>(&self, show: impl FnOnce(&Standing, &Generation) -> T) -> T {
+    fn with_standing<T>(&self, show: impl FnOnce(&Standing, &Arc<Generation>) -> T) -> T {
         if self.runtime.is_of_this_process() {
             let standing = self.standing();
             show(&standing, &self.current())
@@ -367,11 +391,9 @@ impl Handle {
     fn tell_expiry(&self, work: &mut Work, now: Now) {
         let current = self.generation();
         for due in work.expiry.due(&current, now.unix, self.events.room()) {
-            let (chain, failure) = {
-                let standing = self.standing();
-                (standing.units[due.index].chain.clone(), standing.failure_of(due.index))
-            };
-            self.events.push(due.event(&current, &chain, failure.as_ref(), now.unix));
+            let failure = self.standing().failure_of(due.index);
+            let chain = &self.chains[due.index];
+            self.events.push(due.event(&current, chain, failure.as_ref(), now.unix));
         }
     }
 

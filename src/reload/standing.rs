@@ -1,13 +1,9 @@
 //! How each identity stands to its files, as the looks leave it behind.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use super::status::Failing;
 use super::tickets::Outcome;
 use crate::error::{Cause, Error};
 use crate::generation::Generation;
-use crate::options::Options;
 use crate::watch::WatchState;
 
 /// What the pipeline leaves behind after each look at the files.
@@ -27,8 +23,6 @@ pub(super) struct Standing {
 /// How one identity stands to its files.
 #[derive(Clone, Debug)]
 pub(super) struct UnitStanding {
-    /// The file that it is called by.
-    pub(super) chain: Arc<Path>,
     pub(super) renewed_generation: u64,
     pub(super) renewed_at: i64,
     /// Since when nothing has been wrong with it.
@@ -73,10 +67,9 @@ pub(super) enum Finding {
 }
 
 impl Standing {
-    pub(super) fn new(watch: WatchState, options: &Options, first: &Generation) -> Self {
+    pub(super) fn new(watch: WatchState, first: &Generation) -> Self {
         let at = first.loaded_at();
-        let unit = |chain: &Path| UnitStanding {
-            chain: chain.into(),
+        let unit = UnitStanding {
             renewed_generation: first.number(),
             renewed_at: at,
             good_since: at,
@@ -91,7 +84,7 @@ impl Standing {
             unchanged: 0,
             watch,
             checked_at: at,
-            units: options.identities.iter().map(|files| unit(&files.chain)).collect(),
+            units: vec![unit; first.identities().len()],
         }
     }
 
@@ -100,7 +93,6 @@ impl Standing {
     pub(super) fn after_fork(current: &Generation) -> Self {
         let forked = Error::new(Cause::Forked);
         let unit = UnitStanding {
-            chain: Path::new("").into(),
             renewed_generation: 0,
             renewed_at: 0,
             good_since: 0,
@@ -199,7 +191,6 @@ mod tests {
 
     fn unit() -> UnitStanding {
         UnitStanding {
-            chain: Path::new("/tls/a.pem").into(),
             renewed_generation: 1,
             renewed_at: 10,
             good_since: 10,

@@ -53,6 +53,8 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_poll_interval(NULL, 1000), "options");
     CHECK_REFUSED(certreload_options_set_settle(NULL, 1, 2), "options");
     CHECK_REFUSED(certreload_options_set_expiry_warning(NULL, 1), "options");
+    CHECK_REFUSED(certreload_options_set_name(NULL, "name"), "options");
+    CHECK_OK(certreload_options_set_name(options, NULL));
     CHECK_REFUSED(certreload_options_set_event_callback(NULL, recorder_callback, NULL), "options");
 
     /* None of the refused calls added an identity. */
@@ -102,6 +104,28 @@ static void handles_refuse_null(void) {
     CHECK_RESULT(certreload_get_identity_status(handle, 0, &one, 15), INVALID_PARAMETER);
     CHECK_RESULT(certreload_get_identity_status(handle, 1, &one, sizeof one), INVALID_PARAMETER);
     CHECK(memcmp(&one, &one_before, sizeof one) == 0);
+}
+
+static void metrics_refuse_null(void) {
+    test_begin(__func__);
+    char buffer[16] = "untouched";
+    size_t needed = 77;
+    CHECK_REFUSED(certreload_write_metrics(NULL, buffer, sizeof buffer, &needed), "handle");
+    CHECK_REFUSED(certreload_write_metrics(handle, NULL, 1, &needed), "buffer");
+    CHECK_REFUSED(certreload_write_metrics(handle, buffer, sizeof buffer, NULL), "needed_out");
+
+    certreload_handle *const handles[] = {handle, NULL};
+    CHECK_REFUSED(certreload_write_metrics_page(NULL, 1, buffer, sizeof buffer, &needed),
+                  "handles");
+    CHECK_REFUSED(certreload_write_metrics_page(handles, 2, buffer, sizeof buffer, &needed),
+                  "handles");
+    CHECK_REFUSED(certreload_write_metrics_page(handles, 1, NULL, 1, &needed), "buffer");
+    CHECK_REFUSED(certreload_write_metrics_page(handles, 1, buffer, sizeof buffer, NULL),
+                  "needed_out");
+    CHECK_INT(needed, 77);
+    CHECK_STR(buffer, "untouched");
+    CHECK_OK(certreload_write_metrics_page(NULL, 0, NULL, 0, &needed));
+    CHECK(needed > 1);
 }
 
 static void the_hot_path_refuses_null(void) {
@@ -186,6 +210,7 @@ int main(void) {
 
     options_refuse_null();
     handles_refuse_null();
+    metrics_refuse_null();
     the_hot_path_refuses_null();
     generations_refuse_null();
     identities_refuse_null();

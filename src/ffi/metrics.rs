@@ -1,0 +1,141 @@
+//! Handles in the text format of Prometheus, for the host's own metrics page.
+
+use std::ffi::c_char;
+use std::{ptr, slice};
+
+use super::boundary::boundary;
+use super::cast::{self, Out};
+use super::handle::certreload_handle;
+use super::result::certreload_result;
+use crate::error::{Cause, Error};
+use crate::reload::{Handle, write_metrics};
+
+/// Write what there is to measure of a handle in the Prometheus text format, version 0.0.4.
+///
+/// For a page that the host serves as "text/plain; version=0.0.4". Of the handle: certreload_reloads_total{result=
+/// "reloaded"|"unchanged"|"failed"}, certreload_generation, certreload_generations_alive,
+/// certreload_last_reload_timestamp_seconds, certreload_last_check_timestamp_seconds, certreload_health{state} and
+/// certreload_watch_state{state}, where the state that it is in is 1 and the others are 0. Of each identity, with the
+/// labels identity (the path of its chain) and name (its first name): certreload_not_before_timestamp_seconds,
+/// certreload_not_after_timestamp_seconds, certreload_consecutive_failures and certreload_identity_health{state}. An
+/// identity that was added twice is written once. Every series has the label handle where
+/// certreload_options_set_name() gave the handle a name. A process with several handles writes them with
+/// certreload_write_metrics_page(): two pages pasted together are not valid.
+///
+/// As with snprintf, ask for the size with a NULL buffer first, or try with one that is large enough as a rule. The page
+/// may grow between two calls, so leave room, and be ready for BUFFER_TOO_SMALL.
+///
+/// @param handle      must not be NULL
+/// @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0, to ask for the size
+/// @param size        bytes in buffer
+/// @param needed_out  must not be NULL; the size that the text needs, its NUL included; written on OK and
+///                    BUFFER_TOO_SMALL
+/// @return            OK; BUFFER_TOO_SMALL, and of the text nothing is written: where size is not 0, buffer is "";
+///                    NULL_PARAMETER, which a NULL buffer with another size is too
+/// Ownership:         a copy; nothing to free
+/// Threads:           any thread, concurrently
+/// Signals:           not async-signal-safe
+/// Blocks:            never for long: waits for no reload; some microseconds for each identity
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_write_metrics(
+    handle: *mut certreload_handle,
+    buffer: *mut c_char,
+    size: usize,
+    needed_out: *mut usize,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes an open handle, room for `size` bytes and a place to write, or
+        // NULL.
+        unsafe {
+            let handle: &Handle = cast::borrow(handle, "handle")?;
+            let needed = cast::out(needed_out, "needed_out")?;
+            let room = room(buffer, size)?;
+            write_to(room, needed, || write_metrics(&[handle.snapshot()]))
+        }
+    })
+}
+
+/// Write what there is to measure of several handles as one page, as certreload_write_metrics() does of one.
+///
+/// Every series has the label handle: the name that certreload_options_set_name() gave, or the position in handles.
+///
+/// @param handles     count open handles, no two with the same name, none NULL; NULL only with count 0
+/// @param count       how many
+/// @param buffer      as with certreload_write_metrics()
+/// @param size        likewise
+/// @param needed_out  likewise
+/// @return            likewise
+/// Ownership:         a copy; nothing to free
+/// Threads:           any thread, concurrently
+/// Signals:           not async-signal-safe
+/// Blocks:            never for long: waits for no reload; some microseconds for each identity
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_write_metrics_page(
+    handles: *const *mut certreload_handle,
+    count: usize,
+    buffer: *mut c_char,
+    size: usize,
+    needed_out: *mut usize,
+) -> certreload_result {
+    boundary(|| {
+        if count > 0 && handles.is_null() {
+            return Err(Error::new(Cause::NullParameter("handles")));
+        }
+        let pointers: &[*mut certreload_handle] = match count {
+            0 => &[],
+            // SAFETY: not NULL, and the caller vouches for count pointers.
+            _ => unsafe { slice::from_raw_parts(handles, count) },
+        };
+        let mut snapshots = Vec::with_capacity(count);
+        // SAFETY: the caller passes open handles, room for `size` bytes and a place to write, or
+        // NULL.
+        unsafe {
+            let needed = cast::out(needed_out, "needed_out")?;
+            let room = room(buffer, size)?;
+            for handle in pointers {
+                snapshots.push(cast::borrow(handle.cast_const(), "handles")?.snapshot());
+            }
+            write_to(room, needed, || write_metrics(&snapshots))
+        }
+    })
+}
+
+/// Checks a buffer of the caller's.
+fn room(buffer: *mut c_char, size: usize) -> Result<(*mut c_char, usize), Error> {
+    if buffer.is_null() && size > 0 {
+        return Err(Error::new(Cause::NullParameter("buffer")));
+    }
+    Ok((buffer, size))
+}
+
+/// Writes what `text` gives, or nothing but a NUL where it does not fit.
+///
+/// # Safety
+/// The room is writable, and nobody else uses it during the call.
+unsafe fn write_to(
+    (buffer, size): (*mut c_char, usize),
+    mut needed_out: Out<usize>,
+    text: impl FnOnce() -> String,
+) -> Result<certreload_result, Error> {
+    let text = text();
+    let needed = text.len() + 1;
+    needed_out.set(needed);
+    if buffer.is_null() {
+        return Ok(certreload_result::Ok);
+    }
+    if needed > size {
+        if size > 0 {
+            // SAFETY: the caller's promise: there is room for one byte.
+            unsafe { buffer.write(0) };
+        }
+        return Err(Error::new(Cause::BufferTooSmall { needed }));
+    }
+    // SAFETY: the caller's promise, and the text and its NUL fit.
+    unsafe {
+        ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, text.len());
+        buffer.add(text.len()).write(0);
+    }
+    Ok(certreload_result::Ok)
+}
