@@ -75,6 +75,7 @@ fn ffi_sources(root: &Path) -> Vec<PathBuf> {
         "connection",
         "generation",
         "identity",
+        "log",
     ]
     .iter()
     .map(|name| root.join("src/ffi").join(name).with_extension("rs"))

@@ -153,6 +153,14 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_FORKED = 11,
   /**
+   * The buffer is too small for the text; the size that it needs is told.
+   */
+  CERTRELOAD_RESULT_BUFFER_TOO_SMALL = 12,
+  /**
+   * The process is a Rust program that has a logger of its own: it gets the lines.
+   */
+  CERTRELOAD_RESULT_LOGGER_IN_USE = 13,
+  /**
    * The file, or a directory on the way to it, does not exist.
    */
   CERTRELOAD_RESULT_FILE_NOT_FOUND = 100,
@@ -390,6 +398,43 @@ enum certreload_watch_state
 typedef enum certreload_watch_state certreload_watch_state;
 #else
 typedef uint32_t certreload_watch_state;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How much a log line matters: the lower, the more.
+ */
+enum certreload_log_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Somebody has to act: a reload failed, a certificate expired.
+   */
+  CERTRELOAD_LOG_LEVEL_ERROR = 1,
+  /**
+   * Somebody should look: accepted with a warning, expiring, the watch is degraded.
+   */
+  CERTRELOAD_LOG_LEVEL_WARN = 2,
+  /**
+   * Renewals, and a watch that is restored.
+   */
+  CERTRELOAD_LOG_LEVEL_INFO = 3,
+  /**
+   * Handles that open and close; the handshakes of rustls.
+   */
+  CERTRELOAD_LOG_LEVEL_DEBUG = 4,
+  /**
+   * Every step of rustls.
+   */
+  CERTRELOAD_LOG_LEVEL_TRACE = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum certreload_log_level certreload_log_level;
+#else
+typedef uint32_t certreload_log_level;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -653,6 +698,20 @@ typedef struct {
   char last_failure[CERTRELOAD_MAX_FAILURE_TEXT];
 } certreload_identity_status;
 
+/**
+ * A function of the host that is told of log lines.
+ *
+ * The message is one line of UTF-8 without a newline, holds no secret, and is valid until the function returns; lines
+ * that are not certreload's own begin with where they come from, such as "rustls::server::hs: ". It runs on
+ * whatever thread something happens on, those of the host included, and on several at once; locks of the library may be
+ * held. So it is quick, takes no lock that is held while a certreload function is called, and calls none but
+ * certreload_set_log_callback() and those whose name ends in _str. What is logged on a thread while it runs there is
+ * dropped. It must not throw or longjmp out.
+ */
+typedef void (*certreload_log_callback)(void *userdata,
+                                        certreload_log_level level,
+                                        const char *message);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -889,6 +948,22 @@ certreload_result certreload_options_set_expiry_warning(certreload_options *opti
                                                         uint32_t seconds);
 
 /**
+ * Name the handle: what the host's people call it, such as "public" or "admin".
+ *
+ * Every series of certreload_write_metrics() then has the label handle with this name.
+ *
+ * @param options  must not be NULL; changed
+ * @param name     1 to 255 bytes of UTF-8, copied; NULL for no name, which is the default
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:      the string is copied
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_name(certreload_options *options, const char *name);
+
+/**
  * Name the function that each handle opened with these options tells its events from the start.
  *
  * It is told of the first load too, so the warnings of that are not lost.
@@ -969,6 +1044,63 @@ const char *certreload_health_str(certreload_health health);
  * Since:        0.1.0
  */
 const char *certreload_watch_state_str(certreload_watch_state state);
+
+/**
+ * Write what there is to measure of a handle in the Prometheus text format, version 0.0.4.
+ *
+ * For a page that the host serves as "text/plain; version=0.0.4". Of the handle: certreload_reloads_total{result=
+ * "reloaded"|"unchanged"|"failed"}, certreload_generation, certreload_generations_alive,
+ * certreload_last_reload_timestamp_seconds, certreload_last_check_timestamp_seconds, certreload_health{state} and
+ * certreload_watch_state{state}, where the state that it is in is 1 and the others are 0. Of each identity, with the
+ * labels identity (the path of its chain) and name (its first name): certreload_not_before_timestamp_seconds,
+ * certreload_not_after_timestamp_seconds, certreload_consecutive_failures and certreload_identity_health{state}. An
+ * identity that was added twice is written once. Every series has the label handle where
+ * certreload_options_set_name() gave the handle a name. A process with several handles writes them with
+ * certreload_write_metrics_page(): two pages pasted together are not valid.
+ *
+ * As with snprintf, ask for the size with a NULL buffer first, or try with one that is large enough as a rule. The page
+ * may grow between two calls, so leave room, and be ready for BUFFER_TOO_SMALL.
+ *
+ * @param handle      must not be NULL
+ * @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0, to ask for the size
+ * @param size        bytes in buffer
+ * @param needed_out  must not be NULL; the size that the text needs, its NUL included; written on OK and
+ *                    BUFFER_TOO_SMALL
+ * @return            OK; BUFFER_TOO_SMALL, and of the text nothing is written: where size is not 0, buffer is "";
+ *                    NULL_PARAMETER, which a NULL buffer with another size is too
+ * Ownership:         a copy; nothing to free
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never for long: waits for no reload; some microseconds for each identity
+ * Since:             0.1.0
+ */
+certreload_result certreload_write_metrics(certreload_handle *handle,
+                                           char *buffer,
+                                           size_t size,
+                                           size_t *needed_out);
+
+/**
+ * Write what there is to measure of several handles as one page, as certreload_write_metrics() does of one.
+ *
+ * Every series has the label handle: the name that certreload_options_set_name() gave, or the position in handles.
+ *
+ * @param handles     count open handles, no two with the same name, none NULL; NULL only with count 0
+ * @param count       how many
+ * @param buffer      as with certreload_write_metrics()
+ * @param size        likewise
+ * @param needed_out  likewise
+ * @return            likewise
+ * Ownership:         a copy; nothing to free
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never for long: waits for no reload; some microseconds for each identity
+ * Since:             0.1.0
+ */
+certreload_result certreload_write_metrics_page(certreload_handle *const *handles,
+                                                size_t count,
+                                                char *buffer,
+                                                size_t size,
+                                                size_t *needed_out);
 
 /**
  * Load everything that the options name, check it, and begin to watch it.
@@ -1371,6 +1503,41 @@ const uint8_t *certreload_identity_certificate_der(const certreload_identity *id
  * Since:           0.1.0
  */
 const uint8_t *certreload_identity_ocsp_der(const certreload_identity *identity, size_t *len_out);
+
+/**
+ * Name the function that is told of log lines from now on, or none. One for the process; none at the start.
+ *
+ * Every event is a line, whether or not an event callback is set, and rustls's own records pass through too. When this
+ * returns, the callback that was set before is not running and will not be called again; only where this is called from
+ * inside that callback, it is of course still running there, for the last time.
+ *
+ * @param callback   NULL for none
+ * @param userdata   handed to each call as it is; must stay valid until the callback is replaced
+ * @param max_level  CERTRELOAD_LOG_LEVEL_*: lines that matter less are not made; of no meaning where callback is NULL
+ * @return           OK; INVALID_PARAMETER where max_level is none; LOGGER_IN_USE where this library is part of a Rust
+ *                   program that has a logger, which then gets the lines and goes on as it was
+ * Ownership:        userdata stays the caller's
+ * Threads:          any thread, concurrently; also inside a callback; with no lock held that the callback takes
+ * Signals:          not async-signal-safe
+ * Blocks:           until calls of the callback that was set before have returned
+ * Since:            0.1.0
+ */
+certreload_result certreload_set_log_callback(certreload_log_callback callback,
+                                              void *userdata,
+                                              certreload_log_level max_level);
+
+/**
+ * Name a log level in a word.
+ *
+ * @param level  any number; an unknown one gets "unknown"
+ * @return      one lower-case word, such as "warn"; never NULL
+ * Ownership:    static text; do not free
+ * Threads:      any thread, concurrently
+ * Signals:      async-signal-safe
+ * Blocks:       never
+ * Since:        0.1.0
+ */
+const char *certreload_log_level_str(certreload_log_level level);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -57,6 +57,8 @@ pub(crate) enum Cause {
     Forked,
     #[error("the buffer is too small: {needed} bytes are needed")]
     BufferTooSmall { needed: usize },
+    #[error("this Rust program has set a logger of its own, which gets the lines")]
+    LoggerInUse,
 
     #[error("no such file")]
     NotFound,
@@ -142,7 +144,8 @@ impl Cause {
             | Self::Tls(_)
             | Self::Panic(_)
             | Self::Forked
-            | Self::BufferTooSmall { .. } => Stage::Call,
+            | Self::BufferTooSmall { .. }
+            | Self::LoggerInUse => Stage::Call,
             Self::NotFound
             | Self::Permission
             | Self::NotRegular(_)

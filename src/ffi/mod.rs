@@ -18,6 +18,7 @@ pub mod generation;
 pub mod handle;
 pub mod identity;
 pub mod last_error;
+pub mod log;
 pub mod metrics;
 pub mod options;
 pub mod result;

@@ -37,6 +37,8 @@ pub enum certreload_result {
     Forked = 11,
     /// The buffer is too small for the text; the size that it needs is told.
     BufferTooSmall = 12,
+    /// The process is a Rust program that has a logger of its own: it gets the lines.
+    LoggerInUse = 13,
 
     /// The file, or a directory on the way to it, does not exist.
     FileNotFound = 100,
@@ -96,6 +98,7 @@ impl certreload_result {
             Cause::Panic(_) => Self::Panic,
             Cause::Forked => Self::Forked,
             Cause::BufferTooSmall { .. } => Self::BufferTooSmall,
+            Cause::LoggerInUse => Self::LoggerInUse,
             Cause::NotFound => Self::FileNotFound,
             Cause::Permission => Self::FilePermission,
             Cause::NotRegular(_) => Self::FileNotRegular,
@@ -133,6 +136,7 @@ impl certreload_result {
             10 => c"a defect inside certreload was caught",
             11 => c"the handle was opened before a fork",
             12 => c"the buffer is too small",
+            13 => c"the process has another logger",
             100 => c"the file does not exist",
             101 => c"the file may not be read",
             102 => c"not a regular file",

@@ -102,8 +102,9 @@ impl EventQueue {
         }
     }
 
-    /// Adds an event; where nobody listens it is nobody's.
+    /// Adds an event; where nobody listens it is nobody's but the log's.
     pub(super) fn push(self: &Arc<Self>, event: Event) {
+        event.log();
         let mut state = self.state();
         if state.sink.is_none() {
             return;

@@ -4,8 +4,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use log::{Level, debug, log};
+
 use crate::error::Cause;
 use crate::material::Warnings;
+
+/// Under this name our own lines go to the log.
+pub(crate) const LOG_TARGET: &str = "certreload";
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,34 @@ pub(crate) struct Event {
     pub(crate) earliest_not_after: i64,
     pub(crate) path: Option<Arc<Path>>,
     pub(crate) message: String,
+}
+
+impl Event {
+    /// Writes the event as one line of the log.
+    pub(super) fn log(&self) {
+        let Self { generation, message, .. } = self;
+        let warned = self.warnings != Warnings::default();
+        match self.kind {
+            EventKind::Reloaded => {
+                let level = if warned { Level::Warn } else { Level::Info };
+                log!(target: LOG_TARGET, level, "generation {generation} serves: {message}");
+            }
+            EventKind::ReloadFailed => {
+                log!(target: LOG_TARGET, Level::Error, "the reload failed: {message}");
+            }
+            EventKind::WatchDegraded => {
+                log!(target: LOG_TARGET, Level::Warn, "the watch is degraded: {message}");
+            }
+            EventKind::WatchRestored => log!(target: LOG_TARGET, Level::Info, "{message}"),
+            EventKind::Expiring => log!(target: LOG_TARGET, Level::Warn, "{message}"),
+            EventKind::Expired => log!(target: LOG_TARGET, Level::Error, "{message}"),
+        }
+    }
+}
+
+/// Writes down that a handle opens or closes.
+pub(super) fn log_life(what: &str, id: u64, identities: usize) {
+    debug!(target: LOG_TARGET, "handle {id} {what}; identities: {identities}");
 }
 
 /// Where events go: a function of the host.

@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use super::Now;
 use super::current::Current;
 use super::delivery::EventQueue;
-use super::event::{Event, EventKind, EventSink, Trigger};
+use super::event::{Event, EventKind, EventSink, Trigger, log_life};
 use super::expiry::Expiry;
 use super::metrics::Snapshot;
 use super::pipeline::{Look, Pipeline, Scope};
@@ -114,6 +114,7 @@ impl Handle {
         handle.arm_and_look_again(now);
         runtime.register(handle.id, Arc::downgrade(&(handle.clone() as _)));
         entered.stay();
+        log_life("is open", handle.id, handle.chains.len());
         Ok(handle)
     }
 
@@ -220,6 +221,7 @@ impl Handle {
         self.work().closed = true;
         self.runtime.watcher().unfollow(self.id);
         self.events.set_sink(None);
+        log_life("is closed", self.id, self.chains.len());
         self.runtime.leave();
     }
 

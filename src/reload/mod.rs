@@ -18,7 +18,7 @@ mod tickets;
 mod touches;
 
 pub(crate) use delivery::MAX_WAITING;
-pub(crate) use event::{Event, EventKind, EventSink, Trigger};
+pub(crate) use event::{Event, EventKind, EventSink, LOG_TARGET, Trigger};
 pub(crate) use handle::Handle;
 pub(crate) use metrics::write as write_metrics;
 pub(crate) use runtime::wake;

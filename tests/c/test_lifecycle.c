@@ -42,7 +42,7 @@ static void every_result_has_its_own_text(void) {
             CHECK(strcmp(text, seen[i]) != 0);
         seen[known++] = text;
     }
-    CHECK_INT(known, 32);
+    CHECK_INT(known, 33);
 }
 
 static void every_number_has_a_word(void) {
@@ -66,10 +66,16 @@ static void every_number_has_a_word(void) {
     CHECK_STR(certreload_watch_state_str(CERTRELOAD_WATCH_STATE_POLLING), "polling");
     CHECK_STR(certreload_watch_state_str(CERTRELOAD_WATCH_STATE_NOTIFIED), "notified");
     CHECK_STR(certreload_watch_state_str(CERTRELOAD_WATCH_STATE_DEGRADED), "degraded");
+    CHECK_STR(certreload_log_level_str(CERTRELOAD_LOG_LEVEL_ERROR), "error");
+    CHECK_STR(certreload_log_level_str(CERTRELOAD_LOG_LEVEL_WARN), "warn");
+    CHECK_STR(certreload_log_level_str(CERTRELOAD_LOG_LEVEL_INFO), "info");
+    CHECK_STR(certreload_log_level_str(CERTRELOAD_LOG_LEVEL_DEBUG), "debug");
+    CHECK_STR(certreload_log_level_str(CERTRELOAD_LOG_LEVEL_TRACE), "trace");
     CHECK_STR(certreload_event_kind_str(9999), "unknown");
     CHECK_STR(certreload_trigger_str(9999), "unknown");
     CHECK_STR(certreload_health_str(9999), "unknown");
     CHECK_STR(certreload_watch_state_str(9999), "unknown");
+    CHECK_STR(certreload_log_level_str(9999), "unknown");
 }
 
 /* A pointer that was kept shows the newest text, and never memory that was given back. */

@@ -128,6 +128,18 @@ static void metrics_refuse_null(void) {
     CHECK(needed > 1);
 }
 
+static void ignore_line(void *userdata, certreload_log_level level, const char *message) {
+    (void)userdata, (void)level, (void)message;
+}
+
+static void nobody_may_listen_to_the_log(void) {
+    test_begin(__func__);
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
+    CHECK_OK(certreload_set_log_callback(ignore_line, NULL, CERTRELOAD_LOG_LEVEL_ERROR));
+    CHECK_RESULT(certreload_set_log_callback(ignore_line, NULL, 6), INVALID_PARAMETER);
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, 6));
+}
+
 static void the_hot_path_refuses_null(void) {
     test_begin(__func__);
     rustls_connection *const untouched = (rustls_connection *)&chain;
@@ -196,6 +208,7 @@ static void before_any_failure_the_last_error_is_empty(void) {
     CHECK(certreload_trigger_str(UINT32_MAX) != NULL);
     CHECK(certreload_health_str(UINT32_MAX) != NULL);
     CHECK(certreload_watch_state_str(UINT32_MAX) != NULL);
+    CHECK(certreload_log_level_str(UINT32_MAX) != NULL);
 }
 
 int main(void) {
@@ -211,6 +224,7 @@ int main(void) {
     options_refuse_null();
     handles_refuse_null();
     metrics_refuse_null();
+    nobody_may_listen_to_the_log();
     the_hot_path_refuses_null();
     generations_refuse_null();
     identities_refuse_null();

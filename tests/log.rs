@@ -1,0 +1,261 @@
+//! The log line for people: what reaches the host's function, and when no more.
+
+#![allow(unsafe_code, reason = "the C functions are called as C would")]
+#![allow(missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "that is how a test fails")]
+
+mod support;
+
+use std::ffi::{c_char, c_void};
+use std::fs;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use certreload::ffi::handle::{certreload_close, certreload_open_files, certreload_reload_wait};
+use certreload::ffi::log::certreload_log_level::{self as Level, Debug, Error, Info, Trace, Warn};
+use certreload::ffi::log::{
+    certreload_log_callback, certreload_log_level_str, certreload_set_log_callback,
+};
+use certreload::ffi::options::certreload_watch;
+use certreload::ffi::result::certreload_result as Outcome;
+use certreload::testing;
+use support::certificates::{Pair, Site, write_private};
+use support::host::{Builder, c_path, text};
+
+const NAME: &str = "a.test";
+
+/// The log is the process's: whoever listens has it alone.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn listen(callback: certreload_log_callback, userdata: *mut c_void, level: u32) -> Outcome {
+    // SAFETY: the callbacks here have the signature, and their userdata outlives them.
+    unsafe { certreload_set_log_callback(callback, userdata, level) }
+}
+
+fn forget() -> Outcome {
+    listen(None, ptr::null_mut(), 0)
+}
+
+type Lines = Mutex<Vec<(Level, String)>>;
+
+unsafe extern "C" fn note(userdata: *mut c_void, level: Level, message: *const c_char) {
+    // SAFETY: the lines outlive the listening.
+    let lines = unsafe { &*userdata.cast::<Lines>() };
+    lines.lock().unwrap().push((level, text(message)));
+}
+
+/// What is logged while `body` runs.
+fn logged(level: Level, body: impl FnOnce()) -> Vec<(Level, String)> {
+    let lines = Lines::default();
+    let userdata = (&raw const lines).cast_mut().cast();
+    assert_eq!(listen(Some(note), userdata, level as u32), Outcome::Ok);
+    body();
+    assert_eq!(forget(), Outcome::Ok);
+    lines.into_inner().unwrap()
+}
+
+fn has(lines: &[(Level, String)], level: Level, words: &str) {
+    let found = lines.iter().any(|(of, line)| *of == level && line.contains(words));
+    assert!(found, "no {level:?} with {words:?} in {lines:#?}");
+}
+
+#[test]
+fn each_event_is_a_line_with_no_event_callback_set() {
+    let _alone = alone();
+    let mut site = Site::plain(&Pair::new(&[NAME]));
+    let chain = site.chain().display().to_string();
+    let lines = logged(Debug, || {
+        let (chain, key) = (c_path(&site.chain()), c_path(&site.key()));
+        let mut handle = ptr::null_mut();
+        // SAFETY: C strings, and a handle that is closed once.
+        unsafe {
+            let opened = certreload_open_files(chain.as_ptr(), key.as_ptr(), &raw mut handle);
+            assert_eq!(opened, Outcome::Ok);
+            site.renew(&Pair::new(&["b.test"]));
+            certreload_reload_wait(handle, 60_000);
+            site.renew(&Pair::expired());
+            assert_eq!(certreload_reload_wait(handle, 60_000), Outcome::CertificateExpired);
+            certreload_close(handle);
+        }
+    });
+    has(&lines, Info, &format!("generation 1 serves: {chain}: {NAME}, valid until "));
+    has(&lines, Warn, &format!("generation 2 serves: {chain}: b.test, valid until "));
+    has(&lines, Error, "the reload failed: ");
+    has(&lines, Debug, " is open; identities: 1");
+    has(&lines, Debug, " is closed; identities: 1");
+    assert!(lines.iter().all(|(_, line)| !line.starts_with("certreload")), "{lines:#?}");
+}
+
+#[test]
+fn dates_are_lines_too() {
+    let _alone = alone();
+    let site = Site::plain(&Pair::with(&[NAME], |params| {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2200, 1, 1);
+    }));
+    let lines = logged(Info, || {
+        let host = Builder::new()
+            .identity(&site.chain(), &site.key())
+            .watch(certreload_watch::Off)
+            .expiry_warning(u32::MAX)
+            .open();
+        for (fifty_years, events) in [(1, 2), (4, 3)] {
+            testing::set_clock(fifty_years * 50 * 365 * 24 * 3600);
+            host.recorder.wait_until("an event", |seen| seen.len() >= events);
+        }
+        testing::set_clock(0);
+    });
+    has(&lines, Warn, "a.test expires in ");
+    has(&lines, Error, "a.test expired at ");
+    assert!(lines.iter().all(|(level, _)| *level as u32 <= Info as u32), "{lines:#?}");
+}
+
+#[test]
+fn records_of_rustls_pass_through_under_its_name() {
+    let _alone = alone();
+    let site = Site::plain(&Pair::new(&[NAME]));
+    let host =
+        Builder::new().identity(&site.chain(), &site.key()).watch(certreload_watch::Off).open();
+    let lines = logged(Trace, || {
+        host.served(NAME);
+    });
+    let theirs = lines.iter().filter(|(_, line)| line.starts_with("rustls::")).count();
+    assert!(theirs > 0, "{lines:#?}");
+    assert_eq!(logged(Info, || drop(host.served(NAME))), [], "below the level that was asked for");
+}
+
+#[test]
+fn g18_a_line_is_one_line_and_holds_no_key() {
+    let _alone = alone();
+    let pair = Pair::new(&[NAME]);
+    let site = Site::plain(&pair);
+    let odd = site.path("odd\nname\u{1b}[31m.pem");
+    write_private(&odd, &pair.chain);
+    let lines = logged(Trace, || {
+        let builder = Builder::new().identity(&odd, &site.key()).settle_ms(5, 50);
+        let host = builder.watch(certreload_watch::Off).open();
+        host.served(NAME);
+        fs::write(&odd, &pair.key).unwrap();
+        assert_eq!(host.reload_wait(), Outcome::NoCertificate);
+    });
+    has(&lines, Info, "odd?name?[31m.pem: a.test");
+    for (_, line) in &lines {
+        assert!(!line.contains(char::is_control), "{line:?}");
+        let secret = pair.key.lines().nth(1).unwrap();
+        assert!(!line.contains(secret), "{line}");
+    }
+}
+
+#[test]
+fn what_is_logged_inside_the_callback_is_dropped() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn log_again(_: *mut c_void, _: Level, _: *const c_char) {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+        log::error!("from inside");
+    }
+    let _alone = alone();
+    assert_eq!(listen(Some(log_again), ptr::null_mut(), Error as u32), Outcome::Ok);
+    log::error!("from outside");
+    log::error!("and once more");
+    assert_eq!(forget(), Outcome::Ok);
+    log::error!("to nobody");
+    assert_eq!(CALLS.load(Ordering::SeqCst), 2);
+}
+
+/// A callback that tells when it has begun, and ends when it is let go.
+struct Slow {
+    begun: mpsc::Sender<()>,
+    go: Mutex<mpsc::Receiver<()>>,
+    ended: AtomicBool,
+}
+
+unsafe extern "C" fn slowly(userdata: *mut c_void, _: Level, _: *const c_char) {
+    // SAFETY: it outlives the listening.
+    let slow = unsafe { &*userdata.cast::<Slow>() };
+    slow.begun.send(()).unwrap();
+    slow.go.lock().unwrap().recv().unwrap();
+    slow.ended.store(true, Ordering::SeqCst);
+}
+
+#[test]
+fn unregistering_waits_for_a_call_that_runs() {
+    let _alone = alone();
+    let (begun, has_begun) = mpsc::channel();
+    let (let_go, go) = mpsc::channel();
+    let slow = Slow { begun, go: Mutex::new(go), ended: AtomicBool::new(false) };
+    let userdata = (&raw const slow).cast_mut().cast();
+    assert_eq!(listen(Some(slowly), userdata, Error as u32), Outcome::Ok);
+    thread::scope(|scope| {
+        scope.spawn(|| log::error!("a line"));
+        has_begun.recv().unwrap();
+        let unregistering = scope.spawn(|| {
+            assert_eq!(forget(), Outcome::Ok);
+            slow.ended.load(Ordering::SeqCst)
+        });
+        // Time for it to return too early, should it not wait.
+        thread::sleep(Duration::from_millis(50));
+        let_go.send(()).unwrap();
+        assert!(unregistering.join().unwrap(), "it returned while a call was running");
+    });
+}
+
+#[test]
+fn a_callback_may_unregister_itself_while_another_call_of_it_runs() {
+    unsafe extern "C" fn leave(_: *mut c_void, _: Level, _: *const c_char) {
+        assert_eq!(forget(), Outcome::Ok);
+        CALLS.fetch_add(1, Ordering::SeqCst);
+    }
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let _alone = alone();
+    for round in 1..=50 {
+        let before = CALLS.load(Ordering::SeqCst);
+        assert_eq!(listen(Some(leave), ptr::null_mut(), Error as u32), Outcome::Ok);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| log::error!("a line"));
+            }
+        });
+        let calls = CALLS.load(Ordering::SeqCst) - before;
+        assert!((1..=4).contains(&calls), "{calls} calls in round {round}");
+    }
+}
+
+#[test]
+fn replacing_while_others_log_loses_no_thread() {
+    let _alone = alone();
+    let lines = Lines::default();
+    let userdata: *mut c_void = (&raw const lines).cast_mut().cast();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::SeqCst) {
+                    log::error!("a line");
+                }
+            });
+        }
+        for _ in 0..200 {
+            assert_eq!(listen(Some(note), userdata, Error as u32), Outcome::Ok);
+            assert_eq!(forget(), Outcome::Ok);
+            // Nobody else writes there now.
+            lines.try_lock().unwrap().clear();
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+}
+
+#[test]
+fn a_level_is_one_of_five() {
+    let _alone = alone();
+    for bad in [0, 6, u32::MAX] {
+        assert_eq!(listen(Some(note), ptr::null_mut(), bad), Outcome::InvalidParameter);
+    }
+    assert_eq!(text(certreload_log_level_str(Warn as u32)), "warn");
+    assert_eq!(text(certreload_log_level_str(6)), "unknown");
+}
