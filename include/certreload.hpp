@@ -35,6 +35,7 @@
 #include <iterator>
 #include <memory>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -56,6 +57,8 @@ enum class event_kind : std::uint32_t {
     reload_failed = CERTRELOAD_EVENT_KIND_RELOAD_FAILED,
     watch_degraded = CERTRELOAD_EVENT_KIND_WATCH_DEGRADED,
     watch_restored = CERTRELOAD_EVENT_KIND_WATCH_RESTORED,
+    expiring = CERTRELOAD_EVENT_KIND_EXPIRING,
+    expired = CERTRELOAD_EVENT_KIND_EXPIRED,
 };
 
 enum class trigger : std::uint32_t {
@@ -63,6 +66,7 @@ enum class trigger : std::uint32_t {
     watch = CERTRELOAD_TRIGGER_WATCH,
     poll = CERTRELOAD_TRIGGER_POLL,
     request = CERTRELOAD_TRIGGER_REQUEST,
+    clock = CERTRELOAD_TRIGGER_CLOCK,
 };
 
 enum class health : std::uint32_t {
@@ -85,6 +89,14 @@ enum class watch_mode : std::uint32_t {
     off = CERTRELOAD_WATCH_OFF,
 };
 
+enum class log_level : std::uint32_t {
+    error = CERTRELOAD_LOG_LEVEL_ERROR,
+    warn = CERTRELOAD_LOG_LEVEL_WARN,
+    info = CERTRELOAD_LOG_LEVEL_INFO,
+    debug = CERTRELOAD_LOG_LEVEL_DEBUG,
+    trace = CERTRELOAD_LOG_LEVEL_TRACE,
+};
+
 /// What a reload that did not fail came to.
 enum class reload_outcome { reloaded, unchanged };
 
@@ -100,6 +112,10 @@ constexpr const char *to_string(event_kind kind) noexcept {
         return "watch-degraded";
     case event_kind::watch_restored:
         return "watch-restored";
+    case event_kind::expiring:
+        return "expiring";
+    case event_kind::expired:
+        return "expired";
     }
     return "unknown";
 }
@@ -114,6 +130,8 @@ constexpr const char *to_string(trigger why) noexcept {
         return "poll";
     case trigger::request:
         return "request";
+    case trigger::clock:
+        return "clock";
     }
     return "unknown";
 }
@@ -142,6 +160,22 @@ constexpr const char *to_string(watch_state state) noexcept {
         return "notified";
     case watch_state::degraded:
         return "degraded";
+    }
+    return "unknown";
+}
+
+constexpr const char *to_string(log_level level) noexcept {
+    switch (level) {
+    case log_level::error:
+        return "error";
+    case log_level::warn:
+        return "warn";
+    case log_level::info:
+        return "info";
+    case log_level::debug:
+        return "debug";
+    case log_level::trace:
+        return "trace";
     }
     return "unknown";
 }
@@ -230,7 +264,34 @@ struct status {
     std::size_t generations_alive;
     watch_state watch;
     std::uint32_t warnings; // CERTRELOAD_WARNING_* bits
+    time_point health_since;
+    std::optional<time_point> expiring_from; // none where no warning is wanted
+    time_point last_checked_at;
+    std::uint64_t consecutive_failures;
+    std::optional<time_point> last_failure_at; // none where no failure stands
+    std::string last_failure;                  // "" where none stands
 };
+
+/// How one identity is doing: certreload_identity_status in C++ types.
+struct identity_status {
+    certreload::health health;
+    certreload_result last_result;
+    time_point health_since;
+    time_point not_before;
+    time_point not_after;
+    std::optional<time_point> expiring_from; // none where no warning is wanted
+    time_point renewed_at;
+    std::uint64_t renewed_generation;
+    time_point last_checked_at;
+    std::uint32_t warnings; // CERTRELOAD_WARNING_* bits
+    bool pending;
+    std::uint64_t consecutive_failures;
+    std::optional<time_point> last_failure_at; // none where no failure stands
+    std::string last_failure;                  // "" where none stands
+};
+
+/// A function that is told of log lines; see set_log().
+using log_function = std::function<void(log_level, std::string_view message)>;
 
 /// A function that is told of events; see handle::on_event().
 using event_function = std::function<void(const event &)>;
@@ -267,6 +328,29 @@ inline time_point to_time_point(std::int64_t unix_seconds) noexcept {
         return time_point::min();
     }
     return time_point(duration_cast<time_point::duration>(seconds(unix_seconds)));
+}
+
+/// 0 is how the C API says that there is no such time.
+inline std::optional<time_point> to_optional_time_point(std::int64_t unix_seconds) noexcept {
+    if (unix_seconds == 0) {
+        return std::nullopt;
+    }
+    return to_time_point(unix_seconds);
+}
+
+/// Asks for the size of a text, then for the text, as often as it grows in between.
+template <typename Write> std::string read_text(const Write &write) {
+    std::size_t needed = 0;
+    check(write(nullptr, 0, &needed));
+    for (;;) {
+        std::string text(needed, '\0');
+        const certreload_result result = write(text.data(), text.size(), &needed);
+        if (result != CERTRELOAD_RESULT_BUFFER_TOO_SMALL) {
+            check(result);
+            text.resize(needed - 1); // without the NUL
+            return text;
+        }
+    }
 }
 
 /// What is too long for the C API becomes the largest number; what is negative, `if_negative`.
@@ -307,6 +391,28 @@ inline void deliver(void *userdata, const certreload_event *raw) noexcept {
 
 inline std::shared_ptr<listener> make_listener(event_function event, exception_function exception) {
     return event ? std::make_shared<listener>(std::move(event), std::move(exception)) : nullptr;
+}
+
+/// A log function at an address that stays.
+struct log_listener : std::enable_shared_from_this<log_listener> {
+    explicit log_listener(log_function line) : on_line(std::move(line)) {}
+
+    log_function on_line;
+};
+
+inline void deliver_line(void *userdata, certreload_log_level level, const char *line) noexcept {
+    // The function may replace itself. Its own call keeps it alive.
+    const auto self = static_cast<log_listener *>(userdata)->shared_from_this();
+    try {
+        self->on_line(static_cast<log_level>(level), text(line));
+    } catch (...) { // said at set_log(): dropped
+    }
+}
+
+/// Never destroyed: the library's threads may log while the process ends.
+inline std::shared_ptr<log_listener> &current_log_listener() {
+    static auto *const current = new std::shared_ptr<log_listener>();
+    return *current;
 }
 
 struct close_handle {
@@ -350,6 +456,19 @@ using server_config_ptr = std::unique_ptr<const rustls_server_config, detail::fr
 /// The release of the library that runs.
 inline const char *version() noexcept {
     return certreload_version();
+}
+
+/// Name the function that is told of log lines from now on; an empty one for none. One for the
+/// process, and none at the start.
+///
+/// It runs on any thread, on several at once, and must be quick: see certreload_log_callback for
+/// what it may not do. What it throws is dropped. When this returns, the function before is not
+/// running any more, but for the call that this is made from. Call it from one thread at a time.
+inline void set_log(log_function function, log_level max_level = log_level::info) {
+    auto next = function ? std::make_shared<detail::log_listener>(std::move(function)) : nullptr;
+    detail::check(certreload_set_log_callback(next ? detail::deliver_line : nullptr, next.get(),
+                                              static_cast<certreload_log_level>(max_level)));
+    detail::current_log_listener().swap(next);
 }
 
 /// What to load and how to watch it. Every function returns the options, for chaining.
@@ -405,6 +524,22 @@ class options {
         return *this;
     }
 
+    /// How long before its end a certificate counts as expiring; zero for no warning. Without this
+    /// it is the last third of its lifetime, at most 30 days.
+    options &set_expiry_warning(std::chrono::seconds before) {
+        const auto limit = std::chrono::seconds(UINT32_MAX);
+        detail::check(certreload_options_set_expiry_warning(
+            raw_.get(), static_cast<std::uint32_t>((before < limit ? before : limit).count())));
+        return *this;
+    }
+
+    /// What people call the handle: a label of its metrics. An empty name is none.
+    options &set_name(const std::string &name) {
+        detail::check(
+            certreload_options_set_name(raw_.get(), name.empty() ? nullptr : name.c_str()));
+        return *this;
+    }
+
     /// As handle::on_event(), and told of the first load too. Handles that are opened with the same
     /// options share the one function object; its calls never overlap.
     options &on_event(event_function function, exception_function on_exception = {}) {
@@ -453,6 +588,11 @@ class identity {
 
     time_point not_after() const noexcept {
         return detail::to_time_point(certreload_identity_not_after(raw_));
+    }
+
+    /// From when on it should have been renewed; none where no warning is wanted.
+    std::optional<time_point> expiring_from() const noexcept {
+        return detail::to_optional_time_point(certreload_identity_expiring_from(raw_));
     }
 
     /// Lower-case hexadecimal.
@@ -671,7 +811,40 @@ class handle {
                                   raw.identities,
                                   raw.generations_alive,
                                   static_cast<watch_state>(raw.watch),
-                                  raw.warnings};
+                                  raw.warnings,
+                                  detail::to_time_point(raw.health_since),
+                                  detail::to_optional_time_point(raw.expiring_from),
+                                  detail::to_time_point(raw.last_checked_at),
+                                  raw.consecutive_failures,
+                                  detail::to_optional_time_point(raw.last_failure_at),
+                                  raw.last_failure};
+    }
+
+    /// How one identity is doing; index as in generation::identities(). Throws where there is none.
+    certreload::identity_status identity_status(std::size_t index) const {
+        certreload_identity_status raw = {};
+        detail::check(certreload_get_identity_status(raw_.get(), index, &raw, sizeof raw));
+        return certreload::identity_status{static_cast<certreload::health>(raw.health),
+                                           raw.last_result,
+                                           detail::to_time_point(raw.health_since),
+                                           detail::to_time_point(raw.not_before),
+                                           detail::to_time_point(raw.not_after),
+                                           detail::to_optional_time_point(raw.expiring_from),
+                                           detail::to_time_point(raw.renewed_at),
+                                           raw.renewed_generation,
+                                           detail::to_time_point(raw.last_checked_at),
+                                           raw.warnings,
+                                           raw.pending != 0,
+                                           raw.consecutive_failures,
+                                           detail::to_optional_time_point(raw.last_failure_at),
+                                           raw.last_failure};
+    }
+
+    /// What there is to measure, in the Prometheus text format; see also metrics_page().
+    std::string metrics() const {
+        return detail::read_text([this](char *buffer, std::size_t size, std::size_t *needed) {
+            return certreload_write_metrics(raw_.get(), buffer, size, needed);
+        });
     }
 
     /// Make a connection with the config that is current at this moment.
@@ -716,6 +889,18 @@ class handle {
     std::shared_ptr<detail::listener> listener_;
     std::unique_ptr<certreload_handle, detail::close_handle> raw_;
 };
+
+/// What there is to measure of several handles, as one page in the Prometheus text format.
+inline std::string metrics_page(const std::vector<const handle *> &handles) {
+    std::vector<certreload_handle *> raw;
+    raw.reserve(handles.size());
+    for (const handle *one : handles) {
+        raw.push_back(one == nullptr ? nullptr : one->native());
+    }
+    return detail::read_text([&raw](char *buffer, std::size_t size, std::size_t *needed) {
+        return certreload_write_metrics_page(raw.data(), raw.size(), buffer, size, needed);
+    });
+}
 
 } // namespace certreload
 

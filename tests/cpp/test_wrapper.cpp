@@ -589,6 +589,91 @@ void every_number_has_a_word() {
     CHECK(to_string(certreload::trigger::poll) == std::string("poll"));
     CHECK(to_string(certreload::watch_state::notified) == std::string("notified"));
     CHECK(to_string(static_cast<event_kind>(99)) == std::string("unknown"));
+    CHECK(to_string(event_kind::expiring) == std::string("expiring"));
+    CHECK(to_string(event_kind::expired) == std::string("expired"));
+    CHECK(to_string(certreload::trigger::clock) == std::string("clock"));
+    CHECK(to_string(certreload::log_level::warn) == std::string("warn"));
+}
+
+void dates_and_failures_are_told_for_each_identity() {
+    const pair live = made().place.live("dates");
+    deploy(live, made().one);
+    certreload::options options = quiet_options(live);
+    options.add_identity(made().two.chain, made().two.key).set_expiry_warning(24h * 61);
+    mailbox box;
+    options.on_event(box.function());
+    const certreload::handle handle = certreload::handle::open(options);
+    CHECK(box.wait_for(event_kind::expiring, 1).trigger == certreload::trigger::clock);
+    CHECK(handle.status().health == certreload::health::expiring);
+    CHECK(handle.status().expiring_from == handle.status().health_since);
+    CHECK(!handle.status().last_failure_at);
+
+    std::ofstream(live.key) << "garbage";
+    CHECK(handle.try_reload_wait(patience) == CERTRELOAD_RESULT_NO_PRIVATE_KEY);
+    const certreload::identity_status stale = handle.identity_status(0);
+    CHECK(stale.health == certreload::health::stale);
+    CHECK(stale.last_failure.find(live.key.string()) != std::string::npos);
+    CHECK(stale.last_failure_at && *stale.last_failure_at == stale.health_since);
+    CHECK(stale.consecutive_failures == 1);
+    CHECK(stale.renewed_generation == 1);
+    CHECK(!stale.pending);
+    CHECK(handle.status().last_failure == stale.last_failure);
+    CHECK(handle.identity_status(1).health == certreload::health::expiring);
+    CHECK(code_of([&] { handle.identity_status(2); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
+
+    const certreload::generation generation = handle.acquire();
+    CHECK(generation.identities()[0].expiring_from() == stale.expiring_from);
+    options.set_expiry_warning(0s);
+    deploy(live, made().one);
+    const certreload::handle unwarned = certreload::handle::open(options);
+    CHECK(!unwarned.status().expiring_from);
+    CHECK(unwarned.status().health == certreload::health::ok);
+}
+
+void metrics_are_a_string() {
+    const pair live = made().place.live("metrics");
+    deploy(live, made().one);
+    certreload::options options = quiet_options(live);
+    const certreload::handle admin = certreload::handle::open(options.set_name("admin"));
+    const certreload::handle nameless = certreload::handle::open(options.set_name(""));
+    const std::string one = nameless.metrics();
+    CHECK(one.find("\ncertreload_generation 1\n") != std::string::npos);
+    CHECK(one.back() == '\n');
+    const std::string both = certreload::metrics_page({&admin, &nameless});
+    CHECK(both.find("\ncertreload_generation{handle=\"admin\"} 1\n") != std::string::npos);
+    CHECK(both.find("\ncertreload_generation{handle=\"1\"} 1\n") != std::string::npos);
+    CHECK(code_of([&] {
+              certreload::metrics_page({&admin, nullptr});
+          }) == CERTRELOAD_RESULT_NULL_PARAMETER);
+}
+
+void log_lines_reach_a_function_until_it_is_replaced() {
+    std::mutex mutex;
+    std::vector<std::string> lines;
+    certreload::set_log([&](certreload::log_level level, std::string_view message) {
+        const std::lock_guard<std::mutex> guard(mutex);
+        lines.push_back(to_string(level) + std::string(" ") + std::string(message));
+        throw std::runtime_error("dropped");
+    });
+    certreload::handle::open(made().one.chain, made().one.key);
+    certreload::set_log({});
+    CHECK(lines.size() == 1);
+    CHECK(lines[0].find("info generation 1 serves: " + made().one.chain.string()) == 0);
+    certreload::handle::open(made().one.chain, made().one.key);
+    CHECK(lines.size() == 1);
+
+    // From inside: it is gone when its own call ends, not before.
+    mailbox box;
+    std::shared_ptr<int> token = tell_when_gone(box, "gone");
+    int calls = 0;
+    certreload::set_log([&calls, held = token](certreload::log_level, std::string_view) {
+        certreload::set_log({});
+        calls += 1 + *held;
+    });
+    token.reset();
+    certreload::handle::open(made().one.chain, made().one.key);
+    box.wait_for_text("gone");
+    CHECK(calls == 1);
 }
 
 struct test {
@@ -618,6 +703,9 @@ const test tests[] = {
     TEST(an_exception_goes_to_on_exception_and_no_further),
     TEST(what_was_acquired_outlives_the_handle),
     TEST(every_number_has_a_word),
+    TEST(dates_and_failures_are_told_for_each_identity),
+    TEST(metrics_are_a_string),
+    TEST(log_lines_reach_a_function_until_it_is_replaced),
 };
 
 } // namespace
