@@ -53,7 +53,7 @@ typedef struct rustls_server_config rustls_server_config;
 #define CERTRELOAD_MAX_WAITING_EVENTS 256
 
 /**
- * Warning: every user of the system may read the private key file (mode o+r).
+ * Warning: every user of the system may read the private key file, or the file with its password (mode o+r).
  */
 #define CERTRELOAD_WARNING_KEY_READABLE 1
 
@@ -73,6 +73,38 @@ typedef struct rustls_server_config rustls_server_config;
 #define CERTRELOAD_WARNING_OCSP_UNUSABLE 8
 
 /**
+ * Warning: the certificates in the chain file are not in order, or one is there twice; they are served in order, each
+ * once.
+ */
+#define CERTRELOAD_WARNING_CHAIN_REORDERED 16
+
+/**
+ * Warning: the chain file lacks the certificate of the leaf's issuer, so many clients will refuse the leaf.
+ */
+#define CERTRELOAD_WARNING_CHAIN_INCOMPLETE 32
+
+/**
+ * Warning: a certificate in the chain file certifies no other there; it is served, after those that do.
+ */
+#define CERTRELOAD_WARNING_CHAIN_UNRELATED 64
+
+/**
+ * Warning: a certificate of the chain that is not the leaf has expired, is not valid yet, or expires before the leaf
+ * does. Health and earliest_not_after go by the leaf alone, for clients may know another way to a root.
+ */
+#define CERTRELOAD_WARNING_CHAIN_EXPIRED 128
+
+/**
+ * Warning: the certificate's key usage leaves out digital signatures, which TLS makes (RFC 8446 section 4.4.2.2).
+ */
+#define CERTRELOAD_WARNING_KEY_USAGE 256
+
+/**
+ * Warning: two identities have the same name and the same kind of key, so the second never serves that name.
+ */
+#define CERTRELOAD_WARNING_DUPLICATE_NAME 512
+
+/**
  * The largest file that is read, in bytes.
  */
 #define CERTRELOAD_MAX_FILE_SIZE 1048576
@@ -86,6 +118,16 @@ typedef struct rustls_server_config rustls_server_config;
  * The most identities that one handle holds.
  */
 #define CERTRELOAD_MAX_IDENTITIES 100000
+
+/**
+ * The most names that certreload_options_require_name() takes.
+ */
+#define CERTRELOAD_MAX_REQUIRED_NAMES 1000
+
+/**
+ * The size of the buffer that a certreload_key_password_callback is given.
+ */
+#define CERTRELOAD_MAX_KEY_PASSWORD 1024
 
 /**
  * Room for the text of a failure, its NUL included.
@@ -217,7 +259,8 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_SEVERAL_PRIVATE_KEYS = 206,
   /**
-   * The private key is encrypted; encrypted keys are not supported yet.
+   * The private key is encrypted, and no password is given; or it is encrypted in the traditional way of PEM, which
+   * is not supported.
    */
   CERTRELOAD_RESULT_KEY_ENCRYPTED = 207,
   /**
@@ -225,7 +268,11 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_KEY_UNSUPPORTED = 208,
   /**
-   * The private key does not belong to the first certificate of the chain.
+   * The private key is encrypted with another password than the one that is given.
+   */
+  CERTRELOAD_RESULT_KEY_PASSWORD_WRONG = 209,
+  /**
+   * The private key belongs to no certificate of the chain file.
    */
   CERTRELOAD_RESULT_KEY_MISMATCH = 300,
   /**
@@ -240,6 +287,15 @@ enum certreload_result
    * No TLS handshake could be completed with the new identity.
    */
   CERTRELOAD_RESULT_SELF_CHECK_FAILED = 303,
+  /**
+   * The certificate is not for TLS servers: its extended key usage has neither serverAuth nor any (RFC 5280 section
+   * 4.2.1.12).
+   */
+  CERTRELOAD_RESULT_KEY_USAGE_UNFIT = 304,
+  /**
+   * No identity would have a name that certreload_options_require_name() asks for.
+   */
+  CERTRELOAD_RESULT_NAME_MISSING = 305,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -542,6 +598,25 @@ typedef struct {
 typedef void (*certreload_event_callback)(void *userdata, const certreload_event *event);
 
 /**
+ * A function of the host that knows the passwords of encrypted private keys.
+ *
+ * It is called once for each load of an encrypted key: on the thread that opens (or checks), while it does, and on a
+ * background thread of the library whenever a file of the identity has changed; again at each try while a change that
+ * looks half-written is waited for, and a wrong password looks like that. Reloads of all handles wait for it, and
+ * connections do not. It must not call a certreload function, and must not throw or longjmp out.
+ *
+ * It writes the password's bytes to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, their
+ * number to *length_out, and returns true. False, or a length that is too large, says that there is none, and the load
+ * fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options at the same time
+ * may call it at the same time.
+ */
+typedef bool (*certreload_key_password_callback)(void *userdata,
+                                                 const char *key_path,
+                                                 char *password_out,
+                                                 size_t password_size,
+                                                 size_t *length_out);
+
+/**
  * How a handle is doing. Times are seconds since 1970-01-01 UTC.
  *
  * The struct may grow at the end; `size` tells how much of it the library filled in.
@@ -788,6 +863,19 @@ const char *certreload_event_kind_str(certreload_event_kind kind);
 const char *certreload_trigger_str(certreload_trigger trigger);
 
 /**
+ * Name a warning in a word, for logs and metrics.
+ *
+ * @param warning  one CERTRELOAD_WARNING_* bit; anything else gets "unknown"
+ * @return         one lower-case word, such as "key-readable"; never NULL
+ * Ownership:      static text; do not free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_warning_str(uint32_t warning);
+
+/**
  * Make an empty set of options: no identity yet, everything else at its default.
  *
  * A function that fails leaves the options as they were, so they can be used on. Options may be opened any number
@@ -818,8 +906,11 @@ void certreload_options_free(certreload_options *options);
  * Add an identity: a certificate chain, its private key and, if there is one, an OCSP response.
  *
  * The first identity added is the default: it serves clients that send no server name (SNI, RFC 6066), and names
- * that no identity has. Files are PEM (RFC 7468), leaf first, key as PKCS#8, PKCS#1 or SEC1; chain and key may be
- * the same file. The OCSP response is DER (RFC 6960). Nothing is read yet.
+ * that no identity has. Files are PEM (RFC 7468); chain and key may be the same file, and text and other sections are
+ * passed over. The chain is the leaf and after it the issuer of each; where only the order is wrong it is put right,
+ * with a warning. The key is PKCS#8, PKCS#1 or SEC1; an encrypted one (PKCS#8 with PBES2, as OpenSSL makes it) takes
+ * certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). The OCSP response is
+ * DER (RFC 6960). Nothing is read yet.
  *
  * @param options     must not be NULL; changed
  * @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path is taken from the
@@ -837,6 +928,26 @@ certreload_result certreload_options_add_identity(certreload_options *options,
                                                   const char *chain_path,
                                                   const char *key_path,
                                                   const char *ocsp_path);
+
+/**
+ * Require that some identity has a DNS name: exactly, or by a wildcard for its first label.
+ *
+ * A handle does not open without it (NAME_MISSING). Later a change that would take the name away is refused, and
+ * what serves goes on serving; the changes of other identities are taken.
+ *
+ * @param options   must not be NULL; changed
+ * @param dns_name  must not be NULL; a DNS name as in a certificate: ASCII (A-labels), at most 253 bytes, no dot at its
+ *                  end, upper and lower case alike; a first label "*" asks for that wildcard itself. Copied
+ * @return          OK, also where it is required already; NULL_PARAMETER; INVALID_PARAMETER where it is no DNS name, or
+ *                  CERTRELOAD_MAX_REQUIRED_NAMES are required already
+ * Ownership:       strings are copied
+ * Threads:         exclusive access to options
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_require_name(certreload_options *options,
+                                                  const char *dns_name);
 
 /**
  * Set the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
@@ -981,6 +1092,43 @@ certreload_result certreload_options_set_name(certreload_options *options, const
 certreload_result certreload_options_set_event_callback(certreload_options *options,
                                                         certreload_event_callback callback,
                                                         void *userdata);
+
+/**
+ * Name the function that knows the passwords of encrypted private keys. It replaces a password file.
+ *
+ * @param options   must not be NULL; changed
+ * @param callback  NULL for no password at all
+ * @param userdata  handed to each call as it is; must stay valid until every handle that was opened with these options
+ *                  is closed
+ * @return          OK; NULL_PARAMETER
+ * Ownership:       userdata stays the caller's
+ * Threads:         exclusive access to options; see certreload_key_password_callback for where the callback runs
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_set_key_password_callback(certreload_options *options,
+                                                               certreload_key_password_callback callback,
+                                                               void *userdata);
+
+/**
+ * Name the file with the password of encrypted private keys. It replaces a password callback.
+ *
+ * The password is the first line of the file, without its newline (LF or CRLF). The file belongs to each identity whose
+ * key is encrypted: it is read together with the key, and a change of it is a change of the identity.
+ *
+ * @param options  must not be NULL; changed
+ * @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path is taken
+ *                 from the working directory at the time of open
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the path is empty
+ * Ownership:      strings are copied
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_key_password_file(certreload_options *options,
+                                                           const char *path);
 
 /**
  * Tell how a handle is doing.

@@ -299,6 +299,10 @@ using event_function = std::function<void(const event &)>;
 /// A function that is told what an event function threw.
 using exception_function = std::function<void(std::exception_ptr)>;
 
+/// A function that knows the password of the private key at a path; std::nullopt where there is
+/// none.
+using password_function = std::function<std::optional<std::string>(const std::string &key_path)>;
+
 namespace detail {
 
 [[noreturn]] inline void fail(certreload_result result) {
@@ -415,6 +419,34 @@ inline std::shared_ptr<log_listener> &current_log_listener() {
     return *current;
 }
 
+/// A compiler may leave out writing to what is freed next, but not through a volatile pointer.
+inline void wipe(std::string &secret) noexcept {
+    volatile char *bytes = secret.data();
+    for (std::size_t index = 0; index < secret.size(); ++index) {
+        bytes[index] = 0;
+    }
+}
+
+inline bool ask_for_password(void *userdata, const char *key_path, char *password_out,
+                             std::size_t password_size, std::size_t *length_out) noexcept {
+    try {
+        std::optional<std::string> password =
+            (*static_cast<const password_function *>(userdata))(key_path);
+        if (!password) {
+            return false;
+        }
+        const bool fits = password->size() <= password_size;
+        if (fits) {
+            password->copy(password_out, password->size());
+            *length_out = password->size();
+        }
+        wipe(*password);
+        return fits;
+    } catch (...) { // said at options::set_key_password(): no password
+        return false;
+    }
+}
+
 struct close_handle {
     void operator()(certreload_handle *handle) const noexcept {
         certreload_close(handle);
@@ -486,6 +518,34 @@ class options {
         detail::check(
             certreload_options_add_identity(raw_.get(), chain_path.c_str(), key_path.c_str(),
                                             ocsp_path.empty() ? nullptr : ocsp_path.c_str()));
+        return *this;
+    }
+
+    options &require_name(const std::string &dns_name) {
+        detail::check(certreload_options_require_name(raw_.get(), dns_name.c_str()));
+        return *this;
+    }
+
+    /// The function is called as certreload_key_password_callback says; what it throws counts as no
+    /// password. What it returns is wiped, other copies of the password are its own business.
+    /// Handles that are opened with the same options share the one function object, and may call it
+    /// at the same time.
+    options &set_key_password(password_function function) {
+        std::shared_ptr<password_function> next;
+        if (function) {
+            next = std::make_shared<password_function>(std::move(function));
+        }
+        detail::check(certreload_options_set_key_password_callback(
+            raw_.get(), next ? detail::ask_for_password : nullptr, next.get()));
+        password_ = std::move(next);
+        return *this;
+    }
+
+    /// An empty path means none.
+    options &set_key_password_file(const std::string &path) {
+        detail::check(certreload_options_set_key_password_file(
+            raw_.get(), path.empty() ? nullptr : path.c_str()));
+        password_.reset();
         return *this;
     }
 
@@ -564,6 +624,7 @@ class options {
 
     std::unique_ptr<certreload_options, detail::free_options> raw_;
     std::shared_ptr<detail::listener> listener_;
+    std::shared_ptr<password_function> password_;
 };
 
 /// A view of one identity: borrowed, with all that it returns, from the generation it came from.
@@ -733,14 +794,14 @@ class handle {
     static handle open(const options &options) {
         certreload_handle *raw = nullptr;
         detail::check(certreload_open(options.raw_.get(), &raw));
-        return handle(raw, options.listener_);
+        return handle(raw, options.listener_, options.password_);
     }
 
     /// Open one identity with every option at its default.
     static handle open(const std::string &chain_path, const std::string &key_path) {
         certreload_handle *raw = nullptr;
         detail::check(certreload_open_files(chain_path.c_str(), key_path.c_str(), &raw));
-        return handle(raw, nullptr);
+        return handle(raw, nullptr, nullptr);
     }
 
     handle(handle &&) noexcept = default;
@@ -750,6 +811,7 @@ class handle {
         handle taken(std::move(other));
         raw_.swap(taken.raw_);
         listener_.swap(taken.listener_);
+        password_.swap(taken.password_);
         return *this;
     }
 
@@ -882,11 +944,13 @@ class handle {
     }
 
   private:
-    handle(certreload_handle *raw, std::shared_ptr<detail::listener> listener) noexcept
-        : listener_(std::move(listener)), raw_(raw) {}
+    handle(certreload_handle *raw, std::shared_ptr<detail::listener> listener,
+           std::shared_ptr<password_function> password) noexcept
+        : listener_(std::move(listener)), password_(std::move(password)), raw_(raw) {}
 
-    // In this order: the handle is closed before the function goes that it calls.
+    // In this order: the handle is closed before the functions go that it calls.
     std::shared_ptr<detail::listener> listener_;
+    std::shared_ptr<password_function> password_;
     std::unique_ptr<certreload_handle, detail::close_handle> raw_;
 };
 

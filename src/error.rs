@@ -78,7 +78,7 @@ pub(crate) enum Cause {
     Io(String),
 
     #[error("malformed PEM: {0}")]
-    PemMalformed(String),
+    PemMalformed(&'static str),
     #[error("truncated PEM: {0} is missing")]
     PemTruncated(String),
     #[error("holds no certificate{0}")]
@@ -91,17 +91,23 @@ pub(crate) enum Cause {
     NoPrivateKey(&'static str),
     #[error("holds more than one private key")]
     SeveralPrivateKeys,
-    #[error("the private key is encrypted; encrypted keys are not supported yet")]
-    KeyEncrypted,
+    #[error("the private key is encrypted, {0}")]
+    KeyEncrypted(&'static str),
+    #[error("the private key cannot be opened with the password that is given")]
+    KeyPasswordWrong,
     #[error("the private key cannot be used: {0}")]
     KeyUnsupported(String),
 
-    #[error("the private key does not match the certificate in {}", chain.display())]
+    #[error("the private key does not match any certificate in {}", chain.display())]
     KeyMismatch { chain: PathBuf },
     #[error("the certificate expired at {at}")]
     Expired { at: String },
     #[error("the certificate is not valid before {at}")]
     NotYetValid { at: String },
+    #[error("the certificate is not for TLS servers: its extended key usage lacks serverAuth")]
+    KeyUsageUnfit,
+    #[error("no identity has the name {name}, which is required")]
+    NameMissing { name: String },
     #[error("no TLS handshake with the new identity: {0}")]
     SelfCheck(String),
 }
@@ -124,13 +130,16 @@ impl Cause {
                 | Self::NoPrivateKey(_)
                 | Self::SeveralPrivateKeys
                 | Self::KeyUnsupported(_)
+                | Self::KeyPasswordWrong
                 | Self::KeyMismatch { .. }
+                | Self::NameMissing { .. }
         )
     }
 
     /// Whether the fault lies in the one file that is named, whatever the others of its unit hold.
     pub(crate) fn is_of_one_file(&self) -> bool {
-        matches!(self.stage(), Stage::Read | Stage::Parse)
+        // A key and its password are two things, and either may be the wrong one.
+        matches!(self.stage(), Stage::Read | Stage::Parse) && *self != Self::KeyPasswordWrong
     }
 
     fn stage(&self) -> Stage {
@@ -161,11 +170,14 @@ impl Cause {
             | Self::CertificateMalformed { .. }
             | Self::NoPrivateKey(_)
             | Self::SeveralPrivateKeys
-            | Self::KeyEncrypted
+            | Self::KeyEncrypted(_)
+            | Self::KeyPasswordWrong
             | Self::KeyUnsupported(_) => Stage::Parse,
-            Self::KeyMismatch { .. } | Self::Expired { .. } | Self::NotYetValid { .. } => {
-                Stage::Validate
-            }
+            Self::KeyMismatch { .. }
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::KeyUsageUnfit
+            | Self::NameMissing { .. } => Stage::Validate,
             Self::SelfCheck(_) => Stage::SelfCheck,
         }
     }

@@ -1,8 +1,11 @@
 //! What to load and how to watch it: plain data.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use crate::error::{Cause, Error};
 
@@ -11,6 +14,10 @@ use crate::error::{Cause, Error};
 pub(crate) struct Options {
     /// The files of each identity; the first is the default identity.
     pub(crate) identities: Vec<IdentityFiles>,
+    /// DNS names in lower case, `*.` included: each must be some identity's.
+    pub(crate) required_names: Vec<String>,
+    /// Opens encrypted keys.
+    pub(crate) key_password: Option<KeyPassword>,
     /// ALPN protocols, preferred first; empty leaves it to the template.
     pub(crate) alpn: Vec<Vec<u8>>,
     /// A config of the host's, whose every setting but the identity is kept.
@@ -31,7 +38,49 @@ pub(crate) struct IdentityFiles {
     pub(crate) chain: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) ocsp: Option<PathBuf>,
+    /// [`Options::fixed`] puts that of the options here.
+    pub(crate) password: Option<KeyPassword>,
 }
+
+/// Where the password of encrypted keys comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeyPassword {
+    /// The first line of a file.
+    File(PathBuf),
+    Callback(PasswordCallback),
+}
+
+/// A function of the host that knows the password of the key at a path.
+#[derive(Clone)]
+pub(crate) struct PasswordCallback(Arc<Ask>);
+
+type Ask = dyn Fn(&Path) -> Option<Zeroizing<Vec<u8>>> + Send + Sync;
+
+impl PasswordCallback {
+    pub(crate) fn new(
+        ask: impl Fn(&Path) -> Option<Zeroizing<Vec<u8>>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(ask))
+    }
+
+    pub(crate) fn ask(&self, key_path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+        (self.0)(key_path)
+    }
+}
+
+impl fmt::Debug for PasswordCallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordCallback")
+    }
+}
+
+impl PartialEq for PasswordCallback {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for PasswordCallback {}
 
 /// How changes are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +94,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             identities: Vec::new(),
+            required_names: Vec::new(),
+            key_password: None,
             alpn: Vec::new(),
             template: None,
             watch: WatchMode::Auto,
@@ -64,27 +115,42 @@ impl Options {
         if self.identities.is_empty() {
             return Err(Error::new(Cause::NothingToLoad));
         }
-        let identities =
-            self.identities.iter().map(IdentityFiles::fixed).collect::<Result<_, Error>>()?;
-        Ok(Self { identities, ..self.clone() })
+        let key_password = match &self.key_password {
+            Some(KeyPassword::File(path)) => Some(KeyPassword::File(absolute(path)?)),
+            other => other.clone(),
+        };
+        let identities = self
+            .identities
+            .iter()
+            .map(|files| files.fixed(key_password.as_ref()))
+            .collect::<Result<_, Error>>()?;
+        Ok(Self { identities, key_password, ..self.clone() })
     }
 }
 
 impl IdentityFiles {
-    fn fixed(&self) -> Result<Self, Error> {
+    fn fixed(&self, password: Option<&KeyPassword>) -> Result<Self, Error> {
         Ok(Self {
+            password: password.cloned(),
             chain: absolute(&self.chain)?,
             key: absolute(&self.key)?,
             ocsp: self.ocsp.as_deref().map(absolute).transpose()?,
         })
     }
 
-    /// Every file of the identity.
+    /// Every file of the identity: chain, key, staple, and the password of the key.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
-        [Some(&self.chain), Some(&self.key), self.ocsp.as_ref()]
+        [Some(&self.chain), Some(&self.key), self.ocsp.as_ref(), self.password_file()]
             .into_iter()
             .flatten()
             .map(PathBuf::as_path)
+    }
+
+    pub(crate) fn password_file(&self) -> Option<&PathBuf> {
+        match &self.password {
+            Some(KeyPassword::File(path)) => Some(path),
+            _ => None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::cast::to_c_text;
 use super::result::certreload_result;
-use crate::material::Warnings;
+use crate::material::{WarningKind, Warnings};
 use crate::reload::{Event, EventKind, EventSink, MAX_WAITING, Trigger};
 
 /// What an event is about.
@@ -51,7 +51,7 @@ pub const CERTRELOAD_MAX_WAITING_EVENTS: usize = 256;
 
 const _: () = assert!(CERTRELOAD_MAX_WAITING_EVENTS == MAX_WAITING);
 
-/// Warning: every user of the system may read the private key file (mode o+r).
+/// Warning: every user of the system may read the private key file, or the file with its password (mode o+r).
 pub const CERTRELOAD_WARNING_KEY_READABLE: u32 = 1;
 /// Warning: the new certificate lacks a name that the one before it had.
 pub const CERTRELOAD_WARNING_NAMES_LOST: u32 = 2;
@@ -59,6 +59,20 @@ pub const CERTRELOAD_WARNING_NAMES_LOST: u32 = 2;
 pub const CERTRELOAD_WARNING_EXPIRES_EARLIER: u32 = 4;
 /// Warning: the OCSP response cannot be used and is left out; the certificate is served without it.
 pub const CERTRELOAD_WARNING_OCSP_UNUSABLE: u32 = 8;
+/// Warning: the certificates in the chain file are not in order, or one is there twice; they are served in order, each
+/// once.
+pub const CERTRELOAD_WARNING_CHAIN_REORDERED: u32 = 16;
+/// Warning: the chain file lacks the certificate of the leaf's issuer, so many clients will refuse the leaf.
+pub const CERTRELOAD_WARNING_CHAIN_INCOMPLETE: u32 = 32;
+/// Warning: a certificate in the chain file certifies no other there; it is served, after those that do.
+pub const CERTRELOAD_WARNING_CHAIN_UNRELATED: u32 = 64;
+/// Warning: a certificate of the chain that is not the leaf has expired, is not valid yet, or expires before the leaf
+/// does. Health and earliest_not_after go by the leaf alone, for clients may know another way to a root.
+pub const CERTRELOAD_WARNING_CHAIN_EXPIRED: u32 = 128;
+/// Warning: the certificate's key usage leaves out digital signatures, which TLS makes (RFC 8446 section 4.4.2.2).
+pub const CERTRELOAD_WARNING_KEY_USAGE: u32 = 256;
+/// Warning: two identities have the same name and the same kind of key, so the second never serves that name.
+pub const CERTRELOAD_WARNING_DUPLICATE_NAME: u32 = 512;
 
 /// One event. All pointers are borrowed: they are valid until the callback returns.
 ///
@@ -144,6 +158,33 @@ pub extern "C" fn certreload_trigger_str(trigger: trigger_number) -> *const c_ch
     word.as_ptr()
 }
 
+/// Name a warning in a word, for logs and metrics.
+///
+/// @param warning  one CERTRELOAD_WARNING_* bit; anything else gets "unknown"
+/// @return         one lower-case word, such as "key-readable"; never NULL
+/// Ownership:      static text; do not free
+/// Threads:        any thread, concurrently
+/// Signals:        async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
+    let word = match warning {
+        CERTRELOAD_WARNING_KEY_READABLE => c"key-readable",
+        CERTRELOAD_WARNING_NAMES_LOST => c"names-lost",
+        CERTRELOAD_WARNING_EXPIRES_EARLIER => c"expires-earlier",
+        CERTRELOAD_WARNING_OCSP_UNUSABLE => c"ocsp-unusable",
+        CERTRELOAD_WARNING_CHAIN_REORDERED => c"chain-reordered",
+        CERTRELOAD_WARNING_CHAIN_INCOMPLETE => c"chain-incomplete",
+        CERTRELOAD_WARNING_CHAIN_UNRELATED => c"chain-unrelated",
+        CERTRELOAD_WARNING_CHAIN_EXPIRED => c"chain-expired",
+        CERTRELOAD_WARNING_KEY_USAGE => c"key-usage",
+        CERTRELOAD_WARNING_DUPLICATE_NAME => c"duplicate-name",
+        _ => c"unknown",
+    };
+    word.as_ptr()
+}
+
 /// What C passes for a `certreload_trigger`: any number at all.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type trigger_number = u32;
@@ -198,12 +239,18 @@ fn to_c_path(path: Option<&Path>) -> CString {
 
 pub(crate) fn warning_bits(warnings: Warnings) -> u32 {
     let table = [
-        (warnings.key_readable, CERTRELOAD_WARNING_KEY_READABLE),
-        (warnings.names_lost, CERTRELOAD_WARNING_NAMES_LOST),
-        (warnings.expires_earlier, CERTRELOAD_WARNING_EXPIRES_EARLIER),
-        (warnings.ocsp_unusable, CERTRELOAD_WARNING_OCSP_UNUSABLE),
+        (WarningKind::KeyReadable, CERTRELOAD_WARNING_KEY_READABLE),
+        (WarningKind::NamesLost, CERTRELOAD_WARNING_NAMES_LOST),
+        (WarningKind::ExpiresEarlier, CERTRELOAD_WARNING_EXPIRES_EARLIER),
+        (WarningKind::OcspUnusable, CERTRELOAD_WARNING_OCSP_UNUSABLE),
+        (WarningKind::ChainReordered, CERTRELOAD_WARNING_CHAIN_REORDERED),
+        (WarningKind::ChainIncomplete, CERTRELOAD_WARNING_CHAIN_INCOMPLETE),
+        (WarningKind::ChainUnrelated, CERTRELOAD_WARNING_CHAIN_UNRELATED),
+        (WarningKind::ChainExpired, CERTRELOAD_WARNING_CHAIN_EXPIRED),
+        (WarningKind::KeyUsage, CERTRELOAD_WARNING_KEY_USAGE),
+        (WarningKind::DuplicateName, CERTRELOAD_WARNING_DUPLICATE_NAME),
     ];
-    table.iter().filter(|(set, _)| *set).fold(0, |bits, (_, bit)| bits | bit)
+    table.iter().filter(|(kind, _)| warnings.contains(*kind)).fold(0, |bits, (_, bit)| bits | bit)
 }
 
 impl From<EventKind> for certreload_event_kind {

@@ -87,7 +87,7 @@ pub unsafe extern "C" fn certreload_open_files(
             )
         };
         let mut host = HostOptions::default();
-        host.options.identities.push(IdentityFiles { chain, key, ocsp: None });
+        host.options.identities.push(IdentityFiles { chain, key, ocsp: None, password: None });
         let handle = Handle::open(&host.options, None)?;
         out.set(cast::arc_into_raw::<certreload_handle>(handle.clone()).cast_mut());
         handle.release_events();

@@ -17,6 +17,7 @@ pub mod event;
 pub mod generation;
 pub mod handle;
 pub mod identity;
+pub mod key_password;
 pub mod last_error;
 pub mod log;
 pub mod metrics;

@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::slice;
 use std::time::Duration;
 
+use rustls::pki_types::DnsName;
 use rustls_ffi::server::rustls_server_config;
 
 use super::boundary::boundary;
@@ -49,6 +50,9 @@ const _: () = assert!(CERTRELOAD_MAX_CERTIFICATES == MAX_CERTIFICATES);
 
 const POLL_RANGE: std::ops::RangeInclusive<u32> = 10..=86_400_000;
 const MAX_SETTLE: u32 = 3_600_000;
+
+/// The most names that certreload_options_require_name() takes.
+pub const CERTRELOAD_MAX_REQUIRED_NAMES: usize = 1000;
 
 /// Options as C builds them: the plain data, and whom to tell.
 #[derive(Clone, Default)]
@@ -97,8 +101,11 @@ pub unsafe extern "C" fn certreload_options_free(options: *mut certreload_option
 /// Add an identity: a certificate chain, its private key and, if there is one, an OCSP response.
 ///
 /// The first identity added is the default: it serves clients that send no server name (SNI, RFC 6066), and names
-/// that no identity has. Files are PEM (RFC 7468), leaf first, key as PKCS#8, PKCS#1 or SEC1; chain and key may be
-/// the same file. The OCSP response is DER (RFC 6960). Nothing is read yet.
+/// that no identity has. Files are PEM (RFC 7468); chain and key may be the same file, and text and other sections are
+/// passed over. The chain is the leaf and after it the issuer of each; where only the order is wrong it is put right,
+/// with a warning. The key is PKCS#8, PKCS#1 or SEC1; an encrypted one (PKCS#8 with PBES2, as OpenSSL makes it) takes
+/// certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). The OCSP response is
+/// DER (RFC 6960). Nothing is read yet.
 ///
 /// @param options     must not be NULL; changed
 /// @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path is taken from the
@@ -137,7 +144,43 @@ pub unsafe extern "C" fn certreload_options_add_identity(
         if identities.len() >= CERTRELOAD_MAX_IDENTITIES {
             return Err(invalid("the options hold CERTRELOAD_MAX_IDENTITIES identities already"));
         }
-        identities.push(IdentityFiles { chain, key, ocsp });
+        identities.push(IdentityFiles { chain, key, ocsp, password: None });
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Require that some identity has a DNS name: exactly, or by a wildcard for its first label.
+///
+/// A handle does not open without it (NAME_MISSING). Later a change that would take the name away is refused, and
+/// what serves goes on serving; the changes of other identities are taken.
+///
+/// @param options   must not be NULL; changed
+/// @param dns_name  must not be NULL; a DNS name as in a certificate: ASCII (A-labels), at most 253 bytes, no dot at its
+///                  end, upper and lower case alike; a first label "*" asks for that wildcard itself. Copied
+/// @return          OK, also where it is required already; NULL_PARAMETER; INVALID_PARAMETER where it is no DNS name, or
+///                  CERTRELOAD_MAX_REQUIRED_NAMES are required already
+/// Ownership:       strings are copied
+/// Threads:         exclusive access to options
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_require_name(
+    options: *mut certreload_options,
+    dns_name: *const c_char,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new() and a C string, or NULL.
+        let (options, name) =
+            unsafe { (cast::borrow_mut(options, "options")?, cast::bytes(dns_name, "dns_name")?) };
+        let name = dns_name_in_lower_case(name).ok_or_else(|| invalid("not a DNS name"))?;
+        let required = &mut options.options.required_names;
+        if !required.contains(&name) {
+            if required.len() >= CERTRELOAD_MAX_REQUIRED_NAMES {
+                return Err(invalid("CERTRELOAD_MAX_REQUIRED_NAMES are required already"));
+            }
+            required.push(name);
+        }
         Ok(certreload_result::Ok)
     })
 }
@@ -392,6 +435,41 @@ pub unsafe extern "C" fn certreload_options_set_event_callback(
     })
 }
 
+/// A DNS name, perhaps with a wildcard before it, as identities have it.
+fn dns_name_in_lower_case(name: &[u8]) -> Option<String> {
+    let name = str::from_utf8(name).ok()?.to_ascii_lowercase();
+    let base = name.strip_prefix("*.").unwrap_or(&name);
+    let is_name = DnsName::try_from(base).is_ok() && !base.ends_with('.') && name.len() <= 253;
+    is_name.then_some(name)
+}
+
 fn invalid(reason: &'static str) -> Error {
     Error::new(Cause::InvalidParameter(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_required_name_is_a_dns_name_or_a_wildcard() {
+        for name in
+            ["a.test", "A.TEST", "localhost", "*.a.test", "xn--bcher-kva.example", "a_b.test"]
+        {
+            let expected = Some(name.to_ascii_lowercase());
+            assert_eq!(dns_name_in_lower_case(name.as_bytes()), expected, "{name}");
+        }
+        let longest = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(61));
+        assert_eq!(longest.len(), 253);
+        assert!(dns_name_in_lower_case(longest.as_bytes()).is_some());
+        for name in
+            ["", ".", "a.test.", "*", "*.", "a.*.test", "*.*.test", "a b.test", "bücher.test"]
+        {
+            assert_eq!(dns_name_in_lower_case(name.as_bytes()), None, "{name}");
+        }
+        for name in ["127.0.0.1", "-a.test", "a..test", &format!("{longest}c")] {
+            assert_eq!(dns_name_in_lower_case(name.as_bytes()), None, "{name}");
+        }
+        assert_eq!(dns_name_in_lower_case(b"\xff.test"), None);
+    }
 }

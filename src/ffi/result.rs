@@ -69,12 +69,15 @@ pub enum certreload_result {
     NoPrivateKey = 205,
     /// More than one private key in the key file.
     SeveralPrivateKeys = 206,
-    /// The private key is encrypted; encrypted keys are not supported yet.
+    /// The private key is encrypted, and no password is given; or it is encrypted in the traditional way of PEM, which
+    /// is not supported.
     KeyEncrypted = 207,
     /// The private key is malformed, or of a kind or size that the crypto provider refuses.
     KeyUnsupported = 208,
+    /// The private key is encrypted with another password than the one that is given.
+    KeyPasswordWrong = 209,
 
-    /// The private key does not belong to the first certificate of the chain.
+    /// The private key belongs to no certificate of the chain file.
     KeyMismatch = 300,
     /// The certificate's notAfter has passed.
     CertificateExpired = 301,
@@ -82,6 +85,11 @@ pub enum certreload_result {
     CertificateNotYetValid = 302,
     /// No TLS handshake could be completed with the new identity.
     SelfCheckFailed = 303,
+    /// The certificate is not for TLS servers: its extended key usage has neither serverAuth nor any (RFC 5280 section
+    /// 4.2.1.12).
+    KeyUsageUnfit = 304,
+    /// No identity would have a name that certreload_options_require_name() asks for.
+    NameMissing = 305,
 }
 
 impl certreload_result {
@@ -113,11 +121,14 @@ impl certreload_result {
             Cause::CertificateMalformed { .. } => Self::CertificateMalformed,
             Cause::NoPrivateKey(_) => Self::NoPrivateKey,
             Cause::SeveralPrivateKeys => Self::SeveralPrivateKeys,
-            Cause::KeyEncrypted => Self::KeyEncrypted,
+            Cause::KeyEncrypted(_) => Self::KeyEncrypted,
+            Cause::KeyPasswordWrong => Self::KeyPasswordWrong,
             Cause::KeyUnsupported(_) => Self::KeyUnsupported,
             Cause::KeyMismatch { .. } => Self::KeyMismatch,
             Cause::Expired { .. } => Self::CertificateExpired,
             Cause::NotYetValid { .. } => Self::CertificateNotYetValid,
+            Cause::KeyUsageUnfit => Self::KeyUsageUnfit,
+            Cause::NameMissing { .. } => Self::NameMissing,
             Cause::SelfCheck(_) => Self::SelfCheckFailed,
         }
     }
@@ -151,12 +162,15 @@ impl certreload_result {
             204 => c"the certificate cannot be parsed",
             205 => c"no private key in the file",
             206 => c"several private keys in the file",
-            207 => c"encrypted keys are not supported yet",
+            207 => c"the private key is encrypted",
             208 => c"the private key cannot be used",
+            209 => c"the password does not open the private key",
             300 => c"the private key does not match the certificate",
             301 => c"the certificate has expired",
             302 => c"the certificate is not valid yet",
             303 => c"the self-check handshake failed",
+            304 => c"the certificate is not for TLS servers",
+            305 => c"a required name is missing",
             _ => c"unknown result",
         }
     }

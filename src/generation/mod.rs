@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustls::ServerConfig;
 
 pub(crate) use foundation::Foundation;
+pub(crate) use roster::Duplicates;
 use roster::Roster;
 
 use crate::error::Cause;
@@ -26,6 +27,16 @@ impl Candidate {
     /// that the config allows (G16).
     pub(crate) fn prove(&self, index: usize) -> Result<(), Cause> {
         self_check::prove(&self.config, &self.roster, index)
+    }
+
+    /// Whether some identity has `name`, exactly or by a wildcard.
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        self.roster.covers(name)
+    }
+
+    /// Names that identities would never serve.
+    pub(crate) fn duplicates(&self) -> &Duplicates {
+        self.roster.duplicates()
     }
 
     /// Makes it a generation.

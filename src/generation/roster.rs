@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::SignatureScheme;
@@ -20,27 +21,62 @@ pub(super) struct Roster {
     exact: HashMap<Box<str>, Vec<usize>>,
     /// The same by what follows the `*.` of a wildcard.
     wildcard: HashMap<Box<str>, Vec<usize>>,
+    duplicates: Duplicates,
     _alive: AliveToken,
+}
+
+/// Names that an identity has and never serves, because one before it has the same name and the same
+/// kind of key.
+#[derive(Debug, Default)]
+pub(crate) struct Duplicates {
+    /// The first such name, the identity that serves it, and the one that does not.
+    pub(crate) first: Option<(String, usize, usize)>,
+    pub(crate) count: usize,
+}
+
+impl Duplicates {
+    fn add(&mut self, name: &str, serves: usize, does_not: usize) {
+        // Clients name no addresses (RFC 6066 section 3), so those are nobody's.
+        if name.parse::<IpAddr>().is_err() {
+            self.count += 1;
+            self.first.get_or_insert_with(|| (name.to_owned(), serves, does_not));
+        }
+    }
 }
 
 impl Roster {
     pub(super) fn new(identities: Vec<Arc<Identity>>, alive: AliveToken) -> Self {
         let mut exact: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut wildcard: HashMap<Box<str>, Vec<usize>> = HashMap::new();
+        let mut duplicates = Duplicates::default();
         for (position, identity) in identities.iter().enumerate() {
             for name in identity.names().iter().filter_map(|name| name.to_str().ok()) {
                 let (map, key) = match name.strip_prefix("*.") {
                     Some(rest) => (&mut wildcard, rest),
                     None => (&mut exact, name),
                 };
-                map.entry(key.into()).or_default().push(position);
+                let positions = map.entry(key.into()).or_default();
+                // As many as there are kinds of keys, however many identities share a name.
+                match positions.iter().find(|at| identities[**at].has_same_kind_of_key(identity)) {
+                    Some(serves) => duplicates.add(name, *serves, position),
+                    None => positions.push(position),
+                }
             }
         }
-        Self { identities, exact, wildcard, _alive: alive }
+        Self { identities, exact, wildcard, duplicates, _alive: alive }
     }
 
     pub(super) fn identities(&self) -> &[Arc<Identity>] {
         &self.identities
+    }
+
+    pub(super) fn duplicates(&self) -> &Duplicates {
+        &self.duplicates
+    }
+
+    /// Whether an identity has `name`, exactly or by a wildcard.
+    pub(super) fn covers(&self, name: &str) -> bool {
+        self.with_name(name).next().is_some()
     }
 
     /// The identity for `name`; `None` is a client that sent no name.
@@ -112,6 +148,7 @@ mod tests {
         let parts = Parts {
             chain: (Path::new("chain"), chain.as_bytes()),
             key: (Path::new("key"), key.as_bytes()),
+            password: &|| Ok(None),
             staple: Staple::NotAskedFor,
         };
         let now = 1_790_000_000;
@@ -154,5 +191,33 @@ mod tests {
         assert_eq!(chosen(&[SignatureScheme::ED25519, SignatureScheme::ECDSA_NISTP256_SHA256]), 0);
         assert_eq!(chosen(&[SignatureScheme::ECDSA_NISTP256_SHA256]), 1);
         assert_eq!(chosen(&[SignatureScheme::RSA_PSS_SHA256]), 0, "nobody suits: rustls says so");
+    }
+
+    #[test]
+    fn a_name_that_is_served_by_another_is_a_duplicate_unless_the_keys_differ_in_kind() {
+        let p256 = || identity(&["a.test", "127.0.0.1"], &PKCS_ECDSA_P256_SHA256);
+        let both = vec![p256(), identity(&["a.test"], &PKCS_ED25519)];
+        assert_eq!(Roster::new(both, Alive::default().token()).duplicates().count, 0);
+
+        let twice = vec![p256(), identity(&["a.test"], &PKCS_ED25519), p256(), p256()];
+        let roster = Roster::new(twice, Alive::default().token());
+        assert_eq!(roster.duplicates().count, 2);
+        assert_eq!(roster.duplicates().first, Some(("a.test".to_owned(), 0, 2)));
+        assert_eq!(roster.exact["a.test"], [0, 1], "a name is looked up among kinds of keys");
+
+        // However many there are: the time of looking at each pair of these would be noticed.
+        let many = vec![p256(); 100_000];
+        assert_eq!(Roster::new(many, Alive::default().token()).duplicates().count, 99_999);
+    }
+
+    #[test]
+    fn a_name_is_covered_exactly_or_by_a_wildcard_of_one_label() {
+        let roster = roster(&[&["first.test"], &["*.example.test"]]);
+        for name in ["first.test", "a.example.test", "*.example.test"] {
+            assert!(roster.covers(name), "{name}");
+        }
+        for name in ["*.first.test", "b.a.example.test", "example.test", "nobody.test"] {
+            assert!(!roster.covers(name), "{name}");
+        }
     }
 }

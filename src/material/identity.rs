@@ -1,27 +1,30 @@
 //! One identity: a chain, the key that belongs to it, perhaps a staple, and what they say.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use rustls::Error as TlsError;
+use rustls::SignatureScheme;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 
-use super::lifetime;
-use super::pem;
-use super::warnings::Warnings;
-use super::x509::{self, Facts, format_time};
-use super::{ocsp, x509::hexadecimal};
+use super::chain::{Chain, Order};
+use super::key::{self, AskPassword};
+use super::warnings::{Warning, WarningKind};
+use super::x509::{self, Facts, format_time, hexadecimal};
+use super::{lifetime, ocsp, pem};
 use crate::error::{Cause, Error};
 
 /// The bytes that an identity is made of, each with the path to name in a failure.
 pub(crate) struct Parts<'a> {
     pub(crate) chain: (&'a Path, &'a [u8]),
     pub(crate) key: (&'a Path, &'a [u8]),
+    /// Asked once, where the key is encrypted.
+    pub(crate) password: AskPassword<'a>,
     pub(crate) staple: Staple<'a>,
 }
 
@@ -29,21 +32,23 @@ pub(crate) struct Parts<'a> {
 #[derive(Clone, Copy)]
 pub(crate) enum Staple<'a> {
     NotAskedFor,
-    Unreadable,
-    Bytes(&'a [u8]),
+    Unreadable(&'a Path),
+    Bytes(&'a Path, &'a [u8]),
 }
 
 /// What a server proves itself with. Immutable; the key is wiped when the last user lets go.
 #[derive(Debug)]
 pub(crate) struct Identity {
     certified_key: Arc<CertifiedKey>,
+    /// What the key signs with, if it is given the choice: it tells kinds of keys apart.
+    scheme: Option<SignatureScheme>,
     names: Vec<CString>,
     not_before: i64,
     not_after: i64,
     expiring_from: Option<i64>,
     serial: CString,
     sha256: CString,
-    warnings: Warnings,
+    warnings: Vec<Warning>,
 }
 
 impl Identity {
@@ -56,49 +61,60 @@ impl Identity {
         let (chain_path, chain_bytes) = parts.chain;
         let (key_path, key_bytes) = parts.key;
         let at_chain = |cause: Cause| Error::at(chain_path, cause);
-        let at_key = |cause: Cause| Error::at(key_path, cause);
 
-        let chain = pem::certificates(chain_bytes).map_err(at_chain)?;
-        let key = pem::private_key(key_bytes).map_err(at_key)?;
-        let facts = facts_of_leaf(&chain).map_err(at_chain)?;
-        let key = provider
-            .key_provider
-            .load_private_key(key)
-            .map_err(|error| at_key(Cause::KeyUnsupported(error.to_string())))?;
-        let sha256 = hexadecimal(digest(&SHA256, &chain[0]).as_ref());
-
-        let mut certified_key = CertifiedKey::new(chain, key);
-        match certified_key.keys_match() {
-            // A provider that cannot tell leaves it to the self-check, which can.
-            Ok(()) | Err(TlsError::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
-            Err(TlsError::InconsistentKeys(_)) => {
-                return Err(at_key(Cause::KeyMismatch { chain: chain_path.to_owned() }));
-            }
-            Err(error) => return Err(at_chain(malformed(0, &error))),
+        let certificates = pem::certificates(chain_bytes).map_err(at_chain)?;
+        let facts = facts_of(&certificates).map_err(at_chain)?;
+        let key = key::load(key_path, key_bytes, provider, parts.password)?;
+        let position = position_of_leaf(&facts, &*key).ok_or_else(|| {
+            Error::at(key_path, Cause::KeyMismatch { chain: chain_path.to_owned() })
+        })?;
+        let leaf = &facts[position];
+        check_dates(leaf, now).map_err(at_chain)?;
+        if !leaf.may_serve {
+            return Err(at_chain(Cause::KeyUsageUnfit));
         }
-        check_dates(&facts, now).map_err(at_chain)?;
 
-        let mut warnings = Warnings::default();
+        let chain = Chain {
+            path: chain_path,
+            certificates: &certificates,
+            facts: &facts,
+            leaf: position,
+            algorithms: &provider.signature_verification_algorithms,
+            now,
+        };
+        let Order { positions, mut warnings } = chain.order();
+        if !leaf.may_sign {
+            warnings.push(Warning::new(WarningKind::KeyUsage, MAY_NOT_SIGN));
+        }
+        let in_order = positions.iter().map(|at| certificates[*at].clone()).collect();
+        let mut certified_key = CertifiedKey::new(in_order, key);
         match parts.staple {
             Staple::NotAskedFor => {}
-            Staple::Bytes(der) if ocsp::is_usable(der) => certified_key.ocsp = Some(der.to_vec()),
-            Staple::Bytes(_) | Staple::Unreadable => warnings.ocsp_unusable = true,
+            Staple::Bytes(_, der) if ocsp::is_usable(der) => {
+                certified_key.ocsp = Some(der.to_vec());
+            }
+            Staple::Bytes(path, _) | Staple::Unreadable(path) => {
+                let path = path.display();
+                let text = format!("the OCSP response {path} cannot be used and is left out");
+                warnings.push(Warning::new(WarningKind::OcspUnusable, text));
+            }
         }
         Ok(Self {
+            scheme: scheme_of(&*certified_key.key),
+            names: leaf.names.clone(),
+            not_before: leaf.not_before,
+            not_after: leaf.not_after,
+            expiring_from: lifetime::expiring_from(leaf.not_before, leaf.not_after, None),
+            serial: c_string(leaf.serial.clone()),
+            sha256: c_string(hexadecimal(digest(&SHA256, &certified_key.cert[0]).as_ref())),
             certified_key: Arc::new(certified_key),
-            names: facts.names,
-            not_before: facts.not_before,
-            not_after: facts.not_after,
-            expiring_from: lifetime::expiring_from(facts.not_before, facts.not_after, None),
-            serial: c_string(facts.serial),
-            sha256: c_string(sha256),
             warnings,
         })
     }
 
     /// Adds what the bytes alone do not tell.
-    pub(crate) fn with_warnings(mut self, warnings: Warnings) -> Self {
-        self.warnings |= warnings;
+    pub(crate) fn with_warnings(mut self, warnings: impl IntoIterator<Item = Warning>) -> Self {
+        self.warnings.extend(warnings);
         self
     }
 
@@ -143,8 +159,22 @@ impl Identity {
         self.certified_key.ocsp.as_deref()
     }
 
-    pub(crate) fn warnings(&self) -> Warnings {
-        self.warnings
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Whether it has `name`, which is in lower case: exactly, or by a wildcard for one label.
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        let rest = name.split_once('.').map_or("", |(_label, rest)| rest);
+        self.names
+            .iter()
+            .filter_map(|own| own.to_str().ok())
+            .any(|own| own == name || own.strip_prefix("*.").is_some_and(|own| own == rest))
+    }
+
+    /// Whether every client that can check the one's signatures can check the other's.
+    pub(crate) fn has_same_kind_of_key(&self, other: &Self) -> bool {
+        self.scheme.is_some() && self.scheme == other.scheme
     }
 
     /// From when on a renewal should have come; `None` where nobody wants to be warned.
@@ -153,25 +183,63 @@ impl Identity {
     }
 
     /// What taking this in the place of `before` loses.
-    pub(crate) fn warnings_after(&self, before: &Self) -> Warnings {
-        Warnings {
-            names_lost: before.names.iter().any(|name| !self.names.contains(name)),
-            expires_earlier: self.not_after < before.not_after,
-            ..Warnings::default()
+    pub(crate) fn warnings_after(&self, before: &Self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let kept: HashSet<_> = self.names.iter().collect();
+        let lost = before.names.iter().filter(|name| !kept.contains(name));
+        let lost: Vec<_> = lost.map(|name| name.to_string_lossy()).collect();
+        if let Some((first, more)) = lost.split_first() {
+            let more = match more.len() {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            let text = format!("it lacks names that it had before: {first}{more}");
+            warnings.push(Warning::new(WarningKind::NamesLost, text));
         }
+        if self.not_after < before.not_after {
+            let text = "it expires earlier than the one before it";
+            warnings.push(Warning::new(WarningKind::ExpiresEarlier, text));
+        }
+        warnings
     }
 }
 
-/// The leaf's facts; every other certificate must be readable too, for clients will read it.
-fn facts_of_leaf(chain: &[CertificateDer<'_>]) -> Result<Facts, Cause> {
-    let leaf = x509::facts(&chain[0], 0)?;
-    for (index, certificate) in chain.iter().enumerate().skip(1) {
-        x509::facts(certificate, index)?;
-    }
-    Ok(leaf)
+const MAY_NOT_SIGN: &str = "the certificate's key usage leaves out digital signatures; clients that insist on them (RFC 8446 section 4.4.2.2) refuse it";
+
+/// Every certificate must be readable, for clients will read it.
+fn facts_of<'a>(certificates: &'a [CertificateDer<'_>]) -> Result<Vec<Facts<'a>>, Cause> {
+    certificates.iter().enumerate().map(|(index, der)| x509::facts(der, index)).collect()
 }
 
-fn check_dates(facts: &Facts, now: i64) -> Result<(), Cause> {
+/// The first certificate of the key; normally the first of all. A provider that does not tell its
+/// public key leaves it to the self-check to find a key that does not match.
+fn position_of_leaf(facts: &[Facts<'_>], key: &dyn SigningKey) -> Option<usize> {
+    match key.public_key() {
+        Some(public_key) => facts.iter().position(|facts| facts.public_key == public_key.as_ref()),
+        None => Some(0),
+    }
+}
+
+/// Every scheme of TLS that there is, so that each kind of key finds its own.
+fn scheme_of(key: &dyn SigningKey) -> Option<SignatureScheme> {
+    let all = [
+        SignatureScheme::RSA_PSS_SHA256,
+        SignatureScheme::RSA_PSS_SHA384,
+        SignatureScheme::RSA_PSS_SHA512,
+        SignatureScheme::RSA_PKCS1_SHA256,
+        SignatureScheme::ECDSA_NISTP256_SHA256,
+        SignatureScheme::ECDSA_NISTP384_SHA384,
+        SignatureScheme::ECDSA_NISTP521_SHA512,
+        SignatureScheme::ED25519,
+        SignatureScheme::ED448,
+        SignatureScheme::ML_DSA_44,
+        SignatureScheme::ML_DSA_65,
+        SignatureScheme::ML_DSA_87,
+    ];
+    key.choose_scheme(&all).map(|signer| signer.scheme())
+}
+
+fn check_dates(facts: &Facts<'_>, now: i64) -> Result<(), Cause> {
     if now > facts.not_after {
         return Err(Cause::Expired { at: format_time(facts.not_after) });
     }
@@ -181,11 +249,98 @@ fn check_dates(facts: &Facts, now: i64) -> Result<(), Cause> {
     Ok(())
 }
 
-fn malformed(index: usize, reason: &dyn ToString) -> Cause {
-    Cause::CertificateMalformed { index: index + 1, reason: reason.to_string() }
-}
-
 /// Hexadecimal digits hold no NUL.
 fn c_string(text: String) -> CString {
     CString::new(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    use rustls::crypto::aws_lc_rs::default_provider;
+
+    use super::*;
+
+    struct Pair {
+        chain: String,
+        key: String,
+    }
+
+    fn pair(names: &[&str], year: i32) -> Pair {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let chain = params.self_signed(&key).unwrap().pem();
+        Pair { chain, key: key.serialize_pem() }
+    }
+
+    fn identity(chain: &str, key: &str) -> Result<Identity, Error> {
+        let parts = Parts {
+            chain: ("/tls/chain".as_ref(), chain.as_bytes()),
+            key: ("/tls/key".as_ref(), key.as_bytes()),
+            password: &|| Ok(None),
+            staple: Staple::NotAskedFor,
+        };
+        let now = date_time_ymd(2026, 6, 1).unix_timestamp();
+        Identity::new(&parts, &default_provider(), now)
+    }
+
+    #[test]
+    fn the_leaf_is_the_certificate_of_the_key_wherever_it_stands() {
+        let (one, two) = (pair(&["one.test"], 2030), pair(&["two.test"], 2030));
+        let both = one.chain.clone() + &two.chain;
+        let first = identity(&both, &one.key).unwrap();
+        assert_eq!(first.names(), [c"one.test".to_owned()]);
+        let second = identity(&both, &two.key).unwrap();
+        assert_eq!(second.names(), [c"two.test".to_owned()]);
+        assert_eq!(second.chain()[0], first.chain()[1], "served leaf first");
+        assert_eq!(second.sha256(), identity(&two.chain, &two.key).unwrap().sha256());
+    }
+
+    #[test]
+    fn a_key_of_no_certificate_is_a_mismatch_that_names_both_files() {
+        let (one, two) = (pair(&["one.test"], 2030), pair(&["two.test"], 2030));
+        let told = identity(&one.chain, &two.key).unwrap_err().to_string();
+        assert!(told.contains("/tls/key") && told.contains("/tls/chain"), "{told}");
+    }
+
+    #[test]
+    fn dates_are_those_of_the_leaf_whatever_else_is_in_the_file() {
+        let (good, expired) = (pair(&["one.test"], 2030), pair(&["two.test"], 2021));
+        let both = expired.chain.clone() + &good.chain;
+        let identity_of = |key| identity(&both, key);
+        assert_eq!(
+            identity_of(&good.key).unwrap().not_after(),
+            date_time_ymd(2030, 1, 1).unix_timestamp()
+        );
+        let cause = identity_of(&expired.key).unwrap_err().cause;
+        assert!(matches!(cause, Cause::Expired { .. }), "{cause}");
+    }
+
+    #[test]
+    fn what_is_lost_is_told_by_name() {
+        let before = pair(&["a.test", "b.test", "c.test"], 2030);
+        let after = pair(&["b.test"], 2029);
+        let before = identity(&before.chain, &before.key).unwrap();
+        let after = identity(&after.chain, &after.key).unwrap();
+        let warnings = after.warnings_after(&before);
+        let kinds: Vec<_> = warnings.iter().map(|warning| warning.kind).collect();
+        assert_eq!(kinds, [WarningKind::NamesLost, WarningKind::ExpiresEarlier]);
+        assert!(warnings[0].text.ends_with("a.test and 1 more"), "{}", warnings[0].text);
+        assert_eq!(before.warnings_after(&after), []);
+    }
+
+    #[test]
+    fn a_name_is_covered_exactly_or_by_a_wildcard_of_one_label() {
+        let pair = pair(&["a.test", "*.wild.test"], 2030);
+        let identity = identity(&pair.chain, &pair.key).unwrap();
+        for name in ["a.test", "x.wild.test", "*.wild.test"] {
+            assert!(identity.covers(name), "{name}");
+        }
+        for name in ["b.test", "wild.test", "y.x.wild.test", "*.test", "test", ""] {
+            assert!(!identity.covers(name), "{name}");
+        }
+    }
 }

@@ -1,23 +1,57 @@
-//! What a certificate says of itself: names, dates, serial.
+//! What a certificate says of itself: names, dates, serial, and what it is for.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::net::IpAddr;
 
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 use x509_parser::time::ASN1Time;
 
 use crate::error::Cause;
 
+/// The longest that a message quotes of a name: whoever made the certificate chose it.
+const LONGEST_TITLE: usize = 64;
+
 /// The facts of one certificate that matter here.
-pub(super) struct Facts {
+#[allow(clippy::struct_excessive_bools, reason = "facts, each with a name")]
+pub(super) struct Facts<'a> {
     pub(super) names: Vec<CString>,
     pub(super) not_before: i64,
     pub(super) not_after: i64,
     pub(super) serial: String,
+    /// Names as they stand, to be compared byte by byte.
+    pub(super) subject: &'a [u8],
+    pub(super) issuer: &'a [u8],
+    pub(super) subject_key_id: Option<&'a [u8]>,
+    pub(super) authority_key_id: Option<&'a [u8]>,
+    /// The whole `SubjectPublicKeyInfo`.
+    pub(super) public_key: &'a [u8],
+    pub(super) is_authority: bool,
+    /// Whether it says where the certificate of its issuer can be had.
+    pub(super) tells_of_issuer: bool,
+    /// Whether the key may make signatures; true where the certificate does not restrict it.
+    pub(super) may_sign: bool,
+    /// Whether it is for TLS servers; true where the certificate does not restrict it.
+    pub(super) may_serve: bool,
+    /// What people call it, and who issued it.
+    pub(super) title: String,
+    pub(super) issuer_title: String,
+}
+
+impl Facts<'_> {
+    pub(super) fn is_self_issued(&self) -> bool {
+        self.subject == self.issuer
+    }
+
+    pub(super) fn is_valid_at(&self, now: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
+    }
 }
 
 /// Reads the facts of the certificate at `index` of a chain.
-pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts, Cause> {
+pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
     let malformed = |reason: String| Cause::CertificateMalformed { index: index + 1, reason };
     let (rest, certificate) =
         X509Certificate::from_der(der).map_err(|error| malformed(error.to_string()))?;
@@ -28,22 +62,56 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts, Cause> {
         .subject_alternative_name()
         .map_err(|error| malformed(error.to_string()))?
         .map_or(&[][..], |extension| &extension.value.general_names);
-    let mut names = Vec::new();
-    for name in alternatives.iter().filter_map(text_of) {
-        // A NUL in a name is how certificates were once forged: such a name is nobody's.
-        if let Ok(name) = CString::new(name)
-            && !names.contains(&name)
-        {
-            names.push(name);
-        }
-    }
     let validity = certificate.validity();
-    Ok(Facts {
-        names,
+    let tbs = &certificate.tbs_certificate;
+    let mut facts = Facts {
+        names: names(alternatives),
         not_before: validity.not_before.timestamp(),
         not_after: validity.not_after.timestamp(),
         serial: hexadecimal(certificate.raw_serial()),
-    })
+        subject: tbs.subject.as_raw(),
+        issuer: tbs.issuer.as_raw(),
+        subject_key_id: None,
+        authority_key_id: None,
+        public_key: tbs.subject_pki.raw,
+        is_authority: false,
+        tells_of_issuer: false,
+        may_sign: true,
+        may_serve: true,
+        title: title(&tbs.subject),
+        issuer_title: title(&tbs.issuer),
+    };
+    for extension in certificate.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => facts.subject_key_id = Some(id.0),
+            ParsedExtension::AuthorityKeyIdentifier(authority) => {
+                facts.authority_key_id = authority.key_identifier.as_ref().map(|id| id.0);
+            }
+            ParsedExtension::BasicConstraints(constraints) => facts.is_authority = constraints.ca,
+            ParsedExtension::KeyUsage(usage) => facts.may_sign = usage.digital_signature(),
+            ParsedExtension::ExtendedKeyUsage(usage) => {
+                facts.may_serve = usage.server_auth || usage.any;
+            }
+            ParsedExtension::AuthorityInfoAccess(access) => {
+                facts.tells_of_issuer = access
+                    .iter()
+                    .any(|at| at.access_method == OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS);
+            }
+            _ => {}
+        }
+    }
+    if facts.title.is_empty() {
+        facts.title =
+            facts.names.first().map_or_else(String::new, |name| shortened(&name.to_string_lossy()));
+    }
+    Ok(facts)
+}
+
+fn names(alternatives: &[GeneralName<'_>]) -> Vec<CString> {
+    // A NUL in a name is how certificates were once forged: such a name is nobody's.
+    let names = alternatives.iter().filter_map(text_of).filter_map(|name| CString::new(name).ok());
+    let mut seen = HashSet::new();
+    names.filter(|name| seen.insert(name.clone())).collect()
 }
 
 fn text_of(name: &GeneralName<'_>) -> Option<String> {
@@ -55,6 +123,19 @@ fn text_of(name: &GeneralName<'_>) -> Option<String> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// The common name, else the whole name.
+fn title(name: &X509Name<'_>) -> String {
+    let common = name.iter_common_name().find_map(|part| part.as_str().ok());
+    shortened(&common.map_or_else(|| name.to_string(), str::to_owned))
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_TITLE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -15,7 +15,7 @@ use rustls::crypto::CryptoProvider;
 use crate::error::{Cause, Error};
 use crate::generation::{Alive, Candidate, Foundation, Generation};
 use crate::guard::guarded;
-use crate::material::{Identity, Warnings, format_time};
+use crate::material::{Identity, Warning, WarningKind, Warnings, format_time, in_words};
 use crate::options::{IdentityFiles, Options};
 use crate::source::{Digest, Lookup, Way};
 
@@ -51,7 +51,8 @@ struct Fresh {
     index: usize,
     identity: Arc<Identity>,
     digest: Digest,
-    warnings: Warnings,
+    /// What taking it loses.
+    warnings: Vec<Warning>,
     /// What began the wait for it, or the look that found it.
     trigger: Trigger,
 }
@@ -123,13 +124,16 @@ impl Pipeline {
             }
         }
         let candidate = foundation.candidate(serving(&units));
+        if let Some(name) = missing(&options, &candidate).next() {
+            return Err(Error::new(Cause::NameMissing { name: name.clone() }));
+        }
         for (index, unit) in units.iter().enumerate() {
             candidate.prove(index).map_err(|cause| Error::at(&unit.files.chain, cause))?;
         }
         let mut pipeline = Self { options, foundation, units, number: 0 };
         let everything: Vec<_> = (0..pipeline.units.len()).collect();
         let (generation, told) =
-            pipeline.publish(candidate, &everything, Warnings::default(), Trigger::Open, wall);
+            pipeline.publish(candidate, &everything, Vec::new(), Trigger::Open, wall);
         Ok((pipeline, generation, told))
     }
 
@@ -262,28 +266,28 @@ impl Pipeline {
             failures.extend(told);
         };
         while !fresh.is_empty() {
-            let mut warnings = Warnings::default();
-            for new in &fresh {
-                warnings |= new.warnings;
-            }
             let mut identities = serving(&self.units);
             for new in &fresh {
                 identities[new.index] = new.identity.clone();
             }
             let mut candidate = self.foundation.candidate(identities.clone());
             let mut refused = Vec::new();
-            fresh.retain(|new| match prove_guarded(&candidate, new.index) {
-                Ok(()) => true,
-                Err(cause) => {
-                    refused.push((new.index, new.digest, cause));
-                    false
-                }
+            let names: Vec<_> = missing(&self.options, &candidate).cloned().collect();
+            fresh.retain(|new| {
+                let serving = &self.units[new.index].serving;
+                let result = match names.iter().find(|name| takes_away(serving, new, name)) {
+                    Some(name) => Err(Cause::NameMissing { name: name.clone() }),
+                    None => prove_guarded(&candidate, new.index),
+                };
+                result.map_err(|cause| refused.push((new.index, new.digest, cause))).is_ok()
             });
             if refused.is_empty() {
                 if self.put_back_held(&mut fresh, &held()) {
                     continue;
                 }
-                if warnings.names_lost {
+                let warnings: Vec<_> =
+                    fresh.iter_mut().flat_map(|new| std::mem::take(&mut new.warnings)).collect();
+                if Warnings::from_iter(&warnings).contains(WarningKind::NamesLost) {
                     // A session of a name that is no longer served must not be resumed. Without
                     // fresh ticket keys (the system has no randomness) nothing is published.
                     if let Err(error) = self.foundation.forget_sessions() {
@@ -329,19 +333,40 @@ impl Pipeline {
         &mut self,
         candidate: Candidate,
         changed: &[usize],
-        mut warnings: Warnings,
+        mut warnings: Vec<Warning>,
         trigger: Trigger,
         wall: i64,
     ) -> (Arc<Generation>, Told) {
         self.number += 1;
-        for unit in &self.units {
-            warnings |= unit.serving.warnings();
-        }
-        let told = self.tell(changed, warnings, trigger);
-        (Arc::new(candidate.accept(self.number, wall, warnings)), told)
+        warnings.extend(self.duplicate_names(&candidate));
+        let standing = self.units.iter().flat_map(|unit| unit.serving.warnings());
+        let told = self.tell(changed, warnings.iter().chain(standing), trigger);
+        (Arc::new(candidate.accept(self.number, wall, told.warnings)), told)
     }
 
-    fn tell(&self, changed: &[usize], warnings: Warnings, trigger: Trigger) -> Told {
+    /// An identity that never serves one of its names, because another one before it does.
+    fn duplicate_names(&self, candidate: &Candidate) -> Option<Warning> {
+        let duplicates = candidate.duplicates();
+        let (name, first, second) = duplicates.first.as_ref()?;
+        let path = |index: usize| self.units[index].files.chain.display();
+        let more = match duplicates.count {
+            1 => String::new(),
+            count => format!(" (and {} more like it)", count - 1),
+        };
+        let text = format!(
+            "{} never serves {name}, for {} does, with the same kind of key{more}",
+            path(*second),
+            path(*first)
+        );
+        Some(Warning::new(WarningKind::DuplicateName, text))
+    }
+
+    fn tell<'a>(
+        &self,
+        changed: &[usize],
+        warnings: impl Iterator<Item = &'a Warning> + Clone,
+        trigger: Trigger,
+    ) -> Told {
         let first = &self.units[changed.first().copied().unwrap_or(0)];
         let more = match changed.len() {
             0 | 1 => String::new(),
@@ -349,25 +374,28 @@ impl Pipeline {
         };
         let mut parts =
             vec![format!("{}: {}{more}", first.files.chain.display(), describe(&first.serving))];
-        parts.extend(words_of(warnings, &self.units));
+        parts.extend(in_words(warnings.clone()));
         let message = parts.join("; warning: ");
-        Told { trigger, warnings, path: first.files.chain.as_path().into(), message }
+        Told {
+            trigger,
+            warnings: warnings.collect(),
+            path: first.files.chain.as_path().into(),
+            message,
+        }
     }
 }
 
-/// What each warning is about, in words.
-fn words_of(warnings: Warnings, units: &[Unit]) -> Vec<String> {
-    let of = |has: fn(Warnings) -> bool| units.iter().find(|unit| has(unit.serving.warnings()));
-    let readable = of(|warnings| warnings.key_readable)
-        .map(|unit| format!("every user may read {}", unit.files.key.display()));
-    let staple = of(|warnings| warnings.ocsp_unusable).and_then(|unit| {
-        let path = unit.files.ocsp.as_ref()?.display();
-        Some(format!("the OCSP response {path} cannot be used and is left out"))
-    });
-    let lost = warnings.names_lost.then(|| "it lacks a name that it had before".to_owned());
-    let earlier =
-        warnings.expires_earlier.then(|| "it expires earlier than the one before it".to_owned());
-    [lost, earlier, readable, staple].into_iter().flatten().collect()
+/// The required names that nobody in `candidate` has.
+fn missing<'a>(
+    options: &'a Options,
+    candidate: &'a Candidate,
+) -> impl Iterator<Item = &'a String> + 'a {
+    options.required_names.iter().filter(|name| !candidate.covers(name))
+}
+
+/// Whether `name` was covered by what serves, and is not by what is new.
+fn takes_away(serving: &Identity, new: &Fresh, name: &str) -> bool {
+    serving.covers(name) && !new.identity.covers(name)
 }
 
 impl Told {

@@ -195,8 +195,8 @@ mod tests {
     fn what_waiting_cannot_mend_is_told_at_once() {
         let mut settle = Settle::Good;
         let now = at(Trigger::Poll, Instant::now());
-        let told = settle.fail(failure(Cause::KeyEncrypted), now, TIMEOUT);
-        assert_eq!(told, Some((failure(Cause::KeyEncrypted), Trigger::Poll)));
+        let told = settle.fail(failure(Cause::KeyUsageUnfit), now, TIMEOUT);
+        assert_eq!(told, Some((failure(Cause::KeyUsageUnfit), Trigger::Poll)));
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl IdentityStatus {
             pending: unit.pending,
             renewed_generation: unit.renewed_generation,
             renewed_at: unit.renewed_at,
-            warnings: identity.warnings(),
+            warnings: identity.warnings().iter().collect(),
         }
     }
 }

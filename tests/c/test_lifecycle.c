@@ -42,7 +42,7 @@ static void every_result_has_its_own_text(void) {
             CHECK(strcmp(text, seen[i]) != 0);
         seen[known++] = text;
     }
-    CHECK_INT(known, 33);
+    CHECK_INT(known, 36);
 }
 
 static void every_number_has_a_word(void) {
@@ -71,6 +71,18 @@ static void every_number_has_a_word(void) {
     CHECK_STR(certreload_log_level_str(CERTRELOAD_LOG_LEVEL_INFO), "info");
     CHECK_STR(certreload_log_level_str(CERTRELOAD_LOG_LEVEL_DEBUG), "debug");
     CHECK_STR(certreload_log_level_str(CERTRELOAD_LOG_LEVEL_TRACE), "trace");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_KEY_READABLE), "key-readable");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_NAMES_LOST), "names-lost");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_EXPIRES_EARLIER), "expires-earlier");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_OCSP_UNUSABLE), "ocsp-unusable");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_CHAIN_REORDERED), "chain-reordered");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_CHAIN_INCOMPLETE), "chain-incomplete");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_CHAIN_UNRELATED), "chain-unrelated");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_CHAIN_EXPIRED), "chain-expired");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_KEY_USAGE), "key-usage");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_DUPLICATE_NAME), "duplicate-name");
+    CHECK_STR(certreload_warning_str(0), "unknown");
+    CHECK_STR(certreload_warning_str(1u | 2u), "unknown");
     CHECK_STR(certreload_event_kind_str(9999), "unknown");
     CHECK_STR(certreload_trigger_str(9999), "unknown");
     CHECK_STR(certreload_health_str(9999), "unknown");

@@ -49,6 +49,10 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_alpn(options, protocols, 2), "protocols");
     CHECK_REFUSED(certreload_options_set_server_template(NULL, config), "options");
     CHECK_REFUSED(certreload_options_set_server_template(options, NULL), "config");
+    CHECK_REFUSED(certreload_options_require_name(NULL, "a.test"), "options");
+    CHECK_REFUSED(certreload_options_require_name(options, NULL), "dns_name");
+    CHECK_REFUSED(certreload_options_set_key_password_callback(NULL, NULL, NULL), "options");
+    CHECK_REFUSED(certreload_options_set_key_password_file(NULL, key), "options");
     CHECK_REFUSED(certreload_options_set_watch(NULL, CERTRELOAD_WATCH_AUTO), "options");
     CHECK_REFUSED(certreload_options_set_poll_interval(NULL, 1000), "options");
     CHECK_REFUSED(certreload_options_set_settle(NULL, 1, 2), "options");
@@ -61,6 +65,8 @@ static void options_refuse_null(void) {
     CHECK_RESULT(certreload_check(options), NOTHING_TO_LOAD);
     CHECK_OK(certreload_options_set_alpn(options, NULL, 0));
     CHECK_OK(certreload_options_set_event_callback(options, NULL, NULL));
+    CHECK_OK(certreload_options_set_key_password_callback(options, NULL, NULL));
+    CHECK_OK(certreload_options_set_key_password_file(options, NULL));
     rustls_server_config_free(config);
 }
 
@@ -206,6 +212,7 @@ static void before_any_failure_the_last_error_is_empty(void) {
     CHECK(certreload_result_str(UINT32_MAX) != NULL);
     CHECK(certreload_event_kind_str(UINT32_MAX) != NULL);
     CHECK(certreload_trigger_str(UINT32_MAX) != NULL);
+    CHECK(certreload_warning_str(UINT32_MAX) != NULL);
     CHECK(certreload_health_str(UINT32_MAX) != NULL);
     CHECK(certreload_watch_state_str(UINT32_MAX) != NULL);
     CHECK(certreload_log_level_str(UINT32_MAX) != NULL);

@@ -1,0 +1,75 @@
+//! Just enough DER (X.690) to look at the outline of a structure without a parser for it.
+
+pub(super) const INTEGER: u8 = 0x02;
+pub(super) const BIT_STRING: u8 = 0x03;
+pub(super) const OCTET_STRING: u8 = 0x04;
+pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
+pub(super) const ENUMERATED: u8 = 0x0a;
+pub(super) const SEQUENCE: u8 = 0x30;
+
+/// One element: a tag and what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Element<'a> {
+    pub(super) tag: u8,
+    pub(super) content: &'a [u8],
+    /// Tag, length and content.
+    pub(super) whole: &'a [u8],
+}
+
+/// Splits the first element off; the rest is what follows it.
+pub(super) fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
+    let (&tag, rest) = der.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = if first < 0x80 {
+        (usize::from(first), rest)
+    } else {
+        let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+        // A file has at most a megabyte: three bytes of length.
+        if !(1..=3).contains(&bytes.len()) {
+            return None;
+        }
+        (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    let whole = &der[..der.len() - rest.len()];
+    Some((Element { tag, content, whole }, rest))
+}
+
+/// Splits the first element off, if it has this tag: what it holds, and what follows it.
+pub(super) fn tagged(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (element, rest) = element(der)?;
+    (element.tag == tag).then_some((element.content, rest))
+}
+
+/// What the one element holds that `der` is, if it has this tag.
+pub(super) fn only(der: &[u8], tag: u8) -> Option<&[u8]> {
+    match tagged(der, tag)? {
+        (content, []) => Some(content),
+        _ => None,
+    }
+}
+
+/// The content of a BIT STRING of whole bytes.
+pub(super) fn bits(content: &[u8]) -> Option<&[u8]> {
+    content.strip_prefix(&[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_are_split_and_what_is_cut_off_is_refused() {
+        let der = [0x30, 0x03, 0x02, 0x01, 0x05, 0xff];
+        let (first, rest) = element(&der).unwrap();
+        assert_eq!(first.tag, SEQUENCE);
+        assert_eq!((first.content, first.whole, rest), (&der[2..5], &der[..5], &der[5..]));
+        assert_eq!(only(first.content, INTEGER), Some(&[5][..]));
+        assert_eq!(only(&der, SEQUENCE), None, "something follows");
+        for end in 0..5 {
+            assert_eq!(element(&der[..end]), None);
+        }
+        assert_eq!(element(&[0x30, 0x84, 0, 0, 0, 1, 0]), None, "no length that long is needed");
+        assert_eq!(element(&[0x30, 0x80, 0, 0]), None, "DER has no indefinite length");
+    }
+}
