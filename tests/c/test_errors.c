@@ -338,6 +338,22 @@ static void a_key_that_all_may_read_is_warned_about(void) {
     certreload_close(handle);
 }
 
+static void only_so_many_names_can_be_required(void) {
+    test_begin(__func__);
+    certreload_options *options = certreload_options_new();
+    char name[32];
+    for (int i = 0; i < CERTRELOAD_MAX_REQUIRED_NAMES; i++) {
+        snprintf(name, sizeof name, "n%d.test", i);
+        CHECK_OK(certreload_options_require_name(options, name));
+    }
+    CHECK_RESULT(certreload_options_require_name(options, "one.test"), INVALID_PARAMETER);
+    CHECK_OK(certreload_options_require_name(options, "N0.test")); /* is required already */
+    CHECK_OK(certreload_options_add_identity(options, good_chain, good_key, NULL));
+    CHECK_RESULT(certreload_check(options), NAME_MISSING);
+    CHECK_CONTAINS(certreload_last_error(), "n0.test");
+    certreload_options_free(options);
+}
+
 static void parameters_have_ranges(void) {
     test_begin(__func__);
     char longest[257];
@@ -365,6 +381,10 @@ static void parameters_have_ranges(void) {
     CHECK_OK(certreload_options_set_poll_interval(options, 10));
     CHECK_OK(certreload_options_set_poll_interval(options, 86400000));
     CHECK_RESULT(certreload_options_set_poll_interval(options, 86400001), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_require_name(options, ""), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_require_name(options, "a test"), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_require_name(options, longest), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_key_password_file(options, ""), INVALID_PARAMETER);
     CHECK_RESULT(certreload_options_set_settle(options, 2, 1), INVALID_PARAMETER);
     CHECK_RESULT(certreload_options_set_settle(options, 0, 3600001), INVALID_PARAMETER);
     CHECK_OK(certreload_options_set_settle(options, 3600000, 3600000));
@@ -387,6 +407,7 @@ int main(void) {
     relative_paths_are_fixed_at_open();
     one_file_may_hold_chain_and_key();
     a_key_that_all_may_read_is_warned_about();
+    only_so_many_names_can_be_required();
     parameters_have_ranges();
     return 0;
 }

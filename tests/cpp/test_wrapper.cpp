@@ -397,6 +397,56 @@ void a_wait_that_runs_out_throws_and_a_long_one_is_for_ever() {
     CHECK(code_of([&] { handle.reload_wait(-1ms); }) == CERTRELOAD_RESULT_TIMED_OUT);
 }
 
+void encrypted_keys_are_opened_with_a_function_or_a_file() {
+    const pair live = made().place.live("encrypted");
+    deploy(live, made().one);
+    const fs::path plain = live.key.string() + ".plain";
+    const fs::path file = live.key.string() + ".password";
+    fs::rename(live.key, plain);
+    run("umask 077; echo one >'" + file.string() + "'; openssl pkcs8 -topk8 -in '" +
+        plain.string() + "' -passout pass:one -out '" + live.key.string() + "'");
+
+    certreload::options options = quiet_options(live);
+    CHECK(code_of([&] { options.check(); }) == CERTRELOAD_RESULT_KEY_ENCRYPTED);
+    options.set_key_password_file(file.string()).check();
+    CHECK(code_of([&] { options.set_key_password_file("").check(); }) ==
+          CERTRELOAD_RESULT_KEY_ENCRYPTED);
+
+    std::string asked;
+    options.set_key_password([&](const std::string &path) {
+        asked = path;
+        return std::string("one");
+    });
+    const certreload::handle handle = certreload::handle::open(options);
+    CHECK(asked == live.key.string());
+    // The handle keeps the function alive, not the options.
+    options.set_key_password([](const std::string &) { return std::nullopt; });
+    CHECK(code_of([&] { options.check(); }) == CERTRELOAD_RESULT_KEY_ENCRYPTED);
+    options.set_key_password([](const std::string &) -> std::optional<std::string> {
+        throw std::runtime_error("the vault is shut");
+    });
+    CHECK(code_of([&] { options.check(); }) == CERTRELOAD_RESULT_KEY_ENCRYPTED);
+    options.set_key_password([](const std::string &) { return std::string(2000, 'x'); });
+    CHECK(code_of([&] { options.check(); }) == CERTRELOAD_RESULT_KEY_ENCRYPTED);
+    options = certreload::options();
+    asked.clear();
+    deploy(live, made().two);
+    run("openssl pkcs8 -topk8 -in '" + made().two.key.string() + "' -passout pass:one -out '" +
+        live.key.string() + "'");
+    CHECK(handle.reload_wait(patience) == certreload::reload_outcome::reloaded);
+    CHECK(asked == live.key.string());
+}
+
+void a_required_name_has_to_be_there() {
+    const pair live = made().place.live("required");
+    deploy(live, made().one);
+    certreload::options options = quiet_options(live);
+    CHECK(code_of([&] { options.require_name("not a name"); }) ==
+          CERTRELOAD_RESULT_INVALID_PARAMETER);
+    options.require_name("nobody.test");
+    CHECK(code_of([&] { options.check(); }, "nobody.test") == CERTRELOAD_RESULT_NAME_MISSING);
+}
+
 void events_are_told_from_the_first_load_on() {
     const pair live = made().place.live("events");
     deploy(live, made().one);
@@ -694,6 +744,8 @@ const test tests[] = {
     TEST(a_date_that_the_clock_cannot_hold_is_the_last_one_it_can),
     TEST(reload_wait_says_what_the_files_came_to),
     TEST(a_wait_that_runs_out_throws_and_a_long_one_is_for_ever),
+    TEST(encrypted_keys_are_opened_with_a_function_or_a_file),
+    TEST(a_required_name_has_to_be_there),
     TEST(events_are_told_from_the_first_load_on),
     TEST(events_follow_a_handle_that_is_moved),
     TEST(a_function_is_not_called_once_it_is_replaced),

@@ -268,6 +268,12 @@ impl Host {
         handshake(self.config(), name)
     }
 
+    /// The same of every certificate that the client is shown.
+    pub fn served_chain(&self, name: &str) -> Vec<String> {
+        let (client, _) = Client::new().talk(self.config(), name);
+        client.peer_certificates().unwrap().iter().map(|der| fingerprint_of(der)).collect()
+    }
+
     /// Fingerprint of the first identity, by introspection.
     pub fn sha256(&self) -> String {
         // SAFETY: an open handle; what is borrowed is copied before the generation is released.
@@ -305,9 +311,11 @@ pub fn handshake(config: Arc<rustls::ServerConfig>, name: &str) -> String {
 
 /// Fingerprint of the certificate that a client was shown.
 pub fn fingerprint(client: &rustls::ClientConnection) -> String {
-    let leaf = &client.peer_certificates().unwrap()[0];
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
-    hexadecimal(digest.as_ref())
+    fingerprint_of(&client.peer_certificates().unwrap()[0])
+}
+
+fn fingerprint_of(der: &[u8]) -> String {
+    hexadecimal(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der).as_ref())
 }
 
 /// A client that takes any certificate but checks the key's signature, and that remembers sessions.

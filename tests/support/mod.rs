@@ -4,3 +4,4 @@
 
 pub mod certificates;
 pub mod host;
+pub mod workshop;

@@ -1,0 +1,211 @@
+//! Every form in which OpenSSL hands out keys and certificates: what can serve serves, and what
+//! cannot is refused by its name (G12, G15, G16).
+
+#![allow(unsafe_code, reason = "the C functions are called as C would")]
+#![allow(missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "that is how a test fails")]
+
+mod support;
+
+use certreload::ffi::event::*;
+use certreload::ffi::result::certreload_result as Outcome;
+use support::host::last_error;
+use support::workshop::{Workshop, warnings_at_open};
+
+const NAME: &str = "a.test";
+
+#[test]
+fn every_form_of_a_usable_key_and_chain_serves() {
+    let table = [
+        ("PKCS#8, RSA 2048", "rsa 2048; certify"),
+        ("PKCS#8, RSA 3072", "rsa 3072; certify"),
+        ("PKCS#8, RSA 4096", "rsa 4096; certify"),
+        ("PKCS#8, P-256", "ec P-256; certify"),
+        ("PKCS#8, P-384", "ec P-384; certify"),
+        ("PKCS#8, P-521", "ec P-521; certify"),
+        ("PKCS#8, Ed25519", "pkcs8 -algorithm ed25519; certify"),
+        ("PKCS#1", "rsa 2048; certify; openssl rsa -traditional -in key.pem -out new; mv new key.pem"),
+        ("SEC1, P-256", "ec P-256; certify; openssl ec -in key.pem -out new; mv new key.pem"),
+        ("SEC1, P-384", "ec P-384; certify; openssl ec -in key.pem -out new; mv new key.pem"),
+        ("SEC1, P-521", "ec P-521; certify; openssl ec -in key.pem -out new; mv new key.pem"),
+        ("EC PARAMETERS first", "openssl ecparam -name prime256v1 -genkey -out key.pem; certify"),
+        (
+            "P-256 spelled out, SEC1",
+            "ec P-256; certify; openssl ec -in key.pem -param_enc explicit -out new; mv new key.pem",
+        ),
+        (
+            "P-256 spelled out, PKCS#8",
+            "ec P-256; certify; openssl ec -in key.pem -param_enc explicit -out new; openssl pkey -in new -out key.pem",
+        ),
+        ("CRLF", "ec P-256; certify; rewrite sed 's/$/\\r/'"),
+        ("CR alone", "ec P-256; certify; rewrite tr '\\n' '\\r'"),
+        ("trailing spaces", "ec P-256; certify; rewrite sed 's/$/  /'"),
+        ("a byte order mark", "ec P-256; certify; rewrite sed '1s/^/\\xef\\xbb\\xbf/'"),
+        ("text around it", "ec P-256; certify -text; openssl pkey -text -in key.pem -out new; mv new key.pem"),
+        ("the certificate in the key file", "ec P-256; certify; cat chain.pem >>key.pem"),
+        ("the key in the chain file", "ec P-256; certify; cat key.pem >>chain.pem"),
+        ("one file for both", "ec P-256; certify; cat chain.pem >>key.pem; ln -sf key.pem chain.pem"),
+        (
+            "PKCS#12, unpacked",
+            "ec P-256; certify; openssl pkcs12 -export -passout pass:x -in chain.pem -inkey key.pem -out both.p12
+             openssl pkcs12 -in both.p12 -passin pass:x -nodes -out key.pem; cp key.pem chain.pem",
+        ),
+        (
+            "TRUSTED CERTIFICATE",
+            "ec P-256; certify; openssl x509 -in chain.pem -addtrust serverAuth -out new; mv new chain.pem
+             grep -q 'BEGIN TRUSTED' chain.pem",
+        ),
+        ("base64 in one line", "ec P-256; certify; rewrite awk '/-----/ { if (b) print b; b = \"\"; print; next } { b = b $0 }'"),
+        ("DH parameters besides", "ec P-256; certify; openssl dhparam -dsaparam 1024 >>chain.pem"),
+    ];
+    for (what, script) in table {
+        let workshop = Workshop::after(script);
+        let expected = workshop.fingerprint("original.pem");
+        match workshop.options().try_open() {
+            Ok(host) => {
+                assert_eq!(host.served(NAME), expected, "{what}");
+                assert_eq!(warnings_at_open(&host).0, 0, "{what}");
+            }
+            Err(result) => panic!("{what}: {result:?}: {}", last_error()),
+        }
+    }
+}
+
+#[test]
+fn what_cannot_serve_is_refused_by_its_name() {
+    let table = [
+        ("RSA 1024", "rsa 1024; certify", Outcome::KeyUnsupported, "1024 bits"),
+        (
+            "RSA 1024, PKCS#1",
+            "rsa 1024; certify; openssl rsa -traditional -in key.pem -out new; mv new key.pem",
+            Outcome::KeyUnsupported,
+            "1024 bits",
+        ),
+        ("Ed448", "pkcs8 -algorithm ed448; certify", Outcome::KeyUnsupported, "Ed448"),
+        (
+            "DSA",
+            "openssl dsaparam -genkey -out key.pem 1024; certify; openssl pkey -in key.pem -out new; mv new key.pem",
+            Outcome::KeyUnsupported,
+            "DSA",
+        ),
+        (
+            "DSA, its own format",
+            "ec P-256; certify; sed -i 's/ PRIVATE/ DSA PRIVATE/' key.pem",
+            Outcome::KeyUnsupported,
+            "DSA",
+        ),
+        ("secp256k1", "ec secp256k1; certify", Outcome::KeyUnsupported, "secp256k1"),
+        (
+            "secp256k1, SEC1",
+            "ec secp256k1; certify; openssl ec -in key.pem -out new; mv new key.pem",
+            Outcome::KeyUnsupported,
+            "secp256k1",
+        ),
+        (
+            "Brainpool spelled out",
+            "ec brainpoolP256r1; certify; openssl ec -in key.pem -param_enc explicit -out new; mv new key.pem",
+            Outcome::KeyUnsupported,
+            "spelled out",
+        ),
+        ("Brainpool", "ec brainpoolP256r1; certify", Outcome::KeyUnsupported, "Brainpool"),
+        ("X25519", "ec P-256; certify; pkcs8 -algorithm x25519", Outcome::KeyUnsupported, "X25519"),
+        ("RSA-PSS", "pkcs8 -algorithm rsa-pss; certify", Outcome::KeyUnsupported, "PSS"),
+        ("UTF-16", "ec P-256; certify; rewrite iconv -t UTF-16", Outcome::NoCertificate, "UTF-16"),
+        (
+            "a certificate in DER",
+            "ec P-256; certify -outform DER",
+            Outcome::NoCertificate,
+            "openssl x509 -inform DER",
+        ),
+        (
+            "a key in DER",
+            "ec P-256; certify; openssl pkey -in key.pem -outform DER -out new; mv new key.pem",
+            Outcome::NoPrivateKey,
+            "openssl pkey -inform DER",
+        ),
+        (
+            "PKCS#12",
+            "ec P-256; certify; openssl pkcs12 -export -passout pass:x -in chain.pem -inkey key.pem -out new; mv new chain.pem",
+            Outcome::NoCertificate,
+            "PKCS#12",
+        ),
+        (
+            "PKCS#7",
+            "ec P-256; certify; openssl crl2pkcs7 -nocrl -certfile chain.pem -out new; mv new chain.pem",
+            Outcome::NoCertificate,
+            "PKCS#7",
+        ),
+        (
+            "a certificate for clients",
+            "ec P-256; certify -addext extendedKeyUsage=clientAuth",
+            Outcome::KeyUsageUnfit,
+            "serverAuth",
+        ),
+        (
+            "encrypted",
+            "ec P-256; certify; openssl pkcs8 -topk8 -in key.pem -passout pass:x -out new; mv new key.pem",
+            Outcome::KeyEncrypted,
+            "no password",
+        ),
+        (
+            "encrypted of old",
+            "ec P-256; certify; openssl ec -aes128 -in key.pem -passout pass:x -out new; mv new key.pem",
+            Outcome::KeyEncrypted,
+            "openssl pkcs8 -topk8",
+        ),
+    ];
+    for (what, script, code, word) in table {
+        let workshop = Workshop::after(script);
+        let Err(result) = workshop.options().try_open() else { panic!("{what} was accepted") };
+        assert_eq!(result, code, "{what}: {}", last_error());
+        assert!(last_error().contains(word), "{what}: {}", last_error());
+    }
+}
+
+#[test]
+fn usages_of_the_key_that_are_fit_are_told_from_those_that_raise_an_eyebrow() {
+    let table = [
+        ("serverAuth", "-addext extendedKeyUsage=serverAuth", 0),
+        ("any", "-addext extendedKeyUsage=anyExtendedKeyUsage", 0),
+        ("both", "-addext extendedKeyUsage=clientAuth,serverAuth", 0),
+        ("signatures", "-addext keyUsage=digitalSignature", 0),
+        ("key transport alone", "-addext keyUsage=keyEncipherment", CERTRELOAD_WARNING_KEY_USAGE),
+        ("certificates alone", "-addext keyUsage=keyCertSign", CERTRELOAD_WARNING_KEY_USAGE),
+    ];
+    for (what, extensions, expected) in table {
+        let host = Workshop::after(&format!("ec P-256; certify {extensions}")).options().open();
+        assert_eq!(warnings_at_open(&host).0, expected, "{what}");
+        assert_eq!(host.status().warnings, expected, "{what}");
+    }
+}
+
+#[test]
+fn g15_a_chain_in_the_wrong_order_is_served_in_order_with_a_warning() {
+    let table = [
+        ("leaf lower upper", "leaf lower upper", 0),
+        ("upper lower leaf", "leaf lower upper", CERTRELOAD_WARNING_CHAIN_REORDERED),
+        ("leaf upper lower", "leaf lower upper", CERTRELOAD_WARNING_CHAIN_REORDERED),
+        ("leaf leaf lower", "leaf lower", CERTRELOAD_WARNING_CHAIN_REORDERED),
+        ("leaf lower other", "leaf lower other", CERTRELOAD_WARNING_CHAIN_UNRELATED),
+        (
+            "leaf upper",
+            "leaf upper",
+            CERTRELOAD_WARNING_CHAIN_INCOMPLETE | CERTRELOAD_WARNING_CHAIN_UNRELATED,
+        ),
+        ("leaf", "leaf", CERTRELOAD_WARNING_CHAIN_INCOMPLETE),
+    ];
+    let workshop = Workshop::after(
+        "authority root root; authority upper root; authority lower upper; authority other other
+         issue a.test lower 'authorityInfoAccess=caIssuers;URI:http://a.test/lower'",
+    );
+    for (file, served, warnings) in table {
+        workshop.run(&format!("rm -f chain.pem; for n in {file}; do cat $n.pem >>chain.pem; done"));
+        let host = workshop.options().open();
+        let expected: Vec<_> =
+            served.split(' ').map(|name| workshop.fingerprint(&format!("{name}.pem"))).collect();
+        assert_eq!(host.served_chain(NAME), expected, "{file}");
+        let (bits, message) = warnings_at_open(&host);
+        assert_eq!(bits, warnings, "{file}: {message}");
+        assert_eq!(message.contains("warning: "), warnings != 0, "{message}");
+    }
+}
