@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use log::{Level, debug, log};
 
-use crate::error::Cause;
+use crate::error::{Cause, Error};
+use crate::generation::Generation;
 use crate::material::Warnings;
 
 /// Under this name our own lines go to the log.
@@ -49,6 +50,39 @@ pub(crate) struct Event {
 }
 
 impl Event {
+    /// A failure that the host has not been told of, while `current` goes on serving.
+    pub(super) fn failed(error: &Error, trigger: Trigger, current: &Generation) -> Self {
+        let number = current.number();
+        Self {
+            kind: EventKind::ReloadFailed,
+            trigger,
+            cause: Some(error.cause.clone()),
+            warnings: Warnings::default(),
+            generation: number,
+            earliest_not_after: current.earliest_not_after(),
+            path: error.path.clone(),
+            message: format!("{error}; generation {number} goes on serving"),
+        }
+    }
+
+    /// The watch is degraded because of `error`, or restored after it.
+    pub(super) fn of_watch(kind: EventKind, error: &Error, current: &Generation) -> Self {
+        let message = match kind {
+            EventKind::WatchRestored => "the kernel tells of changes again".to_owned(),
+            _ => format!("{error}; changes are found by polling until the watch is back"),
+        };
+        Self {
+            kind,
+            trigger: Trigger::Watch,
+            cause: None,
+            warnings: Warnings::default(),
+            generation: current.number(),
+            earliest_not_after: current.earliest_not_after(),
+            path: error.path.clone(),
+            message,
+        }
+    }
+
     /// Writes the event as one line of the log.
     pub(super) fn log(&self) {
         let Self { generation, message, .. } = self;

@@ -14,8 +14,12 @@ mod runtime;
 mod settle;
 mod standing;
 mod status;
+mod step;
 mod tickets;
+mod told;
 mod touches;
+mod unit;
+mod work;
 
 pub(crate) use delivery::MAX_WAITING;
 pub(crate) use event::{Event, EventKind, EventSink, LOG_TARGET, Trigger};

@@ -1,61 +1,23 @@
 //! One handle's way from a look at the files to a published generation. Runs on one thread at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::event::{Event, EventKind, Trigger};
-use super::load::{Found, Loaded, load};
-use super::settle::{Failure, Moment, Settle};
+use super::event::Trigger;
+use super::load::Loaded;
+use super::settle::{Failure, Moment};
 use super::standing::{Finding, Note};
 use super::tickets::Outcome;
-use rustls::crypto::CryptoProvider;
-
+use super::told::Told;
+use super::touches::Held;
+use super::unit::{Fresh, Unit};
 use crate::error::{Cause, Error};
 use crate::generation::{Alive, Candidate, Foundation, Generation};
 use crate::guard::guarded;
-use crate::material::{Identity, Warning, WarningKind, Warnings, format_time, in_words};
-use crate::options::{IdentityFiles, Options};
-use crate::source::{Digest, Lookup, Way};
-
-/// How long a poll takes a fingerprint for an answer. After that it reads the bytes again: a store
-/// through a memory mapping, and a stamp that somebody forged with the disk's own tools, show nowhere
-/// else.
-const PROOF_LASTS: Duration = Duration::from_secs(60);
-
-/// What changes together: one identity, good or bad as a whole.
-struct Unit {
-    files: IdentityFiles,
-    serving: Arc<Identity>,
-    /// Of the content that `serving` was made from.
-    digest: Digest,
-    settle: Settle,
-    found: Found,
-    /// When the files were last read.
-    read_at: Instant,
-}
-
-impl Unit {
-    /// Whether a poll may leave the files unread: they were good, and look as they did.
-    fn looks_unchanged(&self, way: &mut Way, now: Instant) -> bool {
-        let paths: Vec<&Path> = self.files.paths().collect();
-        self.settle.is_good()
-            && now < self.read_at + PROOF_LASTS
-            && self.found.fingerprint.as_ref().is_some_and(|before| before.still_holds(&paths, way))
-    }
-}
-
-/// An identity that has been loaded and not been proved yet.
-struct Fresh {
-    index: usize,
-    identity: Arc<Identity>,
-    digest: Digest,
-    /// What taking it loses.
-    warnings: Vec<Warning>,
-    /// What began the wait for it, or the look that found it.
-    trigger: Trigger,
-}
+use crate::material::{Identity, Warning, WarningKind, Warnings};
+use crate::options::Options;
+use crate::source::{Lookup, Way};
 
 /// Which units to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,9 +32,6 @@ pub(super) enum Scope {
     Retries,
 }
 
-/// Units of which a writer has a file open, and which file that is.
-pub(super) type Held = BTreeMap<usize, PathBuf>;
-
 /// What one look at the files came to.
 pub(super) struct Look {
     /// To be made current, and told of with the event.
@@ -86,14 +45,6 @@ pub(super) struct Look {
     pub(super) notes: Vec<Note>,
     /// The units whose files were read: the ways to them may be others now.
     pub(super) looked_at: Vec<usize>,
-}
-
-/// The words of a RELOADED event.
-pub(super) struct Told {
-    pub(super) trigger: Trigger,
-    pub(super) warnings: Warnings,
-    pub(super) path: Arc<Path>,
-    pub(super) message: String,
 }
 
 pub(super) struct Pipeline {
@@ -113,15 +64,8 @@ impl Pipeline {
         let foundation = Foundation::new(&options, alive)?;
         let mut units = Vec::with_capacity(options.identities.len());
         for files in &options.identities {
-            let read_at = Instant::now();
-            let (loaded, found) = load(files, None, foundation.provider(), wall);
-            // Nothing is known yet, so whatever is loaded is new.
-            if let Loaded::New(identity, digest) = loaded.map_err(|failure| failure.error)? {
-                let identity = identity.with_expiry_warning(options.expiry_warning);
-                let (files, serving) = (files.clone(), Arc::new(identity));
-                let settle = Settle::Good;
-                units.push(Unit { files, serving, digest, settle, found, read_at });
-            }
+            let unit = Unit::open(files, foundation.provider(), options.expiry_warning, wall);
+            units.push(unit.map_err(|failure| failure.error)?);
         }
         let candidate = foundation.candidate(serving(&units));
         if let Some(name) = missing(&options, &candidate).next() {
@@ -132,8 +76,7 @@ impl Pipeline {
         }
         let mut pipeline = Self { options, foundation, units, number: 0 };
         let everything: Vec<_> = (0..pipeline.units.len()).collect();
-        let (generation, told) =
-            pipeline.publish(candidate, &everything, Vec::new(), Trigger::Open, wall);
+        let (generation, told) = pipeline.publish(candidate, &everything, &[], Trigger::Open, wall);
         Ok((pipeline, generation, told))
     }
 
@@ -220,10 +163,7 @@ impl Pipeline {
         let mut fresh = Vec::new();
         for index in to_read.iter().copied() {
             let unit = &mut self.units[index];
-            unit.read_at = Instant::now();
-            let (loaded, found) = load_guarded(unit, provider, wall);
-            unit.found = found;
-            match loaded {
+            match unit.load(provider, wall) {
                 Ok(Loaded::Same) => {
                     if !unit.settle.is_good() {
                         notes.push(Note { index, finding: Finding::Good });
@@ -239,7 +179,7 @@ impl Pipeline {
                 }
                 Err(failure) => {
                     let told = unit.settle.fail(failure, moment, timeout);
-                    notes.push(note_of(index, &unit.settle, told.as_ref()));
+                    notes.push(unit.note(index, told.as_ref()));
                     failures.extend(told);
                 }
             }
@@ -260,9 +200,9 @@ impl Pipeline {
         let timeout = self.options.settle_timeout;
         let mut refuse = |units: &mut [Unit], index: usize, digest, error| {
             let failure = Failure { error, digest: Some(digest) };
-            let settle = &mut units[index].settle;
-            let told = settle.fail(failure, moment, timeout);
-            notes.push(note_of(index, settle, told.as_ref()));
+            let unit = &mut units[index];
+            let told = unit.settle.fail(failure, moment, timeout);
+            notes.push(unit.note(index, told.as_ref()));
             failures.extend(told);
         };
         while !fresh.is_empty() {
@@ -275,7 +215,7 @@ impl Pipeline {
             let names: Vec<_> = missing(&self.options, &candidate).cloned().collect();
             fresh.retain(|new| {
                 let serving = &self.units[new.index].serving;
-                let result = match names.iter().find(|name| takes_away(serving, new, name)) {
+                let result = match names.iter().find(|name| new.takes_away(serving, name)) {
                     Some(name) => Err(Cause::NameMissing { name: name.clone() }),
                     None => prove_guarded(&candidate, new.index),
                 };
@@ -303,12 +243,9 @@ impl Pipeline {
                 notes.extend(changed.iter().map(renewed));
                 let trigger = fresh.first().map_or(moment.trigger, |new| new.trigger);
                 for new in fresh {
-                    let unit = &mut self.units[new.index];
-                    unit.serving = new.identity;
-                    unit.digest = new.digest;
-                    unit.settle.succeed();
+                    self.units[new.index].take(new);
                 }
-                return Some(self.publish(candidate, &changed, warnings, trigger, wall));
+                return Some(self.publish(candidate, &changed, &warnings, trigger, wall));
             }
             for (index, digest, cause) in refused {
                 let error = Error::at(&self.units[index].files.chain, cause);
@@ -333,55 +270,13 @@ impl Pipeline {
         &mut self,
         candidate: Candidate,
         changed: &[usize],
-        mut warnings: Vec<Warning>,
+        warnings: &[Warning],
         trigger: Trigger,
         wall: i64,
     ) -> (Arc<Generation>, Told) {
         self.number += 1;
-        warnings.extend(self.duplicate_names(&candidate));
-        let standing = self.units.iter().flat_map(|unit| unit.serving.warnings());
-        let told = self.tell(changed, warnings.iter().chain(standing), trigger);
+        let told = Told::new(&self.units, changed, &candidate, warnings, trigger);
         (Arc::new(candidate.accept(self.number, wall, told.warnings)), told)
-    }
-
-    /// An identity that never serves one of its names, because another one before it does.
-    fn duplicate_names(&self, candidate: &Candidate) -> Option<Warning> {
-        let duplicates = candidate.duplicates();
-        let (name, first, second) = duplicates.first.as_ref()?;
-        let path = |index: usize| self.units[index].files.chain.display();
-        let more = match duplicates.count {
-            1 => String::new(),
-            count => format!(" (and {} more like it)", count - 1),
-        };
-        let text = format!(
-            "{} never serves {name}, for {} does, with the same kind of key{more}",
-            path(*second),
-            path(*first)
-        );
-        Some(Warning::new(WarningKind::DuplicateName, text))
-    }
-
-    fn tell<'a>(
-        &self,
-        changed: &[usize],
-        warnings: impl Iterator<Item = &'a Warning> + Clone,
-        trigger: Trigger,
-    ) -> Told {
-        let first = &self.units[changed.first().copied().unwrap_or(0)];
-        let more = match changed.len() {
-            0 | 1 => String::new(),
-            count => format!("; and {} more identities", count - 1),
-        };
-        let mut parts =
-            vec![format!("{}: {}{more}", first.files.chain.display(), describe(&first.serving))];
-        parts.extend(in_words(warnings.clone()));
-        let message = parts.join("; warning: ");
-        Told {
-            trigger,
-            warnings: warnings.collect(),
-            path: first.files.chain.as_path().into(),
-            message,
-        }
     }
 }
 
@@ -393,65 +288,10 @@ fn missing<'a>(
     options.required_names.iter().filter(|name| !candidate.covers(name))
 }
 
-/// Whether `name` was covered by what serves, and is not by what is new.
-fn takes_away(serving: &Identity, new: &Fresh, name: &str) -> bool {
-    serving.covers(name) && !new.identity.covers(name)
-}
-
-impl Told {
-    pub(super) fn event(self, generation: &Generation) -> Event {
-        Event {
-            kind: EventKind::Reloaded,
-            trigger: self.trigger,
-            cause: None,
-            warnings: self.warnings,
-            generation: generation.number(),
-            earliest_not_after: generation.earliest_not_after(),
-            path: Some(self.path),
-            message: self.message,
-        }
-    }
-}
-
-/// What there is to say of a unit that failed.
-fn note_of(index: usize, settle: &Settle, told: Option<&(Failure, Trigger)>) -> Note {
-    let finding = match told {
-        Some((failure, _)) => Finding::Failed(failure.error.clone()),
-        None if settle.pending().is_some() => Finding::Pending,
-        None => Finding::StillFailed,
-    };
-    Note { index, finding }
-}
-
-/// Loads a unit; a panic on the way, which is a defect, is a failure of this unit alone.
-fn load_guarded(
-    unit: &Unit,
-    provider: &CryptoProvider,
-    wall: i64,
-) -> (Result<Loaded, Failure>, Found) {
-    guarded(|| load(&unit.files, Some(unit.digest), provider, wall)).unwrap_or_else(|panic| {
-        let error = Error::at(&unit.files.chain, Cause::Panic(panic));
-        let found = Found { lookups: unit.found.lookups.clone(), fingerprint: None };
-        (Err(Failure { error, digest: None }), found)
-    })
-}
-
 fn prove_guarded(candidate: &Candidate, index: usize) -> Result<(), Cause> {
     guarded(|| candidate.prove(index)).unwrap_or_else(|panic| Err(Cause::Panic(panic)))
 }
 
 fn serving(units: &[Unit]) -> Vec<Arc<Identity>> {
     units.iter().map(|unit| unit.serving.clone()).collect()
-}
-
-fn describe(identity: &Identity) -> String {
-    let names = identity.names();
-    let name = names.first().map_or("no name".into(), |name| name.to_string_lossy());
-    let more = match names.len() {
-        0 | 1 => String::new(),
-        count => format!(" (and {} more)", count - 1),
-    };
-    let until = format_time(identity.not_after());
-    let fingerprint = identity.sha256().to_string_lossy();
-    format!("{name}{more}, valid until {until}, sha256 {fingerprint}")
 }

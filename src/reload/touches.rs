@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::pipeline::Held;
 use crate::options::Options;
 use crate::sys::Bell;
 use crate::watch::{Observer, Touch};
+
+/// Units of which a writer has a file open, and which file that is.
+pub(super) type Held = BTreeMap<usize, PathBuf>;
 
 /// Gathers it, and says when it has been quiet for long enough.
 pub(super) struct Touches {

@@ -1,0 +1,214 @@
+//! What the worker does for a handle at each step: look, publish, watch anew, tell.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::Now;
+use super::event::{Event, EventKind, Trigger};
+use super::handle::Handle;
+use super::pipeline::{Look, Scope};
+use super::runtime::Step;
+use super::settle::Moment;
+use super::tickets::Outcome;
+use super::work::Work;
+use crate::error::{Cause, Error};
+use crate::guard::guarded;
+use crate::options::WatchMode;
+use crate::watch::{Followed, Observer, WatchState};
+
+/// Looks in one step while directories go on being armed anew; the rest waits for the next step.
+const LOOKS_PER_STEP: usize = 4;
+
+impl Step for Handle {
+    /// A panic inside is a defect: it is told as a failure, what serves goes on serving, and the
+    /// next step tries again.
+    fn step(&self, now: Now) -> Option<Instant> {
+        let newest = self.tickets.newest();
+        guarded(|| self.step_unguarded(now)).unwrap_or_else(|panic| {
+            let error = Error::new(Cause::Panic(panic));
+            self.events.push(Event::failed(&error, Trigger::Poll, &self.current()));
+            self.tickets.answer(newest, &Err(error), None);
+            Some(now.instant + Duration::from_secs(1))
+        })
+    }
+}
+
+impl Handle {
+    fn step_unguarded(&self, now: Now) -> Option<Instant> {
+        let mut work = self.work();
+        if work.closed {
+            return None;
+        }
+        if let Some((scope, moment)) = self.take_due(&mut work, now.instant) {
+            self.look(&mut work, &scope, moment, now.unix);
+        }
+        self.tell_expiry(&mut work, now);
+        self.next_deadline(&work, now)
+    }
+
+    /// What there is to do, the most urgent first. It is taken before the first read: what comes
+    /// later is for the next look.
+    fn take_due(&self, work: &mut Work, now: Instant) -> Option<(Scope, Moment)> {
+        let reached = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let options = work.pipeline.options();
+        if self.requested.swap(false, Ordering::SeqCst) {
+            let since = self.touches.take_all(options, now).unwrap_or(now);
+            Some((Scope::All, Moment { trigger: Trigger::Request, now, since }))
+        } else if reached(self.touches.due_at(options)) {
+            let due = self.touches.take_due(options, now);
+            let moment = Moment { trigger: Trigger::Watch, now, since: due.since.unwrap_or(now) };
+            Some((due.units.map_or(Scope::All, Scope::Units), moment))
+        } else if reached(work.next_poll) {
+            work.next_poll = Some(now + options.poll_interval);
+            Some((Scope::Poll, Moment { trigger: Trigger::Poll, now, since: now }))
+        } else if reached(work.pipeline.retry_at(&self.touches.held(options.settle_timeout, now))) {
+            Some((Scope::Retries, Moment { trigger: Trigger::Poll, now, since: now }))
+        } else {
+            None
+        }
+    }
+
+    fn next_deadline(&self, work: &Work, now: Now) -> Option<Instant> {
+        let options = work.pipeline.options();
+        let held = self.touches.held(options.settle_timeout, now.instant);
+        let retry = work.pipeline.retry_at(&held);
+        let date = Some(work.expiry.due_at(now));
+        [self.touches.due_at(options), work.next_poll, retry, date].into_iter().flatten().min()
+    }
+
+    /// Looks at the files; and again as long as something was not followed while it looked, for what
+    /// happened there meanwhile went unnoticed (G1).
+    fn look(&self, work: &mut Work, scope: &Scope, moment: Moment, wall: i64) {
+        let retries_watch = *scope == Scope::Poll;
+        let mut looked_at = self.look_once(work, scope, moment, wall);
+        if retries_watch {
+            looked_at.extend(work.troubles.keys());
+        }
+        let moment = Moment { trigger: Trigger::Watch, ..moment };
+        for _ in 0..LOOKS_PER_STEP {
+            let again = self.arm(work, &looked_at);
+            if again.is_empty() {
+                return;
+            }
+            looked_at = self.look_once(work, &Scope::Units(again), moment, wall);
+        }
+        for unit in self.arm(work, &looked_at) {
+            self.touches.touch_again(unit);
+        }
+    }
+
+    /// Tells which units were read.
+    fn look_once(
+        &self,
+        work: &mut Work,
+        scope: &Scope,
+        moment: Moment,
+        wall: i64,
+    ) -> BTreeSet<usize> {
+        if *scope == Scope::All {
+            // Drawn before the first read. A poll answers nobody, for it does not read everything.
+            work.newest = self.tickets.newest();
+        }
+        // A file that a writer has open is half a file, whoever asks (G4).
+        let timeout = work.pipeline.options().settle_timeout;
+        let held = || {
+            // The newest word of the kernel's, for the worker itself has been busy.
+            self.runtime.watcher().read();
+            self.touches.held(timeout, Instant::now())
+        };
+        let look = work.pipeline.look(scope, &held, moment, wall);
+        let looked_at = look.looked_at.iter().copied().collect();
+        let checked_all = *scope == Scope::Poll;
+        self.take_in(look, checked_all, work.newest, wall);
+        looked_at
+    }
+
+    /// Publishes, counts, tells.
+    fn take_in(&self, look: Look, checked_all: bool, newest: u64, wall: i64) {
+        let Look { published, failures, outcome, pending, notes, looked_at } = look;
+        {
+            let mut standing = self.standing();
+            standing.checked((!checked_all).then_some(&looked_at), wall);
+            let next = published.as_ref().map(|(generation, _)| &**generation);
+            standing.note(notes, &self.current(), next, wall);
+            standing.failures += failures.len() as u64;
+            standing.reloads += u64::from(published.is_some());
+            if pending.is_none() {
+                standing.unchanged += u64::from(outcome == Ok(Outcome::Unchanged));
+                standing.last_outcome.clone_from(&outcome);
+            }
+            // While it is locked, so that nobody is shown what stands beside another generation.
+            if let Some((generation, _)) = &published {
+                self.current.publish(generation.clone());
+            }
+        }
+        if let Some((generation, told)) = published {
+            self.events.push(told.event(&generation));
+        }
+        for (failure, trigger) in failures {
+            self.events.push(Event::failed(&failure.error, trigger, &self.current()));
+        }
+        self.tickets.answer(newest, &outcome, pending.as_ref());
+    }
+
+    pub(super) fn arm_and_look_again(&self, now: Now) {
+        let mut work = self.work();
+        let everything = (0..work.pipeline.unit_count()).collect();
+        let again = self.arm(&mut work, &everything);
+        if !again.is_empty() {
+            let now = Now { instant: Instant::now(), ..now };
+            let moment = Moment { trigger: Trigger::Watch, now: now.instant, since: now.instant };
+            self.look(&mut work, &Scope::Units(again), moment, now.unix);
+        }
+    }
+
+    /// Watches the ways by which the files of `units` are reached by now; tells for which of them
+    /// that is more than before.
+    fn arm(&self, work: &mut Work, units: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut again = BTreeSet::new();
+        if work.pipeline.options().watch != WatchMode::Auto {
+            return again;
+        }
+        let observer: Weak<dyn Observer> = Arc::downgrade(&(self.touches.clone() as _));
+        let before = work.troubles.values().next().cloned();
+        for unit in units.iter().copied() {
+            let lookups = work.pipeline.lookups(unit);
+            let Followed { look_again, trouble } =
+                self.runtime.watcher().follow((self.id, unit), &observer, lookups);
+            match trouble {
+                Some(error) => work.troubles.insert(unit, error),
+                None => work.troubles.remove(&unit),
+            };
+            if look_again {
+                again.insert(unit);
+            }
+        }
+        let after = work.troubles.values().next();
+        match (&before, after) {
+            (None, Some(error)) => {
+                self.standing().watch = WatchState::Degraded;
+                let event = Event::of_watch(EventKind::WatchDegraded, error, &self.current());
+                self.events.push(event);
+            }
+            (Some(error), None) => {
+                self.standing().watch = WatchState::Notified;
+                let event = Event::of_watch(EventKind::WatchRestored, error, &self.current());
+                self.events.push(event);
+            }
+            _ => {}
+        }
+        again
+    }
+
+    /// Tells which certificates have come into their warning window, or expired (G20).
+    fn tell_expiry(&self, work: &mut Work, now: Now) {
+        let current = self.generation();
+        for due in work.expiry.due(&current, now.unix, self.events.room()) {
+            let failure = self.standing().failure_of(due.index);
+            let chain = &self.chains[due.index];
+            self.events.push(due.event(&current, chain, failure.as_ref(), now.unix));
+        }
+    }
+}
