@@ -26,7 +26,8 @@ pub(crate) use event::{Event, EventKind, EventSink, LOG_TARGET, Trigger};
 pub(crate) use handle::Handle;
 pub(crate) use metrics::write as write_metrics;
 pub(crate) use runtime::wake;
-pub(crate) use status::{Failing, Health, IdentityStatus, Status};
+pub(crate) use standing::Failing;
+pub(crate) use status::{Health, IdentityStatus, Status};
 pub(crate) use tickets::Outcome;
 
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,6 +1,5 @@
 //! How each identity stands to its files, as the looks leave it behind.
 
-use super::status::Failing;
 use super::tickets::Outcome;
 use crate::error::{Cause, Error};
 use crate::generation::Generation;
@@ -177,6 +176,13 @@ impl UnitStanding {
             Finding::Pending | Finding::StillFailed => {}
         }
     }
+}
+
+/// A failure that stands, and when it was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Failing {
+    pub(crate) error: Error,
+    pub(crate) told_at: i64,
 }
 
 impl Trouble {

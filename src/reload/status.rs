@@ -61,13 +61,6 @@ pub(crate) struct IdentityStatus {
     pub(crate) warnings: Warnings,
 }
 
-/// A failure that stands, and when it was told.
-#[derive(Clone, Debug)]
-pub(crate) struct Failing {
-    pub(crate) error: Error,
-    pub(crate) told_at: i64,
-}
-
 impl Status {
     pub(super) fn new(current: &Generation, standing: &Standing, alive: usize, now: i64) -> Self {
         let identities = current.identities();
