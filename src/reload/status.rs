@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::generation::Generation;
 use crate::material::{Identity, Warnings};
-use crate::reload::standing::{Standing, Trouble, UnitStanding};
+use crate::reload::standing::{Failing, Standing, Trouble, UnitStanding};
 use crate::reload::tickets::Outcome;
 use crate::watch::WatchState;
 
