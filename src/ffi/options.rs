@@ -262,8 +262,10 @@ pub unsafe extern "C" fn certreload_options_set_server_template(
 
 /// Choose how changes are found.
 ///
-/// Notifications are of the directories that hold the files, and the links that lead to them. A directory further up
-/// that is replaced as a whole is found by the poll.
+/// Notifications are of the files, by whatever name they are written, and of everything on the way to them: links,
+/// directories that hold a file or a link, and directories that merely lead there, wherever one of them is moved,
+/// replaced, removed or made. What the kernel tells of to nobody, a poll finds: a mount over the files, a write on
+/// another machine or below a layered file system.
 ///
 /// @param options  must not be NULL; changed
 /// @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
@@ -292,7 +294,9 @@ pub unsafe extern "C" fn certreload_options_set_watch(
 
 /// Set how often the files are read to see whether they changed, notifications or not.
 ///
-/// A poll reads the bytes, for a time stamp proves nothing. It costs one open and read for each file.
+/// A poll follows the links and compares device, inode, size, mtime and ctime: some microseconds a file. It reads the
+/// bytes where anything of that changed or proves little (a file changed in the last two seconds, a network or layered
+/// file system, a failure that stands), and once a minute whatever it looks like. Requests always read the bytes.
 ///
 /// @param options       must not be NULL; changed
 /// @param milliseconds  10 to 86400000 (a day); the default is 10000
