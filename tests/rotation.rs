@@ -10,59 +10,39 @@ mod support;
 use std::fs;
 use std::io::Write;
 
-use certreload::ffi::event::{certreload_event_kind as Kind, certreload_trigger as Trigger};
+use certreload::ffi::event::certreload_event_kind as Kind;
 use certreload::ffi::options::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_watch_state as WatchState};
-use support::certificates::{Pair, Site, Writer, replace, write_private};
+use support::certificates::{Authority, Pair, Site, Writer, replace, write_private};
 use support::host::Builder;
-
-const NAME: &str = "a.test";
-/// So rarely that only the kernel's notification, or a request, can have found a change.
-const NEVER: u32 = 86_400_000;
+use support::rotation::{Finder, NAME, NEVER, Row, run_all};
+use support::shapes::Shape;
 
 fn options(site: &Site) -> Builder {
     Builder::new().identity(&site.chain(), &site.key())
 }
 
-/// Every writer, again and again: one reload each, nothing failed, and no handshake in between with
-/// anything but the old pair or the new one.
-fn each_writer_is_followed(open: impl Fn(&Site) -> Builder, trigger: Trigger) {
-    for writer in Writer::ALL {
-        let mut last = Pair::new(&[NAME]);
-        let mut site = Site::new(writer, &last);
-        let host = open(&site).open();
-        assert_eq!(host.served(NAME), last.sha256);
-        for renewal in 2..=5 {
-            let next = Pair::new(&[NAME]);
-            site.renew(&next);
-            loop {
-                let served = host.served(NAME);
-                if served == next.sha256 {
-                    break;
-                }
-                assert_eq!(served, last.sha256, "{writer:?}: neither the old pair nor the new");
-            }
-            host.recorder.wait_for_generation(renewal);
-            assert_eq!(host.status().generation, renewal, "{writer:?}: one reload a renewal");
-            last = next;
-        }
-        let seen = host.recorder.all();
-        let kinds: Vec<_> = seen.iter().map(|seen| seen.kind).collect();
-        assert_eq!(kinds, [Kind::Reloaded; 5], "{writer:?}: {seen:#?}");
-        assert!(seen[1..].iter().all(|seen| seen.trigger == trigger), "{writer:?}: {seen:#?}");
-        assert_eq!(host.status().health, Health::Ok);
-    }
+/// Every writer on every shape.
+fn rows(finder: Finder) -> Vec<Row> {
+    let on_all_shapes =
+        |writer| Shape::ALL.into_iter().map(move |shape| Row { writer, shape, finder });
+    Writer::ALL.into_iter().flat_map(on_all_shapes).collect()
 }
 
 #[test]
-fn g1_each_writer_is_followed_by_notification() {
-    each_writer_is_followed(|site| options(site).poll_ms(NEVER), Trigger::Watch);
+fn g1_every_writer_on_every_shape_is_followed_by_notification() {
+    run_all(&rows(Finder::Notification), &Authority::new(), 4);
 }
 
 #[test]
-fn g1_each_writer_is_followed_by_polling_alone() {
-    each_writer_is_followed(|site| options(site).watch(Watch::Poll).poll_ms(20), Trigger::Poll);
+fn g1_every_writer_on_every_shape_is_followed_by_polling_alone() {
+    run_all(&rows(Finder::Polling), &Authority::new(), 4);
+}
+
+#[test]
+fn g6_every_writer_on_every_shape_is_followed_by_request() {
+    run_all(&rows(Finder::Request), &Authority::new(), 4);
 }
 
 #[test]

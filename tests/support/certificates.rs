@@ -1,15 +1,15 @@
-//! Throw-away certificates, and the ways in which writers put them on disk.
+//! Throw-away certificates: alone, or with a chain that leads to an authority that clients trust.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::CertificateDer;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+pub use super::sites::{Site, replace, write_private};
+pub use super::writers::Writer;
 
 /// One certificate and its key, in PEM.
 #[derive(Clone)]
 pub struct Pair {
+    /// The leaf, and what else its issuer puts beside it.
     pub chain: String,
     pub key: String,
     /// SHA-256 of the leaf, in lower-case hexadecimal.
@@ -22,32 +22,117 @@ impl Pair {
     }
 
     pub fn with(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
-        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        change(&mut params);
+        let params = params_of(names, change);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate.der());
-        Self {
-            chain: certificate.pem(),
-            key: key.serialize_pem(),
-            sha256: hexadecimal(digest.as_ref()),
-        }
+        Self::of(&certificate, "", &key)
     }
 
     pub fn expired() -> Self {
-        Self::with(&["expired.test"], |params| {
-            params.not_before = date_time_ymd(2020, 1, 1);
-            params.not_after = date_time_ymd(2021, 1, 1);
-        })
+        Self::with(&["expired.test"], in_the_past)
     }
 
     pub fn not_yet_valid() -> Self {
-        Self::with(&["future.test"], |params| {
-            params.not_before = date_time_ymd(2150, 1, 1);
-            params.not_after = date_time_ymd(2151, 1, 1);
-        })
+        Self::with(&["future.test"], in_the_future)
     }
+
+    fn of(leaf: &rcgen::Certificate, beside: &str, key: &KeyPair) -> Self {
+        Self { chain: leaf.pem() + beside, key: key.serialize_pem(), sha256: sha256(leaf.der()) }
+    }
+
+    /// How many certificates the chain has.
+    pub fn length(&self) -> usize {
+        self.chain.matches("BEGIN CERTIFICATE").count()
+    }
+}
+
+pub fn in_the_past(params: &mut CertificateParams) {
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2021, 1, 1);
+}
+
+pub fn in_the_future(params: &mut CertificateParams) {
+    params.not_before = date_time_ymd(2150, 1, 1);
+    params.not_after = date_time_ymd(2151, 1, 1);
+}
+
+/// Issues pairs whose chain is a leaf and an intermediate, and knows the root above that.
+pub struct Authority {
+    root: rcgen::Certificate,
+    root_issuer: Issuer<'static, KeyPair>,
+    intermediate: rcgen::Certificate,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let (params, key) = (authority_params("root.test"), KeyPair::generate().unwrap());
+        let root = params.self_signed(&key).unwrap();
+        let root_issuer = Issuer::new(params, key);
+        let (params, key) = (authority_params("intermediate.test"), KeyPair::generate().unwrap());
+        let intermediate = params.signed_by(&key, &root_issuer).unwrap();
+        Self { root, root_issuer, intermediate, issuer: Issuer::new(params, key) }
+    }
+
+    pub fn issue(&self, names: &[&str]) -> Pair {
+        self.issue_with(names, |_| {})
+    }
+
+    pub fn issue_with(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Pair {
+        self.sign(names, &KeyPair::generate().unwrap(), change)
+    }
+
+    /// Another certificate for the key of `before`, as clients do that keep their keys.
+    pub fn renew(&self, before: &Pair, names: &[&str]) -> Pair {
+        self.sign(names, &KeyPair::from_pem(&before.key).unwrap(), |_| {})
+    }
+
+    /// The same leaf and key under an intermediate that was issued anew.
+    pub fn reissue_intermediate(&self, pair: &Pair) -> Pair {
+        let params = authority_params("intermediate.test");
+        let fresh = params.signed_by(self.issuer.key(), &self.root_issuer).unwrap();
+        let (leaf, _) = pair.chain.split_at(pair.chain.rfind("-----BEGIN").unwrap());
+        Pair { chain: format!("{leaf}{}", fresh.pem()), ..pair.clone() }
+    }
+
+    /// What clients trust: the root, in PEM.
+    pub fn root_pem(&self) -> String {
+        self.root.pem()
+    }
+
+    /// What clients trust who are to take a chain without its intermediate too.
+    pub fn anchors(&self) -> Vec<CertificateDer<'static>> {
+        vec![self.root.der().clone(), self.intermediate.der().clone()]
+    }
+
+    fn sign(
+        &self,
+        names: &[&str],
+        key: &KeyPair,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Pair {
+        let leaf = params_of(names, change).signed_by(key, &self.issuer).unwrap();
+        Pair::of(&leaf, &self.intermediate.pem(), key)
+    }
+}
+
+fn params_of(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    change(&mut params);
+    params
+}
+
+fn authority_params(name: &str) -> CertificateParams {
+    let mut params = params_of(&[], |_| {});
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+/// The fingerprint of a certificate.
+pub fn sha256(certificate: &[u8]) -> String {
+    hexadecimal(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate).as_ref())
 }
 
 /// Lower-case hexadecimal.
@@ -57,167 +142,4 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").unwrap();
         text
     })
-}
-
-/// A layout on disk: where the server is told to look, and how a renewal is written there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
-    /// Temporary files, renamed over; the key last.
-    Rename,
-    /// The same, the key first.
-    RenameKeyFirst,
-    /// Truncated and written in pieces, as `cat >` does; the chain first.
-    InPlace,
-    /// Removed, then created.
-    Recreate,
-    /// `live/` links to numbered files in `archive/`, replaced one after another.
-    Certbot,
-    /// One `..data` link to a new directory, renamed into place; the old directory removed.
-    Kubernetes,
-    /// The directory itself is renamed away, and a new one renamed to its place.
-    SwapDirectory,
-}
-
-impl Writer {
-    pub const ALL: [Self; 7] = [
-        Self::Rename,
-        Self::RenameKeyFirst,
-        Self::InPlace,
-        Self::Recreate,
-        Self::Certbot,
-        Self::Kubernetes,
-        Self::SwapDirectory,
-    ];
-}
-
-/// A directory with a pair in it, and somebody who renews it.
-pub struct Site {
-    pub root: tempfile::TempDir,
-    writer: Writer,
-    renewals: u32,
-}
-
-impl Site {
-    pub fn new(writer: Writer, first: &Pair) -> Self {
-        let mut site = Self { root: tempfile::tempdir().unwrap(), writer, renewals: 0 };
-        match writer {
-            Writer::Certbot => {
-                fs::create_dir_all(site.path("archive/a")).unwrap();
-                fs::create_dir_all(site.path("live/a")).unwrap();
-            }
-            Writer::Kubernetes => {
-                fs::create_dir(site.path("live")).unwrap();
-                symlink("..data/chain.pem", site.chain()).unwrap();
-                symlink("..data/key.pem", site.key()).unwrap();
-            }
-            Writer::SwapDirectory => {}
-            _ => fs::create_dir(site.path("live")).unwrap(),
-        }
-        site.renew(first);
-        site
-    }
-
-    pub fn plain(first: &Pair) -> Self {
-        Self::new(Writer::Rename, first)
-    }
-
-    pub fn path(&self, below: &str) -> PathBuf {
-        self.root.path().join(below)
-    }
-
-    fn live(&self) -> PathBuf {
-        self.path(if self.writer == Writer::Certbot { "live/a" } else { "live" })
-    }
-
-    pub fn chain(&self) -> PathBuf {
-        self.live().join("chain.pem")
-    }
-
-    pub fn key(&self) -> PathBuf {
-        self.live().join("key.pem")
-    }
-
-    /// Puts `pair` in the place of what is there, in this site's way.
-    pub fn renew(&mut self, pair: &Pair) {
-        self.renewals += 1;
-        let number = self.renewals;
-        let (chain, key) = (self.chain(), self.key());
-        match self.writer {
-            Writer::Rename => {
-                replace(&chain, &pair.chain);
-                replace(&key, &pair.key);
-            }
-            Writer::RenameKeyFirst => {
-                replace(&key, &pair.key);
-                replace(&chain, &pair.chain);
-            }
-            Writer::InPlace => {
-                write_in_pieces(&chain, &pair.chain);
-                write_in_pieces(&key, &pair.key);
-            }
-            Writer::Recreate => {
-                for (path, text) in [(&chain, &pair.chain), (&key, &pair.key)] {
-                    let _ = fs::remove_file(path);
-                    write_private(path, text);
-                }
-            }
-            Writer::Certbot => {
-                for (name, text) in [("chain", &pair.chain), ("key", &pair.key)] {
-                    let target = format!("archive/a/{name}{number}.pem");
-                    write_private(&self.path(&target), text);
-                    relink(&format!("../../{target}"), &self.live().join(format!("{name}.pem")));
-                }
-            }
-            Writer::Kubernetes => {
-                let fresh = format!("..{number}");
-                fs::create_dir(self.live().join(&fresh)).unwrap();
-                write_private(&self.live().join(&fresh).join("chain.pem"), &pair.chain);
-                write_private(&self.live().join(&fresh).join("key.pem"), &pair.key);
-                relink(&fresh, &self.live().join("..data"));
-                let _ = fs::remove_dir_all(self.live().join(format!("..{}", number - 1)));
-            }
-            Writer::SwapDirectory => {
-                let fresh = self.path("fresh");
-                fs::create_dir(&fresh).unwrap();
-                write_private(&fresh.join("chain.pem"), &pair.chain);
-                write_private(&fresh.join("key.pem"), &pair.key);
-                let _ = fs::rename(self.live(), self.path(&format!("old{number}")));
-                fs::rename(&fresh, self.live()).unwrap();
-            }
-        }
-    }
-}
-
-/// Writes a file that only its owner may read.
-pub fn write_private(path: &Path, text: &str) {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-}
-
-/// Writes a temporary file and renames it to `path`.
-pub fn replace(path: &Path, text: &str) {
-    let temporary = path.with_extension("new");
-    write_private(&temporary, text);
-    fs::rename(&temporary, path).unwrap();
-}
-
-fn write_in_pieces(path: &Path, text: &str) {
-    write_private(path, "");
-    let mut file = File::options().write(true).open(path).unwrap();
-    for piece in text.as_bytes().chunks(100) {
-        file.write_all(piece).unwrap();
-    }
-}
-
-fn relink(target: &str, link: &Path) {
-    let temporary = link.with_file_name("new-link");
-    symlink(target, &temporary).unwrap();
-    fs::rename(&temporary, link).unwrap();
 }

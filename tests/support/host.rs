@@ -23,7 +23,8 @@ use certreload::ffi::status::{
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::certificates::hexadecimal;
+use super::certificates::{Pair, hexadecimal};
+use super::witness::Shown;
 
 /// Longer than anything takes here: it only keeps a hang from hanging the tests.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -283,6 +284,21 @@ impl Host {
                 text(certreload_identity_sha256(certreload_generation_identity(generation, 0)));
             certreload_release(generation);
             sha256
+        }
+    }
+
+    /// The chain that a TLS client is shown that asks for `name` now.
+    pub fn shown(&self, name: &str) -> Shown {
+        let (client, _) = Client::new().talk(self.config(), name);
+        Shown::of(client.peer_certificates().unwrap())
+    }
+
+    /// Waits until the first identity is `pair`, whole; looks without connecting.
+    pub fn wait_until_loaded(&self, pair: &Pair) {
+        let deadline = Instant::now() + PATIENCE / 3;
+        while self.sha256() != pair.sha256 || self.shown("a.test").length != pair.length() {
+            assert!(Instant::now() < deadline, "never served: {:#?}", self.recorder.all());
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

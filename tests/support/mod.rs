@@ -1,7 +1,19 @@
-//! What the Rust tests share: throw-away certificates, a host that records its events, and clients.
+//! What the Rust tests share: throw-away certificates, a host that records its events, and clients;
+//! the ways in which writers put certificates on disk, and the paths by which hosts get there.
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part")]
+#![allow(
+    unsafe_code,
+    reason = "the C functions are called as C would, and the kernel as writers do"
+)]
 
 pub mod certificates;
+pub mod file_writers;
 pub mod host;
+pub mod rotation;
+pub mod shapes;
+pub mod sites;
+pub mod tree_writers;
+pub mod witness;
 pub mod workshop;
+pub mod writers;
