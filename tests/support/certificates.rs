@@ -3,6 +3,7 @@
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::CertificateDer;
 
+#[allow(unused_imports, reason = "each test program uses a part")]
 pub use super::sites::{Site, replace, write_private};
 pub use super::writers::Writer;
 

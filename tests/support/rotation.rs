@@ -1,10 +1,13 @@
 //! One row of the rotation table: a writer renews a pair several times while a client connects all
 //! the time, and what is served, told and counted must be right at every moment.
 
+use std::any::Any;
+use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certreload::ffi::event::{certreload_event_kind as Kind, certreload_trigger as Trigger};
 use certreload::ffi::options::certreload_watch as Watch;
@@ -164,36 +167,40 @@ impl Row {
 
 /// Runs rows, a few at a time; names those that failed.
 pub fn run_all(rows: &[Row], authority: &Authority, renewals: u64) {
-    let begun = std::time::Instant::now();
-    let (next, handshakes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let failed = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while let Some(row) = rows.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    if failed.lock().unwrap().len() >= ENOUGH_FAILURES {
-                        break;
-                    }
-                    let run = std::panic::AssertUnwindSafe(|| row.run(authority, renewals));
-                    match std::panic::catch_unwind(run) {
-                        Ok(made) => drop(handshakes.fetch_add(made, Ordering::SeqCst)),
-                        Err(panic) => failed.lock().unwrap().push((*row, words_of(&*panic))),
-                    }
-                }
-            });
-        }
-    });
-    println!(
-        "{} rows of {renewals} renewals, {} handshakes, {:.1} s",
-        rows.len(),
-        handshakes.into_inner(),
-        begun.elapsed().as_secs_f64()
-    );
-    let failed = failed.into_inner().unwrap();
-    assert!(failed.is_empty(), "{} rows failed: {failed:#?}", failed.len());
+    let what = format!("rows of {renewals} renewals");
+    run_each(&what, rows, |row| row.run(authority, renewals));
 }
 
-fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+/// Runs each of `rows`, a few at a time, and counts the handshakes; names those that failed.
+pub fn run_each<T: Debug + Sync>(what: &str, rows: &[T], run: impl Fn(&T) -> usize + Sync) {
+    let begun = Instant::now();
+    let (next, handshakes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let failed = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(row) = rows.get(next.fetch_add(1, Ordering::SeqCst)) {
+            if failed.lock().unwrap().len() >= ENOUGH_FAILURES {
+                return;
+            }
+            match catch_unwind(AssertUnwindSafe(|| run(row))) {
+                Ok(made) => drop(handshakes.fetch_add(made, Ordering::SeqCst)),
+                Err(panic) => {
+                    failed.lock().unwrap().push(format!("{row:?}: {}", words_of(&*panic)))
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(work);
+        }
+    });
+    let (count, seconds) = (rows.len(), begun.elapsed().as_secs_f64());
+    println!("{count} {what}: {} handshakes, {seconds:.1} s", handshakes.into_inner());
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{} rows failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
     let words = panic.downcast_ref::<String>().map(String::as_str);
     words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?").to_owned()
 }

@@ -45,14 +45,17 @@ impl Site {
         site
     }
 
-    /// A site in directories that exist, whose files are reached straight.
+    /// A site in a place that the caller made, and that the host is told as `told`; nothing is
+    /// written yet.
     pub fn in_places(
         root: tempfile::TempDir,
         writer: Writer,
         places: Vec<Place>,
-        told: (PathBuf, PathBuf),
+        told: &Path,
     ) -> Self {
-        Self { root, writer, places, chain: told.0, key: told.1, renewals: 1 }
+        let path = |part: Part| tree_writers::path(writer, told, part.name());
+        let (chain, key) = (path(Part::Chain), path(Part::Key));
+        Self { root, writer, places, chain, key, renewals: 1 }
     }
 
     pub fn path(&self, below: &str) -> PathBuf {
@@ -92,19 +95,22 @@ impl Site {
         }
     }
 
-    fn begin(&mut self, first: &Pair) {
-        self.renewals += 1;
-        match self.writer.kind() {
-            Kind::Files => {
-                for (path, text) in self.files(first, false) {
-                    write_private(&path, &file_writers::padded(self.writer, &text));
-                }
+    /// Lays out what the writer needs, with `first` in it.
+    pub fn begin(&mut self, first: &Pair) {
+        self.renewals = 1;
+        Self::begin_in(self.writer, &self.places, first);
+    }
+
+    pub fn begin_in(writer: Writer, places: &[Place], first: &Pair) {
+        for place in places {
+            if writer.kind() == Kind::Tree {
+                tree_writers::begin(writer, place);
+                tree_writers::write(writer, place, first, 1);
+                continue;
             }
-            Kind::Tree => {
-                for place in &self.places {
-                    tree_writers::begin(self.writer, place);
-                    tree_writers::write(self.writer, place, first, self.renewals);
-                }
+            for part in &place.parts {
+                let text = file_writers::padded(writer, &part.of(first));
+                write_private(&place.directory.join(part.name()), &text);
             }
         }
     }
