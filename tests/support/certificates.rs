@@ -5,6 +5,7 @@ use rustls::pki_types::CertificateDer;
 
 #[allow(unused_imports, reason = "each test program uses a part")]
 pub use super::sites::{Site, replace, write_private};
+#[allow(unused_imports, reason = "each test program uses a part")]
 pub use super::writers::Writer;
 
 /// One certificate and its key, in PEM.

@@ -293,6 +293,12 @@ impl Host {
         Shown::of(client.peer_certificates().unwrap())
     }
 
+    /// The second certificate of the chain that a TLS client is shown.
+    pub fn intermediate(&self) -> Vec<u8> {
+        let (client, _) = Client::new().talk(self.config(), "a.test");
+        client.peer_certificates().unwrap()[1].to_vec()
+    }
+
     /// Waits until the first identity is `pair`, whole; looks without connecting.
     pub fn wait_until_loaded(&self, pair: &Pair) {
         let deadline = Instant::now() + PATIENCE / 3;

@@ -75,12 +75,12 @@ impl Row {
     ///
     /// Only notifications tell that a writer has the file open; a removed file that is created anew
     /// and whose writer is held up before the first byte is told by nobody.
-    fn may_be_cut(&self) -> bool {
+    fn may_be_cut(self) -> bool {
         self.writer.shows_halves() && self.finder != Finder::Notification
     }
 
     /// Renews `renewals` times; gives the number of handshakes that a client made meanwhile.
-    pub fn run(&self, authority: &Authority, renewals: u64) -> usize {
+    pub fn run(self, authority: &Authority, renewals: u64) -> usize {
         let first = authority.issue(&[NAME]);
         let mut site = Site::shaped(self.writer, self.shape, &first);
         self.run_on(&mut site, first, authority, renewals)
@@ -88,7 +88,7 @@ impl Row {
 
     /// The same on a site that has been laid out and holds `first`.
     pub fn run_on(
-        &self,
+        self,
         site: &mut Site,
         first: Pair,
         authority: &Authority,
@@ -124,7 +124,7 @@ impl Row {
     }
 
     /// Lets the writer write, and waits until `pair` is served.
-    fn renew(&self, site: &mut Site, host: &Host, pair: &Pair) {
+    fn renew(self, site: &mut Site, host: &Host, pair: &Pair) {
         if self.finder != Finder::Request {
             site.renew(pair);
             host.wait_until_loaded(pair);
@@ -144,7 +144,7 @@ impl Row {
     }
 
     /// What must hold in the end.
-    fn check(&self, host: &Host, last: &Pair, renewals: u64) {
+    fn check(self, host: &Host, last: &Pair, renewals: u64) {
         let answer = host.reload_wait();
         assert!(self.may_be_cut() || answer == Outcome::Unchanged, "{answer:?}");
         let status = host.status();
@@ -184,7 +184,7 @@ pub fn run_each<T: Debug + Sync>(what: &str, rows: &[T], run: impl Fn(&T) -> usi
             match catch_unwind(AssertUnwindSafe(|| run(row))) {
                 Ok(made) => drop(handshakes.fetch_add(made, Ordering::SeqCst)),
                 Err(panic) => {
-                    failed.lock().unwrap().push(format!("{row:?}: {}", words_of(&*panic)))
+                    failed.lock().unwrap().push(format!("{row:?}: {}", words_of(&*panic)));
                 }
             }
         }
