@@ -13,7 +13,7 @@ scripts/demo.sh, the C tests under valgrind, and renewals under load. Ends with 
 cargo test and ctest.
 
   --quick   without valgrind and load
-  --soak    with 2,000 renewals under load besides: some minutes more
+  --soak    with 2,000 renewals under load and a torture of 10,000 changes besides: a quarter of an hour more
   --help    this text
 
 Logs are in build/logs. CERTRELOAD_BUILD_DIR and CARGO_TARGET_DIR say where to build.
@@ -62,6 +62,7 @@ main() {
         valgrind_gates
         load_gates
     fi
+    [ "$mode" != soak ] || torture_gate
     closing_lines
 }
 
@@ -104,6 +105,13 @@ load_gates() {
         gate "soak of 2,000 renewals" load https_server --renewals 2000
 }
 
+# The short form of it runs with cargo test. CERTRELOAD_TORTURE_SEED replays what a run has printed.
+torture_gate() {
+    gate "torture of 10,000 changes" env CERTRELOAD_TORTURE_CHANGES=10000 \
+        cargo test --locked --release --test torture
+    grep '^torture: ' "$logs/torture-of-10-000-changes.log"
+}
+
 load() {
     python3 tests/load/load.py --server "$build_dir/examples/$1" "${@:2}"
 }
@@ -111,7 +119,7 @@ load() {
 closing_lines() {
     printf '\n%sAll gates passed in %d min %d s.%s The test runners close with:\n' \
         "$green" $((SECONDS / 60)) $((SECONDS % 60)) "$plain"
-    grep '^test result:' "$logs/cargo-test.log"
+    grep -E '^test result:|^torture: |^NOT TESTED: ' "$logs/cargo-test.log"
     grep -E '^[0-9]+% tests passed|^Total Test time' "$logs/ctest.log"
 }
 

@@ -277,11 +277,16 @@ impl Host {
 
     /// Fingerprint of the first identity, by introspection.
     pub fn sha256(&self) -> String {
+        self.identity_sha256(0)
+    }
+
+    /// Fingerprint of an identity, by introspection.
+    pub fn identity_sha256(&self, index: usize) -> String {
         // SAFETY: an open handle; what is borrowed is copied before the generation is released.
         unsafe {
             let generation = certreload_acquire(self.handle);
-            let sha256 =
-                text(certreload_identity_sha256(certreload_generation_identity(generation, 0)));
+            let identity = certreload_generation_identity(generation, index);
+            let sha256 = text(certreload_identity_sha256(identity));
             certreload_release(generation);
             sha256
         }

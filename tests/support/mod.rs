@@ -9,6 +9,7 @@
 
 pub mod certificates;
 pub mod file_writers;
+pub mod holdings;
 pub mod host;
 pub mod rotation;
 pub mod shapes;

@@ -1,0 +1,360 @@
+//! The sequence of changes that a seed stands for, and what must hold when it pauses.
+
+use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use certreload::ffi::event::{certreload_event, certreload_event_kind as Kind};
+use certreload::ffi::options::certreload_watch as Watch;
+use certreload::ffi::result::certreload_result as Outcome;
+use certreload::ffi::status::{certreload_health as Health, certreload_watch_state as WatchState};
+use certreload::testing::{break_watch, mend_watch};
+
+use crate::changes::{Bad, Good, Ground};
+use crate::history::History;
+use crate::support::certificates::{Authority, Pair, Writer};
+use crate::support::host::{Builder, Host};
+
+pub const NAMES: [&str; 3] = ["a.test", "b.test", "c.test"];
+
+/// A good state is live within this, whatever came before: ten polls of the slower handle.
+const BOUND: Duration = Duration::from_secs(2);
+/// The same where the watch broke meanwhile: the kernel takes seconds to close an inotify descriptor
+/// on a busy machine, and the worker waits for it.
+const BOUND_AFTER_A_BREAK: Duration = Duration::from_secs(20);
+const POLL_MS: [u32; 2] = [200, 25];
+
+/// A handle, and how far each identity's history is known to be served by it.
+#[derive(Clone)]
+pub struct Side {
+    pub host: Arc<Host>,
+    pub live: Arc<[AtomicUsize; NAMES.len()]>,
+}
+
+/// What was told, by handle.
+struct Told {
+    generation: AtomicU64,
+    reloads: AtomicU64,
+    failures: AtomicU64,
+    degraded: AtomicU64,
+    restored: AtomicU64,
+    out_of_order: AtomicU64,
+}
+
+impl Told {
+    const fn new() -> Self {
+        Self {
+            generation: AtomicU64::new(0),
+            reloads: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            degraded: AtomicU64::new(0),
+            restored: AtomicU64::new(0),
+            out_of_order: AtomicU64::new(0),
+        }
+    }
+}
+
+static TOLD: [Told; 2] = [Told::new(), Told::new()];
+
+/// Counts, and keeps nothing: what is kept would be memory that grows.
+unsafe extern "C" fn count<const SIDE: usize>(_: *mut c_void, event: *const certreload_event) {
+    // SAFETY: live while the callback runs.
+    let event = unsafe { &*event };
+    let told = &TOLD[SIDE];
+    let before = told.generation.swap(event.generation, Ordering::SeqCst);
+    let expected = before + u64::from(event.kind == Kind::Reloaded);
+    if before != 0 && event.generation != expected {
+        told.out_of_order.fetch_add(1, Ordering::SeqCst);
+    }
+    let counter = match event.kind {
+        Kind::Reloaded => &told.reloads,
+        Kind::ReloadFailed => &told.failures,
+        Kind::WatchDegraded => &told.degraded,
+        Kind::WatchRestored => &told.restored,
+        #[allow(unreachable_patterns, reason = "kinds that come later")]
+        _ => return,
+    };
+    counter.fetch_add(1, Ordering::SeqCst);
+}
+
+/// One identity's files, and what they hold.
+struct Target {
+    ground: Ground,
+    history: Arc<History>,
+    /// The last pair that was whole on disk, and the one before it.
+    current: Pair,
+    before: Pair,
+    is_good: bool,
+}
+
+pub struct Script {
+    random: Random,
+    authority: Authority,
+    targets: Vec<Target>,
+    sides: Vec<Side>,
+    steps: u64,
+    counts: BTreeMap<&'static str, u64>,
+    /// Whether the watch broke since the last rest.
+    broke: bool,
+    waits: [Vec<Duration>; 2],
+}
+
+impl Script {
+    pub fn new(seed: u64) -> Self {
+        let authority = Authority::new();
+        let target = |name: &&str| {
+            let first = authority.issue(&[name]);
+            let history = Arc::new(History::default());
+            history.push(&first);
+            let ground = Ground::new(&first);
+            Target { ground, history, current: first.clone(), before: first, is_good: true }
+        };
+        let targets: Vec<_> = NAMES.iter().map(target).collect();
+        let notified = options(&targets).poll_ms(POLL_MS[0]).open();
+        let polled = options(&targets).watch(Watch::Poll).poll_ms(POLL_MS[1]).open();
+        notified.set_callback(Some(count::<0>));
+        polled.set_callback(Some(count::<1>));
+        let side = |host| Side { host: Arc::new(host), live: Arc::default() };
+        Self {
+            random: Random(seed),
+            authority,
+            targets,
+            sides: vec![side(notified), side(polled)],
+            steps: 0,
+            counts: BTreeMap::new(),
+            broke: false,
+            waits: Default::default(),
+        }
+    }
+
+    pub fn hosts(&self) -> Vec<Side> {
+        self.sides.clone()
+    }
+
+    pub fn histories(&self) -> Vec<Arc<History>> {
+        self.targets.iter().map(|target| target.history.clone()).collect()
+    }
+
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// One change. What it is depends on the seed alone.
+    pub fn step(&mut self) {
+        self.steps += 1;
+        let target = self.random.below(NAMES.len());
+        let what = match self.random.below(100) {
+            0..=51 => self.renew(target),
+            52..=55 => self.restore(target),
+            56..=74 => self.spoil(target),
+            75..=80 => self.touch(target),
+            81..=84 => self.toggle_watch(),
+            85..=90 => self.request(),
+            91..=94 => self.request_and_wait(),
+            95..=96 => self.open_another(),
+            _ => "rests",
+        };
+        *self.counts.entry(what).or_default() += 1;
+        let pause = self.random.below(12);
+        if what == "rests" || self.steps.is_multiple_of(40) {
+            self.come_to_rest();
+        } else if pause > 4 {
+            // The pace of the writers, and not a wait for anything.
+            thread::sleep(Duration::from_millis(pause as u64 - 4));
+        }
+    }
+
+    fn renew(&mut self, index: usize) -> &'static str {
+        let all = Good::all();
+        let way = all[self.random.below(all.len())];
+        let keeps_key = self.random.below(4) == 0;
+        let names_lost = index == 0 && self.random.below(10) == 0;
+        let names = if names_lost { ["other.test"] } else { [NAMES[index]] };
+        let target = &mut self.targets[index];
+        let next = if keeps_key {
+            self.authority.renew(&target.current, &names)
+        } else {
+            self.authority.issue(&names)
+        };
+        target.put(way, next);
+        if names_lost { "pairs of another host" } else { "renewals" }
+    }
+
+    /// The pair before the current one comes back, as from a backup.
+    fn restore(&mut self, index: usize) -> &'static str {
+        let target = &mut self.targets[index];
+        let way = [Good::Files(Writer::Rename), Good::Volume][self.random.below(2)];
+        let before = target.before.clone();
+        target.put(way, before);
+        "older pairs restored"
+    }
+
+    fn spoil(&mut self, index: usize) -> &'static str {
+        let how = Bad::ALL[self.random.below(Bad::ALL.len())];
+        let target = &mut self.targets[index];
+        target.ground.spoil(how, &target.current, &self.authority, NAMES[index]);
+        target.is_good = false;
+        "bad states"
+    }
+
+    fn touch(&mut self, index: usize) -> &'static str {
+        let (path, mode) = {
+            let ground = &self.targets[index].ground;
+            let path = if self.random.below(2) == 0 { ground.chain() } else { ground.key() };
+            (path, [0o600, 0o640, 0o644][self.random.below(3)])
+        };
+        // Where there is no file there is nothing to touch. A FIFO would block whoever opens it.
+        if path.is_file() {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(self.steps);
+            fs::File::options().append(true).open(&path).unwrap().set_modified(time).unwrap();
+        }
+        "touches and modes"
+    }
+
+    fn toggle_watch(&mut self) -> &'static str {
+        if self.random.below(2) == 0 {
+            break_watch();
+            self.broke = true;
+            "watch broken"
+        } else {
+            mend_watch();
+            "watch mended"
+        }
+    }
+
+    fn request(&mut self) -> &'static str {
+        let side = self.random.below(2);
+        for _ in 0..=self.random.below(20) {
+            self.sides[side].host.reload();
+        }
+        "requests"
+    }
+
+    fn request_and_wait(&mut self) -> &'static str {
+        let side = self.random.below(2);
+        let limit = u32::try_from(self.random.below(40)).unwrap();
+        self.sides[side].host.reload_wait_ms(limit);
+        "requests waited for"
+    }
+
+    fn open_another(&mut self) -> &'static str {
+        // It is refused while a pair is bad.
+        drop(options(&self.targets).poll_ms(10).try_open());
+        "handles opened and closed"
+    }
+
+    /// Pauses until every good state is live, and looks that what must hold holds.
+    pub fn come_to_rest(&mut self) {
+        let bound = if self.broke { BOUND_AFTER_A_BREAK } else { BOUND };
+        for side in &self.sides {
+            let begun = Instant::now();
+            for (index, target) in self.targets.iter().enumerate().filter(|(_, one)| one.is_good) {
+                let serves = || side.host.identity_sha256(index) == target.current.sha256;
+                while !serves() {
+                    let status = side.host.status();
+                    let outcome = (status.last_result, status.watch, status.health);
+                    let name = NAMES[index];
+                    let waited = begun.elapsed();
+                    assert!(waited < bound, "{name} is good and not live: {outcome:?}");
+                    thread::sleep(Duration::from_micros(500));
+                }
+                side.live[index].store(target.history.last(), Ordering::SeqCst);
+            }
+            self.waits[usize::from(self.broke)].push(begun.elapsed());
+            let answer_must_be_good = self.targets.iter().all(|target| target.is_good);
+            if answer_must_be_good {
+                let answer = side.host.reload_wait();
+                assert!(matches!(answer, Outcome::Ok | Outcome::Unchanged), "{answer:?}");
+                assert_eq!(side.host.status().health, Health::Ok);
+            }
+        }
+        self.broke = false;
+    }
+
+    /// Makes every state good, and waits until it is live, and the watch as it should be.
+    pub fn put_all_right(&mut self) {
+        mend_watch();
+        for (index, name) in NAMES.iter().enumerate() {
+            let next = self.authority.issue(&[name]);
+            self.targets[index].put(Good::Files(Writer::Rename), next);
+        }
+        self.come_to_rest();
+        let begun = Instant::now();
+        while self.sides[0].host.status().watch != WatchState::Notified {
+            assert!(begun.elapsed() < BOUND_AFTER_A_BREAK, "the watch is not restored");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// What was done and told, in words.
+    pub fn end(mut self) -> String {
+        let mut words = format!("{} changes:", self.steps);
+        for (what, count) in &self.counts {
+            write!(words, " {count} {what},").unwrap();
+        }
+        for (waits, when) in self.waits.iter_mut().zip(["", ", the watch having broken,"]) {
+            waits.sort_unstable();
+            let Some(most) = waits.last() else { continue };
+            let (count, middle) = (waits.len(), waits[waits.len() / 2]);
+            write!(
+                words,
+                "\n{count} times at rest{when}: live within {middle:.1?} (median), {most:.1?} (most)"
+            )
+            .unwrap();
+        }
+        for (told, side) in TOLD.iter().zip(["notified", "polled"]) {
+            let count = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
+            assert_eq!(count(&told.out_of_order), 0, "generations out of order");
+            assert!(count(&told.failures) <= 4 * self.steps, "more failures than changes");
+            write!(
+                words,
+                "\n{side}: {} reloads, {} failures told, {} times degraded, {} restored",
+                count(&told.reloads),
+                count(&told.failures),
+                count(&told.degraded),
+                count(&told.restored)
+            )
+            .unwrap();
+        }
+        words
+    }
+}
+
+impl Target {
+    fn put(&mut self, way: Good, pair: Pair) {
+        // Before: it may be served as soon as its last byte is there.
+        self.history.push(&pair);
+        self.ground.write(way, &pair);
+        self.before = std::mem::replace(&mut self.current, pair);
+        self.is_good = true;
+    }
+}
+
+fn options(targets: &[Target]) -> Builder {
+    targets
+        .iter()
+        .fold(Builder::new(), |options, target| {
+            options.identity(&target.ground.chain(), &target.ground.key())
+        })
+        .settle_ms(10, 120)
+}
+
+/// Numbers that a seed stands for (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        let mut state = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = state;
+        state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((state ^ (state >> 31)) >> 33).unwrap() % limit
+    }
+}
