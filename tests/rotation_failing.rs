@@ -100,11 +100,10 @@ fn g19_a_watch_that_breaks_is_told_polled_for_and_restored_by_itself() {
         let round = [Kind::WatchDegraded, Kind::Reloaded, Kind::WatchRestored, Kind::Reloaded];
         assert_eq!(kinds[1..], round.repeat(3), "{seen:#?}");
         let triggers: Vec<_> = seen.iter().map(|seen| seen.trigger).collect();
-        for round in triggers[1..].chunks(4) {
-            assert_eq!(round[1], Trigger::Poll, "nobody tells of changes: {seen:#?}");
-        }
-        // A poll may come first now and then, but not each time.
-        assert!(triggers[1..].chunks(4).any(|round| round[3] == Trigger::Watch), "{seen:#?}");
+        // The look that the break itself sets off may find the change, and a poll may come before the
+        // watch that is back; but not each time.
+        let some = |at: usize, trigger| triggers[1..].chunks(4).any(|round| round[at] == trigger);
+        assert!(some(1, Trigger::Poll) && some(3, Trigger::Watch), "{seen:#?}");
         let words = &seen[1].message;
         assert!(words.contains("polling"), "{words}");
     }

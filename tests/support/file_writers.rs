@@ -36,7 +36,9 @@ pub fn write(writer: Writer, path: &Path, text: &str, number: u32) {
         Writer::Lego => write_private(path, text),
         Writer::Slow => {
             let mut file = truncated(path);
-            let (first, second) = text.split_at(text.len() / 2);
+            // Where a reader cannot tell that it is not all: behind a certificate, if more follow.
+            let middle = text.rfind("-----BEGIN").filter(|at| *at > 0);
+            let (first, second) = text.split_at(middle.unwrap_or(text.len() / 2));
             file.write_all(first.as_bytes()).unwrap();
             std::thread::sleep(REST);
             file.write_all(second.as_bytes()).unwrap();

@@ -17,7 +17,7 @@ pub enum Writer {
     Cat,
     /// Each file written in place at once, the chain first, as lego does.
     Lego,
-    /// Truncated, half of it written, and the rest a while later.
+    /// Truncated, the first certificate of a chain written, and the rest a while later.
     Slow,
     /// Overwritten from the start without truncating, and cut at the end, as scp does.
     Overwrite,
