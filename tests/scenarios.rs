@@ -421,6 +421,34 @@ fn g1_the_last_of_many_changes_in_one_tick_of_the_clock_is_found_by_polling() {
 }
 
 #[test]
+fn g1_every_writer_is_followed_by_polling_when_the_files_have_been_at_rest() {
+    // Only files at rest are polled by their stamps alone: the others are read each time.
+    let authority = Authority::new();
+    let rest = Duration::from_millis(2_300);
+    let sites: Vec<_> = Writer::ALL
+        .into_iter()
+        .map(|writer| {
+            let site = Site::new(writer, &authority.issue(&[NAME]));
+            let host = Builder::new()
+                .identity(&site.chain(), &site.key())
+                .watch(Watch::Poll)
+                .poll_ms(50)
+                .settle_ms(10, 60_000)
+                .open();
+            (writer, site, host)
+        })
+        .collect();
+    thread::sleep(rest);
+    for (writer, mut site, host) in sites {
+        let next = authority.issue(&[NAME]);
+        site.renew(&next);
+        host.wait_until_loaded(&next);
+        assert_eq!(host.reload_wait(), Outcome::Unchanged, "{writer:?}");
+        assert!(writer.shows_halves() || host.status().generation == 2, "{writer:?}");
+    }
+}
+
+#[test]
 fn g3_a_handle_serves_on_while_its_files_never_hold_still() {
     let authority = Authority::new();
     let first = authority.issue(&[NAME]);
