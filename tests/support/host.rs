@@ -1,7 +1,6 @@
 //! A host as a C program would be one: it calls the C functions, and records its events.
 
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
@@ -20,10 +19,10 @@ use certreload::ffi::status::{
     certreload_get_identity_status, certreload_get_status, certreload_identity_status,
     certreload_status,
 };
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::certificates::{Pair, hexadecimal};
+use super::certificates::{Pair, sha256};
+#[allow(unused_imports, reason = "each test program uses a part")]
+pub use super::client::{Client, fingerprint, handshake};
 use super::witness::Shown;
 
 /// Longer than anything takes here: it only keeps a hang from hanging the tests.
@@ -272,7 +271,7 @@ impl Host {
     /// The same of every certificate that the client is shown.
     pub fn served_chain(&self, name: &str) -> Vec<String> {
         let (client, _) = Client::new().talk(self.config(), name);
-        client.peer_certificates().unwrap().iter().map(|der| fingerprint_of(der)).collect()
+        client.peer_certificates().unwrap().iter().map(|der| sha256(der)).collect()
     }
 
     /// Fingerprint of the first identity, by introspection.
@@ -327,130 +326,5 @@ impl Drop for Host {
     fn drop(&mut self) {
         // SAFETY: closed once.
         unsafe { certreload_close(self.handle) };
-    }
-}
-
-/// Completes a handshake with a fresh client, and tells the fingerprint that it was shown.
-pub fn handshake(config: Arc<rustls::ServerConfig>, name: &str) -> String {
-    let (client, _) = Client::new().talk(config, name);
-    fingerprint(&client)
-}
-
-/// Fingerprint of the certificate that a client was shown.
-pub fn fingerprint(client: &rustls::ClientConnection) -> String {
-    fingerprint_of(&client.peer_certificates().unwrap()[0])
-}
-
-fn fingerprint_of(der: &[u8]) -> String {
-    hexadecimal(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der).as_ref())
-}
-
-/// A client that takes any certificate but checks the key's signature, and that remembers sessions.
-pub struct Client(Arc<rustls::ClientConfig>);
-
-impl Client {
-    pub fn new() -> Self {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-            .with_no_client_auth();
-        Self(Arc::new(config))
-    }
-
-    /// Connects to what `host` serves now, as `a.test`.
-    pub fn connect(&self, host: &Host) -> rustls::HandshakeKind {
-        let (client, server) = self.talk(host.config(), "a.test");
-        assert_eq!(client.handshake_kind(), server.handshake_kind());
-        client.handshake_kind().unwrap()
-    }
-
-    /// Begins a connection over a socket.
-    pub fn open(
-        &self,
-        name: &str,
-        socket: TcpStream,
-    ) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        let client = rustls::ClientConnection::new(self.0.clone(), name).unwrap();
-        rustls::StreamOwned::new(client, socket)
-    }
-
-    fn talk(
-        &self,
-        config: Arc<rustls::ServerConfig>,
-        name: &str,
-    ) -> (rustls::ClientConnection, rustls::ServerConnection) {
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        let mut client = rustls::ClientConnection::new(self.0.clone(), name).unwrap();
-        let mut server = rustls::ServerConnection::new(config).unwrap();
-        while client.wants_write() || server.wants_write() {
-            let mut wire = Vec::new();
-            while client.wants_write() {
-                client.write_tls(&mut wire).unwrap();
-            }
-            let mut unread = wire.as_slice();
-            while !unread.is_empty() {
-                server.read_tls(&mut unread).unwrap();
-                server.process_new_packets().unwrap();
-            }
-            wire.clear();
-            while server.wants_write() {
-                server.write_tls(&mut wire).unwrap();
-            }
-            let mut unread = wire.as_slice();
-            while !unread.is_empty() {
-                client.read_tls(&mut unread).unwrap();
-                client.process_new_packets().unwrap();
-            }
-        }
-        assert!(!client.is_handshaking() && !server.is_handshaking());
-        (client, server)
-    }
-}
-
-#[derive(Debug)]
-struct AnyCertificate;
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = rustls::crypto::aws_lc_rs::default_provider();
-        let algorithms = algorithms.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = rustls::crypto::aws_lc_rs::default_provider();
-        let algorithms = algorithms.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 pub mod certificates;
+pub mod client;
 pub mod file_writers;
 pub mod holdings;
 pub mod host;

@@ -297,9 +297,9 @@ impl Script {
     pub fn end(mut self) -> String {
         let mut words = format!("{} changes:", self.steps);
         for (what, count) in &self.counts {
-            write!(words, " {count} {what},").unwrap();
+            write!(words, " {count} {what};").unwrap();
         }
-        for (waits, when) in self.waits.iter_mut().zip(["", ", the watch having broken,"]) {
+        for (waits, when) in self.waits.iter_mut().zip(["", " after the watch broke"]) {
             waits.sort_unstable();
             let Some(most) = waits.last() else { continue };
             let (count, middle) = (waits.len(), waits[waits.len() / 2]);

@@ -1,0 +1,132 @@
+//! A client that takes whatever it is shown, and the handshake that it makes in memory.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::certificates::sha256;
+use super::host::Host;
+
+/// Completes a handshake with a fresh client, and tells the fingerprint that it was shown.
+pub fn handshake(config: Arc<rustls::ServerConfig>, name: &str) -> String {
+    let (client, _) = Client::new().talk(config, name);
+    fingerprint(&client)
+}
+
+/// Fingerprint of the certificate that a client was shown.
+pub fn fingerprint(client: &rustls::ClientConnection) -> String {
+    let leaf = &client.peer_certificates().unwrap()[0];
+    sha256(leaf)
+}
+
+/// A client that takes any certificate but checks the key's signature, and that remembers sessions.
+pub struct Client(Arc<rustls::ClientConfig>);
+
+impl Client {
+    pub fn new() -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+            .with_no_client_auth();
+        Self(Arc::new(config))
+    }
+
+    /// Connects to what `host` serves now, as `a.test`.
+    pub fn connect(&self, host: &Host) -> rustls::HandshakeKind {
+        let (client, server) = self.talk(host.config(), "a.test");
+        assert_eq!(client.handshake_kind(), server.handshake_kind());
+        client.handshake_kind().unwrap()
+    }
+
+    /// Begins a connection over a socket.
+    pub fn open(
+        &self,
+        name: &str,
+        socket: TcpStream,
+    ) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let client = rustls::ClientConnection::new(self.0.clone(), name).unwrap();
+        rustls::StreamOwned::new(client, socket)
+    }
+
+    pub fn talk(
+        &self,
+        config: Arc<rustls::ServerConfig>,
+        name: &str,
+    ) -> (rustls::ClientConnection, rustls::ServerConnection) {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut client = rustls::ClientConnection::new(self.0.clone(), name).unwrap();
+        let mut server = rustls::ServerConnection::new(config).unwrap();
+        while client.wants_write() || server.wants_write() {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            let mut unread = wire.as_slice();
+            while !unread.is_empty() {
+                server.read_tls(&mut unread).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            wire.clear();
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+            let mut unread = wire.as_slice();
+            while !unread.is_empty() {
+                client.read_tls(&mut unread).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        assert!(!client.is_handshaking() && !server.is_handshaking());
+        (client, server)
+    }
+}
+
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider();
+        let algorithms = algorithms.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider();
+        let algorithms = algorithms.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::aws_lc_rs::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
