@@ -118,6 +118,37 @@ mod tests {
     }
 
     #[test]
+    fn g2_a_pair_whose_directory_is_swapped_is_never_read_from_two_moments() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = ["current", "next"].map(|name| dir.path().join(name));
+        for (number, place) in places.iter().enumerate() {
+            fs::create_dir(place).unwrap();
+            fs::write(place.join("left"), format!("{number}")).unwrap();
+            fs::write(place.join("right"), format!("{number}")).unwrap();
+        }
+        let [current, next] = &places;
+        let (left, right) = (current.join("left"), current.join("right"));
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let spare = dir.path().join("spare");
+                while !stop.load(Ordering::Relaxed) {
+                    fs::rename(current, &spare).unwrap();
+                    fs::rename(next, current).unwrap();
+                    fs::rename(&spare, next).unwrap();
+                }
+            });
+            let torn = (0..5_000).any(|_| {
+                let Ok(files) = read_together(&[&left, &right]) else { return false };
+                let [Ok(left), Ok(right)] = &files[..] else { return false };
+                left.bytes != right.bytes
+            });
+            stop.store(true, Ordering::Relaxed);
+            assert!(!torn, "a pair of two moments");
+        });
+    }
+
+    #[test]
     fn bytes_that_move_from_file_to_file_are_other_content() {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (dir.path().join("a"), dir.path().join("b"));
