@@ -23,3 +23,23 @@ pub(crate) use key::{Password, takes_password};
 pub(crate) use pem::MAX_CERTIFICATES;
 pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
 pub(crate) use x509::format_time;
+
+/// What the fuzz targets reach besides.
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    use crate::error::Cause;
+
+    pub(crate) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Cause> {
+        super::pem::certificates(bytes)
+    }
+
+    pub(crate) fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, Cause> {
+        super::pem::private_key(bytes)
+    }
+
+    pub(crate) fn is_usable_staple(der: &[u8]) -> bool {
+        super::ocsp::is_usable(der)
+    }
+}

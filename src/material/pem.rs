@@ -166,10 +166,16 @@ fn without_trust(mut der: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
 
 /// The end marker as it would stand, if it can be nothing but a label: what a file says in the place
 /// of one may be a piece of a key (G18).
+///
+/// A label is a few words, none of them long.
 fn marker(label: &[u8]) -> String {
-    let is_label = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ';
+    let is_word = |word: &[u8]| {
+        word.len() <= 12 && word.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'))
+    };
     match str::from_utf8(label) {
-        Ok(text) if text.len() <= 40 && label.iter().all(is_label) => format!("\"END {text}\""),
+        Ok(text) if text.len() <= 40 && label.split(|byte| *byte == b' ').all(is_word) => {
+            format!("\"END {text}\"")
+        }
         _ => "the END line".to_owned(),
     }
 }
@@ -263,9 +269,13 @@ mod tests {
 
     #[test]
     fn g18_no_message_quotes_the_file() {
-        for text in ["-----BEGIN PRIVATE KEY----- MIGHsecret", "-----BEGIN MIGHsecret-----\n"] {
+        for text in [
+            "-----BEGIN PRIVATE KEY----- MIGHsecret",
+            "-----BEGIN MIGHsecret-----\n",
+            "-----BEGIN MIGHAGEAMBMGBYQGSM49-----\n",
+        ] {
             let cause = only_section(text.as_bytes()).unwrap_err();
-            assert!(!cause.to_string().contains("secret"), "{cause}");
+            assert!(!cause.to_string().contains("MIGH"), "{cause}");
         }
     }
 }

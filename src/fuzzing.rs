@@ -1,0 +1,206 @@
+//! What has to hold of any bytes at all: the bodies of the fuzz targets in `fuzz/`.
+//!
+//! Compiled for them alone. Each function takes the fuzzer's bytes and panics where a promise is
+//! broken: that the loaders are pure functions of the bytes, that an identity that was loaded can be
+//! served, and that no message quotes what may be a key (G18).
+
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a finding is told")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "as above")]
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::SubjectPublicKeyInfoDer;
+
+use crate::ffi::handle::certreload_check;
+use crate::ffi::last_error::certreload_last_error;
+use crate::ffi::options::{
+    certreload_options_add_identity, certreload_options_free, certreload_options_new,
+};
+use crate::ffi::result::certreload_result;
+use crate::material::{self, Identity, Parts, Staple};
+
+/// What separates the files of one input.
+const SEPARATOR: &[u8] = b"\n=====\n";
+
+/// A time at which the seeds are valid; an input means the same for ever.
+const NOW: i64 = 1_800_000_000;
+
+/// Certificates and a private key, out of bytes.
+pub fn pem(bytes: &[u8]) {
+    let certificates = material::fuzzing::certificates(bytes);
+    assert_eq!(certificates, material::fuzzing::certificates(bytes), "not a function of its bytes");
+    match &certificates {
+        Ok(chain) => {
+            let again: String = chain.iter().map(|der| armour("CERTIFICATE", der)).collect();
+            let again = material::fuzzing::certificates(again.as_bytes());
+            assert_eq!(again.as_ref(), Ok(chain), "the DER was not what the PEM says");
+        }
+        Err(cause) => must_not_quote(bytes, &cause.to_string()),
+    }
+    match (material::fuzzing::private_key(bytes), material::fuzzing::private_key(bytes)) {
+        (Ok(key), Ok(again)) => assert_eq!(key.secret_der(), again.secret_der()),
+        (Err(cause), Err(again)) => {
+            assert_eq!(cause, again);
+            must_not_quote(bytes, &cause.to_string());
+        }
+        _ => panic!("not a function of its bytes"),
+    }
+}
+
+/// A chain, a key and a staple; without a separator, a chain and a key in one file. What looks like
+/// DER is put into PEM first: in base64, a fuzzer does not get far into what the DER says.
+pub fn identity(bytes: &[u8]) {
+    let (chain, rest) = split(bytes);
+    let (key, staple) = rest.map_or((chain, None), split);
+    let (chain, key) = (&in_pem("CERTIFICATE", chain), &in_pem("PRIVATE KEY", key));
+    let load = || {
+        let parts = Parts {
+            chain: (Path::new("chain"), chain),
+            key: (Path::new("key"), key),
+            staple: staple.map_or(Staple::NotAskedFor, Staple::Bytes),
+        };
+        Identity::new(&parts, &default_provider(), NOW)
+    };
+    match (load(), load()) {
+        (Ok(identity), Ok(again)) => {
+            assert_eq!(format!("{:?}", facts(&identity)), format!("{:?}", facts(&again)));
+            must_be_servable(&identity);
+        }
+        (Err(error), Err(again)) => {
+            assert_eq!(error, again);
+            must_not_quote(chain, &error.to_string());
+            must_not_quote(key, &error.to_string());
+        }
+        _ => panic!("not a function of its bytes"),
+    }
+}
+
+/// An OCSP response.
+pub fn ocsp(bytes: &[u8]) {
+    let usable = material::fuzzing::is_usable_staple(bytes);
+    assert_eq!(usable, material::fuzzing::is_usable_staple(bytes));
+    if usable {
+        assert!(!material::fuzzing::is_usable_staple(&bytes[..bytes.len() - 1]), "cut off");
+        assert!(!material::fuzzing::is_usable_staple(&[bytes, b"\0"].concat()), "with a tail");
+    }
+}
+
+/// A chain and a key in two files, through the C functions, up to the handshake.
+pub fn pair(bytes: &[u8]) {
+    thread_local! {
+        static FILES: RefCell<Option<(PathBuf, PathBuf)>> = const { RefCell::new(None) };
+    }
+    FILES.with_borrow_mut(|files| {
+        let (chain, key) = files.get_or_insert_with(|| {
+            let directory = scratch();
+            (directory.join("chain"), directory.join("key"))
+        });
+        let (chain_bytes, key_bytes) = split(bytes);
+        fs::write(&*chain, chain_bytes).unwrap();
+        match key_bytes {
+            Some(key_bytes) => fs::write(&*key, key_bytes).unwrap(),
+            None => fs::write(&*key, chain_bytes).unwrap(),
+        }
+        let (first, words) = check(chain, key);
+        let (second, words_again) = check(chain, key);
+        assert_eq!(first as u32, second as u32, "not a function of the files");
+        if first == certreload_result::Ok {
+            return;
+        }
+        assert_eq!(words, words_again);
+        assert!(!words.is_empty(), "a failure without words");
+        assert!(first != certreload_result::Panic, "{words}");
+        must_not_quote(bytes, &words);
+    });
+}
+
+/// The dry run of open, and what it says.
+fn check(chain: &Path, key: &Path) -> (certreload_result, String) {
+    let path = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap();
+    let (chain, key) = (path(chain), path(key));
+    #[allow(unsafe_code, reason = "the C functions are called as C would")]
+    // SAFETY: options that are freed once, C strings that outlive the calls, and a text that is
+    // copied before this thread's next call.
+    unsafe {
+        let options = certreload_options_new();
+        certreload_options_add_identity(options, chain.as_ptr(), key.as_ptr(), ptr::null());
+        let result = certreload_check(options);
+        let words = CStr::from_ptr(certreload_last_error()).to_string_lossy().into_owned();
+        certreload_options_free(options);
+        (result, words)
+    }
+}
+
+/// A directory of this process's own. `fuzz/run.sh` says where, and clears up.
+fn scratch() -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("certreload-fuzz-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+fn split(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match bytes.windows(SEPARATOR.len()).position(|window| window == SEPARATOR) {
+        Some(at) => (&bytes[..at], Some(&bytes[at + SEPARATOR.len()..])),
+        None => (bytes, None),
+    }
+}
+
+fn facts(identity: &Identity) -> impl std::fmt::Debug + '_ {
+    let dates = (identity.not_before(), identity.not_after());
+    let chain: Vec<&[u8]> = identity.chain().iter().map(AsRef::as_ref).collect();
+    (identity.names(), dates, identity.serial(), identity.sha256(), chain, identity.ocsp())
+}
+
+/// Valid now, within its limits, and the key is the one that the leaf names.
+fn must_be_servable(identity: &Identity) {
+    assert!((identity.not_before()..=identity.not_after()).contains(&NOW));
+    assert!((1..=material::MAX_CERTIFICATES).contains(&identity.chain().len()));
+    if let Some(key) = identity.certified_key().key.public_key() {
+        let leaf = x509_parser::parse_x509_certificate(&identity.chain()[0]).unwrap().1;
+        assert_eq!(key, SubjectPublicKeyInfoDer::from(leaf.public_key().raw), "another's key");
+    }
+}
+
+/// No run of base64 of the input may be in `message`: it may be a piece of a key (G18).
+fn must_not_quote(bytes: &[u8], message: &str) {
+    const TELLING: usize = 16;
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    for word in message.as_bytes().split(|byte| !is_base64(byte)) {
+        for piece in word.windows(TELLING) {
+            let quoted = bytes.windows(TELLING).any(|window| window == piece);
+            assert!(!quoted, "the message quotes the input: {message}");
+        }
+    }
+}
+
+fn in_pem<'a>(label: &str, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    if bytes.starts_with(&[0x30]) {
+        Cow::Owned(armour(label, bytes).into_bytes())
+    } else {
+        Cow::Borrowed(bytes)
+    }
+}
+
+fn armour(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", base64(der))
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len() / 3 * 4 + 4);
+    for chunk in bytes.chunks(3) {
+        let bits = (0..3).fold(0, |bits, i| bits << 8 | usize::from(*chunk.get(i).unwrap_or(&0)));
+        for digit in 0..4 {
+            let known = digit <= chunk.len();
+            text.push(if known { DIGITS[bits >> (18 - 6 * digit) & 63].into() } else { '=' });
+        }
+    }
+    text
+}
