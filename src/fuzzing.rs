@@ -17,14 +17,17 @@ use std::ptr;
 
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
+use zeroize::Zeroizing;
 
+use crate::error::Error;
 use crate::ffi::handle::certreload_check;
 use crate::ffi::last_error::certreload_last_error;
 use crate::ffi::options::{
     certreload_options_add_identity, certreload_options_free, certreload_options_new,
 };
 use crate::ffi::result::certreload_result;
-use crate::material::{self, Identity, Parts, Staple};
+use crate::material::fuzzing::{Crl, CrlError};
+use crate::material::{self, Identity, Parts, Password, Staple};
 
 /// What separates the files of one input.
 const SEPARATOR: &[u8] = b"\n=====\n";
@@ -44,14 +47,21 @@ pub fn pem(bytes: &[u8]) {
         }
         Err(cause) => must_not_quote(bytes, &cause.to_string()),
     }
-    match (material::fuzzing::private_key(bytes), material::fuzzing::private_key(bytes)) {
-        (Ok(key), Ok(again)) => assert_eq!(key.secret_der(), again.secret_der()),
-        (Err(cause), Err(again)) => {
-            assert_eq!(cause, again);
-            must_not_quote(bytes, &cause.to_string());
+    let provider = default_provider();
+    let load = || material::fuzzing::load_key(Path::new("key"), bytes, &provider, &ask_password);
+    match (load(), load()) {
+        (Ok(key), Ok(again)) => assert_eq!(key.public_key(), again.public_key()),
+        (Err(error), Err(again)) => {
+            assert_eq!(error, again);
+            must_not_quote(bytes, &error.to_string());
         }
         _ => panic!("not a function of its bytes"),
     }
+}
+
+/// The password of the seeds.
+fn ask_password() -> Result<Option<Password>, Error> {
+    Ok(Some(Zeroizing::new(b"secret".to_vec())))
 }
 
 /// A chain, a key and a staple; without a separator, a chain and a key in one file. What looks like
@@ -64,7 +74,8 @@ pub fn identity(bytes: &[u8]) {
         let parts = Parts {
             chain: (Path::new("chain"), chain),
             key: (Path::new("key"), key),
-            staple: staple.map_or(Staple::NotAskedFor, Staple::Bytes),
+            password: &ask_password,
+            staple: staple.map_or(Staple::NotAskedFor, |der| Staple::Bytes(Path::new("ocsp"), der)),
         };
         Identity::new(&parts, &default_provider(), NOW)
     };
@@ -72,6 +83,9 @@ pub fn identity(bytes: &[u8]) {
         (Ok(identity), Ok(again)) => {
             assert_eq!(format!("{:?}", facts(&identity)), format!("{:?}", facts(&again)));
             must_be_servable(&identity);
+            for warning in identity.warnings() {
+                must_not_quote(key, &format!("{warning:?}"));
+            }
         }
         (Err(error), Err(again)) => {
             assert_eq!(error, again);
@@ -90,6 +104,43 @@ pub fn ocsp(bytes: &[u8]) {
         assert!(!material::fuzzing::is_usable_staple(&bytes[..bytes.len() - 1]), "cut off");
         assert!(!material::fuzzing::is_usable_staple(&[bytes, b"\0"].concat()), "with a tail");
     }
+}
+
+/// A bundle of roots.
+pub fn roots(bytes: &[u8]) {
+    let roots = material::fuzzing::roots(bytes);
+    assert_eq!(roots, material::fuzzing::roots(bytes), "not a function of its bytes");
+    match roots {
+        Ok(roots) => {
+            assert!((1..=material::fuzzing::MAX_ROOTS).contains(&roots.len()));
+            let again: String = roots.iter().map(|der| armour("CERTIFICATE", der)).collect();
+            assert_eq!(material::fuzzing::roots(again.as_bytes()), Ok(roots));
+        }
+        Err(cause) => must_not_quote(bytes, &cause.to_string()),
+    }
+}
+
+/// Lists of revoked certificates.
+pub fn crl(bytes: &[u8]) {
+    let crls = || {
+        let crls = material::fuzzing::crls(bytes)?;
+        let told = crls.iter().map(facts_of_list).collect::<Vec<_>>();
+        let again: String = crls.iter().map(|crl| armour("X509 CRL", &crl.der)).collect();
+        Ok::<_, CrlError>((told, again))
+    };
+    match (crls(), crls()) {
+        (Ok((told, again)), Ok(second)) => {
+            assert_eq!((&told, &again), (&second.0, &second.1));
+            let again = material::fuzzing::crls(again.as_bytes()).unwrap();
+            assert!(again.iter().map(facts_of_list).eq(told), "another list as PEM");
+        }
+        (Err(error), Err(again)) => assert_eq!(error, again),
+        _ => panic!("not a function of its bytes"),
+    }
+}
+
+fn facts_of_list(crl: &Crl) -> String {
+    format!("{:?}", (&crl.der, &crl.issuer, &crl.number, crl.this_update, crl.next_update))
 }
 
 /// A chain and a key in two files, through the C functions, up to the handshake.

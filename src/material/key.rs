@@ -23,7 +23,7 @@ pub(crate) type Password = Zeroizing<Vec<u8>>;
 pub(crate) type AskPassword<'a> = &'a dyn Fn() -> Result<Option<Password>, Error>;
 
 /// Loads the one private key in `bytes`; certificates and other sections are passed over.
-pub(super) fn load(
+pub(crate) fn load(
     path: &Path,
     bytes: &[u8],
     provider: &CryptoProvider,

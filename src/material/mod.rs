@@ -27,19 +27,9 @@ pub(crate) use x509::format_time;
 /// What the fuzz targets reach besides.
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-    use crate::error::Cause;
-
-    pub(crate) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Cause> {
-        super::pem::certificates(bytes)
-    }
-
-    pub(crate) fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, Cause> {
-        super::pem::private_key(bytes)
-    }
-
-    pub(crate) fn is_usable_staple(der: &[u8]) -> bool {
-        super::ocsp::is_usable(der)
-    }
+    pub(crate) use super::crl::{Crl, CrlError, crls};
+    pub(crate) use super::key::load as load_key;
+    pub(crate) use super::ocsp::is_usable as is_usable_staple;
+    pub(crate) use super::pem::certificates;
+    pub(crate) use super::roots::{MAX_ROOTS, roots};
 }

@@ -6,7 +6,7 @@ use super::der::{ENUMERATED, SEQUENCE, element, only, tagged};
 ///
 /// An error response (`tryLater`, `unauthorized`) is what a responder hands out when it is in
 /// trouble; stapled, it makes clients refuse the certificate.
-pub(super) fn is_usable(der: &[u8]) -> bool {
+pub(crate) fn is_usable(der: &[u8]) -> bool {
     let Some(([0], rest)) = only(der, SEQUENCE).and_then(|response| tagged(response, ENUMERATED))
     else {
         return false;

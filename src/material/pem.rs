@@ -127,7 +127,7 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 /// Every certificate in `bytes`, in order; keys and other sections are passed over.
-pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Cause> {
+pub(crate) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Cause> {
     certificates_up_to(bytes, MAX_CERTIFICATES)
 }
 
