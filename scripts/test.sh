@@ -76,6 +76,7 @@ gate() {
 }
 
 fuzz_gate() {
+    gate "clippy, fuzzing" cargo clippy --locked -- --cfg fuzzing -D warnings
     if [ "$mode" = soak ]; then
         gate "fuzzing" fuzz/run.sh --runs -1 --seconds 100 --seed "$RANDOM"
     else

@@ -60,6 +60,7 @@ pub fn pem(bytes: &[u8]) {
 }
 
 /// The password of the seeds.
+#[allow(clippy::unnecessary_wraps, reason = "as whoever asks wants it")]
 fn ask_password() -> Result<Option<Password>, Error> {
     Ok(Some(Zeroizing::new(b"secret".to_vec())))
 }
