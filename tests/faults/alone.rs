@@ -61,8 +61,10 @@ pub(crate) fn alone<F: FnOnce()>(needs: Needs, body: F) {
     let way = match needs.way() {
         Ok(way) => way,
         Err(reason) => {
-            let _ =
-                writeln!(io::stderr(), "NOT RUN, {needs:?} is not allowed here: {test}: {reason}");
+            let _ = writeln!(
+                io::stderr(),
+                "NOT TESTED: {test}: {needs:?} is not allowed here: {reason}"
+            );
             return;
         }
     };
