@@ -97,7 +97,7 @@ fn g1_a_file_system_that_is_unmounted_is_missed_at_once_and_its_return_is_found(
         mount(&["-t", "tmpfs", "tmpfs"], &elsewhere);
         fs::create_dir(elsewhere.join("a")).unwrap();
         put(&elsewhere.join("a"), &next);
-        mount(&["--move", path(&elsewhere)], &volume);
+        mount(&["--bind", path(&elsewhere)], &volume);
         polling.wait_until_served(NAME, &next.sha256);
         let last = Pair::new(&[NAME]);
         put(&volume.join("a"), &last);
@@ -148,14 +148,14 @@ fn g3_a_read_only_file_system_is_as_good_as_any() {
         put(&live, &Pair::new(&[NAME]));
         let host = options(&site).poll_ms(NEVER).open();
         for _ in 0..3 {
-            mount(&["-o", "remount,ro"], &live);
+            mount(&["-o", "remount,bind,ro"], &live);
             assert_eq!(host.reload_wait(), Outcome::Unchanged);
-            mount(&["-o", "remount,rw"], &live);
+            mount(&["-o", "remount,bind,rw"], &live);
             assert_eq!(renew(&host, &mut site), Trigger::Watch);
         }
         only_reloads(&host);
         drop(host);
-        mount(&["-o", "remount,ro"], &live);
+        mount(&["-o", "remount,bind,ro"], &live);
         assert_eq!(options(&site).open().status().watch, WatchState::Notified);
     });
 }
