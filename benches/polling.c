@@ -23,7 +23,7 @@ struct row {
     uint32_t interval_ms;
 };
 
-static const struct row rows[] = {{2, 50}, {100, 50}, {10000, 250}};
+static const struct row rows[] = {{1, 50}, {100, 50}, {10000, 250}};
 
 static const char *path_of(const char *directory, int number) {
     static char paths[2][MAX_PATH];
@@ -43,17 +43,18 @@ static size_t read_file(const char *path, uint8_t *bytes) {
     return (size_t)size;
 }
 
-/* Files 2n and 2n + 1 are a chain and its key. */
+/* Files 2n and 2n + 1 are a chain and its key; one without a partner is both. */
 static void create_files(const char *directory, int count, const char *chain, const char *key) {
     static uint8_t bytes[2][MAX_BYTES];
     const size_t sizes[2] = {read_file(chain, bytes[0]), read_file(key, bytes[1])};
     mkdir(directory, 0700);
     for (int i = 0; i < count; i++) {
-        const int file = open(path_of(directory, i), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        if (file < 0 || write(file, bytes[i % 2], sizes[i % 2]) != (ssize_t)sizes[i % 2]) {
+        const bool alone = i % 2 == 0 && i + 1 == count;
+        FILE *file = fopen(path_of(directory, i), "wxe");
+        if (file == NULL || fwrite(bytes[i % 2], 1, sizes[i % 2], file) != sizes[i % 2] ||
+            (alone && fwrite(bytes[1], 1, sizes[1], file) != sizes[1]) || fclose(file) != 0) {
             die("writing");
         }
-        close(file);
     }
 }
 
@@ -61,7 +62,8 @@ static certreload_handle *open_all(const char *directory, const struct row *row)
     certreload_options *options = certreload_options_new();
     certreload_handle *handle = NULL;
     for (int i = 0; i < row->files; i += 2) {
-        certreload_options_add_identity(options, path_of(directory, i), path_of(directory, i + 1),
+        const int key = i + 1 < row->files ? i + 1 : i;
+        certreload_options_add_identity(options, path_of(directory, i), path_of(directory, key),
                                         NULL);
     }
     certreload_options_set_poll_interval(options, row->interval_ms);

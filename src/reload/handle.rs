@@ -35,7 +35,7 @@ pub(crate) struct Handle {
     pub(super) current: Current,
     /// Set in signal handlers: nothing but a store.
     pub(super) requested: AtomicBool,
-    bell: Arc<Bell>,
+    pub(super) bell: Arc<Bell>,
     pub(super) touches: Arc<Touches>,
     pub(super) tickets: Tickets,
     pub(super) events: Arc<EventQueue>,
@@ -76,7 +76,7 @@ impl Handle {
             current: Current::new(first),
             requested: AtomicBool::new(false),
             bell: runtime.bell().clone(),
-            touches: Arc::new(Touches::new(runtime.bell().clone())),
+            touches: Arc::default(),
             tickets: Tickets::default(),
             events,
             standing,

@@ -14,7 +14,7 @@ use super::rest::Rest;
 use crate::error::Error;
 use crate::guard::guarded;
 use crate::sys::{Bell, ClockWatch, wait_readable, with_signals_blocked};
-use crate::watch::{ObserverId, Watcher};
+use crate::watch::{Heard, ObserverId, Watcher};
 
 /// Names as `top -H` shows them: the kernel keeps 15 bytes.
 const WORKER: &str = "certreload";
@@ -177,7 +177,9 @@ impl Runtime {
             clock.rearm();
         }
         // A panic in there is a defect; whatever was read then is lost, and the poll finds it.
-        if rest_until.is_none() && guarded(|| self.watcher.read()).unwrap_or(true) {
+        if rest_until.is_none()
+            && guarded(|| self.watcher.read()).unwrap_or(Heard::ForNobody) == Heard::ForNobody
+        {
             rest.read_for_nobody(Instant::now());
         }
     }

@@ -16,7 +16,7 @@ use super::work::Work;
 use crate::error::{Cause, Error};
 use crate::guard::guarded;
 use crate::options::WatchMode;
-use crate::watch::{Followed, Observer, WatchState};
+use crate::watch::{Followed, Heard, Observer, WatchState};
 
 /// Looks in one step while directories go on being armed anew; the rest waits for the next step.
 const LOOKS_PER_STEP: usize = 4;
@@ -96,6 +96,7 @@ impl Handle {
         }
         for unit in self.arm(work, &looked_at) {
             self.touches.touch_again(unit);
+            self.bell.ring();
         }
     }
 
@@ -114,8 +115,11 @@ impl Handle {
         // A file that a writer has open is half a file, whoever asks (G4).
         let timeout = work.pipeline.options().settle_timeout;
         let held = || {
-            // The newest word of the kernel's, for the worker itself has been busy.
-            self.runtime.watcher().read();
+            // The newest word of the kernel's, for the worker itself has been busy. What it tells
+            // other handles of, the worker sees to.
+            if self.runtime.watcher().read() == Heard::ForSomebody {
+                self.bell.ring();
+            }
             self.touches.held(timeout, Instant::now())
         };
         let look = work.pipeline.look(scope, &held, moment, wall);

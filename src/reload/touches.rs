@@ -2,20 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::options::Options;
-use crate::sys::Bell;
 use crate::watch::{Observer, Touch};
 
 /// Units of which a writer has a file open, and which file that is.
 pub(super) type Held = BTreeMap<usize, PathBuf>;
 
 /// Gathers it, and says when it has been quiet for long enough.
+#[derive(Default)]
 pub(super) struct Touches {
     state: Mutex<Touched>,
-    bell: Arc<Bell>,
 }
 
 #[derive(Default)]
@@ -44,10 +43,6 @@ pub(super) struct Due {
 }
 
 impl Touches {
-    pub(super) fn new(bell: Arc<Bell>) -> Self {
-        Self { state: Mutex::default(), bell }
-    }
-
     /// When there is something to look at: the changes have been quiet for long enough, or have gone
     /// on for too long.
     pub(super) fn due_at(&self, options: &Options) -> Option<Instant> {
@@ -111,12 +106,7 @@ impl Touches {
     }
 
     fn touch(&self, change: impl FnOnce(&mut Touched, Instant)) {
-        let now = Instant::now();
-        {
-            let mut touched = self.state();
-            change(&mut touched, now);
-        }
-        self.bell.ring();
+        change(&mut self.state(), Instant::now());
     }
 
     fn state(&self) -> MutexGuard<'_, Touched> {
@@ -197,7 +187,7 @@ mod tests {
     fn touches() -> (Touches, Options) {
         let options =
             Options { settle_quiet: QUIET, settle_timeout: TIMEOUT, ..Options::default() };
-        (Touches::new(Arc::new(Bell::new().unwrap())), options)
+        (Touches::default(), options)
     }
 
     fn units(due: &Due) -> Vec<usize> {

@@ -15,8 +15,8 @@ use crate::source::Lookup;
 
 /// Room for some hundred events.
 const BUFFER: usize = 16 * 1024;
-/// Reads in one go; what is left makes the descriptor readable again.
-const READS: usize = 64;
+/// Reads in one go: some thousand events. What is left makes the descriptor readable again.
+const READS: usize = 8;
 
 /// One inotify instance and what it watches. The kernel is asked anew each time a place is watched:
 /// it alone knows whether the path still leads to the inode that it watches.
@@ -122,13 +122,17 @@ impl Kernel {
                 Some(name) => path.join(name).into(),
                 None => path.as_path().into(),
             };
-            told.push(if event.mask.contains(EventMask::CLOSE_WRITE) {
+            let news = if event.mask.contains(EventMask::CLOSE_WRITE) {
                 News::Closed(path)
             } else if event.mask.contains(EventMask::MODIFY) {
                 News::Written(path)
             } else {
                 News::Changed(path)
-            });
+            };
+            // A file's directory tells what the file tells, and a writer writes again and again.
+            if told.last() != Some(&news) {
+                told.push(news);
+            }
         }
         if event.mask.contains(EventMask::IGNORED)
             && let Some(watch) = self.watches.remove(&event.wd)

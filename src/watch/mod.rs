@@ -39,7 +39,7 @@ pub(crate) enum Touch<'a> {
     Closed(&'a Path),
 }
 
-/// Somebody who wants to know.
+/// Somebody who wants to know. Is told by whoever reads, and not woken.
 pub(crate) trait Observer: Send + Sync {
     /// Something was seen on the way to a file of `unit`. Must be quick, and not follow.
     fn touched(&self, unit: usize, touch: Touch<'_>);
@@ -50,6 +50,16 @@ pub(crate) trait Observer: Send + Sync {
 
 /// Who follows: unique in the process.
 pub(crate) type ObserverId = u64;
+
+/// What reading came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Nothing,
+    /// All of it was of no use to anybody.
+    ForNobody,
+    /// Somebody was told.
+    ForSomebody,
+}
 
 /// What following came to.
 #[derive(Default)]
@@ -112,20 +122,23 @@ impl Watcher {
         self.state().kernel.as_ref().map(Kernel::descriptor)
     }
 
-    /// Takes what the kernel tells, and passes it on; tells whether all of it was of no use to anybody.
-    pub(crate) fn read(&self) -> bool {
+    /// Takes what the kernel tells, and passes it on.
+    pub(crate) fn read(&self) -> Heard {
         let mut state = self.state();
         let State { interests, kernel } = &mut *state;
-        let Some(running) = kernel else { return false };
+        let Some(running) = kernel else { return Heard::Nothing };
         let mut told = Vec::new();
         if running.read(&mut told).is_err() {
             // Nothing that it watched is watched any more. All will follow anew.
             *kernel = None;
             interests.tell_all();
-            return false;
+            return Heard::ForSomebody;
         }
-        let useful = told.iter().filter(|news| interests.tell(news)).count();
-        useful == 0 && !told.is_empty()
+        match told.iter().filter(|news| interests.tell(news)).count() {
+            _ if told.is_empty() => Heard::Nothing,
+            0 => Heard::ForNobody,
+            _ => Heard::ForSomebody,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -242,7 +255,7 @@ mod tests {
         assert_eq!(scene.told().1, ["closed"]);
         fs::write(scene.path("b"), "z").unwrap();
         fs::write(scene.path("c"), "of no interest").unwrap();
-        assert!(scene.watcher.read(), "all of it of no use to anybody");
+        assert_eq!(scene.watcher.read(), Heard::ForNobody);
         fs::rename(scene.path("b"), &file).unwrap();
         assert_eq!(scene.told().1, ["changed"]);
         assert!(scene.follow(0, "a").look_again, "another inode");
@@ -317,7 +330,7 @@ mod tests {
         scene.watcher.read();
         fs::write(scene.path("busy/x"), "x").unwrap();
         fs::remove_file(scene.path("busy/x")).unwrap();
-        assert!(!scene.watcher.read(), "the kernel told of it");
+        assert_eq!(scene.watcher.read(), Heard::Nothing, "the kernel told of it");
         fs::rename(scene.path("busy/tls"), scene.path("busy/other")).unwrap();
         assert_eq!(scene.units_told(), [0]);
     }
