@@ -247,7 +247,7 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_TOO_MANY_CERTIFICATES = 203,
   /**
-   * A certificate that cannot be parsed (RFC 5280).
+   * A certificate that cannot be parsed (RFC 5280), or that is damaged: its signature does not fit.
    */
   CERTRELOAD_RESULT_CERTIFICATE_MALFORMED = 204,
   /**

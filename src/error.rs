@@ -87,6 +87,10 @@ pub(crate) enum Cause {
     TooManyCertificates { limit: usize },
     #[error("certificate {index} cannot be parsed: {reason}")]
     CertificateMalformed { index: usize, reason: String },
+    #[error(
+        "certificate {index} is damaged: it was not signed with the key of certificate {issuer}, which it names"
+    )]
+    CertificateDamaged { index: usize, issuer: usize },
     #[error("holds no private key{0}")]
     NoPrivateKey(&'static str),
     #[error("holds more than one private key")]
@@ -127,6 +131,7 @@ impl Cause {
                 | Self::PemTruncated(_)
                 | Self::NoCertificate(_)
                 | Self::CertificateMalformed { .. }
+                | Self::CertificateDamaged { .. }
                 | Self::NoPrivateKey(_)
                 | Self::SeveralPrivateKeys
                 | Self::KeyUnsupported(_)
@@ -168,6 +173,7 @@ impl Cause {
             | Self::NoCertificate(_)
             | Self::TooManyCertificates { .. }
             | Self::CertificateMalformed { .. }
+            | Self::CertificateDamaged { .. }
             | Self::NoPrivateKey(_)
             | Self::SeveralPrivateKeys
             | Self::KeyEncrypted(_)

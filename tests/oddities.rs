@@ -227,3 +227,49 @@ fn g1_a_place_that_is_reached_by_two_ways_is_watched_for_both() {
     assert_eq!(seen.len(), 6, "{seen:#?}");
     assert!(seen[1..].iter().all(|seen| seen.trigger == Trigger::Watch), "{seen:#?}");
 }
+
+/// The chain of a renewal with the same key, of which the end is still what was there before: the
+/// certificate's content is new, its signature the old one's.
+fn half_overwritten(authority: &Authority, before: &Pair) -> String {
+    let lines = |chain: &str| chain.lines().map(str::to_owned).collect::<Vec<_>>();
+    let old = lines(&before.chain);
+    let end = old.iter().position(|line| line.starts_with("-----END")).unwrap();
+    loop {
+        let new = lines(&authority.renew(before, &[NAME]).chain);
+        // Lengths differ by a byte now and then.
+        let same_length = new.iter().map(String::len).eq(old.iter().map(String::len));
+        if same_length {
+            return [&new[..end - 2], &old[end - 2..]].concat().join("\n") + "\n";
+        }
+    }
+}
+
+#[test]
+fn g4_a_certificate_that_is_new_in_front_and_old_behind_is_never_served() {
+    let authority = Authority::new();
+    let mut pair = authority.issue(&[NAME]);
+    let mut site = Site::plain(&pair);
+    let polled = Builder::new()
+        .identity(&site.chain(), &site.key())
+        .watch(Watch::Poll)
+        .poll_ms(15)
+        .settle_ms(10, 200);
+    let hosts = [
+        polled.open(),
+        Builder::new().identity(&site.chain(), &site.key()).settle_ms(10, 200).open(),
+    ];
+    for round in 1..=5 {
+        // The writer overwrites without truncating, and is held up, or has died.
+        write_private(&site.chain(), &half_overwritten(&authority, &pair));
+        for host in &hosts {
+            let told = host.recorder.wait_for_failures(round).pop().unwrap();
+            assert_eq!(told.result, Outcome::CertificateMalformed, "{}", told.message);
+            assert_eq!(host.shown(NAME), (&pair).into());
+        }
+        pair = authority.renew(&pair, &[NAME]);
+        site.renew(&pair);
+        for host in &hosts {
+            host.wait_until_loaded(&pair);
+        }
+    }
+}

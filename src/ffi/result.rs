@@ -63,7 +63,7 @@ pub enum certreload_result {
     NoCertificate = 202,
     /// More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file.
     TooManyCertificates = 203,
-    /// A certificate that cannot be parsed (RFC 5280).
+    /// A certificate that cannot be parsed (RFC 5280), or that is damaged: its signature does not fit.
     CertificateMalformed = 204,
     /// No private key in the key file.
     NoPrivateKey = 205,
@@ -118,7 +118,9 @@ impl certreload_result {
             Cause::PemTruncated(_) => Self::PemTruncated,
             Cause::NoCertificate(_) => Self::NoCertificate,
             Cause::TooManyCertificates { .. } => Self::TooManyCertificates,
-            Cause::CertificateMalformed { .. } => Self::CertificateMalformed,
+            Cause::CertificateMalformed { .. } | Cause::CertificateDamaged { .. } => {
+                Self::CertificateMalformed
+            }
             Cause::NoPrivateKey(_) => Self::NoPrivateKey,
             Cause::SeveralPrivateKeys => Self::SeveralPrivateKeys,
             Cause::KeyEncrypted(_) => Self::KeyEncrypted,

@@ -12,6 +12,7 @@ use rustls::pki_types::CertificateDer;
 use super::signature::is_signed_with;
 use super::warnings::{Warning, WarningKind};
 use super::x509::{Facts, format_time};
+use crate::error::Cause;
 
 /// The certificates of one file, and how they hang together.
 pub(super) struct Chain<'a> {
@@ -49,6 +50,31 @@ impl Chain<'_> {
         warnings.extend(positions[1..].iter().filter_map(|at| self.expired(*at)));
         warnings.extend(linked[1..].iter().filter_map(|at| self.expires_before_leaf(*at)));
         Order { positions, warnings }
+    }
+
+    /// A certificate that names the key of another one here as its issuer's, and was not signed with
+    /// it. A file that is overwritten from the front is for a while new there and old behind: what
+    /// can be parsed and fits the key may still be a certificate that nobody issued (G4).
+    pub(super) fn check_signatures(&self) -> Result<(), Cause> {
+        for subject in 0..self.facts.len() {
+            let below = &self.facts[subject];
+            let issuer = self.facts.iter().position(|above| {
+                above.subject == below.issuer
+                    && above.subject_key_id.is_some()
+                    && above.subject_key_id == below.authority_key_id
+            });
+            if let Some(issuer) = issuer
+                && self.is_signed_by(issuer, subject) == Some(false)
+            {
+                return Err(Cause::CertificateDamaged { index: subject + 1, issuer: issuer + 1 });
+            }
+        }
+        Ok(())
+    }
+
+    fn is_signed_by(&self, issuer: usize, subject: usize) -> Option<bool> {
+        let key = self.facts[issuer].public_key;
+        is_signed_with(&self.certificates[subject], key, self.algorithms)
     }
 
     /// Each certificate once, in the order of the file.
@@ -89,8 +115,7 @@ impl Chain<'_> {
         issuer != subject
             && above.subject == below.issuer
             && same_key
-            && is_signed_with(&self.certificates[subject], above.public_key, self.algorithms)
-                .unwrap_or(true)
+            && self.is_signed_by(issuer, subject).unwrap_or(true)
     }
 
     fn repeated(&self, at: usize) -> Warning {

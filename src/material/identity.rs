@@ -82,6 +82,7 @@ impl Identity {
             algorithms: &provider.signature_verification_algorithms,
             now,
         };
+        chain.check_signatures().map_err(at_chain)?;
         let Order { positions, mut warnings } = chain.order();
         if !leaf.may_sign {
             warnings.push(Warning::new(WarningKind::KeyUsage, MAY_NOT_SIGN));

@@ -1,5 +1,7 @@
 //! Throw-away certificates: alone, or with a chain that leads to an authority that clients trust.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::CertificateDer;
 
@@ -58,6 +60,8 @@ pub fn in_the_future(params: &mut CertificateParams) {
     params.not_after = date_time_ymd(2151, 1, 1);
 }
 
+static SERIAL: AtomicU64 = AtomicU64::new(0x10_0000_0000);
+
 /// Issues pairs whose chain is a leaf and an intermediate, and knows the root above that.
 pub struct Authority {
     root: rcgen::Certificate,
@@ -113,7 +117,12 @@ impl Authority {
         key: &KeyPair,
         change: impl FnOnce(&mut CertificateParams),
     ) -> Pair {
-        let leaf = params_of(names, change).signed_by(key, &self.issuer).unwrap();
+        let mut params = params_of(names, change);
+        // As every public authority does: each certificate tells its issuer's key, and has a number
+        // of its own, whatever key it is for.
+        params.use_authority_key_identifier_extension = true;
+        params.serial_number = Some(SERIAL.fetch_add(1, Ordering::Relaxed).into());
+        let leaf = params.signed_by(key, &self.issuer).unwrap();
         Pair::of(&leaf, &self.intermediate.pem(), key)
     }
 }
