@@ -1028,7 +1028,7 @@ certreload_result certreload_options_set_poll_interval(certreload_options *optio
  * Set how long a change may take to become whole.
  *
  * After a notification the files are read when they have been quiet for quiet_ms, so that a burst of changes gives
- * one reload. What looks half-written then (a key that does not match yet, a PEM that is cut off, a file that is
+ * one reload; and what only a poll found is taken when it is the same quiet_ms later. What looks half-written then (a key that does not match yet, a PEM that is cut off, a file that is
  * missing or still open for writing) is tried again, and reported as a failure only when timeout_ms have passed.
  *
  * @param options     must not be NULL; changed

@@ -287,3 +287,29 @@ fn scenario_29_after_a_storm_of_requests_nothing_is_lost() {
     assert_eq!(status.reloads, 20);
     assert!(status.unchanged < 20_000, "{} looks for 120,000 requests", status.unchanged);
 }
+
+#[test]
+fn g4_a_poll_takes_no_chain_that_goes_on_growing() {
+    let authority = Authority::new();
+    let first = authority.issue(&[NAME]);
+    let site = Site::plain(&first);
+    let host = Builder::new()
+        .identity(&site.chain(), &site.key())
+        .watch(certreload::ffi::options::certreload_watch::Poll)
+        .poll_ms(10)
+        .settle_ms(2_000, 60_000)
+        .open();
+    // The leaf first, for the key that stays: a good chain, as far as anybody can tell.
+    let next = authority.renew(&first, &[NAME]);
+    let leaf = &next.chain[..next.chain.rfind("-----BEGIN").unwrap()];
+    replace(&site.chain(), leaf);
+    // One of the polls from now on sees it, and many do.
+    wait_for_looks(&host, 10);
+    assert_eq!(host.status().generation, 1, "the front of a chain is served");
+    replace(&site.chain(), &next.chain);
+    host.wait_until_loaded(&next);
+    assert_eq!(host.status().generation, 2, "one reload");
+    assert!(
+        host.recorder.of(certreload::ffi::event::certreload_event_kind::ReloadFailed).is_empty()
+    );
+}

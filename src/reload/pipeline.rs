@@ -87,7 +87,7 @@ impl Pipeline {
     /// When the next pending unit that is not held is to be tried again.
     pub(super) fn retry_at(&self, held: &Held) -> Option<Instant> {
         let free = self.units.iter().enumerate().filter(|(index, _)| !held.contains_key(index));
-        free.filter_map(|(_, unit)| unit.settle.retry_at()).min()
+        free.filter_map(|(_, unit)| unit.retry_at()).min()
     }
 
     pub(super) fn unit_count(&self) -> usize {
@@ -137,7 +137,7 @@ impl Pipeline {
             Scope::All => true,
             Scope::Poll => !unit.looks_unchanged(&mut way, moment.now),
             Scope::Units(units) => units.contains(index),
-            Scope::Retries => unit.settle.retry_at().is_some_and(|at| at <= moment.now),
+            Scope::Retries => unit.retry_at().is_some_and(|at| at <= moment.now),
         };
         let units = self.units.iter().enumerate().filter(|unit| wanted(unit));
         units.map(|(index, _)| index).collect()
@@ -169,15 +169,25 @@ impl Pipeline {
                         notes.push(Note { index, finding: Finding::Good });
                     }
                     unit.settle.succeed();
+                    unit.forget_sighting();
                 }
                 Ok(Loaded::New(identity, digest)) => {
-                    let warnings = identity.warnings_after(&unit.serving);
                     let trigger = unit.settle.trigger().unwrap_or(moment.trigger);
+                    // Before any other look there was a quiet time, or somebody asked for it.
+                    if moment.trigger == Trigger::Poll
+                        && trigger == Trigger::Poll
+                        && !unit.has_settled(digest, moment.now, &self.options)
+                    {
+                        continue;
+                    }
+                    unit.forget_sighting();
+                    let warnings = identity.warnings_after(&unit.serving);
                     let identity = identity.with_expiry_warning(self.options.expiry_warning);
                     let identity = Arc::new(identity);
                     fresh.push(Fresh { index, identity, digest, warnings, trigger });
                 }
                 Err(failure) => {
+                    unit.forget_sighting();
                     let told = unit.settle.fail(failure, moment, timeout);
                     notes.push(unit.note(index, told.as_ref()));
                     failures.extend(told);

@@ -13,7 +13,7 @@ use super::standing::{Finding, Note};
 use crate::error::{Cause, Error};
 use crate::guard::guarded;
 use crate::material::{Identity, Warning};
-use crate::options::IdentityFiles;
+use crate::options::{IdentityFiles, Options};
 use crate::source::{Digest, Way};
 
 /// How long a poll takes a fingerprint for an answer. After that it reads the bytes again: a store
@@ -31,6 +31,15 @@ pub(super) struct Unit {
     pub(super) found: Found,
     /// When the files were last read.
     read_at: Instant,
+    sighting: Option<Sighting>,
+}
+
+/// New content that a poll found, of which nobody has told that it is whole: what looks good may be
+/// the front of a file that is being written. It is taken when it is the same after the quiet time.
+struct Sighting {
+    digest: Digest,
+    first: Instant,
+    due_at: Instant,
 }
 
 impl Unit {
@@ -51,6 +60,7 @@ impl Unit {
                 settle: Settle::Good,
                 found,
                 read_at,
+                sighting: None,
             }),
             // Nothing is known yet that it could be the same as.
             Loaded::Same => {
@@ -83,6 +93,34 @@ impl Unit {
         self.settle.is_good()
             && now < self.read_at + PROOF_LASTS
             && self.found.fingerprint.as_ref().is_some_and(|before| before.still_holds(&paths, way))
+    }
+
+    /// Whether content with this `digest`, which a poll found at `now`, has been seen to hold still for
+    /// the quiet time, or has not held still for too long.
+    pub(super) fn has_settled(&mut self, digest: Digest, now: Instant, options: &Options) -> bool {
+        let due_at = now + options.settle_quiet;
+        let sighting = self.sighting.get_or_insert(Sighting { digest, first: now, due_at });
+        if sighting.digest != digest {
+            (sighting.digest, sighting.due_at) = (digest, due_at);
+        }
+        let settled = now >= sighting.due_at || now >= sighting.first + options.settle_timeout;
+        if settled {
+            self.sighting = None;
+        } else {
+            // Of what was read, which is not what serves.
+            self.found.fingerprint = None;
+        }
+        settled
+    }
+
+    /// There is nothing new to be seen any more, or it has been told of.
+    pub(super) fn forget_sighting(&mut self) {
+        self.sighting = None;
+    }
+
+    /// When the files are to be looked at again, watch or poll aside.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.sighting.as_ref().map(|sighting| sighting.due_at).or(self.settle.retry_at())
     }
 
     /// Takes what has been proved and is about to be published.
