@@ -86,7 +86,9 @@ impl Handle {
         if retries_watch {
             looked_at.extend(work.troubles.keys());
         }
-        let moment = Moment { trigger: Trigger::Watch, ..moment };
+        // What only a poll found has to hold still, however often it is looked at.
+        let trigger = if moment.trigger == Trigger::Poll { Trigger::Poll } else { Trigger::Watch };
+        let moment = Moment { trigger, ..moment };
         for _ in 0..LOOKS_PER_STEP {
             let again = self.arm(work, &looked_at);
             if again.is_empty() {

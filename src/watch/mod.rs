@@ -100,7 +100,8 @@ impl Watcher {
             Some(running) => running,
             None => match Kernel::start() {
                 Ok(started) => kernel.insert(started),
-                Err(error) => return Followed { trouble: Some(error), ..followed },
+                // Nothing is seen that was not seen before.
+                Err(error) => return Followed { trouble: Some(error), look_again: false },
             },
         };
         running.watch((id, unit), lookups, &mut followed);
