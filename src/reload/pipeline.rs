@@ -172,15 +172,9 @@ impl Pipeline {
                     unit.forget_sighting();
                 }
                 Ok(Loaded::New(identity, digest)) => {
-                    let trigger = unit.settle.trigger().unwrap_or(moment.trigger);
-                    // Before any other look there was a quiet time, or somebody asked for it.
-                    if moment.trigger == Trigger::Poll
-                        && trigger == Trigger::Poll
-                        && !unit.has_settled(digest, moment.now, &self.options)
-                    {
+                    let Some(trigger) = unit.settled(digest, moment, &self.options) else {
                         continue;
-                    }
-                    unit.forget_sighting();
+                    };
                     let warnings = identity.warnings_after(&unit.serving);
                     let identity = identity.with_expiry_warning(self.options.expiry_warning);
                     let identity = Arc::new(identity);

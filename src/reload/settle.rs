@@ -47,6 +47,9 @@ pub(super) struct Moment {
     pub(super) trigger: Trigger,
     pub(super) now: Instant,
     pub(super) since: Instant,
+    /// The kernel told of nothing more for the quiet time, or somebody asked: what is new and good
+    /// is taken as it stands.
+    pub(super) is_quiet: bool,
 }
 
 impl Settle {
@@ -159,7 +162,7 @@ mod tests {
     }
 
     fn at(trigger: Trigger, now: Instant) -> Moment {
-        Moment { trigger, now, since: now }
+        Moment { trigger, now, since: now, is_quiet: true }
     }
 
     #[test]
@@ -187,7 +190,8 @@ mod tests {
     fn g4_the_deadline_counts_from_when_the_change_began() {
         let mut settle = Settle::Good;
         let since = Instant::now();
-        let moment = Moment { trigger: Trigger::Watch, now: since + TIMEOUT, since };
+        let moment =
+            Moment { trigger: Trigger::Watch, now: since + TIMEOUT, since, is_quiet: true };
         assert!(settle.fail(failure(Cause::Empty), moment, TIMEOUT).is_some());
     }
 

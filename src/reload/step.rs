@@ -55,16 +55,24 @@ impl Handle {
         let options = work.pipeline.options();
         if self.requested.swap(false, Ordering::SeqCst) {
             let since = self.touches.take_all(options, now).unwrap_or(now);
-            Some((Scope::All, Moment { trigger: Trigger::Request, now, since }))
+            Some((Scope::All, Moment { trigger: Trigger::Request, now, since, is_quiet: true }))
         } else if reached(self.touches.due_at(options)) {
             let due = self.touches.take_due(options, now);
-            let moment = Moment { trigger: Trigger::Watch, now, since: due.since.unwrap_or(now) };
+            let moment = Moment {
+                trigger: Trigger::Watch,
+                now,
+                since: due.since.unwrap_or(now),
+                is_quiet: true,
+            };
             Some((due.units.map_or(Scope::All, Scope::Units), moment))
         } else if reached(work.next_poll) {
             work.next_poll = Some(now + options.poll_interval);
-            Some((Scope::Poll, Moment { trigger: Trigger::Poll, now, since: now }))
+            Some((Scope::Poll, Moment { trigger: Trigger::Poll, now, since: now, is_quiet: false }))
         } else if reached(work.pipeline.retry_at(&self.touches.held(options.settle_timeout, now))) {
-            Some((Scope::Retries, Moment { trigger: Trigger::Poll, now, since: now }))
+            Some((
+                Scope::Retries,
+                Moment { trigger: Trigger::Poll, now, since: now, is_quiet: false },
+            ))
         } else {
             None
         }
@@ -86,9 +94,9 @@ impl Handle {
         if retries_watch {
             looked_at.extend(work.troubles.keys());
         }
-        // What only a poll found has to hold still, however often it is looked at.
-        let trigger = if moment.trigger == Trigger::Poll { Trigger::Poll } else { Trigger::Watch };
-        let moment = Moment { trigger, ..moment };
+        // What was not followed was not told of: nobody knows that it is quiet.
+        let is_quiet = moment.trigger == Trigger::Request;
+        let moment = Moment { trigger: Trigger::Watch, is_quiet, ..moment };
         for _ in 0..LOOKS_PER_STEP {
             let again = self.arm(work, &looked_at);
             if again.is_empty() {
@@ -165,7 +173,12 @@ impl Handle {
         let again = self.arm(&mut work, &everything);
         if !again.is_empty() {
             let now = Now { instant: Instant::now(), ..now };
-            let moment = Moment { trigger: Trigger::Watch, now: now.instant, since: now.instant };
+            let moment = Moment {
+                trigger: Trigger::Watch,
+                now: now.instant,
+                since: now.instant,
+                is_quiet: false,
+            };
             self.look(&mut work, &Scope::Units(again), moment, now.unix);
         }
     }

@@ -8,7 +8,7 @@ use rustls::crypto::CryptoProvider;
 
 use super::event::Trigger;
 use super::load::{Found, Loaded, load};
-use super::settle::{Failure, Settle};
+use super::settle::{Failure, Moment, Settle};
 use super::standing::{Finding, Note};
 use crate::error::{Cause, Error};
 use crate::guard::guarded;
@@ -34,10 +34,11 @@ pub(super) struct Unit {
     sighting: Option<Sighting>,
 }
 
-/// New content that a poll found, of which nobody has told that it is whole: what looks good may be
-/// the front of a file that is being written. It is taken when it is the same after the quiet time.
+/// New content that was found out of turn, of which nobody knows that it is whole: what looks good may
+/// be the front of a file that is being written. It is taken when it is the same after the quiet time.
 struct Sighting {
     digest: Digest,
+    trigger: Trigger,
     first: Instant,
     due_at: Instant,
 }
@@ -95,22 +96,33 @@ impl Unit {
             && self.found.fingerprint.as_ref().is_some_and(|before| before.still_holds(&paths, way))
     }
 
-    /// Whether content with this `digest`, which a poll found at `now`, has been seen to hold still for
-    /// the quiet time, or has not held still for too long.
-    pub(super) fn has_settled(&mut self, digest: Digest, now: Instant, options: &Options) -> bool {
-        let due_at = now + options.settle_quiet;
-        let sighting = self.sighting.get_or_insert(Sighting { digest, first: now, due_at });
+    /// What began the wait for good content with this `digest`, or found it; `None` as long as nobody
+    /// knows that it holds still: it was found out of turn, and not twice with the quiet time between.
+    pub(super) fn settled(
+        &mut self,
+        digest: Digest,
+        moment: Moment,
+        options: &Options,
+    ) -> Option<Trigger> {
+        let trigger = self.settle.trigger().unwrap_or(moment.trigger);
+        if moment.is_quiet || trigger != Trigger::Poll && self.settle.trigger().is_some() {
+            self.sighting = None;
+            return Some(trigger);
+        }
+        let due_at = moment.now + options.settle_quiet;
+        let sighting =
+            self.sighting.get_or_insert(Sighting { digest, trigger, first: moment.now, due_at });
         if sighting.digest != digest {
             (sighting.digest, sighting.due_at) = (digest, due_at);
         }
-        let settled = now >= sighting.due_at || now >= sighting.first + options.settle_timeout;
-        if settled {
+        let trigger = sighting.trigger;
+        if moment.now >= sighting.due_at.min(sighting.first + options.settle_timeout) {
             self.sighting = None;
-        } else {
-            // Of what was read, which is not what serves.
-            self.found.fingerprint = None;
+            return Some(trigger);
         }
-        settled
+        // Of what was read, which is not what serves.
+        self.found.fingerprint = None;
+        None
     }
 
     /// There is nothing new to be seen any more, or it has been told of.
