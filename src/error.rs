@@ -107,7 +107,7 @@ pub(crate) enum Cause {
     #[error("the certificate expired at {at}")]
     Expired { at: String },
     #[error("the certificate is not valid before {at}")]
-    NotYetValid { at: String },
+    NotYetValid { at: String, from: i64 },
     #[error("the certificate is not for TLS servers: its extended key usage lacks serverAuth")]
     KeyUsageUnfit,
     #[error("no identity has the name {name}, which is required")]
@@ -145,6 +145,25 @@ impl Cause {
     pub(crate) fn is_of_one_file(&self) -> bool {
         // A key and its password are two things, and either may be the wrong one.
         matches!(self.stage(), Stage::Read | Stage::Parse) && *self != Self::KeyPasswordWrong
+    }
+
+    /// Whether nothing but other bytes can mend it: not time, not another identity, not somebody who
+    /// is asked.
+    pub(crate) fn is_about_bytes_alone(&self) -> bool {
+        matches!(
+            self,
+            Self::PemMalformed(_)
+                | Self::PemTruncated(_)
+                | Self::NoCertificate(_)
+                | Self::TooManyCertificates { .. }
+                | Self::CertificateMalformed { .. }
+                | Self::CertificateDamaged { .. }
+                | Self::NoPrivateKey(_)
+                | Self::SeveralPrivateKeys
+                | Self::KeyUnsupported(_)
+                | Self::KeyMismatch { .. }
+                | Self::KeyUsageUnfit
+        )
     }
 
     fn stage(&self) -> Stage {

@@ -41,9 +41,16 @@ impl Foundation {
         self.config.crypto_provider()
     }
 
-    /// Lets no session that was begun before be resumed, from the next generation on. A template's
-    /// sessions are its owner's.
-    pub(crate) fn forget_sessions(&mut self) -> Result<(), Error> {
+    /// The same, but no session that was begun before can be resumed. A template's sessions are its
+    /// owner's.
+    pub(crate) fn without_sessions(&self) -> Result<Self, Error> {
+        let (config, alive) = (self.config.clone(), self.alive.clone());
+        let mut fresh = Self { config, owns_sessions: self.owns_sessions, alive };
+        fresh.forget_sessions()?;
+        Ok(fresh)
+    }
+
+    fn forget_sessions(&mut self) -> Result<(), Error> {
         if self.owns_sessions {
             self.config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| refused(&error))?;
             self.config.session_storage = ServerSessionMemoryCache::new(SESSION_CACHE);

@@ -113,12 +113,6 @@ impl Identity {
         })
     }
 
-    /// Adds what the bytes alone do not tell.
-    pub(crate) fn with_warnings(mut self, warnings: impl IntoIterator<Item = Warning>) -> Self {
-        self.warnings.extend(warnings);
-        self
-    }
-
     /// Sets how long before its end a renewal should have come, in place of the default.
     pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
         self.expiring_from = lifetime::expiring_from(self.not_before, self.not_after, warning);
@@ -245,7 +239,8 @@ fn check_dates(facts: &Facts<'_>, now: i64) -> Result<(), Cause> {
         return Err(Cause::Expired { at: format_time(facts.not_after) });
     }
     if now < facts.not_before {
-        return Err(Cause::NotYetValid { at: format_time(facts.not_before) });
+        let from = facts.not_before;
+        return Err(Cause::NotYetValid { at: format_time(from), from });
     }
     Ok(())
 }

@@ -54,6 +54,12 @@ impl Warnings {
     pub(crate) fn contains(self, kind: WarningKind) -> bool {
         self.0 & 1 << kind as u32 != 0
     }
+
+    /// The same set with or without `kind`.
+    pub(crate) fn with(self, kind: WarningKind, is_in: bool) -> Self {
+        let bit = 1 << kind as u32;
+        Self(if is_in { self.0 | bit } else { self.0 & !bit })
+    }
 }
 
 impl BitOrAssign for Warnings {

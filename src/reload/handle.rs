@@ -66,7 +66,11 @@ impl Handle {
         let runtime = entered.runtime().clone();
         let events = EventQueue::new(runtime.delivery().clone(), sink);
         events.push(told.event(&first));
-        let standing = Mutex::new(Standing::new(watch, &first));
+        let mut standing = Standing::new(watch, &first);
+        for index in 0..pipeline.unit_count() {
+            standing.expose(index, pipeline.exposed(index));
+        }
+        let standing = Mutex::new(standing);
         let files = &pipeline.options().identities;
         let chains = files.iter().map(|files| files.chain.as_path().into()).collect();
         let handle = Arc::new(Self {
@@ -76,7 +80,7 @@ impl Handle {
             current: Current::new(first),
             requested: AtomicBool::new(false),
             bell: runtime.bell().clone(),
-            touches: Arc::default(),
+            touches: Arc::new(Touches::new(pipeline.options())),
             tickets: Tickets::default(),
             events,
             standing,

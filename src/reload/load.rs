@@ -1,6 +1,6 @@
 //! From the files of one identity to an identity, or to why not: read, parse, validate.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
@@ -27,14 +27,23 @@ pub(super) enum Loaded {
 pub(super) struct Found {
     /// Every name that was looked up on the way to any of them, found out after they were read.
     pub(super) lookups: Vec<Lookup>,
-    /// Where it says anything.
+    /// Where it says anything, of what was read.
     pub(super) fingerprint: Option<Fingerprint>,
+    /// Of the whole content.
+    pub(super) digest: Option<Digest>,
+    /// Secrets that every user may read.
+    pub(super) exposed: Vec<Warning>,
 }
 
-/// Reads and checks the files of an identity, unless they hold what `known` is the digest of.
+/// Content that could not be used, and will be no better when it is read again.
+pub(super) type Hopeless = (Digest, Failure);
+
+/// Reads and checks the files of an identity, unless they hold what `known` is the digest of, or what
+/// is known to be `hopeless`.
 pub(super) fn load(
     files: &IdentityFiles,
     known: Option<Digest>,
+    hopeless: Option<&Hopeless>,
     provider: &CryptoProvider,
     now: i64,
 ) -> (Result<Loaded, Failure>, Found) {
@@ -47,31 +56,40 @@ pub(super) fn load(
     match read {
         Ok(read) => {
             let fingerprint = Fingerprint::of_read(&read, trails, read_at);
-            (make_new(files, &paths, &read, known, provider, now), Found { lookups, fingerprint })
+            // A password that no key takes is no part of this identity, and a change of it is none.
+            let takes_none = files.password_file().is_some() && !is_encrypted(&read);
+            let read = &read[..read.len() - usize::from(takes_none)];
+            let digest = digest_of(read);
+            let exposed = exposed(files, read);
+            let loaded = match hopeless {
+                _ if known == Some(digest) => Ok(Loaded::Same),
+                Some((known, failure)) if *known == digest => Err(failure.clone()),
+                _ => match make(files, read, provider, now) {
+                    Ok(identity) => Ok(Loaded::New(identity, digest)),
+                    Err(error) => Err(Failure { digest: about(&error, &paths, read), error }),
+                },
+            };
+            (loaded, Found { lookups, fingerprint, digest: Some(digest), exposed })
         }
-        Err(error) => (Err(Failure { error, digest: None }), Found { lookups, fingerprint: None }),
+        Err(error) => (Err(Failure { error, digest: None }), Found { lookups, ..Found::default() }),
     }
 }
 
-fn make_new(
-    files: &IdentityFiles,
-    paths: &[&Path],
-    read: &[Result<FileBytes, Error>],
-    known: Option<Digest>,
-    provider: &CryptoProvider,
-    now: i64,
-) -> Result<Loaded, Failure> {
-    // A password that no key takes is no part of this identity, and a change of it is no change.
-    let without_password = files.password_file().is_some() && !is_encrypted(read);
-    let read = &read[..read.len() - usize::from(without_password)];
-    let digest = digest_of(read);
-    if known == Some(digest) {
-        return Ok(Loaded::Same);
-    }
-    match make(files, read, provider, now) {
-        Ok(identity) => Ok(Loaded::New(identity, digest)),
-        Err(error) => Err(Failure { digest: about(&error, paths, read), error }),
-    }
+/// What every user may read, and should not: the key, and the password where there is one.
+fn exposed(files: &IdentityFiles, read: &[Result<FileBytes, Error>]) -> Vec<Warning> {
+    let secret = |path: &&Path| {
+        *path == files.key || files.password_file().is_some_and(|password| password == path)
+    };
+    let read = files.paths().zip(read).filter(|(path, _)| secret(path));
+    let readable = read
+        .filter(|(_, file)| file.as_ref().is_ok_and(|file| file.mode & READABLE_BY_OTHERS != 0));
+    let warning = |path: &Path| {
+        Warning::new(WarningKind::KeyReadable, format!("every user may read {}", path.display()))
+    };
+    let mut warnings: Vec<_> = readable.map(|(path, _)| warning(path)).collect();
+    // A chain and its key may share one file.
+    warnings.dedup();
+    warnings
 }
 
 /// The digest of what `error` is about: of the file that it names where the fault is in that file
@@ -122,21 +140,7 @@ fn make(
         password: &ask,
         staple,
     };
-    let identity = Identity::new(&parts, provider, now)?;
-    let password = password_file.as_ref().and_then(|file| file.as_ref().ok());
-    let readable = [
-        warn_of_readable(Some(&files.key), Some(key)),
-        warn_of_readable(files.password_file(), password.copied()),
-    ];
-    Ok(identity.with_warnings(readable.into_iter().flatten()))
-}
-
-fn warn_of_readable(path: Option<&PathBuf>, file: Option<&FileBytes>) -> Option<Warning> {
-    let (path, file) = (path?, file?);
-    (file.mode & READABLE_BY_OTHERS != 0).then(|| {
-        let text = format!("every user may read {}", path.display());
-        Warning::new(WarningKind::KeyReadable, text)
-    })
+    Identity::new(&parts, provider, now)
 }
 
 /// The password in a file: its first line, without what ends it.

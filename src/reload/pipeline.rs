@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Now;
 use super::event::Trigger;
-use super::load::Loaded;
 use super::settle::{Failure, Moment};
 use super::standing::{Finding, Note};
 use super::tickets::Outcome;
@@ -43,6 +43,8 @@ pub(super) struct Look {
     pub(super) pending: Option<Error>,
     /// What was found of single units, where there is something to say.
     pub(super) notes: Vec<Note>,
+    /// The newest ticket since which every unit has been read.
+    pub(super) complete: u64,
     /// The units whose files were read: the ways to them may be others now.
     pub(super) looked_at: Vec<usize>,
 }
@@ -85,9 +87,25 @@ impl Pipeline {
     }
 
     /// When the next pending unit that is not held is to be tried again.
-    pub(super) fn retry_at(&self, held: &Held) -> Option<Instant> {
+    pub(super) fn retry_at(&self, held: &Held, now: Now) -> Option<Instant> {
         let free = self.units.iter().enumerate().filter(|(index, _)| !held.contains_key(index));
-        free.filter_map(|(_, unit)| unit.retry_at()).min()
+        free.filter_map(|(_, unit)| unit.retry_at(now)).min()
+    }
+
+    /// The units that were refused for a name that others may have brought meanwhile.
+    pub(super) fn refused_for_a_name(&self) -> impl Iterator<Item = usize> {
+        let refused = |unit: &Unit| {
+            unit.settle
+                .failed()
+                .is_some_and(|error| matches!(error.cause, Cause::NameMissing { .. }))
+        };
+        let units = self.units.iter().enumerate().filter(move |(_, unit)| refused(unit));
+        units.map(|(index, _)| index)
+    }
+
+    /// Which secrets of the unit at `index` every user may read.
+    pub(super) fn exposed(&self, index: usize) -> &[Warning] {
+        &self.units[index].exposed
     }
 
     pub(super) fn unit_count(&self) -> usize {
@@ -96,7 +114,7 @@ impl Pipeline {
 
     /// Every name that was looked up on the way to a file of the unit at `index`.
     pub(super) fn lookups(&self, index: usize) -> &[Lookup] {
-        &self.units[index].found.lookups
+        &self.units[index].lookups
     }
 
     /// Looks at the files, and builds and proves a generation out of what is new and good.
@@ -109,11 +127,17 @@ impl Pipeline {
         held: &dyn Fn() -> Held,
         moment: Moment,
         wall: i64,
+        newest: u64,
     ) -> Look {
         let mut failures = Vec::new();
-        let to_read = self.to_read(scope, &held(), moment);
-        let mut notes = Vec::new();
-        let fresh = self.read(&to_read, moment, wall, &mut failures, &mut notes);
+        let held_before = held();
+        let to_read = self.to_read(scope, &held_before, moment, wall);
+        let mut notes: Vec<_> = held_before
+            .into_keys()
+            .filter(|index| self.units[*index].settle.pending().is_none())
+            .map(|index| Note { index, finding: Finding::Pending })
+            .collect();
+        let fresh = self.read(&to_read, moment, wall, newest, &mut failures, &mut notes);
         let published = self.prove(fresh, held, moment, wall, &mut failures, &mut notes);
         let failed = self.units.iter().find_map(|unit| unit.settle.failed()).cloned();
         Look {
@@ -124,20 +148,23 @@ impl Pipeline {
                 (None, None) => Ok(Outcome::Unchanged),
             },
             pending: self.pending(&held()),
+            complete: self.units.iter().map(Unit::read_for).min().unwrap_or(newest),
             looked_at: to_read,
             published,
             failures,
         }
     }
 
-    fn to_read(&self, scope: &Scope, held: &Held, moment: Moment) -> Vec<usize> {
+    fn to_read(&self, scope: &Scope, held: &Held, moment: Moment, wall: i64) -> Vec<usize> {
         let mut way = Way::default();
+        let now = Now { instant: moment.now, unix: wall };
+        let next_poll = moment.now + self.options.poll_interval;
         let mut wanted = |(index, unit): &(usize, &Unit)| match scope {
             _ if held.contains_key(index) => false,
             Scope::All => true,
-            Scope::Poll => !unit.looks_unchanged(&mut way, moment.now),
+            Scope::Poll => !unit.looks_unchanged(&mut way, next_poll),
             Scope::Units(units) => units.contains(index),
-            Scope::Retries => unit.retry_at().is_some_and(|at| at <= moment.now),
+            Scope::Retries => unit.retry_at(now).is_some_and(|at| at <= moment.now),
         };
         let units = self.units.iter().enumerate().filter(|unit| wanted(unit));
         units.map(|(index, _)| index).collect()
@@ -155,6 +182,7 @@ impl Pipeline {
         to_read: &[usize],
         moment: Moment,
         wall: i64,
+        newest: u64,
         failures: &mut Vec<(Failure, Trigger)>,
         notes: &mut Vec<Note>,
     ) -> Vec<Fresh> {
@@ -163,22 +191,20 @@ impl Pipeline {
         let mut fresh = Vec::new();
         for index in to_read.iter().copied() {
             let unit = &mut self.units[index];
-            match unit.load(provider, wall) {
-                Ok(Loaded::Same) => {
-                    if !unit.settle.is_good() {
-                        notes.push(Note { index, finding: Finding::Good });
-                    }
+            match unit.load(provider, wall, newest) {
+                Ok(None) => {
+                    notes.push(Note { index, finding: Finding::Good });
                     unit.settle.succeed();
                     unit.forget_sighting();
                 }
-                Ok(Loaded::New(identity, digest)) => {
+                Ok(Some((identity, digest, fingerprint))) => {
                     let Some(trigger) = unit.settled(digest, moment, &self.options) else {
                         continue;
                     };
                     let warnings = identity.warnings_after(&unit.serving);
                     let identity = identity.with_expiry_warning(self.options.expiry_warning);
                     let identity = Arc::new(identity);
-                    fresh.push(Fresh { index, identity, digest, warnings, trigger });
+                    fresh.push(Fresh { index, identity, digest, fingerprint, warnings, trigger });
                 }
                 Err(failure) => {
                     unit.forget_sighting();
@@ -214,7 +240,24 @@ impl Pipeline {
             for new in &fresh {
                 identities[new.index] = new.identity.clone();
             }
-            let mut candidate = self.foundation.candidate(identities.clone());
+            // A session of a name that is no longer served must not be resumed (G14).
+            let loses_names = fresh
+                .iter()
+                .flat_map(|new| &new.warnings)
+                .collect::<Warnings>()
+                .contains(WarningKind::NamesLost);
+            let renewed = loses_names.then(|| self.foundation.without_sessions()).transpose();
+            let renewed = match renewed {
+                Ok(renewed) => renewed,
+                Err(error) => {
+                    // The system has no randomness for fresh ticket keys: nothing is published.
+                    for new in fresh {
+                        refuse(&mut self.units, new.index, new.digest, error.clone());
+                    }
+                    return None;
+                }
+            };
+            let candidate = renewed.as_ref().unwrap_or(&self.foundation).candidate(identities);
             let mut refused = Vec::new();
             let names: Vec<_> = missing(&self.options, &candidate).cloned().collect();
             fresh.retain(|new| {
@@ -229,19 +272,11 @@ impl Pipeline {
                 if self.put_back_held(&mut fresh, &held()) {
                     continue;
                 }
+                if let Some(renewed) = renewed {
+                    self.foundation = renewed;
+                }
                 let warnings: Vec<_> =
                     fresh.iter_mut().flat_map(|new| std::mem::take(&mut new.warnings)).collect();
-                if Warnings::from_iter(&warnings).contains(WarningKind::NamesLost) {
-                    // A session of a name that is no longer served must not be resumed. Without
-                    // fresh ticket keys (the system has no randomness) nothing is published.
-                    if let Err(error) = self.foundation.forget_sessions() {
-                        for new in fresh {
-                            refuse(&mut self.units, new.index, new.digest, error.clone());
-                        }
-                        return None;
-                    }
-                    candidate = self.foundation.candidate(identities);
-                }
                 let changed: Vec<_> = fresh.iter().map(|new| new.index).collect();
                 let renewed = |&index: &usize| Note { index, finding: Finding::Renewed };
                 notes.extend(changed.iter().map(renewed));
@@ -262,11 +297,13 @@ impl Pipeline {
     /// Leaves what is being written for when it is closed; tells whether anything is.
     fn put_back_held(&mut self, fresh: &mut Vec<Fresh>, held: &Held) -> bool {
         let before = fresh.len();
-        fresh.retain(|new| !held.contains_key(&new.index));
-        for index in held.keys() {
-            // Of what was read, which is not what serves.
-            self.units[*index].found.fingerprint = None;
-        }
+        fresh.retain(|new| {
+            let is_held = held.contains_key(&new.index);
+            if is_held {
+                self.units[new.index].put_back();
+            }
+            !is_held
+        });
         fresh.len() < before
     }
 

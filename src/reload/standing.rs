@@ -3,6 +3,7 @@
 use super::tickets::Outcome;
 use crate::error::{Cause, Error};
 use crate::generation::Generation;
+use crate::material::Warning;
 use crate::watch::WatchState;
 
 /// What the pipeline leaves behind after each look at the files.
@@ -28,6 +29,8 @@ pub(super) struct UnitStanding {
     pub(super) good_since: i64,
     pub(super) checked_at: i64,
     pub(super) pending: bool,
+    /// Whether every user may read a secret of its.
+    pub(super) exposed: bool,
     /// Few have one, and it is large.
     pub(super) trouble: Option<Box<Trouble>>,
 }
@@ -74,6 +77,7 @@ impl Standing {
             good_since: at,
             checked_at: at,
             pending: false,
+            exposed: false,
             trouble: None,
         };
         Self {
@@ -97,6 +101,7 @@ impl Standing {
             good_since: 0,
             checked_at: 0,
             pending: false,
+            exposed: false,
             trouble: Some(Box::new(Trouble {
                 error: forked.clone(),
                 told_at: 0,
@@ -112,6 +117,13 @@ impl Standing {
             watch: WatchState::Off,
             checked_at: 0,
             units: vec![unit; current.identities().len()],
+        }
+    }
+
+    /// Takes in which secrets of the unit at `index` every user may read.
+    pub(super) fn expose(&mut self, index: usize, exposed: &[Warning]) {
+        if let Some(unit) = self.units.get_mut(index) {
+            unit.exposed = !exposed.is_empty();
         }
     }
 
@@ -202,6 +214,7 @@ mod tests {
             good_since: 10,
             checked_at: 10,
             pending: false,
+            exposed: false,
             trouble: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::generation::Generation;
-use crate::material::{Identity, Warnings};
+use crate::material::{Identity, WarningKind, Warnings};
 use crate::reload::standing::{Failing, Standing, Trouble, UnitStanding};
 use crate::reload::tickets::Outcome;
 use crate::watch::WatchState;
@@ -89,7 +89,9 @@ impl Status {
             identities: identities.len(),
             generations_alive: alive,
             watch: standing.watch,
-            warnings: current.warnings(),
+            warnings: current
+                .warnings()
+                .with(WarningKind::KeyReadable, standing.units.iter().any(|unit| unit.exposed)),
         }
     }
 }
@@ -110,7 +112,8 @@ impl IdentityStatus {
             pending: unit.pending,
             renewed_generation: unit.renewed_generation,
             renewed_at: unit.renewed_at,
-            warnings: identity.warnings().iter().collect(),
+            warnings: Warnings::from_iter(identity.warnings())
+                .with(WarningKind::KeyReadable, unit.exposed),
         }
     }
 }

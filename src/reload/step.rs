@@ -20,6 +20,9 @@ use crate::watch::{Followed, Heard, Observer, WatchState};
 
 /// Looks in one step while directories go on being armed anew; the rest waits for the next step.
 const LOOKS_PER_STEP: usize = 4;
+/// A poll that is later than this goes before what the watch tells of: where something changes all the
+/// time, the rest must not be forgotten.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Step for Handle {
     /// A panic inside is a defect: it is told as a failure, what serves goes on serving, and the
@@ -29,7 +32,7 @@ impl Step for Handle {
         guarded(|| self.step_unguarded(now)).unwrap_or_else(|panic| {
             let error = Error::new(Cause::Panic(panic));
             self.events.push(Event::failed(&error, Trigger::Poll, &self.current()));
-            self.tickets.answer(newest, &Err(error), None);
+            self.tickets.answer(newest, newest, &Err(error), None);
             Some(now.instant + Duration::from_secs(1))
         })
     }
@@ -41,7 +44,7 @@ impl Handle {
         if work.closed {
             return None;
         }
-        if let Some((scope, moment)) = self.take_due(&mut work, now.instant) {
+        if let Some((scope, moment)) = self.take_due(&mut work, now) {
             self.look(&mut work, &scope, moment, now.unix);
         }
         self.tell_expiry(&mut work, now);
@@ -50,40 +53,35 @@ impl Handle {
 
     /// What there is to do, the most urgent first. It is taken before the first read: what comes
     /// later is for the next look.
-    fn take_due(&self, work: &mut Work, now: Instant) -> Option<(Scope, Moment)> {
+    fn take_due(&self, work: &mut Work, at: Now) -> Option<(Scope, Moment)> {
+        let now = at.instant;
         let reached = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let options = work.pipeline.options();
         if self.requested.swap(false, Ordering::SeqCst) {
-            let since = self.touches.take_all(options, now).unwrap_or(now);
+            let since = self.touches.take_all(now).unwrap_or(now);
             Some((Scope::All, Moment { trigger: Trigger::Request, now, since, is_quiet: true }))
-        } else if reached(self.touches.due_at(options)) {
-            let due = self.touches.take_due(options, now);
-            let moment = Moment {
-                trigger: Trigger::Watch,
-                now,
-                since: due.since.unwrap_or(now),
-                is_quiet: true,
-            };
+        } else if reached(self.touches.due_at()) && !reached(work.next_poll.map(|at| at + PATIENCE))
+        {
+            let due = self.touches.take_due(now);
+            let since = due.since.unwrap_or(now);
+            let moment = Moment { trigger: Trigger::Watch, now, since, is_quiet: true };
             Some((due.units.map_or(Scope::All, Scope::Units), moment))
         } else if reached(work.next_poll) {
             work.next_poll = Some(now + options.poll_interval);
-            Some((Scope::Poll, Moment { trigger: Trigger::Poll, now, since: now, is_quiet: false }))
-        } else if reached(work.pipeline.retry_at(&self.touches.held(options.settle_timeout, now))) {
-            Some((
-                Scope::Retries,
-                Moment { trigger: Trigger::Poll, now, since: now, is_quiet: false },
-            ))
+            let moment = Moment { trigger: Trigger::Poll, now, since: now, is_quiet: false };
+            Some((Scope::Poll, moment))
+        } else if reached(work.pipeline.retry_at(&self.touches.held(now), at)) {
+            let moment = Moment { trigger: Trigger::Poll, now, since: now, is_quiet: false };
+            Some((Scope::Retries, moment))
         } else {
             None
         }
     }
 
     fn next_deadline(&self, work: &Work, now: Now) -> Option<Instant> {
-        let options = work.pipeline.options();
-        let held = self.touches.held(options.settle_timeout, now.instant);
-        let retry = work.pipeline.retry_at(&held);
+        let retry = work.pipeline.retry_at(&self.touches.held(now.instant), now);
         let date = Some(work.expiry.due_at(now));
-        [self.touches.due_at(options), work.next_poll, retry, date].into_iter().flatten().min()
+        [self.touches.due_at(), work.next_poll, retry, date].into_iter().flatten().min()
     }
 
     /// Looks at the files; and again as long as something was not followed while it looked, for what
@@ -118,30 +116,37 @@ impl Handle {
         moment: Moment,
         wall: i64,
     ) -> BTreeSet<usize> {
-        if *scope == Scope::All {
-            // Drawn before the first read. A poll answers nobody, for it does not read everything.
-            work.newest = self.tickets.newest();
-        }
+        // Drawn before the first read.
+        let newest = self.tickets.newest();
         // A file that a writer has open is half a file, whoever asks (G4).
-        let timeout = work.pipeline.options().settle_timeout;
         let held = || {
             // The newest word of the kernel's, for the worker itself has been busy. What it tells
             // other handles of, the worker sees to.
             if self.runtime.watcher().read() == Heard::ForSomebody {
                 self.bell.ring();
             }
-            self.touches.held(timeout, Instant::now())
+            self.touches.held(Instant::now())
         };
-        let look = work.pipeline.look(scope, &held, moment, wall);
-        let looked_at = look.looked_at.iter().copied().collect();
+        let look = work.pipeline.look(scope, &held, moment, wall, newest);
+        let looked_at: BTreeSet<_> = look.looked_at.iter().copied().collect();
+        let has_published = look.published.is_some();
+        for index in &looked_at {
+            self.standing().expose(*index, work.pipeline.exposed(*index));
+        }
         let checked_all = *scope == Scope::Poll;
-        self.take_in(look, checked_all, work.newest, wall);
+        self.take_in(look, checked_all, newest, wall);
+        if has_published {
+            for unit in work.pipeline.refused_for_a_name() {
+                self.touches.touch_again(unit);
+                self.bell.ring();
+            }
+        }
         looked_at
     }
 
     /// Publishes, counts, tells.
     fn take_in(&self, look: Look, checked_all: bool, newest: u64, wall: i64) {
-        let Look { published, failures, outcome, pending, notes, looked_at } = look;
+        let Look { published, failures, outcome, pending, notes, complete, looked_at } = look;
         {
             let mut standing = self.standing();
             standing.checked((!checked_all).then_some(&looked_at), wall);
@@ -164,7 +169,7 @@ impl Handle {
         for (failure, trigger) in failures {
             self.events.push(Event::failed(&failure.error, trigger, &self.current()));
         }
-        self.tickets.answer(newest, &outcome, pending.as_ref());
+        self.tickets.answer(newest, complete, &outcome, pending.as_ref());
     }
 
     pub(super) fn arm_and_look_again(&self, now: Now) {

@@ -79,19 +79,21 @@ impl Tickets {
         self.state().last
     }
 
-    /// Answers every ticket up to `newest`; `pending` is a unit that is not settled yet, for which
-    /// the tickets go on waiting.
+    /// Takes in what a look came to before which tickets up to `newest` were drawn, and answers those
+    /// up to `complete`: since they were drawn every unit has been read. `pending` is a unit that is
+    /// not settled yet, for which all go on waiting.
     pub(super) fn answer(
         &self,
         newest: u64,
+        complete: u64,
         outcome: &Result<Outcome, Error>,
         pending: Option<&Error>,
     ) {
         let mut state = self.state();
         state.pending = pending.cloned();
-        for ticket in state.waiting.range_mut(..=newest).map(|(_, ticket)| ticket) {
+        for (number, ticket) in state.waiting.range_mut(..=newest) {
             ticket.published |= *outcome == Ok(Outcome::Reloaded);
-            if pending.is_none() && ticket.answer.is_none() {
+            if *number <= complete && pending.is_none() && ticket.answer.is_none() {
                 ticket.answer = Some(match outcome {
                     Ok(Outcome::Unchanged) if ticket.published => Ok(Outcome::Reloaded),
                     outcome => outcome.clone(),
@@ -150,8 +152,11 @@ mod tests {
             let waiting =
                 scope.spawn(|| tickets.wait(None, move || asked.send(()).unwrap()).unwrap());
             drawn.recv().unwrap();
-            tickets.answer(before, &Ok(Outcome::Unchanged), None);
-            tickets.answer(tickets.newest(), &Ok(Outcome::Reloaded), None);
+            tickets.answer(before, before, &Ok(Outcome::Unchanged), None);
+            let newest = tickets.newest();
+            tickets.answer(newest, before, &Ok(Outcome::Reloaded), None);
+            // Another unit has been read only now; what the call is told of came with the one before.
+            tickets.answer(newest, newest, &Ok(Outcome::Unchanged), None);
             assert_eq!(waiting.join().unwrap(), Outcome::Reloaded);
         });
     }
@@ -165,7 +170,7 @@ mod tests {
             .map(|_| ())
             .expect_err("nobody answers");
         assert_eq!(error.to_string(), "no answer within 20 ms");
-        tickets.answer(tickets.newest(), &Ok(Outcome::Unchanged), Some(&missing));
+        tickets.answer(tickets.newest(), tickets.newest(), &Ok(Outcome::Unchanged), Some(&missing));
         let error = tickets.wait(Some(Duration::ZERO), || {}).expect_err("nobody answers");
         assert_eq!(
             error.to_string(),

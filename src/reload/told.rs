@@ -26,7 +26,8 @@ impl Told {
         trigger: Trigger,
     ) -> Self {
         let duplicate = duplicate_names(units, candidate);
-        let standing = units.iter().flat_map(|unit| unit.serving.warnings());
+        let standing =
+            units.iter().flat_map(|unit| unit.serving.warnings().iter().chain(&unit.exposed));
         let warnings = warnings.iter().chain(&duplicate).chain(standing);
         let first = &units[changed.first().copied().unwrap_or(0)];
         let more = match changed.len() {

@@ -12,9 +12,10 @@ use crate::watch::{Observer, Touch};
 pub(super) type Held = BTreeMap<usize, PathBuf>;
 
 /// Gathers it, and says when it has been quiet for long enough.
-#[derive(Default)]
 pub(super) struct Touches {
     state: Mutex<Touched>,
+    quiet: Duration,
+    timeout: Duration,
 }
 
 #[derive(Default)]
@@ -29,8 +30,14 @@ struct Touched {
     held: BTreeMap<usize, Writing>,
 }
 
+/// A unit that is being written to.
 struct Writing {
+    /// When the writing began; longer than the timeout after that it holds nobody up any more.
     since: Instant,
+    /// When bytes were last seen to be written.
+    last: Instant,
+    /// When it is to be looked at though it is not closed.
+    due_at: Option<Instant>,
     open: HashSet<PathBuf>,
 }
 
@@ -43,70 +50,65 @@ pub(super) struct Due {
 }
 
 impl Touches {
+    pub(super) fn new(options: &Options) -> Self {
+        let (quiet, timeout) = (options.settle_quiet, options.settle_timeout);
+        Self { state: Mutex::default(), quiet, timeout }
+    }
+
     /// When there is something to look at: the changes have been quiet for long enough, or have gone
     /// on for too long.
-    pub(super) fn due_at(&self, options: &Options) -> Option<Instant> {
+    pub(super) fn due_at(&self) -> Option<Instant> {
         let touched = self.state();
-        let quiet = touched
-            .span
-            .map(|(first, last)| (last + options.settle_quiet).min(first + options.settle_timeout));
-        let held = touched.held.values().map(|held| held.since + options.settle_timeout).min();
-        [quiet, held].into_iter().flatten().min()
+        let overdue = touched.held.values().filter_map(|writing| writing.due_at).min();
+        [touched.quiet_at(self.quiet, self.timeout), overdue].into_iter().flatten().min()
     }
 
     /// The units of which a writer has a file open, with that file: nobody looks at them before the
     /// settle timeout.
-    pub(super) fn held(&self, timeout: Duration, now: Instant) -> Held {
+    pub(super) fn held(&self, now: Instant) -> Held {
         let touched = self.state();
         let waiting = touched.held.iter();
-        let waiting = waiting.filter(|(_, writing)| now < writing.since + timeout);
+        let waiting = waiting.filter(|(_, writing)| now < writing.since + self.timeout);
         waiting
             .filter_map(|(unit, writing)| Some((*unit, writing.open.iter().next()?.clone())))
             .collect()
     }
 
     /// Takes what is due at `now`.
-    pub(super) fn take_due(&self, options: &Options, now: Instant) -> Due {
+    pub(super) fn take_due(&self, now: Instant) -> Due {
         let mut touched = self.state();
         let mut due = Due { units: Some(BTreeSet::new()), since: None };
-        if let Some((first, last)) = touched.span
-            && now >= (last + options.settle_quiet).min(first + options.settle_timeout)
-        {
-            touched.span = None;
-            due.since = Some(first);
+        if touched.quiet_at(self.quiet, self.timeout).is_some_and(|at| at <= now) {
+            due.since = touched.span.take().map(|(first, _)| first);
             due.units = Some(std::mem::take(&mut touched.units));
             if std::mem::take(&mut touched.everything) {
                 due.units = None;
             }
         }
-        let overdue = touched.take_held(|held| now >= held.since + options.settle_timeout);
-        due.since = overdue.values().map(|held| held.since).chain(due.since).min();
-        if let Some(units) = &mut due.units {
-            units.extend(overdue.into_keys());
+        for (unit, since) in touched.take_overdue(now) {
+            due.since = due.since.map_or(Some(since), |first| Some(first.min(since)));
+            if let Some(units) = &mut due.units {
+                units.insert(unit);
+            }
         }
         due
     }
 
-    /// Takes everything but what is held: all of it is about to be looked at.
-    pub(super) fn take_all(&self, options: &Options, now: Instant) -> Option<Instant> {
+    /// Takes everything but what is held: all of it is about to be looked at. Tells when the first of
+    /// it came.
+    pub(super) fn take_all(&self, now: Instant) -> Option<Instant> {
         let mut touched = self.state();
         touched.units.clear();
         touched.everything = false;
-        let overdue = touched.take_held(|held| now >= held.since + options.settle_timeout);
         let first = touched.span.take().map(|(first, _)| first);
-        overdue.values().map(|held| held.since).chain(first).min()
+        touched.take_overdue(now).into_iter().map(|(_, since)| since).chain(first).min()
     }
 
     /// What was seen of `unit` did not hold still while it was looked at.
     pub(super) fn touch_again(&self, unit: usize) {
-        self.touch(|touched, now| {
-            touched.units.insert(unit);
-            touched.extend_span(now);
-        });
-    }
-
-    fn touch(&self, change: impl FnOnce(&mut Touched, Instant)) {
-        change(&mut self.state(), Instant::now());
+        let mut touched = self.state();
+        touched.units.insert(unit);
+        touched.extend_span(Instant::now());
     }
 
     fn state(&self) -> MutexGuard<'_, Touched> {
@@ -115,19 +117,32 @@ impl Touches {
 }
 
 impl Touched {
+    fn quiet_at(&self, quiet: Duration, timeout: Duration) -> Option<Instant> {
+        self.span.map(|(first, last)| (last + quiet).min(first + timeout))
+    }
+
     fn extend_span(&mut self, now: Instant) {
         let first = self.span.map_or(now, |(first, _)| first);
         self.span = Some((first, now));
     }
 
-    fn hold(&mut self, unit: usize, path: &Path, now: Instant) {
+    fn hold(&mut self, unit: usize, path: &Path, now: Instant, timeout: Duration) {
         self.units.remove(&unit);
-        let held = self.held.entry(unit).or_insert_with(|| {
-            // Changes that came before count as one with the writing.
-            let since = self.span.map_or(now, |(first, _)| first);
-            Writing { since, open: HashSet::new() }
+        // Changes that came before count as one with the writing.
+        let since = self.span.map_or(now, |(first, _)| first);
+        let writing = self.held.entry(unit).or_insert_with(|| Writing {
+            since,
+            last: now,
+            due_at: Some(since + timeout),
+            open: HashSet::new(),
         });
-        held.open.insert(path.to_owned());
+        if now >= writing.last + timeout {
+            // Long after the last: another writing, by one who keeps the file open.
+            (writing.since, writing.due_at) = (now, Some(now + timeout));
+        }
+        writing.last = now;
+        writing.due_at.get_or_insert(now + timeout);
+        writing.open.insert(path.to_owned());
         if self.units.is_empty() && !self.everything {
             self.span = None;
         }
@@ -151,29 +166,30 @@ impl Touched {
         }
     }
 
-    fn take_held(&mut self, which: impl Fn(&Writing) -> bool) -> BTreeMap<usize, Writing> {
-        let (taken, left) =
-            std::mem::take(&mut self.held).into_iter().partition(|(_, held)| which(held));
-        self.held = left;
-        taken
+    /// The units that are to be looked at though they are not closed, and since when they are written.
+    fn take_overdue(&mut self, now: Instant) -> Vec<(usize, Instant)> {
+        let overdue = self.held.iter_mut().filter_map(|(unit, writing)| {
+            writing.due_at.take_if(|at| *at <= now).map(|_| (*unit, writing.since))
+        });
+        overdue.collect()
     }
 }
 
 impl Observer for Touches {
     fn touched(&self, unit: usize, touch: Touch<'_>) {
-        self.touch(|touched, now| match touch {
-            Touch::Written(path) => touched.hold(unit, path, now),
+        let (mut touched, now) = (self.state(), Instant::now());
+        match touch {
+            Touch::Written(path) => touched.hold(unit, path, now, self.timeout),
             Touch::Closed(path) | Touch::Changed(path) => touched.let_go(unit, path, now),
-        });
+        }
     }
 
     fn missed(&self) {
-        self.touch(|touched, now| {
-            // Whether a file was closed may be among what was missed.
-            touched.held.clear();
-            touched.everything = true;
-            touched.extend_span(now);
-        });
+        let mut touched = self.state();
+        // Whether a file was closed may be among what was missed.
+        touched.held.clear();
+        touched.everything = true;
+        touched.extend_span(Instant::now());
     }
 }
 
@@ -184,10 +200,12 @@ mod tests {
     const QUIET: Duration = Duration::from_millis(50);
     const TIMEOUT: Duration = Duration::from_secs(5);
 
-    fn touches() -> (Touches, Options) {
-        let options =
-            Options { settle_quiet: QUIET, settle_timeout: TIMEOUT, ..Options::default() };
-        (Touches::default(), options)
+    fn touches() -> Touches {
+        Touches::new(&Options {
+            settle_quiet: QUIET,
+            settle_timeout: TIMEOUT,
+            ..Options::default()
+        })
     }
 
     fn units(due: &Due) -> Vec<usize> {
@@ -196,68 +214,69 @@ mod tests {
 
     #[test]
     fn g4_a_burst_is_due_once_when_it_is_quiet() {
-        let (touches, options) = touches();
-        assert_eq!(touches.due_at(&options), None);
+        let touches = touches();
+        assert_eq!(touches.due_at(), None);
         let (begun, file) = (Instant::now(), Path::new("/tls/a"));
         for unit in [3, 1, 3] {
             touches.touched(unit, Touch::Changed(file));
         }
-        let due_at = touches.due_at(&options).unwrap();
-        assert_eq!(units(&touches.take_due(&options, begun)), [], "not quiet yet");
-        assert_eq!(units(&touches.take_due(&options, due_at)), [1, 3]);
-        assert_eq!(touches.due_at(&options), None);
+        let due_at = touches.due_at().unwrap();
+        assert_eq!(units(&touches.take_due(begun)), [], "not quiet yet");
+        assert_eq!(units(&touches.take_due(due_at)), [1, 3]);
+        assert_eq!(touches.due_at(), None);
     }
 
     #[test]
     fn g4_a_unit_that_is_written_is_held_and_no_other() {
-        let (touches, options) = touches();
+        let touches = touches();
         let (chain, key) = (Path::new("/tls/a.crt"), Path::new("/tls/a.key"));
         touches.touched(1, Touch::Written(chain));
         touches.touched(1, Touch::Written(key));
         touches.touched(2, Touch::Changed(Path::new("/tls/b")));
         let now = Instant::now();
-        assert_eq!(touches.held(TIMEOUT, now).into_keys().collect::<Vec<_>>(), [1]);
-        assert_eq!(units(&touches.take_due(&options, now + QUIET)), [2]);
+        assert_eq!(touches.held(now).into_keys().collect::<Vec<_>>(), [1]);
+        assert_eq!(units(&touches.take_due(now + QUIET)), [2]);
         touches.touched(1, Touch::Closed(chain));
-        assert_eq!(touches.held(TIMEOUT, now).into_values().collect::<Vec<_>>(), [key]);
+        assert_eq!(touches.held(now).into_values().collect::<Vec<_>>(), [key]);
         touches.touched(1, Touch::Closed(key));
-        assert!(touches.held(TIMEOUT, now).is_empty());
-        assert_eq!(units(&touches.take_due(&options, Instant::now() + QUIET)), [1]);
+        assert!(touches.held(now).is_empty());
+        assert_eq!(units(&touches.take_due(Instant::now() + QUIET)), [1]);
     }
 
     #[test]
     fn g4_a_writer_that_never_closes_is_waited_for_no_longer_than_the_timeout() {
-        let (touches, options) = touches();
+        let touches = touches();
         touches.touched(1, Touch::Written(Path::new("/tls/a")));
-        let due_at = touches.due_at(&options).unwrap();
+        let due_at = touches.due_at().unwrap();
         assert!(due_at <= Instant::now() + TIMEOUT);
         assert!(due_at > Instant::now() + TIMEOUT / 2, "the quiet time is not for what is open");
-        assert!(touches.held(TIMEOUT, due_at).is_empty());
-        let due = touches.take_due(&options, due_at);
+        assert!(touches.held(due_at).is_empty());
+        let due = touches.take_due(due_at);
         assert_eq!(units(&due), [1]);
         assert_eq!(due.since.map(|since| since + TIMEOUT), Some(due_at));
-        assert_eq!(touches.due_at(&options), None);
+        assert_eq!(touches.due_at(), None);
+        // It goes on writing: looked at again after as long, and held no more.
+        touches.touched(1, Touch::Written(Path::new("/tls/a")));
+        assert!(touches.due_at().is_some());
+        assert!(touches.held(due_at).is_empty(), "held for ever");
     }
 
     #[test]
     fn a_request_takes_all_but_what_is_held() {
-        let (touches, options) = touches();
+        let touches = touches();
         touches.touched(1, Touch::Written(Path::new("/tls/a")));
         touches.touched(2, Touch::Changed(Path::new("/tls/b")));
-        assert!(touches.take_all(&options, Instant::now()).is_some());
+        assert!(touches.take_all(Instant::now()).is_some());
         touches.touched(1, Touch::Closed(Path::new("/tls/a")));
-        assert_eq!(units(&touches.take_due(&options, Instant::now() + QUIET)), [1]);
+        assert_eq!(units(&touches.take_due(Instant::now() + QUIET)), [1]);
     }
 
     #[test]
     fn g19_after_an_overflow_everything_is_due_and_nothing_held() {
-        let (touches, options) = touches();
+        let touches = touches();
         touches.touched(1, Touch::Written(Path::new("/tls/a")));
         touches.missed();
-        assert!(
-            touches.held(TIMEOUT, Instant::now()).is_empty(),
-            "the closing may be what was lost"
-        );
-        assert_eq!(touches.take_due(&options, Instant::now() + QUIET).units, None);
+        assert!(touches.held(Instant::now()).is_empty(), "the closing may be what was lost");
+        assert_eq!(touches.take_due(Instant::now() + QUIET).units, None);
     }
 }

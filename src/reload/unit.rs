@@ -6,20 +6,24 @@ use std::time::{Duration, Instant};
 
 use rustls::crypto::CryptoProvider;
 
+use super::Now;
 use super::event::Trigger;
-use super::load::{Found, Loaded, load};
+use super::load::{Hopeless, Loaded, load};
 use super::settle::{Failure, Moment, Settle};
 use super::standing::{Finding, Note};
 use crate::error::{Cause, Error};
 use crate::guard::guarded;
 use crate::material::{Identity, Warning};
 use crate::options::{IdentityFiles, Options};
-use crate::source::{Digest, Way};
+use crate::source::{Digest, Fingerprint, Lookup, Way};
 
 /// How long a poll takes a fingerprint for an answer. After that it reads the bytes again: a store
 /// through a memory mapping, and a stamp that somebody forged with the disk's own tools, show nowhere
 /// else.
 const PROOF_LASTS: Duration = Duration::from_secs(60);
+
+/// A date that is further away is looked for again after this.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// One identity, good or bad as a whole.
 pub(super) struct Unit {
@@ -28,9 +32,16 @@ pub(super) struct Unit {
     /// Of the content that `serving` was made from.
     digest: Digest,
     pub(super) settle: Settle,
-    pub(super) found: Found,
-    /// When the files were last read.
+    /// Every name that was looked up on the way to a file when they were last read.
+    pub(super) lookups: Vec<Lookup>,
+    /// Of the files when they last held what serves.
+    fingerprint: Option<Fingerprint>,
+    /// Secrets that every user may read.
+    pub(super) exposed: Vec<Warning>,
+    hopeless: Option<Hopeless>,
+    /// When the files were last read, and the newest ticket that was drawn before that.
     read_at: Instant,
+    read_for: u64,
     sighting: Option<Sighting>,
 }
 
@@ -52,15 +63,19 @@ impl Unit {
         wall: i64,
     ) -> Result<Self, Failure> {
         let read_at = Instant::now();
-        let (loaded, found) = load(files, None, provider, wall);
+        let (loaded, found) = load(files, None, None, provider, wall);
         match loaded? {
             Loaded::New(identity, digest) => Ok(Self {
                 files: files.clone(),
                 serving: Arc::new(identity.with_expiry_warning(expiry_warning)),
                 digest,
                 settle: Settle::Good,
-                found,
+                lookups: found.lookups,
+                fingerprint: found.fingerprint,
+                exposed: found.exposed,
+                hopeless: None,
                 read_at,
+                read_for: 0,
                 sighting: None,
             }),
             // Nothing is known yet that it could be the same as.
@@ -71,29 +86,62 @@ impl Unit {
         }
     }
 
-    /// Loads it again; a panic on the way, which is a defect, is a failure of this unit alone.
-    pub(super) fn load(&mut self, provider: &CryptoProvider, wall: i64) -> Result<Loaded, Failure> {
-        self.read_at = Instant::now();
-        let attempt = guarded(|| load(&self.files, Some(self.digest), provider, wall));
-        match attempt {
-            Ok((loaded, found)) => {
-                self.found = found;
-                loaded
+    /// Loads it again, for tickets up to `newest`; a panic on the way, which is a defect, is a failure
+    /// of this unit alone. What is new comes with its fingerprint.
+    pub(super) fn load(
+        &mut self,
+        provider: &CryptoProvider,
+        wall: i64,
+        newest: u64,
+    ) -> Result<Option<(Identity, Digest, Option<Fingerprint>)>, Failure> {
+        (self.read_at, self.read_for, self.fingerprint) = (Instant::now(), newest, None);
+        let (known, hopeless) = (Some(self.digest), self.hopeless.as_ref());
+        let attempt = guarded(|| load(&self.files, known, hopeless, provider, wall));
+        let (loaded, found) = attempt.map_err(|panic| {
+            let error = Error::at(&self.files.chain, Cause::Panic(panic));
+            Failure { error, digest: None }
+        })?;
+        (self.lookups, self.exposed) = (found.lookups, found.exposed);
+        self.hopeless = match (&loaded, found.digest) {
+            (Err(failure), Some(digest)) if self.is_hopeless(failure) => {
+                Some((digest, failure.clone()))
             }
-            Err(panic) => {
-                self.found.fingerprint = None;
-                let error = Error::at(&self.files.chain, Cause::Panic(panic));
-                Err(Failure { error, digest: None })
+            _ => None,
+        };
+        match loaded? {
+            Loaded::Same => {
+                self.fingerprint = found.fingerprint;
+                Ok(None)
             }
+            Loaded::New(identity, digest) => Ok(Some((identity, digest, found.fingerprint))),
         }
     }
 
-    /// Whether a poll may leave the files unread: they were good, and look as they did.
-    pub(super) fn looks_unchanged(&self, way: &mut Way, now: Instant) -> bool {
+    /// Whether the same bytes would fail again: reading them is enough then.
+    fn is_hopeless(&self, failure: &Failure) -> bool {
+        let cause = &failure.error.cause;
+        // A password out of a file is among the bytes.
+        let from_file = self.files.password_file().is_some();
+        cause.is_about_bytes_alone() || from_file && *cause == Cause::KeyPasswordWrong
+    }
+
+    /// The newest ticket that was drawn before the files were last read.
+    pub(super) fn read_for(&self) -> u64 {
+        self.read_for
+    }
+
+    /// What was read is not taken: as if it had not been.
+    pub(super) fn put_back(&mut self) {
+        self.read_for = 0;
+    }
+
+    /// Whether a poll may leave the files unread until the one at `next_poll`: they were good, and
+    /// look as they did.
+    pub(super) fn looks_unchanged(&self, way: &mut Way, next_poll: Instant) -> bool {
         let paths: Vec<&Path> = self.files.paths().collect();
         self.settle.is_good()
-            && now < self.read_at + PROOF_LASTS
-            && self.found.fingerprint.as_ref().is_some_and(|before| before.still_holds(&paths, way))
+            && next_poll < self.read_at + PROOF_LASTS
+            && self.fingerprint.as_ref().is_some_and(|before| before.still_holds(&paths, way))
     }
 
     /// What began the wait for good content with this `digest`, or found it; `None` as long as nobody
@@ -120,8 +168,7 @@ impl Unit {
             self.sighting = None;
             return Some(trigger);
         }
-        // Of what was read, which is not what serves.
-        self.found.fingerprint = None;
+        self.put_back();
         None
     }
 
@@ -131,14 +178,27 @@ impl Unit {
     }
 
     /// When the files are to be looked at again, watch or poll aside.
-    pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.sighting.as_ref().map(|sighting| sighting.due_at).or(self.settle.retry_at())
+    pub(super) fn retry_at(&self, now: Now) -> Option<Instant> {
+        let sighted = self.sighting.as_ref().map(|sighting| sighting.due_at);
+        sighted.or(self.settle.retry_at()).or_else(|| self.valid_at(now))
+    }
+
+    /// When a certificate that came too early becomes valid; the clock may be set meanwhile.
+    fn valid_at(&self, now: Now) -> Option<Instant> {
+        match self.settle.failed().map(|error| &error.cause) {
+            Some(Cause::NotYetValid { from, .. }) => {
+                let left = u64::try_from(from.saturating_sub(now.unix)).unwrap_or(0);
+                Some(now.instant + Duration::from_secs(left).min(LONGEST_WAIT))
+            }
+            _ => None,
+        }
     }
 
     /// Takes what has been proved and is about to be published.
     pub(super) fn take(&mut self, fresh: Fresh) {
         self.serving = fresh.identity;
         self.digest = fresh.digest;
+        self.fingerprint = fresh.fingerprint;
         self.settle.succeed();
     }
 
@@ -159,6 +219,7 @@ pub(super) struct Fresh {
     pub(super) index: usize,
     pub(super) identity: Arc<Identity>,
     pub(super) digest: Digest,
+    pub(super) fingerprint: Option<Fingerprint>,
     /// What taking it loses.
     pub(super) warnings: Vec<Warning>,
     /// What began the wait for it, or the look that found it.

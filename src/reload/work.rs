@@ -14,9 +14,6 @@ pub(super) struct Work {
     /// Units whose files cannot be watched, and why.
     pub(super) troubles: BTreeMap<usize, Error>,
     pub(super) expiry: Expiry,
-    /// The newest ticket that was drawn before the last look at all files: what looks at some of
-    /// them answers no later one.
-    pub(super) newest: u64,
     pub(super) closed: bool,
 }
 
@@ -27,7 +24,6 @@ impl Work {
             next_poll,
             troubles: BTreeMap::new(),
             expiry: Expiry::default(),
-            newest: 0,
             closed: false,
         }
     }
