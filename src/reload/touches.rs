@@ -186,8 +186,10 @@ impl Observer for Touches {
 
     fn missed(&self) {
         let mut touched = self.state();
-        // Whether a file was closed may be among what was missed.
-        touched.held.clear();
+        // Whether a file was closed may be among what was missed. When it was opened is still known.
+        for writing in touched.held.values_mut() {
+            writing.open.clear();
+        }
         touched.everything = true;
         touched.extend_span(Instant::now());
     }
