@@ -88,7 +88,7 @@ pub(crate) enum Cause {
     #[error("certificate {index} cannot be parsed: {reason}")]
     CertificateMalformed { index: usize, reason: String },
     #[error(
-        "certificate {index} is damaged: it was not signed with the key of certificate {issuer}, which it names"
+        "certificate {index} is damaged: its signature was not made with the key of certificate {issuer}, which it names for its issuer's"
     )]
     CertificateDamaged { index: usize, issuer: usize },
     #[error("holds no private key{0}")]

@@ -209,3 +209,22 @@ fn g15_a_chain_in_the_wrong_order_is_served_in_order_with_a_warning() {
         assert_eq!(message.contains("warning: "), warnings != 0, "{message}");
     }
 }
+
+/// `old` issues the leaf, of a key that TLS libraries take no more and OpenSSL still does.
+const WEAK_AUTHORITY: &str = "
+openssl req -newkey rsa:1024 -noenc -keyout old.key -subj /CN=old -out old.csr
+printf 'basicConstraints=critical,CA:TRUE\\nsubjectKeyIdentifier=hash\\n' >old.ext
+openssl x509 -req -in old.csr -signkey old.key -days 30 -extfile old.ext -out old.pem
+openssl req -newkey rsa:2048 -noenc -keyout key.pem -subj /CN=a.test -out leaf.csr
+printf 'subjectAltName=DNS:a.test\\nauthorityKeyIdentifier=keyid\\n' >leaf.ext
+openssl x509 -req -in leaf.csr -CA old.pem -CAkey old.key -CAcreateserial -days 20 \
+    -extfile leaf.ext -out leaf.pem
+cat leaf.pem old.pem >chain.pem
+";
+
+#[test]
+fn a_signature_that_cannot_be_checked_is_no_reason_to_refuse() {
+    let workshop = Workshop::after(WEAK_AUTHORITY);
+    workshop.run("openssl verify -auth_level 0 -CAfile old.pem leaf.pem");
+    assert_eq!(workshop.options().open().sha256(), workshop.fingerprint("leaf.pem"));
+}

@@ -12,7 +12,6 @@ use rustls::pki_types::CertificateDer;
 use super::signature::is_signed_with;
 use super::warnings::{Warning, WarningKind};
 use super::x509::{Facts, format_time};
-use crate::error::Cause;
 
 /// The certificates of one file, and how they hang together.
 pub(super) struct Chain<'a> {
@@ -52,27 +51,8 @@ impl Chain<'_> {
         Order { positions, warnings }
     }
 
-    /// A certificate that names the key of another one here as its issuer's, and was not signed with
-    /// it. A file that is overwritten from the front is for a while new there and old behind: what
-    /// can be parsed and fits the key may still be a certificate that nobody issued (G4).
-    pub(super) fn check_signatures(&self) -> Result<(), Cause> {
-        for subject in 0..self.facts.len() {
-            let below = &self.facts[subject];
-            let issuer = self.facts.iter().position(|above| {
-                above.subject == below.issuer
-                    && above.subject_key_id.is_some()
-                    && above.subject_key_id == below.authority_key_id
-            });
-            if let Some(issuer) = issuer
-                && self.is_signed_by(issuer, subject) == Some(false)
-            {
-                return Err(Cause::CertificateDamaged { index: subject + 1, issuer: issuer + 1 });
-            }
-        }
-        Ok(())
-    }
-
-    fn is_signed_by(&self, issuer: usize, subject: usize) -> Option<bool> {
+    /// Whether the key of `issuer` signed `subject`; `None` where that cannot be told.
+    pub(super) fn is_signed_by(&self, issuer: usize, subject: usize) -> Option<bool> {
         let key = self.facts[issuer].public_key;
         is_signed_with(&self.certificates[subject], key, self.algorithms)
     }
@@ -197,8 +177,10 @@ mod tests {
     };
     use rustls::crypto::aws_lc_rs::default_provider;
 
+    use super::super::signature::check_signatures;
     use super::super::x509::facts;
     use super::*;
+    use crate::error::Cause;
     use WarningKind::{ChainExpired, ChainIncomplete, ChainReordered, ChainUnrelated};
 
     const ID_PE_AUTHORITY_INFO_ACCESS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
@@ -244,17 +226,25 @@ mod tests {
     }
 
     fn order(certificates: &[CertificateDer<'static>], leaf: usize) -> Order {
+        let order = |chain: &Chain<'_>| -> Order { chain.order() };
+        with_chain(certificates, leaf, order)
+    }
+
+    fn with_chain<T>(
+        certificates: &[CertificateDer<'static>],
+        leaf: usize,
+        look: fn(&Chain<'_>) -> T,
+    ) -> T {
         let facts: Vec<_> =
             certificates.iter().enumerate().map(|(at, der)| facts(der, at).unwrap()).collect();
-        let chain = Chain {
+        look(&Chain {
             path: "chain".as_ref(),
             certificates,
             facts: &facts,
             leaf,
             algorithms: &default_provider().signature_verification_algorithms,
             now: date_time_ymd(2026, 6, 1).unix_timestamp(),
-        };
-        chain.order()
+        })
     }
 
     #[test]
@@ -366,6 +356,24 @@ mod tests {
         let leaf = Party::leaf(anonymous);
         let order = order(&[leaf.by(&right), wrong.by_itself(), right.by_itself()], 0);
         assert_eq!(order.positions, [0, 2, 1]);
+    }
+
+    #[test]
+    fn a_certificate_is_damaged_where_no_key_that_it_may_mean_signed_it() {
+        let same_id = |params: &mut CertificateParams| {
+            params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(vec![1, 2, 3]);
+        };
+        let (right, wrong) = (Party::with("root", same_id), Party::with("root", same_id));
+        let leaf = Party::leaf(|_| {}).by(&right);
+        let check = |others: &[&Party]| {
+            let others = others.iter().map(|party| party.by_itself());
+            let chain: Vec<_> = [leaf.clone()].into_iter().chain(others).collect();
+            with_chain(&chain, 0, check_signatures)
+        };
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&[&right]), Ok(()));
+        assert_eq!(check(&[&wrong, &right]), Ok(()));
+        assert_eq!(check(&[&wrong]), Err(Cause::CertificateDamaged { index: 1, issuer: 2 }));
     }
 
     #[test]

@@ -54,9 +54,24 @@ pub(super) fn bits(content: &[u8]) -> Option<&[u8]> {
     content.strip_prefix(&[0])
 }
 
+/// Bits of an INTEGER that is not negative.
+pub(super) fn bit_length(content: &[u8]) -> usize {
+    let zeros = content.iter().take_while(|byte| **byte == 0).count();
+    let digits = &content[zeros..];
+    digits.first().map_or(0, |first| digits.len() * 8 - first.leading_zeros() as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bits_of_a_number_are_counted_from_the_first_that_is_set() {
+        let table = [(&[][..], 0), (&[0], 0), (&[1], 1), (&[0, 0x80], 8), (&[1, 0, 1], 17)];
+        for (content, bits) in table {
+            assert_eq!(bit_length(content), bits, "{content:?}");
+        }
+    }
 
     #[test]
     fn elements_are_split_and_what_is_cut_off_is_refused() {

@@ -14,6 +14,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 
 use super::chain::{Chain, Order};
 use super::key::{self, AskPassword};
+use super::signature::check_signatures;
 use super::warnings::{Warning, WarningKind};
 use super::x509::{self, Facts, format_time, hexadecimal};
 use super::{lifetime, ocsp, pem};
@@ -82,7 +83,7 @@ impl Identity {
             algorithms: &provider.signature_verification_algorithms,
             now,
         };
-        chain.check_signatures().map_err(at_chain)?;
+        check_signatures(&chain).map_err(at_chain)?;
         let Order { positions, mut warnings } = chain.order();
         if !leaf.may_sign {
             warnings.push(Warning::new(WarningKind::KeyUsage, MAY_NOT_SIGN));

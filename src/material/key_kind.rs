@@ -1,7 +1,8 @@
 //! Which kind of key it is that the provider refuses: for the message.
 
 use super::der::{
-    BIT_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, element, only, tagged,
+    BIT_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, bit_length, element, only,
+    tagged,
 };
 
 /// Bits of an RSA modulus that every provider asks for.
@@ -63,14 +64,11 @@ fn of_algorithm(algorithm: &[u8], parameters: &[u8], key: &[u8]) -> Option<Strin
 fn rsa(der: &[u8]) -> Option<String> {
     let (_, rest) = tagged(only(der, SEQUENCE)?, INTEGER)?;
     let (modulus, _) = tagged(rest, INTEGER)?;
-    let first = modulus.iter().position(|byte| *byte != 0)?;
-    let zeros = usize::try_from(modulus[first].leading_zeros()).ok()?;
-    let bits = (modulus.len() - first) * 8 - zeros;
-    Some(match bits {
-        0..LEAST_RSA_BITS => {
+    Some(match bit_length(modulus) {
+        bits @ 0..LEAST_RSA_BITS => {
             format!("an RSA key of {bits} bits is too weak; it takes {LEAST_RSA_BITS} at least")
         }
-        _ => format!("an RSA key of {bits} bits is malformed, or too large"),
+        bits => format!("an RSA key of {bits} bits is malformed, or too large"),
     })
 }
 
