@@ -4,13 +4,19 @@ use crate::{reload, watch};
 
 /// From now on inotify fails, and nothing is watched any more, in all of the process.
 pub fn break_watch() {
-    watch::testing::set_broken(true);
+    watch::testing::set_fault(watch::testing::BROKEN);
+    reload::wake();
+}
+
+/// From now on inotify can be had, and fails whenever it is to tell something.
+pub fn deafen_watch() {
+    watch::testing::set_fault(watch::testing::DEAF);
     reload::wake();
 }
 
 /// inotify works again.
 pub fn mend_watch() {
-    watch::testing::set_broken(false);
+    watch::testing::set_fault(watch::testing::NONE);
     reload::wake();
 }
 

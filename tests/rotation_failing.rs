@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use certreload::ffi::event::{certreload_event_kind as Kind, certreload_trigger as Trigger};
 use certreload::ffi::status::certreload_watch_state as WatchState;
-use certreload::testing::{break_watch, mend_watch};
+use certreload::testing::{break_watch, deafen_watch, mend_watch};
 use support::certificates::{Authority, Pair, Site, Writer};
 use support::host::{Builder, PATIENCE};
 use support::rotation::{Finder, NAME, Row, run_all};
@@ -107,6 +107,24 @@ fn g19_a_watch_that_breaks_is_told_polled_for_and_restored_by_itself() {
         let words = &seen[1].message;
         assert!(words.contains("polling"), "{words}");
     }
+}
+
+#[test]
+fn g19_a_watch_that_is_to_be_had_and_tells_nothing_is_told_and_polled_for() {
+    let _alone = ALONE.lock();
+    let _mended = Mended;
+    let mut site = Site::new(Writer::Kubernetes, &Pair::new(&[NAME]));
+    let host = Builder::new().identity(&site.chain(), &site.key()).poll_ms(300).open();
+    deafen_watch();
+    wait_for(&host, WatchState::Degraded);
+    let next = Pair::new(&[NAME]);
+    site.renew(&next);
+    host.wait_until_served(NAME, &next.sha256);
+    mend_watch();
+    wait_for(&host, WatchState::Notified);
+    let next = Pair::new(&[NAME]);
+    site.renew(&next);
+    host.wait_until_served(NAME, &next.sha256);
 }
 
 fn wait_for(host: &support::host::Host, state: WatchState) {

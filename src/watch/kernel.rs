@@ -43,7 +43,7 @@ struct Place {
 
 impl Kernel {
     pub(super) fn start() -> Result<Self, Error> {
-        let started = if testing::is_broken() {
+        let started = if testing::fault() == testing::BROKEN {
             Err(io::Error::from_raw_os_error(libc::EMFILE))
         } else {
             Inotify::init()
@@ -68,9 +68,15 @@ impl Kernel {
         for (path, want) in &places {
             self.place(path).wants[*want as usize] += 1;
         }
-        let before = self.wanted.insert(follower, places.clone()).unwrap_or_default();
+        let mut before = self.wanted.insert(follower, places.clone()).unwrap_or_default();
         for (path, want) in &places {
-            match self.arm(path) {
+            let mut armed = self.arm(path);
+            if armed == Err(no_room()) {
+                // What is about to be given up is room enough as often as not.
+                self.give_up(&std::mem::take(&mut before));
+                armed = self.arm(path);
+            }
+            match armed {
                 Ok(gained) => outcome.look_again |= gained,
                 // It went since it was looked up.
                 Err(Cause::NotFound) => outcome.look_again = true,
@@ -91,7 +97,7 @@ impl Kernel {
 
     /// Takes what there is to tell, in order.
     pub(super) fn read(&mut self, told: &mut Vec<News>) -> io::Result<()> {
-        if testing::is_broken() {
+        if testing::fault() != testing::NONE {
             return Err(io::ErrorKind::Other.into());
         }
         let mut buffer = [0; BUFFER];
@@ -224,30 +230,38 @@ impl Kernel {
         let Some(watch) = self.watches.get(&descriptor) else { return };
         let wanted = watch.paths.iter().map(|path| self.mask_of(path));
         let wanted = wanted.fold(WatchMask::empty(), |all, mask| all | mask);
-        if watch.mask == wanted {
+        // What is not watched yet is for `arm` to begin, which tells of it.
+        let kept = watch.mask & wanted;
+        if watch.mask == kept {
             return;
         }
-        // Should the path lead elsewhere by now, that is told, and all this is done again.
-        let again = self.inotify.watches().add(path, wanted | WatchMask::DONT_FOLLOW);
-        if again.is_ok_and(|again| again == descriptor)
-            && let Some(watch) = self.watches.get_mut(&descriptor)
-        {
-            watch.mask = wanted;
+        let Ok(again) = self.inotify.watches().add(path, kept | WatchMask::DONT_FOLLOW) else {
+            return;
+        };
+        if again != descriptor {
+            // The path leads elsewhere by now. What was changed there ends: if it was somebody's, the
+            // kernel tells so, and it is followed anew.
+            let _ = self.inotify.watches().remove(again);
+        } else if let Some(watch) = self.watches.get_mut(&descriptor) {
+            watch.mask = kept;
         }
     }
 }
 
 fn cause_of(error: &io::Error) -> Cause {
     match error.raw_os_error() {
-        Some(libc::ENOSPC) => Cause::Io(
-            "cannot be watched: the limit of inotify watches is reached \
-             (fs.inotify.max_user_watches)"
-                .to_owned(),
-        ),
+        Some(libc::ENOSPC) => no_room(),
         Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Cause::NotFound,
         Some(libc::EACCES) => Cause::Permission,
         _ => Cause::Io(format!("cannot be watched: {error}")),
     }
+}
+
+fn no_room() -> Cause {
+    Cause::Io(
+        "cannot be watched: the limit of inotify watches is reached (fs.inotify.max_user_watches)"
+            .to_owned(),
+    )
 }
 
 fn words_of_start(error: &io::Error) -> String {
@@ -261,16 +275,22 @@ fn words_of_start(error: &io::Error) -> String {
 
 /// Faults for tests to make.
 pub(crate) mod testing {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicU8, Ordering};
 
-    static BROKEN: AtomicBool = AtomicBool::new(false);
+    pub(crate) const NONE: u8 = 0;
+    /// inotify is not to be had.
+    pub(crate) const BROKEN: u8 = 1;
+    /// It is to be had, and tells nothing.
+    pub(crate) const DEAF: u8 = 2;
 
-    /// Whether inotify is to be had.
-    pub(crate) fn set_broken(broken: bool) {
-        BROKEN.store(broken, Ordering::SeqCst);
+    static FAULT: AtomicU8 = AtomicU8::new(NONE);
+
+    /// Makes one of the faults, or none.
+    pub(crate) fn set_fault(fault: u8) {
+        FAULT.store(fault, Ordering::SeqCst);
     }
 
-    pub(super) fn is_broken() -> bool {
-        BROKEN.load(Ordering::SeqCst)
+    pub(super) fn fault() -> u8 {
+        FAULT.load(Ordering::SeqCst)
     }
 }

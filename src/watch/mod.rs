@@ -7,6 +7,7 @@ mod places;
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::source::Lookup;
@@ -70,6 +71,10 @@ pub(crate) struct Followed {
     pub(crate) trouble: Option<Error>,
 }
 
+/// How long a kernel that failed is not asked again. The look that its failure sets off is not to
+/// start it, or it would fail over and over, and nobody be told. The next poll asks.
+const REST_AFTER_FAILURE: Duration = Duration::from_millis(250);
+
 /// Watches for all handles of the process.
 ///
 /// The way to a file is watched, not only the file: what is renamed over is another inode, and only
@@ -82,6 +87,8 @@ struct State {
     interests: Interests,
     /// Started with the first unit; taken away when it fails, and tried again.
     kernel: Option<Kernel>,
+    /// Why it was taken away last, and when.
+    failed: Option<(Error, Instant)>,
 }
 
 impl Watcher {
@@ -93,12 +100,12 @@ impl Watcher {
         lookups: &[Lookup],
     ) -> Followed {
         let mut state = self.state();
-        let State { interests, kernel } = &mut *state;
+        let State { interests, kernel, failed } = &mut *state;
         let mut followed =
             Followed { look_again: interests.follow((id, unit), observer, lookups), trouble: None };
         let running = match kernel {
             Some(running) => running,
-            None => match Kernel::start() {
+            None => match started(failed.as_ref()) {
                 Ok(started) => kernel.insert(started),
                 // Nothing is seen that was not seen before.
                 Err(error) => return Followed { trouble: Some(error), look_again: false },
@@ -126,12 +133,13 @@ impl Watcher {
     /// Takes what the kernel tells, and passes it on.
     pub(crate) fn read(&self) -> Heard {
         let mut state = self.state();
-        let State { interests, kernel } = &mut *state;
+        let State { interests, kernel, failed } = &mut *state;
         let Some(running) = kernel else { return Heard::Nothing };
         let mut told = Vec::new();
-        if running.read(&mut told).is_err() {
+        if let Err(error) = running.read(&mut told) {
             // Nothing that it watched is watched any more. All will follow anew.
             *kernel = None;
+            *failed = Some((Error::system("inotify failed", &error), Instant::now()));
             interests.tell_all();
             return Heard::ForSomebody;
         }
@@ -144,6 +152,13 @@ impl Watcher {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn started(failed: Option<&(Error, Instant)>) -> Result<Kernel, Error> {
+    match failed {
+        Some((error, at)) if at.elapsed() < REST_AFTER_FAILURE => Err(error.clone()),
+        _ => Kernel::start(),
     }
 }
 
@@ -167,7 +182,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::fs::{self, File};
     use std::io::{Read, Write};
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
     use crate::source::Way;
@@ -334,6 +349,31 @@ mod tests {
         assert_eq!(scene.watcher.read(), Heard::Nothing, "the kernel told of it");
         fs::rename(scene.path("busy/tls"), scene.path("busy/other")).unwrap();
         assert_eq!(scene.units_told(), [0]);
+    }
+
+    #[test]
+    fn a_way_that_is_barred_is_told_of_when_it_is_opened() {
+        let scene = Scene::new();
+        fs::create_dir(scene.path("tls")).unwrap();
+        // To whoever may list a directory and not pass it, nothing is there.
+        scene.follow(0, "tls/missing");
+        fs::set_permissions(scene.path("tls"), fs::Permissions::from_mode(0o750)).unwrap();
+        assert_eq!(scene.units_told(), [0]);
+    }
+
+    #[test]
+    fn what_is_at_a_place_that_is_given_up_is_not_watched_by_mistake() {
+        let scene = Scene::new();
+        fs::create_dir_all(scene.path("here/sub")).unwrap();
+        scene.follow(0, "here/missing");
+        scene.follow(1, "here/sub/a");
+        scene.watcher.read();
+        // It goes on to lead the way to another, and is not what it was by now.
+        fs::rename(scene.path("here"), scene.path("gone")).unwrap();
+        fs::create_dir(scene.path("here")).unwrap();
+        scene.follow(0, "elsewhere");
+        scene.watcher.unfollow(1);
+        assert_eq!(scene.kernel_watches(), 0);
     }
 
     #[test]

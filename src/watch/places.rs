@@ -14,7 +14,8 @@ pub(super) enum Want {
     /// A directory on the way is moved or removed. What happens in it is of no interest: `/` or
     /// `/tmp` would tell of everything that anybody does there.
     Itself,
-    /// A name in it, a link or one that is missing, becomes another.
+    /// A name in it, a link or one that is missing, becomes another; or the directory lets pass whom it
+    /// did not, to whom all of it was missing.
     Names,
     /// A file in it becomes another, or is written.
     Files,
@@ -31,7 +32,7 @@ impl Want {
         let content = WatchMask::MODIFY | WatchMask::CLOSE_WRITE | WatchMask::ATTRIB;
         match self {
             Self::Itself => gone,
-            Self::Names => gone | names,
+            Self::Names => gone | names | WatchMask::ATTRIB,
             Self::Files => gone | names | content,
             Self::Content => gone | content,
         }

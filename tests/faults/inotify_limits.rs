@@ -101,6 +101,23 @@ fn g19_the_limit_of_watches_is_reached_when_a_directory_is_replaced() {
 }
 
 #[test]
+fn g19_what_is_about_to_be_given_up_makes_room_for_what_takes_its_place() {
+    alone(Needs::InotifyLimits, || {
+        for writer in [Writer::Kubernetes, Writer::Certbot, Writer::SwapDirectory] {
+            no_watches_are_left();
+            set_limit("watches", 10_000);
+            let mut site = Site::new(writer, &Pair::new(&[NAME]));
+            let host = options(&site).poll_ms(NEVER).settle_ms(0, 5000).open();
+            set_limit("watches", kernel_watches());
+            for _ in 0..5 {
+                assert_eq!(renew(&host, &mut site), Trigger::Watch, "{writer:?}");
+            }
+            assert_eq!(host.recorder.of(Kind::WatchDegraded).len(), 0, "{writer:?}");
+        }
+    });
+}
+
+#[test]
 fn g19_nothing_is_missed_when_the_queue_of_events_overflows() {
     const DIRECTORY: &str = "CERTRELOAD_TEST_DIRECTORY";
     alone(Needs::Process, || {
