@@ -105,6 +105,7 @@ fn g5_what_does_not_change_is_nothing() {
     assert!(after.unchanged >= before.unchanged + 3);
     assert_eq!(after.last_result, Outcome::Unchanged);
     // The event of the first load, and nothing else.
+    host.recorder.wait_for_generation(1);
     assert_eq!(host.recorder.all().len(), 1);
 }
 

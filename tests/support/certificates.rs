@@ -106,9 +106,14 @@ impl Authority {
         self.root.pem()
     }
 
-    /// What clients trust who are to take a chain without its intermediate too.
-    pub fn anchors(&self) -> Vec<CertificateDer<'static>> {
-        vec![self.root.der().clone(), self.intermediate.der().clone()]
+    /// What clients trust.
+    pub fn root(&self) -> CertificateDer<'static> {
+        self.root.der().clone()
+    }
+
+    /// What else clients trust who are to take a chain that ends before it.
+    pub fn intermediate(&self) -> CertificateDer<'static> {
+        self.intermediate.der().clone()
     }
 
     fn sign(

@@ -12,8 +12,9 @@ use std::time::Duration;
 use super::sites::{replace, write_private};
 use super::writers::Writer;
 
-/// How long a slow writer rests between two halves: its pace, and not a wait for anything.
-const REST: Duration = Duration::from_millis(60);
+/// How long a slow writer rests between two halves: its pace, and not a wait for anything. Longer than
+/// it takes a poll to see the first, and shorter than the quiet time of whoever only polls.
+const REST: Duration = Duration::from_millis(40);
 
 /// Puts `text` in the place of what `path` holds.
 pub fn write(writer: Writer, path: &Path, text: &str, number: u32) {

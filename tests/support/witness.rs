@@ -32,13 +32,23 @@ impl From<&Pair> for Shown {
     }
 }
 
-/// A client's configs, TLS 1.3 and 1.2, that trust `authority` and never resume a session: each
-/// handshake is to show what serves now. The name is not checked: tests do that by fingerprint.
+/// A client's configs, TLS 1.3 and 1.2, that trust the root of `authority` and never resume a session:
+/// each handshake is to show what serves now, and fails where the chain does not lead to the root. The
+/// name is not checked: tests do that by fingerprint.
 pub fn trusting(authority: &Authority) -> [Arc<ClientConfig>; 2] {
+    trusting_all(&[authority.root()])
+}
+
+/// The same, for clients that take a chain without its intermediate, too.
+pub fn lenient(authority: &Authority) -> [Arc<ClientConfig>; 2] {
+    trusting_all(&[authority.root(), authority.intermediate()])
+}
+
+fn trusting_all(anchors: &[CertificateDer<'static>]) -> [Arc<ClientConfig>; 2] {
     [&rustls::version::TLS13, &rustls::version::TLS12].map(|version| {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(authority.anchors());
+        roots.add_parsable_certificates(anchors.iter().cloned());
         let inner =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
         let mut config = ClientConfig::builder_with_provider(provider)

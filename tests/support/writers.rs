@@ -123,7 +123,8 @@ impl Writer {
     }
 
     /// Whether the file that is being read can be one that is half-written: then a chain may end
-    /// early at a certificate's end, and only the kernel's notifications tell that it is not all.
+    /// early at a certificate's end, and only the kernel's notifications or a second look tell that it
+    /// is not all.
     pub fn shows_halves(self) -> bool {
         matches!(
             self,
