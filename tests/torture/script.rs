@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,12 +29,27 @@ const BOUND: Duration = Duration::from_secs(2);
 /// on a busy machine, and the worker waits for it.
 const BOUND_AFTER_A_BREAK: Duration = Duration::from_secs(20);
 const POLL_MS: [u32; 2] = [200, 25];
+/// Longer than any writer pauses: to a poll nothing else tells that a writer is done, and neither to
+/// the notified handle, of a writer that has begun before its file was watched.
+const QUIET_MS: u32 = 100;
 
 /// A handle, and how far each identity's history is known to be served by it.
 #[derive(Clone)]
 pub struct Side {
     pub host: Arc<Host>,
     pub live: Arc<[AtomicUsize; NAMES.len()]>,
+    /// Whether it may have taken a file that its writer has not closed: somebody asked for what is
+    /// there, or for the notified one the watch broke, since the last time that all was well.
+    pub may_be_cut: Arc<AtomicBool>,
+}
+
+impl Side {
+    /// Whom the kernel tells of writers waits for them, whoever asks.
+    fn is_asked(&self) {
+        if self.host.status().watch != WatchState::Notified {
+            self.may_be_cut.store(true, Ordering::SeqCst);
+        }
+    }
 }
 
 /// What was told, by handle.
@@ -102,6 +117,7 @@ pub struct Script {
     counts: BTreeMap<&'static str, u64>,
     /// Whether the watch broke since the last rest.
     broke: bool,
+    is_broken: bool,
     waits: [Vec<Duration>; 2],
 }
 
@@ -120,7 +136,8 @@ impl Script {
         let polled = options(&targets).watch(Watch::Poll).poll_ms(POLL_MS[1]).open();
         notified.set_callback(Some(count::<0>));
         polled.set_callback(Some(count::<1>));
-        let side = |host| Side { host: Arc::new(host), live: Arc::default() };
+        let side =
+            |host| Side { host: Arc::new(host), live: Arc::default(), may_be_cut: Arc::default() };
         Self {
             random: Random(seed),
             authority,
@@ -129,6 +146,7 @@ impl Script {
             steps: 0,
             counts: BTreeMap::new(),
             broke: false,
+            is_broken: false,
             waits: Default::default(),
         }
     }
@@ -220,17 +238,20 @@ impl Script {
 
     fn toggle_watch(&mut self) -> &'static str {
         if self.random.below(2) == 0 {
+            self.sides[0].may_be_cut.store(true, Ordering::SeqCst);
             break_watch();
-            self.broke = true;
+            (self.broke, self.is_broken) = (true, true);
             "watch broken"
         } else {
             mend_watch();
+            self.is_broken = false;
             "watch mended"
         }
     }
 
     fn request(&mut self) -> &'static str {
         let side = self.random.below(2);
+        self.sides[side].is_asked();
         for _ in 0..=self.random.below(20) {
             self.sides[side].host.reload();
         }
@@ -239,6 +260,7 @@ impl Script {
 
     fn request_and_wait(&mut self) -> &'static str {
         let side = self.random.below(2);
+        self.sides[side].is_asked();
         let limit = u32::try_from(self.random.below(40)).unwrap();
         self.sides[side].host.reload_wait_ms(limit);
         "requests waited for"
@@ -272,7 +294,10 @@ impl Script {
             if answer_must_be_good {
                 let answer = side.host.reload_wait();
                 assert!(matches!(answer, Outcome::Ok | Outcome::Unchanged), "{answer:?}");
-                assert_eq!(side.host.status().health, Health::Ok);
+                let status = side.host.status();
+                assert_eq!(status.health, Health::Ok);
+                let is_watched = status.watch != WatchState::Degraded && !self.is_broken;
+                side.may_be_cut.fetch_and(!is_watched, Ordering::SeqCst);
             }
         }
         self.broke = false;
@@ -281,6 +306,7 @@ impl Script {
     /// Makes every state good, and waits until it is live, and the watch as it should be.
     pub fn put_all_right(&mut self) {
         mend_watch();
+        self.is_broken = false;
         for (index, name) in NAMES.iter().enumerate() {
             let next = self.authority.issue(&[name]);
             self.targets[index].put(Good::Files(Writer::Rename), next);
@@ -338,12 +364,10 @@ impl Target {
 }
 
 fn options(targets: &[Target]) -> Builder {
-    targets
-        .iter()
-        .fold(Builder::new(), |options, target| {
-            options.identity(&target.ground.chain(), &target.ground.key())
-        })
-        .settle_ms(10, 120)
+    let options = Builder::new().settle_ms(QUIET_MS, 250);
+    targets.iter().fold(options, |options, target| {
+        options.identity(&target.ground.chain(), &target.ground.key())
+    })
 }
 
 /// Numbers that a seed stands for (splitmix64).
