@@ -1210,11 +1210,18 @@ const char *certreload_watch_state_str(certreload_watch_state state);
  * certreload_options_set_name() gave the handle a name. A process with several handles writes them with
  * certreload_write_metrics_page(): two pages pasted together are not valid.
  *
- * As with snprintf, ask for the size with a NULL buffer first, or try with one that is large enough as a rule. The page
- * may grow between two calls, so leave room, and be ready for BUFFER_TOO_SMALL.
+ * The page may grow between two calls, so ask until it fits; the first round of this loop asks for the size:
+ *
+ *     char *page = NULL;
+ *     size_t size = 0, needed = 0;
+ *     while (certreload_write_metrics(handle, page, size, &needed) == CERTRELOAD_RESULT_BUFFER_TOO_SMALL) {
+ *         free(page);
+ *         page = malloc(size = needed);
+ *         if (page == NULL) break;
+ *     }
  *
  * @param handle      must not be NULL
- * @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0, to ask for the size
+ * @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0
  * @param size        bytes in buffer
  * @param needed_out  must not be NULL; the size that the text needs, its NUL included; written on OK and
  *                    BUFFER_TOO_SMALL
@@ -1234,14 +1241,15 @@ certreload_result certreload_write_metrics(certreload_handle *handle,
 /**
  * Write what there is to measure of several handles as one page, as certreload_write_metrics() does of one.
  *
- * Every series has the label handle: the name that certreload_options_set_name() gave, or the position in handles.
+ * Every series has the label handle: the name that certreload_options_set_name() gave, or the position in handles. No
+ * two may be the same: a reader refuses a page that has a series twice.
  *
- * @param handles     count open handles, no two with the same name, none NULL; NULL only with count 0
+ * @param handles     count open handles, none NULL; NULL only with count 0
  * @param count       how many
  * @param buffer      as with certreload_write_metrics()
  * @param size        likewise
  * @param needed_out  likewise
- * @return            likewise
+ * @return            likewise; INVALID_PARAMETER where two handles have the same label, which the message names
  * Ownership:         a copy; nothing to free
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe

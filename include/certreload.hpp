@@ -345,7 +345,6 @@ inline std::optional<time_point> to_optional_time_point(std::int64_t unix_second
 /// Asks for the size of a text, then for the text, as often as it grows in between.
 template <typename Write> std::string read_text(const Write &write) {
     std::size_t needed = 0;
-    check(write(nullptr, 0, &needed));
     for (;;) {
         std::string text(needed, '\0');
         const certreload_result result = write(text.data(), text.size(), &needed);

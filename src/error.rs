@@ -1,5 +1,6 @@
 //! What can go wrong: a cause, at a stage, with a path.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,9 +41,9 @@ pub(crate) enum Cause {
     #[error("no answer within {milliseconds} ms{so_far}")]
     TimedOut { milliseconds: u128, so_far: String },
     #[error("{0} is NULL")]
-    NullParameter(&'static str),
+    NullParameter(Cow<'static, str>),
     #[error("{0}")]
-    InvalidParameter(&'static str),
+    InvalidParameter(Cow<'static, str>),
     #[error("the options name no identity to serve")]
     NothingToLoad,
     #[error("the handle is being closed")]
@@ -231,6 +232,16 @@ impl Error {
     /// A failure that is about no file.
     pub(crate) fn new(cause: Cause) -> Self {
         Self { cause, path: None }
+    }
+
+    /// A parameter that must not be NULL is.
+    pub(crate) fn null(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Cause::NullParameter(name.into()))
+    }
+
+    /// A parameter is not what it has to be.
+    pub(crate) fn invalid(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Cause::InvalidParameter(why.into()))
     }
 
     /// A failure that is about the file at `path`.

@@ -34,7 +34,7 @@ fn named(builder: Builder, name: &str) -> Builder {
 /// Asks for the size, then for the text, as a host does.
 fn page(write: impl Fn(*mut c_char, usize, *mut usize) -> Outcome) -> String {
     let mut needed = 0;
-    assert_eq!(write(ptr::null_mut(), 0, &raw mut needed), Outcome::Ok);
+    assert_eq!(write(ptr::null_mut(), 0, &raw mut needed), Outcome::BufferTooSmall);
     let mut buffer = vec![0xa5_u8; needed];
     assert_eq!(write(buffer.as_mut_ptr().cast(), needed, &raw mut needed), Outcome::Ok);
     assert_eq!(needed, buffer.len());
@@ -159,4 +159,61 @@ fn of_a_text_that_does_not_fit_nothing_is_written() {
     let (result, _, after) = write(length + 1);
     assert_eq!(result, Outcome::Ok);
     assert_eq!(&after[length..], &[0, 0x55]);
+}
+
+#[test]
+fn a_loop_that_begins_with_no_buffer_at_all_ends_with_the_text() {
+    let site = Site::plain(&Pair::new(&["a.test"]));
+    let host = quiet(&site).open();
+    for is_null in [true, false] {
+        let (mut buffer, mut needed, mut rounds) = (Vec::<u8>::new(), 0, 0);
+        loop {
+            let room = if is_null && buffer.is_empty() {
+                ptr::null_mut()
+            } else {
+                buffer.as_mut_ptr().cast()
+            };
+            // SAFETY: an open handle, and room as stated.
+            let result = unsafe {
+                certreload_write_metrics(host.handle, room, buffer.len(), &raw mut needed)
+            };
+            rounds += 1;
+            if result == Outcome::Ok {
+                break;
+            }
+            assert_eq!(result, Outcome::BufferTooSmall);
+            buffer.resize(needed, 0);
+        }
+        assert_eq!((rounds, buffer.pop()), (2, Some(0)));
+        has(&String::from_utf8(buffer).unwrap(), "certreload_generation 1");
+    }
+}
+
+#[test]
+fn handles_that_could_not_be_told_apart_are_refused_by_their_label() {
+    let site = Site::plain(&Pair::new(&["a.test"]));
+    let nameless = quiet(&site).open();
+    let zero = named(quiet(&site), "0").open();
+    let other_zero = named(quiet(&site), "0").open();
+    let write = |handles: &[*mut _]| {
+        let mut needed = 77;
+        // SAFETY: open handles or NULL, and no room.
+        let result = unsafe {
+            certreload_write_metrics_page(
+                handles.as_ptr(),
+                handles.len(),
+                ptr::null_mut(),
+                0,
+                &raw mut needed,
+            )
+        };
+        (result, needed)
+    };
+    for handles in [[zero.handle, other_zero.handle], [nameless.handle, zero.handle]] {
+        assert_eq!(write(&handles), (Outcome::InvalidParameter, 77));
+        assert!(last_error().contains("handle=\"0\""), "{}", last_error());
+    }
+    assert_eq!(write(&[zero.handle, nameless.handle]).0, Outcome::BufferTooSmall);
+    assert_eq!(write(&[zero.handle, ptr::null_mut()]).0, Outcome::NullParameter);
+    assert_eq!(last_error(), "handles[1] is NULL");
 }

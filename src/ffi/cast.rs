@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustls_ffi::server::rustls_server_config;
 
-use crate::error::{Cause, Error};
+use crate::error::Error;
 
 /// A C type whose pointer really points to a Rust value of type `Inner`.
 pub(crate) trait Opaque {
@@ -130,7 +130,7 @@ impl<T> Out<T> {
 /// `pointer` is NULL, or points to writable room for a `T` that nobody else uses during the call; the
 /// result is not kept beyond it.
 pub(crate) unsafe fn out<T>(pointer: *mut T, name: &'static str) -> Result<Out<T>, Error> {
-    NonNull::new(pointer).map(Out).ok_or_else(|| Error::new(Cause::NullParameter(name)))
+    NonNull::new(pointer).map(Out).ok_or_else(|| Error::null(name))
 }
 
 /// The bytes of a C string, without its NUL.
@@ -152,13 +152,13 @@ pub(crate) unsafe fn bytes<'a>(
 pub(crate) unsafe fn path(pointer: *const c_char, name: &'static str) -> Result<PathBuf, Error> {
     // SAFETY: the caller's promise.
     match unsafe { bytes(pointer, name)? } {
-        [] => Err(Error::new(Cause::InvalidParameter("a path is empty"))),
+        [] => Err(Error::invalid("a path is empty")),
         bytes => Ok(PathBuf::from(OsStr::from_bytes(bytes))),
     }
 }
 
 fn not_null<T>(pointer: *const T, name: &'static str) -> Result<*const T, Error> {
-    if pointer.is_null() { Err(Error::new(Cause::NullParameter(name))) } else { Ok(pointer) }
+    if pointer.is_null() { Err(Error::null(name)) } else { Ok(pointer) }
 }
 
 /// A text for C: control characters, which a file name may hold, must not reach the host's log.

@@ -8,7 +8,7 @@ use super::boundary::boundary;
 use super::cast::{self, Opaque};
 use super::handle::certreload_handle;
 use super::identity::certreload_identity;
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::generation::Generation;
 
 /// An immutable snapshot of every identity, with the config built from it: opaque.
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn certreload_generation_identity(
         let identity = generation
             .identities()
             .get(index)
-            .ok_or_else(|| Error::new(Cause::InvalidParameter("no identity has this index")))?;
+            .ok_or_else(|| Error::invalid("no identity has this index"))?;
         Ok(cast::arc_as_raw(identity))
     })
 }

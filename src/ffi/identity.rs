@@ -5,7 +5,7 @@ use std::ptr;
 
 use super::boundary::boundary;
 use super::cast::{self, Opaque};
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::material::Identity;
 
 /// A certificate chain and its key, as one generation serves them: opaque.
@@ -54,10 +54,8 @@ pub unsafe extern "C" fn certreload_identity_name(
     boundary(|| {
         // SAFETY: the caller passes an identity of a live generation, or NULL.
         let identity = unsafe { cast::borrow(identity, "identity")? };
-        let name = identity
-            .names()
-            .get(index)
-            .ok_or_else(|| Error::new(Cause::InvalidParameter("no name has this index")))?;
+        let name =
+            identity.names().get(index).ok_or_else(|| Error::invalid("no name has this index"))?;
         Ok(name.as_c_str().as_ptr())
     })
 }
@@ -188,7 +186,7 @@ pub unsafe extern "C" fn certreload_identity_certificate_der(
         let der = identity
             .chain()
             .get(index)
-            .ok_or_else(|| Error::new(Cause::InvalidParameter("no certificate has this index")))?;
+            .ok_or_else(|| Error::invalid("no certificate has this index"))?;
         len.set(der.len());
         Ok(der.as_ptr())
     })

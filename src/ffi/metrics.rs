@@ -22,11 +22,18 @@ use crate::reload::{Handle, write_metrics};
 /// certreload_options_set_name() gave the handle a name. A process with several handles writes them with
 /// certreload_write_metrics_page(): two pages pasted together are not valid.
 ///
-/// As with snprintf, ask for the size with a NULL buffer first, or try with one that is large enough as a rule. The page
-/// may grow between two calls, so leave room, and be ready for BUFFER_TOO_SMALL.
+/// The page may grow between two calls, so ask until it fits; the first round of this loop asks for the size:
+///
+///     char *page = NULL;
+///     size_t size = 0, needed = 0;
+///     while (certreload_write_metrics(handle, page, size, &needed) == CERTRELOAD_RESULT_BUFFER_TOO_SMALL) {
+///         free(page);
+///         page = malloc(size = needed);
+///         if (page == NULL) break;
+///     }
 ///
 /// @param handle      must not be NULL
-/// @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0, to ask for the size
+/// @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0
 /// @param size        bytes in buffer
 /// @param needed_out  must not be NULL; the size that the text needs, its NUL included; written on OK and
 ///                    BUFFER_TOO_SMALL
@@ -58,14 +65,15 @@ pub unsafe extern "C" fn certreload_write_metrics(
 
 /// Write what there is to measure of several handles as one page, as certreload_write_metrics() does of one.
 ///
-/// Every series has the label handle: the name that certreload_options_set_name() gave, or the position in handles.
+/// Every series has the label handle: the name that certreload_options_set_name() gave, or the position in handles. No
+/// two may be the same: a reader refuses a page that has a series twice.
 ///
-/// @param handles     count open handles, no two with the same name, none NULL; NULL only with count 0
+/// @param handles     count open handles, none NULL; NULL only with count 0
 /// @param count       how many
 /// @param buffer      as with certreload_write_metrics()
 /// @param size        likewise
 /// @param needed_out  likewise
-/// @return            likewise
+/// @return            likewise; INVALID_PARAMETER where two handles have the same label, which the message names
 /// Ownership:         a copy; nothing to free
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
@@ -81,7 +89,7 @@ pub unsafe extern "C" fn certreload_write_metrics_page(
 ) -> certreload_result {
     boundary(|| {
         if count > 0 && handles.is_null() {
-            return Err(Error::new(Cause::NullParameter("handles")));
+            return Err(Error::null("handles"));
         }
         let pointers: &[*mut certreload_handle] = match count {
             0 => &[],
@@ -94,8 +102,10 @@ pub unsafe extern "C" fn certreload_write_metrics_page(
         unsafe {
             let needed = cast::out(needed_out, "needed_out")?;
             let room = room(buffer, size)?;
-            for handle in pointers {
-                snapshots.push(cast::borrow(handle.cast_const(), "handles")?.snapshot());
+            for (index, handle) in pointers.iter().enumerate() {
+                let handle = cast::borrow(handle.cast_const(), "handles")
+                    .map_err(|_| Error::null(format!("handles[{index}]")))?;
+                snapshots.push(handle.snapshot());
             }
             write_to(room, needed, || write_metrics(&snapshots))
         }
@@ -105,7 +115,7 @@ pub unsafe extern "C" fn certreload_write_metrics_page(
 /// Checks a buffer of the caller's.
 fn room(buffer: *mut c_char, size: usize) -> Result<(*mut c_char, usize), Error> {
     if buffer.is_null() && size > 0 {
-        return Err(Error::new(Cause::NullParameter("buffer")));
+        return Err(Error::null("buffer"));
     }
     Ok((buffer, size))
 }
@@ -117,14 +127,11 @@ fn room(buffer: *mut c_char, size: usize) -> Result<(*mut c_char, usize), Error>
 unsafe fn write_to(
     (buffer, size): (*mut c_char, usize),
     mut needed_out: Out<usize>,
-    text: impl FnOnce() -> String,
+    text: impl FnOnce() -> Result<String, Error>,
 ) -> Result<certreload_result, Error> {
-    let text = text();
+    let text = text()?;
     let needed = text.len() + 1;
     needed_out.set(needed);
-    if buffer.is_null() {
-        return Ok(certreload_result::Ok);
-    }
     if needed > size {
         if size > 0 {
             // SAFETY: the caller's promise: there is room for one byte.

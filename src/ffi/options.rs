@@ -11,7 +11,7 @@ use super::boundary::boundary;
 use super::cast::{self, Opaque};
 use super::event::{certreload_event_callback, sink_from_c};
 use super::result::certreload_result;
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::material::MAX_CERTIFICATES;
 use crate::options::{IdentityFiles, Options, WatchMode};
 use crate::reload::EventSink;
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn certreload_options_set_alpn(
             return Err(invalid("more than 64 ALPN protocols"));
         }
         if count > 0 && protocols.is_null() {
-            return Err(Error::new(Cause::NullParameter("protocols")));
+            return Err(Error::null("protocols"));
         }
         let pointers: &[*const c_char] = match count {
             0 => &[],
@@ -448,7 +448,7 @@ fn dns_name_in_lower_case(name: &[u8]) -> Option<String> {
 }
 
 fn invalid(reason: &'static str) -> Error {
-    Error::new(Cause::InvalidParameter(reason))
+    Error::invalid(reason)
 }
 
 #[cfg(test)]

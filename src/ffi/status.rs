@@ -7,7 +7,7 @@ use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
 use super::result::certreload_result;
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::reload::{Failing, Health, IdentityStatus, Status};
 use crate::watch::WatchState;
 
@@ -197,7 +197,7 @@ pub unsafe extern "C" fn certreload_get_identity_status(
         let handle = unsafe { cast::borrow(handle, "handle")? };
         let status = handle
             .identity_status(index)
-            .ok_or_else(|| Error::new(Cause::InvalidParameter("no identity has this index")))?;
+            .ok_or_else(|| Error::invalid("no identity has this index"))?;
         // SAFETY: the caller vouches for status_size writable bytes.
         unsafe {
             write_cut(status.into(), status_out, status_size, "status_out", |status, size| {
@@ -220,10 +220,10 @@ unsafe fn write_cut<T: Copy>(
     set_size: impl FnOnce(&mut T, usize),
 ) -> Result<(), Error> {
     if out.is_null() {
-        return Err(Error::new(Cause::NullParameter(name)));
+        return Err(Error::null(name));
     }
     if room < 16 {
-        return Err(Error::new(Cause::InvalidParameter("status_size is below 16")));
+        return Err(Error::invalid("status_size is below 16"));
     }
     let size = room.min(size_of::<T>());
     set_size(&mut status, size);
@@ -374,6 +374,7 @@ mod tests {
     use std::ffi::CStr;
 
     use super::*;
+    use crate::error::Cause;
 
     #[test]
     fn a_long_failure_is_cut_at_a_character_and_stays_one_line() {

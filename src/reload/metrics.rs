@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::status::{Health, IdentityStatus, Status};
+use crate::error::Error;
 use crate::generation::Generation;
 use crate::watch::WatchState;
 
@@ -21,24 +22,26 @@ pub(crate) struct Snapshot {
 
 /// Writes the metrics of all `snapshots` as one page. The label `handle` is the name of each; one
 /// without a name has the label where there are others on the page, and then it is its position.
-pub(crate) fn write(snapshots: &[Snapshot]) -> String {
+/// No two may have the same, for a page that has a series twice is refused as a whole by its reader.
+pub(crate) fn write(snapshots: &[Snapshot]) -> Result<String, Error> {
     let only = snapshots.len() == 1;
-    let handles: Vec<_> = snapshots
-        .iter()
-        .enumerate()
-        .map(|(position, of)| {
-            let label = match &of.name {
-                Some(name) => label("handle", name),
-                None if only => String::new(),
-                None => label("handle", &position.to_string()),
-            };
-            Series::new(of, label)
-        })
-        .collect();
+    let mut seen = HashSet::new();
+    let mut handles = Vec::with_capacity(snapshots.len());
+    for (position, of) in snapshots.iter().enumerate() {
+        let label = match &of.name {
+            Some(name) => label("handle", name),
+            None if only => String::new(),
+            None => label("handle", &position.to_string()),
+        };
+        if !seen.insert(label.clone()) {
+            return Err(Error::invalid(format!("two handles of the page have the label {label}")));
+        }
+        handles.push(Series::new(of, label));
+    }
     let mut page = Page::default();
     page.handles(&handles);
     page.identities(&handles);
-    page.text
+    Ok(page.text)
 }
 
 /// The labels of one handle's series, made once.

@@ -124,13 +124,13 @@ static void metrics_refuse_null(void) {
     CHECK_REFUSED(certreload_write_metrics_page(NULL, 1, buffer, sizeof buffer, &needed),
                   "handles");
     CHECK_REFUSED(certreload_write_metrics_page(handles, 2, buffer, sizeof buffer, &needed),
-                  "handles");
+                  "handles[1]");
     CHECK_REFUSED(certreload_write_metrics_page(handles, 1, NULL, 1, &needed), "buffer");
     CHECK_REFUSED(certreload_write_metrics_page(handles, 1, buffer, sizeof buffer, NULL),
                   "needed_out");
     CHECK_INT(needed, 77);
     CHECK_STR(buffer, "untouched");
-    CHECK_OK(certreload_write_metrics_page(NULL, 0, NULL, 0, &needed));
+    CHECK_RESULT(certreload_write_metrics_page(NULL, 0, NULL, 0, &needed), BUFFER_TOO_SMALL);
     CHECK(needed > 1);
 }
 
