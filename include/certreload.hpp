@@ -587,6 +587,9 @@ class options {
     /// it is the last third of its lifetime, at most 30 days.
     options &set_expiry_warning(std::chrono::seconds before) {
         const auto limit = std::chrono::seconds(UINT32_MAX);
+        if (before.count() < 0) {
+            throw error(CERTRELOAD_RESULT_INVALID_PARAMETER, "an expiry warning is negative");
+        }
         detail::check(certreload_options_set_expiry_warning(
             raw_.get(), static_cast<std::uint32_t>((before < limit ? before : limit).count())));
         return *this;

@@ -19,7 +19,8 @@ pub(super) fn expiring_from(
         Some(warning) => i64::try_from(warning.as_secs()).unwrap_or(i64::MAX),
         None => (not_after.saturating_sub(not_before) / 3).min(LONGEST_DEFAULT),
     };
-    Some(not_after.saturating_sub(window))
+    // A window that is longer than the lifetime begins with it.
+    Some(not_after.saturating_sub(window).max(not_before))
 }
 
 #[cfg(test)]
@@ -40,7 +41,7 @@ mod tests {
     fn a_window_that_was_asked_for_is_taken_as_it_is() {
         let hour = Duration::from_secs(3600);
         assert_eq!(expiring_from(0, 90 * DAY, Some(hour)), Some(90 * DAY - 3600));
-        assert_eq!(expiring_from(0, 600, Some(hour)), Some(-3000), "longer than the lifetime");
+        assert_eq!(expiring_from(0, 600, Some(hour)), Some(0), "longer than the lifetime");
         assert_eq!(expiring_from(0, 90 * DAY, Some(Duration::ZERO)), None);
     }
 }

@@ -253,6 +253,7 @@ void a_failed_call_throws_its_code_and_message() {
           CERTRELOAD_RESULT_INVALID_PARAMETER);
     CHECK(code_of([&] { options.set_poll_interval(1ms); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
     CHECK(code_of([&] { options.set_poll_interval(-10s); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
+    CHECK(code_of([&] { options.set_expiry_warning(-1s); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
     CHECK(code_of([&] { options.set_settle(2s, 1s); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
     CHECK(code_of([&] { options.set_alpn({""}); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
     CHECK(code_of([&] { options.set_server_template(nullptr); }) ==
