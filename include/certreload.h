@@ -936,7 +936,7 @@ certreload_result certreload_options_add_identity(certreload_options *options,
  * what serves goes on serving; the changes of other identities are taken.
  *
  * @param options   must not be NULL; changed
- * @param dns_name  must not be NULL; a DNS name as in a certificate: ASCII (A-labels), at most 253 bytes, no dot at its
+ * @param dns_name  must not be NULL; a DNS name as in a certificate, not an IP address: ASCII (A-labels), at most 253 bytes, no dot at its
  *                  end, upper and lower case alike; a first label "*" asks for that wildcard itself. Copied
  * @return          OK, also where it is required already; NULL_PARAMETER; INVALID_PARAMETER where it is no DNS name, or
  *                  CERTRELOAD_MAX_REQUIRED_NAMES are required already
@@ -1049,7 +1049,7 @@ certreload_result certreload_options_set_settle(certreload_options *options,
  *
  * That is when CERTRELOAD_EVENT_KIND_EXPIRING is told, and health becomes EXPIRING. Without this call it is the last
  * third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
- * Where certificates are shorter-lived than the time that is set here, they count as expiring from the start.
+ * Where certificates are shorter-lived than the time that is set here, they count as expiring from their notBefore on.
  *
  * @param options  must not be NULL; changed
  * @param seconds  before notAfter; 0 for no warning: then only expiring itself is told

@@ -152,9 +152,19 @@ pub(crate) unsafe fn bytes<'a>(
 pub(crate) unsafe fn path(pointer: *const c_char, name: &'static str) -> Result<PathBuf, Error> {
     // SAFETY: the caller's promise.
     match unsafe { bytes(pointer, name)? } {
-        [] => Err(Error::invalid("a path is empty")),
+        [] => Err(Error::invalid(format!("{name} is empty"))),
         bytes => Ok(PathBuf::from(OsStr::from_bytes(bytes))),
     }
+}
+
+/// What is at `index` of `all`, which are called `what` together.
+pub(crate) fn at<'a, T>(all: &'a [T], index: usize, what: &str) -> Result<&'a T, Error> {
+    all.get(index).ok_or_else(|| no_such_index(index, all.len(), what))
+}
+
+/// An index that is out of range.
+pub(crate) fn no_such_index(index: usize, count: usize, what: &str) -> Error {
+    Error::invalid(format!("index {index} is out of range: the number of {what} is {count}"))
 }
 
 fn not_null<T>(pointer: *const T, name: &'static str) -> Result<*const T, Error> {

@@ -8,7 +8,6 @@ use super::boundary::boundary;
 use super::cast::{self, Opaque};
 use super::handle::certreload_handle;
 use super::identity::certreload_identity;
-use crate::error::Error;
 use crate::generation::Generation;
 
 /// An immutable snapshot of every identity, with the config built from it: opaque.
@@ -130,10 +129,7 @@ pub unsafe extern "C" fn certreload_generation_identity(
     boundary(|| {
         // SAFETY: the caller passes a live generation, or NULL.
         let generation = unsafe { cast::borrow(generation, "generation")? };
-        let identity = generation
-            .identities()
-            .get(index)
-            .ok_or_else(|| Error::invalid("no identity has this index"))?;
+        let identity = cast::at(generation.identities(), index, "identities")?;
         Ok(cast::arc_as_raw(identity))
     })
 }

@@ -5,7 +5,6 @@ use std::ptr;
 
 use super::boundary::boundary;
 use super::cast::{self, Opaque};
-use crate::error::Error;
 use crate::material::Identity;
 
 /// A certificate chain and its key, as one generation serves them: opaque.
@@ -54,8 +53,7 @@ pub unsafe extern "C" fn certreload_identity_name(
     boundary(|| {
         // SAFETY: the caller passes an identity of a live generation, or NULL.
         let identity = unsafe { cast::borrow(identity, "identity")? };
-        let name =
-            identity.names().get(index).ok_or_else(|| Error::invalid("no name has this index"))?;
+        let name = cast::at(identity.names(), index, "names")?;
         Ok(name.as_c_str().as_ptr())
     })
 }
@@ -183,10 +181,7 @@ pub unsafe extern "C" fn certreload_identity_certificate_der(
         len.set(0);
         // SAFETY: the caller passes an identity of a live generation, or NULL.
         let identity = unsafe { cast::borrow(identity, "identity")? };
-        let der = identity
-            .chain()
-            .get(index)
-            .ok_or_else(|| Error::invalid("no certificate has this index"))?;
+        let der = cast::at(identity.chain(), index, "certificates")?;
         len.set(der.len());
         Ok(der.as_ptr())
     })

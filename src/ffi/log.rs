@@ -131,7 +131,7 @@ fn level_filter(number: u32) -> Result<LevelFilter, Error> {
         3 => Ok(LevelFilter::Info),
         4 => Ok(LevelFilter::Debug),
         5 => Ok(LevelFilter::Trace),
-        _ => Err(Error::invalid("not a certreload_log_level")),
+        _ => Err(Error::invalid(format!("{number} is no certreload_log_level"))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The builder of what to load and how to watch it.
 
 use std::ffi::{c_char, c_void};
+use std::net::IpAddr;
 use std::slice;
 use std::time::Duration;
 
@@ -142,7 +143,9 @@ pub unsafe extern "C" fn certreload_options_add_identity(
         };
         let identities = &mut options.options.identities;
         if identities.len() >= CERTRELOAD_MAX_IDENTITIES {
-            return Err(invalid("the options hold CERTRELOAD_MAX_IDENTITIES identities already"));
+            return Err(Error::invalid(
+                "the options hold CERTRELOAD_MAX_IDENTITIES identities already",
+            ));
         }
         identities.push(IdentityFiles { chain, key, ocsp, password: None });
         Ok(certreload_result::Ok)
@@ -155,7 +158,7 @@ pub unsafe extern "C" fn certreload_options_add_identity(
 /// what serves goes on serving; the changes of other identities are taken.
 ///
 /// @param options   must not be NULL; changed
-/// @param dns_name  must not be NULL; a DNS name as in a certificate: ASCII (A-labels), at most 253 bytes, no dot at its
+/// @param dns_name  must not be NULL; a DNS name as in a certificate, not an IP address: ASCII (A-labels), at most 253 bytes, no dot at its
 ///                  end, upper and lower case alike; a first label "*" asks for that wildcard itself. Copied
 /// @return          OK, also where it is required already; NULL_PARAMETER; INVALID_PARAMETER where it is no DNS name, or
 ///                  CERTRELOAD_MAX_REQUIRED_NAMES are required already
@@ -173,11 +176,11 @@ pub unsafe extern "C" fn certreload_options_require_name(
         // SAFETY: the caller passes options of certreload_options_new() and a C string, or NULL.
         let (options, name) =
             unsafe { (cast::borrow_mut(options, "options")?, cast::bytes(dns_name, "dns_name")?) };
-        let name = dns_name_in_lower_case(name).ok_or_else(|| invalid("not a DNS name"))?;
+        let name = required_name(name).map_err(Error::invalid)?;
         let required = &mut options.options.required_names;
         if !required.contains(&name) {
             if required.len() >= CERTRELOAD_MAX_REQUIRED_NAMES {
-                return Err(invalid("CERTRELOAD_MAX_REQUIRED_NAMES are required already"));
+                return Err(Error::invalid("CERTRELOAD_MAX_REQUIRED_NAMES are required already"));
             }
             required.push(name);
         }
@@ -208,7 +211,7 @@ pub unsafe extern "C" fn certreload_options_set_alpn(
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         let options = unsafe { cast::borrow_mut(options, "options")? };
         if count > 64 {
-            return Err(invalid("more than 64 ALPN protocols"));
+            return Err(Error::invalid(format!("{count} ALPN protocols are more than 64")));
         }
         if count > 0 && protocols.is_null() {
             return Err(Error::null("protocols"));
@@ -219,11 +222,15 @@ pub unsafe extern "C" fn certreload_options_set_alpn(
             _ => unsafe { slice::from_raw_parts(protocols, count) },
         };
         let mut alpn = Vec::with_capacity(count);
-        for pointer in pointers {
+        for (index, pointer) in pointers.iter().enumerate() {
             // SAFETY: each is a C string or NULL.
-            let name = unsafe { cast::bytes(*pointer, "protocols")? };
+            let name = unsafe { cast::bytes(*pointer, "protocols") }
+                .map_err(|_| Error::null(format!("protocols[{index}]")))?;
             if !(1..=255).contains(&name.len()) {
-                return Err(invalid("an ALPN protocol has 1 to 255 bytes"));
+                let length = name.len();
+                return Err(Error::invalid(format!(
+                    "protocols[{index}] has {length} bytes, and 1 to 255 can be told"
+                )));
             }
             alpn.push(name.to_vec());
         }
@@ -286,7 +293,7 @@ pub unsafe extern "C" fn certreload_options_set_watch(
             0 => WatchMode::Auto,
             1 => WatchMode::Poll,
             2 => WatchMode::Off,
-            _ => return Err(invalid("not a certreload_watch")),
+            _ => return Err(Error::invalid(format!("{mode} is no certreload_watch"))),
         };
         Ok(certreload_result::Ok)
     })
@@ -314,7 +321,9 @@ pub unsafe extern "C" fn certreload_options_set_poll_interval(
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         let options = unsafe { cast::borrow_mut(options, "options")? };
         if !POLL_RANGE.contains(&milliseconds) {
-            return Err(invalid("a poll interval is 10 to 86400000 milliseconds"));
+            return Err(Error::invalid(format!(
+                "a poll interval is 10 to 86400000 milliseconds, and this is {milliseconds}"
+            )));
         }
         options.options.poll_interval = Duration::from_millis(milliseconds.into());
         Ok(certreload_result::Ok)
@@ -345,7 +354,9 @@ pub unsafe extern "C" fn certreload_options_set_settle(
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         let options = unsafe { cast::borrow_mut(options, "options")? };
         if timeout_ms > MAX_SETTLE || quiet_ms > timeout_ms {
-            return Err(invalid("quiet_ms is at most timeout_ms, and that at most 3600000"));
+            return Err(Error::invalid(format!(
+                "quiet_ms ({quiet_ms}) is at most timeout_ms ({timeout_ms}), and that at most 3600000"
+            )));
         }
         options.options.settle_quiet = Duration::from_millis(quiet_ms.into());
         options.options.settle_timeout = Duration::from_millis(timeout_ms.into());
@@ -357,7 +368,7 @@ pub unsafe extern "C" fn certreload_options_set_settle(
 ///
 /// That is when CERTRELOAD_EVENT_KIND_EXPIRING is told, and health becomes EXPIRING. Without this call it is the last
 /// third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
-/// Where certificates are shorter-lived than the time that is set here, they count as expiring from the start.
+/// Where certificates are shorter-lived than the time that is set here, they count as expiring from their notBefore on.
 ///
 /// @param options  must not be NULL; changed
 /// @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
@@ -405,7 +416,13 @@ pub unsafe extern "C" fn certreload_options_set_name(
             // SAFETY: a C string, and not NULL.
             match str::from_utf8(unsafe { cast::bytes(name, "name")? }) {
                 Ok(name) if (1..=255).contains(&name.len()) => Some(name.into()),
-                _ => return Err(invalid("a name has 1 to 255 bytes, and is UTF-8")),
+                Ok(name) => {
+                    let length = name.len();
+                    return Err(Error::invalid(format!(
+                        "a name has 1 to 255 bytes, and this has {length}"
+                    )));
+                }
+                Err(_) => return Err(Error::invalid("a name is UTF-8, and this is not")),
             }
         };
         Ok(certreload_result::Ok)
@@ -439,16 +456,25 @@ pub unsafe extern "C" fn certreload_options_set_event_callback(
     })
 }
 
+/// A name that can be required, or why it cannot.
+fn required_name(bytes: &[u8]) -> Result<String, String> {
+    dns_name_in_lower_case(bytes).ok_or_else(|| {
+        let given: String = String::from_utf8_lossy(bytes).chars().take(300).collect();
+        let address = given.trim_matches(['[', ']']);
+        let hint = match address.parse::<IpAddr>() {
+            Ok(_) => "; IP addresses cannot be required",
+            Err(_) => "",
+        };
+        format!("not a DNS name: \"{given}\"{hint}")
+    })
+}
+
 /// A DNS name, perhaps with a wildcard before it, as identities have it.
 fn dns_name_in_lower_case(name: &[u8]) -> Option<String> {
     let name = str::from_utf8(name).ok()?.to_ascii_lowercase();
     let base = name.strip_prefix("*.").unwrap_or(&name);
     let is_name = DnsName::try_from(base).is_ok() && !base.ends_with('.') && name.len() <= 253;
     is_name.then_some(name)
-}
-
-fn invalid(reason: &'static str) -> Error {
-    Error::invalid(reason)
 }
 
 #[cfg(test)]
@@ -475,5 +501,12 @@ mod tests {
             assert_eq!(dns_name_in_lower_case(name.as_bytes()), None, "{name}");
         }
         assert_eq!(dns_name_in_lower_case(b"\xff.test"), None);
+        let why_not = |name: &str| required_name(name.as_bytes()).unwrap_err();
+        assert_eq!(why_not("a..test"), "not a DNS name: \"a..test\"");
+        for address in ["127.0.0.1", "::1", "[::1]"] {
+            let expected =
+                format!("not a DNS name: \"{address}\"; IP addresses cannot be required");
+            assert_eq!(why_not(address), expected);
+        }
     }
 }

@@ -197,7 +197,7 @@ pub unsafe extern "C" fn certreload_get_identity_status(
         let handle = unsafe { cast::borrow(handle, "handle")? };
         let status = handle
             .identity_status(index)
-            .ok_or_else(|| Error::invalid("no identity has this index"))?;
+            .ok_or_else(|| cast::no_such_index(index, handle.status().identities, "identities"))?;
         // SAFETY: the caller vouches for status_size writable bytes.
         unsafe {
             write_cut(status.into(), status_out, status_size, "status_out", |status, size| {
@@ -223,7 +223,7 @@ unsafe fn write_cut<T: Copy>(
         return Err(Error::null(name));
     }
     if room < 16 {
-        return Err(Error::invalid("status_size is below 16"));
+        return Err(Error::invalid(format!("status_size is {room}, below 16")));
     }
     let size = room.min(size_of::<T>());
     set_size(&mut status, size);

@@ -109,6 +109,8 @@ static void handles_refuse_null(void) {
     CHECK_REFUSED(certreload_get_identity_status(handle, 0, NULL, sizeof one), "status_out");
     CHECK_RESULT(certreload_get_identity_status(handle, 0, &one, 15), INVALID_PARAMETER);
     CHECK_RESULT(certreload_get_identity_status(handle, 1, &one, sizeof one), INVALID_PARAMETER);
+    CHECK_CONTAINS(certreload_last_error(),
+                   "index 1 is out of range: the number of identities is 1");
     CHECK(memcmp(&one, &one_before, sizeof one) == 0);
 }
 
