@@ -10,8 +10,9 @@ use crate::error::Cause;
 /// Above what anybody recommends (OWASP: 1.4 million for SHA-1), and about a second of work.
 const MAX_ITERATIONS: u32 = 2_000_000;
 
-/// For scrypt (RFC 7914): four times what OpenSSL makes, and twice what it opens by default.
-const MAX_SCRYPT_MEMORY: u64 = 64 << 20;
+/// For scrypt (RFC 7914): a table of 64 MiB, four times what OpenSSL makes and twice what it opens by
+/// default, and room for the blocks that are mixed with it.
+const MAX_SCRYPT_MEMORY: u64 = 65 << 20;
 /// Blocks mixed: sixteen times what OpenSSL makes.
 const MAX_SCRYPT_WORK: u64 = 1 << 21;
 
@@ -66,7 +67,9 @@ fn within_bounds(kdf: &Kdf) -> Result<(), Cause> {
         }
         Kdf::Scrypt(parameters) => {
             let blocks = parameters.cost_parameter.saturating_mul(parameters.block_size.into());
-            let memory = blocks.saturating_mul(128);
+            // The table, and beside it the p blocks that are mixed, of 128 * r bytes each (RFC 7914).
+            let mixed = u64::from(parameters.block_size) * u64::from(parameters.parallelization);
+            let memory = blocks.saturating_add(mixed).saturating_mul(128);
             let work = blocks.saturating_mul(parameters.parallelization.into());
             if memory > MAX_SCRYPT_MEMORY || work > MAX_SCRYPT_WORK {
                 return Err(unsupported(
@@ -166,6 +169,10 @@ mod tests {
             (scrypt(14, 8, 17), false),
             (scrypt(1, 8, 60_000), true),
             (scrypt(20, 8, 1), false),
+            // Each of the p blocks takes memory too, and all of them at once.
+            (scrypt(1, 16, 32_000), true),
+            (scrypt(1, 16, 33_500), false),
+            (scrypt(1, 16, 65_535), false),
         ];
         let begun = Instant::now();
         for (parameters, accepted) in table {
