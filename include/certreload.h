@@ -259,12 +259,12 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_SEVERAL_PRIVATE_KEYS = 206,
   /**
-   * The private key is encrypted, and no password is given; or it is encrypted in the traditional way of PEM, which
-   * is not supported.
+   * The private key is encrypted, and no password is given.
    */
   CERTRELOAD_RESULT_KEY_ENCRYPTED = 207,
   /**
-   * The private key is malformed, or of a kind or size that the crypto provider refuses.
+   * The private key is malformed, of a kind or size that the crypto provider refuses, or encrypted in a way that is
+   * not supported: the traditional one of PEM, PBES1, or one that asks for too much memory or work.
    */
   CERTRELOAD_RESULT_KEY_UNSUPPORTED = 208,
   /**

@@ -150,7 +150,7 @@ fn what_cannot_serve_is_refused_by_its_name() {
         (
             "encrypted of old",
             "ec P-256; certify; openssl ec -aes128 -in key.pem -passout pass:x -out new; mv new key.pem",
-            Outcome::KeyEncrypted,
+            Outcome::KeyUnsupported,
             "openssl pkcs8 -topk8",
         ),
     ];

@@ -69,10 +69,10 @@ pub enum certreload_result {
     NoPrivateKey = 205,
     /// More than one private key in the key file.
     SeveralPrivateKeys = 206,
-    /// The private key is encrypted, and no password is given; or it is encrypted in the traditional way of PEM, which
-    /// is not supported.
+    /// The private key is encrypted, and no password is given.
     KeyEncrypted = 207,
-    /// The private key is malformed, or of a kind or size that the crypto provider refuses.
+    /// The private key is malformed, of a kind or size that the crypto provider refuses, or encrypted in a way that is
+    /// not supported: the traditional one of PEM, PBES1, or one that asks for too much memory or work.
     KeyUnsupported = 208,
     /// The private key is encrypted with another password than the one that is given.
     KeyPasswordWrong = 209,

@@ -17,7 +17,8 @@ const MAX_SCRYPT_MEMORY: u64 = 65 << 20;
 const MAX_SCRYPT_WORK: u64 = 1 << 21;
 
 /// Ends each message about a kind of encryption that is not supported.
-const REMEDY: &str = "\"openssl pkcs8 -topk8 -in OLD -out NEW\" encrypts it in a way that is";
+pub(super) const REMEDY: &str =
+    "\"openssl pkcs8 -topk8 -in OLD -out NEW\" encrypts it in a way that is";
 
 /// A key that is encrypted in a way that can be opened.
 pub(super) struct EncryptedKey<'a> {

@@ -11,7 +11,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, P
 use rustls::sign::SigningKey;
 use zeroize::Zeroizing;
 
-use super::encrypted::EncryptedKey;
+use super::encrypted::{EncryptedKey, REMEDY};
 use super::pem::{Section, sections};
 use super::{key_kind, looks};
 use crate::error::{Cause, Error};
@@ -32,9 +32,9 @@ pub(crate) fn load(
     let here = |cause: Cause| Error::at(path, cause);
     let section = find(bytes).map_err(here)?;
     if section.is_encrypted_of_old() {
-        return Err(here(Cause::KeyEncrypted(
-            "in the way of old; \"openssl pkcs8 -topk8 -in OLD -out NEW\" encrypts it in a way that is supported",
-        )));
+        let why =
+            format!("it is encrypted in the traditional PEM way, which is not supported: {REMEDY}");
+        return Err(here(Cause::KeyUnsupported(why)));
     }
     let der = section.decode().map_err(here)?;
     let der = match section.label {
@@ -110,7 +110,7 @@ mod tests {
         assert!(openssh.to_string().contains("ssh-keygen"), "{openssh}");
         let old = KEY.replace("AAAA", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA");
         let old = cause(&old.replace("PRIVATE", "RSA PRIVATE"));
-        assert!(matches!(old, Cause::KeyEncrypted(_)));
+        assert!(matches!(old, Cause::KeyUnsupported(_)), "{old}");
         assert!(old.to_string().contains("openssl pkcs8 -topk8"), "{old}");
     }
 }

@@ -178,7 +178,7 @@ static const struct bad_input bad_inputs[] = {
     BAD(too_many_certificates, CHAIN, TOO_MANY_CERTIFICATES),
     BAD(two_keys, KEY, SEVERAL_PRIVATE_KEYS),
     BAD(encrypted_key, KEY, KEY_ENCRYPTED),
-    BAD(encrypted_key_of_old, KEY, KEY_ENCRYPTED),
+    BAD(encrypted_key_of_old, KEY, KEY_UNSUPPORTED),
     BAD(not_a_key, KEY, KEY_UNSUPPORTED),
     BAD(key_of_an_unknown_kind, KEY, KEY_UNSUPPORTED),
     BAD(key_of_another, KEY, KEY_MISMATCH),
