@@ -145,7 +145,24 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
-/// Seconds since 1970 as a date for people, in UTC.
+/// Seconds since 1970 as people and programs read them (ISO 8601), in UTC.
 pub(crate) fn format_time(seconds: i64) -> String {
-    ASN1Time::from_timestamp(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+    let Ok(time) = ASN1Time::from_timestamp(seconds) else { return seconds.to_string() };
+    let time = time.to_datetime();
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_told_as_iso_8601_has_it() {
+        assert_eq!(format_time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(format_time(1_803_003_044), "2027-02-19T02:10:44Z");
+        assert_eq!(format_time(253_402_300_799), "9999-12-31T23:59:59Z");
+        assert_eq!(format_time(i64::MAX), i64::MAX.to_string());
+    }
 }
