@@ -1667,8 +1667,9 @@ const uint8_t *certreload_identity_ocsp_der(const certreload_identity *identity,
 /**
  * Name the function that is told of log lines from now on, or none. One for the process; none at the start.
  *
- * Every event is a line, whether or not an event callback is set, and rustls's own records pass through too. When this
- * returns, the callback that was set before is not running and will not be called again; only where this is called from
+ * Every event is a line, whether or not an event callback is set, and so is what an explicit request came to where that
+ * is no event. Lines of a handle that has a name begin with it: "public: generation 2 serves: ...". rustls's own records
+ * pass through too, but for those of the handshakes that the library makes by itself. When this returns, the callback that was set before is not running and will not be called again; only where this is called from
  * inside that callback, it is of course still running there, for the last time.
  *
  * @param callback   NULL for none

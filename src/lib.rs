@@ -12,7 +12,7 @@
 //! - [`ffi`]: the C ABI; nothing depends on it
 //!
 //! [`error`] holds what any of them can fail with; [`sys`] the system calls that std lacks; [`guard`]
-//! turns a panic into a value; [`testing`] makes faults that tests cannot make from outside.
+//! turns a panic into a value, [`hush`] keeps the self-check out of the log; [`testing`] makes faults that tests cannot make from outside.
 
 mod error;
 pub mod ffi;
@@ -21,6 +21,7 @@ pub mod ffi;
 pub mod fuzzing;
 mod generation;
 mod guard;
+mod hush;
 mod material;
 mod options;
 mod reload;

@@ -19,7 +19,7 @@ use certreload::ffi::log::certreload_log_level::{self as Level, Debug, Error, In
 use certreload::ffi::log::{
     certreload_log_callback, certreload_log_level_str, certreload_set_log_callback,
 };
-use certreload::ffi::options::certreload_watch;
+use certreload::ffi::options::{certreload_options_set_name, certreload_watch};
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::testing;
 use support::certificates::{Pair, Site, write_private};
@@ -93,6 +93,51 @@ fn each_event_is_a_line_with_no_event_callback_set() {
 }
 
 #[test]
+fn lines_begin_with_the_name_of_the_handle_and_a_request_is_always_answered() {
+    let _alone = alone();
+    let site = Site::plain(&Pair::new(&[NAME]));
+    let lines = logged(Debug, || {
+        let builder = Builder::new().identity(&site.chain(), &site.key()).settle_ms(5, 50);
+        // SAFETY: live options and a C string.
+        let named = unsafe { certreload_options_set_name(builder.0, c"public".as_ptr()) };
+        assert_eq!(named, Outcome::Ok);
+        let host = builder.watch(certreload_watch::Off).open();
+        assert_eq!(host.reload_wait(), Outcome::Unchanged);
+        fs::write(site.key(), "garbage").unwrap();
+        assert_eq!(host.reload_wait(), Outcome::NoPrivateKey);
+        assert_eq!(host.reload_wait(), Outcome::NoPrivateKey);
+    });
+    has(&lines, Info, "public: asked to reload: unchanged");
+    has(&lines, Info, "public: asked to reload: still cannot be used: ");
+    let answers = lines.iter().filter(|(_, line)| line.contains("asked to reload")).count();
+    assert_eq!(answers, 2, "the first failure is a line already: {lines:#?}");
+    assert!(lines.iter().all(|(_, line)| line.starts_with("public: ")), "{lines:#?}");
+}
+
+#[test]
+fn every_new_identity_is_told_by_its_fingerprint() {
+    let _alone = alone();
+    let sites: Vec<_> =
+        (0..6).map(|n| Site::plain(&Pair::new(&[format!("n{n}.test").as_str()]))).collect();
+    let lines = logged(Info, || {
+        let open = sites
+            .iter()
+            .fold(Builder::new(), |builder, site| builder.identity(&site.chain(), &site.key()));
+        open.watch(certreload_watch::Off).open();
+    });
+    has(&lines, Info, "n0.test, valid until ");
+    has(&lines, Info, "; and 2 more identities");
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    for n in 0..6 {
+        let told = format!("n{n}.test, valid until ");
+        let by_fingerprint = |line: &str| {
+            line.split(&told).nth(1).is_some_and(|rest| rest[20..].starts_with(", sha256 "))
+        };
+        assert!(lines.iter().any(|(_, line)| by_fingerprint(line)), "{n}: {lines:#?}");
+    }
+}
+
+#[test]
 fn dates_are_lines_too() {
     let _alone = alone();
     let site = Site::plain(&Pair::with(&[NAME], |params| {
@@ -127,6 +172,16 @@ fn records_of_rustls_pass_through_under_its_name() {
     });
     let theirs = lines.iter().filter(|(_, line)| line.starts_with("rustls::")).count();
     assert!(theirs > 0, "{lines:#?}");
+    let looks = logged(Trace, || {
+        let (open, new) = (Builder::new(), Pair::new(&[NAME]));
+        let mut site = Site::plain(&new);
+        let host = open.identity(&site.chain(), &site.key()).watch(certreload_watch::Off).open();
+        site.renew(&Pair::new(&[NAME]));
+        assert_eq!(host.reload_wait(), Outcome::Ok);
+    });
+    has(&looks, Info, "generation 2 serves");
+    let theirs: Vec<_> = looks.iter().filter(|(_, line)| line.starts_with("rustls::")).collect();
+    assert!(theirs.is_empty(), "of the self-check: {theirs:#?}");
     assert_eq!(logged(Info, || drop(host.served(NAME))), [], "below the level that was asked for");
 }
 

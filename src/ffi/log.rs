@@ -16,6 +16,7 @@ use super::boundary::boundary;
 use super::cast::to_c_text;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
+use crate::hush::is_hushed;
 use crate::reload::LOG_TARGET;
 
 /// How much a log line matters: the lower, the more.
@@ -57,8 +58,9 @@ pub type certreload_log_callback = Option<
 
 /// Name the function that is told of log lines from now on, or none. One for the process; none at the start.
 ///
-/// Every event is a line, whether or not an event callback is set, and rustls's own records pass through too. When this
-/// returns, the callback that was set before is not running and will not be called again; only where this is called from
+/// Every event is a line, whether or not an event callback is set, and so is what an explicit request came to where that
+/// is no event. Lines of a handle that has a name begin with it: "public: generation 2 serves: ...". rustls's own records
+/// pass through too, but for those of the handshakes that the library makes by itself. When this returns, the callback that was set before is not running and will not be called again; only where this is called from
 /// inside that callback, it is of course still running there, for the last time.
 ///
 /// @param callback   NULL for none
@@ -161,7 +163,9 @@ impl Log for Forwarder {
     fn log(&self, record: &Record<'_>) {
         // A thread that is being torn down cannot tell whether it is inside.
         let is_inside = INSIDE.try_with(|inside| !inside.get().is_null()).unwrap_or(true);
-        if is_inside || !self.enabled(record.metadata()) {
+        // The host serves nobody in the handshakes that prove an identity.
+        let is_of_self_check = record.target() != LOG_TARGET && is_hushed();
+        if is_inside || is_of_self_check || !self.enabled(record.metadata()) {
             return;
         }
         if let Some(listener) = LISTENER.load_full() {

@@ -17,6 +17,7 @@ use rustls::{
 
 use super::roster::Roster;
 use crate::error::Cause;
+use crate::hush::hushed;
 use crate::material::Identity;
 
 /// Goes out with the first flight, should no name of the identity lead to it.
@@ -31,7 +32,7 @@ pub(super) fn prove(config: &ServerConfig, roster: &Roster, index: usize) -> Res
     let mut proved = false;
     let mut why_not = "no protocol version is enabled".to_owned();
     for version in rustls::ALL_VERSIONS {
-        match handshake(&config, identity, name.clone(), version) {
+        match hushed(|| handshake(&config, identity, name.clone(), version)) {
             Ok(()) => proved = true,
             Err(error) if is_not_spoken(&error) => why_not = error.to_string(),
             Err(error) => return Err(Cause::SelfCheck(format!("{version:?}: {error}"))),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-use super::event::{Event, EventSink};
+use super::event::{Event, EventSink, Speaker};
 
 /// Events that a handle keeps for a host that does not take them. Beyond that the oldest goes: what
 /// is true now matters more than what was.
@@ -71,6 +71,8 @@ pub(super) struct EventQueue {
     state: Mutex<QueueState>,
     idle: Condvar,
     delivery: Arc<Delivery>,
+    /// What the host calls the handle, if anything.
+    name: Option<Arc<str>>,
 }
 
 #[derive(Default)]
@@ -87,9 +89,13 @@ struct QueueState {
 
 impl EventQueue {
     /// Nothing is delivered until [`EventQueue::release`].
-    pub(super) fn new(delivery: Arc<Delivery>, sink: Option<EventSink>) -> Arc<Self> {
+    pub(super) fn new(
+        delivery: Arc<Delivery>,
+        name: Option<Arc<str>>,
+        sink: Option<EventSink>,
+    ) -> Arc<Self> {
         let state = QueueState { sink, scheduled: true, ..QueueState::default() };
-        Arc::new(Self { state: Mutex::new(state), idle: Condvar::new(), delivery })
+        Arc::new(Self { state: Mutex::new(state), idle: Condvar::new(), delivery, name })
     }
 
     /// Lets events go to the host, those that waited first.
@@ -103,8 +109,9 @@ impl EventQueue {
     }
 
     /// Adds an event; where nobody listens it is nobody's but the log's.
-    pub(super) fn push(self: &Arc<Self>, event: Event) {
-        event.log();
+    pub(super) fn push(self: &Arc<Self>, mut event: Event) {
+        event.log(Speaker(self.name.as_deref()));
+        event.further = Vec::new();
         let mut state = self.state();
         if state.sink.is_none() {
             return;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use log::{Level, debug, log};
+use log::{Level, debug, info, log};
 
 use crate::error::{Cause, Error};
 use crate::generation::Generation;
@@ -47,6 +47,8 @@ pub(crate) struct Event {
     pub(crate) earliest_not_after: i64,
     pub(crate) path: Option<Arc<Path>>,
     pub(crate) message: String,
+    /// What is new besides and does not fit into the message: a line of the log each.
+    pub(super) further: Vec<String>,
 }
 
 impl Event {
@@ -62,6 +64,7 @@ impl Event {
             earliest_not_after: current.earliest_not_after(),
             path: error.path.clone(),
             message: format!("{error}; generation {number} goes on serving"),
+            further: Vec::new(),
         }
     }
 
@@ -80,34 +83,53 @@ impl Event {
             earliest_not_after: current.earliest_not_after(),
             path: error.path.clone(),
             message,
+            further: Vec::new(),
         }
     }
 
-    /// Writes the event as one line of the log.
-    pub(super) fn log(&self) {
+    /// Writes the event to the log: one line, and one for each of what is new further.
+    pub(super) fn log(&self, of: Speaker<'_>) {
         let Self { generation, message, .. } = self;
         let warned = self.warnings != Warnings::default();
         match self.kind {
             EventKind::Reloaded => {
                 let level = if warned { Level::Warn } else { Level::Info };
-                log!(target: LOG_TARGET, level, "generation {generation} serves: {message}");
+                log!(target: LOG_TARGET, level, "{of}generation {generation} serves: {message}");
+                for further in &self.further {
+                    info!(target: LOG_TARGET, "{of}generation {generation} serves too: {further}");
+                }
             }
             EventKind::ReloadFailed => {
-                log!(target: LOG_TARGET, Level::Error, "the reload failed: {message}");
+                log!(target: LOG_TARGET, Level::Error, "{of}the reload failed: {message}");
             }
             EventKind::WatchDegraded => {
-                log!(target: LOG_TARGET, Level::Warn, "the watch is degraded: {message}");
+                log!(target: LOG_TARGET, Level::Warn, "{of}the watch is degraded: {message}");
             }
-            EventKind::WatchRestored => log!(target: LOG_TARGET, Level::Info, "{message}"),
-            EventKind::Expiring => log!(target: LOG_TARGET, Level::Warn, "{message}"),
-            EventKind::Expired => log!(target: LOG_TARGET, Level::Error, "{message}"),
+            EventKind::WatchRestored => log!(target: LOG_TARGET, Level::Info, "{of}{message}"),
+            EventKind::Expiring => log!(target: LOG_TARGET, Level::Warn, "{of}{message}"),
+            EventKind::Expired => log!(target: LOG_TARGET, Level::Error, "{of}{message}"),
         }
     }
 }
 
+/// Begins a line of the log: the name of the handle that it is of, where it has one.
+#[derive(Clone, Copy)]
+pub(super) struct Speaker<'a>(pub(super) Option<&'a str>);
+
+impl fmt::Display for Speaker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |name| write!(f, "{name}: "))
+    }
+}
+
 /// Writes down that a handle opens or closes.
-pub(super) fn log_life(what: &str, id: u64, identities: usize) {
-    debug!(target: LOG_TARGET, "handle {id} {what}; identities: {identities}");
+pub(super) fn log_life(of: Speaker<'_>, what: &str, id: u64, identities: usize) {
+    debug!(target: LOG_TARGET, "{of}handle {id} {what}; identities: {identities}");
+}
+
+/// Writes down what a request came to that no event tells of.
+pub(super) fn log_answer(of: Speaker<'_>, answer: &str) {
+    info!(target: LOG_TARGET, "{of}asked to reload: {answer}");
 }
 
 /// Where events go: a function of the host.

@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use super::Now;
 use super::current::Current;
 use super::delivery::EventQueue;
-use super::event::{EventSink, log_life};
+use super::event::{EventSink, Speaker, log_answer, log_life};
 use super::metrics::Snapshot;
 use super::pipeline::Pipeline;
 use super::runtime::{self, Runtime};
@@ -64,7 +64,7 @@ impl Handle {
 
         let entered = runtime::enter()?;
         let runtime = entered.runtime().clone();
-        let events = EventQueue::new(runtime.delivery().clone(), sink);
+        let events = EventQueue::new(runtime.delivery().clone(), options.name.clone(), sink);
         events.push(told.event(&first));
         let mut standing = Standing::new(watch, &first);
         for index in 0..pipeline.unit_count() {
@@ -91,7 +91,7 @@ impl Handle {
         handle.arm_and_look_again(now);
         runtime.register(handle.id, Arc::downgrade(&(handle.clone() as _)));
         entered.stay();
-        log_life("is open", handle.id, handle.chains.len());
+        log_life(handle.speaker(), "is open", handle.id, handle.chains.len());
         Ok(handle)
     }
 
@@ -134,7 +134,29 @@ impl Handle {
         if !self.runtime.is_of_this_process() {
             return Err(Error::new(Cause::Forked));
         }
-        self.tickets.wait(limit, || self.request_reload())
+        let told_before = self.standing().failures;
+        let answer = self.tickets.wait(limit, || self.request_reload());
+        self.log_answer(&answer, told_before);
+        answer
+    }
+
+    /// Leaves a line where nothing else does: whoever asked wants to see that it was done.
+    fn log_answer(&self, answer: &Result<Outcome, Error>, told_before: u64) {
+        match answer {
+            Ok(Outcome::Reloaded) => {}
+            Ok(Outcome::Unchanged) => log_answer(self.speaker(), "unchanged"),
+            Err(error) => {
+                let is_of_call =
+                    matches!(error.cause, Cause::TimedOut { .. } | Cause::Closed | Cause::Panic(_));
+                if !is_of_call && self.standing().failures == told_before {
+                    log_answer(self.speaker(), &format!("still cannot be used: {error}"));
+                }
+            }
+        }
+    }
+
+    fn speaker(&self) -> Speaker<'_> {
+        Speaker(self.name.as_deref())
     }
 
     pub(crate) fn set_sink(&self, sink: Option<EventSink>) {
@@ -198,7 +220,7 @@ impl Handle {
         self.work().closed = true;
         self.runtime.watcher().unfollow(self.id);
         self.events.set_sink(None);
-        log_life("is closed", self.id, self.chains.len());
+        log_life(self.speaker(), "is closed", self.id, self.chains.len());
         self.runtime.leave();
     }
 

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::event::{Event, EventKind, Trigger};
+use log::{Level, log_enabled};
+
+use super::event::{Event, EventKind, LOG_TARGET, Trigger};
 use super::unit::Unit;
 use crate::generation::{Candidate, Generation};
-use crate::material::{Identity, Warning, WarningKind, Warnings, format_time, in_words};
+use crate::material::{Warning, WarningKind, Warnings, format_time, in_words};
 
 /// What there is to tell of a generation, before it has a number.
 pub(super) struct Told {
@@ -14,7 +16,11 @@ pub(super) struct Told {
     pub(super) warnings: Warnings,
     path: Arc<Path>,
     message: String,
+    further: Vec<String>,
 }
+
+/// Of so many identities that are new the message tells in full.
+const IN_FULL: usize = 4;
 
 impl Told {
     /// Of `units`, of which those at `changed` are new in `candidate`; `warnings` are what that loses.
@@ -29,19 +35,28 @@ impl Told {
         let standing =
             units.iter().flat_map(|unit| unit.serving.warnings().iter().chain(&unit.exposed));
         let warnings = warnings.iter().chain(&duplicate).chain(standing);
-        let first = &units[changed.first().copied().unwrap_or(0)];
-        let more = match changed.len() {
-            0 | 1 => String::new(),
-            count => format!("; and {} more identities", count - 1),
+        let changed = if changed.is_empty() { &[0] } else { changed };
+        let (in_full, further) = changed.split_at(changed.len().min(IN_FULL));
+        let described: Vec<_> = in_full.iter().map(|index| describe(&units[*index])).collect();
+        let more = match further.len() {
+            0 => String::new(),
+            1 => "; and 1 more identity".to_owned(),
+            count => format!("; and {count} more identities"),
         };
-        let mut parts =
-            vec![format!("{}: {}{more}", first.files.chain.display(), describe(&first.serving))];
+        let mut parts = vec![described.join("; and ") + &more];
         parts.extend(in_words(warnings.clone()));
+        // There may be very many, and nobody who listens.
+        let further = if log_enabled!(target: LOG_TARGET, Level::Info) {
+            further.iter().map(|index| describe(&units[*index])).collect()
+        } else {
+            Vec::new()
+        };
         Self {
             trigger,
             warnings: warnings.collect(),
-            path: first.files.chain.as_path().into(),
+            path: units[changed[0]].files.chain.as_path().into(),
             message: parts.join("; warning: "),
+            further,
         }
     }
 
@@ -55,6 +70,7 @@ impl Told {
             earliest_not_after: generation.earliest_not_after(),
             path: Some(self.path),
             message: self.message,
+            further: self.further,
         }
     }
 }
@@ -76,7 +92,8 @@ fn duplicate_names(units: &[Unit], candidate: &Candidate) -> Option<Warning> {
     Some(Warning::new(WarningKind::DuplicateName, text))
 }
 
-fn describe(identity: &Identity) -> String {
+fn describe(unit: &Unit) -> String {
+    let identity = &unit.serving;
     let names = identity.names();
     let name = names.first().map_or("no name".into(), |name| name.to_string_lossy());
     let more = match names.len() {
@@ -85,5 +102,6 @@ fn describe(identity: &Identity) -> String {
     };
     let until = format_time(identity.not_after());
     let fingerprint = identity.sha256().to_string_lossy();
-    format!("{name}{more}, valid until {until}, sha256 {fingerprint}")
+    let chain = unit.files.chain.display();
+    format!("{chain}: {name}{more}, valid until {until}, sha256 {fingerprint}")
 }
