@@ -135,6 +135,11 @@ typedef struct rustls_server_config rustls_server_config;
 #define CERTRELOAD_MAX_FAILURE_TEXT 512
 
 /**
+ * Room for the path of an identity in its status, its NUL included: a path is rarely longer.
+ */
+#define CERTRELOAD_MAX_PATH_TEXT 512
+
+/**
  * For a timeout: wait as long as it takes.
  */
 #define CERTRELOAD_WAIT_FOREVER 4294967295
@@ -562,7 +567,7 @@ typedef struct {
    */
   certreload_trigger trigger;
   /**
-   * CERTRELOAD_RESULT_OK, or why the reload failed.
+   * Why the reload failed; OK for every kind but RELOAD_FAILED: for EXPIRING and EXPIRED, too.
    */
   certreload_result result;
   /**
@@ -582,7 +587,8 @@ typedef struct {
    */
   const char *path;
   /**
-   * The event in one line, fit to print. Never NULL; holds no secret.
+   * The event in one line, fit to print. Never NULL; holds no secret. Of many identities that are new it describes the
+   * first, and tells how many more there are; the log has a line for each.
    */
   const char *message;
 } certreload_event;
@@ -619,7 +625,8 @@ typedef bool (*certreload_key_password_callback)(void *userdata,
 /**
  * How a handle is doing. Times are seconds since 1970-01-01 UTC.
  *
- * The struct may grow at the end; `size` tells how much of it the library filled in.
+ * The struct may grow at the end; `size` tells how much of it the library filled in. Fields beyond that are not written:
+ * zero the struct first.
  */
 typedef struct {
   /**
@@ -672,7 +679,10 @@ typedef struct {
    */
   certreload_watch_state watch;
   /**
-   * CERTRELOAD_WARNING_* bits of the generation that serves.
+   * CERTRELOAD_WARNING_* bits of the generation that serves, until the next one comes. NAMES_LOST and EXPIRES_EARLIER are
+   * about the change that it came with; they and DUPLICATE_NAME, which is about several identities, are told here and
+   * in the RELOADED event. All others are about one identity and stand as long as it serves so; they are in
+   * certreload_identity_status, too.
    */
   uint32_t warnings;
   /**
@@ -708,7 +718,8 @@ typedef struct {
 /**
  * How one identity is doing. Times are seconds since 1970-01-01 UTC.
  *
- * The struct may grow at the end; `size` tells how much of it the library filled in.
+ * The struct may grow at the end; `size` tells how much of it the library filled in. Fields beyond that are not written:
+ * zero the struct first.
  */
 typedef struct {
   /**
@@ -752,7 +763,7 @@ typedef struct {
    */
   int64_t last_checked_at;
   /**
-   * CERTRELOAD_WARNING_* bits of what serves.
+   * CERTRELOAD_WARNING_* bits of what serves, but for those that are about a change or several identities.
    */
   uint32_t warnings;
   /**
@@ -771,6 +782,10 @@ typedef struct {
    * The failure that stands, in one line of UTF-8, cut to fit; "" where none stands. It goes with the next success.
    */
   char last_failure[CERTRELOAD_MAX_FAILURE_TEXT];
+  /**
+   * Which identity this is: the path of its chain as the host spelled it (made absolute), fit to print, cut to fit.
+   */
+  char chain_path[CERTRELOAD_MAX_PATH_TEXT];
 } certreload_identity_status;
 
 /**
@@ -998,6 +1013,7 @@ certreload_result certreload_options_set_server_template(certreload_options *opt
  * @param options  must not be NULL; changed
  * @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
  * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:      nothing changes hands
  * Threads:        exclusive access to options
  * Signals:        not async-signal-safe
  * Blocks:         never
@@ -1016,6 +1032,7 @@ certreload_result certreload_options_set_watch(certreload_options *options,
  * @param options       must not be NULL; changed
  * @param milliseconds  10 to 86400000 (a day); the default is 10000
  * @return              OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:           nothing changes hands
  * Threads:             exclusive access to options
  * Signals:             not async-signal-safe
  * Blocks:              never
@@ -1035,6 +1052,7 @@ certreload_result certreload_options_set_poll_interval(certreload_options *optio
  * @param quiet_ms    0 to timeout_ms, milliseconds; the default is 50
  * @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
  * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:         nothing changes hands
  * Threads:           exclusive access to options
  * Signals:           not async-signal-safe
  * Blocks:            never
@@ -1054,6 +1072,7 @@ certreload_result certreload_options_set_settle(certreload_options *options,
  * @param options  must not be NULL; changed
  * @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
  * @return         OK; NULL_PARAMETER
+ * Ownership:      nothing changes hands
  * Threads:        exclusive access to options
  * Signals:        not async-signal-safe
  * Blocks:         never
@@ -1100,6 +1119,8 @@ certreload_result certreload_options_set_event_callback(certreload_options *opti
 /**
  * Name the function that knows the passwords of encrypted private keys. It replaces a password file.
  *
+ * It is one for all keys of the options: where they have several passwords, it tells them apart by key_path.
+ *
  * @param options   must not be NULL; changed
  * @param callback  NULL for no password at all
  * @param userdata  handed to each call as it is; must stay valid until every handle that was opened with these options
@@ -1118,7 +1139,8 @@ certreload_result certreload_options_set_key_password_callback(certreload_option
 /**
  * Name the file with the password of encrypted private keys. It replaces a password callback.
  *
- * The password is the first line of the file, without its newline (LF or CRLF). The file belongs to each identity whose
+ * There is one password for all keys of the options; for several, name a callback instead. The password is the first line
+ * of the file, without its newline (LF or CRLF). The file belongs to each identity whose
  * key is encrypted: it is read together with the key, and a change of it is a change of the identity.
  *
  * @param options  must not be NULL; changed
@@ -1136,6 +1158,9 @@ certreload_result certreload_options_set_key_password_file(certreload_options *o
 
 /**
  * Tell how a handle is doing.
+ *
+ * One snapshot: its fields agree with each other, and need not with those of a later call, nor with what
+ * certreload_get_identity_status() tells, which is a snapshot of its own.
  *
  * @param handle       must not be NULL
  * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
@@ -1281,7 +1306,9 @@ certreload_result certreload_write_metrics_page(certreload_handle *const *handle
  * Ownership:         the caller's, until certreload_close()
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe
- * Blocks:            file reads and one handshake per TLS version and identity: milliseconds
+ * Blocks:            file reads and one handshake per TLS version and identity: milliseconds; for an encrypted key
+ *                    also its password callback, and deriving from the password: up to a second or so (2,000,000
+ *                    rounds are the most that are made)
  * Since:             0.1.0
  */
 certreload_result certreload_open(const certreload_options *options,
@@ -1297,7 +1324,8 @@ certreload_result certreload_open(const certreload_options *options,
  * Ownership:         the caller's, until certreload_close()
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe
- * Blocks:            file reads and one handshake per TLS version: milliseconds
+ * Blocks:            file reads and one handshake per TLS version: milliseconds. A key that is encrypted fails at
+ *                    once, for no password is given here
  * Since:             0.1.0
  */
 certreload_result certreload_open_files(const char *chain_path,
@@ -1311,9 +1339,12 @@ certreload_result certreload_open_files(const char *chain_path,
  *
  * @param options  must not be NULL; borrowed for the call
  * @return         as certreload_open()
+ * Ownership:      options stay the caller's
  * Threads:        any thread, concurrently
  * Signals:        not async-signal-safe
- * Blocks:         file reads and one handshake per TLS version and identity: milliseconds
+ * Blocks:         file reads and one handshake per TLS version and identity: milliseconds; for an encrypted key
+ *                 also its password callback, and deriving from the password: up to a second or so (2,000,000
+ *                 rounds are the most that are made)
  * Since:          0.1.0
  */
 certreload_result certreload_check(const certreload_options *options);
@@ -1326,8 +1357,12 @@ certreload_result certreload_check(const certreload_options *options);
  * already, are no event: certreload_reload_wait() answers in any case. Does one atomic store and one write(2); errno is
  * kept.
  *
+ * In a child of a fork() it is answered with OK and nothing comes of it: the thread that would read the files stayed with
+ * the parent. Open anew in the child.
+ *
  * @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
  * @return        OK; NULL_PARAMETER
+ * Ownership:     the handle stays the caller's
  * Threads:       any thread, concurrently
  * Signals:       async-signal-safe
  * Blocks:        never
@@ -1337,6 +1372,9 @@ certreload_result certreload_reload(certreload_handle *handle);
 
 /**
  * Reload now, and answer for the files as they are at or after this call.
+ *
+ * A new generation is for new bytes: a key that is encrypted anew, with another password or the same, is a reload, though
+ * clients see the certificate that they saw.
  *
  * What looks half-written (a key that does not match; a file that is missing, holds no PEM, or is still open for writing)
  * is waited for as after any change (certreload_options_set_settle()), so a timeout above the settle timeout gets the
@@ -1348,6 +1386,7 @@ certreload_result certreload_reload(certreload_handle *handle);
  * @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
  *                    NULL_PARAMETER; FORKED; else why the files cannot be used, while what served goes on
  *                    serving. certreload_last_error() has path and reason
+ * Ownership:         the handle stays the caller's
  * Threads:           any thread, concurrently; also inside a callback
  * Signals:           not async-signal-safe
  * Blocks:            until the reload is done or the time is up
@@ -1390,7 +1429,8 @@ certreload_result certreload_set_event_callback(certreload_handle *handle,
  * Threads:       any thread; exclusive access to the handle but for waiting certreload_reload_wait() calls; also
  *                inside a callback
  * Signals:       not async-signal-safe
- * Blocks:        until a running callback, a file being read, and waiting calls are done
+ * Blocks:        until a running callback, a file being read, and waiting calls are done; a password callback that
+ *                runs, and a key that is being opened with its password (2,000,000 rounds at the most), too
  * Since:         0.1.0
  */
 void certreload_close(certreload_handle *handle);
@@ -1459,6 +1499,7 @@ void certreload_release(const certreload_generation *generation);
  *
  * @param generation  must not be NULL
  * @return            the number; 0 where generation is NULL
+ * Ownership:         a number; nothing to free
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe
  * Blocks:            never
@@ -1487,6 +1528,7 @@ const rustls_server_config *certreload_generation_server_config(const certreload
  *
  * @param generation  must not be NULL
  * @return            how many; 0 where generation is NULL
+ * Ownership:         a number; nothing to free
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe
  * Blocks:            never
@@ -1532,6 +1574,7 @@ const certreload_identity *certreload_generation_select(const certreload_generat
  *
  * @param identity  must not be NULL
  * @return          how many; 0 where identity is NULL
+ * Ownership:       a number; nothing to free
  * Threads:         any thread, concurrently
  * Signals:         not async-signal-safe
  * Blocks:          never
@@ -1562,6 +1605,7 @@ const char *certreload_identity_name(const certreload_identity *identity,
  *
  * @param identity  must not be NULL
  * @return          seconds since 1970-01-01 UTC; 0 where identity is NULL
+ * Ownership:       a number; nothing to free
  * Threads:         any thread, concurrently
  * Signals:         not async-signal-safe
  * Blocks:          never
@@ -1574,6 +1618,7 @@ int64_t certreload_identity_not_before(const certreload_identity *identity);
  *
  * @param identity  must not be NULL
  * @return          seconds since 1970-01-01 UTC; 0 where identity is NULL
+ * Ownership:       a number; nothing to free
  * Threads:         any thread, concurrently
  * Signals:         not async-signal-safe
  * Blocks:          never
@@ -1588,6 +1633,7 @@ int64_t certreload_identity_not_after(const certreload_identity *identity);
  *
  * @param identity  must not be NULL
  * @return          seconds since 1970-01-01 UTC; 0 where no warning is wanted or identity is NULL
+ * Ownership:       a number; nothing to free
  * Threads:         any thread, concurrently
  * Signals:         not async-signal-safe
  * Blocks:          never
@@ -1626,6 +1672,7 @@ const char *certreload_identity_sha256(const certreload_identity *identity);
  *
  * @param identity  must not be NULL
  * @return          how many; 0 where identity is NULL
+ * Ownership:       a number; nothing to free
  * Threads:         any thread, concurrently
  * Signals:         not async-signal-safe
  * Blocks:          never

@@ -288,6 +288,7 @@ struct identity_status {
     std::uint64_t consecutive_failures;
     std::optional<time_point> last_failure_at; // none where no failure stands
     std::string last_failure;                  // "" where none stands
+    std::string chain_path;                    // which identity this is
 };
 
 /// A function that is told of log lines; see set_log().
@@ -901,7 +902,8 @@ class handle {
                                            raw.pending != 0,
                                            raw.consecutive_failures,
                                            detail::to_optional_time_point(raw.last_failure_at),
-                                           raw.last_failure};
+                                           raw.last_failure,
+                                           raw.chain_path};
     }
 
     /// What there is to measure, in the Prometheus text format; see also metrics_page().

@@ -21,3 +21,29 @@ fn the_committed_header_is_up_to_date() {
         "include/certreload.h is stale: run CERTRELOAD_BLESS=1 cargo test --test headers"
     );
 }
+
+/// A reader finds the same five answers at every function.
+#[test]
+fn every_function_says_who_owns_what_and_from_where_it_may_be_called() {
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/certreload.h");
+    let header = fs::read_to_string(header).unwrap();
+    let exported = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/symbols.txt");
+    let exported = fs::read_to_string(exported).unwrap();
+    let mut lacking = Vec::new();
+    for name in exported.lines().filter(|line| line.starts_with("certreload_")) {
+        let call = format!("{name}(");
+        // Others' comments speak of the function, too: its own ends right before its declaration.
+        let own = header.match_indices(&call).filter_map(|(at, _)| {
+            let (comment, between) = header[..at].rsplit_once("*/")?;
+            let is_own = !between.contains(['(', ';', '/']);
+            is_own.then(|| comment.rsplit_once("/**").map_or("", |(_, comment)| comment))
+        });
+        let own = own.last().unwrap_or_default();
+        for heading in ["Ownership:", "Threads:", "Signals:", "Blocks:", "Since:"] {
+            if !own.contains(&format!("\n * {heading}")) {
+                lacking.push(format!("{name} lacks {heading}"));
+            }
+        }
+    }
+    assert!(lacking.is_empty(), "{lacking:#?}");
+}

@@ -85,7 +85,7 @@ pub struct certreload_event {
     pub kind: certreload_event_kind,
     /// Why the library looked.
     pub trigger: certreload_trigger,
-    /// CERTRELOAD_RESULT_OK, or why the reload failed.
+    /// Why the reload failed; OK for every kind but RELOAD_FAILED: for EXPIRING and EXPIRED, too.
     pub result: certreload_result,
     /// CERTRELOAD_WARNING_* bits; the message spells them out.
     pub warnings: u32,
@@ -95,7 +95,8 @@ pub struct certreload_event {
     pub earliest_not_after: i64,
     /// The file or directory that the event is about, as the host spelled it (made absolute); "" where it is about none.
     pub path: *const c_char,
-    /// The event in one line, fit to print. Never NULL; holds no secret.
+    /// The event in one line, fit to print. Never NULL; holds no secret. Of many identities that are new it describes the
+    /// first, and tells how many more there are; the log has a line for each.
     pub message: *const c_char,
 }
 

@@ -60,6 +60,7 @@ pub unsafe extern "C" fn certreload_release(generation: *const certreload_genera
 ///
 /// @param generation  must not be NULL
 /// @return            the number; 0 where generation is NULL
+/// Ownership:         a number; nothing to free
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
 /// Blocks:            never
@@ -99,6 +100,7 @@ pub unsafe extern "C" fn certreload_generation_server_config(
 ///
 /// @param generation  must not be NULL
 /// @return            how many; 0 where generation is NULL
+/// Ownership:         a number; nothing to free
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
 /// Blocks:            never

@@ -42,7 +42,9 @@ pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 /// Ownership:         the caller's, until certreload_close()
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
-/// Blocks:            file reads and one handshake per TLS version and identity: milliseconds
+/// Blocks:            file reads and one handshake per TLS version and identity: milliseconds; for an encrypted key
+///                    also its password callback, and deriving from the password: up to a second or so (2,000,000
+///                    rounds are the most that are made)
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_open(
@@ -69,7 +71,8 @@ pub unsafe extern "C" fn certreload_open(
 /// Ownership:         the caller's, until certreload_close()
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
-/// Blocks:            file reads and one handshake per TLS version: milliseconds
+/// Blocks:            file reads and one handshake per TLS version: milliseconds. A key that is encrypted fails at
+///                    once, for no password is given here
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_open_files(
@@ -101,9 +104,12 @@ pub unsafe extern "C" fn certreload_open_files(
 ///
 /// @param options  must not be NULL; borrowed for the call
 /// @return         as certreload_open()
+/// Ownership:      options stay the caller's
 /// Threads:        any thread, concurrently
 /// Signals:        not async-signal-safe
-/// Blocks:         file reads and one handshake per TLS version and identity: milliseconds
+/// Blocks:         file reads and one handshake per TLS version and identity: milliseconds; for an encrypted key
+///                 also its password callback, and deriving from the password: up to a second or so (2,000,000
+///                 rounds are the most that are made)
 /// Since:          0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_check(options: *const certreload_options) -> certreload_result {
@@ -122,8 +128,12 @@ pub unsafe extern "C" fn certreload_check(options: *const certreload_options) ->
 /// already, are no event: certreload_reload_wait() answers in any case. Does one atomic store and one write(2); errno is
 /// kept.
 ///
+/// In a child of a fork() it is answered with OK and nothing comes of it: the thread that would read the files stayed with
+/// the parent. Open anew in the child.
+///
 /// @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
 /// @return        OK; NULL_PARAMETER
+/// Ownership:     the handle stays the caller's
 /// Threads:       any thread, concurrently
 /// Signals:       async-signal-safe
 /// Blocks:        never
@@ -144,6 +154,9 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
 
 /// Reload now, and answer for the files as they are at or after this call.
 ///
+/// A new generation is for new bytes: a key that is encrypted anew, with another password or the same, is a reload, though
+/// clients see the certificate that they saw.
+///
 /// What looks half-written (a key that does not match; a file that is missing, holds no PEM, or is still open for writing)
 /// is waited for as after any change (certreload_options_set_settle()), so a timeout above the settle timeout gets the
 /// exact failure, and a shorter one TIMED_OUT, with the reason so far in certreload_last_error(). UNCHANGED says that the
@@ -154,6 +167,7 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
 /// @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
 ///                    NULL_PARAMETER; FORKED; else why the files cannot be used, while what served goes on
 ///                    serving. certreload_last_error() has path and reason
+/// Ownership:         the handle stays the caller's
 /// Threads:           any thread, concurrently; also inside a callback
 /// Signals:           not async-signal-safe
 /// Blocks:            until the reload is done or the time is up
@@ -213,7 +227,8 @@ pub unsafe extern "C" fn certreload_set_event_callback(
 /// Threads:       any thread; exclusive access to the handle but for waiting certreload_reload_wait() calls; also
 ///                inside a callback
 /// Signals:       not async-signal-safe
-/// Blocks:        until a running callback, a file being read, and waiting calls are done
+/// Blocks:        until a running callback, a file being read, and waiting calls are done; a password callback that
+///                runs, and a key that is being opened with its password (2,000,000 rounds at the most), too
 /// Since:         0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_close(handle: *mut certreload_handle) {

@@ -20,6 +20,7 @@ impl Opaque for certreload_identity {
 ///
 /// @param identity  must not be NULL
 /// @return          how many; 0 where identity is NULL
+/// Ownership:       a number; nothing to free
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
 /// Blocks:          never
@@ -62,6 +63,7 @@ pub unsafe extern "C" fn certreload_identity_name(
 ///
 /// @param identity  must not be NULL
 /// @return          seconds since 1970-01-01 UTC; 0 where identity is NULL
+/// Ownership:       a number; nothing to free
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
 /// Blocks:          never
@@ -78,6 +80,7 @@ pub unsafe extern "C" fn certreload_identity_not_before(
 ///
 /// @param identity  must not be NULL
 /// @return          seconds since 1970-01-01 UTC; 0 where identity is NULL
+/// Ownership:       a number; nothing to free
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
 /// Blocks:          never
@@ -96,6 +99,7 @@ pub unsafe extern "C" fn certreload_identity_not_after(
 ///
 /// @param identity  must not be NULL
 /// @return          seconds since 1970-01-01 UTC; 0 where no warning is wanted or identity is NULL
+/// Ownership:       a number; nothing to free
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
 /// Blocks:          never
@@ -146,6 +150,7 @@ pub unsafe extern "C" fn certreload_identity_sha256(
 ///
 /// @param identity  must not be NULL
 /// @return          how many; 0 where identity is NULL
+/// Ownership:       a number; nothing to free
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
 /// Blocks:          never

@@ -39,6 +39,8 @@ pub type certreload_key_password_callback = Option<
 
 /// Name the function that knows the passwords of encrypted private keys. It replaces a password file.
 ///
+/// It is one for all keys of the options: where they have several passwords, it tells them apart by key_path.
+///
 /// @param options   must not be NULL; changed
 /// @param callback  NULL for no password at all
 /// @param userdata  handed to each call as it is; must stay valid until every handle that was opened with these options
@@ -66,7 +68,8 @@ pub unsafe extern "C" fn certreload_options_set_key_password_callback(
 
 /// Name the file with the password of encrypted private keys. It replaces a password callback.
 ///
-/// The password is the first line of the file, without its newline (LF or CRLF). The file belongs to each identity whose
+/// There is one password for all keys of the options; for several, name a callback instead. The password is the first line
+/// of the file, without its newline (LF or CRLF). The file belongs to each identity whose
 /// key is encrypted: it is read together with the key, and a change of it is a change of the identity.
 ///
 /// @param options  must not be NULL; changed

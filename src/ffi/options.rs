@@ -277,6 +277,7 @@ pub unsafe extern "C" fn certreload_options_set_server_template(
 /// @param options  must not be NULL; changed
 /// @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
 /// @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:      nothing changes hands
 /// Threads:        exclusive access to options
 /// Signals:        not async-signal-safe
 /// Blocks:         never
@@ -308,6 +309,7 @@ pub unsafe extern "C" fn certreload_options_set_watch(
 /// @param options       must not be NULL; changed
 /// @param milliseconds  10 to 86400000 (a day); the default is 10000
 /// @return              OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:           nothing changes hands
 /// Threads:             exclusive access to options
 /// Signals:             not async-signal-safe
 /// Blocks:              never
@@ -340,6 +342,7 @@ pub unsafe extern "C" fn certreload_options_set_poll_interval(
 /// @param quiet_ms    0 to timeout_ms, milliseconds; the default is 50
 /// @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
 /// @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:         nothing changes hands
 /// Threads:           exclusive access to options
 /// Signals:           not async-signal-safe
 /// Blocks:            never
@@ -373,6 +376,7 @@ pub unsafe extern "C" fn certreload_options_set_settle(
 /// @param options  must not be NULL; changed
 /// @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
 /// @return         OK; NULL_PARAMETER
+/// Ownership:      nothing changes hands
 /// Threads:        exclusive access to options
 /// Signals:        not async-signal-safe
 /// Blocks:         never

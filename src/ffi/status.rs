@@ -47,9 +47,13 @@ pub enum certreload_watch_state {
 /// Room for the text of a failure, its NUL included.
 pub const CERTRELOAD_MAX_FAILURE_TEXT: usize = 512;
 
+/// Room for the path of an identity in its status, its NUL included: a path is rarely longer.
+pub const CERTRELOAD_MAX_PATH_TEXT: usize = 512;
+
 /// How a handle is doing. Times are seconds since 1970-01-01 UTC.
 ///
-/// The struct may grow at the end; `size` tells how much of it the library filled in.
+/// The struct may grow at the end; `size` tells how much of it the library filled in. Fields beyond that are not written:
+/// zero the struct first.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct certreload_status {
@@ -78,7 +82,10 @@ pub struct certreload_status {
     pub generations_alive: usize,
     /// How changes are being found.
     pub watch: certreload_watch_state,
-    /// CERTRELOAD_WARNING_* bits of the generation that serves.
+    /// CERTRELOAD_WARNING_* bits of the generation that serves, until the next one comes. NAMES_LOST and EXPIRES_EARLIER are
+    /// about the change that it came with; they and DUPLICATE_NAME, which is about several identities, are told here and
+    /// in the RELOADED event. All others are about one identity and stand as long as it serves so; they are in
+    /// certreload_identity_status, too.
     pub warnings: u32,
     /// Since when health is what it is. EXPIRED: the notAfter that was reached first; STALE: when the first of the
     /// failures that stand was told; EXPIRING: when the first warning window was reached; OK: the open, or when the last
@@ -100,7 +107,8 @@ pub struct certreload_status {
 
 /// How one identity is doing. Times are seconds since 1970-01-01 UTC.
 ///
-/// The struct may grow at the end; `size` tells how much of it the library filled in.
+/// The struct may grow at the end; `size` tells how much of it the library filled in. Fields beyond that are not written:
+/// zero the struct first.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct certreload_identity_status {
@@ -124,7 +132,7 @@ pub struct certreload_identity_status {
     pub renewed_generation: u64,
     /// When its files were last looked at, whatever that came to.
     pub last_checked_at: i64,
-    /// CERTRELOAD_WARNING_* bits of what serves.
+    /// CERTRELOAD_WARNING_* bits of what serves, but for those that are about a change or several identities.
     pub warnings: u32,
     /// 1 while its files look half-written and are waited for; else 0.
     pub pending: u32,
@@ -134,9 +142,14 @@ pub struct certreload_identity_status {
     pub last_failure_at: i64,
     /// The failure that stands, in one line of UTF-8, cut to fit; "" where none stands. It goes with the next success.
     pub last_failure: [c_char; CERTRELOAD_MAX_FAILURE_TEXT],
+    /// Which identity this is: the path of its chain as the host spelled it (made absolute), fit to print, cut to fit.
+    pub chain_path: [c_char; CERTRELOAD_MAX_PATH_TEXT],
 }
 
 /// Tell how a handle is doing.
+///
+/// One snapshot: its fields agree with each other, and need not with those of a later call, nor with what
+/// certreload_get_identity_status() tells, which is a snapshot of its own.
 ///
 /// @param handle       must not be NULL
 /// @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
@@ -330,6 +343,7 @@ impl From<IdentityStatus> for certreload_identity_status {
             consecutive_failures: status.consecutive_failures,
             last_failure_at: failure.map_or(0, |failure| failure.told_at),
             last_failure: failure_text(failure),
+            chain_path: cut(&status.chain.to_string_lossy()),
         }
     }
 }
@@ -356,12 +370,15 @@ impl From<WatchState> for certreload_watch_state {
     }
 }
 
-/// One line, cut at a character so that it fits with its NUL.
 fn failure_text(failure: Option<&Failing>) -> [c_char; CERTRELOAD_MAX_FAILURE_TEXT] {
-    let mut room = [0; CERTRELOAD_MAX_FAILURE_TEXT];
-    let Some(failure) = failure else { return room };
-    let text = cast::to_c_text(&failure.error.to_string()).to_string_lossy().into_owned();
-    let fits = |end: &usize| *end < CERTRELOAD_MAX_FAILURE_TEXT && text.is_char_boundary(*end);
+    failure.map_or([0; CERTRELOAD_MAX_FAILURE_TEXT], |failure| cut(&failure.error.to_string()))
+}
+
+/// One line, cut at a character so that it fits with its NUL.
+fn cut<const ROOM: usize>(text: &str) -> [c_char; ROOM] {
+    let mut room = [0; ROOM];
+    let text = cast::to_c_text(text).to_string_lossy().into_owned();
+    let fits = |end: &usize| *end < ROOM && text.is_char_boundary(*end);
     let end = (0..=text.len()).rev().find(fits).unwrap_or(0);
     for (place, byte) in room.iter_mut().zip(&text.as_bytes()[..end]) {
         *place = c_char::from_ne_bytes([*byte]);

@@ -178,7 +178,8 @@ impl Handle {
         let now = Now::read().unix;
         self.with_standing(|standing, current| {
             let identity = current.identities().get(index)?;
-            Some(IdentityStatus::new(identity, standing.units.get(index)?, now))
+            let (chain, unit) = (self.chains.get(index)?, standing.units.get(index)?);
+            Some(IdentityStatus::new(chain, identity, unit, now))
         })
     }
 
@@ -186,13 +187,14 @@ impl Handle {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let now = Now::read().unix;
         self.with_standing(|standing, current| {
-            let units = current.identities().iter().zip(&standing.units);
-            let identities = units.map(|(identity, unit)| IdentityStatus::new(identity, unit, now));
+            let units = current.identities().iter().zip(&standing.units).zip(&self.chains);
+            let identities = units
+                .map(|((identity, unit), chain)| IdentityStatus::new(chain, identity, unit, now));
             Snapshot {
                 name: self.name.clone(),
                 status: Status::new(current, standing, self.alive.count(), now),
                 generation: current.clone(),
-                identities: self.chains.iter().cloned().zip(identities).collect(),
+                identities: identities.collect(),
             }
         })
     }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::status::{Health, IdentityStatus, Status};
@@ -16,8 +15,8 @@ pub(crate) struct Snapshot {
     pub(super) name: Option<Arc<str>>,
     pub(super) status: Status,
     pub(super) generation: Arc<Generation>,
-    /// In the order of the generation's identities, with the file that each is called by.
-    pub(super) identities: Vec<(Arc<Path>, IdentityStatus)>,
+    /// In the order of the generation's identities.
+    pub(super) identities: Vec<IdentityStatus>,
 }
 
 /// Writes the metrics of all `snapshots` as one page. The label `handle` is the name of each; one
@@ -56,8 +55,8 @@ impl<'a> Series<'a> {
     fn new(of: &'a Snapshot, handle: String) -> Self {
         let mut seen = HashSet::new();
         let mut identities = Vec::with_capacity(of.identities.len());
-        for ((chain, status), identity) in of.identities.iter().zip(of.generation.identities()) {
-            let path = label("identity", &chain.to_string_lossy());
+        for (status, identity) in of.identities.iter().zip(of.generation.identities()) {
+            let path = label("identity", &status.chain.to_string_lossy());
             let name = identity.names().first().map(|name| name.to_string_lossy());
             let name = label("name", &name.unwrap_or_default());
             let labels = join(&[&handle, &path, &name]);

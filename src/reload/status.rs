@@ -1,5 +1,8 @@
 //! How a handle and each of its identities are doing, at one moment.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::generation::Generation;
 use crate::material::{Identity, WarningKind, Warnings};
@@ -45,6 +48,8 @@ pub(crate) struct Status {
 /// Everything about one identity at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityStatus {
+    /// The file that it is called by.
+    pub(crate) chain: Arc<Path>,
     pub(crate) health: Health,
     pub(crate) health_since: i64,
     pub(crate) not_before: i64,
@@ -97,10 +102,16 @@ impl Status {
 }
 
 impl IdentityStatus {
-    pub(super) fn new(identity: &Identity, unit: &UnitStanding, now: i64) -> Self {
+    pub(super) fn new(
+        chain: &Arc<Path>,
+        identity: &Identity,
+        unit: &UnitStanding,
+        now: i64,
+    ) -> Self {
         let (health, health_since) = health(identity, unit, now);
         let trouble = unit.trouble.as_deref();
         Self {
+            chain: chain.clone(),
             health,
             health_since,
             not_before: identity.not_before(),

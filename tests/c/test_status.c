@@ -86,11 +86,13 @@ static void one_stale_identity_is_told_from_one_that_is_well(void) {
     CHECK_INT(one.health, CERTRELOAD_HEALTH_OK);
     CHECK_OK(one.last_result);
     CHECK_STR(one.last_failure, "");
+    CHECK_STR(one.chain_path, one_chain);
     CHECK_INT(one.renewed_generation, 1);
     certreload_identity_status two = identity_status_of(handle, 1);
     CHECK_INT(two.health, CERTRELOAD_HEALTH_STALE);
     CHECK_RESULT(two.last_result, NO_PRIVATE_KEY);
     CHECK_CONTAINS(two.last_failure, two_key);
+    CHECK_STR(two.chain_path, two_chain);
     CHECK_INT(two.consecutive_failures, 1);
     CHECK(two.last_failure_at >= before && two.last_failure_at <= time(NULL));
     CHECK_INT(two.health_since, two.last_failure_at);

@@ -670,6 +670,7 @@ void dates_and_failures_are_told_for_each_identity() {
     CHECK(!stale.pending);
     CHECK(handle.status().last_failure == stale.last_failure);
     CHECK(handle.identity_status(1).health == certreload::health::expiring);
+    CHECK(!handle.identity_status(1).chain_path.empty());
     CHECK(code_of([&] { handle.identity_status(2); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
 
     const certreload::generation generation = handle.acquire();
