@@ -155,7 +155,7 @@ impl Handle {
         }
     }
 
-    fn speaker(&self) -> Speaker<'_> {
+    pub(super) fn speaker(&self) -> Speaker<'_> {
         Speaker(self.name.as_deref())
     }
 

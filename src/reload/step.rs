@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::Now;
-use super::event::{Event, EventKind, Trigger};
+use super::event::{Event, EventKind, Trigger, log_answer};
 use super::handle::Handle;
 use super::pipeline::{Look, Scope};
 use super::runtime::Step;
@@ -64,7 +64,9 @@ impl Handle {
         {
             let due = self.touches.take_due(now);
             let since = due.since.unwrap_or(now);
-            let moment = Moment { trigger: Trigger::Watch, now, since, is_quiet: true };
+            // Where something was missed, nobody knows what.
+            let is_quiet = due.units.is_some();
+            let moment = Moment { trigger: Trigger::Watch, now, since, is_quiet };
             Some((due.units.map_or(Scope::All, Scope::Units), moment))
         } else if reached(work.next_poll) {
             work.next_poll = Some(now + options.poll_interval);
@@ -134,7 +136,9 @@ impl Handle {
             self.standing().expose(*index, work.pipeline.exposed(*index));
         }
         let checked_all = *scope == Scope::Poll;
-        self.take_in(look, checked_all, newest, wall);
+        // Who waits is answered, and the log with him.
+        let answers_a_signal = moment.trigger == Trigger::Request && self.tickets.is_idle();
+        self.take_in(look, checked_all, answers_a_signal, newest, wall);
         if has_published {
             for unit in work.pipeline.refused_for_a_name() {
                 self.touches.touch_again(unit);
@@ -145,7 +149,14 @@ impl Handle {
     }
 
     /// Publishes, counts, tells.
-    fn take_in(&self, look: Look, checked_all: bool, newest: u64, wall: i64) {
+    fn take_in(
+        &self,
+        look: Look,
+        checked_all: bool,
+        answers_a_signal: bool,
+        newest: u64,
+        wall: i64,
+    ) {
         let Look { published, failures, outcome, pending, notes, complete, looked_at } = look;
         {
             let mut standing = self.standing();
@@ -165,6 +176,15 @@ impl Handle {
         }
         if let Some((generation, told)) = published {
             self.events.push(told.event(&generation));
+        }
+        if answers_a_signal && pending.is_none() && failures.is_empty() {
+            match &outcome {
+                Ok(Outcome::Unchanged) => log_answer(self.speaker(), "unchanged"),
+                Err(error) => {
+                    log_answer(self.speaker(), &format!("still cannot be used: {error}"));
+                }
+                Ok(Outcome::Reloaded) => {}
+            }
         }
         for (failure, trigger) in failures {
             self.events.push(Event::failed(&failure.error, trigger, &self.current()));

@@ -74,6 +74,11 @@ impl Tickets {
         }
     }
 
+    /// Whether nobody waits for an answer.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state().waiting.is_empty()
+    }
+
     /// The newest ticket drawn so far: a look that begins now answers up to it.
     pub(super) fn newest(&self) -> u64 {
         self.state().last

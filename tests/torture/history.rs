@@ -34,12 +34,6 @@ impl History {
         entries.first += 1;
     }
 
-    /// The position of the newest.
-    pub fn last(&self) -> usize {
-        let entries = self.entries();
-        entries.first + entries.leaves.len() - 1
-    }
-
     /// The first position at or after `from` where `leaf` was on disk.
     pub fn find(&self, leaf: &str, from: usize) -> Option<usize> {
         let entries = self.entries();
