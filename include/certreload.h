@@ -1237,13 +1237,15 @@ const char *certreload_watch_state_str(certreload_watch_state state);
  *
  * The page may grow between two calls, so ask until it fits; the first round of this loop asks for the size:
  *
- *     char *page = NULL;
- *     size_t size = 0, needed = 0;
- *     while (certreload_write_metrics(handle, page, size, &needed) == CERTRELOAD_RESULT_BUFFER_TOO_SMALL) {
- *         free(page);
- *         page = malloc(size = needed);
- *         if (page == NULL) break;
- *     }
+ * ```c
+ * char *page = NULL;
+ * size_t size = 0, needed = 0;
+ * while (certreload_write_metrics(handle, page, size, &needed) == CERTRELOAD_RESULT_BUFFER_TOO_SMALL) {
+ *     free(page);
+ *     page = malloc(size = needed);
+ *     if (page == NULL) break;
+ * }
+ * ```
  *
  * @param handle      must not be NULL
  * @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0

@@ -24,13 +24,15 @@ use crate::reload::{Handle, write_metrics};
 ///
 /// The page may grow between two calls, so ask until it fits; the first round of this loop asks for the size:
 ///
-///     char *page = NULL;
-///     size_t size = 0, needed = 0;
-///     while (certreload_write_metrics(handle, page, size, &needed) == CERTRELOAD_RESULT_BUFFER_TOO_SMALL) {
-///         free(page);
-///         page = malloc(size = needed);
-///         if (page == NULL) break;
-///     }
+/// ```c
+/// char *page = NULL;
+/// size_t size = 0, needed = 0;
+/// while (certreload_write_metrics(handle, page, size, &needed) == CERTRELOAD_RESULT_BUFFER_TOO_SMALL) {
+///     free(page);
+///     page = malloc(size = needed);
+///     if (page == NULL) break;
+/// }
+/// ```
 ///
 /// @param handle      must not be NULL
 /// @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0
