@@ -69,6 +69,7 @@ fn ffi_sources(root: &Path) -> Vec<PathBuf> {
         "version",
         "event",
         "options",
+        "watch_options",
         "key_password",
         "status",
         "metrics",

@@ -1003,6 +1003,41 @@ certreload_result certreload_options_set_server_template(certreload_options *opt
                                                          const rustls_server_config *config);
 
 /**
+ * Name the handle: what the host's people call it, such as "public" or "admin".
+ *
+ * Every series of certreload_write_metrics() then has the label handle with this name.
+ *
+ * @param options  must not be NULL; changed
+ * @param name     1 to 255 bytes of UTF-8, copied; NULL for no name, which is the default
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:      the string is copied
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_name(certreload_options *options, const char *name);
+
+/**
+ * Name the function that each handle opened with these options tells its events from the start.
+ *
+ * It is told of the first load too, so the warnings of that are not lost.
+ *
+ * @param options   must not be NULL; changed
+ * @param callback  NULL for none
+ * @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
+ * @return          OK; NULL_PARAMETER
+ * Ownership:       userdata stays the caller's
+ * Threads:         exclusive access to options; see certreload_event_callback for where the callback runs
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_set_event_callback(certreload_options *options,
+                                                        certreload_event_callback callback,
+                                                        void *userdata);
+
+/**
  * Choose how changes are found.
  *
  * Notifications are of the files, by whatever name they are written, and of everything on the way to them: links,
@@ -1080,41 +1115,6 @@ certreload_result certreload_options_set_settle(certreload_options *options,
  */
 certreload_result certreload_options_set_expiry_warning(certreload_options *options,
                                                         uint32_t seconds);
-
-/**
- * Name the handle: what the host's people call it, such as "public" or "admin".
- *
- * Every series of certreload_write_metrics() then has the label handle with this name.
- *
- * @param options  must not be NULL; changed
- * @param name     1 to 255 bytes of UTF-8, copied; NULL for no name, which is the default
- * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
- * Ownership:      the string is copied
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_set_name(certreload_options *options, const char *name);
-
-/**
- * Name the function that each handle opened with these options tells its events from the start.
- *
- * It is told of the first load too, so the warnings of that are not lost.
- *
- * @param options   must not be NULL; changed
- * @param callback  NULL for none
- * @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
- * @return          OK; NULL_PARAMETER
- * Ownership:       userdata stays the caller's
- * Threads:         exclusive access to options; see certreload_event_callback for where the callback runs
- * Signals:         not async-signal-safe
- * Blocks:          never
- * Since:           0.1.0
- */
-certreload_result certreload_options_set_event_callback(certreload_options *options,
-                                                        certreload_event_callback callback,
-                                                        void *userdata);
 
 /**
  * Name the function that knows the passwords of encrypted private keys. It replaces a password file.

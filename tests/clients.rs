@@ -12,8 +12,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 
-use certreload::ffi::options::certreload_watch;
 use certreload::ffi::result::certreload_result as Outcome;
+use certreload::ffi::watch_options::certreload_watch;
 use support::certificates::{Pair, Site};
 use support::host::{Builder, Client, Host, fingerprint};
 

@@ -23,6 +23,7 @@ use certreload::ffi::handle::*;
 use certreload::ffi::options::*;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_status};
+use certreload::ffi::watch_options::*;
 use rustls::HandshakeKind;
 use rustls::crypto::{CryptoProvider, KeyProvider, aws_lc_rs};
 use rustls::pki_types::PrivateKeyDer;

@@ -11,8 +11,9 @@ use std::fs;
 use std::ptr;
 
 use certreload::ffi::metrics::{certreload_write_metrics, certreload_write_metrics_page};
-use certreload::ffi::options::{certreload_options_set_name, certreload_watch};
+use certreload::ffi::options::certreload_options_set_name;
 use certreload::ffi::result::certreload_result as Outcome;
+use certreload::ffi::watch_options::certreload_watch;
 use support::certificates::{Pair, Site, write_private};
 use support::host::{Builder, Host, last_error};
 

@@ -25,3 +25,4 @@ pub mod options;
 pub mod result;
 pub mod status;
 pub mod version;
+pub mod watch_options;

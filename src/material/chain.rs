@@ -177,7 +177,7 @@ mod tests {
     };
     use rustls::crypto::aws_lc_rs::default_provider;
 
-    use super::super::signature::check_signatures;
+    use super::super::damage::check_signatures;
     use super::super::x509::facts;
     use super::*;
     use crate::error::Cause;

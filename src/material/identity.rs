@@ -13,8 +13,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SigningKey};
 
 use super::chain::{Chain, Order};
+use super::damage::check_signatures;
 use super::key::{self, AskPassword};
-use super::signature::check_signatures;
 use super::warnings::{Warning, WarningKind};
 use super::x509::{self, Facts, format_time, hexadecimal};
 use super::{lifetime, ocsp, pem};

@@ -3,6 +3,7 @@
 mod chain;
 #[cfg(any(test, fuzzing))]
 mod crl;
+mod damage;
 mod der;
 mod encrypted;
 mod identity;

@@ -19,6 +19,7 @@ use certreload::ffi::status::{
     certreload_get_identity_status, certreload_get_status, certreload_identity_status,
     certreload_status,
 };
+use certreload::ffi::watch_options::*;
 
 use super::certificates::{Pair, sha256};
 #[allow(unused_imports, reason = "each test program uses a part")]
