@@ -44,11 +44,10 @@ pub struct Side {
 }
 
 impl Side {
-    /// Whom the kernel tells of writers waits for them, whoever asks.
+    /// Who asks is answered for what is there. Of a writer that began before the way to its file was
+    /// followed, just after a directory or a link was swapped, the kernel has told nobody.
     fn is_asked(&self) {
-        if self.host.status().watch != WatchState::Notified {
-            self.may_be_cut.store(true, Ordering::SeqCst);
-        }
+        self.may_be_cut.store(true, Ordering::SeqCst);
     }
 }
 
