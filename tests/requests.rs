@@ -12,7 +12,7 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use certreload::ffi::event::{CERTRELOAD_WARNING_KEY_READABLE, certreload_event_kind as Kind};
 use certreload::ffi::options::certreload_options_require_name;
@@ -20,7 +20,7 @@ use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::certreload_health as Health;
 use rcgen::date_time_ymd;
 use support::certificates::{Authority, Pair, Site, replace, write_private};
-use support::host::Builder;
+use support::host::{Builder, PATIENCE};
 use support::rotation::{NAME, NEVER};
 
 fn options(site: &Site) -> Builder {
@@ -120,13 +120,16 @@ fn g3_a_unit_that_is_being_written_is_told_as_pending() {
     let host = options(&site).poll_ms(20).settle_ms(5, 60_000).open();
     let mut file = File::options().append(true).open(site.chain()).unwrap();
     file.write_all(b"\n").unwrap();
-    while host.identity_status(0).pending == 0 {
-        thread::yield_now();
-    }
+    let wait_for = |pending| {
+        let deadline = Instant::now() + PATIENCE;
+        while host.identity_status(0).pending != pending {
+            assert!(Instant::now() < deadline, "pending is never {pending}");
+            thread::yield_now();
+        }
+    };
+    wait_for(1);
     drop(file);
-    while host.identity_status(0).pending == 1 {
-        thread::yield_now();
-    }
+    wait_for(0);
     assert_eq!(host.status().health, Health::Ok);
 }
 
