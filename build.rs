@@ -74,6 +74,8 @@ fn ffi_sources(root: &Path) -> Vec<PathBuf> {
         "status",
         "metrics",
         "handle",
+        "memory",
+        "event_loop",
         "connection",
         "generation",
         "identity",

@@ -48,7 +48,9 @@ typedef struct rustls_server_config rustls_server_config;
 #define CERTRELOAD_VERSION_PATCH 0
 
 /**
- * How many events of a handle wait at the most for a callback that does not return; beyond that the oldest is dropped.
+ * How many events of a handle wait at the most, for a callback that does not return or a host that does not ask. Beyond
+ * that the oldest of which there is a newer one of the same kind, about the same file where there is one, goes into that
+ * one, which counts it.
  */
 #define CERTRELOAD_MAX_WAITING_EVENTS 256
 
@@ -184,6 +186,10 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_CLOSED = 6,
   /**
+   * The call would wait for itself: it was made from inside a callback that it would have to wait for.
+   */
+  CERTRELOAD_RESULT_WOULD_DEADLOCK = 7,
+  /**
    * The system refused a thread or a descriptor.
    */
   CERTRELOAD_RESULT_SYSTEM = 8,
@@ -207,6 +213,10 @@ enum certreload_result
    * The process is a Rust program that has a logger of its own: it gets the lines.
    */
   CERTRELOAD_RESULT_LOGGER_IN_USE = 13,
+  /**
+   * No event is waiting.
+   */
+  CERTRELOAD_RESULT_NO_EVENT = 14,
   /**
    * The file, or a directory on the way to it, does not exist.
    */
@@ -382,6 +392,10 @@ enum certreload_trigger
    * A date of a certificate was reached.
    */
   CERTRELOAD_TRIGGER_CLOCK = 5,
+  /**
+   * certreload_push_identity() was called.
+   */
+  CERTRELOAD_TRIGGER_PUSH = 6,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -529,6 +543,31 @@ typedef uint32_t certreload_watch;
 #endif // __cplusplus
 
 /**
+ * Who does the work: reads files when they change, and tells events.
+ */
+enum certreload_runtime
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Background threads of the library, one set for the process. The default.
+   */
+  CERTRELOAD_RUNTIME_THREAD = 0,
+  /**
+   * The host, on its own threads: it waits for certreload_event_fd() and calls certreload_dispatch().
+   */
+  CERTRELOAD_RUNTIME_HOST = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum certreload_runtime certreload_runtime;
+#else
+typedef uint32_t certreload_runtime;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * An immutable snapshot of every identity, with the config built from it: opaque.
  */
 typedef struct certreload_generation certreload_generation;
@@ -549,7 +588,8 @@ typedef struct certreload_identity certreload_identity;
 typedef struct certreload_options certreload_options;
 
 /**
- * One event. All pointers are borrowed: they are valid until the callback returns.
+ * One event. All pointers are borrowed: they are valid until the callback returns, or as long as
+ * certreload_next_event() says.
  *
  * The struct may grow at the end; `size` tells how much of it the library knows.
  */
@@ -591,15 +631,21 @@ typedef struct {
    * first, and tells how many more there are; the log has a line for each.
    */
   const char *message;
+  /**
+   * How many events this one stands for: 1; more where events had to wait for so long that older ones of its kind went
+   * into it.
+   */
+  uint64_t count;
 } certreload_event;
 
 /**
  * A function of the host that is told of events.
  *
- * It runs on a background thread of the library, one call at a time for each handle, in order. While it runs no
- * other event of any handle is delivered; connections, reloads and other threads are not held up. Of the events that
- * wait meanwhile the last CERTRELOAD_MAX_WAITING_EVENTS of each handle are kept, and the oldest dropped. It may call
- * any certreload function, closing the handle included. It must not throw or longjmp out.
+ * It runs on a background thread of the library, one call at a time for each handle, in order; with
+ * CERTRELOAD_RUNTIME_HOST on the thread that calls certreload_dispatch(). While it runs no other event of this handle is
+ * delivered; those of other handles, connections, reloads and other threads are not held up. Of the events that
+ * wait meanwhile CERTRELOAD_MAX_WAITING_EVENTS are kept. It may call any certreload function, closing the handle
+ * included. It must not throw or longjmp out. The thread has 512 KiB of stack.
  */
 typedef void (*certreload_event_callback)(void *userdata, const certreload_event *event);
 
@@ -787,6 +833,42 @@ typedef struct {
    */
   char chain_path[CERTRELOAD_MAX_PATH_TEXT];
 } certreload_identity_status;
+
+/**
+ * One identity in memory: what would be in its files.
+ *
+ * Set `size`, and what there is; a struct that begins as zeros leaves out the rest. It may grow at the end.
+ */
+typedef struct {
+  /**
+   * sizeof(certreload_identity_bytes) of the header that the program was compiled with.
+   */
+  size_t size;
+  /**
+   * The chain in PEM, the leaf first; must not be NULL. Needs no NUL at its end.
+   */
+  const char *chain_pem;
+  /**
+   * Bytes of it, without a NUL at its end: at most CERTRELOAD_MAX_FILE_SIZE.
+   */
+  size_t chain_pem_size;
+  /**
+   * The private key in PEM; must not be NULL. An encrypted one is opened with the password of the options.
+   */
+  const char *key_pem;
+  /**
+   * Bytes of it.
+   */
+  size_t key_pem_size;
+  /**
+   * An OCSP response in DER, or NULL for none.
+   */
+  const uint8_t *ocsp_der;
+  /**
+   * Bytes of it.
+   */
+  size_t ocsp_der_size;
+} certreload_identity_bytes;
 
 /**
  * A function of the host that is told of log lines.
@@ -1295,9 +1377,9 @@ certreload_result certreload_write_metrics_page(certreload_handle *const *handle
  * Each identity has completed a TLS handshake in memory before this returns. Background threads, one set for the
  * process however many handles it opens, start with the first handle; every signal is blocked in them.
  *
- * Open after fork() and daemon(), and as the user that the server runs as: threads do not survive a fork, so in a child
- * a handle that was opened before still serves, and does not reload; and files that only root may read cannot be read
- * again after privileges are dropped.
+ * In a forked child the handle serves, and reloads again after certreload_after_fork(). Files that only root may read
+ * cannot be read again after privileges are dropped: what served goes on, health is stale, and the message says so; see
+ * certreload_push_identity() for what a privileged process can do about that.
  *
  * The first event may be delivered before this returns, and after *handle_out is written.
  *
@@ -1354,13 +1436,13 @@ certreload_result certreload_check(const certreload_options *options);
 /**
  * Ask for a reload and return at once: for a SIGHUP handler.
  *
- * The files are read by the background thread. Requests that come faster than reloads are answered by one reload
+ * The files are read by the background thread, or when the host dispatches (CERTRELOAD_RUNTIME_HOST). Requests that come faster than reloads are answered by one reload
  * that begins after the last of them. The outcome comes as an event; files that are unchanged, or as bad as was told
  * already, are no event: certreload_reload_wait() answers in any case. Does one atomic store and one write(2); errno is
  * kept.
  *
- * In a child of a fork() it is answered with OK and nothing comes of it: the thread that would read the files stayed with
- * the parent. Open anew in the child.
+ * In a child of a fork() it is answered with OK, and done when certreload_after_fork() is called: the thread that would
+ * read the files stayed with the parent.
  *
  * @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
  * @return        OK; NULL_PARAMETER
@@ -1383,13 +1465,18 @@ certreload_result certreload_reload(certreload_handle *handle);
  * exact failure, and a shorter one TIMED_OUT, with the reason so far in certreload_last_error(). UNCHANGED says that the
  * files are what serves: the watch may have been faster than this call. The event may be delivered after the answer.
  *
- * @param handle      must not be NULL; opened in this process, not before a fork()
+ * With CERTRELOAD_RUNTIME_HOST the work is done on the calling thread, and events are left for
+ * certreload_dispatch() or certreload_next_event(). Of identities that were handed over in memory there is nothing to
+ * read: they are as they are.
+ *
+ * @param handle      must not be NULL; opened in this process, or taken up by certreload_after_fork()
  * @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
  * @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
- *                    NULL_PARAMETER; FORKED; else why the files cannot be used, while what served goes on
+ *                    NULL_PARAMETER; FORKED; WOULD_DEADLOCK where it is called from a password or log callback of
+ *                    the thread that would answer; SYSTEM; else why the files cannot be used, while what served goes on
  *                    serving. certreload_last_error() has path and reason
  * Ownership:         the handle stays the caller's
- * Threads:           any thread, concurrently; also inside a callback
+ * Threads:           any thread, concurrently; also inside an event callback
  * Signals:           not async-signal-safe
  * Blocks:            until the reload is done or the time is up
  * Since:             0.1.0
@@ -1398,16 +1485,41 @@ certreload_result certreload_reload_wait(certreload_handle *handle,
                                          uint32_t timeout_ms);
 
 /**
+ * Take an inherited handle up in a forked child: watch the files there, answer requests, tell events.
+ *
+ * Without it the handle serves in the child and does nothing else. With it the child goes on by itself: from the
+ * generation that served when it was forked, with the options, the callback and the required names of the handle, and
+ * with background threads of its own (or none, for CERTRELOAD_RUNTIME_HOST: then ask for certreload_event_fd() anew).
+ * All files are looked at at once, so nothing that happened since the fork is missed. Events that wait in the parent
+ * are the parent's; counts in the status begin at 0.
+ *
+ * Call it in each child, for each handle. A handle may also be inherited by a child of the child.
+ *
+ * @param handle  must not be NULL
+ * @return        OK, also where nothing is to do: in the process that opened the handle, and after the first time;
+ *                NULL_PARAMETER; SYSTEM where no thread or descriptor can be had: it serves on, and this can be tried
+ *                again
+ * Ownership:     the handle stays the caller's; nothing of it is shared with the parent from here on
+ * Threads:       in the child, before its other threads use the handle (a fork leaves it one thread)
+ * Signals:       not async-signal-safe; not between vfork() and exec
+ * Blocks:        never for long: reads no certificate
+ * Since:         0.1.0
+ */
+certreload_result certreload_after_fork(certreload_handle *handle);
+
+/**
  * Name the function that is told of events from now on, or none.
  *
  * When this returns, the callback that was set before is not running and will not be called again; only where this
  * is called from inside that callback, it is of course still running, for the last time. Events that were waiting
- * go to the new callback, or nowhere.
+ * for a callback, or for certreload_next_event() after that was asked once, go to the new callback; those from before
+ * anybody listened do not.
  *
  * @param handle    must not be NULL
  * @param callback  NULL for none
  * @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
- * @return          OK; NULL_PARAMETER
+ * @return          OK; NULL_PARAMETER; WOULD_DEADLOCK where the callback that runs waits for this very thread: nothing
+ *                  is changed then; CLOSED
  * Ownership:       userdata stays the caller's
  * Threads:         any thread, concurrently; also inside a callback
  * Signals:         not async-signal-safe
@@ -1422,20 +1534,165 @@ certreload_result certreload_set_event_callback(certreload_handle *handle,
  * Stop watching and give everything back.
  *
  * Connections, configs and generations that were acquired live on until they are freed. When this returns no
- * callback of this handle is running or will run (but for the one that calls this, if it does). With the last
- * handle the background threads end.
+ * callback of this handle is running or will run, and no call on it that another thread had begun; but for those that
+ * this is called from, and those that wait for this very thread, which end by themselves. With the last handle the
+ * background threads end.
+ *
+ * In a forked child that has not called certreload_after_fork() it frees what the child has, and the parent notices
+ * nothing.
  *
  * @param handle  may be NULL, then nothing happens; consumed
- * Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads. A
- *                certreload_reload_wait() that is still waiting is let go with CLOSED
- * Threads:       any thread; exclusive access to the handle but for waiting certreload_reload_wait() calls; also
- *                inside a callback
+ * Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads, so that
+ *                no call on it begins any more. A certreload_reload_wait() that is waiting is let go with CLOSED
+ * Threads:       any thread; also inside a callback
  * Signals:       not async-signal-safe
- * Blocks:        until a running callback, a file being read, and waiting calls are done; a password callback that
+ * Blocks:        until a running callback, a file being read, and running calls are done; a password callback that
  *                runs, and a key that is being opened with its password (2,000,000 rounds at the most), too
  * Since:         0.1.0
  */
 void certreload_close(certreload_handle *handle);
+
+/**
+ * Serve an identity that is in memory: from a config centre, a vault, or another process.
+ *
+ * It counts as an identity as those from files do, in the order in which they were added, and is renewed by
+ * certreload_push_identity(). In messages its parts are called memory:INDEX/chain and memory:INDEX/key.
+ *
+ * @param options  must not be NULL; changed
+ * @param bytes    must not be NULL, nor its chain_pem and key_pem
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the size of the struct is none, or the options are full.
+ *                 What is wrong with the bytes themselves certreload_open() tells
+ * Ownership:      copied, and the copy of the key is wiped when the options are freed; wiping the caller's own is the
+ *                 caller's affair
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_add_identity_memory(certreload_options *options,
+                                                         const certreload_identity_bytes *bytes);
+
+/**
+ * Hand over new bytes for an identity, for new connections from now on.
+ *
+ * They go the way that files go: parsed, validated, proved by a handshake in memory, published; only nothing is waited
+ * for, and what cannot be used is refused at once, while what served goes on serving. From the first time that bytes are
+ * accepted the identity is the host's to renew: if it had files, they are not looked at any more in this process. What
+ * is refused leaves files what they were.
+ *
+ * The outcome is an event too (trigger PUSH); a refusal that was told already is none again.
+ *
+ * @param handle  must not be NULL; opened in this process, or taken up by certreload_after_fork()
+ * @param index   which identity: see certreload_find_identity()
+ * @param bytes   must not be NULL, nor its chain_pem and key_pem
+ * @return        OK where a new generation is current; UNCHANGED where these bytes serve already; NULL_PARAMETER;
+ *                INVALID_PARAMETER where there is no such index; FORKED; CLOSED; WOULD_DEADLOCK inside a password or
+ *                log callback of the handle's own work; else why the bytes cannot be used (100 and up).
+ *                certreload_last_error() has the reason
+ * Ownership:     copied, and the copy of the key is wiped; wiping the caller's own is the caller's affair
+ * Threads:       any thread, concurrently; also inside an event callback
+ * Signals:       not async-signal-safe
+ * Blocks:        for one handshake per TLS version: milliseconds; and while the handle's files are being read
+ * Since:         0.1.0
+ */
+certreload_result certreload_push_identity(certreload_handle *handle,
+                                           size_t index,
+                                           const certreload_identity_bytes *bytes);
+
+/**
+ * Find the identity that serves a DNS name.
+ *
+ * Indexes never change: an identity keeps the place in which it was added.
+ *
+ * @param handle       must not be NULL
+ * @param server_name  must not be NULL; a DNS name, or a wildcard as a certificate has it; upper and lower case are one
+ * @param index_out    must not be NULL; written only on OK
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where no identity has the name: the one that is served to
+ *                     clients without a name is at 0
+ * Ownership:          server_name is borrowed for the call
+ * Threads:            any thread, concurrently
+ * Signals:            not async-signal-safe
+ * Blocks:             never
+ * Since:              0.1.0
+ */
+certreload_result certreload_find_identity(certreload_handle *handle,
+                                           const char *server_name,
+                                           size_t *index_out);
+
+/**
+ * Choose who does the work.
+ *
+ * With CERTRELOAD_RUNTIME_HOST the library creates no thread, not even for a moment. Everything else is as ever, as
+ * long as the host dispatches: what is not dispatched is not noticed.
+ *
+ * @param options  must not be NULL; changed
+ * @param runtime  CERTRELOAD_RUNTIME_THREAD (the default) or _HOST
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_runtime(certreload_options *options,
+                                                 certreload_runtime runtime);
+
+/**
+ * Get a descriptor to wait for in an event loop.
+ *
+ * It is readable, and stays so (level-triggered), as long as events wait for certreload_next_event(); and with
+ * CERTRELOAD_RUNTIME_HOST as long as there is something to dispatch: a request, a change of the files, a time that
+ * has come, an event for the callback. For epoll, poll, select, and what is built on them. Do not read from it.
+ *
+ * Asking for it says that the host will ask for events: from then on CERTRELOAD_MAX_WAITING_EVENTS are kept. Of those
+ * before, the newest of each kind is there. Where a callback is named, events go to that.
+ *
+ * @param handle  must not be NULL; opened in this process, or taken up by certreload_after_fork()
+ * @return        the descriptor, the same each time until certreload_after_fork(); -1 where there is none, with the
+ *                reason in certreload_last_error()
+ * Ownership:     the library's: take it out of the event loop before certreload_close(), which closes it
+ * Threads:       any thread, concurrently
+ * Signals:       not async-signal-safe
+ * Blocks:        never
+ * Since:         0.1.0
+ */
+int certreload_event_fd(certreload_handle *handle);
+
+/**
+ * Take the next event, in order, without a callback.
+ *
+ * @param handle     must not be NULL
+ * @param event_out  must not be NULL; written only on OK
+ * @return           OK; NO_EVENT where none is waiting, or a callback is named, which gets them; NULL_PARAMETER; CLOSED
+ * Ownership:        borrowed: valid until this thread takes another event, of whichever handle, or ends; also after
+ *                   the handle is closed
+ * Threads:          any thread, concurrently: each event goes to one
+ * Signals:          not async-signal-safe
+ * Blocks:           never
+ * Since:            0.1.0
+ */
+certreload_result certreload_next_event(certreload_handle *handle,
+                                        const certreload_event **event_out);
+
+/**
+ * Do the work that is pending, on this thread: for CERTRELOAD_RUNTIME_HOST.
+ *
+ * Looks at what changed, publishes what is good, and calls the event callback, if one is named, for the events that
+ * wait. One call does what is urgent; where more is to do the descriptor stays readable. From inside the event
+ * callback it does the work, and delivers nothing.
+ *
+ * @param handle  must not be NULL; opened with CERTRELOAD_RUNTIME_HOST, in this process or taken up by
+ *                certreload_after_fork()
+ * @return        OK, also where nothing was to do; NULL_PARAMETER; INVALID_PARAMETER where the handle has threads;
+ *                FORKED; CLOSED; WOULD_DEADLOCK inside a password or log callback of the handle's own work
+ * Ownership:     the handle stays the caller's
+ * Threads:       any thread; one at a time is what makes sense, and others wait for it
+ * Signals:       not async-signal-safe
+ * Blocks:        while files are read and identities proved: some milliseconds for each that changed; and as long as
+ *                the event callback runs
+ * Since:         0.1.0
+ */
+certreload_result certreload_dispatch(certreload_handle *handle);
 
 /**
  * Make a server connection with the config that is current at this moment.

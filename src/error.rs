@@ -39,7 +39,7 @@ impl fmt::Display for Stage {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum Cause {
     #[error("no answer within {milliseconds} ms{so_far}")]
-    TimedOut { milliseconds: u128, so_far: String },
+    TimedOut { milliseconds: u64, so_far: String },
     #[error("{0} is NULL")]
     NullParameter(Cow<'static, str>),
     #[error("{0}")]
@@ -58,6 +58,10 @@ pub(crate) enum Cause {
     Forked,
     #[error("the buffer is too small: {needed} bytes are needed")]
     BufferTooSmall { needed: usize },
+    #[error("the call would wait for itself: {0}")]
+    WouldDeadlock(&'static str),
+    #[error("no event is waiting")]
+    NoEvent,
     #[error("this Rust program has set a logger of its own, which gets the lines")]
     LoggerInUse,
 
@@ -179,6 +183,8 @@ impl Cause {
             | Self::Panic(_)
             | Self::Forked
             | Self::BufferTooSmall { .. }
+            | Self::WouldDeadlock(_)
+            | Self::NoEvent
             | Self::LoggerInUse => Stage::Call,
             Self::NotFound
             | Self::Permission
@@ -226,12 +232,14 @@ impl From<io::Error> for Cause {
 pub(crate) struct Error {
     pub(crate) cause: Cause,
     pub(crate) path: Option<Arc<Path>>,
+    /// What may explain it.
+    circumstance: Option<Arc<String>>,
 }
 
 impl Error {
     /// A failure that is about no file.
     pub(crate) fn new(cause: Cause) -> Self {
-        Self { cause, path: None }
+        Self { cause, path: None, circumstance: None }
     }
 
     /// A parameter that must not be NULL is.
@@ -246,7 +254,13 @@ impl Error {
 
     /// A failure that is about the file at `path`.
     pub(crate) fn at(path: &Path, cause: impl Into<Cause>) -> Self {
-        Self { cause: cause.into(), path: Some(path.into()) }
+        Self { path: Some(path.into()), ..Self::new(cause.into()) }
+    }
+
+    /// The same, with what may explain it, if anything does.
+    pub(crate) fn under(mut self, circumstance: Option<String>) -> Self {
+        self.circumstance = circumstance.map(Arc::new);
+        self
     }
 
     /// The system refused something that has no path.
@@ -261,9 +275,10 @@ impl fmt::Display for Error {
             write!(f, "{}: ", path.display())?;
         }
         match self.cause.stage() {
-            Stage::Call => write!(f, "{}", self.cause),
-            stage => write!(f, "{} ({stage})", self.cause),
+            Stage::Call => write!(f, "{}", self.cause)?,
+            stage => write!(f, "{} ({stage})", self.cause)?,
         }
+        self.circumstance.as_ref().map_or(Ok(()), |why| write!(f, "; {why}"))
     }
 }
 

@@ -30,6 +30,17 @@ pub(crate) struct Options {
     pub(crate) expiry_warning: Option<Duration>,
     /// What the host calls the handle, if anything.
     pub(crate) name: Option<Arc<str>>,
+    pub(crate) runtime: RuntimeMode,
+}
+
+/// Who does the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum RuntimeMode {
+    /// Background threads, one set for the process.
+    #[default]
+    Thread,
+    /// The host, on its own threads.
+    Host,
 }
 
 /// Where one identity's bytes come from.
@@ -40,6 +51,22 @@ pub(crate) struct IdentityFiles {
     pub(crate) ocsp: Option<PathBuf>,
     /// [`Options::fixed`] puts that of the options here.
     pub(crate) password: Option<KeyPassword>,
+    /// Where the host hands the bytes over there are no files, and the paths only name them.
+    pub(crate) memory: Option<Arc<IdentityBytes>>,
+}
+
+/// An identity in memory.
+#[derive(PartialEq, Eq)]
+pub(crate) struct IdentityBytes {
+    pub(crate) chain: Vec<u8>,
+    pub(crate) key: Zeroizing<Vec<u8>>,
+    pub(crate) ocsp: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for IdentityBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdentityBytes")
+    }
 }
 
 /// Where the password of encrypted keys comes from.
@@ -104,6 +131,7 @@ impl Default for Options {
             settle_timeout: Duration::from_secs(5),
             expiry_warning: None,
             name: None,
+            runtime: RuntimeMode::Thread,
         }
     }
 }
@@ -129,12 +157,23 @@ impl Options {
 }
 
 impl IdentityFiles {
+    /// The identity at `index` of its handle, out of memory: names of its parts for messages.
+    pub(crate) fn in_memory(index: usize, bytes: Option<Arc<IdentityBytes>>) -> Self {
+        let part = |part: &str| PathBuf::from(format!("memory:{index}/{part}"));
+        let ocsp = bytes.as_ref().is_some_and(|bytes| bytes.ocsp.is_some()).then(|| part("ocsp"));
+        Self { chain: part("chain"), key: part("key"), ocsp, password: None, memory: bytes }
+    }
+
     fn fixed(&self, password: Option<&KeyPassword>) -> Result<Self, Error> {
+        if self.memory.is_some() {
+            return Ok(Self { password: password.cloned(), ..self.clone() });
+        }
         Ok(Self {
             password: password.cloned(),
             chain: absolute(&self.chain)?,
             key: absolute(&self.key)?,
             ocsp: self.ocsp.as_deref().map(absolute).transpose()?,
+            memory: None,
         })
     }
 

@@ -44,9 +44,13 @@ pub enum certreload_trigger {
     Request = 4,
     /// A date of a certificate was reached.
     Clock = 5,
+    /// certreload_push_identity() was called.
+    Push = 6,
 }
 
-/// How many events of a handle wait at the most for a callback that does not return; beyond that the oldest is dropped.
+/// How many events of a handle wait at the most, for a callback that does not return or a host that does not ask. Beyond
+/// that the oldest of which there is a newer one of the same kind, about the same file where there is one, goes into that
+/// one, which counts it.
 pub const CERTRELOAD_MAX_WAITING_EVENTS: usize = 256;
 
 const _: () = assert!(CERTRELOAD_MAX_WAITING_EVENTS == MAX_WAITING);
@@ -74,7 +78,8 @@ pub const CERTRELOAD_WARNING_KEY_USAGE: u32 = 256;
 /// Warning: two identities have the same name and the same kind of key, so the second never serves that name.
 pub const CERTRELOAD_WARNING_DUPLICATE_NAME: u32 = 512;
 
-/// One event. All pointers are borrowed: they are valid until the callback returns.
+/// One event. All pointers are borrowed: they are valid until the callback returns, or as long as
+/// certreload_next_event() says.
 ///
 /// The struct may grow at the end; `size` tells how much of it the library knows.
 #[repr(C)]
@@ -98,14 +103,18 @@ pub struct certreload_event {
     /// The event in one line, fit to print. Never NULL; holds no secret. Of many identities that are new it describes the
     /// first, and tells how many more there are; the log has a line for each.
     pub message: *const c_char,
+    /// How many events this one stands for: 1; more where events had to wait for so long that older ones of its kind went
+    /// into it.
+    pub count: u64,
 }
 
 /// A function of the host that is told of events.
 ///
-/// It runs on a background thread of the library, one call at a time for each handle, in order. While it runs no
-/// other event of any handle is delivered; connections, reloads and other threads are not held up. Of the events that
-/// wait meanwhile the last CERTRELOAD_MAX_WAITING_EVENTS of each handle are kept, and the oldest dropped. It may call
-/// any certreload function, closing the handle included. It must not throw or longjmp out.
+/// It runs on a background thread of the library, one call at a time for each handle, in order; with
+/// CERTRELOAD_RUNTIME_HOST on the thread that calls certreload_dispatch(). While it runs no other event of this handle is
+/// delivered; those of other handles, connections, reloads and other threads are not held up. Of the events that
+/// wait meanwhile CERTRELOAD_MAX_WAITING_EVENTS are kept. It may call any certreload function, closing the handle
+/// included. It must not throw or longjmp out. The thread has 512 KiB of stack.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_event_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, event: *const certreload_event)>;
@@ -154,6 +163,7 @@ pub extern "C" fn certreload_trigger_str(trigger: trigger_number) -> *const c_ch
         3 => c"poll",
         4 => c"request",
         5 => c"clock",
+        6 => c"push",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -204,6 +214,22 @@ unsafe impl Sync for HostCallback {}
 
 impl HostCallback {
     fn call(&self, event: &Event) {
+        let told = ToldEvent::new(event);
+        // SAFETY: `function` has the documented signature, and `told` with all that it points to
+        // lives until the call returns.
+        unsafe { (self.function)(self.userdata, told.as_ptr()) }
+    }
+}
+
+/// An event as C sees it, with what it points to.
+pub(crate) struct ToldEvent {
+    event: certreload_event,
+    _path: CString,
+    _message: CString,
+}
+
+impl ToldEvent {
+    pub(crate) fn new(event: &Event) -> Self {
         let path = to_c_path(event.path.as_deref());
         let message = to_c_text(&event.message);
         let told = certreload_event {
@@ -216,10 +242,14 @@ impl HostCallback {
             earliest_not_after: event.earliest_not_after,
             path: path.as_ptr(),
             message: message.as_ptr(),
+            count: event.count,
         };
-        // SAFETY: `function` has the documented signature, and `told` with all that it points to
-        // lives until the call returns.
-        unsafe { (self.function)(self.userdata, &raw const told) }
+        Self { event: told, _path: path, _message: message }
+    }
+
+    /// Valid as long as this, unless it is moved.
+    pub(crate) fn as_ptr(&self) -> *const certreload_event {
+        &raw const self.event
     }
 }
 
@@ -275,6 +305,7 @@ impl From<Trigger> for certreload_trigger {
             Trigger::Poll => Self::Poll,
             Trigger::Request => Self::Request,
             Trigger::Clock => Self::Clock,
+            Trigger::Push => Self::Push,
         }
     }
 }

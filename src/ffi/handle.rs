@@ -1,7 +1,6 @@
 //! The reloadable thing: open it, ask it to look again, listen to it, close it.
 
 use std::ffi::{c_char, c_void};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::boundary::boundary;
@@ -29,9 +28,9 @@ pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 /// Each identity has completed a TLS handshake in memory before this returns. Background threads, one set for the
 /// process however many handles it opens, start with the first handle; every signal is blocked in them.
 ///
-/// Open after fork() and daemon(), and as the user that the server runs as: threads do not survive a fork, so in a child
-/// a handle that was opened before still serves, and does not reload; and files that only root may read cannot be read
-/// again after privileges are dropped.
+/// In a forked child the handle serves, and reloads again after certreload_after_fork(). Files that only root may read
+/// cannot be read again after privileges are dropped: what served goes on, health is stale, and the message says so; see
+/// certreload_push_identity() for what a privileged process can do about that.
 ///
 /// The first event may be delivered before this returns, and after *handle_out is written.
 ///
@@ -90,7 +89,13 @@ pub unsafe extern "C" fn certreload_open_files(
             )
         };
         let mut host = HostOptions::default();
-        host.options.identities.push(IdentityFiles { chain, key, ocsp: None, password: None });
+        host.options.identities.push(IdentityFiles {
+            chain,
+            key,
+            ocsp: None,
+            password: None,
+            memory: None,
+        });
         let handle = Handle::open(&host.options, None)?;
         out.set(cast::arc_into_raw::<certreload_handle>(handle.clone()).cast_mut());
         handle.release_events();
@@ -123,13 +128,13 @@ pub unsafe extern "C" fn certreload_check(options: *const certreload_options) ->
 
 /// Ask for a reload and return at once: for a SIGHUP handler.
 ///
-/// The files are read by the background thread. Requests that come faster than reloads are answered by one reload
+/// The files are read by the background thread, or when the host dispatches (CERTRELOAD_RUNTIME_HOST). Requests that come faster than reloads are answered by one reload
 /// that begins after the last of them. The outcome comes as an event; files that are unchanged, or as bad as was told
 /// already, are no event: certreload_reload_wait() answers in any case. Does one atomic store and one write(2); errno is
 /// kept.
 ///
-/// In a child of a fork() it is answered with OK and nothing comes of it: the thread that would read the files stayed with
-/// the parent. Open anew in the child.
+/// In a child of a fork() it is answered with OK, and done when certreload_after_fork() is called: the thread that would
+/// read the files stayed with the parent.
 ///
 /// @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
 /// @return        OK; NULL_PARAMETER
@@ -162,13 +167,18 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
 /// exact failure, and a shorter one TIMED_OUT, with the reason so far in certreload_last_error(). UNCHANGED says that the
 /// files are what serves: the watch may have been faster than this call. The event may be delivered after the answer.
 ///
-/// @param handle      must not be NULL; opened in this process, not before a fork()
+/// With CERTRELOAD_RUNTIME_HOST the work is done on the calling thread, and events are left for
+/// certreload_dispatch() or certreload_next_event(). Of identities that were handed over in memory there is nothing to
+/// read: they are as they are.
+///
+/// @param handle      must not be NULL; opened in this process, or taken up by certreload_after_fork()
 /// @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
 /// @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
-///                    NULL_PARAMETER; FORKED; else why the files cannot be used, while what served goes on
+///                    NULL_PARAMETER; FORKED; WOULD_DEADLOCK where it is called from a password or log callback of
+///                    the thread that would answer; SYSTEM; else why the files cannot be used, while what served goes on
 ///                    serving. certreload_last_error() has path and reason
 /// Ownership:         the handle stays the caller's
-/// Threads:           any thread, concurrently; also inside a callback
+/// Threads:           any thread, concurrently; also inside an event callback
 /// Signals:           not async-signal-safe
 /// Blocks:            until the reload is done or the time is up
 /// Since:             0.1.0
@@ -179,10 +189,41 @@ pub unsafe extern "C" fn certreload_reload_wait(
 ) -> certreload_result {
     boundary(|| {
         // SAFETY: the caller passes an open handle, or NULL.
-        let handle = unsafe { cast::borrow(handle, "handle")? };
+        let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
         let timeout = (timeout_ms != CERTRELOAD_WAIT_FOREVER)
             .then(|| Duration::from_millis(timeout_ms.into()));
         Ok(handle.reload_wait(timeout)?.into())
+    })
+}
+
+/// Take an inherited handle up in a forked child: watch the files there, answer requests, tell events.
+///
+/// Without it the handle serves in the child and does nothing else. With it the child goes on by itself: from the
+/// generation that served when it was forked, with the options, the callback and the required names of the handle, and
+/// with background threads of its own (or none, for CERTRELOAD_RUNTIME_HOST: then ask for certreload_event_fd() anew).
+/// All files are looked at at once, so nothing that happened since the fork is missed. Events that wait in the parent
+/// are the parent's; counts in the status begin at 0.
+///
+/// Call it in each child, for each handle. A handle may also be inherited by a child of the child.
+///
+/// @param handle  must not be NULL
+/// @return        OK, also where nothing is to do: in the process that opened the handle, and after the first time;
+///                NULL_PARAMETER; SYSTEM where no thread or descriptor can be had: it serves on, and this can be tried
+///                again
+/// Ownership:     the handle stays the caller's; nothing of it is shared with the parent from here on
+/// Threads:       in the child, before its other threads use the handle (a fork leaves it one thread)
+/// Signals:       not async-signal-safe; not between vfork() and exec
+/// Blocks:        never for long: reads no certificate
+/// Since:         0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_after_fork(
+    handle: *mut certreload_handle,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes an open handle, or NULL.
+        let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
+        handle.after_fork()?;
+        Ok(certreload_result::Ok)
     })
 }
 
@@ -190,12 +231,14 @@ pub unsafe extern "C" fn certreload_reload_wait(
 ///
 /// When this returns, the callback that was set before is not running and will not be called again; only where this
 /// is called from inside that callback, it is of course still running, for the last time. Events that were waiting
-/// go to the new callback, or nowhere.
+/// for a callback, or for certreload_next_event() after that was asked once, go to the new callback; those from before
+/// anybody listened do not.
 ///
 /// @param handle    must not be NULL
 /// @param callback  NULL for none
 /// @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
-/// @return          OK; NULL_PARAMETER
+/// @return          OK; NULL_PARAMETER; WOULD_DEADLOCK where the callback that runs waits for this very thread: nothing
+///                  is changed then; CLOSED
 /// Ownership:       userdata stays the caller's
 /// Threads:         any thread, concurrently; also inside a callback
 /// Signals:         not async-signal-safe
@@ -209,8 +252,8 @@ pub unsafe extern "C" fn certreload_set_event_callback(
 ) -> certreload_result {
     boundary(|| {
         // SAFETY: the caller passes an open handle, or NULL.
-        let handle = unsafe { cast::borrow(handle, "handle")? };
-        handle.set_sink(sink_from_c(callback, userdata));
+        let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
+        handle.set_sink(sink_from_c(callback, userdata))?;
         Ok(certreload_result::Ok)
     })
 }
@@ -218,16 +261,19 @@ pub unsafe extern "C" fn certreload_set_event_callback(
 /// Stop watching and give everything back.
 ///
 /// Connections, configs and generations that were acquired live on until they are freed. When this returns no
-/// callback of this handle is running or will run (but for the one that calls this, if it does). With the last
-/// handle the background threads end.
+/// callback of this handle is running or will run, and no call on it that another thread had begun; but for those that
+/// this is called from, and those that wait for this very thread, which end by themselves. With the last handle the
+/// background threads end.
+///
+/// In a forked child that has not called certreload_after_fork() it frees what the child has, and the parent notices
+/// nothing.
 ///
 /// @param handle  may be NULL, then nothing happens; consumed
-/// Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads. A
-///                certreload_reload_wait() that is still waiting is let go with CLOSED
-/// Threads:       any thread; exclusive access to the handle but for waiting certreload_reload_wait() calls; also
-///                inside a callback
+/// Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads, so that
+///                no call on it begins any more. A certreload_reload_wait() that is waiting is let go with CLOSED
+/// Threads:       any thread; also inside a callback
 /// Signals:       not async-signal-safe
-/// Blocks:        until a running callback, a file being read, and waiting calls are done; a password callback that
+/// Blocks:        until a running callback, a file being read, and running calls are done; a password callback that
 ///                runs, and a key that is being opened with its password (2,000,000 rounds at the most), too
 /// Since:         0.1.0
 #[unsafe(no_mangle)]
@@ -236,7 +282,6 @@ pub unsafe extern "C" fn certreload_close(handle: *mut certreload_handle) {
         // SAFETY: the caller hands over a handle of certreload_open(), or NULL.
         if let Some(handle) = unsafe { cast::arc_from_raw(handle.cast_const()) } {
             handle.close();
-            drop::<Arc<Handle>>(handle);
         }
         Ok(())
     });

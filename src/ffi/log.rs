@@ -18,6 +18,7 @@ use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::hush::is_hushed;
 use crate::reload::LOG_TARGET;
+use crate::sys::Era;
 
 /// How much a log line matters: the lower, the more.
 #[repr(u32)]
@@ -187,7 +188,7 @@ struct Listener {
     calls: AtomicUsize,
     lock: Mutex<()>,
     left: Condvar,
-    process: u32,
+    era: Era,
 }
 
 // SAFETY: the function is plain code; the userdata is never dereferenced here, and the host has been
@@ -207,7 +208,7 @@ impl Listener {
             calls: AtomicUsize::new(0),
             lock: Mutex::new(()),
             left: Condvar::new(),
-            process: std::process::id(),
+            era: Era::now(),
         }
     }
 
@@ -239,7 +240,7 @@ impl Listener {
         self.calls.fetch_or(RETIRED, Ordering::SeqCst);
         let mine = usize::from(ptr::eq(INSIDE.get(), self));
         // The threads of a process that was forked from stayed there.
-        while self.process == std::process::id() && self.calls.load(Ordering::SeqCst) / 2 > mine {
+        while self.era == Era::now() && self.calls.load(Ordering::SeqCst) / 2 > mine {
             left = self.left.wait(left).unwrap_or_else(PoisonError::into_inner);
         }
     }

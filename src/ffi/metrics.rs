@@ -8,7 +8,7 @@ use super::cast::{self, Out};
 use super::handle::certreload_handle;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
-use crate::reload::{Handle, write_metrics};
+use crate::reload::write_metrics;
 
 /// Write what there is to measure of a handle in the Prometheus text format, version 0.0.4.
 ///
@@ -57,10 +57,11 @@ pub unsafe extern "C" fn certreload_write_metrics(
         // SAFETY: the caller passes an open handle, room for `size` bytes and a place to write, or
         // NULL.
         unsafe {
-            let handle: &Handle = cast::borrow(handle, "handle")?;
+            let handle = cast::arc_clone(handle.cast_const(), "handle")?;
             let needed = cast::out(needed_out, "needed_out")?;
             let room = room(buffer, size)?;
-            write_to(room, needed, || write_metrics(&[handle.snapshot()]))
+            let snapshot = handle.snapshot()?;
+            write_to(room, needed, || write_metrics(&[snapshot]))
         }
     })
 }
@@ -105,9 +106,9 @@ pub unsafe extern "C" fn certreload_write_metrics_page(
             let needed = cast::out(needed_out, "needed_out")?;
             let room = room(buffer, size)?;
             for (index, handle) in pointers.iter().enumerate() {
-                let handle = cast::borrow(handle.cast_const(), "handles")
+                let handle = cast::arc_clone(handle.cast_const(), "handles")
                     .map_err(|_| Error::null(format!("handles[{index}]")))?;
-                snapshots.push(handle.snapshot());
+                snapshots.push(handle.snapshot()?);
             }
             write_to(room, needed, || write_metrics(&snapshots))
         }

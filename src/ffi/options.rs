@@ -42,6 +42,18 @@ pub(crate) struct HostOptions {
     pub(crate) sink: Option<EventSink>,
 }
 
+impl HostOptions {
+    /// The identities so far, where there is room for another one.
+    pub(crate) fn room_for_identity(&mut self) -> Result<&mut Vec<IdentityFiles>, Error> {
+        if self.options.identities.len() >= CERTRELOAD_MAX_IDENTITIES {
+            return Err(Error::invalid(
+                "the options hold CERTRELOAD_MAX_IDENTITIES identities already",
+            ));
+        }
+        Ok(&mut self.options.identities)
+    }
+}
+
 impl Opaque for certreload_options {
     type Inner = HostOptions;
 }
@@ -121,13 +133,8 @@ pub unsafe extern "C" fn certreload_options_add_identity(
             // SAFETY: as above, and not NULL.
             Some(unsafe { cast::path(ocsp_path, "ocsp_path")? })
         };
-        let identities = &mut options.options.identities;
-        if identities.len() >= CERTRELOAD_MAX_IDENTITIES {
-            return Err(Error::invalid(
-                "the options hold CERTRELOAD_MAX_IDENTITIES identities already",
-            ));
-        }
-        identities.push(IdentityFiles { chain, key, ocsp, password: None });
+        let identities = options.room_for_identity()?;
+        identities.push(IdentityFiles { chain, key, ocsp, password: None, memory: None });
         Ok(certreload_result::Ok)
     })
 }

@@ -26,7 +26,8 @@ pub enum certreload_result {
     NothingToLoad = 5,
     /// The handle is being closed.
     Closed = 6,
-    // 7 is kept for "the call would wait for itself".
+    /// The call would wait for itself: it was made from inside a callback that it would have to wait for.
+    WouldDeadlock = 7,
     /// The system refused a thread or a descriptor.
     System = 8,
     /// rustls refused to make a connection or a config.
@@ -39,6 +40,8 @@ pub enum certreload_result {
     BufferTooSmall = 12,
     /// The process is a Rust program that has a logger of its own: it gets the lines.
     LoggerInUse = 13,
+    /// No event is waiting.
+    NoEvent = 14,
 
     /// The file, or a directory on the way to it, does not exist.
     FileNotFound = 100,
@@ -106,6 +109,8 @@ impl certreload_result {
             Cause::Panic(_) => Self::Panic,
             Cause::Forked => Self::Forked,
             Cause::BufferTooSmall { .. } => Self::BufferTooSmall,
+            Cause::WouldDeadlock(_) => Self::WouldDeadlock,
+            Cause::NoEvent => Self::NoEvent,
             Cause::LoggerInUse => Self::LoggerInUse,
             Cause::NotFound => Self::FileNotFound,
             Cause::Permission => Self::FilePermission,
@@ -144,12 +149,14 @@ impl certreload_result {
             4 => c"a parameter is out of its range",
             5 => c"nothing to load",
             6 => c"the handle is closed",
+            7 => c"the call would wait for itself",
             8 => c"the system refused a thread or a descriptor",
             9 => c"rustls refused",
             10 => c"a defect inside certreload was caught",
             11 => c"the handle was opened before a fork",
             12 => c"the buffer is too small",
             13 => c"the process has another logger",
+            14 => c"no event is waiting",
             100 => c"the file does not exist",
             101 => c"the file may not be read",
             102 => c"not a regular file",

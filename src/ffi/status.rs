@@ -168,11 +168,11 @@ pub unsafe extern "C" fn certreload_get_status(
 ) -> certreload_result {
     boundary(|| {
         // SAFETY: the caller passes an open handle, or NULL.
-        let handle = unsafe { cast::borrow(handle, "handle")? };
+        let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
         // SAFETY: the caller vouches for status_size writable bytes.
         unsafe {
             write_cut(
-                handle.status().into(),
+                handle.status()?.into(),
                 status_out,
                 status_size,
                 "status_out",
@@ -207,10 +207,10 @@ pub unsafe extern "C" fn certreload_get_identity_status(
 ) -> certreload_result {
     boundary(|| {
         // SAFETY: the caller passes an open handle, or NULL.
-        let handle = unsafe { cast::borrow(handle, "handle")? };
+        let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
         let status = handle
-            .identity_status(index)
-            .ok_or_else(|| cast::no_such_index(index, handle.status().identities, "identities"))?;
+            .identity_status(index)?
+            .ok_or_else(|| cast::no_such_index(index, handle.identity_count(), "identities"))?;
         // SAFETY: the caller vouches for status_size writable bytes.
         unsafe {
             write_cut(status.into(), status_out, status_size, "status_out", |status, size| {

@@ -17,6 +17,7 @@ const SESSION_CACHE: usize = 1024;
 
 /// The settings that every generation of a handle shares, session tickets included: a client that
 /// comes back after a renewal resumes (G14).
+#[derive(Debug)]
 pub(crate) struct Foundation {
     config: ServerConfig,
     owns_sessions: bool,

@@ -15,6 +15,16 @@ use roster::Roster;
 
 use crate::error::Cause;
 use crate::material::{Identity, Warnings};
+use crate::source::Digest;
+
+/// What an identity of a generation was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Of the content.
+    pub(crate) digest: Digest,
+    /// The host handed it over: there are no files to look at.
+    pub(crate) is_memory: bool,
+}
 
 /// What has been read and built, and not yet accepted.
 pub(crate) struct Candidate {
@@ -39,9 +49,18 @@ impl Candidate {
         self.roster.duplicates()
     }
 
-    /// Makes it a generation.
-    pub(crate) fn accept(self, number: u64, loaded_at: i64, warnings: Warnings) -> Generation {
-        Generation { number, loaded_at, warnings, roster: self.roster, config: self.config }
+    /// Makes it a generation. Its identities have these `origins`, and the next generation is to stand on
+    /// the same foundation.
+    pub(crate) fn accept(
+        self,
+        number: u64,
+        loaded_at: i64,
+        warnings: Warnings,
+        origins: Vec<Origin>,
+        foundation: Arc<Foundation>,
+    ) -> Generation {
+        let Self { roster, config } = self;
+        Generation { number, loaded_at, warnings, roster, config, origins, foundation }
     }
 }
 
@@ -56,6 +75,8 @@ pub(crate) struct Generation {
     warnings: Warnings,
     roster: Arc<Roster>,
     config: Arc<ServerConfig>,
+    origins: Vec<Origin>,
+    foundation: Arc<Foundation>,
 }
 
 impl Generation {
@@ -76,9 +97,24 @@ impl Generation {
         &self.config
     }
 
+    /// What each of [`Generation::identities`] was made from.
+    pub(crate) fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// What the next generation is to be built on, so that sessions go on.
+    pub(crate) fn foundation(&self) -> &Arc<Foundation> {
+        &self.foundation
+    }
+
     /// In the order in which they were added.
     pub(crate) fn identities(&self) -> &[Arc<Identity>] {
         self.roster.identities()
+    }
+
+    /// Where among them the one is that serves `name` of its own; `None` where nobody has that name.
+    pub(crate) fn position_of(&self, name: &str) -> Option<usize> {
+        self.roster.position_of(name)
     }
 
     /// The identity that serves `name`; `None` is a client that sent no name.

@@ -76,12 +76,17 @@ impl Roster {
 
     /// Whether an identity has `name`, exactly or by a wildcard.
     pub(super) fn covers(&self, name: &str) -> bool {
-        self.with_name(name).next().is_some()
+        self.position_of(name).is_some()
+    }
+
+    /// Where the identity is that has `name` and comes first.
+    pub(super) fn position_of(&self, name: &str) -> Option<usize> {
+        self.with_name(name).next()
     }
 
     /// The identity for `name`; `None` is a client that sent no name.
     pub(super) fn select(&self, name: Option<&str>) -> &Arc<Identity> {
-        let position = name.and_then(|name| self.with_name(name).next()).unwrap_or(0);
+        let position = name.and_then(|name| self.position_of(name)).unwrap_or(0);
         &self.identities[position]
     }
 

@@ -1,7 +1,7 @@
 //! The current generation: swapped by one thread, taken by all, with no lock that anyone waits for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use crate::generation::Generation;
 /// Places from which threads take configs: a power of two, about as many as busy threads meet.
 const SHELVES: usize = 16;
 
+/// Between looks at what another thread has for some nanoseconds.
+const NAP: Duration = Duration::from_micros(100);
+
 /// The swap is the truth. The shelves are copies of its config, each in a cache line of its own, so
 /// that threads that take one for each connection do not meet: taking from a shelf costs less than
 /// a read lock, and does not slow down when threads are many.
@@ -22,17 +25,25 @@ pub(super) struct Current {
     /// The generation that the shelves may serve: 0 while another one is being published.
     shelved: AtomicU64,
     shelves: [Shelf; SHELVES],
+    /// How many threads are at the swap right now; whoever closes waits for them.
+    takers: AtomicUsize,
 }
 
 /// Never waited for by those who take configs: they go to the swap when it is taken.
 #[repr(align(128))]
-struct Shelf(SpinMutex<(u64, Arc<ServerConfig>)>);
+struct Shelf {
+    config: SpinMutex<(u64, Arc<ServerConfig>)>,
+    /// Whoever had it when this process was forked is not there to give it back.
+    is_lost: AtomicBool,
+}
 
 impl Current {
     pub(super) fn new(first: Arc<Generation>) -> Self {
-        let shelf = || Shelf(SpinMutex::new((first.number(), first.server_config().clone())));
+        let config = || SpinMutex::new((first.number(), first.server_config().clone()));
+        let shelf = |_| Shelf { config: config(), is_lost: AtomicBool::new(false) };
         Self {
-            shelves: std::array::from_fn(|_| shelf()),
+            shelves: std::array::from_fn(shelf),
+            takers: AtomicUsize::new(0),
             shelved: AtomicU64::new(first.number()),
             swap: ArcSwap::new(first),
         }
@@ -45,18 +56,20 @@ impl Current {
 
     /// The current generation, counted.
     pub(super) fn load_full(&self) -> Arc<Generation> {
+        let _taker = self.taker();
         self.swap.load_full()
     }
 
     /// The current config, counted.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
-        if let Some(shelf) = self.shelves[shelf_of_this_thread()].0.try_lock() {
+        if let Some(shelf) = self.shelves[shelf_of_this_thread()].config.try_lock() {
             // Asked while the shelf is held: an answer from before the publication of another
             // generation is then concurrent with it, never after it.
             if shelf.0 == self.shelved.load(Ordering::SeqCst) {
                 return shelf.1.clone();
             }
         }
+        let _taker = self.taker();
         self.swap.load().server_config().clone()
     }
 
@@ -68,29 +81,64 @@ impl Current {
         self.swap.store(next);
         for shelf in &self.shelves {
             // The old config goes outside of the lock: with it may go keys that are wiped.
-            let old = std::mem::replace(&mut *shelf.take(), (number, config.clone()));
+            let next = (number, config.clone());
+            let old = shelf.take().map(|mut shelf| std::mem::replace(&mut *shelf, next));
             drop(old);
         }
         self.shelved.store(number, Ordering::SeqCst);
+    }
+
+    /// Waits until nobody who began before takes a config any more.
+    pub(super) fn wait_for_takers(&self) {
+        self.shelves.iter().for_each(|shelf| drop(shelf.take()));
+        while self.takers.load(Ordering::SeqCst) > 0 {
+            thread::sleep(NAP);
+        }
+    }
+
+    /// In a child that was forked, before others take configs there: nobody of the parent's threads is
+    /// in the way.
+    pub(super) fn after_fork(&self) {
+        for shelf in &self.shelves {
+            shelf.is_lost.store(shelf.config.try_lock().is_none(), Ordering::SeqCst);
+        }
+        self.takers.store(0, Ordering::SeqCst);
+        // The parent may have been publishing.
+        self.publish(self.swap.load_full());
+    }
+
+    fn taker(&self) -> Taker<'_> {
+        self.takers.fetch_add(1, Ordering::SeqCst);
+        Taker(&self.takers)
+    }
+}
+
+struct Taker<'a>(&'a AtomicUsize);
+
+impl Drop for Taker<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Shelf {
     /// For the one who publishes. Whoever has the shelf gives it back within nanoseconds, unless it
     /// lost its processor meanwhile: then sleeping lets it run, whatever the priorities are.
-    fn take(&self) -> SpinMutexGuard<'_, (u64, Arc<ServerConfig>)> {
+    /// `None` is a shelf that is lost.
+    fn take(&self) -> Option<SpinMutexGuard<'_, (u64, Arc<ServerConfig>)>> {
         for _ in 0..100 {
-            if let Some(shelf) = self.0.try_lock() {
-                return shelf;
+            if let Some(shelf) = self.config.try_lock() {
+                return Some(shelf);
             }
             std::hint::spin_loop();
         }
-        loop {
-            thread::sleep(Duration::from_micros(100));
-            if let Some(shelf) = self.0.try_lock() {
-                return shelf;
+        while !self.is_lost.load(Ordering::SeqCst) {
+            thread::sleep(NAP);
+            if let Some(shelf) = self.config.try_lock() {
+                return Some(shelf);
             }
         }
+        None
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) enum Trigger {
     Poll,
     Request,
     Clock,
+    Push,
 }
 
 /// One event, owned.
@@ -47,6 +48,8 @@ pub(crate) struct Event {
     pub(crate) earliest_not_after: i64,
     pub(crate) path: Option<Arc<Path>>,
     pub(crate) message: String,
+    /// How many events it stands for: itself, and those that went into it.
+    pub(crate) count: u64,
     /// What is new besides and does not fit into the message: a line of the log each.
     pub(super) further: Vec<String>,
 }
@@ -64,6 +67,7 @@ impl Event {
             earliest_not_after: current.earliest_not_after(),
             path: error.path.clone(),
             message: format!("{error}; generation {number} goes on serving"),
+            count: 1,
             further: Vec::new(),
         }
     }
@@ -83,6 +87,7 @@ impl Event {
             earliest_not_after: current.earliest_not_after(),
             path: error.path.clone(),
             message,
+            count: 1,
             further: Vec::new(),
         }
     }

@@ -171,6 +171,7 @@ impl Due {
             earliest_not_after: current.earliest_not_after(),
             path: Some(chain.clone()),
             message: format!("{}: {name} {what}; {why}", chain.display()),
+            count: 1,
             further: Vec::new(),
         }
     }

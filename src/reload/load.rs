@@ -9,8 +9,11 @@ use zeroize::Zeroizing;
 use super::settle::Failure;
 use crate::error::{Cause, Error};
 use crate::material::{Identity, Parts, Password, Staple, Warning, WarningKind, takes_password};
-use crate::options::{IdentityFiles, KeyPassword};
-use crate::source::{Digest, FileBytes, Fingerprint, Lookup, Way, digest_of, read_together};
+use crate::options::{IdentityBytes, IdentityFiles, KeyPassword};
+use crate::source::{
+    Digest, FileBytes, Fingerprint, Lookup, MAX_FILE_SIZE, Way, digest_of, digest_of_parts,
+    read_together,
+};
 
 /// Permission bit: everybody may read.
 const READABLE_BY_OTHERS: u32 = 0o004;
@@ -73,6 +76,56 @@ pub(super) fn load(
         }
         Err(error) => (Err(Failure { error, digest: None }), Found { lookups, ..Found::default() }),
     }
+}
+
+/// Checks an identity that was handed over, unless it is what `known` is the digest of. `files` name its
+/// parts.
+pub(super) fn load_memory(
+    files: &IdentityFiles,
+    bytes: &IdentityBytes,
+    known: Option<Digest>,
+    provider: &CryptoProvider,
+    now: i64,
+) -> Result<Loaded, Failure> {
+    let chain = (files.chain.as_path(), &bytes.chain[..]);
+    let key = (files.key.as_path(), &bytes.key[..]);
+    let staple = bytes.ocsp.as_deref();
+    let digest = digest_of_parts([chain.1, key.1].into_iter().chain(staple));
+    if known == Some(digest) {
+        return Ok(Loaded::Same);
+    }
+    let identity = within_limits([chain, key]).and_then(|()| {
+        let password = || match &files.password {
+            Some(KeyPassword::File(path)) => {
+                let read = read_together(&[path])?;
+                let line = |file: FileBytes| first_line(&file.bytes);
+                read.into_iter().next().transpose().map(|file| file.map(line))
+            }
+            Some(KeyPassword::Callback(callback)) => Ok(callback.ask(&files.key)),
+            None => Ok(None),
+        };
+        let staple = match (staple, &files.ocsp) {
+            (Some(der), Some(path)) => Staple::Bytes(path, der),
+            _ => Staple::NotAskedFor,
+        };
+        Identity::new(&Parts { chain, key, password: &password, staple }, provider, now)
+    });
+    match identity {
+        Ok(identity) => Ok(Loaded::New(identity, digest)),
+        Err(error) => Err(Failure { error, digest: Some(digest) }),
+    }
+}
+
+fn within_limits(parts: [(&Path, &[u8]); 2]) -> Result<(), Error> {
+    for (path, bytes) in parts {
+        if bytes.is_empty() {
+            return Err(Error::at(path, Cause::Empty));
+        }
+        if bytes.len() > MAX_FILE_SIZE {
+            return Err(Error::at(path, Cause::TooLarge { limit: MAX_FILE_SIZE }));
+        }
+    }
+    Ok(())
 }
 
 /// What every user may read, and should not: the key, and the password where there is one.

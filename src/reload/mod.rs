@@ -1,14 +1,18 @@
 //! The machine: what triggers a reload, how a change settles, how a generation is published, and
 //! what the host is told.
 
+mod crew;
 mod current;
 mod delivery;
+mod drive;
 mod event;
 mod expiry;
 mod handle;
+mod live;
 mod load;
 mod metrics;
 mod pipeline;
+mod queue;
 mod rest;
 mod runtime;
 mod settle;
@@ -19,12 +23,13 @@ mod tickets;
 mod told;
 mod touches;
 mod unit;
+mod waits;
 mod work;
 
-pub(crate) use delivery::MAX_WAITING;
 pub(crate) use event::{Event, EventKind, EventSink, LOG_TARGET, Trigger};
 pub(crate) use handle::Handle;
 pub(crate) use metrics::write as write_metrics;
+pub(crate) use queue::MAX_WAITING;
 pub(crate) use runtime::wake;
 pub(crate) use standing::Failing;
 pub(crate) use status::{Health, IdentityStatus, Status};

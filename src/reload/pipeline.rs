@@ -16,8 +16,9 @@ use crate::error::{Cause, Error};
 use crate::generation::{Alive, Candidate, Foundation, Generation};
 use crate::guard::guarded;
 use crate::material::{Identity, Warning, WarningKind, Warnings};
-use crate::options::Options;
-use crate::source::{Lookup, Way};
+use crate::options::{IdentityBytes, Options};
+use crate::source::{Digest, Fingerprint, Lookup, Way};
+use crate::sys::Privileges;
 
 /// Which units to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,20 +51,23 @@ pub(super) struct Look {
 }
 
 pub(super) struct Pipeline {
-    options: Options,
-    foundation: Foundation,
+    options: Arc<Options>,
+    foundation: Arc<Foundation>,
     units: Vec<Unit>,
     number: u64,
+    /// Of the time when the handle was opened, and when all files were last looked at.
+    opened_as: Privileges,
+    looked_as: Privileges,
 }
 
 impl Pipeline {
     /// Loads everything for the first time: all good, or the first failure.
     pub(super) fn open(
-        options: Options,
+        mut options: Options,
         alive: Alive,
         wall: i64,
     ) -> Result<(Self, Arc<Generation>, Told), Error> {
-        let foundation = Foundation::new(&options, alive)?;
+        let foundation = Arc::new(Foundation::new(&options, alive)?);
         let mut units = Vec::with_capacity(options.identities.len());
         for files in &options.identities {
             let unit = Unit::open(files, foundation.provider(), options.expiry_warning, wall);
@@ -76,14 +80,44 @@ impl Pipeline {
         for (index, unit) in units.iter().enumerate() {
             candidate.prove(index).map_err(|cause| Error::at(&unit.files.chain, cause))?;
         }
-        let mut pipeline = Self { options, foundation, units, number: 0 };
+        // Each unit has made use of its bytes, if it was given any: no key stays here.
+        options.identities.iter_mut().for_each(|files| files.memory = None);
+        let mut pipeline = Self::new(options.into(), foundation, units, 0, Privileges::now());
         let everything: Vec<_> = (0..pipeline.units.len()).collect();
         let (generation, told) = pipeline.publish(candidate, &everything, &[], Trigger::Open, wall);
         Ok((pipeline, generation, told))
     }
 
-    pub(super) fn options(&self) -> &Options {
+    /// Takes up what serves: in a child that was forked, where nothing else can be relied on.
+    pub(super) fn resume(
+        options: Arc<Options>,
+        serving: &Generation,
+        opened_as: Privileges,
+    ) -> Self {
+        let sources = options.identities.iter().zip(serving.identities()).zip(serving.origins());
+        let units = sources
+            .map(|((files, identity), origin)| Unit::resume(files, identity.clone(), *origin))
+            .collect();
+        Self::new(options, serving.foundation().clone(), units, serving.number(), opened_as)
+    }
+
+    fn new(
+        options: Arc<Options>,
+        foundation: Arc<Foundation>,
+        units: Vec<Unit>,
+        number: u64,
+        opened_as: Privileges,
+    ) -> Self {
+        Self { options, foundation, units, number, opened_as, looked_as: opened_as }
+    }
+
+    pub(super) fn options(&self) -> &Arc<Options> {
         &self.options
+    }
+
+    /// As whom the handle was opened.
+    pub(super) fn opened_as(&self) -> Privileges {
+        self.opened_as
     }
 
     /// When the next pending unit that is not held is to be tried again.
@@ -131,6 +165,15 @@ impl Pipeline {
     ) -> Look {
         let mut failures = Vec::new();
         let held_before = held();
+        // What was seen as another user was seen by somebody else.
+        let privileges = Privileges::now();
+        let scope = match scope {
+            Scope::Poll if self.looked_as != privileges => &Scope::All,
+            scope => scope,
+        };
+        if *scope == Scope::All {
+            self.looked_as = privileges;
+        }
         let to_read = self.to_read(scope, &held_before, moment, wall);
         let mut notes: Vec<_> = held_before
             .into_keys()
@@ -138,8 +181,18 @@ impl Pipeline {
             .map(|index| Note { index, finding: Finding::Pending })
             .collect();
         let fresh = self.read(&to_read, moment, wall, newest, &mut failures, &mut notes);
-        let published = self.prove(fresh, held, moment, wall, &mut failures, &mut notes);
-        let failed = self.units.iter().find_map(|unit| unit.settle.failed()).cloned();
+        let timeout = self.options.settle_timeout;
+        let mut refused = Vec::new();
+        let mut refuse = |unit: &mut Unit, index: usize, failure: Failure| {
+            let told = unit.settle.fail(failure, moment, timeout);
+            refused.push(unit.note(index, told.as_ref()));
+            failures.extend(told);
+        };
+        let published = self.prove(fresh, held, moment, wall, &mut notes, &mut refuse);
+        notes.append(&mut refused);
+        // What was refused out of memory is not there to be looked at.
+        let mut files = self.units.iter().filter(|unit| !unit.is_memory());
+        let failed = files.find_map(|unit| unit.settle.failed()).cloned();
         Look {
             notes,
             outcome: match (failed, &published) {
@@ -148,11 +201,81 @@ impl Pipeline {
                 (None, None) => Ok(Outcome::Unchanged),
             },
             pending: self.pending(&held()),
-            complete: self.units.iter().map(Unit::read_for).min().unwrap_or(newest),
+            complete: self.complete(newest),
             looked_at: to_read,
             published,
             failures,
         }
+    }
+
+    /// Takes bytes that the host hands over for the identity at `index`, which has no files from then on.
+    /// Nothing is waited for: what cannot be used is refused at once.
+    pub(super) fn push(
+        &mut self,
+        index: usize,
+        bytes: IdentityBytes,
+        now: Now,
+        newest: u64,
+    ) -> Look {
+        let trigger = Trigger::Push;
+        let moment = Moment { trigger, now: now.instant, since: now.instant, is_quiet: true };
+        let mut notes = Vec::new();
+        let mut refused = None;
+        let mut published = None;
+        let provider = self.foundation.provider();
+        match self.units[index].check(index, bytes, provider, now.unix) {
+            Ok(None) => {
+                self.units[index].detach(index);
+                notes.push(Note { index, finding: Finding::Good });
+            }
+            Ok(Some((identity, digest))) => {
+                let fresh = Fresh {
+                    is_memory: true,
+                    ..self.fresh(index, (identity, digest, None), trigger)
+                };
+                let mut refuse = |_: &mut Unit, _, failure| refused = Some(failure);
+                published =
+                    self.prove(vec![fresh], &Held::new, moment, now.unix, &mut notes, &mut refuse);
+            }
+            Err(failure) => refused = Some(failure),
+        }
+        let outcome = match (&refused, &published) {
+            (Some(failure), _) => Err(failure.error.clone()),
+            (None, Some(_)) => Ok(Outcome::Reloaded),
+            (None, None) => Ok(Outcome::Unchanged),
+        };
+        let mut failures = Vec::new();
+        if let Some(failure) = refused
+            && self.units[index].refuse_pushed(&failure)
+        {
+            notes.push(Note { index, finding: Finding::Failed(failure.error.clone()) });
+            failures.push((failure, trigger));
+        }
+        Look {
+            published,
+            failures,
+            outcome,
+            pending: None,
+            notes,
+            complete: self.complete(newest),
+            looked_at: vec![index],
+        }
+    }
+
+    fn fresh(
+        &self,
+        index: usize,
+        (identity, digest, fingerprint): (Identity, Digest, Option<Fingerprint>),
+        trigger: Trigger,
+    ) -> Fresh {
+        let warnings = identity.warnings_after(&self.units[index].serving);
+        let identity = Arc::new(identity.with_expiry_warning(self.options.expiry_warning));
+        Fresh { index, identity, digest, fingerprint, warnings, trigger, is_memory: false }
+    }
+
+    /// The newest ticket since which every unit has been read.
+    fn complete(&self, newest: u64) -> u64 {
+        self.units.iter().map(Unit::read_for).min().unwrap_or(newest)
     }
 
     fn to_read(&self, scope: &Scope, held: &Held, moment: Moment, wall: i64) -> Vec<usize> {
@@ -160,7 +283,7 @@ impl Pipeline {
         let now = Now { instant: moment.now, unix: wall };
         let next_poll = moment.now + self.options.poll_interval;
         let mut wanted = |(index, unit): &(usize, &Unit)| match scope {
-            _ if held.contains_key(index) => false,
+            _ if unit.is_memory() || held.contains_key(index) => false,
             Scope::All => true,
             Scope::Poll => !unit.looks_unchanged(&mut way, next_poll),
             Scope::Units(units) => units.contains(index),
@@ -187,7 +310,8 @@ impl Pipeline {
         notes: &mut Vec<Note>,
     ) -> Vec<Fresh> {
         let timeout = self.options.settle_timeout;
-        let provider = self.foundation.provider();
+        let foundation = self.foundation.clone();
+        let provider = foundation.provider();
         let mut fresh = Vec::new();
         for index in to_read.iter().copied() {
             let unit = &mut self.units[index];
@@ -197,16 +321,14 @@ impl Pipeline {
                     unit.settle.succeed();
                     unit.forget_sighting();
                 }
-                Ok(Some((identity, digest, fingerprint))) => {
-                    let Some(trigger) = unit.settled(digest, moment, &self.options) else {
+                Ok(Some(loaded)) => {
+                    let Some(trigger) = unit.settled(loaded.1, moment, &self.options) else {
                         continue;
                     };
-                    let warnings = identity.warnings_after(&unit.serving);
-                    let identity = identity.with_expiry_warning(self.options.expiry_warning);
-                    let identity = Arc::new(identity);
-                    fresh.push(Fresh { index, identity, digest, fingerprint, warnings, trigger });
+                    fresh.push(self.fresh(index, loaded, trigger));
                 }
-                Err(failure) => {
+                Err(mut failure) => {
+                    failure.error = explain(failure.error, self.opened_as);
                     unit.forget_sighting();
                     let told = unit.settle.fail(failure, moment, timeout);
                     notes.push(unit.note(index, told.as_ref()));
@@ -217,23 +339,19 @@ impl Pipeline {
         fresh
     }
 
-    /// Proves what is new with the very config that will serve it, and publishes what is proved.
+    /// Proves what is new with the very config that will serve it, and publishes what is proved; the rest
+    /// goes to `refuse`.
     fn prove(
         &mut self,
         mut fresh: Vec<Fresh>,
         held: &dyn Fn() -> Held,
         moment: Moment,
         wall: i64,
-        failures: &mut Vec<(Failure, Trigger)>,
         notes: &mut Vec<Note>,
+        refuse: &mut dyn FnMut(&mut Unit, usize, Failure),
     ) -> Option<(Arc<Generation>, Told)> {
-        let timeout = self.options.settle_timeout;
         let mut refuse = |units: &mut [Unit], index: usize, digest, error| {
-            let failure = Failure { error, digest: Some(digest) };
-            let unit = &mut units[index];
-            let told = unit.settle.fail(failure, moment, timeout);
-            notes.push(unit.note(index, told.as_ref()));
-            failures.extend(told);
+            refuse(&mut units[index], index, Failure { error, digest: Some(digest) });
         };
         while !fresh.is_empty() {
             let mut identities = serving(&self.units);
@@ -257,7 +375,8 @@ impl Pipeline {
                     return None;
                 }
             };
-            let candidate = renewed.as_ref().unwrap_or(&self.foundation).candidate(identities);
+            let foundation = renewed.as_ref().unwrap_or(&*self.foundation);
+            let candidate = foundation.candidate(identities);
             let mut refused = Vec::new();
             let names: Vec<_> = missing(&self.options, &candidate).cloned().collect();
             fresh.retain(|new| {
@@ -273,7 +392,7 @@ impl Pipeline {
                     continue;
                 }
                 if let Some(renewed) = renewed {
-                    self.foundation = renewed;
+                    self.foundation = Arc::new(renewed);
                 }
                 let warnings: Vec<_> =
                     fresh.iter_mut().flat_map(|new| std::mem::take(&mut new.warnings)).collect();
@@ -317,7 +436,20 @@ impl Pipeline {
     ) -> (Arc<Generation>, Told) {
         self.number += 1;
         let told = Told::new(&self.units, changed, &candidate, warnings, trigger);
-        (Arc::new(candidate.accept(self.number, wall, told.warnings)), told)
+        let origins = self.units.iter().map(Unit::origin).collect();
+        let foundation = self.foundation.clone();
+        let next = candidate.accept(self.number, wall, told.warnings, origins, foundation);
+        (Arc::new(next), told)
+    }
+}
+
+/// A file that cannot be had may be out of reach since the process gave something up.
+fn explain(error: Error, opened_as: Privileges) -> Error {
+    match error.cause {
+        Cause::NotFound | Cause::Permission => {
+            error.under(Privileges::now().changes_since(opened_as))
+        }
+        _ => error,
     }
 }
 

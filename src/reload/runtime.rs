@@ -1,48 +1,68 @@
-//! The process's one set of background threads: it begins with the first handle and ends with the last.
+//! What the handles of a process share: it begins with the first of them and ends with the last.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use arc_swap::ArcSwapOption;
+
 use super::Now;
-use super::delivery::Delivery;
-use super::rest::Rest;
+use super::crew::Crew;
+use super::waits::Waits;
 use crate::error::Error;
-use crate::guard::guarded;
-use crate::sys::{Bell, ClockWatch, wait_readable, with_signals_blocked};
-use crate::watch::{Heard, ObserverId, Watcher};
+use crate::options::RuntimeMode;
+use crate::sys::Era;
+use crate::watch::{ObserverId, Watcher};
 
-/// Names as `top -H` shows them: the kernel keeps 15 bytes.
-const WORKER: &str = "certreload";
-const DELIVERY: &str = "certreload-evt";
+/// One for handles whose work threads do, one for those whose work their hosts do.
+static RUNTIMES: ArcSwapOption<Runtimes> = ArcSwapOption::const_empty();
 
-/// The runtime and how many handles use it.
-static RUNTIME: Mutex<Option<(Arc<Runtime>, usize)>> = Mutex::new(None);
+/// The runtimes of one process, each with the number of handles that use it. A forked child has
+/// others: whatever its parent's threads were doing when it was forked is left as it is there.
+struct Runtimes {
+    era: Era,
+    waits: Arc<Waits>,
+    places: Mutex<[Place; 2]>,
+}
+
+/// A runtime, once there is a handle that uses it, and how many do.
+type Place = Option<(Arc<Runtime>, usize)>;
 
 /// What the worker works on.
 pub(super) trait Step: Send + Sync {
     /// Does what is due, and tells when there will be something to do again. Does not panic.
     fn step(&self, now: Now) -> Option<Instant>;
+
+    /// Sees to it that a step is made.
+    fn wake(&self);
+}
+
+/// What all handles of the process share that are driven alike.
+pub(super) struct Runtime {
+    era: Era,
+    mode: RuntimeMode,
+    waits: Arc<Waits>,
+    watcher: Watcher,
+    handles: Mutex<BTreeMap<ObserverId, Weak<dyn Step>>>,
+    /// The threads; none where hosts do the work.
+    crew: Option<Crew>,
 }
 
 /// Joins the runtime, and starts it for the first handle.
-pub(super) fn enter() -> Result<Entered, Error> {
-    let mut shared = shared();
-    if let Some((runtime, users)) = shared.as_mut() {
-        if runtime.is_of_this_process() {
-            *users += 1;
-            return Ok(Entered { runtime: runtime.clone(), stays: false });
-        }
-        // Its threads stayed in the parent. It is left as it is: whatever they held is held for ever.
-        std::mem::forget(shared.take());
-    }
-    let runtime = Runtime::start()
-        .map_err(|error| Error::system("background threads cannot be started", &error))?;
-    *shared = Some((runtime.clone(), 1));
+pub(super) fn enter(mode: RuntimeMode) -> Result<Entered, Error> {
+    let runtimes = runtimes();
+    let mut places = runtimes.places();
+    let place = &mut places[mode as usize];
+    let runtime = if let Some((runtime, users)) = place {
+        *users += 1;
+        runtime.clone()
+    } else {
+        let runtime = Runtime::start(&runtimes, mode)
+            .map_err(|error| Error::system("background threads cannot be started", &error))?;
+        *place = Some((runtime.clone(), 1));
+        runtime
+    };
     Ok(Entered { runtime, stays: false })
 }
 
@@ -71,157 +91,111 @@ impl Drop for Entered {
     }
 }
 
-/// Makes the worker look at what there is to do.
+/// Makes whoever does the work look at what there is to do.
 pub(crate) fn wake() {
-    if let Some((runtime, _)) = shared().as_ref() {
-        runtime.bell.ring();
+    let running: Vec<_> =
+        runtimes().places().iter().flatten().map(|(runtime, _)| runtime.clone()).collect();
+    for runtime in running {
+        runtime.steps().iter().for_each(|handle| handle.wake());
     }
 }
 
-fn shared() -> MutexGuard<'static, Option<(Arc<Runtime>, usize)>> {
-    RUNTIME.lock().unwrap_or_else(PoisonError::into_inner)
+/// The runtimes of this process.
+fn runtimes() -> Arc<Runtimes> {
+    let era = Era::now();
+    loop {
+        let known = RUNTIMES.load_full();
+        if let Some(known) = &known
+            && known.era == era
+        {
+            return known.clone();
+        }
+        let new =
+            Arc::new(Runtimes { era, waits: Arc::default(), places: Mutex::new([None, None]) });
+        RUNTIMES.compare_and_swap(&known, Some(new));
+        // The parent's, if there were any. Threads of its own may have been changing them when this
+        // process was forked, so nothing of them is touched, not even to free it.
+        std::mem::forget(known);
+    }
 }
 
-/// What all handles of the process share.
-pub(super) struct Runtime {
-    bell: Arc<Bell>,
-    /// Where the system grants none, a clock that is set is noticed at the next poll.
-    clock: Option<ClockWatch>,
-    watcher: Watcher,
-    delivery: Arc<Delivery>,
-    handles: Mutex<BTreeMap<ObserverId, Weak<dyn Step>>>,
-    stopped: AtomicBool,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    process: u32,
+impl Runtimes {
+    fn places(&self) -> MutexGuard<'_, [Place; 2]> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Runtime {
-    fn start() -> io::Result<Arc<Self>> {
+    fn start(runtimes: &Runtimes, mode: RuntimeMode) -> io::Result<Arc<Self>> {
+        let crew = match mode {
+            RuntimeMode::Thread => Some(Crew::new(runtimes.waits.clone())?),
+            RuntimeMode::Host => None,
+        };
         let runtime = Arc::new(Self {
-            bell: Arc::new(Bell::new()?),
-            clock: ClockWatch::new().ok(),
+            era: runtimes.era,
+            mode,
+            waits: runtimes.waits.clone(),
             watcher: Watcher::default(),
-            delivery: Arc::default(),
             handles: Mutex::default(),
-            stopped: AtomicBool::new(false),
-            threads: Mutex::default(),
-            process: std::process::id(),
+            crew,
         });
-        let (worker, delivery) = (runtime.clone(), runtime.delivery.clone());
-        let worker = spawn(WORKER, move || worker.work())?;
-        runtime.threads().push(worker);
-        match spawn(DELIVERY, move || delivery.run()) {
-            Ok(delivery) => {
-                runtime.threads().push(delivery);
-                Ok(runtime)
-            }
-            Err(error) => {
-                runtime.stop();
-                Err(error)
-            }
+        if let Some(crew) = &runtime.crew {
+            crew.start(&runtime)?;
         }
+        Ok(runtime)
     }
 
     /// False in a child that was forked after the start: threads do not survive a fork.
     pub(super) fn is_of_this_process(&self) -> bool {
-        self.process == std::process::id()
+        self.era == Era::now()
     }
 
-    pub(super) fn bell(&self) -> &Arc<Bell> {
-        &self.bell
+    pub(super) fn waits(&self) -> &Arc<Waits> {
+        &self.waits
     }
 
     pub(super) fn watcher(&self) -> &Watcher {
         &self.watcher
     }
 
-    pub(super) fn delivery(&self) -> &Arc<Delivery> {
-        &self.delivery
+    pub(super) fn crew(&self) -> Option<&Crew> {
+        self.crew.as_ref()
     }
 
     pub(super) fn register(&self, id: ObserverId, handle: Weak<dyn Step>) {
         self.handles().insert(id, handle);
-        self.bell.ring();
     }
 
     pub(super) fn deregister(&self, id: ObserverId) {
         self.handles().remove(&id);
     }
 
-    /// Steps every handle, and sleeps until there is something to do: the body of the worker.
-    fn work(&self) {
-        let mut rest = Rest::default();
-        while !self.stopped.load(Ordering::SeqCst) {
-            let handles: Vec<_> = self.handles().values().filter_map(Weak::upgrade).collect();
-            let next = handles.iter().filter_map(|handle| handle.step(Now::read())).min();
-            drop(handles);
-            self.wait_until(next, &mut rest);
-        }
-    }
-
-    /// Waits until `next`, or until somebody rings, the kernel tells of a change, or the clock is set.
-    fn wait_until(&self, next: Option<Instant>, rest: &mut Rest) {
-        let now = Instant::now();
-        let rest_until = rest.until(now);
-        let limit = [next, rest_until].into_iter().flatten().min();
-        let notifier = self.watcher.descriptor().filter(|_| rest_until.is_none());
-        let clock = self.clock.as_ref().map(AsRawFd::as_raw_fd);
-        let [rung, _, clock_was_set] = wait_readable(
-            [Some(self.bell.as_raw_fd()), notifier, clock],
-            limit.map(|limit| limit.saturating_duration_since(now)),
-        );
-        if rung {
-            self.bell.hush();
-        }
-        if clock_was_set && let Some(clock) = &self.clock {
-            clock.rearm();
-        }
-        // A panic in there is a defect; whatever was read then is lost, and the poll finds it.
-        if rest_until.is_none()
-            && guarded(|| self.watcher.read()).unwrap_or(Heard::ForNobody) == Heard::ForNobody
-        {
-            rest.read_for_nobody(Instant::now());
-        }
+    /// Every handle that is open.
+    pub(super) fn steps(&self) -> Vec<Arc<dyn Step>> {
+        self.handles().values().filter_map(Weak::upgrade).collect()
     }
 
     /// Gives a place up; with the last one the threads end.
     pub(super) fn leave(&self) {
-        let mut shared = shared();
-        let Some((_, users)) = shared.as_mut() else { return };
+        let runtimes = runtimes();
+        let mut places = runtimes.places();
+        let place = &mut places[self.mode as usize];
+        let Some((_, users)) = place else { return };
         *users -= 1;
         if *users > 0 {
             return;
         }
-        *shared = None;
+        let last = place.take();
         // Unlocked before the threads are waited for: one of them may be in a callback that opens
         // or closes another handle.
-        drop(shared);
-        self.stop();
-    }
-
-    fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        self.bell.ring();
-        self.delivery.stop();
-        let threads = std::mem::take(&mut *self.threads());
-        for thread in threads {
-            // The last handle may be closed inside a callback: that thread ends by itself.
-            if thread.thread().id() != thread::current().id() {
-                // It catches panics; whatever it came to, it has ended.
-                let _ = thread.join();
-            }
+        drop(places);
+        if let Some(crew) = &self.crew {
+            crew.stop();
         }
+        drop(last);
     }
 
     fn handles(&self) -> MutexGuard<'_, BTreeMap<ObserverId, Weak<dyn Step>>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    with_signals_blocked(|| thread::Builder::new().name(name.to_owned()).spawn(body))
 }

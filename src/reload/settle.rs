@@ -84,6 +84,13 @@ impl Settle {
         }
     }
 
+    /// Takes in a failure that waiting does not mend; tells whether the host has not been told of it.
+    pub(super) fn refuse(&mut self, failure: Failure) -> bool {
+        let is_news = self.told() != Some(&failure);
+        *self = Self::Failed(failure);
+        is_news
+    }
+
     /// The failure that the host was told of and that stands.
     fn told(&self) -> Option<&Failure> {
         match self {

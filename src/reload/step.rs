@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Now;
 use super::event::{Event, EventKind, Trigger, log_answer};
-use super::handle::Handle;
+use super::live::Live;
 use super::pipeline::{Look, Scope};
 use super::runtime::Step;
 use super::settle::Moment;
@@ -24,31 +24,56 @@ const LOOKS_PER_STEP: usize = 4;
 /// time, the rest must not be forgotten.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-impl Step for Handle {
+/// After a defect it is tried again so much later.
+const AFTER_A_PANIC: Duration = Duration::from_secs(1);
+/// A handle that cannot be worked on for now is tried again so much later.
+const OUT_OF_THE_WAY: Duration = Duration::from_millis(10);
+
+impl Step for Live {
+    fn step(&self, now: Now) -> Option<Instant> {
+        self.step_guarded(now)
+    }
+
+    fn wake(&self) {
+        self.bell.ring();
+    }
+}
+
+impl Live {
     /// A panic inside is a defect: it is told as a failure, what serves goes on serving, and the
     /// next step tries again.
-    fn step(&self, now: Now) -> Option<Instant> {
+    pub(super) fn step_guarded(&self, now: Now) -> Option<Instant> {
         let newest = self.tickets.newest();
         guarded(|| self.step_unguarded(now)).unwrap_or_else(|panic| {
             let error = Error::new(Cause::Panic(panic));
             self.events.push(Event::failed(&error, Trigger::Poll, &self.current()));
             self.tickets.answer(newest, newest, &Err(error), None);
-            Some(now.instant + Duration::from_secs(1))
+            let later = Some(now.instant + AFTER_A_PANIC);
+            if let Some(drive) = &self.drive {
+                drive.end(self.runtime.watcher(), later);
+            }
+            later
         })
     }
-}
 
-impl Handle {
     fn step_unguarded(&self, now: Now) -> Option<Instant> {
-        let mut work = self.work();
-        if work.closed {
+        let Ok(mut work) = self.work() else {
+            // Whoever has it is in a callback of the host's that waits for this thread.
+            return Some(now.instant + OUT_OF_THE_WAY);
+        };
+        if self.is_closed() {
             return None;
         }
         if let Some((scope, moment)) = self.take_due(&mut work, now) {
             self.look(&mut work, &scope, moment, now.unix);
         }
         self.tell_expiry(&mut work, now);
-        self.next_deadline(&work, now)
+        let next = self.next_deadline(&work, now).filter(|_| !self.is_closed());
+        // While it is locked, so that no earlier step's deadline replaces it.
+        if let Some(drive) = &self.drive {
+            drive.end(self.runtime.watcher(), next);
+        }
+        next
     }
 
     /// What there is to do, the most urgent first. It is taken before the first read: what comes
@@ -57,7 +82,7 @@ impl Handle {
         let now = at.instant;
         let reached = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let options = work.pipeline.options();
-        if self.requested.swap(false, Ordering::SeqCst) {
+        if self.shared.requested.swap(false, Ordering::SeqCst) {
             let since = self.touches.take_all(now).unwrap_or(now);
             Some((Scope::All, Moment { trigger: Trigger::Request, now, since, is_quiet: true }))
         } else if reached(self.touches.due_at()) && !reached(work.next_poll.map(|at| at + PATIENCE))
@@ -149,7 +174,7 @@ impl Handle {
     }
 
     /// Publishes, counts, tells.
-    fn take_in(
+    pub(super) fn take_in(
         &self,
         look: Look,
         checked_all: bool,
@@ -171,7 +196,7 @@ impl Handle {
             }
             // While it is locked, so that nobody is shown what stands beside another generation.
             if let Some((generation, _)) = &published {
-                self.current.publish(generation.clone());
+                self.shared.current.publish(generation.clone());
             }
         }
         if let Some((generation, told)) = published {
@@ -192,8 +217,9 @@ impl Handle {
         self.tickets.answer(newest, complete, &outcome, pending.as_ref());
     }
 
+    /// Watches the way to everything for the first time, and looks again at what was not watched.
     pub(super) fn arm_and_look_again(&self, now: Now) {
-        let mut work = self.work();
+        let Ok(mut work) = self.work() else { return };
         let everything = (0..work.pipeline.unit_count()).collect();
         let again = self.arm(&mut work, &everything);
         if !again.is_empty() {
@@ -210,9 +236,10 @@ impl Handle {
 
     /// Watches the ways by which the files of `units` are reached by now; tells for which of them
     /// that is more than before.
-    fn arm(&self, work: &mut Work, units: &BTreeSet<usize>) -> BTreeSet<usize> {
+    pub(super) fn arm(&self, work: &mut Work, units: &BTreeSet<usize>) -> BTreeSet<usize> {
         let mut again = BTreeSet::new();
-        if work.pipeline.options().watch != WatchMode::Auto {
+        // Closed it is by a callback that this very look has called.
+        if work.pipeline.options().watch != WatchMode::Auto || self.is_closed() {
             return again;
         }
         let observer: Weak<dyn Observer> = Arc::downgrade(&(self.touches.clone() as _));
@@ -248,10 +275,10 @@ impl Handle {
 
     /// Tells which certificates have come into their warning window, or expired (G20).
     fn tell_expiry(&self, work: &mut Work, now: Now) {
-        let current = self.generation();
+        let current = self.shared.current.load_full();
         for due in work.expiry.due(&current, now.unix, self.events.room()) {
             let failure = self.standing().failure_of(due.index);
-            let chain = &self.chains[due.index];
+            let chain = &self.shared.chains[due.index];
             self.events.push(due.event(&current, chain, failure.as_ref(), now.unix));
         }
     }

@@ -1,10 +1,11 @@
 //! Explicit reloads that somebody waits for (G6).
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Cause, Error};
+use crate::sys::Bell;
 
 /// What a look at the files came to, where nothing failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,17 +25,35 @@ pub(super) struct Tickets {
 #[derive(Default)]
 struct State {
     last: u64,
-    waiting: BTreeMap<u64, Ticket>,
+    waiting: BTreeMap<u64, Slot>,
     /// What is being waited for, for those whose time runs out.
     pending: Option<Error>,
     closed: bool,
 }
 
 #[derive(Default)]
-struct Ticket {
+struct Slot {
     /// A generation was published since the ticket was drawn, while another unit was pending.
     published: bool,
     answer: Option<Result<Outcome, Error>>,
+    /// Rung with the answer, for one who sleeps elsewhere.
+    bell: Option<Arc<Bell>>,
+}
+
+impl Slot {
+    fn wake(&self) {
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
+    }
+}
+
+/// What a caller waits with; given up when it is dropped.
+pub(super) struct Ticket<'a> {
+    tickets: &'a Tickets,
+    number: u64,
+    begun: Instant,
+    limit: Option<Duration>,
 }
 
 impl Tickets {
@@ -44,34 +63,32 @@ impl Tickets {
         limit: Option<Duration>,
         ask: impl FnOnce(),
     ) -> Result<Outcome, Error> {
-        let begun = Instant::now();
+        let ticket = self.draw(limit, None)?;
+        ask();
+        let mut state = self.state();
+        loop {
+            if let Some(answer) = ticket.answer_in(&mut state) {
+                drop(state);
+                return answer;
+            }
+            state = self.sleep(state, ticket.left());
+        }
+    }
+
+    /// Draws a ticket that is good for as long as `limit`. The `bell`, if any, is rung with its answer.
+    pub(super) fn draw(
+        &self,
+        limit: Option<Duration>,
+        bell: Option<Arc<Bell>>,
+    ) -> Result<Ticket<'_>, Error> {
         let mut state = self.state();
         if state.closed {
             return Err(Error::new(Cause::Closed));
         }
         state.last += 1;
-        let mine = state.last;
-        state.waiting.insert(mine, Ticket::default());
-        ask();
-        loop {
-            let answer = state.waiting.get_mut(&mine).and_then(|ticket| ticket.answer.take());
-            let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
-            let done = match answer {
-                Some(answer) => answer,
-                None if state.closed => Err(Error::new(Cause::Closed)),
-                None if left.is_some_and(|left| left.is_zero()) => {
-                    Err(timed_out(limit.unwrap_or_default(), state.pending.as_ref()))
-                }
-                None => {
-                    state = self.sleep(state, left);
-                    continue;
-                }
-            };
-            state.waiting.remove(&mine);
-            // The closing thread waits for the last one to leave.
-            self.changed.notify_all();
-            return done;
-        }
+        let number = state.last;
+        state.waiting.insert(number, Slot { bell, ..Slot::default() });
+        Ok(Ticket { tickets: self, number, begun: Instant::now(), limit })
     }
 
     /// Whether nobody waits for an answer.
@@ -103,19 +120,18 @@ impl Tickets {
                     Ok(Outcome::Unchanged) if ticket.published => Ok(Outcome::Reloaded),
                     outcome => outcome.clone(),
                 });
+                ticket.wake();
             }
         }
         self.changed.notify_all();
     }
 
-    /// Lets everybody go, and waits until they have left.
+    /// Lets everybody go.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
+        state.waiting.values().for_each(Slot::wake);
         self.changed.notify_all();
-        while !state.waiting.is_empty() {
-            state = self.sleep(state, None);
-        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -136,9 +152,40 @@ impl Tickets {
     }
 }
 
+impl Ticket<'_> {
+    /// The answer, if there is one, or if there will be none.
+    pub(super) fn answer(&self) -> Option<Result<Outcome, Error>> {
+        self.answer_in(&mut self.tickets.state())
+    }
+
+    /// How long to wait for it still.
+    pub(super) fn left(&self) -> Option<Duration> {
+        self.limit.map(|limit| limit.saturating_sub(self.begun.elapsed()))
+    }
+
+    fn answer_in(&self, state: &mut State) -> Option<Result<Outcome, Error>> {
+        let slot = state.waiting.get_mut(&self.number);
+        match slot.and_then(|slot| slot.answer.take()) {
+            Some(answer) => Some(answer),
+            None if state.closed => Some(Err(Error::new(Cause::Closed))),
+            None if self.left().is_some_and(|left| left.is_zero()) => {
+                Some(Err(timed_out(self.limit.unwrap_or_default(), state.pending.as_ref())))
+            }
+            None => None,
+        }
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.tickets.state().waiting.remove(&self.number);
+    }
+}
+
 fn timed_out(limit: Duration, pending: Option<&Error>) -> Error {
     let so_far = pending.map_or_else(String::new, |error| format!("; so far: {error}"));
-    Error::new(Cause::TimedOut { milliseconds: limit.as_millis(), so_far })
+    let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    Error::new(Cause::TimedOut { milliseconds, so_far })
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ impl Told {
             earliest_not_after: generation.earliest_not_after(),
             path: Some(self.path),
             message: self.message,
+            count: 1,
             further: self.further,
         }
     }

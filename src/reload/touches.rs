@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::options::Options;
+use crate::sys::Bell;
 use crate::watch::{Observer, Touch};
 
 /// Units of which a writer has a file open, and which file that is.
@@ -16,6 +17,8 @@ pub(super) struct Touches {
     state: Mutex<Touched>,
     quiet: Duration,
     timeout: Duration,
+    /// Rung with each, where who reads is not who looks.
+    wakes: Option<Arc<Bell>>,
 }
 
 #[derive(Default)]
@@ -50,9 +53,9 @@ pub(super) struct Due {
 }
 
 impl Touches {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new(options: &Options, wakes: Option<Arc<Bell>>) -> Self {
         let (quiet, timeout) = (options.settle_quiet, options.settle_timeout);
-        Self { state: Mutex::default(), quiet, timeout }
+        Self { state: Mutex::default(), quiet, timeout, wakes }
     }
 
     /// When there is something to look at: the changes have been quiet for long enough, or have gone
@@ -109,6 +112,12 @@ impl Touches {
         let mut touched = self.state();
         touched.units.insert(unit);
         touched.extend_span(Instant::now());
+    }
+
+    fn wake(&self) {
+        if let Some(bell) = &self.wakes {
+            bell.ring();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, Touched> {
@@ -182,6 +191,7 @@ impl Observer for Touches {
             Touch::Written(path) => touched.hold(unit, path, now, self.timeout),
             Touch::Closed(path) | Touch::Changed(path) => touched.let_go(unit, path, now),
         }
+        self.wake();
     }
 
     fn missed(&self) {
@@ -192,6 +202,7 @@ impl Observer for Touches {
         }
         touched.everything = true;
         touched.extend_span(Instant::now());
+        self.wake();
     }
 }
 
@@ -203,11 +214,10 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(5);
 
     fn touches() -> Touches {
-        Touches::new(&Options {
-            settle_quiet: QUIET,
-            settle_timeout: TIMEOUT,
-            ..Options::default()
-        })
+        Touches::new(
+            &Options { settle_quiet: QUIET, settle_timeout: TIMEOUT, ..Options::default() },
+            None,
+        )
     }
 
     fn units(due: &Due) -> Vec<usize> {

@@ -8,13 +8,14 @@ use rustls::crypto::CryptoProvider;
 
 use super::Now;
 use super::event::Trigger;
-use super::load::{Hopeless, Loaded, load};
+use super::load::{Found, Hopeless, Loaded, load, load_memory};
 use super::settle::{Failure, Moment, Settle};
 use super::standing::{Finding, Note};
 use crate::error::{Cause, Error};
+use crate::generation::Origin;
 use crate::guard::guarded;
 use crate::material::{Identity, Warning};
-use crate::options::{IdentityFiles, Options};
+use crate::options::{IdentityBytes, IdentityFiles, Options};
 use crate::source::{Digest, Fingerprint, Lookup, Way};
 
 /// How long a poll takes a fingerprint for an answer. After that it reads the bytes again: a store
@@ -28,6 +29,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// One identity, good or bad as a whole.
 pub(super) struct Unit {
     pub(super) files: IdentityFiles,
+    /// The host hands it over: there are no files to look at.
+    is_memory: bool,
     pub(super) serving: Arc<Identity>,
     /// Of the content that `serving` was made from.
     digest: Digest,
@@ -63,27 +66,94 @@ impl Unit {
         wall: i64,
     ) -> Result<Self, Failure> {
         let read_at = Instant::now();
-        let (loaded, found) = load(files, None, None, provider, wall);
+        let (loaded, found) = match &files.memory {
+            Some(bytes) => (load_memory(files, bytes, None, provider, wall), Found::default()),
+            None => load(files, None, None, provider, wall),
+        };
         match loaded? {
-            Loaded::New(identity, digest) => Ok(Self {
-                files: files.clone(),
-                serving: Arc::new(identity.with_expiry_warning(expiry_warning)),
-                digest,
-                settle: Settle::Good,
-                lookups: found.lookups,
-                fingerprint: found.fingerprint,
-                exposed: found.exposed,
-                hopeless: None,
-                read_at,
-                read_for: 0,
-                sighting: None,
-            }),
+            Loaded::New(identity, digest) => {
+                let serving = Arc::new(identity.with_expiry_warning(expiry_warning));
+                let is_memory = files.memory.is_some();
+                let mut unit = Self::new(files, serving, Origin { digest, is_memory }, read_at);
+                unit.lookups = found.lookups;
+                unit.fingerprint = found.fingerprint;
+                unit.exposed = found.exposed;
+                Ok(unit)
+            }
             // Nothing is known yet that it could be the same as.
             Loaded::Same => {
                 let error = Error::at(&files.chain, Cause::Panic("nothing was loaded".to_owned()));
                 Err(Failure { error, digest: None })
             }
         }
+    }
+
+    /// Takes up what serves, made from `origin`, without a look at the files.
+    pub(super) fn resume(files: &IdentityFiles, serving: Arc<Identity>, origin: Origin) -> Self {
+        Self::new(files, serving, origin, Instant::now())
+    }
+
+    fn new(
+        files: &IdentityFiles,
+        serving: Arc<Identity>,
+        origin: Origin,
+        read_at: Instant,
+    ) -> Self {
+        Self {
+            // The bytes have been made use of, and the key among them is to be kept nowhere else.
+            files: IdentityFiles { memory: None, ..files.clone() },
+            is_memory: origin.is_memory,
+            serving,
+            digest: origin.digest,
+            settle: Settle::Good,
+            lookups: Vec::new(),
+            fingerprint: None,
+            exposed: Vec::new(),
+            hopeless: None,
+            read_at,
+            read_for: 0,
+            sighting: None,
+        }
+    }
+
+    /// Whether there are no files to look at.
+    pub(super) fn is_memory(&self) -> bool {
+        self.is_memory
+    }
+
+    /// What serves was made from this.
+    pub(super) fn origin(&self) -> Origin {
+        Origin { digest: self.digest, is_memory: self.is_memory }
+    }
+
+    /// Checks bytes that are handed over, the unit at `index`; `None` where they are what serves.
+    pub(super) fn check(
+        &self,
+        index: usize,
+        bytes: IdentityBytes,
+        provider: &CryptoProvider,
+        wall: i64,
+    ) -> Result<Option<(Identity, Digest)>, Failure> {
+        let names = IdentityFiles {
+            password: self.files.password.clone(),
+            ..IdentityFiles::in_memory(index, Some(Arc::new(bytes)))
+        };
+        let Some(bytes) = &names.memory else { return Ok(None) };
+        match load_memory(&names, bytes, Some(self.digest), provider, wall)? {
+            Loaded::Same => Ok(None),
+            Loaded::New(identity, digest) => Ok(Some((identity, digest))),
+        }
+    }
+
+    /// From now on the host hands it over, the unit at `index`: its files are not looked at again.
+    pub(super) fn detach(&mut self, index: usize) {
+        let password = self.files.password.take();
+        self.files = IdentityFiles { password, ..IdentityFiles::in_memory(index, None) };
+        self.is_memory = true;
+        self.lookups = Vec::new();
+        self.exposed = Vec::new();
+        (self.fingerprint, self.hopeless, self.sighting) = (None, None, None);
+        self.settle.succeed();
     }
 
     /// Loads it again, for tickets up to `newest`; a panic on the way, which is a defect, is a failure
@@ -127,7 +197,7 @@ impl Unit {
 
     /// The newest ticket that was drawn before the files were last read.
     pub(super) fn read_for(&self) -> u64 {
-        self.read_for
+        if self.is_memory { u64::MAX } else { self.read_for }
     }
 
     /// What was read is not taken: as if it had not been.
@@ -179,6 +249,9 @@ impl Unit {
 
     /// When the files are to be looked at again, watch or poll aside.
     pub(super) fn retry_at(&self, now: Now) -> Option<Instant> {
+        if self.is_memory {
+            return None;
+        }
         let sighted = self.sighting.as_ref().map(|sighting| sighting.due_at);
         sighted.or(self.settle.retry_at()).or_else(|| self.valid_at(now))
     }
@@ -200,6 +273,15 @@ impl Unit {
         self.digest = fresh.digest;
         self.fingerprint = fresh.fingerprint;
         self.settle.succeed();
+        if fresh.is_memory {
+            self.detach(fresh.index);
+        }
+    }
+
+    /// Takes in that what was handed over could not be used; tells whether the host is to be told. Files,
+    /// where there are any, stand as they stood.
+    pub(super) fn refuse_pushed(&mut self, failure: &Failure) -> bool {
+        !self.is_memory || self.settle.refuse(failure.clone())
     }
 
     /// What there is to say of it, the one at `index`, after a failure; `told` is what the host is
@@ -224,6 +306,8 @@ pub(super) struct Fresh {
     pub(super) warnings: Vec<Warning>,
     /// What began the wait for it, or the look that found it.
     pub(super) trigger: Trigger,
+    /// The host handed it over.
+    pub(super) is_memory: bool,
 }
 
 impl Fresh {

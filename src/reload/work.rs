@@ -14,17 +14,10 @@ pub(super) struct Work {
     /// Units whose files cannot be watched, and why.
     pub(super) troubles: BTreeMap<usize, Error>,
     pub(super) expiry: Expiry,
-    pub(super) closed: bool,
 }
 
 impl Work {
     pub(super) fn new(pipeline: Pipeline, next_poll: Option<Instant>) -> Self {
-        Self {
-            pipeline,
-            next_poll,
-            troubles: BTreeMap::new(),
-            expiry: Expiry::default(),
-            closed: false,
-        }
+        Self { pipeline, next_poll, troubles: BTreeMap::new(), expiry: Expiry::default() }
     }
 }

@@ -8,4 +8,4 @@ mod unit;
 pub(crate) use file::{FileBytes, MAX_FILE_SIZE};
 pub(crate) use fingerprint::Fingerprint;
 pub(crate) use trail::{Lookup, LookupKind, Way};
-pub(crate) use unit::{Digest, digest_of, read_together};
+pub(crate) use unit::{Digest, digest_of, digest_of_parts, read_together};

@@ -51,21 +51,41 @@ fn has_moved(path: &Path, place: &Path, file: &Result<FileBytes, Error>) -> bool
 /// The digest of a unit's files, each with its length, so that no two units share one by a shift of
 /// bytes from file to file. A file that cannot be read counts as its failure.
 pub(crate) fn digest_of(files: &[Result<FileBytes, Error>]) -> Digest {
-    let mut context = digest::Context::new(&digest::SHA256);
-    let mut add = |tag: u8, bytes: &[u8]| {
-        context.update(&[tag]);
-        context.update(&(bytes.len() as u64).to_be_bytes());
-        context.update(bytes);
-    };
+    let mut context = Context::new();
     for file in files {
         match file {
-            Ok(file) => add(0, &file.bytes),
-            Err(error) => add(1, error.to_string().as_bytes()),
+            Ok(file) => context.add(0, &file.bytes),
+            Err(error) => context.add(1, error.to_string().as_bytes()),
         }
     }
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(context.finish().as_ref());
-    Digest(bytes)
+    context.finish()
+}
+
+/// What [`digest_of`] would say if these were what files hold.
+pub(crate) fn digest_of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
+    let mut context = Context::new();
+    parts.into_iter().for_each(|bytes| context.add(0, bytes));
+    context.finish()
+}
+
+struct Context(digest::Context);
+
+impl Context {
+    fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    fn add(&mut self, tag: u8, bytes: &[u8]) {
+        self.0.update(&[tag]);
+        self.0.update(&(bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes);
+    }
+
+    fn finish(self) -> Digest {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(self.0.finish().as_ref());
+        Digest(bytes)
+    }
 }
 
 #[cfg(test)]

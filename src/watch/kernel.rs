@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ const READS: usize = 8;
 /// it alone knows whether the path still leads to the inode that it watches.
 pub(super) struct Kernel {
     inotify: Inotify,
+    notifier: Option<Arc<OwnedFd>>,
     watches: HashMap<WatchDescriptor, Watch>,
     /// Which watch a path has, and who wants what there.
     places: HashMap<PathBuf, Place>,
@@ -52,6 +53,7 @@ impl Kernel {
             .map_err(|error| Error::system("inotify is not available", &words_of_start(&error)))?;
         Ok(Self {
             inotify,
+            notifier: None,
             watches: HashMap::new(),
             places: HashMap::new(),
             wanted: BTreeMap::new(),
@@ -60,6 +62,14 @@ impl Kernel {
 
     pub(super) fn descriptor(&self) -> RawFd {
         self.inotify.as_raw_fd()
+    }
+
+    /// A second descriptor for the same, for as long as somebody keeps it.
+    pub(super) fn notifier(&mut self) -> Option<Arc<OwnedFd>> {
+        if self.notifier.is_none() {
+            self.notifier = self.inotify.as_fd().try_clone_to_owned().ok().map(Arc::new);
+        }
+        self.notifier.clone()
     }
 
     /// Watches every place of `lookups` for `follower`, and none of those before that is not one.

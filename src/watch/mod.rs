@@ -4,7 +4,7 @@ mod interests;
 mod kernel;
 mod places;
 
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ pub(crate) enum Touch<'a> {
     Closed(&'a Path),
 }
 
-/// Somebody who wants to know. Is told by whoever reads, and not woken.
+/// Somebody who wants to know. Is told by whoever reads.
 pub(crate) trait Observer: Send + Sync {
     /// Something was seen on the way to a file of `unit`. Must be quick, and not follow.
     fn touched(&self, unit: usize, touch: Touch<'_>);
@@ -128,6 +128,20 @@ impl Watcher {
     /// Becomes readable when the kernel has something to tell. Only [`Watcher::read`] closes it.
     pub(crate) fn descriptor(&self) -> Option<RawFd> {
         self.state().kernel.as_ref().map(Kernel::descriptor)
+    }
+
+    /// The same as a descriptor of its own, for those who listen to several; another one after the
+    /// kernel failed.
+    pub(crate) fn notifier(&self) -> Option<Arc<OwnedFd>> {
+        self.state().kernel.as_mut().and_then(Kernel::notifier)
+    }
+
+    /// In a child that was forked: gives up the parent's notifications, unless a thread of the parent's
+    /// was at them. The parent goes on with them.
+    pub(crate) fn abandon(&self) {
+        if let Ok(mut state) = self.0.try_lock() {
+            state.kernel = None;
+        }
     }
 
     /// Takes what the kernel tells, and passes it on.

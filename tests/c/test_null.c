@@ -60,6 +60,16 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_name(NULL, "name"), "options");
     CHECK_OK(certreload_options_set_name(options, NULL));
     CHECK_REFUSED(certreload_options_set_event_callback(NULL, recorder_callback, NULL), "options");
+    CHECK_REFUSED(certreload_options_set_runtime(NULL, CERTRELOAD_RUNTIME_HOST), "options");
+    certreload_identity_bytes bytes = {sizeof bytes, "pem", 3, "pem", 3, NULL, 0};
+    CHECK_REFUSED(certreload_options_add_identity_memory(NULL, &bytes), "options");
+    CHECK_REFUSED(certreload_options_add_identity_memory(options, NULL), "bytes");
+    bytes.key_pem = NULL;
+    CHECK_REFUSED(certreload_options_add_identity_memory(options, &bytes), "bytes->key_pem");
+    bytes.chain_pem = NULL;
+    CHECK_REFUSED(certreload_options_add_identity_memory(options, &bytes), "bytes->chain_pem");
+    bytes.size = sizeof bytes - 1;
+    CHECK_RESULT(certreload_options_add_identity_memory(options, &bytes), INVALID_PARAMETER);
 
     /* None of the refused calls added an identity. */
     CHECK_RESULT(certreload_check(options), NOTHING_TO_LOAD);
@@ -93,6 +103,31 @@ static void handles_refuse_null(void) {
     CHECK_REFUSED(certreload_reload_wait(NULL, 0), "handle");
     CHECK_REFUSED(certreload_set_event_callback(NULL, recorder_callback, NULL), "handle");
     CHECK_OK(certreload_set_event_callback(handle, NULL, NULL));
+
+    const certreload_event *const no_event = (const certreload_event *)&chain, *event = no_event;
+    CHECK_REFUSED(certreload_next_event(NULL, &event), "handle");
+    CHECK_REFUSED(certreload_next_event(handle, NULL), "event_out");
+    CHECK(event == no_event);
+    forget_last_error();
+    CHECK_INT(certreload_event_fd(NULL), -1);
+    CHECK_CONTAINS(certreload_last_error(), "handle is NULL");
+    CHECK_REFUSED(certreload_dispatch(NULL), "handle");
+    CHECK_RESULT(certreload_dispatch(handle), INVALID_PARAMETER);
+    CHECK_REFUSED(certreload_after_fork(NULL), "handle");
+    CHECK_OK(certreload_after_fork(handle));
+
+    certreload_identity_bytes bytes = {sizeof bytes, "pem", 3, "pem", 3, NULL, 0};
+    CHECK_REFUSED(certreload_push_identity(NULL, 0, &bytes), "handle");
+    CHECK_REFUSED(certreload_push_identity(handle, 0, NULL), "bytes");
+    CHECK_RESULT(certreload_push_identity(handle, 1, &bytes), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_push_identity(handle, 0, &bytes), NO_CERTIFICATE);
+    CHECK_CONTAINS(certreload_last_error(), "memory:0/chain: ");
+    size_t index = 77;
+    CHECK_REFUSED(certreload_find_identity(NULL, "one.test", &index), "handle");
+    CHECK_REFUSED(certreload_find_identity(handle, NULL, &index), "server_name");
+    CHECK_REFUSED(certreload_find_identity(handle, "one.test", NULL), "index_out");
+    CHECK_RESULT(certreload_find_identity(handle, "two.test", &index), INVALID_PARAMETER);
+    CHECK_INT(index, 77);
 
     certreload_status status, before;
     memset(&before, 0xA5, sizeof before);

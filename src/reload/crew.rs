@@ -1,0 +1,146 @@
+//! The background threads of the process: one works, others call callbacks.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use super::Now;
+use super::delivery::Delivery;
+use super::rest::Rest;
+use super::runtime::Runtime;
+use super::waits::{Resource, Waits};
+use crate::guard::guarded;
+use crate::sys::{Bell, ClockWatch, wait_readable, with_signals_blocked};
+use crate::watch::{Heard, Watcher};
+
+/// Names as `top -H` shows them: the kernel keeps 15 bytes.
+const WORKER: &str = "certreload";
+const DELIVERY: &str = "certreload-evt";
+
+/// Bytes of stack for each of them. Callbacks of the host run on it too.
+const STACK: usize = 512 * 1024;
+
+/// What the threads share.
+pub(super) struct Crew {
+    bell: Arc<Bell>,
+    /// Where the system grants none, a clock that is set is noticed at the next poll.
+    clock: Option<ClockWatch>,
+    delivery: Arc<Delivery>,
+    waits: Arc<Waits>,
+    stopped: AtomicBool,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Crew {
+    pub(super) fn new(waits: Arc<Waits>) -> io::Result<Self> {
+        let bell = Arc::new(Bell::new()?);
+        Ok(Self {
+            clock: ClockWatch::new().ok(),
+            delivery: Arc::new(Delivery::new(bell.clone())),
+            bell,
+            waits,
+            stopped: AtomicBool::new(false),
+            threads: Mutex::default(),
+        })
+    }
+
+    /// Starts the threads of `runtime`, whose crew this is.
+    pub(super) fn start(&self, runtime: &Arc<Runtime>) -> io::Result<()> {
+        let works_for = runtime.clone();
+        let worker = spawn(WORKER, move || {
+            if let Some(crew) = works_for.crew() {
+                crew.work(&works_for);
+            }
+        })?;
+        self.threads().push(worker);
+        self.start_delivery().inspect_err(|_| self.stop())
+    }
+
+    /// Rung, it makes the worker look at what there is to do.
+    pub(super) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    pub(super) fn delivery(&self) -> &Arc<Delivery> {
+        &self.delivery
+    }
+
+    /// Ends the threads, and waits for them; but for the one that calls this, if one does.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.bell.ring();
+        self.delivery.stop();
+        let threads = std::mem::take(&mut *self.threads());
+        for thread in threads {
+            // The last handle may be closed inside a callback: that thread ends by itself.
+            if thread.thread().id() != thread::current().id() {
+                // It catches panics; whatever it came to, it has ended.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    /// Steps every handle, and sleeps until there is something to do: the body of the worker.
+    fn work(&self, runtime: &Runtime) {
+        let _answers = self.waits.hold(Resource::Answers);
+        let mut rest = Rest::default();
+        while !self.stopped.load(Ordering::SeqCst) {
+            let handles = runtime.steps();
+            let next = handles.iter().filter_map(|handle| handle.step(Now::read())).min();
+            drop(handles);
+            if self.delivery.wants_thread(Instant::now()) {
+                // Where none can be had, what waits goes on waiting, and this is tried again.
+                let _ = self.start_delivery();
+            }
+            let next = [next, self.delivery.ask_at()].into_iter().flatten().min();
+            self.wait_until(next, &mut rest, runtime.watcher());
+        }
+    }
+
+    /// Waits until `next`, or until somebody rings, the kernel tells of a change, or the clock is set.
+    fn wait_until(&self, next: Option<Instant>, rest: &mut Rest, watcher: &Watcher) {
+        let now = Instant::now();
+        let rest_until = rest.until(now);
+        let limit = [next, rest_until].into_iter().flatten().min();
+        let notifier = watcher.descriptor().filter(|_| rest_until.is_none());
+        let clock = self.clock.as_ref().map(AsRawFd::as_raw_fd);
+        let [rung, _, clock_was_set] = wait_readable(
+            [Some(self.bell.as_raw_fd()), notifier, clock],
+            limit.map(|limit| limit.saturating_duration_since(now)),
+        );
+        if rung {
+            self.bell.hush();
+        }
+        if clock_was_set && let Some(clock) = &self.clock {
+            clock.rearm();
+        }
+        // A panic in there is a defect; whatever was read then is lost, and the poll finds it.
+        if rest_until.is_none()
+            && guarded(|| watcher.read()).unwrap_or(Heard::ForNobody) == Heard::ForNobody
+        {
+            rest.read_for_nobody(Instant::now());
+        }
+    }
+
+    fn start_delivery(&self) -> io::Result<()> {
+        let delivery = self.delivery.clone();
+        let thread = spawn(DELIVERY, move || delivery.run())?;
+        let mut threads = self.threads();
+        // Those that came to help have gone.
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
+        Ok(())
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let thread = thread::Builder::new().name(name.to_owned()).stack_size(STACK);
+    with_signals_blocked(|| thread.spawn(body))
+}

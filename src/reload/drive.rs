@@ -1,0 +1,108 @@
+//! What wakes a host that does the work itself: one descriptor for requests, times and files.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::queue::EventQueue;
+use super::rest::Rest;
+use crate::sys::{Alarm, Bell, Epoll};
+use crate::watch::{Heard, Watcher};
+
+/// One for each handle.
+pub(super) struct Drive {
+    // Dropped first, before what it listens to.
+    epoll: Epoll,
+    bell: Arc<Bell>,
+    alarm: Alarm,
+    notifier: Mutex<Notifier>,
+}
+
+/// The kernel's notifications, which all handles of hosts share.
+#[derive(Default)]
+struct Notifier {
+    /// A descriptor of our own for it, so that nobody else closes what is listened to.
+    descriptor: Option<Arc<OwnedFd>>,
+    rest: Rest,
+    is_resting: bool,
+}
+
+impl Drive {
+    pub(super) fn new(events: &EventQueue) -> io::Result<Self> {
+        let drive = Self {
+            epoll: Epoll::new()?,
+            bell: Arc::new(Bell::new()?),
+            alarm: Alarm::new()?,
+            notifier: Mutex::default(),
+        };
+        drive.epoll.add(drive.bell.as_fd())?;
+        drive.epoll.add(drive.alarm.as_fd())?;
+        events.with_bell(|bell| drive.epoll.add(bell)).transpose()?;
+        Ok(drive)
+    }
+
+    /// Rung, it makes the host dispatch.
+    pub(super) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    /// Readable when there is something to do.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+
+    /// Takes what the kernel tells, and forgets the rings so far: all there is to do is looked for next.
+    pub(super) fn begin(&self, watcher: &Watcher) {
+        let mut notifier = self.notifier();
+        let now = Instant::now();
+        if notifier.rest.until(now).is_none() && watcher.read() == Heard::ForNobody {
+            notifier.rest.read_for_nobody(now);
+        }
+        drop(notifier);
+        self.bell.hush();
+    }
+
+    /// Wakes the host at `next`, or when the kernel tells of something.
+    pub(super) fn end(&self, watcher: &Watcher, next: Option<Instant>) {
+        let mut notifier = self.notifier();
+        let now = Instant::now();
+        notifier.listen_to(watcher.notifier(), &self.epoll);
+        let rest_until = notifier.rest.until(now);
+        notifier.rest(rest_until.is_some(), &self.epoll);
+        let next = [next, rest_until].into_iter().flatten().min();
+        self.alarm.set(next.map(|next| next.saturating_duration_since(now)));
+    }
+
+    fn notifier(&self) -> MutexGuard<'_, Notifier> {
+        self.notifier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Notifier {
+    /// Puts `now` in the place of the descriptor before. What the kernel refuses the poll makes up for.
+    fn listen_to(&mut self, now: Option<Arc<OwnedFd>>, epoll: &Epoll) {
+        let same = |a: &Option<Arc<OwnedFd>>, b: &Option<Arc<OwnedFd>>| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        if same(&self.descriptor, &now) {
+            return;
+        }
+        if let Some(before) = &self.descriptor {
+            let _ = epoll.remove(before.as_fd());
+        }
+        self.descriptor = now.filter(|descriptor| epoll.add(descriptor.as_fd()).is_ok());
+        self.is_resting = false;
+    }
+
+    fn rest(&mut self, rests: bool, epoll: &Epoll) {
+        if let Some(descriptor) = &self.descriptor
+            && rests != self.is_resting
+        {
+            let _ = epoll.listen(descriptor.as_fd(), !rests);
+            self.is_resting = rests;
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! What one process has of a handle besides what it serves: whoever looks at the files, and is told.
+
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Now;
+use super::current::Current;
+use super::drive::Drive;
+use super::event::{EventSink, Speaker, log_answer, log_life};
+use super::pipeline::Pipeline;
+use super::queue::EventQueue;
+use super::runtime::{self, Runtime};
+use super::standing::Standing;
+use super::tickets::{Outcome, Tickets};
+use super::touches::Touches;
+use super::waits::{self, Circle, Resource, Waits};
+use super::work::Work;
+use crate::error::{Cause, Error};
+use crate::generation::{Alive, Generation};
+use crate::options::{IdentityBytes, Options, WatchMode};
+use crate::sys::{self, Bell, Privileges, wait_readable};
+use crate::watch::{ObserverId, WatchState};
+
+/// What serves, and what a signal handler touches: the same in every process that has the handle.
+pub(super) struct Shared {
+    pub(super) options: Arc<Options>,
+    pub(super) opened_as: Privileges,
+    /// The file that each identity is called by.
+    pub(super) chains: Vec<Arc<Path>>,
+    pub(super) current: Current,
+    pub(super) alive: Alive,
+    /// Set in signal handlers: nothing but a store.
+    pub(super) requested: AtomicBool,
+    /// The descriptor of the bell to ring then.
+    bell: AtomicI32,
+}
+
+impl Shared {
+    pub(super) fn new(pipeline: &Pipeline, first: Arc<Generation>, alive: Alive) -> Self {
+        let options = pipeline.options().clone();
+        let files = &options.identities;
+        let chains = files.iter().map(|files| files.chain.as_path().into()).collect();
+        Self {
+            opened_as: pipeline.opened_as(),
+            chains,
+            current: Current::new(first),
+            alive,
+            requested: AtomicBool::new(false),
+            bell: AtomicI32::new(-1),
+            options,
+        }
+    }
+
+    /// Asks for a reload. Async-signal-safe: one atomic store and one `write(2)`.
+    ///
+    /// The store comes before the ring and the worker takes it after the wake, so the look that
+    /// follows the last request begins after it, and a hundred requests before it are one.
+    pub(super) fn request_reload(&self) {
+        self.requested.store(true, Ordering::SeqCst);
+        sys::ring(self.bell.load(Ordering::SeqCst));
+    }
+}
+
+/// One for each process that works with the handle.
+pub(super) struct Live {
+    pub(super) id: ObserverId,
+    pub(super) shared: Arc<Shared>,
+    /// Rung, it makes somebody step.
+    pub(super) bell: Arc<Bell>,
+    pub(super) touches: Arc<Touches>,
+    pub(super) tickets: Tickets,
+    pub(super) events: Arc<EventQueue>,
+    pub(super) runtime: Arc<Runtime>,
+    /// Where the host does the work.
+    pub(super) drive: Option<Drive>,
+    pub(super) closed: AtomicBool,
+    standing: Mutex<Standing>,
+    work: Mutex<Work>,
+}
+
+impl Live {
+    /// Joins the runtime with a pipeline. Nothing is told before [`EventQueue::release`], and nothing
+    /// stepped before [`Live::start`].
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        pipeline: Pipeline,
+        sink: Option<EventSink>,
+    ) -> Result<Arc<Self>, Error> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let options = shared.options.clone();
+        let (mode, now) = (options.watch, Instant::now());
+        let entered = runtime::enter(options.runtime)?;
+        let runtime = entered.runtime().clone();
+        let (waits, name) = (runtime.waits().clone(), options.name.clone());
+        let refused = |error: io::Error| no_descriptor(&error);
+        let (events, bell, drive) = if let Some(crew) = runtime.crew() {
+            let delivery = crew.delivery().clone();
+            let events = EventQueue::delivered(id, delivery, waits, name, sink);
+            (events, crew.bell().clone(), None)
+        } else {
+            let events = EventQueue::of_host(id, waits, name, sink).map_err(refused)?;
+            let drive = Drive::new(&events).map_err(refused)?;
+            (events, drive.bell().clone(), Some(drive))
+        };
+        let wakes = drive.is_some().then(|| bell.clone());
+        let standing = Standing::new(state_of(mode), &shared.current.load());
+        let next_poll = (mode != WatchMode::Off).then(|| now + options.poll_interval);
+        let live = Self {
+            id,
+            bell,
+            touches: Arc::new(Touches::new(&options, wakes)),
+            tickets: Tickets::default(),
+            events,
+            drive,
+            closed: AtomicBool::new(false),
+            standing: Mutex::new(standing),
+            work: Mutex::new(Work::new(pipeline, next_poll)),
+            runtime,
+            shared,
+        };
+        entered.stay();
+        Ok(Arc::new(live))
+    }
+
+    /// Lets whoever does the work step, and signal handlers ask for it.
+    pub(super) fn start(self: &Arc<Self>) {
+        self.shared.bell.store(self.bell.as_raw_fd(), Ordering::SeqCst);
+        self.runtime.register(self.id, Arc::downgrade(&(self.clone() as _)));
+        self.bell.ring();
+        log_life(self.speaker(), "is open", self.id, self.shared.chains.len());
+    }
+
+    /// The current generation, for the moment.
+    pub(super) fn current(&self) -> arc_swap::Guard<Arc<Generation>> {
+        self.shared.current.load()
+    }
+
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.runtime.is_of_this_process()
+    }
+
+    /// Notes that a call is running, for whoever closes.
+    pub(super) fn enter(&self) -> Result<waits::Held, Error> {
+        let held = self.runtime.waits().hold(Resource::Calls(self.id));
+        if self.is_closed() { Err(Error::new(Cause::Closed)) } else { Ok(held) }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Reloads, and answers for the files as they are at or after the call (G6).
+    pub(super) fn reload_wait(&self, limit: Option<Duration>) -> Result<Outcome, Error> {
+        let told_before = self.standing().failures;
+        let answer = match &self.drive {
+            None => {
+                let _wanted = self.want(Resource::Answers)?;
+                self.tickets.wait(limit, || self.shared.request_reload())
+            }
+            Some(drive) => self.reload_here(drive, limit),
+        };
+        self.log_answer(&answer, told_before);
+        answer
+    }
+
+    /// This thread, which is the host's, does the work until the answer is there.
+    fn reload_here(&self, drive: &Drive, limit: Option<Duration>) -> Result<Outcome, Error> {
+        let answered = Bell::new().map_err(|error| no_descriptor(&error))?;
+        let answered = Arc::new(answered);
+        let ticket = self.tickets.draw(limit, Some(answered.clone()))?;
+        self.shared.request_reload();
+        loop {
+            self.step_here(drive)?;
+            if let Some(answer) = ticket.answer() {
+                return answer;
+            }
+            // Whichever thread of the host's comes to do it: each of them sees that there is work.
+            wait_readable([Some(drive.descriptor()), Some(answered.as_raw_fd())], ticket.left());
+        }
+    }
+
+    /// Does what there is to do, on a thread of the host's.
+    pub(super) fn dispatch(&self) -> Result<(), Error> {
+        let Some(drive) = &self.drive else {
+            return Err(Error::invalid(
+                "the handle has threads that do its work: certreload_dispatch() is for \
+                 CERTRELOAD_RUNTIME_HOST",
+            ));
+        };
+        self.step_here(drive)?;
+        self.events.deliver_here();
+        Ok(())
+    }
+
+    fn step_here(&self, drive: &Drive) -> Result<(), Error> {
+        drop(self.want(Resource::Work(self.id))?);
+        drive.begin(self.runtime.watcher());
+        self.step_guarded(Now::read());
+        Ok(())
+    }
+
+    /// Hands new bytes over for the identity at `index`.
+    pub(super) fn push(&self, index: usize, bytes: IdentityBytes) -> Result<Outcome, Error> {
+        let mut work = self.work()?;
+        let (now, newest) = (Now::read(), self.tickets.newest());
+        let look = work.pipeline.push(index, bytes, now, newest);
+        let outcome = look.outcome.clone();
+        if outcome.is_ok() {
+            self.standing().expose(index, &[]);
+        }
+        self.take_in(look, false, false, newest, now.unix);
+        // There is less to watch.
+        self.arm(&mut work, &[index].into());
+        self.bell.ring();
+        outcome
+    }
+
+    /// Leaves a line where nothing else does: whoever asked wants to see that it was done.
+    fn log_answer(&self, answer: &Result<Outcome, Error>, told_before: u64) {
+        match answer {
+            Ok(Outcome::Reloaded) => {}
+            Ok(Outcome::Unchanged) => log_answer(self.speaker(), "unchanged"),
+            Err(error) => {
+                let is_of_call =
+                    matches!(error.cause, Cause::TimedOut { .. } | Cause::Closed | Cause::Panic(_));
+                if !is_of_call && self.standing().failures == told_before {
+                    log_answer(self.speaker(), &format!("still cannot be used: {error}"));
+                }
+            }
+        }
+    }
+
+    pub(super) fn speaker(&self) -> Speaker<'_> {
+        Speaker(self.shared.options.name.as_deref())
+    }
+
+    /// The descriptor that a host waits for.
+    pub(super) fn event_descriptor(&self) -> Result<RawFd, Error> {
+        let events = self.events.descriptor();
+        let events = events.map_err(|error| no_descriptor(&error))?;
+        Ok(self.drive.as_ref().map_or(events, Drive::descriptor))
+    }
+
+    pub(super) fn set_sink(&self, sink: Option<EventSink>) -> Result<(), Error> {
+        self.events
+            .set_sink(sink)
+            .map_err(|Circle| would_deadlock("the callback that runs waits for this very thread"))
+    }
+
+    /// Lets those go who wait, stops watching, and waits for a running look and a running callback, and
+    /// for calls of other threads; but for what waits for this very thread.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.tickets.close();
+        self.runtime.deregister(self.id);
+        // A look that runs has ended then, and the next one sees that it is closed. Where it is this
+        // thread that looks, in a callback on the way, it sees so itself.
+        drop(self.work());
+        self.runtime.watcher().unfollow(self.id);
+        self.events.close();
+        let _ = self.waits().until_released(Resource::Calls(self.id), || false);
+        self.shared.current.wait_for_takers();
+        log_life(self.speaker(), "is closed", self.id, self.shared.chains.len());
+        self.runtime.leave();
+    }
+
+    /// In a child that was forked: gives up what the parent had, as far as no thread of the parent's was
+    /// at it; the rest is left as it is, for it may be half-changed.
+    pub(super) fn abandon(self: Arc<Self>) {
+        self.runtime.watcher().abandon();
+        if let Some(mut live) = Arc::into_inner(self) {
+            let is_quiet = live.work.try_lock().is_ok() && live.standing.try_lock().is_ok();
+            if is_quiet {
+                // What holds keys.
+                drop(live.work);
+            } else {
+                std::mem::forget(live.work);
+            }
+            live.drive = None;
+            std::mem::forget((live.events, live.touches, live.tickets, live.runtime));
+        }
+    }
+
+    pub(super) fn work(&self) -> Result<Working<'_>, Error> {
+        let wanted = self.want(Resource::Work(self.id))?;
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(wanted);
+        let held = self.waits().hold(Resource::Work(self.id));
+        Ok(Working { work, _held: held })
+    }
+
+    pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn want(&self, resource: Resource) -> Result<waits::Wanted, Error> {
+        self.waits().want(resource).map_err(|Circle| {
+            would_deadlock("it was made from a callback that this handle's work waits for")
+        })
+    }
+
+    fn waits(&self) -> &Arc<Waits> {
+        self.runtime.waits()
+    }
+}
+
+/// The pipeline, while this thread has it.
+pub(super) struct Working<'a> {
+    work: MutexGuard<'a, Work>,
+    _held: waits::Held,
+}
+
+impl Deref for Working<'_> {
+    type Target = Work;
+
+    fn deref(&self) -> &Work {
+        &self.work
+    }
+}
+
+impl DerefMut for Working<'_> {
+    fn deref_mut(&mut self) -> &mut Work {
+        &mut self.work
+    }
+}
+
+fn state_of(mode: WatchMode) -> WatchState {
+    match mode {
+        WatchMode::Off => WatchState::Off,
+        WatchMode::Poll => WatchState::Polling,
+        WatchMode::Auto => WatchState::Notified,
+    }
+}
+
+fn no_descriptor(error: &io::Error) -> Error {
+    Error::system("no descriptor can be had", error)
+}
+
+fn would_deadlock(why: &'static str) -> Error {
+    Error::new(Cause::WouldDeadlock(why))
+}

@@ -1,0 +1,329 @@
+//! The events of one handle, until the host has been told or has asked for them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::delivery::Delivery;
+use super::event::{Event, EventSink, Speaker};
+use super::waits::{Circle, Resource, Waits};
+use crate::sys::Bell;
+use crate::watch::ObserverId;
+
+/// Events that a handle keeps for a host that does not take them. Beyond that the oldest of which there
+/// is a newer one of the same kind goes into that: what is true now matters more than what was.
+pub(crate) const MAX_WAITING: usize = 256;
+
+/// In order, and told one at a time.
+pub(super) struct EventQueue {
+    id: ObserverId,
+    state: Mutex<State>,
+    /// How many runs of a sink have ended.
+    ended: AtomicU64,
+    outlet: Outlet,
+    waits: Arc<Waits>,
+    /// What the host calls the handle, if anything.
+    name: Option<Arc<str>>,
+}
+
+/// Who calls the callback.
+enum Outlet {
+    /// A background thread.
+    Delivery(Arc<Delivery>),
+    /// The host, when it dispatches.
+    Host,
+}
+
+struct State {
+    listener: Listener,
+    waiting: VecDeque<Event>,
+    /// A sink is being run, and how many runs have begun.
+    is_running: bool,
+    runs: u64,
+    /// Whether the queue is in the delivery's line, or being delivered from.
+    is_scheduled: bool,
+    /// Threads call the sink, and not the host.
+    by_threads: bool,
+    /// Rings as long as the host has events to take, once it has asked for the descriptor.
+    bell: Option<Level>,
+}
+
+/// A bell, and whether it rings.
+struct Level {
+    bell: Bell,
+    rings: bool,
+}
+
+/// Whom the events are for.
+enum Listener {
+    /// Nobody so far: of each kind the newest is kept, should somebody ask.
+    Nobody,
+    /// A function of the host.
+    Sink(EventSink),
+    /// The host, which asks.
+    Asks,
+    /// Nobody any more.
+    Closed,
+}
+
+impl EventQueue {
+    /// Its events are delivered by threads; not before [`EventQueue::release`].
+    pub(super) fn delivered(
+        id: ObserverId,
+        delivery: Arc<Delivery>,
+        waits: Arc<Waits>,
+        name: Option<Arc<str>>,
+        sink: Option<EventSink>,
+    ) -> Arc<Self> {
+        Self::new(id, Outlet::Delivery(delivery), waits, name, sink, None)
+    }
+
+    /// Its events are for the host to take, or to have delivered when it dispatches.
+    pub(super) fn of_host(
+        id: ObserverId,
+        waits: Arc<Waits>,
+        name: Option<Arc<str>>,
+        sink: Option<EventSink>,
+    ) -> io::Result<Arc<Self>> {
+        let bell = Some(Bell::new()?);
+        Ok(Self::new(id, Outlet::Host, waits, name, sink, bell))
+    }
+
+    fn new(
+        id: ObserverId,
+        outlet: Outlet,
+        waits: Arc<Waits>,
+        name: Option<Arc<str>>,
+        sink: Option<EventSink>,
+        bell: Option<Bell>,
+    ) -> Arc<Self> {
+        let listener = sink.map_or(Listener::Nobody, Listener::Sink);
+        let state = State {
+            listener,
+            waiting: VecDeque::new(),
+            is_running: false,
+            runs: 0,
+            is_scheduled: true,
+            by_threads: matches!(outlet, Outlet::Delivery(_)),
+            bell: bell.map(|bell| Level { bell, rings: false }),
+        };
+        Arc::new(Self {
+            id,
+            state: Mutex::new(state),
+            ended: AtomicU64::new(0),
+            outlet,
+            waits,
+            name,
+        })
+    }
+
+    /// Lets events go to the host, those that waited first.
+    pub(super) fn release(self: &Arc<Self>) {
+        let mut state = self.state();
+        state.is_scheduled = false;
+        self.tell(state);
+    }
+
+    /// Adds an event.
+    pub(super) fn push(self: &Arc<Self>, mut event: Event) {
+        event.log(Speaker(self.name.as_deref()));
+        event.further = Vec::new();
+        let mut state = self.state();
+        let room = match state.listener {
+            Listener::Closed => return,
+            Listener::Nobody => 0,
+            Listener::Sink(_) | Listener::Asks => MAX_WAITING,
+        };
+        state.add(event, room);
+        self.tell(state);
+    }
+
+    /// Sees to it that somebody takes what waits.
+    fn tell(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        match (&self.outlet, &state.listener) {
+            (Outlet::Delivery(delivery), Listener::Sink(_)) => {
+                if !state.is_scheduled && !state.waiting.is_empty() {
+                    state.is_scheduled = true;
+                    drop(state);
+                    delivery.schedule(self.clone());
+                }
+            }
+            _ => state.ring(),
+        }
+    }
+
+    /// How many events can be added so that others still find a place; all where nobody listens.
+    pub(super) fn room(&self) -> usize {
+        let state = self.state();
+        match state.listener {
+            Listener::Nobody | Listener::Closed => usize::MAX,
+            Listener::Sink(_) | Listener::Asks => {
+                (MAX_WAITING / 2).saturating_sub(state.waiting.len())
+            }
+        }
+    }
+
+    /// Puts `sink` in the place of the one before, which is not running any more when this returns,
+    /// unless it is what calls this.
+    ///
+    /// Where the one before waits for this thread, nothing is changed.
+    pub(super) fn set_sink(self: &Arc<Self>, sink: Option<EventSink>) -> Result<(), Circle> {
+        let mut state = self.state();
+        if state.is_running && self.waits.would_circle(Resource::Callback(self.id)) {
+            return Err(Circle);
+        }
+        match (&state.listener, sink) {
+            (Listener::Closed, _) | (Listener::Asks, None) => {}
+            (Listener::Nobody | Listener::Sink(_), None) => {
+                state.waiting.clear();
+                state.listener = Listener::Nobody;
+            }
+            (before, Some(sink)) => {
+                // What nobody wanted is of no interest to who comes later.
+                if let Listener::Nobody = before {
+                    state.waiting.clear();
+                }
+                state.listener = Listener::Sink(sink);
+            }
+        }
+        self.wait_for_run(state)
+    }
+
+    /// Tells nobody any more. A sink that runs is waited for, unless it waits for this thread.
+    pub(super) fn close(self: &Arc<Self>) {
+        let mut state = self.state();
+        state.waiting.clear();
+        state.listener = Listener::Closed;
+        let _waits_for_us = self.wait_for_run(state);
+    }
+
+    /// Waits for the sink that runs, if one does, of which this thread is no part.
+    fn wait_for_run(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> Result<(), Circle> {
+        state.ring();
+        let run = state.is_running.then_some(state.runs);
+        self.tell(state);
+        let Some(run) = run else { return Ok(()) };
+        let has_ended = || self.ended.load(Ordering::SeqCst) >= run;
+        self.waits.until_released(Resource::Callback(self.id), has_ended)
+    }
+
+    /// Readable as long as events wait for the host to ask.
+    pub(super) fn descriptor(&self) -> io::Result<RawFd> {
+        let mut state = self.state();
+        state.begin_to_ask();
+        let level = match state.bell.take() {
+            Some(level) => level,
+            None => Level { bell: Bell::new()?, rings: false },
+        };
+        let descriptor = level.bell.as_raw_fd();
+        state.bell = Some(level);
+        state.ring();
+        Ok(descriptor)
+    }
+
+    /// Shows the bell that rings as long as events wait, where there is one.
+    pub(super) fn with_bell<T>(&self, show: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+        self.state().bell.as_ref().map(|level| show(level.bell.as_fd()))
+    }
+
+    /// The next event for a host that asks; those of a host that has a callback go there.
+    pub(super) fn take(&self) -> Option<Event> {
+        let mut state = self.state();
+        state.begin_to_ask();
+        if let Listener::Sink(_) = state.listener {
+            return None;
+        }
+        let event = state.waiting.pop_front();
+        state.ring();
+        event
+    }
+
+    /// Delivers here what waits for a callback, unless another thread does.
+    pub(super) fn deliver_here(&self) {
+        // What the callback itself brings about is for the next time, or it might never end.
+        for _ in 0..self.state().waiting.len() {
+            if !self.deliver_one() {
+                return;
+            }
+        }
+    }
+
+    /// Delivers the first event; tells whether more are waiting.
+    pub(super) fn deliver_one(&self) -> bool {
+        let mut state = self.state();
+        if state.is_running {
+            return false;
+        }
+        let sink = match &state.listener {
+            Listener::Sink(sink) => Some(sink.clone()),
+            Listener::Nobody | Listener::Asks | Listener::Closed => None,
+        };
+        if let Some(sink) = sink
+            && let Some(event) = state.waiting.pop_front()
+        {
+            state.is_running = true;
+            state.runs += 1;
+            state.ring();
+            // Noted before anybody can see that it runs and wait for it.
+            let running = self.waits.hold(Resource::Callback(self.id));
+            drop(state);
+            sink.tell(&event);
+            state = self.state();
+            state.is_running = false;
+            self.ended.fetch_add(1, Ordering::SeqCst);
+            drop(running);
+        }
+        let is_more = matches!(state.listener, Listener::Sink(_)) && !state.waiting.is_empty();
+        state.is_scheduled = is_more && state.by_threads;
+        state.ring();
+        is_more
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Adds an event; where the room is used up, an older one goes into a newer one of its kind.
+    fn add(&mut self, event: Event, room: usize) {
+        self.waiting.push_back(event);
+        if self.waiting.len() > room {
+            let later = |at: usize, same: &dyn Fn(&Event, &Event) -> bool| {
+                let (old, newer) = (&self.waiting[at], self.waiting.iter().skip(at + 1));
+                newer.into_iter().position(|new| same(old, new)).map(|after| (at, at + 1 + after))
+            };
+            let is_of_kind = |a: &Event, b: &Event| a.kind == b.kind;
+            let is_of_path = |a: &Event, b: &Event| a.kind == b.kind && a.path == b.path;
+            // What tells of the same file goes first, so that each file's news is kept for long.
+            let pair = (0..self.waiting.len())
+                .find_map(|at| later(at, &is_of_path))
+                .or_else(|| (0..self.waiting.len()).find_map(|at| later(at, &is_of_kind)));
+            if let Some((old, newer)) = pair {
+                self.waiting[newer].count += self.waiting[old].count;
+                self.waiting.remove(old);
+            }
+        }
+    }
+
+    fn begin_to_ask(&mut self) {
+        if let Listener::Nobody = self.listener {
+            self.listener = Listener::Asks;
+        }
+    }
+
+    /// Makes the bell say whether there is something for the host to take.
+    fn ring(&mut self) {
+        let Some(Level { bell, rings }) = &mut self.bell else { return };
+        let is_delivered = self.by_threads && matches!(self.listener, Listener::Sink(_));
+        let wanted = !self.waiting.is_empty() && !is_delivered;
+        match (*rings, wanted) {
+            (false, true) => bell.ring(),
+            (true, false) => bell.hush(),
+            _ => {}
+        }
+        *rings = wanted;
+    }
+}

@@ -1,0 +1,17 @@
+//! The few system calls that std lacks, each wrapped to be safe.
+
+mod bell;
+mod clock;
+mod epoll;
+mod file_system;
+mod process;
+mod signals;
+mod wait;
+
+pub(crate) use bell::{Bell, ring};
+pub(crate) use clock::{Alarm, ClockWatch};
+pub(crate) use epoll::Epoll;
+pub(crate) use file_system::is_on_local_file_system;
+pub(crate) use process::{Era, Privileges};
+pub(crate) use signals::with_signals_blocked;
+pub(crate) use wait::wait_readable;
