@@ -1644,8 +1644,9 @@ certreload_result certreload_options_set_runtime(certreload_options *options,
  * CERTRELOAD_RUNTIME_HOST as long as there is something to dispatch: a request, a change of the files, a time that
  * has come, an event for the callback. For epoll, poll, select, and what is built on them. Do not read from it.
  *
- * Asking for it says that the host will ask for events: from then on CERTRELOAD_MAX_WAITING_EVENTS are kept. Of those
- * before, the newest of each kind is there. Where a callback is named, events go to that.
+ * A host that asks for it will take the events: from then on CERTRELOAD_MAX_WAITING_EVENTS are kept, and of those before
+ * the newest of each kind is there. With CERTRELOAD_RUNTIME_HOST that begins with the first certreload_next_event(): a
+ * host that only dispatches is not woken for events. Where a callback is named, events go to that.
  *
  * @param handle  must not be NULL; opened in this process, or taken up by certreload_after_fork()
  * @return        the descriptor, the same each time until certreload_after_fork(); -1 where there is none, with the

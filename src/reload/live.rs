@@ -274,15 +274,14 @@ impl Live {
     /// at it; the rest is left as it is, for it may be half-changed.
     pub(super) fn abandon(self: Arc<Self>) {
         self.runtime.watcher().abandon();
-        if let Some(mut live) = Arc::into_inner(self) {
+        if let Some(live) = Arc::into_inner(self) {
             let is_quiet = live.work.try_lock().is_ok() && live.standing.try_lock().is_ok();
             if is_quiet {
-                // What holds keys.
-                drop(live.work);
+                // What holds keys, and the descriptors that can be known.
+                drop((live.work, live.drive));
             } else {
-                std::mem::forget(live.work);
+                std::mem::forget((live.work, live.drive));
             }
-            live.drive = None;
             std::mem::forget((live.events, live.touches, live.tickets, live.runtime));
         }
     }

@@ -209,10 +209,13 @@ impl EventQueue {
         self.waits.until_released(Resource::Callback(self.id), has_ended)
     }
 
-    /// Readable as long as events wait for the host to ask.
+    /// Readable as long as events wait for the host to ask. Where the host does the work it is a part of
+    /// what wakes it, and says nothing of whether it will ask.
     pub(super) fn descriptor(&self) -> io::Result<RawFd> {
         let mut state = self.state();
-        state.begin_to_ask();
+        if state.by_threads {
+            state.begin_to_ask();
+        }
         let level = match state.bell.take() {
             Some(level) => level,
             None => Level { bell: Bell::new()?, rings: false },
@@ -243,7 +246,8 @@ impl EventQueue {
     /// Delivers here what waits for a callback, unless another thread does.
     pub(super) fn deliver_here(&self) {
         // What the callback itself brings about is for the next time, or it might never end.
-        for _ in 0..self.state().waiting.len() {
+        let waiting = self.state().waiting.len();
+        for _ in 0..waiting {
             if !self.deliver_one() {
                 return;
             }
@@ -317,8 +321,13 @@ impl State {
     /// Makes the bell say whether there is something for the host to take.
     fn ring(&mut self) {
         let Some(Level { bell, rings }) = &mut self.bell else { return };
-        let is_delivered = self.by_threads && matches!(self.listener, Listener::Sink(_));
-        let wanted = !self.waiting.is_empty() && !is_delivered;
+        let is_taken_by_host = match self.listener {
+            Listener::Asks => true,
+            Listener::Sink(_) => !self.by_threads,
+            // A host that never asks would be woken for ever.
+            Listener::Nobody | Listener::Closed => false,
+        };
+        let wanted = is_taken_by_host && !self.waiting.is_empty();
         match (*rings, wanted) {
             (false, true) => bell.ring(),
             (true, false) => bell.hush(),
