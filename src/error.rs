@@ -54,7 +54,9 @@ pub(crate) enum Cause {
     Tls(String),
     #[error("a defect inside certreload: {0}")]
     Panic(String),
-    #[error("the handle was opened before a fork: in this process it serves, and does not reload")]
+    #[error(
+        "the handle was opened before a fork: in this process it serves, and does not reload until certreload_after_fork() is called"
+    )]
     Forked,
     #[error("the buffer is too small: {needed} bytes are needed")]
     BufferTooSmall { needed: usize },
