@@ -52,6 +52,12 @@ readelf -dW "$library" >"$work/dynamic"
 grep -q 'SONAME.*\[libcertreload\.so\.[0-9]*\]' "$work/dynamic" || fail "FAILED: no SONAME"
 grep -q '(SYMBOLIC)\|(FLAGS).*SYMBOLIC' "$work/dynamic" || fail "FAILED: not bound symbolically"
 grep -q '(FLAGS_1).*NODELETE' "$work/dynamic" || fail "FAILED: dlclose could unmap it"
+if grep -q STATIC_TLS "$work/dynamic"; then
+    fail "FAILED: dlopen could find no room for its thread-local values"
+fi
+# One is the C runtime's; see .cargo/config.toml for those of aws-lc.
+[ "$(sed -n 's/.*(FINI_ARRAYSZ) *//p' "$work/dynamic")" = "8 (bytes)" ] ||
+    fail "FAILED: it has destructors that run while threads go on"
 if grep -q TEXTREL "$work/dynamic"; then
     fail "FAILED: relocations in its code"
 fi

@@ -26,7 +26,7 @@ rustls_io_result tls_write_socket(void *fd, const uint8_t *buffer, size_t size, 
     return 0;
 }
 
-static const rustls_client_config *client_config_new(const char *alpn) {
+const rustls_client_config *client_config_new(const char *alpn) {
     rustls_root_cert_store_builder *roots = rustls_root_cert_store_builder_new();
     CHECK_INT(rustls_root_cert_store_builder_load_roots_from_file(roots, root_certificate(), true),
               RUSTLS_RESULT_OK);

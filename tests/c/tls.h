@@ -7,7 +7,11 @@
 
 #include <rustls.h>
 
-/* A client that trusts root_certificate(). `alpn` is one protocol, or NULL for none. */
+/* What clients that trust root_certificate() are made with. `alpn` is one protocol, or NULL for none.
+ * The caller's, until rustls_client_config_free(). */
+const rustls_client_config *client_config_new(const char *alpn);
+
+/* A client that has such a config. */
 rustls_connection *client_connection_new(const char *server_name, const char *alpn);
 
 /* A connected pair of non-blocking sockets. */
