@@ -50,6 +50,12 @@ endif()
 if(Python3_FOUND)
     add_test(NAME metrics COMMAND "${Python3_EXECUTABLE}" -B "${tests_dir}/metrics.py" "${library_dir}/${shared_file}")
     set_tests_properties(metrics PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+    # Of the machine code that is installed: what an optimiser leaves is what a signal handler runs.
+    add_test(
+        NAME signal_safety
+        COMMAND "${Python3_EXECUTABLE}" -B "${tests_dir}/signal_safety/check.py"
+                "${library_dir}/${shared_file}" "${CMAKE_C_COMPILER}")
+    set_tests_properties(signal_safety PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
 endif()
 
 set(public_include_dir "${CMAKE_CURRENT_SOURCE_DIR}/include")
