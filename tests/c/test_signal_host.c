@@ -1,0 +1,190 @@
+/*
+ * What the host has set stays as it is (G10): the disposition of every signal, the signal mask of
+ * every thread that calls, and SIGPIPE, which nothing here raises: the library writes to
+ * descriptors of its own alone.
+ */
+
+#define _GNU_SOURCE
+#include "support.h"
+
+#include <rustls.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *chain, *key;
+static atomic_int broken_pipes;
+
+static void count_broken_pipe(int number) {
+    (void)number;
+    atomic_fetch_add(&broken_pipes, 1);
+}
+
+/* Handlers, flags and masks of all kinds, so that any change shows. */
+static void set_dispositions(void) {
+    for (int number = 1; number <= SIGRTMAX; number++) {
+        struct sigaction action = {.sa_handler = count_broken_pipe};
+        if (number == SIGALRM || number == SIGCHLD)
+            continue; /* this program's own */
+        sigaddset(&action.sa_mask, number % 31 + 1);
+        if (number % 3 == 1)
+            action.sa_flags = SA_RESTART;
+        if (number % 3 == 2)
+            action.sa_handler = number % 2 == 0 ? SIG_IGN : SIG_DFL;
+        /* Those that nobody may set, and the C library's own, are refused. */
+        sigaction(number, &action, NULL);
+    }
+}
+
+static void read_dispositions(struct sigaction *dispositions) {
+    for (int number = 1; number <= SIGRTMAX; number++) {
+        memset(&dispositions[number], 0, sizeof *dispositions);
+        sigaction(number, NULL, &dispositions[number]);
+    }
+}
+
+static bool is_same_mask(const sigset_t *one, const sigset_t *other) {
+    for (int number = 1; number <= SIGRTMAX; number++)
+        if (sigismember(one, number) != sigismember(other, number))
+            return false;
+    return true;
+}
+
+static void check_dispositions(const struct sigaction *expected) {
+    struct sigaction now[SIGRTMAX + 1];
+    read_dispositions(now);
+    for (int number = 1; number <= SIGRTMAX; number++) {
+        CHECK(now[number].sa_handler == expected[number].sa_handler);
+        CHECK_INT(now[number].sa_flags, expected[number].sa_flags);
+        CHECK(is_same_mask(&now[number].sa_mask, &expected[number].sa_mask));
+    }
+}
+
+/* One statement that calls the library, between two looks at this thread's mask. */
+#define WITH_MASK_KEPT(statement)                                                                  \
+    do {                                                                                           \
+        sigset_t before, after;                                                                    \
+        CHECK_INT(pthread_sigmask(SIG_SETMASK, NULL, &before), 0);                                 \
+        statement;                                                                                 \
+        CHECK_INT(pthread_sigmask(SIG_SETMASK, NULL, &after), 0);                                  \
+        CHECK(is_same_mask(&before, &after));                                                      \
+    } while (0)
+
+static void log_nothing(void *userdata, certreload_log_level level, const char *message) {
+    (void)userdata, (void)level, (void)message;
+}
+
+static void options_keep_the_mask(certreload_options **options) {
+    WITH_MASK_KEPT(*options = certreload_options_new());
+    WITH_MASK_KEPT(CHECK_RESULT(certreload_check(*options), NOTHING_TO_LOAD));
+    WITH_MASK_KEPT(CHECK_OK(certreload_options_add_identity(*options, chain, key, NULL)));
+    WITH_MASK_KEPT(
+        CHECK_RESULT(certreload_options_set_poll_interval(*options, 0), INVALID_PARAMETER));
+    WITH_MASK_KEPT(CHECK_OK(certreload_options_set_settle(*options, 0, 100)));
+    WITH_MASK_KEPT(CHECK_OK(certreload_check(*options)));
+}
+
+static void a_handle_keeps_the_mask(certreload_options *options, recorder *events) {
+    certreload_handle *handle = NULL, *none = NULL;
+    const certreload_generation *generation = NULL;
+    rustls_connection *connection = NULL;
+    certreload_status status;
+    char metrics[16384];
+    size_t size = 0;
+
+    WITH_MASK_KEPT(
+        CHECK_RESULT(certreload_open_files("/nowhere", "/nowhere", &none), FILE_NOT_FOUND));
+    WITH_MASK_KEPT(
+        CHECK_OK(certreload_set_log_callback(log_nothing, NULL, CERTRELOAD_LOG_LEVEL_TRACE)));
+    WITH_MASK_KEPT(CHECK_OK(certreload_open(options, &handle)));
+    WITH_MASK_KEPT(CHECK_OK(certreload_set_event_callback(handle, recorder_callback, events)));
+    WITH_MASK_KEPT(CHECK_OK(certreload_reload(handle)));
+    WITH_MASK_KEPT(
+        CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), UNCHANGED));
+    renew_pair(chain, key, "one.test");
+    WITH_MASK_KEPT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER));
+    while (recorder_next(events)->generation != 2)
+        continue;
+    replace_file(key, chain);
+    WITH_MASK_KEPT(
+        CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), NO_PRIVATE_KEY));
+    WITH_MASK_KEPT(generation = certreload_acquire(handle));
+    WITH_MASK_KEPT(certreload_release(generation));
+    WITH_MASK_KEPT(CHECK_OK(certreload_server_connection_new(handle, &connection)));
+    WITH_MASK_KEPT(rustls_connection_free(connection));
+    WITH_MASK_KEPT(CHECK_OK(certreload_get_status(handle, &status, sizeof status)));
+    WITH_MASK_KEPT(CHECK_OK(certreload_write_metrics(handle, metrics, sizeof metrics, &size)));
+    WITH_MASK_KEPT(CHECK_OK(certreload_set_event_callback(handle, NULL, NULL)));
+    WITH_MASK_KEPT(certreload_close(handle));
+    WITH_MASK_KEPT(CHECK_OK(certreload_set_log_callback(NULL, NULL, CERTRELOAD_LOG_LEVEL_ERROR)));
+}
+
+static void everything_is_called(void) {
+    certreload_options *options = NULL;
+    recorder *events = calloc(1, sizeof *events);
+    pthread_mutex_init(&events->mutex, NULL);
+    pthread_cond_init(&events->arrived, NULL);
+    make_pair(chain, key, "one.test");
+    options_keep_the_mask(&options);
+    a_handle_keeps_the_mask(options, events);
+    WITH_MASK_KEPT(certreload_options_free(options));
+    free(events);
+}
+
+static void calls_leave_signals_as_they_are(void) {
+    test_begin(__func__);
+    struct sigaction before[SIGRTMAX + 1];
+    set_dispositions();
+    read_dispositions(before);
+
+    /* No signal blocked, some, and all. */
+    sigset_t mask;
+    sigemptyset(&mask);
+    CHECK_INT(pthread_sigmask(SIG_SETMASK, &mask, NULL), 0);
+    everything_is_called();
+    check_dispositions(before);
+    sigaddset(&mask, SIGHUP);
+    sigaddset(&mask, SIGPIPE);
+    sigaddset(&mask, SIGRTMIN + 3);
+    CHECK_INT(pthread_sigmask(SIG_SETMASK, &mask, NULL), 0);
+    everything_is_called();
+    sigfillset(&mask);
+    sigdelset(&mask, SIGALRM);
+    CHECK_INT(pthread_sigmask(SIG_SETMASK, &mask, NULL), 0);
+    everything_is_called();
+    check_dispositions(before);
+    CHECK_INT(broken_pipes, 0);
+}
+
+/* Whatever wrote to one of the three would be killed. */
+static void standard_descriptors_may_be_broken(void) {
+    test_begin(__func__);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        int pipe_ends[2];
+        CHECK_INT(pipe(pipe_ends), 0);
+        close(pipe_ends[0]);
+        for (int standard = 0; standard <= 2; standard++)
+            dup2(pipe_ends[1], standard);
+        close(pipe_ends[1]);
+        signal(SIGPIPE, SIG_DFL);
+        alarm(PATIENCE_SECONDS);
+        everything_is_called();
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_INT(status, 0);
+}
+
+int main(void) {
+    alarm(4 * PATIENCE_SECONDS);
+    chain = scratch("one.chain"), key = scratch("one.key");
+    standard_descriptors_may_be_broken();
+    calls_leave_signals_as_they_are();
+    return 0;
+}
