@@ -93,6 +93,37 @@ void tls_handshake(rustls_connection *server, int server_fd, rustls_connection *
     CHECK(!rustls_connection_is_handshaking(server));
 }
 
+static bool is_shown(const rustls_connection *client, const certreload_identity *identity) {
+    const uint8_t *shown = NULL;
+    size_t shown_size = 0, size = 0;
+    const rustls_certificate *certificate = rustls_connection_get_peer_certificate(client, 0);
+    CHECK_INT(rustls_certificate_get_der(certificate, &shown, &shown_size), RUSTLS_RESULT_OK);
+    const uint8_t *der = certreload_identity_certificate_der(identity, 0, &size);
+    return size == shown_size && memcmp(der, shown, size) == 0;
+}
+
+const char *fingerprint_shown(certreload_handle *handle, const char *server_name) {
+    /* A renewal may come between the handshake and the look at what serves, but not each time. */
+    for (int attempt = 0; attempt < 10; attempt++) {
+        int fds[2];
+        socket_pair(fds);
+        rustls_connection *server = NULL, *client = client_connection_new(server_name, NULL);
+        CHECK_OK(certreload_server_connection_new(handle, &server));
+        tls_handshake(server, fds[0], client, fds[1]);
+        const certreload_generation *generation = certreload_acquire(handle);
+        bool is_current = is_shown(client, certreload_generation_select(generation, server_name));
+        certreload_release(generation);
+        rustls_connection_free(client);
+        rustls_connection_free(server);
+        close(fds[0]);
+        close(fds[1]);
+        if (is_current)
+            return serving_fingerprint(handle);
+    }
+    CHECK(!"clients are shown what the handle serves");
+    return NULL;
+}
+
 /* Serves one connection until the client hangs up. */
 static void serve(rustls_connection *server, int fd) {
     for (;;) {

@@ -25,6 +25,10 @@ rustls_result tls_turn(rustls_connection *connection, int fd);
 void tls_handshake(rustls_connection *server, int server_fd, rustls_connection *client,
                    int client_fd);
 
+/* The fingerprint of what a client of this process is shown in a handshake with the handle, which
+ * has to be what the handle serves; lives until exit. */
+const char *fingerprint_shown(certreload_handle *handle, const char *server_name);
+
 /* The callbacks of rustls for a socket; userdata points to the descriptor. */
 rustls_io_result tls_read_socket(void *fd, uint8_t *buffer, size_t size, size_t *read_out);
 rustls_io_result tls_write_socket(void *fd, const uint8_t *buffer, size_t size, size_t *written);
