@@ -11,6 +11,7 @@ use super::{Alive, Candidate};
 use crate::error::{Cause, Error};
 use crate::material::Identity;
 use crate::options::Options;
+use crate::sys::unforked;
 
 /// Sessions that TLS 1.2 clients resume by id; tickets need no memory here.
 const SESSION_CACHE: usize = 1024;
@@ -53,7 +54,8 @@ impl Foundation {
 
     fn forget_sessions(&mut self) -> Result<(), Error> {
         if self.owns_sessions {
-            self.config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| refused(&error))?;
+            self.config.ticketer =
+                unforked(aws_lc_rs::Ticketer::new).map_err(|error| refused(&error))?;
             self.config.session_storage = ServerSessionMemoryCache::new(SESSION_CACHE);
         }
         Ok(())

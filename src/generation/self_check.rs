@@ -19,6 +19,7 @@ use super::roster::Roster;
 use crate::error::Cause;
 use crate::hush::hushed;
 use crate::material::Identity;
+use crate::sys::unforked;
 
 /// Goes out with the first flight, should no name of the identity lead to it.
 const ANY_NAME: &str = "self-check.invalid";
@@ -32,7 +33,7 @@ pub(super) fn prove(config: &ServerConfig, roster: &Roster, index: usize) -> Res
     let mut proved = false;
     let mut why_not = "no protocol version is enabled".to_owned();
     for version in rustls::ALL_VERSIONS {
-        match hushed(|| handshake(&config, identity, name.clone(), version)) {
+        match unforked(|| hushed(|| handshake(&config, identity, name.clone(), version))) {
             Ok(()) => proved = true,
             Err(error) if is_not_spoken(&error) => why_not = error.to_string(),
             Err(error) => return Err(Cause::SelfCheck(format!("{version:?}: {error}"))),

@@ -15,6 +15,7 @@ use super::encrypted::{EncryptedKey, REMEDY};
 use super::pem::{Section, sections};
 use super::{key_kind, looks};
 use crate::error::{Cause, Error};
+use crate::sys::unforked;
 
 /// What a key is encrypted with.
 pub(crate) type Password = Zeroizing<Vec<u8>>;
@@ -55,7 +56,7 @@ pub(crate) fn load(
         }
         label => return Err(refused(key_kind::of_label(label).to_owned())),
     };
-    provider.key_provider.load_private_key(handed_over).map_err(|error| {
+    unforked(|| provider.key_provider.load_private_key(handed_over)).map_err(|error| {
         refused(key_kind::of_key(section.label, &der).unwrap_or_else(|| error.to_string()))
     })
 }
