@@ -12,8 +12,11 @@ use crate::watch::{Heard, Watcher};
 
 /// One for each handle.
 pub(super) struct Drive {
-    // Dropped first, before what it listens to.
-    epoll: Epoll,
+    // Dropped first, before what they listen to.
+    /// Ready when there is work, or events for the host.
+    all: Epoll,
+    /// Ready when there is work.
+    work: Epoll,
     bell: Arc<Bell>,
     alarm: Alarm,
     notifier: Mutex<Notifier>,
@@ -31,14 +34,16 @@ struct Notifier {
 impl Drive {
     pub(super) fn new(events: &EventQueue) -> io::Result<Self> {
         let drive = Self {
-            epoll: Epoll::new()?,
+            all: Epoll::new()?,
+            work: Epoll::new()?,
             bell: Arc::new(Bell::new()?),
             alarm: Alarm::new()?,
             notifier: Mutex::default(),
         };
-        drive.epoll.add(drive.bell.as_fd())?;
-        drive.epoll.add(drive.alarm.as_fd())?;
-        events.with_bell(|bell| drive.epoll.add(bell)).transpose()?;
+        drive.work.add(drive.bell.as_fd())?;
+        drive.work.add(drive.alarm.as_fd())?;
+        drive.all.add(drive.work.as_fd())?;
+        events.with_bell(|bell| drive.all.add(bell)).transpose()?;
         Ok(drive)
     }
 
@@ -47,9 +52,14 @@ impl Drive {
         &self.bell
     }
 
-    /// Readable when there is something to do.
+    /// Readable when there is something to do or to take.
     pub(super) fn descriptor(&self) -> RawFd {
-        self.epoll.as_raw_fd()
+        self.all.as_raw_fd()
+    }
+
+    /// Readable when there is something to do, whatever waits for the host.
+    pub(super) fn work_descriptor(&self) -> RawFd {
+        self.work.as_raw_fd()
     }
 
     /// Takes what the kernel tells, and forgets the rings so far: all there is to do is looked for next.
@@ -67,9 +77,9 @@ impl Drive {
     pub(super) fn end(&self, watcher: &Watcher, next: Option<Instant>) {
         let mut notifier = self.notifier();
         let now = Instant::now();
-        notifier.listen_to(watcher.notifier(), &self.epoll);
+        notifier.listen_to(watcher.notifier(), &self.work);
         let rest_until = notifier.rest.until(now);
-        notifier.rest(rest_until.is_some(), &self.epoll);
+        notifier.rest(rest_until.is_some(), &self.work);
         let next = [next, rest_until].into_iter().flatten().min();
         self.alarm.set(next.map(|next| next.saturating_duration_since(now)));
     }

@@ -180,8 +180,10 @@ impl Live {
             if let Some(answer) = ticket.answer() {
                 return answer;
             }
-            // Whichever thread of the host's comes to do it: each of them sees that there is work.
-            wait_readable([Some(drive.descriptor()), Some(answered.as_raw_fd())], ticket.left());
+            // Whichever thread of the host's comes to do it: each of them sees that there is work. What
+            // waits for the host to be taken is none.
+            let work = drive.work_descriptor();
+            wait_readable([Some(work), Some(answered.as_raw_fd())], ticket.left());
         }
     }
 
