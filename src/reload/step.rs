@@ -59,6 +59,10 @@ impl Live {
     fn step_unguarded(&self, now: Now) -> Option<Instant> {
         let Ok(mut work) = self.work() else {
             // Whoever has it is in a callback of the host's that waits for this thread.
+            if self.drive.is_some() {
+                // What was to be done is to be done still, and the ring for it is forgotten.
+                self.bell.ring();
+            }
             return Some(now.instant + OUT_OF_THE_WAY);
         };
         if self.is_closed() {
