@@ -46,6 +46,8 @@ struct State {
     is_scheduled: bool,
     /// Threads call the sink, and not the host.
     by_threads: bool,
+    /// The host has asked for events, and does so again where it has no sink any more.
+    has_asked: bool,
     /// Rings as long as the host has events to take, once it has asked for the descriptor.
     bell: Option<Level>,
 }
@@ -107,6 +109,7 @@ impl EventQueue {
             runs: 0,
             is_scheduled: true,
             by_threads: matches!(outlet, Outlet::Delivery(_)),
+            has_asked: false,
             bell: bell.map(|bell| Level { bell, rings: false }),
         };
         Arc::new(Self {
@@ -176,6 +179,7 @@ impl EventQueue {
         }
         match (&state.listener, sink) {
             (Listener::Closed, _) | (Listener::Asks, None) => {}
+            (_, None) if state.has_asked => state.listener = Listener::Asks,
             (Listener::Nobody | Listener::Sink(_), None) => {
                 state.waiting.clear();
                 state.listener = Listener::Nobody;
@@ -196,6 +200,8 @@ impl EventQueue {
         let mut state = self.state();
         state.waiting.clear();
         state.listener = Listener::Closed;
+        // Whoever else has the queue for a moment longer is not to keep the host's descriptor open.
+        state.bell = None;
         let _waits_for_us = self.wait_for_run(state);
     }
 
@@ -313,6 +319,7 @@ impl State {
     }
 
     fn begin_to_ask(&mut self) {
+        self.has_asked = true;
         if let Listener::Nobody = self.listener {
             self.listener = Listener::Asks;
         }
@@ -323,7 +330,8 @@ impl State {
         let Some(Level { bell, rings }) = &mut self.bell else { return };
         let is_taken_by_host = match self.listener {
             Listener::Asks => true,
-            Listener::Sink(_) => !self.by_threads,
+            // While one of its threads is in the sink, another could do nothing.
+            Listener::Sink(_) => !self.by_threads && !self.is_running,
             // A host that never asks would be woken for ever.
             Listener::Nobody | Listener::Closed => false,
         };
