@@ -39,9 +39,9 @@ enum Outlet {
 struct State {
     listener: Listener,
     waiting: VecDeque<Event>,
-    /// A sink is being run, and how many runs have begun.
-    is_running: bool,
+    /// How many runs of a sink have begun, and which of them is not over.
     runs: u64,
+    running: Option<u64>,
     /// Whether the queue is in the delivery's line, or being delivered from.
     is_scheduled: bool,
     /// Threads call the sink, and not the host.
@@ -105,8 +105,8 @@ impl EventQueue {
         let state = State {
             listener,
             waiting: VecDeque::new(),
-            is_running: false,
             runs: 0,
+            running: None,
             is_scheduled: true,
             by_threads: matches!(outlet, Outlet::Delivery(_)),
             has_asked: false,
@@ -174,7 +174,7 @@ impl EventQueue {
     /// Where the one before waits for this thread, nothing is changed.
     pub(super) fn set_sink(self: &Arc<Self>, sink: Option<EventSink>) -> Result<(), Circle> {
         let mut state = self.state();
-        if state.is_running && self.waits.would_circle(Resource::Callback(self.id)) {
+        if state.running.is_some() && self.waits.would_circle(Resource::Callback(self.id)) {
             return Err(Circle);
         }
         match (&state.listener, sink) {
@@ -208,7 +208,7 @@ impl EventQueue {
     /// Waits for the sink that runs, if one does, of which this thread is no part.
     fn wait_for_run(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> Result<(), Circle> {
         state.ring();
-        let run = state.is_running.then_some(state.runs);
+        let run = state.running;
         self.tell(state);
         let Some(run) = run else { return Ok(()) };
         let has_ended = || self.ended.load(Ordering::SeqCst) >= run;
@@ -263,7 +263,7 @@ impl EventQueue {
     /// Delivers the first event; tells whether more are waiting.
     pub(super) fn deliver_one(&self) -> bool {
         let mut state = self.state();
-        if state.is_running {
+        if state.running.is_some() {
             return false;
         }
         let sink = match &state.listener {
@@ -273,15 +273,15 @@ impl EventQueue {
         if let Some(sink) = sink
             && let Some(event) = state.waiting.pop_front()
         {
-            state.is_running = true;
             state.runs += 1;
+            state.running = Some(state.runs);
             state.ring();
             // Noted before anybody can see that it runs and wait for it.
             let running = self.waits.hold(Resource::Callback(self.id));
             drop(state);
             sink.tell(&event);
             state = self.state();
-            state.is_running = false;
+            state.running = None;
             self.ended.fetch_add(1, Ordering::SeqCst);
             drop(running);
         }
@@ -331,7 +331,7 @@ impl State {
         let is_taken_by_host = match self.listener {
             Listener::Asks => true,
             // While one of its threads is in the sink, another could do nothing.
-            Listener::Sink(_) => !self.by_threads && !self.is_running,
+            Listener::Sink(_) => !self.by_threads && self.running.is_none(),
             // A host that never asks would be woken for ever.
             Listener::Nobody | Listener::Closed => false,
         };
