@@ -27,8 +27,9 @@ function(certreload_add_check name script)
     set_tests_properties(${name} PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77)
 endfunction()
 
-certreload_add_program_tests(c "${tests_dir}/c" 
-    "${tests_dir}/c/support.c;${tests_dir}/c/tls.c;${tests_dir}/c/host.c")
+certreload_add_program_tests(
+    c "${tests_dir}/c"
+    "${tests_dir}/c/support.c;${tests_dir}/c/tls.c;${tests_dir}/c/host.c;${tests_dir}/c/children.c")
 certreload_add_program_tests(cpp "${tests_dir}/cpp" "")
 
 find_package(Python3 COMPONENTS Interpreter)
