@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -140,6 +141,22 @@ static inline void announce(int listener, const char *host) {
 static inline void no_delay(int socket) {
     const int yes = 1;
     setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+}
+
+/* Reads a whole file; 0: it cannot be read, or is larger than there is room. */
+static inline size_t read_file(const char *path, char *bytes, size_t room) {
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    size_t size = 0;
+    ssize_t count = file < 0 ? -1 : 1;
+
+    while (count > 0 && size < room) {
+        count = read(file, bytes + size, room - size);
+        size += count > 0 ? (size_t)count : 0;
+    }
+    if (file >= 0) {
+        close(file);
+    }
+    return count == 0 ? size : 0;
 }
 
 /* Seconds on a clock that nobody sets. */

@@ -1,13 +1,15 @@
 """The example servers, with real clients: curl, openssl s_client and Python's ssl.
 
-CERTRELOAD_EXAMPLES_DIR names the directory that holds the built https_server, epoll_server and
-cpp_server. Every test runs against each of them.
+CERTRELOAD_EXAMPLES_DIR names the directory that holds the built servers. Every test of Examples runs
+against https_server, epoll_server and cpp_server; prefork_server has its own.
 
 SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
 """
 
+import contextlib
 import hashlib
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -401,6 +403,204 @@ class EpollServer(Examples, unittest.TestCase):
 
 class CppServer(Examples, unittest.TestCase):
     program = "cpp_server"
+
+
+class Prefork(unittest.TestCase):
+    """A master and its workers. Each worker serves one client at a time, so as many clients as there
+    are workers, at once, meet each of them."""
+
+    WORKERS = 4
+    options = []
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="certreload-prefork-")
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        self.one = Pair(self.directory, "one").make(["localhost"])
+        self.two = Pair(self.directory, "two").make(["localhost"])
+        (self.directory / "live").mkdir(mode=0o700)
+        self.live = Pair(self.directory / "live", "pair").deploy(self.one)
+
+    def start(self):
+        server = self.start_and_leave()
+        self.addCleanup(self.expect_clean_stop, server)
+        return server
+
+    def start_and_leave(self):
+        return Server("prefork_server", "--workers", self.WORKERS, "--cert", self.live.chain,
+                      "--key", self.live.key, *NO_POLL, *self.options)
+
+    def expect_clean_stop(self, server):
+        workers = children_of(server.process.pid)
+        self.assertEqual(server.stop(), (0, ""))
+        self.assertEqual([pid for pid in workers if Path(f"/proc/{pid}").exists()], [])
+
+    def meet_all(self, server):
+        """Which certificate each worker serves."""
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(Client(server.port)) for _ in range(self.WORKERS)]
+            answers = [client.ask()[2] for client in clients]
+            for client, answer in zip(clients, answers):
+                self.assertEqual(client.peer_sha256, answer["certificate"])
+        served = {int(answer["pid"]): answer["certificate"] for answer in answers}
+        self.assertEqual(len(served), self.WORKERS)
+        return served
+
+    def wait_until_all_serve(self, server, pair):
+        eventually(lambda: set(self.meet_all(server).values()) == {pair.sha256})
+
+    def test_all_workers_renew_again_and_again_under_clients(self):
+        server = self.start()
+        before = self.meet_all(server)
+        self.assertEqual(set(before), set(children_of(server.process.pid)))
+        # For clients and to the master, and not to each other; a client may be leaving yet.
+        eventually(lambda: {count_sockets(pid) for pid in before} == {2})
+        for fresh in (self.two, self.one, self.two, self.one):
+            self.live.deploy(fresh)
+            self.wait_until_all_serve(server, fresh)
+        self.assertEqual(set(self.meet_all(server)), set(before), "a worker was replaced")
+
+    def test_curl_and_openssl_are_served(self):
+        port = self.start().port
+        done = subprocess.run(
+            ["curl", "--silent", "--show-error", "--max-time", str(PATIENCE), "--noproxy", "*",
+             "--cacert", self.one.chain, f"https://localhost:{port}/"],
+            capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn(f"certificate {self.one.sha256}\n", done.stdout)
+        done = subprocess.run(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost",
+             "-CAfile", self.one.chain, "-verify_return_error", "-ign_eof"],
+            input="GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", capture_output=True, text=True,
+            timeout=PATIENCE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("HTTP/1.1 200 OK", done.stdout)
+
+    def test_a_worker_that_is_killed_is_replaced_and_renews(self):
+        server = self.start()
+        killed, kept = list(self.meet_all(server))[:2]
+        os.kill(killed, signal.SIGKILL)
+        replaced = int(server.wait_for_line(rf"worker (\d+) replaces {killed}")[1])
+        served = self.meet_all(server)
+        self.assertIn(replaced, served)
+        self.assertIn(kept, served)
+        self.assertEqual(set(served.values()), {self.one.sha256})
+        self.live.deploy(self.two)
+        self.wait_until_all_serve(server, self.two)
+
+    def test_a_broken_pair_changes_nothing(self):
+        server = self.start()
+        replace(self.live.key, self.two.key)
+        server.wait_for_line(f"event reload-failed pid {server.process.pid} generation 1: .*")
+        self.assertEqual(set(self.meet_all(server).values()), {self.one.sha256})
+        replace(self.live.chain, self.two.chain)
+        self.wait_until_all_serve(server, self.two)
+
+    def test_sighup_reloads_what_nobody_else_tells_of(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can mount")
+        server = self.start()
+        self.meet_all(server)
+        other = self.directory / "other"
+        other.mkdir()
+        Pair(other, "pair").deploy(self.two)
+        # A mount is the one change that the kernel tells of to nobody.
+        mounted = subprocess.run(["mount", "--bind", other, self.directory / "live"],
+                                 capture_output=True)
+        if mounted.returncode != 0:
+            self.skipTest("NOT TESTED: mounts are not allowed here")
+        self.addCleanup(subprocess.run, ["umount", self.directory / "live"], check=True)
+        server.send(signal.SIGHUP)
+        self.wait_until_all_serve(server, self.two)
+
+    def test_a_storm_of_sighups_disturbs_nobody(self):
+        server = self.start()
+        before = set(self.meet_all(server))
+        for _ in range(200):
+            server.send(signal.SIGHUP)
+        self.assertEqual(set(self.meet_all(server)), before)
+        self.live.deploy(self.two)
+        self.wait_until_all_serve(server, self.two)
+
+    def test_workers_end_with_their_master(self):
+        server = self.start_and_leave()
+        workers = self.meet_all(server)
+        server.send(signal.SIGKILL)
+        self.assertEqual(server.stop(), (-signal.SIGKILL, ""))
+        eventually(lambda: not any(is_running(pid) for pid in workers))
+
+    def test_a_server_that_could_not_serve_does_not_start(self):
+        program = Path(os.environ["CERTRELOAD_EXAMPLES_DIR"], "prefork_server")
+        missing = self.directory / "missing.pem"
+        done = subprocess.run([program, "--cert", missing, "--key", self.live.key, "--port", "0"],
+                              capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn(str(missing), done.stderr)
+
+
+@unittest.skipIf(os.geteuid() != 0, "only root can become somebody else")
+class PreforkWithoutPrivileges(Prefork):
+    """The same, with workers that may not read the key."""
+
+    options = ["--user", "nobody"]
+
+    def test_workers_have_no_privileges_no_threads_and_no_text_of_a_key(self):
+        server = self.start()
+        self.live.deploy(self.two)
+        self.wait_until_all_serve(server, self.two)
+        nobody = pwd.getpwnam("nobody").pw_uid
+        old, new = (pair.key.read_text().splitlines()[1].encode() for pair in (self.one, self.two))
+        for pid in self.meet_all(server):
+            status = dict(line.split(":\t", 1) for line in
+                          Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+            self.assertEqual(set(status["Uid"].split()), {str(nobody)})
+            self.assertEqual(status["Groups"].strip(), "")
+            self.assertEqual(status["Threads"], "1")
+            self.assertFalse(holds(pid, old) or holds(pid, new))
+        # The master keeps what it will give to the next worker, and nothing else.
+        self.assertFalse(holds(server.process.pid, old))
+        self.assertTrue(holds(server.process.pid, new))
+
+    def test_a_worker_that_is_replaced_while_the_pair_is_broken_serves(self):
+        server = self.start()
+        self.live.key.unlink()
+        killed = next(iter(self.meet_all(server)))
+        os.kill(killed, signal.SIGKILL)
+        server.wait_for_line(rf"worker (\d+) replaces {killed}")
+        self.assertEqual(set(self.meet_all(server).values()), {self.one.sha256})
+        self.live.deploy(self.two)
+        self.wait_until_all_serve(server, self.two)
+
+
+def children_of(pid):
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children]
+
+
+def count_sockets(pid):
+    links = Path(f"/proc/{pid}/fd").iterdir()
+    return sum(os.readlink(link).startswith("socket:") for link in links if int(link.name) > 2)
+
+
+def is_running(pid):
+    """Nobody may be there to take note of its end: then it is a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def holds(pid, text):
+    """Whether the text is anywhere in the memory that the process can write to."""
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            extent, access = line.split()[:2]
+            if access.startswith("rw"):
+                start, end = (int(part, 16) for part in extent.split("-"))
+                memory.seek(start)
+                if text in memory.read(end - start):
+                    return True
+    return False
 
 
 if __name__ == "__main__":
