@@ -15,6 +15,7 @@ use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_watch_state as WatchState};
 use certreload::ffi::watch_options::certreload_watch as Watch;
 use support::certificates::{Authority, Pair, Site, Writer, replace, write_private};
+use support::driver::Driver;
 use support::host::Builder;
 use support::rotation::{Finder, NAME, NEVER, Row, run_all};
 use support::shapes::Shape;
@@ -25,9 +26,22 @@ fn options(site: &Site) -> Builder {
 
 /// Every writer on every shape: 308 rows.
 fn rows(finder: Finder) -> impl Iterator<Item = Row> {
-    let on_all_shapes =
-        move |writer| Shape::ALL.into_iter().map(move |shape| Row { writer, shape, finder });
+    let driver = Driver::of_this_run();
+    let on_all_shapes = move |writer| {
+        Shape::ALL.into_iter().map(move |shape| Row { writer, shape, finder, driver })
+    };
     Writer::ALL.into_iter().flat_map(on_all_shapes)
+}
+
+/// Every writer on the plain shape and on another, by turns, so that all of both are met: 56 rows, driven
+/// by the host.
+fn rows_of_host(finder: Finder) -> impl Iterator<Item = Row> {
+    let driver = Driver::Host;
+    let others = Shape::ALL.into_iter().filter(|shape| *shape != Shape::Plain).cycle();
+    let pairs = Writer::ALL.into_iter().zip(others);
+    pairs
+        .flat_map(|(writer, shape)| [(writer, Shape::Plain), (writer, shape)])
+        .map(move |(writer, shape)| Row { writer, shape, finder, driver })
 }
 
 #[test]
@@ -46,6 +60,16 @@ fn g1_every_writer_is_followed_by_polling_alone() {
 #[test]
 fn g6_every_writer_is_followed_by_request() {
     let rows: Vec<_> = rows(Finder::Request).skip(1).step_by(2).collect();
+    run_all(&rows, &Authority::new(), 3);
+}
+
+/// All rows of the three above are run like this with `CERTRELOAD_TEST_DRIVER=host`.
+#[test]
+fn g1_every_writer_is_followed_by_a_host_that_does_the_work() {
+    let notified = rows_of_host(Finder::Notification);
+    let polling = rows_of_host(Finder::Polling).skip(1).step_by(8);
+    let asking = rows_of_host(Finder::Request).skip(3).step_by(8);
+    let rows: Vec<_> = notified.chain(polling).chain(asking).collect();
     run_all(&rows, &Authority::new(), 3);
 }
 

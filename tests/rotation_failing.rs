@@ -17,6 +17,7 @@ use certreload::ffi::event::{certreload_event_kind as Kind, certreload_trigger a
 use certreload::ffi::status::certreload_watch_state as WatchState;
 use certreload::testing::{break_watch, deafen_watch, mend_watch};
 use support::certificates::{Authority, Pair, Site, Writer};
+use support::driver::Driver;
 use support::host::{Builder, PATIENCE};
 use support::rotation::{Finder, NAME, Row, run_all};
 use support::shapes::Shape;
@@ -39,12 +40,13 @@ fn g19_every_writer_is_followed_while_notification_breaks_and_comes_back() {
     let _mended = Mended;
     // Each writer on one shape, in turn, so that all of both are met.
     let shapes = Shape::ALL.into_iter().cycle();
+    let driver = Driver::of_this_run();
     let rows: Vec<_> = Writer::ALL
         .into_iter()
         .cycle()
         .zip(shapes)
         .take(3 * Writer::ALL.len())
-        .map(|(writer, shape)| Row { writer, shape, finder: Finder::Failing })
+        .map(|(writer, shape)| Row { writer, shape, finder: Finder::Failing, driver })
         .collect();
     let (over, broken) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use support::certificates::{Authority, Pair, Site, Writer, write_private};
+use support::driver::Driver;
 use support::rotation::{Finder, NAME, Row, run_each};
 use support::shapes::{Part, Place, Shape};
 
@@ -113,7 +114,7 @@ fn rotate(mount: Mount, finder: Finder, writer: Writer, authority: &Authority) -
         Mount::Files => mount_files(&work, &told),
         _ => mounts,
     };
-    let row = Row { writer, shape: Shape::Plain, finder };
+    let row = Row { writer, shape: Shape::Plain, finder, driver: Driver::of_this_run() };
     let handshakes = row.run_on(&mut site, first, authority, 2);
     drop(mounts);
     handshakes

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use certreload::ffi::connection::certreload_acquire_server_config;
 use certreload::ffi::event::*;
+use certreload::ffi::event_loop::certreload_options_set_runtime;
 use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::identity::*;
@@ -24,6 +25,7 @@ use certreload::ffi::watch_options::*;
 use super::certificates::{Pair, sha256};
 #[allow(unused_imports, reason = "each test program uses a part")]
 pub use super::client::{Client, fingerprint, handshake};
+use super::driver::{Driver, Driving};
 use super::witness::Shown;
 
 /// Longer than anything takes here: it only keeps a hang from hanging the tests.
@@ -110,15 +112,23 @@ pub fn c_path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap()
 }
 
-/// Options, freed when dropped.
-pub struct Builder(pub *mut certreload_options);
+/// Options, freed when dropped; and who will do the work.
+pub struct Builder(pub *mut certreload_options, Driver);
 
 // SAFETY: options may be used from any thread, by one at a time.
 unsafe impl Send for Builder {}
 
 impl Builder {
     pub fn new() -> Self {
-        Self(certreload_options_new())
+        Self(certreload_options_new(), Driver::Threads).driven_by(Driver::of_this_run())
+    }
+
+    pub fn driven_by(self, driver: Driver) -> Self {
+        // SAFETY: live options.
+        let result = unsafe { certreload_options_set_runtime(self.0, driver.runtime() as u32) };
+        assert_eq!(result, certreload_result::Ok);
+        let this = std::mem::ManuallyDrop::new(self);
+        Self(this.0, driver)
     }
 
     pub fn identity(self, chain: &Path, key: &Path) -> Self {
@@ -178,7 +188,7 @@ impl Builder {
             certreload_open(self.0, &raw mut handle)
         };
         match result {
-            certreload_result::Ok => Ok(Host { handle, recorder }),
+            certreload_result::Ok => Ok(Host { handle, recorder, driving: self.1.drive(handle) }),
             failed => {
                 assert!(handle.is_null(), "written on failure");
                 Err(failed)
@@ -198,6 +208,7 @@ impl Drop for Builder {
 pub struct Host {
     pub handle: *mut certreload_handle,
     pub recorder: Arc<Recorder>,
+    driving: Option<Driving>,
 }
 
 // SAFETY: the handle's functions may be called from any thread.
@@ -325,6 +336,8 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // Before the descriptor goes that it waits for.
+        drop(self.driving.take());
         // SAFETY: closed once.
         unsafe { certreload_close(self.handle) };
     }

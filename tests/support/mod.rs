@@ -9,6 +9,7 @@
 
 pub mod certificates;
 pub mod client;
+pub mod driver;
 pub mod file_writers;
 pub mod holdings;
 pub mod host;

@@ -15,6 +15,7 @@ use certreload::ffi::status::certreload_health as Health;
 use certreload::ffi::watch_options::certreload_watch as Watch;
 
 use super::certificates::{Authority, Pair, Site};
+use super::driver::Driver;
 use super::host::{Builder, Host};
 use super::shapes::Shape;
 use super::witness::{EndOf, Ledger, lenient, trusting};
@@ -73,6 +74,7 @@ pub struct Row {
     pub writer: Writer,
     pub shape: Shape,
     pub finder: Finder,
+    pub driver: Driver,
 }
 
 impl Row {
@@ -99,7 +101,7 @@ impl Row {
         authority: &Authority,
         renewals: u64,
     ) -> usize {
-        let host = self.finder.options(site).open();
+        let host = self.finder.options(site).driven_by(self.driver).open();
         let ledger = Ledger::default();
         ledger.begin(&first);
         let clients = if self.may_be_cut() { lenient(authority) } else { trusting(authority) };
