@@ -34,8 +34,9 @@ add_custom_target(
     USES_TERMINAL
     VERBATIM)
 
-# What `cargo rustc --release --crate-type staticlib -- --print native-static-libs` says.
-set(CERTRELOAD_SYSTEM_LIBRARIES gcc_s util rt pthread m dl c)
+# What `cargo rustc --release --crate-type staticlib -- --print native-static-libs` says, but for gcc_s
+# and c: the compiler adds them, in the form that suits the program (with -static there is no gcc_s).
+set(CERTRELOAD_SYSTEM_LIBRARIES util rt pthread m dl)
 
 add_library(certreload::certreload SHARED IMPORTED GLOBAL)
 set_target_properties(

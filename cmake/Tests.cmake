@@ -71,6 +71,8 @@ certreload_add_check(
     readme c/check_readme.sh "${CMAKE_CURRENT_SOURCE_DIR}/README.md" "${CMAKE_C_COMPILER}"
     "${CMAKE_CXX_COMPILER}" "${public_include_dir}" "${generated_include_dir}")
 
+include(cmake/LoadingTests.cmake)
+
 set(consumer_arguments
     "${CMAKE_COMMAND}" "${CMAKE_CURRENT_SOURCE_DIR}" "${CMAKE_CURRENT_BINARY_DIR}"
     "${CERTRELOAD_CARGO_TARGET_DIR}")

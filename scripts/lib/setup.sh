@@ -30,8 +30,20 @@ ensure_test_tools() {
         pebble:pebble lego:lego certbot:certbot dehydrated:dehydrated
     /usr/bin/python3 -c 'import prometheus_client' 2>/dev/null ||
         install_packages "a parser of metrics" python3-prometheus-client
+    pkg-config --exists openssl gnutls ||
+        install_packages "other TLS libraries" libssl-dev libgnutls28-dev
+    has_libraries libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2 ||
+        install_packages "other allocators" libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0
     ensure_cargo_component fmt rustfmt
     ensure_cargo_component clippy clippy
+}
+
+has_libraries() {
+    local library found
+    found=$(PATH=$PATH:/sbin ldconfig -p)
+    for library in "$@"; do
+        [[ $found == *"$library"* ]] || return 1
+    done
 }
 
 # Finds a cargo that is new enough for Cargo.toml, or installs the system's if that one is.
