@@ -5,19 +5,26 @@ set(tests_dir "${CMAKE_CURRENT_SOURCE_DIR}/tests")
 set(test_environment
     "CERTRELOAD_EXAMPLES_DIR=${CMAKE_CURRENT_BINARY_DIR}/examples" "CERTRELOAD_TESTS_DIR=${tests_dir}")
 
+# test_name.c is the program and the test c_name.
+function(certreload_add_program_test source support)
+    cmake_path(GET source STEM stem)
+    cmake_path(GET source EXTENSION LAST_ONLY extension)
+    string(REGEX REPLACE "^test_" "_" name "${stem}")
+    string(SUBSTRING "${extension}${name}" 1 -1 name)
+    add_executable(${name} "${source}" ${support})
+    target_link_libraries(${name} PRIVATE certreload_strict ${ARGN})
+    set_target_properties(
+        ${name} PROPERTIES C_EXTENSIONS OFF CXX_EXTENSIONS OFF
+                           RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/tests")
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "${test_environment}")
+endfunction()
+
 # Every test_*.c and test_*.cpp is a program and a test of its own, named after its file.
 function(certreload_add_program_tests language directory support)
     file(GLOB sources CONFIGURE_DEPENDS "${directory}/test_*.${language}")
     foreach(source IN LISTS sources)
-        cmake_path(GET source STEM stem)
-        string(REGEX REPLACE "^test_" "${language}_" name "${stem}")
-        add_executable(${name} "${source}" ${support})
-        target_link_libraries(${name} PRIVATE certreload_strict)
-        set_target_properties(
-            ${name} PROPERTIES C_EXTENSIONS OFF CXX_EXTENSIONS OFF
-                               RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/tests")
-        add_test(NAME ${name} COMMAND ${name})
-        set_tests_properties(${name} PROPERTIES TIMEOUT 300 ENVIRONMENT "${test_environment}")
+        certreload_add_program_test("${source}" "${support}")
     endforeach()
 endfunction()
 
@@ -27,10 +34,22 @@ function(certreload_add_check name script)
     set_tests_properties(${name} PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77)
 endfunction()
 
-certreload_add_program_tests(
-    c "${tests_dir}/c"
-    "${tests_dir}/c/support.c;${tests_dir}/c/tls.c;${tests_dir}/c/host.c;${tests_dir}/c/children.c")
+set(c_support)
+foreach(support support tls host children)
+    list(APPEND c_support "${tests_dir}/c/${support}.c")
+endforeach()
+certreload_add_program_tests(c "${tests_dir}/c" "${c_support}")
 certreload_add_program_tests(cpp "${tests_dir}/cpp" "")
+
+# Event loops of others, where they are installed.
+foreach(loop libevent libuv)
+    certreload_find_loop(${loop})
+    if(TARGET PkgConfig::${loop})
+        certreload_add_program_test("${tests_dir}/c/loops/test_${loop}.c" "${c_support}" PkgConfig::${loop})
+    else()
+        message(WARNING "NOT TESTED: ${loop}, for its development files are not installed")
+    endif()
+endforeach()
 
 find_package(Python3 COMPONENTS Interpreter)
 if(NOT CERTRELOAD_BUILD_EXAMPLES OR NOT Python3_FOUND)

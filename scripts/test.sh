@@ -107,10 +107,10 @@ valgrind_gates() {
     done
 }
 
-# ctest has put the first of the three under load already.
+# ctest has put the first of them under load already.
 load_gates() {
     local server
-    for server in epoll_server cpp_server; do
+    for server in epoll_server cpp_server libevent_server; do
         gate "load $server" load "$server" --renewals 60
     done
     [ "$mode" != soak ] ||

@@ -1,7 +1,7 @@
 """The example servers, with real clients: curl, openssl s_client and Python's ssl.
 
 CERTRELOAD_EXAMPLES_DIR names the directory that holds the built servers. Every test of Examples runs
-against https_server, epoll_server and cpp_server; prefork_server has its own.
+against https_server, epoll_server, cpp_server and libevent_server; prefork_server has its own.
 
 SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
 """
@@ -403,6 +403,18 @@ class EpollServer(Examples, unittest.TestCase):
 
 class CppServer(Examples, unittest.TestCase):
     program = "cpp_server"
+
+
+@unittest.skipUnless(Path(os.environ["CERTRELOAD_EXAMPLES_DIR"], "libevent_server").exists(),
+                     "NOT TESTED: libevent_server was not built")
+class LibeventServer(Examples, unittest.TestCase):
+    program = "libevent_server"
+
+    def test_one_thread_does_it_all(self):
+        server = self.start(*NO_POLL)
+        self.live.deploy(self.two)
+        server.wait_for_line("event reloaded generation 2: .+")
+        self.assertEqual(os.listdir(f"/proc/{server.process.pid}/task"), [str(server.process.pid)])
 
 
 class Prefork(unittest.TestCase):

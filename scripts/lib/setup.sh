@@ -28,6 +28,8 @@ ensure_test_tools() {
     ensure_commands clang:clang clang-format:clang-format pkg-config:pkg-config curl:curl \
         valgrind:valgrind strace:strace \
         pebble:pebble lego:lego certbot:certbot dehydrated:dehydrated
+    pkg-config --exists libevent_core libuv ||
+        install_packages "event loops" libevent-dev libuv1-dev
     /usr/bin/python3 -c 'import prometheus_client' 2>/dev/null ||
         install_packages "a parser of metrics" python3-prometheus-client
     pkg-config --exists openssl gnutls ||

@@ -1,0 +1,384 @@
+/*
+ * An HTTPS server in libevent's loop, on one thread in all, whose certificates renew while it runs.
+ *
+ *     libevent_server --cert fullchain.pem --key privkey.pem
+ *     curl -k https://127.0.0.1:8443/
+ *
+ * certreload starts no thread here: its descriptor is one more in the loop, and tells when files
+ * have to be looked at. The lines that matter are marked "certreload:"; there are four places. What
+ * the loop does with its clients is as in epoll_server.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
+ */
+
+#define _GNU_SOURCE
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <event2/listener.h>
+#include <signal.h>
+
+#include "certreload.h"
+#include "plumbing.h"
+#include "rustls.h"
+
+enum { MAX_CONNECTIONS = 10000 };
+
+struct connection {
+    int socket;
+    struct event ready;
+    enum { SHAKING_HANDS, SERVING, SAYING_GOODBYE, DRAINING } state;
+    rustls_connection *tls;
+    const certreload_generation *generation; /* until the handshake is done */
+    uint64_t generation_number;
+    char certificate[65];
+    uint64_t requests;
+    int64_t deadline; /* for the next whole request */
+    struct connection *previous, *next;
+    size_t filled;
+    char in[MAX_HEAD];
+};
+
+static certreload_handle *certificates;
+static struct event_base *loop;
+static struct evconnlistener *listener;
+static size_t connection_count;
+static struct connection *connections;
+static bool quiet;
+
+/*
+ * certreload: 1. Open the certificates once, at start, for the loop to drive.
+ */
+static certreload_result open_certificates(const struct arguments *arguments) {
+    certreload_options *options = certreload_options_new();
+    certreload_result result = certreload_options_set_runtime(options, CERTRELOAD_RUNTIME_HOST);
+
+    for (size_t i = 0; result == CERTRELOAD_RESULT_OK && i < arguments->identities; i++) {
+        result =
+            certreload_options_add_identity(options, arguments->certs[i], arguments->keys[i], NULL);
+    }
+    if (result == CERTRELOAD_RESULT_OK && arguments->poll_ms != 0) {
+        result = certreload_options_set_poll_interval(options, arguments->poll_ms);
+    }
+    if (result == CERTRELOAD_RESULT_OK) {
+        result = certreload_open(options, &certificates);
+    }
+    certreload_options_free(options);
+    return result;
+}
+
+/*
+ * certreload: 2. When the descriptor is readable there is work, or there are events. The work is
+ * done here: some milliseconds for each certificate that changed.
+ */
+static void on_certificates(evutil_socket_t descriptor, short what, void *userdata) {
+    (void)descriptor, (void)what, (void)userdata;
+    const certreload_event *event;
+
+    certreload_dispatch(certificates);
+    while (certreload_next_event(certificates, &event) == CERTRELOAD_RESULT_OK) {
+        if (!quiet) {
+            printf("event %s generation %" PRIu64 ": %s\n", certreload_event_kind_str(event->kind),
+                   event->generation, event->message);
+        }
+    }
+}
+
+/*
+ * certreload: 3. Reload when told to.
+ */
+static void on_signal(evutil_socket_t number, short what, void *userdata) {
+    (void)what, (void)userdata;
+    if (number == SIGHUP) {
+        certreload_reload(certificates);
+    } else {
+        event_base_loopbreak(loop);
+    }
+}
+
+/*
+ * certreload: 4. A TLS connection for each client, with the config that is current now.
+ *
+ * Most servers need no more than certreload_server_connection_new(certificates, &c->tls). This one
+ * also shows which generation and which certificate serve the client.
+ */
+static bool make_tls(struct connection *c) {
+    c->generation = certreload_acquire(certificates);
+    c->generation_number = certreload_generation_number(c->generation);
+    return rustls_server_connection_new(certreload_generation_server_config(c->generation),
+                                        &c->tls) == RUSTLS_RESULT_OK;
+}
+
+static void note_certificate(struct connection *c) {
+    const rustls_str sni = rustls_server_connection_get_server_name(c->tls);
+    char name[256];
+    snprintf(name, sizeof name, "%.*s", (int)sni.len, sni.len == 0 ? "" : sni.data);
+    const certreload_identity *identity = certreload_generation_select(c->generation, name);
+    snprintf(c->certificate, sizeof c->certificate, "%s", certreload_identity_sha256(identity));
+    certreload_release(c->generation);
+    c->generation = NULL;
+}
+
+/* What rustls asks for when it wants bytes from the client, or has bytes for it. */
+
+static rustls_io_result receive(void *userdata, uint8_t *bytes, size_t size, size_t *size_out) {
+    const struct connection *c = userdata;
+    const ssize_t count = recv(c->socket, bytes, size, 0);
+    *size_out = count < 0 ? 0 : (size_t)count;
+    return count < 0 ? errno : 0;
+}
+
+static rustls_io_result transmit(void *userdata, const uint8_t *bytes, size_t size,
+                                 size_t *size_out) {
+    const struct connection *c = userdata;
+    const ssize_t count = send(c->socket, bytes, size, 0);
+    *size_out = count < 0 ? 0 : (size_t)count;
+    return count < 0 ? errno : 0;
+}
+
+static bool would_block(rustls_io_result result) {
+    return result == EAGAIN || result == EWOULDBLOCK || result == EINTR;
+}
+
+static void drop(struct connection *c) {
+    *(c->previous != NULL ? &c->previous->next : &connections) = c->next;
+    if (c->next != NULL) {
+        c->next->previous = c->previous;
+    }
+    if (connection_count-- == MAX_CONNECTIONS) {
+        evconnlistener_enable(listener);
+    }
+    event_del(&c->ready);
+    close(c->socket);
+    rustls_connection_free(c->tls);
+    certreload_release(c->generation);
+    free(c);
+}
+
+static void on_ready(evutil_socket_t socket, short what, void *userdata);
+
+/* Goes on when the socket is ready, or when the client has had its time. */
+static void watch(struct connection *c, short interest) {
+    const int64_t left = c->deadline - now() + 1;
+    const struct timeval timeout = {left > 0 ? left : 0, 0};
+    event_assign(&c->ready, loop, c->socket, interest, on_ready, c);
+    event_add(&c->ready, &timeout);
+}
+
+static bool answer(struct connection *c, struct request *request) {
+    char body[1024] = "";
+    char out[MAX_ANSWER];
+    size_t written;
+
+    if (request->wants_status) {
+        certreload_status status = {0};
+        certreload_get_status(certificates, &status, sizeof status);
+        status_text(&status, body, sizeof body);
+    } else {
+        snprintf(body, sizeof body, "generation %" PRIu64 "\ncertificate %s\nrequest %" PRIu64 "\n",
+                 c->generation_number, c->certificate, c->requests);
+    }
+    const size_t size = write_answer(out, request, body);
+    return rustls_connection_write(c->tls, (const uint8_t *)out, size, &written) ==
+               RUSTLS_RESULT_OK &&
+           request->keep_alive;
+}
+
+/* Takes what was decrypted; false: there is no more for now. */
+static bool take_plaintext(struct connection *c) {
+    size_t count = 0;
+    const rustls_result result = rustls_connection_read(c->tls, (uint8_t *)c->in + c->filled,
+                                                        sizeof c->in - c->filled, &count);
+
+    c->filled += count;
+    if (result != RUSTLS_RESULT_PLAINTEXT_EMPTY && count == 0) {
+        c->state = SAYING_GOODBYE; /* the client is gone, or has said good-bye */
+    }
+    return result != RUSTLS_RESULT_PLAINTEXT_EMPTY;
+}
+
+/* One step of work on what the client sent before; false: only new bytes can bring the next. */
+static bool work(struct connection *c) {
+    struct request request;
+
+    if (c->state == SHAKING_HANDS) {
+        if (rustls_connection_is_handshaking(c->tls)) {
+            return false;
+        }
+        note_certificate(c);
+        c->state = SERVING;
+    }
+    if (!parse_request(c->in, c->filled, &request)) {
+        return take_plaintext(c);
+    }
+    c->requests++;
+    if (!answer(c, &request)) {
+        c->state = SAYING_GOODBYE;
+    }
+    c->filled -= request.size;
+    memmove(c->in, c->in + request.size, c->filled);
+    c->deadline = now() + REQUEST_SECONDS;
+    return true;
+}
+
+/* Sends what there is to send, as far as the socket takes it; false: the connection is broken. */
+static bool send_some(struct connection *c) {
+    while (rustls_connection_wants_write(c->tls)) {
+        size_t count;
+        const rustls_io_result result = rustls_connection_write_tls(c->tls, transmit, c, &count);
+        if (result != 0) {
+            return would_block(result);
+        }
+    }
+    return true;
+}
+
+/* Takes what the socket has, once: the others want their turn; false: the connection is broken. */
+static bool receive_some(struct connection *c) {
+    size_t count;
+    const rustls_io_result result = rustls_connection_read_tls(c->tls, receive, c, &count);
+
+    if (result != 0) {
+        return would_block(result);
+    }
+    if (count == 0) {
+        return false;
+    }
+    if (rustls_connection_process_new_packets(c->tls) != RUSTLS_RESULT_OK) {
+        c->state = SAYING_GOODBYE; /* with the alert that is now waiting to be sent */
+    }
+    return true;
+}
+
+/* Closing with bytes unread would make TCP throw away the last answer or alert on its way. */
+static bool drain(struct connection *c) {
+    char ignored[4096];
+    const ssize_t count = recv(c->socket, ignored, sizeof ignored, 0);
+    watch(c, EV_READ);
+    return count > 0 || (count < 0 && would_block(errno));
+}
+
+/* Goes on with a connection whose socket is ready; false: it is over. */
+static bool go_on(struct connection *c) {
+    if (c->state == DRAINING) {
+        return drain(c);
+    }
+    for (bool received = false;;) {
+        if (c->state == SAYING_GOODBYE) {
+            rustls_connection_send_close_notify(c->tls); /* does nothing the second time */
+        }
+        if (!send_some(c)) {
+            return false;
+        }
+        if (rustls_connection_wants_write(c->tls)) {
+            watch(c, EV_WRITE);
+            return true;
+        }
+        if (c->state == SAYING_GOODBYE) {
+            shutdown(c->socket, SHUT_WR);
+            c->state = DRAINING;
+            watch(c, EV_READ);
+            return true;
+        }
+        if (work(c)) {
+            continue;
+        }
+        if (received) {
+            watch(c, EV_READ);
+            return true;
+        }
+        if (!receive_some(c)) {
+            return false;
+        }
+        received = true;
+    }
+}
+
+static void on_ready(evutil_socket_t socket, short what, void *userdata) {
+    (void)socket;
+    if ((what & EV_TIMEOUT) != 0 || !go_on(userdata)) {
+        drop(userdata);
+    }
+}
+
+static void on_client(struct evconnlistener *from, evutil_socket_t socket, struct sockaddr *address,
+                      int size, void *userdata) {
+    (void)from, (void)address, (void)size, (void)userdata;
+    struct connection *c = calloc(1, sizeof *c);
+
+    if (c == NULL) {
+        close(socket);
+        return;
+    }
+    c->socket = (int)socket;
+    c->deadline = now() + REQUEST_SECONDS;
+    c->next = connections;
+    if (connections != NULL) {
+        connections->previous = c;
+    }
+    connections = c;
+    if (++connection_count == MAX_CONNECTIONS) {
+        evconnlistener_disable(listener);
+    }
+    no_delay(c->socket);
+    watch(c, EV_READ);
+    if (!make_tls(c)) {
+        drop(c);
+    }
+}
+
+static void listen_again(evutil_socket_t none, short what, void *userdata) {
+    (void)none, (void)what, (void)userdata;
+    evconnlistener_enable(listener);
+}
+
+/* Out of descriptors, most likely: the loop would never sleep if it went on trying. */
+static void on_accept_error(struct evconnlistener *from, void *userdata) {
+    (void)userdata;
+    const struct timeval second = {1, 0};
+    evconnlistener_disable(from);
+    event_base_once(loop, -1, EV_TIMEOUT, listen_again, NULL, &second);
+}
+
+int main(int argc, char **argv) {
+    const struct arguments arguments = parse_arguments(argc, argv);
+    const int signals[] = {SIGHUP, SIGTERM, SIGINT};
+    struct event *on_signals[3];
+
+    quiet = arguments.quiet;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* events show at once, whole lines */
+    signal(SIGPIPE, SIG_IGN);
+    loop = event_base_new();
+    for (size_t i = 0; i < 3; i++) {
+        on_signals[i] = evsignal_new(loop, signals[i], on_signal, NULL);
+        event_add(on_signals[i], NULL);
+    }
+    if (open_certificates(&arguments) != CERTRELOAD_RESULT_OK) {
+        fprintf(stderr, "%s\n", certreload_last_error());
+        return 1;
+    }
+    struct event *wakes = event_new(loop, certreload_event_fd(certificates), EV_READ | EV_PERSIST,
+                                    on_certificates, NULL);
+    event_add(wakes, NULL);
+
+    const int socket = listen_on(arguments.host, arguments.port);
+    listener = evconnlistener_new(loop, on_client, NULL,
+                                  LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE, 0, socket);
+    evconnlistener_set_error_cb(listener, on_accept_error);
+    announce(socket, arguments.host);
+    event_base_dispatch(loop);
+
+    while (connections != NULL) { /* say good-bye, but wait for nobody */
+        rustls_connection_send_close_notify(connections->tls);
+        send_some(connections);
+        drop(connections);
+    }
+    evconnlistener_free(listener);
+    event_free(wakes); /* before the handle is closed, and the descriptor with it */
+    certreload_close(certificates);
+    for (size_t i = 0; i < 3; i++) {
+        event_free(on_signals[i]);
+    }
+    event_base_free(loop);
+    return 0;
+}
