@@ -46,7 +46,7 @@ function(certreload_add_allocator_tests name library)
     endforeach()
 endfunction()
 
-certreload_add_allocator_tests(jemalloc libjemalloc.so.2 c_lifecycle c_outlive c_exit c_plugin cpp_wrapper cpp_exit)
+certreload_add_allocator_tests(jemalloc libjemalloc.so.2 c_lifecycle c_outlive c_exit cpp_wrapper)
 certreload_add_allocator_tests(tcmalloc libtcmalloc_minimal.so.4 c_lifecycle c_outlive)
 certreload_add_allocator_tests(mimalloc libmimalloc.so.2 c_lifecycle c_outlive)
 
@@ -85,15 +85,15 @@ endif()
 # Built as the Rust tests are, so that there is little left to build; with the versions of Cargo.lock.
 set(second_dir "${CMAKE_CURRENT_BINARY_DIR}/second")
 set(second_rustls "${CERTRELOAD_CARGO_TARGET_DIR}/debug/libsecond_rustls.a")
-foreach(file "${loading_dir}/second/Cargo.toml" "${loading_dir}/second/second.rs" "${CMAKE_CURRENT_SOURCE_DIR}/Cargo.lock")
-    configure_file("${file}" "${second_dir}/" COPYONLY)
-endforeach()
+configure_file("${loading_dir}/second/Cargo.toml" "${second_dir}/Cargo.toml" COPYONLY)
+configure_file("${loading_dir}/second/second.rs" "${second_dir}/second.rs" COPYONLY)
+configure_file(Cargo.lock "${second_dir}/Cargo.lock" COPYONLY)
 add_custom_command(
     OUTPUT "${second_rustls}"
     COMMAND "${CMAKE_COMMAND}" -E env --unset=MAKEFLAGS --unset=MFLAGS
             "${CERTRELOAD_CARGO}" build --quiet --manifest-path "${second_dir}/Cargo.toml"
             --target-dir "${CERTRELOAD_CARGO_TARGET_DIR}"
-    DEPENDS "${second_dir}/Cargo.toml" "${second_dir}/Cargo.lock" certreload_cargo
+    DEPENDS "${loading_dir}/second/Cargo.toml" certreload_cargo
     # Where .cargo/config.toml is.
     WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"
     USES_TERMINAL VERBATIM)
