@@ -9,11 +9,8 @@
 #include "tls.h"
 
 #include <rustls.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -6,13 +6,10 @@
 
 #define _GNU_SOURCE
 #include "children.h"
+#include "host.h"
 #include "tls.h"
 
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,6 +80,29 @@ static void every_process_sees_every_renewal(void) {
         child_join(children[i]);
 }
 
+static void late_after_fork(void *unused) {
+    (void)unused;
+    const char *inherited = fingerprint_shown(handle, "one.test");
+    gate_let_through(&ready, 1);
+    gate_pass(&go_on);
+    CHECK_STR(fingerprint_shown(handle, "one.test"), inherited);
+    CHECK_OK(certreload_after_fork(handle));
+    CHECK_INT(recorder_next(&events)->kind, CERTRELOAD_EVENT_KIND_RELOADED);
+    CHECK_STR(fingerprint_shown(handle, "one.test"), fingerprint_of(chain));
+    certreload_close(handle);
+}
+
+/* G1 holds for children, too. */
+static void what_changed_before_after_fork_is_not_missed(void) {
+    test_begin(__func__);
+    pid_t child = child_start(late_after_fork, NULL);
+    wait_for(1);
+    renew_pair(chain, key, "one.test");
+    see_renewal();
+    gate_let_through(&go_on, 1);
+    child_join(child);
+}
+
 static void grandchild(void *unused) {
     (void)unused;
     CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), FORKED);
@@ -145,18 +165,11 @@ static void a_child_that_is_killed_takes_nobody_along(void) {
     child_join(child);
 }
 
-static bool is_readable(int descriptor, int timeout_ms) {
-    struct pollfd poll_for = {.fd = descriptor, .events = POLLIN};
-    int ready_count = poll(&poll_for, 1, timeout_ms);
-    CHECK(ready_count >= 0);
-    return ready_count == 1;
-}
-
 static const certreload_event *next_event(certreload_handle *opened) {
     const certreload_event *event = NULL;
     int descriptor = certreload_event_fd(opened);
     CHECK(descriptor >= 0);
-    CHECK(is_readable(descriptor, PATIENCE_SECONDS * 1000));
+    wait_readable(descriptor);
     CHECK_OK(certreload_next_event(opened, &event));
     return event;
 }
@@ -166,7 +179,7 @@ static void take_events_of_its_own(void *opened) {
     CHECK_OK(certreload_after_fork(opened));
     while (certreload_next_event(opened, &event) == CERTRELOAD_RESULT_OK)
         continue;
-    CHECK(!is_readable(certreload_event_fd(opened), 0));
+    CHECK(!is_readable(certreload_event_fd(opened)));
     CHECK_RESULT(certreload_next_event(opened, &event), NO_EVENT);
     gate_let_through(&ready, 1);
     gate_pass(&go_on);
@@ -181,15 +194,15 @@ static void each_process_has_a_descriptor_and_events_of_its_own(void) {
     CHECK(certreload_event_fd(opened) >= 0);
     renew_pair(chain, key, "one.test");
     see_renewal();
-    CHECK(is_readable(certreload_event_fd(opened), PATIENCE_SECONDS * 1000));
+    wait_readable(certreload_event_fd(opened));
 
     pid_t child = child_start(take_events_of_its_own, opened);
     wait_for(1);
-    CHECK(is_readable(certreload_event_fd(opened), 0));
+    CHECK(is_readable(certreload_event_fd(opened)));
     uint64_t generation = 0;
     while (generation < 2)
         generation = next_event(opened)->generation;
-    CHECK(!is_readable(certreload_event_fd(opened), 0));
+    CHECK(!is_readable(certreload_event_fd(opened)));
     renew_pair(chain, key, "one.test");
     see_renewal();
     CHECK_INT(next_event(opened)->generation, 3);
@@ -224,6 +237,7 @@ int main(void) {
     ready = gate_new(), go_on = gate_new();
 
     every_process_sees_every_renewal();
+    what_changed_before_after_fork_is_not_missed();
     grandchildren_are_children_too();
     a_child_that_is_killed_takes_nobody_along();
     each_process_has_a_descriptor_and_events_of_its_own();

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "support.h"
 
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -42,6 +43,26 @@ static void *storm(void *unused) {
     return unused;
 }
 
+static void let_go(void *told, const certreload_event *event) {
+    (void)event;
+    CHECK_INT(sem_post(told), 0);
+}
+
+static void hold(void *told, const certreload_event *event) {
+    (void)event;
+    CHECK_INT(sem_wait(told), 0);
+}
+
+static certreload_handle *open_with(certreload_event_callback callback, sem_t *told) {
+    certreload_options *options = unwatched_options(chain, key, 100);
+    CHECK_OK(certreload_options_set_event_callback(options, callback, told));
+    certreload_handle *handle = NULL;
+    CHECK_OK(certreload_open(options, &handle));
+    certreload_options_free(options);
+    return handle;
+}
+
+/* One callback waits for another, so a further thread is started while signals rain. */
 static void *open_and_close(void *rounds_out) {
     is_host_thread = 1;
     sigset_t none;
@@ -50,10 +71,13 @@ static void *open_and_close(void *rounds_out) {
     time_t end = time(NULL) + STORM_SECONDS;
     int rounds = 0;
     for (; rounds < ROUNDS && (rounds < ENOUGH_ROUNDS || time(NULL) < end); rounds++) {
-        certreload_handle *handle = NULL;
-        CHECK_OK(certreload_open_files(chain, key, &handle));
-        CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
-        certreload_close(handle);
+        sem_t told;
+        CHECK_INT(sem_init(&told, 0, 0), 0);
+        certreload_handle *first = open_with(hold, &told), *second = open_with(let_go, &told);
+        CHECK_RESULT(certreload_reload_wait(first, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
+        certreload_close(first);
+        certreload_close(second);
+        sem_destroy(&told);
     }
     *(int *)rounds_out = rounds;
     return NULL;
