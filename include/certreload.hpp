@@ -15,7 +15,8 @@
  *               message. Functions marked noexcept never throw; an owner that was moved from
  *               behaves as NULL does in C: an error, never a crash.
  *   Threads     const members may be called from any thread, concurrently. The others (on_event(),
- *               move, destruction) need exclusive access to the object, as usual in C++.
+ *               after_fork(), move, destruction) need exclusive access to the object, as usual in
+ * C++.
  */
 
 #ifndef CERTRELOAD_HPP
@@ -67,6 +68,7 @@ enum class trigger : std::uint32_t {
     poll = CERTRELOAD_TRIGGER_POLL,
     request = CERTRELOAD_TRIGGER_REQUEST,
     clock = CERTRELOAD_TRIGGER_CLOCK,
+    push = CERTRELOAD_TRIGGER_PUSH,
 };
 
 enum class health : std::uint32_t {
@@ -87,6 +89,12 @@ enum class watch_mode : std::uint32_t {
     automatic = CERTRELOAD_WATCH_AUTO,
     poll = CERTRELOAD_WATCH_POLL,
     off = CERTRELOAD_WATCH_OFF,
+};
+
+/// Who does the work: threads of the library, or the host, which calls handle::dispatch().
+enum class runtime : std::uint32_t {
+    thread = CERTRELOAD_RUNTIME_THREAD,
+    host = CERTRELOAD_RUNTIME_HOST,
 };
 
 enum class log_level : std::uint32_t {
@@ -132,6 +140,8 @@ constexpr const char *to_string(trigger why) noexcept {
         return "request";
     case trigger::clock:
         return "clock";
+    case trigger::push:
+        return "push";
     }
     return "unknown";
 }
@@ -212,7 +222,8 @@ struct bytes {
 
 struct owned_event;
 
-/// One event, as an event function sees it. The texts are borrowed until that function returns.
+/// One event. The texts are borrowed until the event function that sees it returns, or as long as
+/// handle::next_event() says.
 struct event {
     event_kind kind;
     certreload::trigger trigger;
@@ -222,6 +233,7 @@ struct event {
     time_point earliest_not_after;
     std::string_view path;
     std::string_view message;
+    std::uint64_t count; // how many events this one stands for
 
     /// A copy to keep, or to hand to another thread.
     owned_event to_owned() const;
@@ -237,6 +249,7 @@ struct owned_event {
     time_point earliest_not_after;
     std::string path;
     std::string message;
+    std::uint64_t count;
 };
 
 inline owned_event event::to_owned() const {
@@ -247,7 +260,8 @@ inline owned_event event::to_owned() const {
                        generation,
                        earliest_not_after,
                        std::string(path),
-                       std::string(message)};
+                       std::string(message),
+                       count};
 }
 
 /// How a handle is doing: certreload_status in C++ types.
@@ -375,14 +389,36 @@ struct listener : std::enable_shared_from_this<listener> {
     exception_function on_exception;
 };
 
+inline event to_event(const certreload_event &raw) noexcept {
+    return event{static_cast<event_kind>(raw.kind),
+                 static_cast<trigger>(raw.trigger),
+                 raw.result,
+                 raw.warnings,
+                 raw.generation,
+                 to_time_point(raw.earliest_not_after),
+                 text(raw.path),
+                 text(raw.message),
+                 raw.count};
+}
+
+inline certreload_identity_bytes
+to_identity_bytes(std::string_view chain_pem, std::string_view key_pem, bytes ocsp_der) noexcept {
+    certreload_identity_bytes raw = {};
+    raw.size = sizeof raw;
+    raw.chain_pem = chain_pem.data();
+    raw.chain_pem_size = chain_pem.size();
+    raw.key_pem = key_pem.data();
+    raw.key_pem_size = key_pem.size();
+    raw.ocsp_der = ocsp_der.data;
+    raw.ocsp_der_size = ocsp_der.size;
+    return raw;
+}
+
 inline void deliver(void *userdata, const certreload_event *raw) noexcept {
     // The function may replace itself or destroy its handle. Its own call keeps it alive.
     const std::shared_ptr<listener> self = static_cast<listener *>(userdata)->shared_from_this();
     try {
-        self->on_event(event{static_cast<event_kind>(raw->kind), static_cast<trigger>(raw->trigger),
-                             raw->result, raw->warnings, raw->generation,
-                             to_time_point(raw->earliest_not_after), text(raw->path),
-                             text(raw->message)});
+        self->on_event(to_event(*raw));
     } catch (...) {
         try {
             if (self->on_exception) {
@@ -521,6 +557,16 @@ class options {
         return *this;
     }
 
+    /// An identity that is in memory, renewed by handle::push_identity(). Copied; wiping the
+    /// caller's own copy is the caller's affair.
+    options &add_identity_memory(std::string_view chain_pem, std::string_view key_pem,
+                                 bytes ocsp_der = {}) {
+        const certreload_identity_bytes raw =
+            detail::to_identity_bytes(chain_pem, key_pem, ocsp_der);
+        detail::check(certreload_options_add_identity_memory(raw_.get(), &raw));
+        return *this;
+    }
+
     options &require_name(const std::string &dns_name) {
         detail::check(certreload_options_require_name(raw_.get(), dns_name.c_str()));
         return *this;
@@ -568,6 +614,14 @@ class options {
     options &set_watch(watch_mode mode) {
         detail::check(
             certreload_options_set_watch(raw_.get(), static_cast<certreload_watch>(mode)));
+        return *this;
+    }
+
+    /// With runtime::host the library creates no thread: the host waits for handle::event_fd() and
+    /// calls handle::dispatch().
+    options &set_runtime(runtime who) {
+        detail::check(
+            certreload_options_set_runtime(raw_.get(), static_cast<certreload_runtime>(who)));
         return *this;
     }
 
@@ -842,14 +896,71 @@ class handle {
         return certreload_reload_wait(raw_.get(), detail::to_milliseconds(timeout, 0));
     }
 
+    /// Hand over new bytes for an identity, as they would be in its files. Throws where they cannot
+    /// be used, while what served goes on serving.
+    reload_outcome push_identity(std::size_t index, std::string_view chain_pem,
+                                 std::string_view key_pem, bytes ocsp_der = {}) const {
+        const certreload_identity_bytes raw =
+            detail::to_identity_bytes(chain_pem, key_pem, ocsp_der);
+        const certreload_result result = certreload_push_identity(raw_.get(), index, &raw);
+        detail::check(result);
+        return result == CERTRELOAD_RESULT_UNCHANGED ? reload_outcome::unchanged
+                                                     : reload_outcome::reloaded;
+    }
+
+    /// The index of the identity that serves a name. Throws where none has it.
+    std::size_t find_identity(const std::string &server_name) const {
+        std::size_t index = 0;
+        detail::check(certreload_find_identity(raw_.get(), server_name.c_str(), &index));
+        return index;
+    }
+
+    /// A descriptor that is readable as long as events wait for next_event(), and with
+    /// runtime::host as long as there is something to dispatch. The library's: take it out of the
+    /// event loop before the handle goes. Throws where there is none (code():
+    /// CERTRELOAD_RESULT_SYSTEM, whatever the reason).
+    int event_fd() const {
+        const int descriptor = certreload_event_fd(raw_.get());
+        if (descriptor < 0) {
+            detail::fail(raw_ == nullptr ? CERTRELOAD_RESULT_NULL_PARAMETER
+                                         : CERTRELOAD_RESULT_SYSTEM);
+        }
+        return descriptor;
+    }
+
+    /// Take the next event without an event function; none where none is waiting. Its texts are
+    /// valid until this thread takes another event, of whichever handle, or ends.
+    std::optional<event> next_event() const {
+        const certreload_event *raw = nullptr;
+        const certreload_result result = certreload_next_event(raw_.get(), &raw);
+        if (result == CERTRELOAD_RESULT_NO_EVENT) {
+            return std::nullopt;
+        }
+        detail::check(result);
+        return detail::to_event(*raw);
+    }
+
+    /// Do the work that is pending, on this thread, and call the event function here: for
+    /// runtime::host.
+    void dispatch() const {
+        detail::check(certreload_dispatch(raw_.get()));
+    }
+
+    /// Take the handle up in a child that was forked, before its other threads use it. Ask for
+    /// event_fd() anew then.
+    void after_fork() {
+        detail::check(certreload_after_fork(raw_.get()));
+    }
+
     /// Name the function that is told of events from now on; an empty one for none.
     ///
     /// Where it uses members of the object that holds this handle, let the handle be the last
     /// member: it is then the first to go, and no event comes after it.
     ///
-    /// It runs on a background thread of the library, one call at a time, in order, and may do
-    /// anything, replacing itself and destroying this handle included. When this returns the
-    /// function before is not running any more, but for the call that this is made from.
+    /// It runs on a background thread of the library, with runtime::host in dispatch(), one call at
+    /// a time, in order, and may do anything, replacing itself and destroying this handle included.
+    /// When this returns the function before is not running any more, but for the call that this is
+    /// made from.
     ///
     /// What the function throws goes to on_exception, if there is one, on the same thread, and is
     /// dropped otherwise, as is what on_exception throws: an exception never reaches the library,
