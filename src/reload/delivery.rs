@@ -19,18 +19,23 @@ pub(super) struct Delivery {
     bell: Arc<Bell>,
 }
 
-#[derive(Default)]
 struct DeliveryState {
     ready: VecDeque<Arc<EventQueue>>,
     idle: usize,
-    /// When a thread last took a queue.
-    taken_at: Option<Instant>,
+    /// When a thread last took a queue, or was about to begin.
+    taken_at: Instant,
     stopped: bool,
 }
 
 impl Delivery {
     pub(super) fn new(bell: Arc<Bell>) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), bell }
+        let state = DeliveryState {
+            ready: VecDeque::new(),
+            idle: 0,
+            taken_at: Instant::now(),
+            stopped: false,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new(), bell }
     }
 
     /// Delivers until stopped, or until there are threads enough without this one: the body of a
@@ -38,7 +43,8 @@ impl Delivery {
     pub(super) fn run(&self) {
         while let Some(queue) = self.next() {
             if queue.deliver_one() {
-                self.enqueue(queue);
+                // This thread takes the next one itself.
+                self.enqueue(queue, 1);
             }
         }
     }
@@ -47,36 +53,39 @@ impl Delivery {
     pub(super) fn ask_at(&self) -> Option<Instant> {
         let state = self.state();
         let waits = !state.stopped && !state.ready.is_empty();
-        waits.then(|| state.taken_at.unwrap_or_else(Instant::now) + PATIENCE)
+        waits.then(|| state.taken_at + PATIENCE)
     }
 
     /// Whether another thread is to be started: all that there are have been in callbacks for too long.
     pub(super) fn wants_thread(&self, now: Instant) -> bool {
         let mut state = self.state();
-        let is_late = state.taken_at.is_none_or(|at| at + PATIENCE <= now);
+        let is_late = state.taken_at + PATIENCE <= now;
         if state.stopped || state.ready.is_empty() || !is_late {
             return false;
         }
         // Whatever comes of it: it is not asked for again at once.
-        state.taken_at = Some(now);
+        state.taken_at = now;
         state.idle == 0
     }
 
     /// Adds a queue that has something to deliver.
     pub(super) fn schedule(&self, queue: Arc<EventQueue>) {
-        if self.enqueue(queue) == 0 {
-            self.bell.ring();
-        }
+        self.enqueue(queue, 0);
     }
 
-    /// Adds a queue; tells how many threads wait for one.
-    fn enqueue(&self, queue: Arc<EventQueue>) -> usize {
+    /// Adds a queue. Where more wait than there are threads to take one, `coming` of them besides those
+    /// that sleep, who can start a thread is to ask whether they are late.
+    fn enqueue(&self, queue: Arc<EventQueue>, coming: usize) {
         let mut state = self.state();
-        if !state.stopped {
-            state.ready.push_back(queue);
-            self.changed.notify_one();
+        if state.stopped {
+            return;
         }
-        state.idle
+        state.ready.push_back(queue);
+        self.changed.notify_one();
+        if state.ready.len() > state.idle + coming {
+            drop(state);
+            self.bell.ring();
+        }
     }
 
     pub(super) fn stop(&self) {
@@ -92,7 +101,7 @@ impl Delivery {
             if !state.stopped
                 && let Some(queue) = state.ready.pop_front()
             {
-                state.taken_at = Some(Instant::now());
+                state.taken_at = Instant::now();
                 return Some(queue);
             }
             // One that waits is enough.
@@ -107,5 +116,116 @@ impl Delivery {
 
     fn state(&self) -> MutexGuard<'_, DeliveryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Barrier, mpsc};
+    use std::thread;
+
+    use super::super::event::{Event, EventKind, EventSink, Trigger};
+    use super::super::waits::Waits;
+    use super::*;
+    use crate::material::Warnings;
+    use crate::sys::wait_readable;
+
+    fn delivery() -> Arc<Delivery> {
+        Arc::new(Delivery::new(Arc::new(Bell::new().unwrap())))
+    }
+
+    /// A queue with one event, that is in the delivery's line.
+    fn queue(delivery: &Arc<Delivery>, sink: impl Fn() + Send + Sync + 'static) -> Arc<EventQueue> {
+        let sink = Some(EventSink::new(move |_: &Event| sink()));
+        let queue = EventQueue::delivered(1, delivery.clone(), Arc::<Waits>::default(), None, sink);
+        queue.push(Event {
+            kind: EventKind::Reloaded,
+            trigger: Trigger::Open,
+            cause: None,
+            warnings: Warnings::default(),
+            generation: 1,
+            earliest_not_after: 0,
+            path: None,
+            message: String::new(),
+            count: 1,
+            further: Vec::new(),
+        });
+        queue.release();
+        queue
+    }
+
+    fn is_rung(delivery: &Delivery) -> bool {
+        let bell = Some(delivery.bell.as_raw_fd());
+        let is_rung = wait_readable([bell], Some(Duration::ZERO)) == [true];
+        delivery.bell.hush();
+        is_rung
+    }
+
+    #[test]
+    fn a_thread_that_is_about_to_begin_is_given_its_time() {
+        let (delivery, now) = (delivery(), Instant::now());
+        let _queue = queue(&delivery, || {});
+        assert!(is_rung(&delivery));
+        assert!(!delivery.wants_thread(now));
+        assert!(delivery.ask_at().unwrap() <= Instant::now() + PATIENCE);
+        assert!(delivery.wants_thread(Instant::now() + PATIENCE));
+        assert!(!delivery.wants_thread(now + PATIENCE), "one at a time");
+    }
+
+    #[test]
+    fn where_more_wait_than_threads_sleep_somebody_is_to_ask() {
+        let delivery = delivery();
+        delivery.state().idle = 1;
+        let _first = queue(&delivery, || {});
+        assert!(!is_rung(&delivery));
+        let _second = queue(&delivery, || {});
+        assert!(is_rung(&delivery), "the sleeper may be held up by the first");
+    }
+
+    #[test]
+    fn whatever_callbacks_do_the_next_one_gets_a_thread_and_they_go_when_it_is_over() {
+        const STUCK: usize = 5;
+        let delivery = delivery();
+        let together = Arc::new(Barrier::new(STUCK + 1));
+        let (told, tells) = mpsc::channel();
+        let running = Arc::new(AtomicUsize::new(0));
+        thread::scope(|scope| {
+            let start = || {
+                let (delivery, running) = (delivery.clone(), running.clone());
+                running.fetch_add(1, Ordering::SeqCst);
+                scope.spawn(move || {
+                    delivery.run();
+                    running.fetch_sub(1, Ordering::SeqCst);
+                });
+            };
+            start();
+            let mut queues = Vec::new();
+            for _ in 0..STUCK {
+                let together = together.clone();
+                queues.push(queue(&delivery, move || {
+                    together.wait();
+                }));
+            }
+            queues.push(queue(&delivery, move || told.send(()).unwrap()));
+            // As the worker does.
+            while tells.try_recv().is_err() {
+                let at = delivery.ask_at();
+                let limit = at.map(|at| at.saturating_duration_since(Instant::now()));
+                wait_readable([Some(delivery.bell.as_raw_fd())], limit.or(Some(PATIENCE)));
+                delivery.bell.hush();
+                if delivery.wants_thread(Instant::now()) {
+                    start();
+                }
+            }
+            assert_eq!(running.load(Ordering::SeqCst), STUCK + 1);
+            together.wait();
+            while running.load(Ordering::SeqCst) > 1 {
+                thread::yield_now();
+            }
+            delivery.stop();
+        });
+        assert_eq!(running.load(Ordering::SeqCst), 0);
     }
 }
