@@ -3,8 +3,8 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Instant;
 
 use super::Now;
@@ -31,6 +31,7 @@ pub(super) struct Crew {
     delivery: Arc<Delivery>,
     waits: Arc<Waits>,
     stopped: AtomicBool,
+    worker: OnceLock<ThreadId>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -43,6 +44,7 @@ impl Crew {
             bell,
             waits,
             stopped: AtomicBool::new(false),
+            worker: OnceLock::new(),
             threads: Mutex::default(),
         })
     }
@@ -55,6 +57,7 @@ impl Crew {
                 crew.work(&works_for);
             }
         })?;
+        self.worker.get_or_init(|| worker.thread().id());
         self.threads().push(worker);
         self.start_delivery().inspect_err(|_| self.stop())
     }
@@ -64,28 +67,38 @@ impl Crew {
         &self.bell
     }
 
+    /// Which thread works.
+    pub(super) fn worker(&self) -> Option<ThreadId> {
+        self.worker.get().copied()
+    }
+
     pub(super) fn delivery(&self) -> &Arc<Delivery> {
         &self.delivery
     }
 
-    /// Ends the threads, and waits for them; but for the one that calls this, if one does.
+    /// Ends the threads, and waits for them. The last handle may be closed inside a callback: then the
+    /// thread of that, and those that wait for it, end by themselves.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.bell.ring();
         self.delivery.stop();
-        let threads = std::mem::take(&mut *self.threads());
-        for thread in threads {
-            // The last handle may be closed inside a callback: that thread ends by itself.
-            if thread.thread().id() != thread::current().id() {
-                // It catches panics; whatever it came to, it has ended.
-                let _ = thread.join();
+        loop {
+            // The worker may have started another one meanwhile.
+            let threads = std::mem::take(&mut *self.threads());
+            if threads.is_empty() {
+                return;
+            }
+            for thread in threads {
+                if let Ok(_wanted) = self.waits.want(Resource::Thread(thread.thread().id())) {
+                    // It catches panics; whatever it came to, it has ended.
+                    let _ = thread.join();
+                }
             }
         }
     }
 
     /// Steps every handle, and sleeps until there is something to do: the body of the worker.
     fn work(&self, runtime: &Runtime) {
-        let _answers = self.waits.hold(Resource::Answers);
         let mut rest = Rest::default();
         while !self.stopped.load(Ordering::SeqCst) {
             let handles = runtime.steps();

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::Now;
@@ -160,7 +160,8 @@ impl Live {
         let told_before = self.standing().failures;
         let answer = match &self.drive {
             None => {
-                let _wanted = self.want(Resource::Answers)?;
+                let answer = |worker| self.want(Resource::Answer(worker, self.id));
+                let _wanted = self.runtime.worker().map(answer).transpose()?;
                 self.tickets.wait(limit, || self.shared.request_reload())
             }
             Some(drive) => self.reload_here(drive, limit),
@@ -181,7 +182,9 @@ impl Live {
                 return answer;
             }
             // Whichever thread of the host's comes to do it: each of them sees that there is work. What
-            // waits for the host to be taken is none.
+            // waits for the host to be taken is none. One that has the work may come to wait for this
+            // thread meanwhile, and is then told that it must not.
+            let _wanted = self.want(Resource::Work(self.id))?;
             let work = drive.work_descriptor();
             wait_readable([Some(work), Some(answered.as_raw_fd())], ticket.left());
         }
@@ -219,6 +222,8 @@ impl Live {
         self.take_in(look, false, false, newest, now.unix);
         // There is less to watch.
         self.arm(&mut work, &[index].into());
+        // Let go first, so that the worker finds it free.
+        drop(work);
         self.bell.ring();
         outcome
     }
@@ -266,7 +271,7 @@ impl Live {
         drop(self.work());
         self.runtime.watcher().unfollow(self.id);
         self.events.close();
-        let _ = self.waits().until_released(Resource::Calls(self.id), || false);
+        self.waits().wait_for_others(Resource::Calls(self.id));
         self.shared.current.wait_for_takers();
         log_life(self.speaker(), "is closed", self.id, self.shared.chains.len());
         self.runtime.leave();
@@ -294,6 +299,16 @@ impl Live {
         drop(wanted);
         let held = self.waits().hold(Resource::Work(self.id));
         Ok(Working { work, _held: held })
+    }
+
+    /// The pipeline, where no other thread has it right now.
+    pub(super) fn work_if_free(&self) -> Option<Working<'_>> {
+        let work = match self.work.try_lock() {
+            Ok(work) => work,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(Working { work, _held: self.waits().hold(Resource::Work(self.id)) })
     }
 
     pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::delivery::Delivery;
@@ -20,8 +19,6 @@ pub(crate) const MAX_WAITING: usize = 256;
 pub(super) struct EventQueue {
     id: ObserverId,
     state: Mutex<State>,
-    /// How many runs of a sink have ended.
-    ended: AtomicU64,
     outlet: Outlet,
     waits: Arc<Waits>,
     /// What the host calls the handle, if anything.
@@ -112,14 +109,7 @@ impl EventQueue {
             has_asked: false,
             bell: bell.map(|bell| Level { bell, rings: false }),
         };
-        Arc::new(Self {
-            id,
-            state: Mutex::new(state),
-            ended: AtomicU64::new(0),
-            outlet,
-            waits,
-            name,
-        })
+        Arc::new(Self { id, state: Mutex::new(state), outlet, waits, name })
     }
 
     /// Lets events go to the host, those that waited first.
@@ -174,9 +164,8 @@ impl EventQueue {
     /// Where the one before waits for this thread, nothing is changed.
     pub(super) fn set_sink(self: &Arc<Self>, sink: Option<EventSink>) -> Result<(), Circle> {
         let mut state = self.state();
-        if state.running.is_some() && self.waits.would_circle(Resource::Callback(self.id)) {
-            return Err(Circle);
-        }
+        // Before anything is changed: nobody can come between this and the wait.
+        let run = self.run_of(&state).map(|run| self.waits.want_of_others(run)).transpose()?;
         match (&state.listener, sink) {
             (Listener::Closed, _) | (Listener::Asks, None) => {}
             (_, None) if state.has_asked => state.listener = Listener::Asks,
@@ -192,7 +181,12 @@ impl EventQueue {
                 state.listener = Listener::Sink(sink);
             }
         }
-        self.wait_for_run(state)
+        state.ring();
+        self.tell(state);
+        if let Some(run) = run {
+            run.until_released();
+        }
+        Ok(())
     }
 
     /// Tells nobody any more. A sink that runs is waited for, unless it waits for this thread.
@@ -202,17 +196,16 @@ impl EventQueue {
         state.listener = Listener::Closed;
         // Whoever else has the queue for a moment longer is not to keep the host's descriptor open.
         state.bell = None;
-        let _waits_for_us = self.wait_for_run(state);
+        let run = self.run_of(&state);
+        drop(state);
+        if let Some(run) = run {
+            self.waits.wait_for_others(run);
+        }
     }
 
-    /// Waits for the sink that runs, if one does, of which this thread is no part.
-    fn wait_for_run(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> Result<(), Circle> {
-        state.ring();
-        let run = state.running;
-        self.tell(state);
-        let Some(run) = run else { return Ok(()) };
-        let has_ended = || self.ended.load(Ordering::SeqCst) >= run;
-        self.waits.until_released(Resource::Callback(self.id), has_ended)
+    /// The run of the sink that is not over, if there is one.
+    fn run_of(&self, state: &State) -> Option<Resource> {
+        state.running.map(|run| Resource::Callback(self.id, run))
     }
 
     /// Readable as long as events wait for the host to ask. Where the host does the work it is a part of
@@ -277,12 +270,11 @@ impl EventQueue {
             state.running = Some(state.runs);
             state.ring();
             // Noted before anybody can see that it runs and wait for it.
-            let running = self.waits.hold(Resource::Callback(self.id));
+            let running = self.waits.hold(Resource::Callback(self.id, state.runs));
             drop(state);
             sink.tell(&event);
             state = self.state();
             state.running = None;
-            self.ended.fetch_add(1, Ordering::SeqCst);
             drop(running);
         }
         let is_more = matches!(state.listener, Listener::Sink(_)) && !state.waiting.is_empty();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::ThreadId;
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
@@ -160,6 +161,11 @@ impl Runtime {
 
     pub(super) fn crew(&self) -> Option<&Crew> {
         self.crew.as_ref()
+    }
+
+    /// The thread that works for the handles, where there is one.
+    pub(super) fn worker(&self) -> Option<ThreadId> {
+        self.crew.as_ref().and_then(Crew::worker)
     }
 
     pub(super) fn register(&self, id: ObserverId, handle: Weak<dyn Step>) {

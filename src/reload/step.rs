@@ -57,7 +57,9 @@ impl Live {
     }
 
     fn step_unguarded(&self, now: Now) -> Option<Instant> {
-        let Ok(mut work) = self.work() else {
+        // One worker works for all handles: it does not wait for a thread of the host's that has this one.
+        let work = if self.drive.is_some() { self.work().ok() } else { self.work_if_free() };
+        let Some(mut work) = work else {
             // Whoever has it is in a callback of the host's that waits for this thread.
             if self.drive.is_some() {
                 // What was to be done is to be done still, and the ring for it is forgotten.

@@ -13,10 +13,14 @@ pub(super) enum Resource {
     Calls(ObserverId),
     /// The handle's pipeline.
     Work(ObserverId),
-    /// The handle's event callback is running.
-    Callback(ObserverId),
-    /// The answers that the background thread gives: it holds them for ever.
-    Answers,
+    /// One run of the handle's event callback, by its number: whoever waits for one does not wait for
+    /// those after it.
+    Callback(ObserverId, u64),
+    /// A thread of the library: it holds itself until it ends.
+    Thread(ThreadId),
+    /// What a background thread finds out about a handle: both it and the handle's pipeline have to
+    /// be free for that.
+    Answer(ThreadId, ObserverId),
 }
 
 /// One ledger for all threads of the process.
@@ -36,6 +40,8 @@ struct Ledger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Circle;
 
+/// Looking for a circle and noting the wait are one step, so of threads that would wait for each other
+/// the last one to begin is told, and the others need not look again.
 impl Waits {
     /// Notes that this thread holds `resource`, until that is dropped.
     pub(super) fn hold(self: &Arc<Self>, resource: Resource) -> Held {
@@ -45,35 +51,24 @@ impl Waits {
 
     /// Notes that this thread is about to wait for `resource`, until that is dropped.
     pub(super) fn want(self: &Arc<Self>, resource: Resource) -> Result<Wanted, Circle> {
-        let (me, mut ledger) = (thread::current().id(), self.ledger());
-        if ledger.leads_to(resource, me) {
-            return Err(Circle);
-        }
-        ledger.wanted.insert(me, resource);
-        Ok(Wanted { waits: self.clone() })
+        self.ledger().want(thread::current().id(), resource, true)?;
+        Ok(Wanted { waits: self.clone(), resource })
     }
 
-    /// Waits until no other thread holds `resource`, or `is_enough`; not at all where that is a circle.
-    pub(super) fn until_released(
-        &self,
-        resource: Resource,
-        is_enough: impl Fn() -> bool,
-    ) -> Result<(), Circle> {
+    /// The same for what other threads hold of it: this one may hold it, too.
+    pub(super) fn want_of_others(self: &Arc<Self>, resource: Resource) -> Result<Wanted, Circle> {
+        self.ledger().want(thread::current().id(), resource, false)?;
+        Ok(Wanted { waits: self.clone(), resource })
+    }
+
+    /// Waits until no other thread holds `resource`, but for those that wait for this one.
+    pub(super) fn wait_for_others(&self, resource: Resource) {
         let (me, mut ledger) = (thread::current().id(), self.ledger());
-        while ledger.holders_but(resource, me).next().is_some() && !is_enough() {
-            if ledger.would_circle(resource, me) {
-                return Err(Circle);
-            }
+        while ledger.holders_of(resource).any(|one| one != me && !ledger.waits_for(one, me)) {
             ledger.wanted.insert(me, resource);
             ledger = self.released.wait(ledger).unwrap_or_else(PoisonError::into_inner);
             ledger.wanted.remove(&me);
         }
-        Ok(())
-    }
-
-    /// Whether [`Waits::until_released`] would not wait now because of a circle.
-    pub(super) fn would_circle(&self, resource: Resource) -> bool {
-        self.ledger().would_circle(resource, thread::current().id())
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -82,35 +77,42 @@ impl Waits {
 }
 
 impl Ledger {
-    /// Whether `resource` is held by `thread`, or by one that waits, in the end, for what that holds.
-    fn leads_to(&self, resource: Resource, thread: ThreadId) -> bool {
-        let holders = self.holders.get(&resource).into_iter().flatten();
-        let mut seen = Vec::new();
-        holders.copied().any(|holder| holder == thread || self.waits_for(holder, thread, &mut seen))
+    fn want(&mut self, me: ThreadId, resource: Resource, of_me_too: bool) -> Result<(), Circle> {
+        let is_in_the_way =
+            |holder| if holder == me { of_me_too } else { self.waits_for(holder, me) };
+        if self.holders_of(resource).any(is_in_the_way) {
+            return Err(Circle);
+        }
+        self.wanted.insert(me, resource);
+        Ok(())
+    }
+
+    fn holders_of(&self, resource: Resource) -> impl Iterator<Item = ThreadId> {
+        let (thread, noted) = match resource {
+            Resource::Thread(thread) => (Some(thread), None),
+            Resource::Answer(thread, of) => (Some(thread), Some(Resource::Work(of))),
+            noted => (None, Some(noted)),
+        };
+        let noted = noted.and_then(|noted| self.holders.get(&noted)).into_iter().flatten();
+        thread.into_iter().chain(noted.copied())
     }
 
     /// Whether `one` waits for what `other` holds, be it by way of others.
-    fn waits_for(&self, one: ThreadId, other: ThreadId, seen: &mut Vec<ThreadId>) -> bool {
-        if seen.contains(&one) {
-            return false;
+    fn waits_for(&self, one: ThreadId, other: ThreadId) -> bool {
+        let (mut seen, mut next) = (vec![one], vec![one]);
+        while let Some(resource) = next.pop().map(|thread| self.wanted.get(&thread)) {
+            for holder in resource.into_iter().flat_map(|wanted| self.holders_of(*wanted)) {
+                if seen.contains(&holder) {
+                    continue;
+                }
+                if holder == other {
+                    return true;
+                }
+                seen.push(holder);
+                next.push(holder);
+            }
         }
-        seen.push(one);
-        let Some(resource) = self.wanted.get(&one) else { return false };
-        let holders = self.holders.get(resource).into_iter().flatten().copied();
-        holders
-            .into_iter()
-            .any(|next| next == other || next != one && self.waits_for(next, other, seen))
-    }
-
-    /// Whether another holder of `resource` waits for what `me` holds.
-    fn would_circle(&self, resource: Resource, me: ThreadId) -> bool {
-        let mut seen = Vec::new();
-        self.holders_but(resource, me).any(|holder| self.waits_for(holder, me, &mut seen))
-    }
-
-    fn holders_but(&self, resource: Resource, me: ThreadId) -> impl Iterator<Item = ThreadId> {
-        let holders = self.holders.get(&resource).into_iter().flatten();
-        holders.copied().filter(move |holder| *holder != me)
+        false
     }
 }
 
@@ -139,6 +141,17 @@ impl Drop for Held {
 /// That this thread waits.
 pub(super) struct Wanted {
     waits: Arc<Waits>,
+    resource: Resource,
+}
+
+impl Wanted {
+    /// Waits until no other thread holds it. Whoever would close a circle meanwhile is told so.
+    pub(super) fn until_released(self) {
+        let (me, mut ledger) = (thread::current().id(), self.waits.ledger());
+        while ledger.holders_of(self.resource).any(|holder| holder != me) {
+            ledger = self.waits.released.wait(ledger).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl Drop for Wanted {
@@ -154,16 +167,20 @@ mod tests {
     use super::*;
 
     const A: Resource = Resource::Work(1);
-    const B: Resource = Resource::Callback(2);
+    const B: Resource = Resource::Callback(2, 7);
 
     #[test]
     fn nobody_waits_for_what_he_holds() {
         let waits = Arc::new(Waits::default());
         let held = waits.hold(A);
         assert_eq!(waits.want(A).err(), Some(Circle));
+        assert!(waits.want_of_others(A).is_ok());
         assert!(waits.want(B).is_ok());
         drop(held);
         assert!(waits.want(A).is_ok());
+        let me = thread::current().id();
+        assert_eq!(waits.want(Resource::Thread(me)).err(), Some(Circle));
+        assert_eq!(waits.want(Resource::Answer(me, 3)).err(), Some(Circle));
     }
 
     #[test]
@@ -182,28 +199,183 @@ mod tests {
             });
             told.recv().unwrap();
             assert_eq!(waits.want(B).err(), Some(Circle));
-            assert_eq!(waits.until_released(B, || false), Err(Circle));
+            assert_eq!(waits.want_of_others(B).err(), Some(Circle));
+            assert!(waits.want(Resource::Callback(2, 8)).is_ok(), "that is another run");
+            waits.wait_for_others(B);
             end.send(()).unwrap();
         });
-        assert_eq!(waits.until_released(B, || false), Ok(()));
+        waits.want_of_others(B).ok().unwrap().until_released();
     }
 
     #[test]
-    fn what_this_thread_holds_itself_it_does_not_wait_for() {
+    fn an_answer_is_waited_for_by_who_holds_the_work_it_takes() {
+        let waits = Arc::new(Waits::default());
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            let (end, ended) = mpsc::channel::<()>();
+            let (of_idle_worker, asks) = mpsc::channel();
+            let worker = scope.spawn(move || ended.recv().unwrap()).thread().id();
+            of_idle_worker.send(Resource::Answer(worker, 1)).unwrap();
+            let waits = &waits;
+            let _work = waits.hold(Resource::Work(1));
+            scope.spawn(move || {
+                let _callback = waits.hold(B);
+                let answer = asks.recv().unwrap();
+                let wanted = waits.want(answer).ok();
+                tell.send(wanted.is_some()).unwrap();
+                asks.recv().unwrap_err();
+            });
+            assert!(told.recv().unwrap());
+            assert_eq!(waits.want_of_others(B).err(), Some(Circle));
+            assert_eq!(waits.want(Resource::Answer(worker, 1)).err(), Some(Circle));
+            assert!(waits.want(Resource::Answer(worker, 2)).is_ok());
+            end.send(()).unwrap();
+            drop(of_idle_worker);
+        });
+    }
+
+    #[test]
+    fn whoever_closes_waits_for_all_but_those_who_wait_for_him() {
         let waits = Arc::new(Waits::default());
         let calls = Resource::Calls(1);
         let _mine = waits.hold(calls);
-        assert_eq!(waits.until_released(calls, || false), Ok(()));
+        let _callback = waits.hold(B);
         let (tell, told) = mpsc::channel();
         thread::scope(|scope| {
-            let waits = &waits;
+            let (end, ended) = mpsc::channel::<()>();
+            let (waits, tell_too) = (&waits, tell.clone());
             scope.spawn(move || {
-                let others = waits.hold(calls);
+                let _call = waits.hold(calls);
+                let _unregisters = waits.want_of_others(B).ok().unwrap();
                 tell.send(()).unwrap();
-                drop(others);
+                ended.recv().unwrap();
+            });
+            let other = scope.spawn(move || {
+                let call = waits.hold(calls);
+                tell_too.send(()).unwrap();
+                // Until somebody waits for it.
+                while waits.ledger().wanted.values().all(|wanted| *wanted != calls) {
+                    thread::yield_now();
+                }
+                drop(call);
             });
             told.recv().unwrap();
-            assert_eq!(waits.until_released(calls, || false), Ok(()));
+            told.recv().unwrap();
+            waits.wait_for_others(calls);
+            assert_eq!(waits.ledger().holders_of(calls).count(), 2, "the call that nobody is in");
+            other.join().unwrap();
+            end.send(()).unwrap();
         });
+    }
+
+    /// Whether each of `threads` gets to its end, where one that waits goes on when all others that
+    /// hold what it wants have ended. Somebody who wants what he holds himself does not.
+    fn all_end(ledger: &Ledger, threads: &[ThreadId], of_me_too: Option<ThreadId>) -> bool {
+        let mut left = threads.to_vec();
+        while !left.is_empty() {
+            let goes_on = |one: &ThreadId| {
+                let wanted = ledger.wanted.get(one).into_iter();
+                let mut holders = wanted.flat_map(|wanted| ledger.holders_of(*wanted));
+                holders.all(|holder| {
+                    !left.contains(&holder) || (holder == *one && of_me_too != Some(*one))
+                })
+            };
+            match left.iter().position(goes_on) {
+                Some(at) => left.swap_remove(at),
+                None => return false,
+            };
+        }
+        true
+    }
+
+    /// Threads that hold, wait and end at random, one step at a time: a wait is refused if and only if
+    /// with it somebody would never get to his end.
+    #[test]
+    fn a_circle_is_told_where_there_is_one_and_nowhere_else() {
+        let threads: Vec<_> =
+            (0..5).map(|_| thread::spawn(|| thread::current().id()).join().unwrap()).collect();
+        let worker = threads[0];
+        let mut resources = vec![Resource::Calls(1), Resource::Calls(2), Resource::Thread(worker)];
+        for handle in 1..=2 {
+            resources.extend([
+                Resource::Work(handle),
+                Resource::Callback(handle, 1),
+                Resource::Answer(worker, handle),
+            ]);
+        }
+        let mut random = 1_u64;
+        let mut pick = |count: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(random >> 33).unwrap() % count
+        };
+        let mut ledger = Ledger::default();
+        let (mut refused, mut noted) = (0, 0);
+        for _ in 0..50_000 {
+            let (me, resource) = (threads[pick(threads.len())], resources[pick(resources.len())]);
+            if ledger.wanted.contains_key(&me) {
+                // It goes on where it can.
+                let wanted = ledger.wanted[&me];
+                if ledger.holders_of(wanted).all(|holder| holder == me) {
+                    ledger.wanted.remove(&me);
+                }
+                continue;
+            }
+            let is_shared = matches!(resource, Resource::Calls(_));
+            let can_be_held = !matches!(resource, Resource::Thread(_) | Resource::Answer(..));
+            match pick(4) {
+                0 if can_be_held && (is_shared || ledger.holders_of(resource).next().is_none()) => {
+                    ledger.holders.entry(resource).or_default().push(me);
+                }
+                1 => {
+                    for holders in ledger.holders.values_mut() {
+                        holders.retain(|holder| *holder != me);
+                    }
+                }
+                2 | 3 => {
+                    let of_me_too = pick(2) == 0;
+                    let is_told = ledger.want(me, resource, of_me_too).is_err();
+                    ledger.wanted.insert(me, resource);
+                    let ends = all_end(&ledger, &threads, of_me_too.then_some(me));
+                    assert_eq!(is_told, !ends, "{me:?} wants {resource:?}: {:?}", ledger.wanted);
+                    noted += usize::from(ends);
+                    refused += usize::from(is_told);
+                    if is_told {
+                        ledger.wanted.remove(&me);
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert!(refused > 1000 && noted > 1000, "{refused} refused, {noted} not");
+    }
+
+    #[test]
+    fn threads_that_wait_for_each_other_all_come_to_their_end() {
+        const THREADS: u64 = 4;
+        let waits = Arc::new(Waits::default());
+        thread::scope(|scope| {
+            for me in 0..THREADS {
+                let waits = &waits;
+                scope.spawn(move || {
+                    for round in 0..3000 {
+                        let other = (me + 1 + round % (THREADS - 1)) % THREADS;
+                        let call = waits.hold(Resource::Calls(other));
+                        let run = waits.hold(Resource::Callback(me, 0));
+                        match round % 5 {
+                            0 | 1 => waits.wait_for_others(Resource::Calls(me)),
+                            2 | 3 => {
+                                let run = waits.want_of_others(Resource::Callback(other, 0));
+                                if let Ok(run) = run {
+                                    run.until_released();
+                                }
+                            }
+                            _ => {}
+                        }
+                        drop((call, run));
+                    }
+                });
+            }
+        });
+        assert!(waits.ledger().holders.is_empty() && waits.ledger().wanted.is_empty());
     }
 }
