@@ -213,6 +213,9 @@ impl Live {
     /// Hands new bytes over for the identity at `index`.
     pub(super) fn push(&self, index: usize, bytes: IdentityBytes) -> Result<Outcome, Error> {
         let mut work = self.work()?;
+        if self.is_closed() {
+            return Err(Error::new(Cause::Closed));
+        }
         let (now, newest) = (Now::read(), self.tickets.newest());
         let look = work.pipeline.push(index, bytes, now, newest);
         let outcome = look.outcome.clone();
