@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Instant;
 
@@ -102,8 +102,8 @@ impl Crew {
         let mut rest = Rest::default();
         while !self.stopped.load(Ordering::SeqCst) {
             let handles = runtime.steps();
-            let next = handles.iter().filter_map(|handle| handle.step(Now::read())).min();
-            drop(handles);
+            let open = handles.iter().filter_map(Weak::upgrade);
+            let next = open.filter_map(|handle| handle.step(Now::read())).min();
             if self.delivery.wants_thread(Instant::now()) {
                 // Where none can be had, what waits goes on waiting, and this is tried again.
                 let _ = self.start_delivery();

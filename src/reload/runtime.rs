@@ -97,7 +97,7 @@ pub(crate) fn wake() {
     let running: Vec<_> =
         runtimes().places().iter().flatten().map(|(runtime, _)| runtime.clone()).collect();
     for runtime in running {
-        runtime.steps().iter().for_each(|handle| handle.wake());
+        runtime.steps().iter().filter_map(Weak::upgrade).for_each(|handle| handle.wake());
     }
 }
 
@@ -176,9 +176,9 @@ impl Runtime {
         self.handles().remove(&id);
     }
 
-    /// Every handle that is open.
-    pub(super) fn steps(&self) -> Vec<Arc<dyn Step>> {
-        self.handles().values().filter_map(Weak::upgrade).collect()
+    /// Every handle that is open. To be held for its own step alone: whoever closes it frees it then.
+    pub(super) fn steps(&self) -> Vec<Weak<dyn Step>> {
+        self.handles().values().cloned().collect()
     }
 
     /// Gives a place up; with the last one the threads end.
