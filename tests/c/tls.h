@@ -7,8 +7,8 @@
 
 #include <rustls.h>
 
-/* What clients that trust root_certificate() are made with. `alpn` is one protocol, or NULL for none.
- * The caller's, until rustls_client_config_free(). */
+/* What clients that trust root_certificate() are made with. `alpn` is one protocol, or NULL for
+ * none. The caller's, until rustls_client_config_free(). */
 const rustls_client_config *client_config_new(const char *alpn);
 
 /* A client that has such a config. */
