@@ -17,6 +17,7 @@ use crate::guard::guarded;
 use crate::material::{Identity, Warning};
 use crate::options::{IdentityBytes, IdentityFiles, Options};
 use crate::source::{Digest, Fingerprint, Lookup, Way};
+use crate::sys::unforked;
 
 /// How long a poll takes a fingerprint for an answer. After that it reads the bytes again: a store
 /// through a memory mapping, and a stamp that somebody forged with the disk's own tools, show nowhere
@@ -67,8 +68,11 @@ impl Unit {
     ) -> Result<Self, Failure> {
         let read_at = Instant::now();
         let (loaded, found) = match &files.memory {
-            Some(bytes) => (load_memory(files, bytes, None, provider, wall), Found::default()),
-            None => load(files, None, None, provider, wall),
+            Some(bytes) => {
+                let load = || load_memory(files, bytes, None, provider, wall);
+                (unforked(load), Found::default())
+            }
+            None => unforked(|| load(files, None, None, provider, wall)),
         };
         match loaded? {
             Loaded::New(identity, digest) => {
@@ -139,7 +143,7 @@ impl Unit {
             ..IdentityFiles::in_memory(index, Some(Arc::new(bytes)))
         };
         let Some(bytes) = &names.memory else { return Ok(None) };
-        match load_memory(&names, bytes, Some(self.digest), provider, wall)? {
+        match unforked(|| load_memory(&names, bytes, Some(self.digest), provider, wall))? {
             Loaded::Same => Ok(None),
             Loaded::New(identity, digest) => Ok(Some((identity, digest))),
         }
@@ -166,7 +170,9 @@ impl Unit {
     ) -> Result<Option<(Identity, Digest, Option<Fingerprint>)>, Failure> {
         (self.read_at, self.read_for, self.fingerprint) = (Instant::now(), newest, None);
         let (known, hopeless) = (Some(self.digest), self.hopeless.as_ref());
-        let attempt = guarded(|| load(&self.files, known, hopeless, provider, wall));
+        // No child is to have a copy of keys that are only being read.
+        let load = || load(&self.files, known, hopeless, provider, wall);
+        let attempt = guarded(|| unforked(load));
         let (loaded, found) = attempt.map_err(|panic| {
             let error = Error::at(&self.files.chain, Cause::Panic(panic));
             Failure { error, digest: None }

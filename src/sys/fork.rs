@@ -2,7 +2,8 @@
 //!
 //! A child has the locks of its parent, and not the threads that would let them go. Those of this library
 //! are left behind as they are; those of the cryptography below it cannot be: a thread that draws random
-//! numbers while the process is forked leaves a lock that the child waits for in `exit()`, for ever.
+//! numbers while the process is forked leaves a lock that the child waits for, for ever. And what is wiped
+//! soon, the bytes of a key file, is never wiped in a child that was forked before.
 
 #![allow(unsafe_code, reason = "system calls; each block argues for itself")]
 
