@@ -68,6 +68,21 @@ else()
         acme PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77 ENVIRONMENT "${test_environment}")
 endif()
 
+# What strace sees; each ends with 77 where there is no strace, or where it may not trace.
+if(CERTRELOAD_BUILD_EXAMPLES AND Python3_FOUND)
+    add_executable(strace_connections "${tests_dir}/strace/connections.c")
+    target_link_libraries(strace_connections PRIVATE certreload_strict)
+    set_target_properties(
+        strace_connections PROPERTIES C_EXTENSIONS OFF
+                                      RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/tests")
+    set(strace "${Python3_EXECUTABLE}" -B "${tests_dir}/strace")
+    add_test(
+        NAME strace_idle
+        COMMAND ${strace}/idle.py "$<TARGET_FILE:https_server>" "$<TARGET_FILE:epoll_server>")
+    add_test(NAME strace_connections COMMAND ${strace}/connections.py "$<TARGET_FILE:strace_connections>")
+    set_tests_properties(strace_idle strace_connections PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+endif()
+
 if(Python3_FOUND)
     add_test(NAME metrics COMMAND "${Python3_EXECUTABLE}" -B "${tests_dir}/metrics.py" "${library_dir}/${shared_file}")
     set_tests_properties(metrics PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
