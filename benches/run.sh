@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every benchmark, with one command: the hot path, the latency of a change and the cost of a poll
-# against their peers, and what an idle server costs.
+# against their peers, and what many handles and an idle server cost.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/scripts/lib/say.sh"
@@ -13,7 +13,7 @@ main() {
     ensure_rust
     configure
     build https_server
-    for bench in hot_path latency polling; do
+    for bench in hot_path latency polling handles; do
         build "$bench"
     done
     scratch=$(mktemp -d)
@@ -27,6 +27,8 @@ main() {
     "$build_dir/benches/latency" "$scratch" "$scratch/one" "$scratch/two"
     printf '\n%sPoll%s\n' "$bold" "$plain"
     "$build_dir/benches/polling" "$scratch" "$scratch/one.pem" "$scratch/one.key"
+    printf '\n%sMany handles%s\n' "$bold" "$plain"
+    many_handles
     printf '\n%sIdle%s\n' "$bold" "$plain"
     idle
 }
@@ -35,6 +37,18 @@ make_pair() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \
         -keyout "$scratch/$1.key" -out "$scratch/$1.pem" -subj /CN=localhost \
         -addext subjectAltName=DNS:localhost 2>/dev/null
+}
+
+# Each row is of a process of its own, so that none uses memory again that another gave back.
+many_handles() {
+    local row number=0
+    printf '%5s %-5s %-7s %9s %9s %10s %10s %8s %12s\n' n pairs runtime 'open, s' 'close, s' \
+        'heap, KiB' 'PSS, KiB' '+threads' '+descriptors'
+    for row in 'same THREAD 1000' 'own THREAD 1000' 'same HOST 100'; do
+        mkdir "$scratch/handles$((++number))"
+        # shellcheck disable=SC2086 # words
+        "$build_dir/benches/handles" "$scratch/handles$number" "$scratch/one.pem" "$scratch/one.key" $row
+    done
 }
 
 # Between two polls nothing may happen at all: the switches are counted from after the start until
