@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHILDREN = 4, RENEWALS = 5, NO_POLL = 86400000 };
+enum { CHILDREN = 3, RENEWALS = 3, NO_POLL = 86400000 };
 
 static const char *chain, *key;
 static certreload_handle *handle;
