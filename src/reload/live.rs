@@ -26,6 +26,9 @@ use crate::options::{IdentityBytes, Options, WatchMode};
 use crate::sys::{self, Bell, Privileges, wait_readable};
 use crate::watch::{ObserverId, WatchState};
 
+/// How long one sleeps at a time who cannot be woken.
+const LOOK_FOR_AN_ANSWER: Duration = Duration::from_millis(20);
+
 /// What serves, and what a signal handler touches: the same in every process that has the handle.
 pub(super) struct Shared {
     pub(super) options: Arc<Options>,
@@ -172,9 +175,9 @@ impl Live {
 
     /// This thread, which is the host's, does the work until the answer is there.
     fn reload_here(&self, drive: &Drive, limit: Option<Duration>) -> Result<Outcome, Error> {
-        let answered = Bell::new().map_err(|error| no_descriptor(&error))?;
-        let answered = Arc::new(answered);
-        let ticket = self.tickets.draw(limit, Some(answered.clone()))?;
+        // Where no descriptor is left for it, the answer is looked for: most likely it is the same.
+        let answered = Bell::new().ok().map(Arc::new);
+        let ticket = self.tickets.draw(limit, answered.clone())?;
         self.shared.request_reload();
         loop {
             self.step_here(drive)?;
@@ -185,8 +188,10 @@ impl Live {
             // waits for the host to be taken is none. One that has the work may come to wait for this
             // thread meanwhile, and is then told that it must not.
             let _wanted = self.want(Resource::Work(self.id))?;
-            let work = drive.work_descriptor();
-            wait_readable([Some(work), Some(answered.as_raw_fd())], ticket.left());
+            let ready =
+                [Some(drive.work_descriptor()), answered.as_deref().map(AsRawFd::as_raw_fd)];
+            let look_again = answered.is_none().then_some(LOOK_FOR_AN_ANSWER);
+            wait_readable(ready, [ticket.left(), look_again].into_iter().flatten().min());
         }
     }
 

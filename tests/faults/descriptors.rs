@@ -10,6 +10,7 @@ use certreload::ffi::status::{certreload_health as Health, certreload_watch_stat
 
 use super::alone::{Needs, alone};
 use super::support::certificates::{Pair, Site, write_private};
+use super::support::driver::Driver;
 use super::support::host::{PATIENCE, last_error};
 use super::{Kind, NAME, notifications_are_back, options, wait_for};
 
@@ -51,7 +52,9 @@ fn g12_descriptors_that_run_out_while_opening_give_a_code_or_a_handle_that_polls
         let before = descriptors();
         for left in 0.. {
             let limit = Limit::left(left);
-            match options(&site).poll_ms(100).settle_ms(0, 5000).try_open() {
+            // A host that drives takes descriptors of its own.
+            let options = options(&site).driven_by(Driver::Threads);
+            match options.poll_ms(100).settle_ms(0, 5000).try_open() {
                 Err(code) => {
                     let said = last_error();
                     assert!(matches!(code, Outcome::FileIo | Outcome::System), "{code:?}: {said}");

@@ -226,10 +226,13 @@ fn no_watches_are_left() {
     }
 }
 
+/// Those of the one instance; a host that drives the work has several descriptors for it.
 fn kernel_watches() -> usize {
     let infos = fs::read_dir("/proc/self/fdinfo").unwrap().flatten();
+    let count = |info: String| info.lines().filter(|line| line.starts_with("inotify wd:")).count();
     infos
         .filter_map(|entry| fs::read_to_string(entry.path()).ok())
-        .map(|info| info.lines().filter(|line| line.starts_with("inotify wd:")).count())
-        .sum()
+        .map(count)
+        .max()
+        .unwrap_or_default()
 }
