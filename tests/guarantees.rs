@@ -30,6 +30,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::server::ResolvesServerCertUsingSni;
 use rustls::sign::SigningKey;
 use support::certificates::{Pair, Site, Writer, replace, write_private};
+use support::driver::Driver;
 use support::host::{Builder, Client, PATIENCE, handshake, last_error};
 
 const NAME: &str = "a.test";
@@ -195,7 +196,8 @@ unsafe extern "C" fn close_inside(userdata: *mut c_void, _: *const certreload_ev
 fn a_callback_may_reload_and_close_its_own_handle() {
     let site = Site::plain(&Pair::new(&[NAME]));
     let (closed, is_closed) = mpsc::channel::<()>();
-    let options = options(&site);
+    // Without the host's loop, which is gone once the handle is.
+    let options = options(&site).driven_by(Driver::Threads);
     let mut handle = ptr::null_mut();
     // SAFETY: live options; the sender lives until the callback has run, and it runs once.
     unsafe {

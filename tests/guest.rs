@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::certificates::{Pair, Site, Writer};
+use support::driver::Driver;
 use support::host::{Builder, PATIENCE};
 
 #[test]
@@ -85,7 +86,8 @@ fn kernel_watches() -> usize {
 }
 
 fn options(site: &Site) -> Builder {
-    Builder::new().identity(&site.chain(), &site.key()).poll_ms(86_400_000)
+    let builder = Builder::new().driven_by(Driver::Threads);
+    builder.identity(&site.chain(), &site.key()).poll_ms(86_400_000)
 }
 
 /// Number and flags of every open descriptor.

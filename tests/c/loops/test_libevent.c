@@ -81,9 +81,9 @@ static void run(struct host *host, certreload_options *options, const char *only
     CHECK_STR(serving_fingerprint(host->handle), fingerprint_of(chain));
 
     /* Then it sleeps. */
-    run_for(host->loop, 200);
+    run_for(host->loop, 50);
     host->wakes = 0;
-    run_for(host->loop, 300);
+    run_for(host->loop, 150);
     CHECK_INT(host->wakes, 0);
     event_free(readable);
     event_free(hangup);
