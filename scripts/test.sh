@@ -13,8 +13,8 @@ clang-format, CMake build and ctest, scripts/demo.sh, the C tests under valgrind
 load. Ends with the closing lines of cargo test and ctest.
 
   --quick   without fuzzing, valgrind and load
-  --soak    with 2,000 renewals under load, a torture of 10,000 changes and ten minutes of fuzzing
-            besides: half an hour more
+  --soak    with 2,000 renewals under load, a torture of 10,000 changes, ten minutes of fuzzing, and
+            the Rust tests driven by a host besides: half an hour more
   --help    this text
 
 Logs are in build/logs. CERTRELOAD_BUILD_DIR and CARGO_TARGET_DIR say where to build.
@@ -64,7 +64,10 @@ main() {
         valgrind_gates
         load_gates
     fi
-    [ "$mode" != soak ] || torture_gate
+    if [ "$mode" = soak ]; then
+        host_gate
+        torture_gate
+    fi
     closing_lines
 }
 
@@ -115,6 +118,11 @@ load_gates() {
     done
     [ "$mode" != soak ] ||
         gate "soak of 2,000 renewals" load https_server --renewals 2000
+}
+
+# The Rust tests once more, their handles driven by a host in its own loop.
+host_gate() {
+    gate "cargo test, driven by a host" env CERTRELOAD_TEST_DRIVER=host cargo test --locked
 }
 
 # The short form of it runs with cargo test. CERTRELOAD_TORTURE_SEED replays what a run has printed.
