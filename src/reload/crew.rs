@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::Now;
@@ -13,7 +13,7 @@ use super::rest::Rest;
 use super::runtime::Runtime;
 use super::waits::{Resource, Waits};
 use crate::guard::guarded;
-use crate::sys::{Bell, ClockWatch, wait_readable, with_signals_blocked};
+use crate::sys::{Bell, ClockWatch, ThreadNumber, wait_readable, with_signals_blocked};
 use crate::watch::{Heard, Watcher};
 
 /// Names as `top -H` shows them: the kernel keeps 15 bytes.
@@ -23,6 +23,12 @@ const DELIVERY: &str = "certreload-evt";
 /// Bytes of stack for each of them. Callbacks of the host run on it too.
 const STACK: usize = 512 * 1024;
 
+/// One of them.
+struct Thread {
+    number: ThreadNumber,
+    handle: JoinHandle<()>,
+}
+
 /// What the threads share.
 pub(super) struct Crew {
     bell: Arc<Bell>,
@@ -31,8 +37,8 @@ pub(super) struct Crew {
     delivery: Arc<Delivery>,
     waits: Arc<Waits>,
     stopped: AtomicBool,
-    worker: OnceLock<ThreadId>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    worker: OnceLock<ThreadNumber>,
+    threads: Mutex<Vec<Thread>>,
 }
 
 impl Crew {
@@ -57,7 +63,7 @@ impl Crew {
                 crew.work(&works_for);
             }
         })?;
-        self.worker.get_or_init(|| worker.thread().id());
+        self.worker.get_or_init(|| worker.number);
         self.threads().push(worker);
         self.start_delivery().inspect_err(|_| self.stop())
     }
@@ -68,7 +74,7 @@ impl Crew {
     }
 
     /// Which thread works.
-    pub(super) fn worker(&self) -> Option<ThreadId> {
+    pub(super) fn worker(&self) -> Option<ThreadNumber> {
         self.worker.get().copied()
     }
 
@@ -89,9 +95,9 @@ impl Crew {
                 return;
             }
             for thread in threads {
-                if let Ok(_wanted) = self.waits.want(Resource::Thread(thread.thread().id())) {
+                if let Ok(_wanted) = self.waits.want(Resource::Thread(thread.number)) {
                     // It catches panics; whatever it came to, it has ended.
-                    let _ = thread.join();
+                    let _ = thread.handle.join();
                 }
             }
         }
@@ -143,17 +149,23 @@ impl Crew {
         let thread = spawn(DELIVERY, move || delivery.run())?;
         let mut threads = self.threads();
         // Those that came to help have gone.
-        threads.retain(|thread| !thread.is_finished());
+        threads.retain(|thread| !thread.handle.is_finished());
         threads.push(thread);
         Ok(())
     }
 
-    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+    fn threads(&self) -> MutexGuard<'_, Vec<Thread>> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
     let thread = thread::Builder::new().name(name.to_owned()).stack_size(STACK);
-    with_signals_blocked(|| thread.spawn(body))
+    let number = ThreadNumber::new();
+    let body = move || {
+        number.take();
+        body();
+    };
+    let handle = with_signals_blocked(|| thread.spawn(body))?;
+    Ok(Thread { number, handle })
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::ThreadId;
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
@@ -13,7 +12,7 @@ use super::crew::Crew;
 use super::waits::Waits;
 use crate::error::Error;
 use crate::options::RuntimeMode;
-use crate::sys::Era;
+use crate::sys::{Era, ThreadNumber};
 use crate::watch::{ObserverId, Watcher};
 
 /// One for handles whose work threads do, one for those whose work their hosts do.
@@ -164,7 +163,7 @@ impl Runtime {
     }
 
     /// The thread that works for the handles, where there is one.
-    pub(super) fn worker(&self) -> Option<ThreadId> {
+    pub(super) fn worker(&self) -> Option<ThreadNumber> {
         self.crew.as_ref().and_then(Crew::worker)
     }
 

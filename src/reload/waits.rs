@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
 
+use crate::sys::ThreadNumber;
 use crate::watch::ObserverId;
 
 /// What a thread may hold while the host's code runs on it, and others may wait for.
@@ -17,10 +17,10 @@ pub(super) enum Resource {
     /// those after it.
     Callback(ObserverId, u64),
     /// A thread of the library: it holds itself until it ends.
-    Thread(ThreadId),
+    Thread(ThreadNumber),
     /// What a background thread finds out about a handle: both it and the handle's pipeline have to
     /// be free for that.
-    Answer(ThreadId, ObserverId),
+    Answer(ThreadNumber, ObserverId),
 }
 
 /// One ledger for all threads of the process.
@@ -32,8 +32,8 @@ pub(super) struct Waits {
 
 #[derive(Default)]
 struct Ledger {
-    holders: HashMap<Resource, Vec<ThreadId>>,
-    wanted: HashMap<ThreadId, Resource>,
+    holders: HashMap<Resource, Vec<ThreadNumber>>,
+    wanted: HashMap<ThreadNumber, Resource>,
 }
 
 /// Waiting would be for ever: somebody on the way waits for this very thread.
@@ -45,25 +45,25 @@ pub(super) struct Circle;
 impl Waits {
     /// Notes that this thread holds `resource`, until that is dropped.
     pub(super) fn hold(self: &Arc<Self>, resource: Resource) -> Held {
-        self.ledger().holders.entry(resource).or_default().push(thread::current().id());
+        self.ledger().holders.entry(resource).or_default().push(ThreadNumber::mine());
         Held { waits: self.clone(), resource }
     }
 
     /// Notes that this thread is about to wait for `resource`, until that is dropped.
     pub(super) fn want(self: &Arc<Self>, resource: Resource) -> Result<Wanted, Circle> {
-        self.ledger().want(thread::current().id(), resource, true)?;
+        self.ledger().want(ThreadNumber::mine(), resource, true)?;
         Ok(Wanted { waits: self.clone(), resource })
     }
 
     /// The same for what other threads hold of it: this one may hold it, too.
     pub(super) fn want_of_others(self: &Arc<Self>, resource: Resource) -> Result<Wanted, Circle> {
-        self.ledger().want(thread::current().id(), resource, false)?;
+        self.ledger().want(ThreadNumber::mine(), resource, false)?;
         Ok(Wanted { waits: self.clone(), resource })
     }
 
     /// Waits until no other thread holds `resource`, but for those that wait for this one.
     pub(super) fn wait_for_others(&self, resource: Resource) {
-        let (me, mut ledger) = (thread::current().id(), self.ledger());
+        let (me, mut ledger) = (ThreadNumber::mine(), self.ledger());
         while ledger.holders_of(resource).any(|one| one != me && !ledger.waits_for(one, me)) {
             ledger.wanted.insert(me, resource);
             ledger = self.released.wait(ledger).unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +77,12 @@ impl Waits {
 }
 
 impl Ledger {
-    fn want(&mut self, me: ThreadId, resource: Resource, of_me_too: bool) -> Result<(), Circle> {
+    fn want(
+        &mut self,
+        me: ThreadNumber,
+        resource: Resource,
+        of_me_too: bool,
+    ) -> Result<(), Circle> {
         let is_in_the_way =
             |holder| if holder == me { of_me_too } else { self.waits_for(holder, me) };
         if self.holders_of(resource).any(is_in_the_way) {
@@ -87,7 +92,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn holders_of(&self, resource: Resource) -> impl Iterator<Item = ThreadId> {
+    fn holders_of(&self, resource: Resource) -> impl Iterator<Item = ThreadNumber> {
         let (thread, noted) = match resource {
             Resource::Thread(thread) => (Some(thread), None),
             Resource::Answer(thread, of) => (Some(thread), Some(Resource::Work(of))),
@@ -98,7 +103,7 @@ impl Ledger {
     }
 
     /// Whether `one` waits for what `other` holds, be it by way of others.
-    fn waits_for(&self, one: ThreadId, other: ThreadId) -> bool {
+    fn waits_for(&self, one: ThreadNumber, other: ThreadNumber) -> bool {
         let (mut seen, mut next) = (vec![one], vec![one]);
         while let Some(resource) = next.pop().map(|thread| self.wanted.get(&thread)) {
             for holder in resource.into_iter().flat_map(|wanted| self.holders_of(*wanted)) {
@@ -125,7 +130,7 @@ pub(super) struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut ledger = self.waits.ledger();
-        let me = thread::current().id();
+        let me = ThreadNumber::mine();
         if let Some(holders) = ledger.holders.get_mut(&self.resource) {
             if let Some(at) = holders.iter().rposition(|holder| *holder == me) {
                 holders.swap_remove(at);
@@ -147,7 +152,7 @@ pub(super) struct Wanted {
 impl Wanted {
     /// Waits until no other thread holds it. Whoever would close a circle meanwhile is told so.
     pub(super) fn until_released(self) {
-        let (me, mut ledger) = (thread::current().id(), self.waits.ledger());
+        let (me, mut ledger) = (ThreadNumber::mine(), self.waits.ledger());
         while ledger.holders_of(self.resource).any(|holder| holder != me) {
             ledger = self.waits.released.wait(ledger).unwrap_or_else(PoisonError::into_inner);
         }
@@ -156,13 +161,14 @@ impl Wanted {
 
 impl Drop for Wanted {
     fn drop(&mut self) {
-        self.waits.ledger().wanted.remove(&thread::current().id());
+        self.waits.ledger().wanted.remove(&ThreadNumber::mine());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
 
@@ -178,7 +184,7 @@ mod tests {
         assert!(waits.want(B).is_ok());
         drop(held);
         assert!(waits.want(A).is_ok());
-        let me = thread::current().id();
+        let me = ThreadNumber::mine();
         assert_eq!(waits.want(Resource::Thread(me)).err(), Some(Circle));
         assert_eq!(waits.want(Resource::Answer(me, 3)).err(), Some(Circle));
     }
@@ -214,7 +220,11 @@ mod tests {
         thread::scope(|scope| {
             let (end, ended) = mpsc::channel::<()>();
             let (of_idle_worker, asks) = mpsc::channel();
-            let worker = scope.spawn(move || ended.recv().unwrap()).thread().id();
+            let worker = ThreadNumber::new();
+            scope.spawn(move || {
+                worker.take();
+                ended.recv().unwrap();
+            });
             of_idle_worker.send(Resource::Answer(worker, 1)).unwrap();
             let waits = &waits;
             let _work = waits.hold(Resource::Work(1));
@@ -270,10 +280,10 @@ mod tests {
 
     /// Whether each of `threads` gets to its end, where one that waits goes on when all others that
     /// hold what it wants have ended. Somebody who wants what he holds himself does not.
-    fn all_end(ledger: &Ledger, threads: &[ThreadId], of_me_too: Option<ThreadId>) -> bool {
+    fn all_end(ledger: &Ledger, threads: &[ThreadNumber], of_me_too: Option<ThreadNumber>) -> bool {
         let mut left = threads.to_vec();
         while !left.is_empty() {
-            let goes_on = |one: &ThreadId| {
+            let goes_on = |one: &ThreadNumber| {
                 let wanted = ledger.wanted.get(one).into_iter();
                 let mut holders = wanted.flat_map(|wanted| ledger.holders_of(*wanted));
                 holders.all(|holder| {
@@ -292,8 +302,7 @@ mod tests {
     /// with it somebody would never get to his end.
     #[test]
     fn a_circle_is_told_where_there_is_one_and_nowhere_else() {
-        let threads: Vec<_> =
-            (0..5).map(|_| thread::spawn(|| thread::current().id()).join().unwrap()).collect();
+        let threads: Vec<_> = (0..5).map(|_| ThreadNumber::new()).collect();
         let worker = threads[0];
         let mut resources = vec![Resource::Calls(1), Resource::Calls(2), Resource::Thread(worker)];
         for handle in 1..=2 {

@@ -7,6 +7,7 @@ mod file_system;
 mod fork;
 mod process;
 mod signals;
+mod thread_number;
 mod wait;
 
 pub(crate) use bell::{Bell, ring};
@@ -16,4 +17,5 @@ pub(crate) use file_system::is_on_local_file_system;
 pub(crate) use fork::unforked;
 pub(crate) use process::{Era, Privileges};
 pub(crate) use signals::with_signals_blocked;
+pub(crate) use thread_number::ThreadNumber;
 pub(crate) use wait::wait_readable;
