@@ -191,6 +191,34 @@ static void closing_waits_for_a_call_that_has_nothing_left_to_do(certreload_runt
     CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
 }
 
+static void close_in_destructor(void *handle) {
+    CHECK_INT(status_of(handle).generation, 1);
+    CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[1]));
+    CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
+    certreload_close(handle);
+}
+
+static void *leave_to_destructor(void *key) {
+    certreload_handle *handle = pairs_open(CERTRELOAD_RUNTIME_THREAD, NULL, NULL);
+    const certreload_event *event = NULL;
+    CHECK_OK(certreload_next_event(handle, &event));
+    CHECK_INT(pthread_setspecific(*(pthread_key_t *)key, handle), 0);
+    return NULL;
+}
+
+/* Where the library's own variables of the thread are gone already. */
+static void a_thread_that_ends_may_call_and_close_in_its_destructors(void) {
+    test_begin(__func__);
+    int before = threads();
+    pthread_key_t key;
+    CHECK_INT(pthread_key_create(&key, close_in_destructor), 0);
+    pthread_t thread;
+    start(&thread, leave_to_destructor, &key);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    wait_until_threads_are(before);
+    CHECK_INT(pthread_key_delete(key), 0);
+}
+
 int main(void) {
     pairs_make();
     /* Ends the process where something waits for ever. */
@@ -200,5 +228,6 @@ int main(void) {
         closing_waits_for_every_call_that_has_begun(runtime);
         closing_waits_for_a_call_that_has_nothing_left_to_do(runtime);
     }
+    a_thread_that_ends_may_call_and_close_in_its_destructors();
     return 0;
 }
