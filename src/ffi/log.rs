@@ -236,11 +236,14 @@ impl Listener {
     /// No two threads wait for each other: one that waits inside a call came after the listener of that
     /// call was replaced, so it waits for calls of a later listener.
     fn retire(&self) {
-        let mut left = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.calls.fetch_or(RETIRED, Ordering::SeqCst);
+        // The threads of a process that was forked from stayed there, and with them whoever has the lock.
+        if self.era != Era::now() {
+            return;
+        }
+        let mut left = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let mine = usize::from(ptr::eq(INSIDE.get(), self));
-        // The threads of a process that was forked from stayed there.
-        while self.era == Era::now() && self.calls.load(Ordering::SeqCst) / 2 > mine {
+        while self.calls.load(Ordering::SeqCst) / 2 > mine {
             left = self.left.wait(left).unwrap_or_else(PoisonError::into_inner);
         }
     }
