@@ -51,6 +51,16 @@ foreach(loop libevent libuv)
     endif()
 endforeach()
 
+# Threads do everything to a few handles at once, for as long as CERTRELOAD_CHAOS_SECONDS says.
+file(GLOB chaos_sources CONFIGURE_DEPENDS "${tests_dir}/chaos/*.c")
+add_executable(chaos ${chaos_sources} "${tests_dir}/c/support.c" "${tests_dir}/c/tls.c")
+target_link_libraries(chaos PRIVATE certreload_strict)
+set_target_properties(chaos PROPERTIES C_EXTENSIONS OFF RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/tests")
+set(CERTRELOAD_CHAOS_SECONDS 60 CACHE STRING "How long the chaos test runs")
+add_test(NAME chaos COMMAND chaos)
+set_tests_properties(
+    chaos PROPERTIES TIMEOUT 900 ENVIRONMENT "${test_environment};CERTRELOAD_CHAOS_SECONDS=${CERTRELOAD_CHAOS_SECONDS}")
+
 find_package(Python3 COMPONENTS Interpreter)
 if(NOT CERTRELOAD_BUILD_EXAMPLES OR NOT Python3_FOUND)
     message(WARNING "the example servers are not tested: that takes them and Python 3")

@@ -13,8 +13,8 @@ clang-format, CMake build and ctest, scripts/demo.sh, the C tests under valgrind
 load. Ends with the closing lines of cargo test and ctest.
 
   --quick   without fuzzing, valgrind and load
-  --soak    with 2,000 renewals under load, a torture of 10,000 changes, ten minutes of fuzzing, and
-            the Rust tests driven by a host besides: half an hour more
+  --soak    with 2,000 renewals under load, a torture of 10,000 changes, ten minutes of chaos, ten of
+            fuzzing, and the Rust tests driven by a host besides: fifty minutes more
   --help    this text
 
 Logs are in build/logs. CERTRELOAD_BUILD_DIR and CARGO_TARGET_DIR say where to build.
@@ -67,6 +67,7 @@ main() {
     if [ "$mode" = soak ]; then
         host_gate
         torture_gate
+        chaos_gate
     fi
     closing_lines
 }
@@ -103,11 +104,16 @@ valgrind_gates() {
         # In a forked child what the parent's threads owned is lost: they are not there to free it.
         leaks=full
         case ${program##*/} in c_fork* | c_privileges_dropped) leaks=no ;; esac
-        gate "valgrind ${program##*/}" env \
-            CERTRELOAD_EXAMPLES_DIR="$build_dir/examples" CERTRELOAD_TESTS_DIR="$root/tests" \
-            timeout 600 valgrind --quiet --error-exitcode=99 \
-            --leak-check=$leaks --show-leak-kinds=definite --errors-for-leak-kinds=definite "$program"
+        under_valgrind "$program" $leaks
     done
+    CERTRELOAD_CHAOS_SECONDS=12 CERTRELOAD_CHAOS_PATIENCE=120 under_valgrind "$build_dir/tests/chaos" no
+}
+
+under_valgrind() {
+    gate "valgrind ${1##*/}" env \
+        CERTRELOAD_EXAMPLES_DIR="$build_dir/examples" CERTRELOAD_TESTS_DIR="$root/tests" \
+        timeout 600 valgrind --quiet --error-exitcode=99 \
+        --leak-check="$2" --show-leak-kinds=definite --errors-for-leak-kinds=definite "$1"
 }
 
 # ctest has put the first of them under load already.
@@ -130,6 +136,12 @@ torture_gate() {
     gate "torture of 10,000 changes" env CERTRELOAD_TORTURE_CHANGES=10000 \
         cargo test --locked --release --test torture
     grep '^torture: ' "$logs/torture-of-10-000-changes.log"
+}
+
+# The short form of it runs with ctest. CERTRELOAD_CHAOS_SEED replays what a run has printed, nearly.
+chaos_gate() {
+    gate "chaos of 10 minutes" env CERTRELOAD_CHAOS_SECONDS=600 "$build_dir/tests/chaos"
+    grep '^chaos: ' "$logs/chaos-of-10-minutes.log" | tail -n 1
 }
 
 load() {
