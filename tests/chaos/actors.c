@@ -24,9 +24,9 @@ static void turn_open_and_close(slot *here) {
     nap(30000);
 }
 
-static void turn_close_invited(slot *here) {
+static void turn_meet(slot *here) {
     (void)here;
-    slot_close_invited();
+    slot_meet();
     nap(500);
 }
 
@@ -139,9 +139,9 @@ static void turn_listen(slot *here) {
 
 static void turn_storm(slot *here) {
     (void)here;
-    for (unsigned count = chance(60); count > 0; count--)
+    for (unsigned count = chance(40); count > 0; count--)
         actors_signal();
-    nap(20000);
+    nap(60000);
 }
 
 static void turn_files(slot *here) {
@@ -162,7 +162,7 @@ static const struct part {
     {"read", turn_read},           {"mayfly", turn_mayfly},       {"reload", turn_reload},
     {"reload", turn_reload},       {"push", turn_push},           {"events", turn_events},
     {"events", turn_events},       {"listen", turn_listen},       {"storm", turn_storm},
-    {"files", turn_files},         {"close", turn_close_invited},
+    {"files", turn_files},         {"meet", turn_meet},
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 

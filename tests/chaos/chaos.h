@@ -111,8 +111,9 @@ void slots_begin(void);
 void slot_open(slot *here);
 /* Closes it, if the lock can be had; tells whether. */
 bool slot_close(slot *here);
-/* Closes one in the middle of a call on it, if there is one. */
-void slot_close_invited(void);
+/* Closes one in the middle of a call on it, or unregisters a callback that runs, if there is one.
+ */
+void slot_meet(void);
 /* A handle to call, or NULL; with slot_end() afterwards. */
 certreload_handle *slot_use(slot *here);
 void slot_end(slot *here);
@@ -129,8 +130,8 @@ void slot_saw(slot *here, uint64_t before, uint64_t generation);
 /* In a forked child: of the parent's threads there is none. */
 void slots_after_fork(void);
 extern bool is_child;
-/* Asks all handles to reload. Async-signal-safe. */
-void slots_reload(void);
+/* Asks the next one in turn to reload. Async-signal-safe. */
+void slots_reload_one(void);
 /* How deep in callbacks this thread is. */
 extern _Thread_local int callback_depth;
 

@@ -55,6 +55,8 @@ void slots_begin(void) {
 
 /* A slot of which somebody inside a call has let go, to be closed. */
 static _Atomic(slot *) invited;
+/* One of which a callback is running. */
+static _Atomic(slot *) overheard;
 
 /* Lets others close the handle that this thread is inside a call on, and gives them time to. */
 static void invite(void) {
@@ -69,10 +71,17 @@ static void invite(void) {
     atomic_compare_exchange_strong(&invited, &here, NULL);
 }
 
-void slot_close_invited(void) {
+void slot_meet(void) {
     slot *here = atomic_exchange(&invited, NULL);
     if (here != NULL)
         slot_close(here);
+    here = atomic_exchange(&overheard, NULL);
+    if (here == NULL)
+        return;
+    certreload_handle *handle = slot_use(here);
+    if (handle != NULL)
+        slot_listen(here, handle, chance(2));
+    slot_end(here);
 }
 
 /* Does things from inside a callback, of which the handle of the slot is the one. */
@@ -85,6 +94,7 @@ static void act_inside(slot *of) {
         deed_status(of, handle);
         break;
     case 1:
+    case 10:
         slot_close(other);
         break;
     case 2:
@@ -99,6 +109,14 @@ static void act_inside(slot *of) {
         break;
     case 4:
         nap(80000);
+        break;
+    case 11:
+    case 12:
+    case 13:
+    case 14:
+        /* Somebody else may unregister this callback, or close, and has to wait for it. */
+        atomic_store(&overheard, of);
+        nap(10000);
         break;
     case 5:
         deed_push(of, handle, CERTRELOAD_RESULT_WOULD_DEADLOCK);
@@ -292,14 +310,14 @@ void slots_after_fork(void) {
         atomic_store(&one->inside, 0);
 }
 
-void slots_reload(void) {
-    for (slot *here = slots; here < slots + SLOTS; here++) {
-        atomic_fetch_add(&here->handlers, 1);
-        certreload_handle *handle = atomic_load(&here->handle);
-        if (handle != NULL)
-            certreload_reload(handle);
-        atomic_fetch_sub(&here->handlers, 1);
-    }
+void slots_reload_one(void) {
+    static atomic_uint turn;
+    slot *here = &slots[atomic_fetch_add(&turn, 1) % SLOTS];
+    atomic_fetch_add(&here->handlers, 1);
+    certreload_handle *handle = atomic_load(&here->handle);
+    if (handle != NULL)
+        certreload_reload(handle);
+    atomic_fetch_sub(&here->handlers, 1);
 }
 
 /* On a thread that is inside a call on a handle: others may close the handle now, and have to wait.
