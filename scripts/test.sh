@@ -106,7 +106,7 @@ valgrind_gates() {
         case ${program##*/} in c_fork* | c_privileges_dropped) leaks=no ;; esac
         under_valgrind "$program" $leaks
     done
-    CERTRELOAD_CHAOS_SECONDS=12 CERTRELOAD_CHAOS_PATIENCE=120 under_valgrind "$build_dir/tests/chaos" no
+    CERTRELOAD_CHAOS_SECONDS=6 CERTRELOAD_CHAOS_PATIENCE=150 under_valgrind "$build_dir/tests/chaos" no
 }
 
 under_valgrind() {

@@ -179,8 +179,8 @@ static void *act(void *argument) {
     chance_begin(me->seed);
     alive_begin(me->part->name);
     /* Some run their handlers on stacks of their own, and some are the storm's targets. */
-    static _Thread_local char other_stack[65536];
-    stack_t stack = {.ss_sp = other_stack, .ss_size = sizeof other_stack};
+    static char stacks[PARTS][65536];
+    stack_t stack = {.ss_sp = stacks[me - actors], .ss_size = sizeof stacks[0]};
     if (chance(2))
         CHECK(sigaltstack(&stack, NULL) == 0);
     atomic_store(&me->id, (pid_t)syscall(SYS_gettid));

@@ -11,6 +11,7 @@
 #include "../c/tls.h"
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 /* --- chance: each thread has its own, all from one seed -----------------------------------------
  */
@@ -145,6 +146,8 @@ void deed_status(slot *here, certreload_handle *handle);
 void deed_push(slot *here, certreload_handle *handle, certreload_result instead);
 /* Takes a new connection through its handshake; the handle may be closed meanwhile. */
 void deed_handshake(rustls_connection *server, unsigned name, const rustls_client_config *client);
+/* Forks while no other thread is in a handshake of deed_handshake(). */
+pid_t fork_between_handshakes(void);
 /* Whether a result is one that files and time alone can bring about. */
 bool is_of_files(certreload_result result);
 

@@ -4,6 +4,7 @@
 #include "chaos.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -92,12 +93,31 @@ void deed_push(slot *here, certreload_handle *handle, certreload_result instead)
                   certreload_result_str(result), certreload_last_error());
 }
 
+/* Held to read in handshakes of the parent, and to write in its forks: a thread that draws random
+ * numbers for a handshake of the host's own while another forks leaves a lock of AWS-LC behind, for
+ * which the child waits when it draws its first. */
+static pthread_rwlock_t drawing = PTHREAD_RWLOCK_INITIALIZER;
+
+pid_t fork_between_handshakes(void) {
+    bool is_bold = getenv("CERTRELOAD_CHAOS_BOLD") != NULL;
+    if (!is_bold)
+        pthread_rwlock_wrlock(&drawing);
+    pid_t child = fork();
+    if (child != 0 && !is_bold)
+        pthread_rwlock_unlock(&drawing);
+    return child;
+}
+
 void deed_handshake(rustls_connection *server, unsigned name, const rustls_client_config *config) {
     rustls_connection *client = NULL;
     int fds[2];
     socket_pair(fds);
+    if (!is_child)
+        pthread_rwlock_rdlock(&drawing);
     CHECK_INT(rustls_client_connection_new(config, pool_name(name), &client), RUSTLS_RESULT_OK);
     tls_handshake(server, fds[0], client, fds[1]);
+    if (!is_child)
+        pthread_rwlock_unlock(&drawing);
     const rustls_certificate *shown = rustls_connection_get_peer_certificate(client, 0);
     const uint8_t *der = NULL;
     size_t size = 0;

@@ -164,7 +164,7 @@ static void start(struct child *new) {
     at = new->at;
     new->started = time(NULL);
     unsigned luck = chance(1u << 30);
-    new->process = fork();
+    new->process = fork_between_handshakes();
     CHECK(new->process >= 0);
     if (new->process == 0) {
         chance_begin(luck);
