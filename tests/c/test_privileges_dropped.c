@@ -47,12 +47,27 @@ static void ask_for_renewal(int which) {
     gate_pass(&renewed);
 }
 
-/* The next event of the kind, past those of the other. */
-static const recorded_event *next_of(certreload_event_kind kind) {
+/* What was told of a failure; that may be long before the test comes to it. */
+static const recorded_event *failure;
+
+static const recorded_event *next_event(void) {
     const recorded_event *event = recorder_next(&events);
-    while (event->kind != kind)
-        event = recorder_next(&events);
+    if (event->kind == CERTRELOAD_EVENT_KIND_RELOAD_FAILED)
+        failure = event;
     return event;
+}
+
+static const recorded_event *next_reload(void) {
+    const recorded_event *event = next_event();
+    while (event->kind != CERTRELOAD_EVENT_KIND_RELOADED)
+        event = next_event();
+    return event;
+}
+
+static const recorded_event *wait_for_failure(void) {
+    while (failure == NULL)
+        next_event();
+    return failure;
 }
 
 static certreload_identity_status standing_of(int which) {
@@ -70,7 +85,7 @@ static void check_failure(const char *path, const char *message) {
 
 static void what_may_be_read_reloads(void) {
     ask_for_renewal(MAY);
-    const recorded_event *event = next_of(CERTRELOAD_EVENT_KIND_RELOADED);
+    const recorded_event *event = next_reload();
     CHECK_INT(event->trigger, CERTRELOAD_TRIGGER_WATCH);
     CHECK_STR(fingerprint_shown(handle, names[MAY]), serving_fingerprint(handle));
     CHECK_STR(serving_fingerprint(handle), fingerprint_of(chains[MAY]));
@@ -81,7 +96,7 @@ static void what_may_not_be_read_is_stale(void) {
     ask_for_renewal(MAY_NOT);
     CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), FILE_PERMISSION);
     check_failure(keys[MAY_NOT], certreload_last_error());
-    const recorded_event *failed = next_of(CERTRELOAD_EVENT_KIND_RELOAD_FAILED);
+    const recorded_event *failed = wait_for_failure();
     CHECK_INT(failed->result, CERTRELOAD_RESULT_FILE_PERMISSION);
     check_failure(failed->path, failed->message);
     CHECK_INT(status_of(handle).health, CERTRELOAD_HEALTH_STALE);
@@ -98,7 +113,7 @@ static void what_is_handed_over_heals(void) {
     CHECK_INT(status_of(handle).health, CERTRELOAD_HEALTH_OK);
     CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
     CHECK_RESULT(push_files(handle, index, next_chain, next_key), UNCHANGED);
-    CHECK_INT(next_of(CERTRELOAD_EVENT_KIND_RELOADED)->trigger, CERTRELOAD_TRIGGER_PUSH);
+    CHECK_INT(next_reload()->trigger, CERTRELOAD_TRIGGER_PUSH);
     fingerprint_shown(handle, names[MAY_NOT]);
 }
 
@@ -137,7 +152,7 @@ static void noticed_at_the_next_poll(void *unused) {
     (void)unused;
     open_as_root(50);
     become_nobody();
-    const recorded_event *failed = next_of(CERTRELOAD_EVENT_KIND_RELOAD_FAILED);
+    const recorded_event *failed = wait_for_failure();
     CHECK_INT(failed->trigger, CERTRELOAD_TRIGGER_POLL);
     check_failure(failed->path, failed->message);
     CHECK_INT(status_of(handle).health, CERTRELOAD_HEALTH_STALE);

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "support.h"
 
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 /* Under valgrind a round takes a hundred times as long, so time is a limit as well. */
-enum { ROUNDS = 100, ENOUGH_ROUNDS = 5, STORM_SECONDS = 2, STORM_SIGNALS = 4 };
+enum { ROUNDS = 100, ENOUGH_ROUNDS = 5, STORM_SECONDS = 2, STORM_SIGNALS = 4, ON_THEIR_WAY = 16 };
 
 static const char *chain, *key;
 static atomic_bool storming;
@@ -31,14 +32,16 @@ static void note_thread(int number) {
         atomic_fetch_add(&on_foreign_threads, 1);
 }
 
-/* Signals to the process: the kernel chooses among the threads that have them unblocked. */
+/* Signals to the process: the kernel chooses among the threads that have them unblocked. No more
+ * than some are on their way, so that whoever takes them comes to something else, too. */
 static void *storm(void *unused) {
     is_host_thread = 1;
-    while (atomic_load(&storming)) {
+    for (int sent = 0; atomic_load(&storming); sent += STORM_SIGNALS) {
         for (int number = SIGRTMIN; number < SIGRTMIN + STORM_SIGNALS; number++)
             kill(getpid(), number);
-        /* Whoever takes them has to come to something else, too. */
         nanosleep(&(struct timespec){.tv_nsec = 20 * 1000}, NULL);
+        while (sent - atomic_load(&handled) > ON_THEIR_WAY && atomic_load(&storming))
+            sched_yield();
     }
     return unused;
 }
