@@ -270,7 +270,8 @@ pub unsafe extern "C" fn certreload_set_event_callback(
 ///
 /// @param handle  may be NULL, then nothing happens; consumed
 /// Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads, so that
-///                no call on it begins any more. A certreload_reload_wait() that is waiting is let go with CLOSED
+///                no call on it begins any more (a thread that has loaded the pointer and is about to pass it still has
+///                it). A certreload_reload_wait() that is waiting is let go with CLOSED
 /// Threads:       any thread; also inside a callback
 /// Signals:       not async-signal-safe
 /// Blocks:        until a running callback, a file being read, and running calls are done; a password callback that
