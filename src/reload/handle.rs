@@ -147,11 +147,13 @@ impl Handle {
         let pipeline = Pipeline::resume(options.clone(), &current.load(), *opened_as);
         let sink = self.sink.load().as_deref().cloned();
         let live = Live::new(self.shared.clone(), pipeline, sink)?;
+        // Before anybody works for it: a callback of its own is to find the handle taken up.
+        let parents = self.live.swap(live.clone());
         live.events.release();
         // What changed since the fork, or while nobody looked.
         self.shared.requested.store(true, Ordering::SeqCst);
         live.start();
-        self.live.swap(live).abandon();
+        parents.abandon();
         Ok(())
     }
 
