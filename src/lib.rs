@@ -12,7 +12,7 @@
 //! - [`ffi`]: the C ABI; nothing depends on it
 //!
 //! [`error`] holds what any of them can fail with; [`sys`] the system calls that std lacks; [`guard`]
-//! turns a panic into a value, [`hush`] keeps the self-check out of the log; [`testing`] makes faults that tests cannot make from outside.
+//! turns a panic into a value, [`hush`] keeps the self-check out of the log, [`wipe`] keys off the stack; [`testing`] makes faults that tests cannot make from outside.
 
 mod error;
 pub mod ffi;
@@ -30,3 +30,4 @@ mod sys;
 #[doc(hidden)]
 pub mod testing;
 mod watch;
+mod wipe;

@@ -16,9 +16,6 @@ const MAX_SCRYPT_MEMORY: u64 = 65 << 20;
 /// Blocks mixed: sixteen times what OpenSSL makes.
 const MAX_SCRYPT_WORK: u64 = 1 << 21;
 
-/// More than they use, and a small part of any thread's.
-const STACK_OF_CIPHERS: usize = 16 * 1024;
-
 /// Ends each message about a kind of encryption that is not supported.
 pub(super) const REMEDY: &str =
     "\"openssl pkcs8 -topk8 -in OLD -out NEW\" encrypts it in a way that is";
@@ -49,13 +46,6 @@ impl<'a> EncryptedKey<'a> {
 
     /// The `PrivateKeyInfo` within.
     pub(super) fn open(&self, password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cause> {
-        let opened = self.decrypt(password);
-        overwrite_stack();
-        opened
-    }
-
-    #[inline(never)]
-    fn decrypt(&self, password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cause> {
         let mut buffer = Zeroizing::new(self.ciphertext.to_vec());
         let length = match self.parameters.decrypt_in_place(password, &mut buffer) {
             Ok(opened) => opened.len(),
@@ -91,13 +81,6 @@ fn within_bounds(kdf: &Kdf) -> Result<(), Cause> {
         }
         _ => Ok(()),
     }
-}
-
-/// What the ciphers leave of the key and its password below the caller's frame would stay there for as long
-/// as the thread lives and goes no deeper, and it may be the host's (G18).
-#[inline(never)]
-fn overwrite_stack() {
-    std::hint::black_box(&mut [0_u8; STACK_OF_CIPHERS]);
 }
 
 /// `PrivateKeyInfo ::= SEQUENCE { version INTEGER, algorithm SEQUENCE, … }`

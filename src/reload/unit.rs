@@ -18,6 +18,7 @@ use crate::material::{Identity, Warning};
 use crate::options::{IdentityBytes, IdentityFiles, Options};
 use crate::source::{Digest, Fingerprint, Lookup, Way};
 use crate::sys::unforked;
+use crate::wipe::wiping_stack;
 
 /// How long a poll takes a fingerprint for an answer. After that it reads the bytes again: a store
 /// through a memory mapping, and a stamp that somebody forged with the disk's own tools, show nowhere
@@ -70,9 +71,9 @@ impl Unit {
         let (loaded, found) = match &files.memory {
             Some(bytes) => {
                 let load = || load_memory(files, bytes, None, provider, wall);
-                (unforked(load), Found::default())
+                (kept_to_itself(load), Found::default())
             }
-            None => unforked(|| load(files, None, None, provider, wall)),
+            None => kept_to_itself(|| load(files, None, None, provider, wall)),
         };
         match loaded? {
             Loaded::New(identity, digest) => {
@@ -143,7 +144,7 @@ impl Unit {
             ..IdentityFiles::in_memory(index, Some(Arc::new(bytes)))
         };
         let Some(bytes) = &names.memory else { return Ok(None) };
-        match unforked(|| load_memory(&names, bytes, Some(self.digest), provider, wall))? {
+        match kept_to_itself(|| load_memory(&names, bytes, Some(self.digest), provider, wall))? {
             Loaded::Same => Ok(None),
             Loaded::New(identity, digest) => Ok(Some((identity, digest))),
         }
@@ -170,9 +171,8 @@ impl Unit {
     ) -> Result<Option<(Identity, Digest, Option<Fingerprint>)>, Failure> {
         (self.read_at, self.read_for, self.fingerprint) = (Instant::now(), newest, None);
         let (known, hopeless) = (Some(self.digest), self.hopeless.as_ref());
-        // No child is to have a copy of keys that are only being read.
         let load = || load(&self.files, known, hopeless, provider, wall);
-        let attempt = guarded(|| unforked(load));
+        let attempt = guarded(|| kept_to_itself(load));
         let (loaded, found) = attempt.map_err(|panic| {
             let error = Error::at(&self.files.chain, Cause::Panic(panic));
             Failure { error, digest: None }
@@ -300,6 +300,12 @@ impl Unit {
         };
         Note { index, finding }
     }
+}
+
+/// Runs what reads keys: no child gets a copy of the bytes before they are wiped, and none stay on the
+/// stack.
+fn kept_to_itself<T>(load: impl FnOnce() -> T) -> T {
+    unforked(|| wiping_stack(load))
 }
 
 /// An identity that has been loaded and not been proved yet.
