@@ -17,6 +17,9 @@ const SHELVES: usize = 16;
 /// Between looks at what another thread has for some nanoseconds.
 const NAP: Duration = Duration::from_micros(100);
 
+/// What processors keep apart: a cache line and the one that comes with it.
+const LINE: usize = 128;
+
 /// The swap is the truth. The shelves are copies of its config, each in a cache line of its own, so
 /// that threads that take one for each connection do not meet: taking from a shelf costs less than
 /// a read lock, and does not slow down when threads are many.
@@ -30,17 +33,27 @@ pub(super) struct Current {
 }
 
 /// Never waited for by those who take configs: they go to the swap when it is taken.
-#[repr(align(128))]
+#[repr(C, align(128))]
 struct Shelf {
     config: SpinMutex<(u64, Arc<ServerConfig>)>,
     /// Whoever had it when this process was forked is not there to give it back.
     is_lost: AtomicBool,
+    /// The rest of the line. Were it left to the compiler it would not be set at all, and keep what was on
+    /// the stack where it was made: registers that the loader had saved there, with the last bytes that
+    /// were copied, among them those of a key.
+    _rest: [u8; LINE - size_of::<SpinMutex<(u64, Arc<ServerConfig>)>>() - size_of::<AtomicBool>()],
 }
+
+const _: () = assert!(size_of::<Shelf>() == LINE);
 
 impl Current {
     pub(super) fn new(first: Arc<Generation>) -> Self {
         let config = || SpinMutex::new((first.number(), first.server_config().clone()));
-        let shelf = |_| Shelf { config: config(), is_lost: AtomicBool::new(false) };
+        let shelf = |_| Shelf {
+            config: config(),
+            is_lost: AtomicBool::new(false),
+            _rest: std::array::from_fn(|_| 0),
+        };
         Self {
             shelves: std::array::from_fn(shelf),
             takers: AtomicUsize::new(0),
