@@ -24,6 +24,7 @@ add_custom_target(
         "-DINCLUDE_DIR=${generated_include_dir}"
         "-DSHARED_FILE=${shared_file}"
         "-DSHARED_SONAME=${shared_soname}"
+        "-DPREBUILT=${CERTRELOAD_PREBUILT}"
         -P "${CMAKE_CURRENT_LIST_DIR}/CargoBuild.cmake"
     BYPRODUCTS
         "${library_dir}/${shared_file}"

@@ -9,10 +9,10 @@ usage() {
 usage: scripts/test.sh [--quick | --soak]
 
 Installs what is missing and runs: rustfmt, clippy, cargo test, the fuzz targets for a moment,
-clang-format, CMake build and ctest, scripts/demo.sh, the C tests under valgrind, and renewals under
-load. Ends with the closing lines of cargo test and ctest.
+clang-format, CMake build and ctest, scripts/demo.sh, the C tests under valgrind and under sanitizers,
+and renewals under load. Ends with the closing lines of cargo test and ctest.
 
-  --quick   without fuzzing, valgrind and load
+  --quick   without fuzzing, valgrind, sanitizers and load
   --soak    with 2,000 renewals under load, a torture of 10,000 changes, ten minutes of chaos, ten of
             fuzzing, and the Rust tests driven by a host besides: fifty minutes more
   --help    this text
@@ -62,6 +62,7 @@ main() {
     gate "demo" scripts/demo.sh
     if [ "$mode" != quick ]; then
         valgrind_gates
+        sanitizer_gates
         load_gates
     fi
     if [ "$mode" = soak ]; then
@@ -116,6 +117,13 @@ under_valgrind() {
         --leak-check="$2" --show-leak-kinds=definite --errors-for-leak-kinds=definite "$1"
 }
 
+# Memory errors, leaks, undefined behaviour and data races, in C and in Rust.
+sanitizer_gates() {
+    gate "instrumented libraries" tests/sanitizers/run.sh build
+    gate "AddressSanitizer and UBSan" tests/sanitizers/run.sh address
+    gate "ThreadSanitizer" tests/sanitizers/run.sh thread
+}
+
 # ctest has put the first of them under load already.
 load_gates() {
     local server
@@ -152,6 +160,7 @@ closing_lines() {
     printf '\n%sAll gates passed in %d min %d s.%s The test runners close with:\n' \
         "$green" $((SECONDS / 60)) $((SECONDS % 60)) "$plain"
     grep -E '^test result:|^torture: |^NOT TESTED: ' "$logs/cargo-test.log"
+    grep -hs '^NOT TESTED: ' "$logs/instrumented-libraries.log" || true
     grep -E '^[0-9]+% tests passed|^Total Test time' "$logs/ctest.log"
 }
 

@@ -26,7 +26,7 @@ ensure_build_tools() {
 ensure_test_tools() {
     ensure_build_tools
     ensure_commands clang:clang clang-format:clang-format pkg-config:pkg-config curl:curl \
-        valgrind:valgrind strace:strace objdump:binutils \
+        llvm-symbolizer:llvm valgrind:valgrind strace:strace objdump:binutils \
         pebble:pebble lego:lego certbot:certbot dehydrated:dehydrated
     pkg-config --exists libevent_core libuv ||
         install_packages "event loops" libevent-dev libuv1-dev

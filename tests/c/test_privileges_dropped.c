@@ -25,6 +25,8 @@ static recorder events = RECORDER_INITIALIZER;
 static gate renew[2], renewed;
 
 static void open_as_root(uint32_t poll_interval) {
+    /* The parent is told of what it renews for a child, too. */
+    events = (recorder)RECORDER_INITIALIZER;
     certreload_options *options = certreload_options_new();
     for (int which = MAY; which <= MAY_NOT; which++)
         CHECK_OK(certreload_options_add_identity(options, chains[which], keys[which], NULL));

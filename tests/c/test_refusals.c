@@ -14,10 +14,16 @@
 /* Which thread from now on is refused; 0 for none. */
 static atomic_int refused;
 
+/* Where there is a sanitizer in the program, it has to know of threads. */
+int __interceptor_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *)
+    __attribute__((weak));
+
 /* Stands before the C library's, for the library under test as well. */
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
                    void *argument) {
     static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    if (real == NULL)
+        real = __interceptor_pthread_create;
     if (real == NULL)
         *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
     if (atomic_load(&refused) > 0 && atomic_fetch_sub(&refused, 1) == 1)
