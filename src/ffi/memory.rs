@@ -11,8 +11,9 @@ use super::cast;
 use super::handle::certreload_handle;
 use super::options::certreload_options;
 use super::result::certreload_result;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::options::{IdentityBytes, IdentityFiles};
+use crate::source::MAX_FILE_SIZE;
 
 /// One identity in memory: what would be in its files.
 ///
@@ -27,11 +28,11 @@ pub struct certreload_identity_bytes {
     pub chain_pem_size: usize,
     /// The private key in PEM; must not be NULL. An encrypted one is opened with the password of the options.
     pub key_pem: *const c_char,
-    /// Bytes of it.
+    /// Bytes of it: as many at most.
     pub key_pem_size: usize,
     /// An OCSP response in DER, or NULL for none.
     pub ocsp_der: *const u8,
-    /// Bytes of it.
+    /// Bytes of it: as many at most.
     pub ocsp_der_size: usize,
 }
 
@@ -42,8 +43,8 @@ pub struct certreload_identity_bytes {
 ///
 /// @param options  must not be NULL; changed
 /// @param bytes    must not be NULL, nor its chain_pem and key_pem
-/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the size of the struct is none, or the options are full.
-///                 What is wrong with the bytes themselves certreload_open() tells
+/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the size of the struct is none, or the options are full;
+///                 FILE_TOO_LARGE. What is wrong with the bytes themselves certreload_open() tells
 /// Ownership:      copied, and the copy of the key is wiped when the options are freed; wiping the caller's own is the
 ///                 caller's affair
 /// Threads:        exclusive access to options
@@ -165,19 +166,30 @@ unsafe fn copy_bytes(bytes: *const certreload_identity_bytes) -> Result<Identity
     let given = unsafe { &*bytes };
     // SAFETY: the caller vouches for what the struct points to.
     unsafe {
-        let chain = copy(given.chain_pem.cast(), given.chain_pem_size);
-        let key = copy(given.key_pem.cast(), given.key_pem_size).map(Zeroizing::new);
+        let chain = copy(given.chain_pem.cast(), given.chain_pem_size, "bytes->chain_pem")?;
+        let ocsp = copy(given.ocsp_der, given.ocsp_der_size, "bytes->ocsp_der")?;
+        // The last that can fail, so that no copy of it is dropped unwiped.
+        let key = copy(given.key_pem.cast(), given.key_pem_size, "bytes->key_pem")?;
         Ok(IdentityBytes {
+            key: key.map(Zeroizing::new).ok_or_else(|| Error::null("bytes->key_pem"))?,
             chain: chain.ok_or_else(|| Error::null("bytes->chain_pem"))?,
-            key: key.ok_or_else(|| Error::null("bytes->key_pem"))?,
-            ocsp: copy(given.ocsp_der, given.ocsp_der_size),
+            ocsp,
         })
     }
 }
 
+/// `None` for NULL. A size that is none, such as that of a read that failed, is refused before anything is
+/// made of it.
+///
 /// # Safety
 /// `start` is NULL, or begins `size` bytes.
-unsafe fn copy(start: *const u8, size: usize) -> Option<Vec<u8>> {
-    // SAFETY: not NULL is checked; the rest is the caller's promise.
-    (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, size) }.to_vec())
+unsafe fn copy(start: *const u8, size: usize, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    if start.is_null() {
+        return Ok(None);
+    }
+    if size > MAX_FILE_SIZE {
+        return Err(Error::at(name.as_ref(), Cause::TooLarge { limit: MAX_FILE_SIZE }));
+    }
+    // SAFETY: not NULL and not too large, which is checked; the rest is the caller's promise.
+    Ok(Some(unsafe { slice::from_raw_parts(start, size) }.to_vec()))
 }

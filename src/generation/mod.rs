@@ -17,15 +17,6 @@ use crate::error::Cause;
 use crate::material::{Identity, Warnings};
 use crate::source::Digest;
 
-/// What an identity of a generation was made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    /// Of the content.
-    pub(crate) digest: Digest,
-    /// The host handed it over: there are no files to look at.
-    pub(crate) is_memory: bool,
-}
-
 /// What has been read and built, and not yet accepted.
 pub(crate) struct Candidate {
     roster: Arc<Roster>,
@@ -49,18 +40,18 @@ impl Candidate {
         self.roster.duplicates()
     }
 
-    /// Makes it a generation. Its identities have these `origins`, and the next generation is to stand on
+    /// Makes it a generation. Its identities were made from `contents`, and the next generation is to stand on
     /// the same foundation.
     pub(crate) fn accept(
         self,
         number: u64,
         loaded_at: i64,
         warnings: Warnings,
-        origins: Vec<Origin>,
+        contents: Vec<Digest>,
         foundation: Arc<Foundation>,
     ) -> Generation {
         let Self { roster, config } = self;
-        Generation { number, loaded_at, warnings, roster, config, origins, foundation }
+        Generation { number, loaded_at, warnings, roster, config, contents, foundation }
     }
 }
 
@@ -75,7 +66,7 @@ pub(crate) struct Generation {
     warnings: Warnings,
     roster: Arc<Roster>,
     config: Arc<ServerConfig>,
-    origins: Vec<Origin>,
+    contents: Vec<Digest>,
     foundation: Arc<Foundation>,
 }
 
@@ -98,8 +89,8 @@ impl Generation {
     }
 
     /// What each of [`Generation::identities`] was made from.
-    pub(crate) fn origins(&self) -> &[Origin] {
-        &self.origins
+    pub(crate) fn contents(&self) -> &[Digest] {
+        &self.contents
     }
 
     /// What the next generation is to be built on, so that sessions go on.

@@ -28,21 +28,27 @@ pub(super) struct Current {
     /// The generation that the shelves may serve: 0 while another one is being published.
     shelved: AtomicU64,
     shelves: [Shelf; SHELVES],
-    /// How many threads are at the swap right now; whoever closes waits for them.
-    takers: AtomicUsize,
 }
 
 /// Never waited for by those who take configs: they go to the swap when it is taken.
 #[repr(C, align(128))]
 struct Shelf {
     config: SpinMutex<(u64, Arc<ServerConfig>)>,
+    /// How many threads that begin here are taking something, from here or from the swap: whoever closes
+    /// waits for them.
+    takers: AtomicUsize,
     /// Whoever had it when this process was forked is not there to give it back.
     is_lost: AtomicBool,
     /// The rest of the line. Were it left to the compiler it would not be set at all, and keep what was on
     /// the stack where it was made: registers that the loader had saved there, with the last bytes that
     /// were copied, among them those of a key.
-    _rest: [u8; LINE - size_of::<SpinMutex<(u64, Arc<ServerConfig>)>>() - size_of::<AtomicBool>()],
+    _rest: [u8; LINE - SET],
 }
+
+/// Bytes of a shelf that are set.
+const SET: usize = size_of::<SpinMutex<(u64, Arc<ServerConfig>)>>()
+    + size_of::<AtomicUsize>()
+    + size_of::<AtomicBool>();
 
 const _: () = assert!(size_of::<Shelf>() == LINE);
 
@@ -51,12 +57,12 @@ impl Current {
         let config = || SpinMutex::new((first.number(), first.server_config().clone()));
         let shelf = |_| Shelf {
             config: config(),
+            takers: AtomicUsize::new(0),
             is_lost: AtomicBool::new(false),
             _rest: std::array::from_fn(|_| 0),
         };
         Self {
             shelves: std::array::from_fn(shelf),
-            takers: AtomicUsize::new(0),
             shelved: AtomicU64::new(first.number()),
             swap: ArcSwap::new(first),
         }
@@ -75,14 +81,14 @@ impl Current {
 
     /// The current config, counted.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
-        if let Some(shelf) = self.shelves[shelf_of_this_thread()].config.try_lock() {
+        let taker = self.taker();
+        if let Some(shelf) = taker.0.config.try_lock() {
             // Asked while the shelf is held: an answer from before the publication of another
             // generation is then concurrent with it, never after it.
             if shelf.0 == self.shelved.load(Ordering::SeqCst) {
                 return shelf.1.clone();
             }
         }
-        let _taker = self.taker();
         self.swap.load().server_config().clone()
     }
 
@@ -103,9 +109,10 @@ impl Current {
 
     /// Waits until nobody who began before takes a config any more.
     pub(super) fn wait_for_takers(&self) {
-        self.shelves.iter().for_each(|shelf| drop(shelf.take()));
-        while self.takers.load(Ordering::SeqCst) > 0 {
-            thread::sleep(NAP);
+        for shelf in &self.shelves {
+            while shelf.takers.load(Ordering::SeqCst) > 0 {
+                thread::sleep(NAP);
+            }
         }
     }
 
@@ -114,23 +121,26 @@ impl Current {
     pub(super) fn after_fork(&self) {
         for shelf in &self.shelves {
             shelf.is_lost.store(shelf.config.try_lock().is_none(), Ordering::SeqCst);
+            shelf.takers.store(0, Ordering::SeqCst);
         }
-        self.takers.store(0, Ordering::SeqCst);
         // The parent may have been publishing.
         self.publish(self.swap.load_full());
     }
 
+    /// Notes that this thread is taking something: the first that it does here, and the last is to take
+    /// that back.
     fn taker(&self) -> Taker<'_> {
-        self.takers.fetch_add(1, Ordering::SeqCst);
-        Taker(&self.takers)
+        let place = &self.shelves[shelf_of_this_thread()];
+        place.takers.fetch_add(1, Ordering::SeqCst);
+        Taker(place)
     }
 }
 
-struct Taker<'a>(&'a AtomicUsize);
+struct Taker<'a>(&'a Shelf);
 
 impl Drop for Taker<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.takers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -162,4 +172,58 @@ fn shelf_of_this_thread() -> usize {
     // Fibonacci hashing: the top bits of the product depend on all bits of the address.
     let hash = (stack as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     usize::try_from(hash >> 32).unwrap_or(0) % SHELVES
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::generation::Alive;
+    use crate::options::{IdentityFiles, Options};
+    use crate::reload::pipeline::Pipeline;
+
+    fn current() -> (tempfile::TempDir, Current) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        std::fs::write(path("chain"), made.cert.pem()).unwrap();
+        std::fs::write(path("key"), made.signing_key.serialize_pem()).unwrap();
+        let (chain, key) = (path("chain"), path("key"));
+        let files = IdentityFiles { chain, key, ocsp: None, password: None, memory: None };
+        let options = Options { identities: vec![files], ..Options::default() };
+        let now = crate::reload::Now::read().unix;
+        let (_, first, _) = Pipeline::open(options, Alive::default(), now).unwrap();
+        (directory, Current::new(first))
+    }
+
+    #[test]
+    fn whoever_closes_waits_for_those_who_are_taking() {
+        let (_directory, current) = current();
+        current.wait_for_takers();
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            let current = &current;
+            let taker = current.taker();
+            scope.spawn(move || {
+                current.wait_for_takers();
+                tell.send(()).unwrap();
+            });
+            // An interval for nothing to happen in.
+            assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "it did not wait");
+            drop(taker);
+            told.recv().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_shelf_that_was_lost_at_a_fork_is_passed_over() {
+        let (_directory, current) = current();
+        let lost = current.shelves[3].config.try_lock();
+        std::mem::forget(current.taker());
+        current.after_fork();
+        current.publish(current.load_full());
+        current.wait_for_takers();
+        drop(lost);
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 
 use super::Now;
@@ -27,8 +27,6 @@ pub(crate) struct Handle {
     shared: Arc<Shared>,
     /// Of the process that opened the handle, or took it up after a fork.
     live: ArcSwap<Live>,
-    /// The host's callback, where a child finds it after a fork.
-    sink: ArcSwapOption<EventSink>,
 }
 
 /// A call of the host's that is running: whoever closes the handle waits for it.
@@ -58,15 +56,15 @@ impl Handle {
             .map(|index| (index, pipeline.exposed(index).to_vec()))
             .collect();
         let shared = Arc::new(Shared::new(&pipeline, first.clone(), alive));
-        let live = Live::new(shared.clone(), pipeline, sink.clone())?;
+        shared.sink.store(sink.clone().map(Arc::new));
+        let live = Live::new(shared.clone(), pipeline, sink)?;
         live.events.push(told.event(&first));
         for (index, warnings) in exposed {
             live.standing().expose(index, &warnings);
         }
         live.arm_and_look_again(now);
         live.start();
-        let sink = ArcSwapOption::new(sink.map(Arc::new));
-        Ok(Arc::new(Self { shared, live: ArcSwap::new(live), sink }))
+        Ok(Arc::new(Self { shared, live: ArcSwap::new(live) }))
     }
 
     /// Lets events go to the host, which knows the handle by now.
@@ -130,9 +128,10 @@ impl Handle {
         let call = self.call()?;
         // After a fork nobody delivers events, and whoever did is not there to be waited for.
         if call.is_of_this_process() {
-            call.set_sink(sink.clone())?;
+            call.set_sink(sink)?;
+        } else {
+            self.shared.sink.store(sink.map(Arc::new));
         }
-        self.sink.store(sink.map(Arc::new));
         Ok(())
     }
 
@@ -144,8 +143,9 @@ impl Handle {
         }
         let Shared { options, opened_as, current, .. } = &*self.shared;
         current.after_fork();
-        let pipeline = Pipeline::resume(options.clone(), &current.load(), *opened_as);
-        let sink = self.sink.load().as_deref().cloned();
+        let is_memory = |index: usize| self.shared.is_memory[index].load(Ordering::SeqCst);
+        let pipeline = Pipeline::resume(options.clone(), &current.load(), is_memory, *opened_as);
+        let sink = self.shared.sink.load().as_deref().cloned();
         let live = Live::new(self.shared.clone(), pipeline, sink)?;
         // Before anybody works for it: a callback of its own is to find the handle taken up.
         let parents = self.live.swap(live.clone());

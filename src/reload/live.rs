@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
+
 use super::Now;
 use super::current::Current;
 use super::drive::Drive;
@@ -37,6 +39,10 @@ pub(super) struct Shared {
     pub(super) chains: Vec<Arc<Path>>,
     pub(super) current: Current,
     pub(super) alive: Alive,
+    /// Which identities the host hands over: in a child, too.
+    pub(super) is_memory: Vec<AtomicBool>,
+    /// Whom events are told to, where a child finds it.
+    pub(super) sink: ArcSwapOption<EventSink>,
     /// Set in signal handlers: nothing but a store.
     pub(super) requested: AtomicBool,
     /// The descriptor of the bell to ring then.
@@ -48,11 +54,14 @@ impl Shared {
         let options = pipeline.options().clone();
         let files = &options.identities;
         let chains = files.iter().map(|files| files.chain.as_path().into()).collect();
+        let is_memory = (0..files.len()).map(|index| AtomicBool::new(pipeline.is_memory(index)));
         Self {
             opened_as: pipeline.opened_as(),
             chains,
             current: Current::new(first),
             alive,
+            is_memory: is_memory.collect(),
+            sink: ArcSwapOption::empty(),
             requested: AtomicBool::new(false),
             bell: AtomicI32::new(-1),
             options,
@@ -222,12 +231,15 @@ impl Live {
             return Err(Error::new(Cause::Closed));
         }
         let (now, newest) = (Now::read(), self.tickets.newest());
-        let look = work.pipeline.push(index, bytes, now, newest);
-        let outcome = look.outcome.clone();
+        let held = || self.touches.held(Instant::now());
+        let (look, outcome) = work.pipeline.push(index, bytes, &held, now, newest);
         if outcome.is_ok() {
+            self.shared.is_memory[index].store(true, Ordering::SeqCst);
+            self.touches.forget(index);
             self.standing().expose(index, &[]);
         }
         self.take_in(look, false, false, newest, now.unix);
+        self.standing().last_outcome.clone_from(&outcome);
         // There is less to watch.
         self.arm(&mut work, &[index].into());
         // Let go first, so that the worker finds it free.
@@ -264,7 +276,7 @@ impl Live {
 
     pub(super) fn set_sink(&self, sink: Option<EventSink>) -> Result<(), Error> {
         self.events
-            .set_sink(sink)
+            .set_sink(sink, &self.shared.sink)
             .map_err(|Circle| would_deadlock("the callback that runs waits for this very thread"))
     }
 

@@ -89,15 +89,21 @@ impl Pipeline {
     }
 
     /// Takes up what serves: in a child that was forked, where nothing else can be relied on.
+    ///
+    /// The host hands over those that `is_memory`.
     pub(super) fn resume(
         options: Arc<Options>,
         serving: &Generation,
+        is_memory: impl Fn(usize) -> bool,
         opened_as: Privileges,
     ) -> Self {
-        let sources = options.identities.iter().zip(serving.identities()).zip(serving.origins());
-        let units = sources
-            .map(|((files, identity), origin)| Unit::resume(files, identity.clone(), *origin))
+        let sources = options.identities.iter().zip(serving.identities()).zip(serving.contents());
+        let mut units: Vec<_> = sources
+            .map(|((files, identity), digest)| Unit::resume(files, identity.clone(), *digest))
             .collect();
+        for (index, unit) in units.iter_mut().enumerate().filter(|(index, _)| is_memory(*index)) {
+            unit.detach(index);
+        }
         Self::new(options, serving.foundation().clone(), units, serving.number(), opened_as)
     }
 
@@ -140,6 +146,11 @@ impl Pipeline {
     /// Which secrets of the unit at `index` every user may read.
     pub(super) fn exposed(&self, index: usize) -> &[Warning] {
         &self.units[index].exposed
+    }
+
+    /// Whether the host hands over the identity at `index`.
+    pub(super) fn is_memory(&self, index: usize) -> bool {
+        self.units[index].is_memory()
     }
 
     pub(super) fn unit_count(&self) -> usize {
@@ -190,16 +201,9 @@ impl Pipeline {
         };
         let published = self.prove(fresh, held, moment, wall, &mut notes, &mut refuse);
         notes.append(&mut refused);
-        // What was refused out of memory is not there to be looked at.
-        let mut files = self.units.iter().filter(|unit| !unit.is_memory());
-        let failed = files.find_map(|unit| unit.settle.failed()).cloned();
         Look {
             notes,
-            outcome: match (failed, &published) {
-                (Some(error), _) => Err(error),
-                (None, Some(_)) => Ok(Outcome::Reloaded),
-                (None, None) => Ok(Outcome::Unchanged),
-            },
+            outcome: self.outcome_of_files(published.is_some()),
             pending: self.pending(&held()),
             complete: self.complete(newest),
             looked_at: to_read,
@@ -210,13 +214,17 @@ impl Pipeline {
 
     /// Takes bytes that the host hands over for the identity at `index`, which has no files from then on.
     /// Nothing is waited for: what cannot be used is refused at once.
+    ///
+    /// What that came to is the caller's affair; the look is about how the files stand after it, for those
+    /// who wait for them.
     pub(super) fn push(
         &mut self,
         index: usize,
         bytes: IdentityBytes,
+        held: &dyn Fn() -> Held,
         now: Now,
         newest: u64,
-    ) -> Look {
+    ) -> (Look, Result<Outcome, Error>) {
         let trigger = Trigger::Push;
         let moment = Moment { trigger, now: now.instant, since: now.instant, is_quiet: true };
         let mut notes = Vec::new();
@@ -248,17 +256,31 @@ impl Pipeline {
         if let Some(failure) = refused
             && self.units[index].refuse_pushed(&failure)
         {
-            notes.push(Note { index, finding: Finding::Failed(failure.error.clone()) });
+            if self.units[index].is_memory() {
+                notes.push(Note { index, finding: Finding::Failed(failure.error.clone()) });
+            }
             failures.push((failure, trigger));
         }
-        Look {
-            published,
+        let look = Look {
             failures,
-            outcome,
-            pending: None,
+            outcome: self.outcome_of_files(published.is_some()),
+            pending: self.pending(&held()),
             notes,
             complete: self.complete(newest),
             looked_at: vec![index],
+            published,
+        };
+        (look, outcome)
+    }
+
+    /// Whether files stand failed, or what a look at them came to.
+    fn outcome_of_files(&self, has_published: bool) -> Result<Outcome, Error> {
+        // What was refused out of memory is not there to be looked at.
+        let mut files = self.units.iter().filter(|unit| !unit.is_memory());
+        match files.find_map(|unit| unit.settle.failed()) {
+            Some(error) => Err(error.clone()),
+            None if has_published => Ok(Outcome::Reloaded),
+            None => Ok(Outcome::Unchanged),
         }
     }
 
@@ -295,7 +317,8 @@ impl Pipeline {
 
     /// The first unit that may still be half-written, or that its writer has not closed.
     fn pending(&self, held: &Held) -> Option<Error> {
-        let open = held.values().next().map(|path| Error::at(path, Cause::StillOpen));
+        let mut open = held.iter().filter(|(index, _)| !self.units[**index].is_memory());
+        let open = open.next().map(|(_, path)| Error::at(path, Cause::StillOpen));
         self.units.iter().find_map(|unit| unit.settle.pending()).cloned().or(open)
     }
 
@@ -436,9 +459,9 @@ impl Pipeline {
     ) -> (Arc<Generation>, Told) {
         self.number += 1;
         let told = Told::new(&self.units, changed, &candidate, warnings, trigger);
-        let origins = self.units.iter().map(Unit::origin).collect();
+        let contents = self.units.iter().map(Unit::digest).collect();
         let foundation = self.foundation.clone();
-        let next = candidate.accept(self.number, wall, told.warnings, origins, foundation);
+        let next = candidate.accept(self.number, wall, told.warnings, contents, foundation);
         (Arc::new(next), told)
     }
 }

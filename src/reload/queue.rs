@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwapOption;
+
 use super::delivery::Delivery;
 use super::event::{Event, EventSink, Speaker};
 use super::waits::{Circle, Resource, Waits};
@@ -161,11 +163,18 @@ impl EventQueue {
     /// Puts `sink` in the place of the one before, which is not running any more when this returns,
     /// unless it is what calls this.
     ///
-    /// Where the one before waits for this thread, nothing is changed.
-    pub(super) fn set_sink(self: &Arc<Self>, sink: Option<EventSink>) -> Result<(), Circle> {
+    /// Where the one before waits for this thread, nothing is changed. It is `kept` for children that are
+    /// forked.
+    pub(super) fn set_sink(
+        self: &Arc<Self>,
+        sink: Option<EventSink>,
+        kept: &ArcSwapOption<EventSink>,
+    ) -> Result<(), Circle> {
         let mut state = self.state();
         // Before anything is changed: nobody can come between this and the wait.
         let run = self.run_of(&state).map(|run| self.waits.want_of_others(run)).transpose()?;
+        // Under the lock, so that of two that come at once the same one counts everywhere.
+        kept.store(sink.clone().map(Arc::new));
         match (&state.listener, sink) {
             (Listener::Closed, _) | (Listener::Asks, None) => {}
             (_, None) if state.has_asked => state.listener = Listener::Asks,

@@ -114,6 +114,13 @@ impl Touches {
         touched.extend_span(Instant::now());
     }
 
+    /// `unit` is of no interest any more.
+    pub(super) fn forget(&self, unit: usize) {
+        let mut touched = self.state();
+        touched.units.remove(&unit);
+        touched.held.remove(&unit);
+    }
+
     fn wake(&self) {
         if let Some(bell) = &self.wakes {
             bell.ring();

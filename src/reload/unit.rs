@@ -12,7 +12,6 @@ use super::load::{Found, Hopeless, Loaded, load, load_memory};
 use super::settle::{Failure, Moment, Settle};
 use super::standing::{Finding, Note};
 use crate::error::{Cause, Error};
-use crate::generation::Origin;
 use crate::guard::guarded;
 use crate::material::{Identity, Warning};
 use crate::options::{IdentityBytes, IdentityFiles, Options};
@@ -48,6 +47,8 @@ pub(super) struct Unit {
     read_at: Instant,
     read_for: u64,
     sighting: Option<Sighting>,
+    /// Bytes that were handed over last and could not be used, where files go on.
+    refused: Option<Failure>,
 }
 
 /// New content that was found out of turn, of which nobody knows that it is whole: what looks good may
@@ -79,7 +80,8 @@ impl Unit {
             Loaded::New(identity, digest) => {
                 let serving = Arc::new(identity.with_expiry_warning(expiry_warning));
                 let is_memory = files.memory.is_some();
-                let mut unit = Self::new(files, serving, Origin { digest, is_memory }, read_at);
+                let mut unit = Self::new(files, serving, digest, read_at);
+                unit.is_memory = is_memory;
                 unit.lookups = found.lookups;
                 unit.fingerprint = found.fingerprint;
                 unit.exposed = found.exposed;
@@ -93,23 +95,23 @@ impl Unit {
         }
     }
 
-    /// Takes up what serves, made from `origin`, without a look at the files.
-    pub(super) fn resume(files: &IdentityFiles, serving: Arc<Identity>, origin: Origin) -> Self {
-        Self::new(files, serving, origin, Instant::now())
+    /// Takes up what serves, made from what has this `digest`, without a look at the files.
+    pub(super) fn resume(files: &IdentityFiles, serving: Arc<Identity>, digest: Digest) -> Self {
+        Self::new(files, serving, digest, Instant::now())
     }
 
     fn new(
         files: &IdentityFiles,
         serving: Arc<Identity>,
-        origin: Origin,
+        digest: Digest,
         read_at: Instant,
     ) -> Self {
         Self {
             // The bytes have been made use of, and the key among them is to be kept nowhere else.
             files: IdentityFiles { memory: None, ..files.clone() },
-            is_memory: origin.is_memory,
+            is_memory: false,
             serving,
-            digest: origin.digest,
+            digest,
             settle: Settle::Good,
             lookups: Vec::new(),
             fingerprint: None,
@@ -118,6 +120,7 @@ impl Unit {
             read_at,
             read_for: 0,
             sighting: None,
+            refused: None,
         }
     }
 
@@ -126,9 +129,9 @@ impl Unit {
         self.is_memory
     }
 
-    /// What serves was made from this.
-    pub(super) fn origin(&self) -> Origin {
-        Origin { digest: self.digest, is_memory: self.is_memory }
+    /// Of the content that serves.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
     }
 
     /// Checks bytes that are handed over, the unit at `index`; `None` where they are what serves.
@@ -158,6 +161,7 @@ impl Unit {
         self.lookups = Vec::new();
         self.exposed = Vec::new();
         (self.fingerprint, self.hopeless, self.sighting) = (None, None, None);
+        self.refused = None;
         self.settle.succeed();
     }
 
@@ -284,10 +288,13 @@ impl Unit {
         }
     }
 
-    /// Takes in that what was handed over could not be used; tells whether the host is to be told. Files,
-    /// where there are any, stand as they stood.
+    /// Takes in that what was handed over could not be used; tells whether the host has not been told of
+    /// it. Files, where there are any, stand as they stood.
     pub(super) fn refuse_pushed(&mut self, failure: &Failure) -> bool {
-        !self.is_memory || self.settle.refuse(failure.clone())
+        if self.is_memory {
+            return self.settle.refuse(failure.clone());
+        }
+        self.refused.replace(failure.clone()).as_ref() != Some(failure)
     }
 
     /// What there is to say of it, the one at `index`, after a failure; `told` is what the host is

@@ -3,11 +3,13 @@
  * way that files go, but for the waiting; and what was handed over once is the host's to renew.
  */
 
+#define _GNU_SOURCE
 #include "support.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* The files of one identity, read. */
@@ -125,6 +127,19 @@ static void what_cannot_be_used_is_refused_at_once_and_told_once(void) {
     free(large);
     CHECK_STR(serving_fingerprint(handle), fingerprint_of(scratch("good.chain")));
 
+    /* A size that is none, as that of a read that failed. */
+    size_t *const sizes[] = {&expired->bytes.chain_pem_size, &expired->bytes.key_pem_size,
+                             &expired->bytes.ocsp_der_size};
+    expired->bytes.key_pem = expired->key;
+    expired->bytes.ocsp_der = (const uint8_t *)expired->ocsp;
+    for (size_t i = 0; i < 3; i++) {
+        const size_t before = *sizes[i];
+        *sizes[i] = (size_t)-1;
+        CHECK_RESULT(certreload_push_identity(handle, 0, &expired->bytes), FILE_TOO_LARGE);
+        CHECK_CONTAINS(certreload_last_error(), "bytes->");
+        *sizes[i] = before;
+    }
+
     /* What serves, once more: all is well. */
     CHECK_RESULT(certreload_push_identity(handle, 0, &good->bytes), UNCHANGED);
     CHECK_INT(status_of(handle).health, CERTRELOAD_HEALTH_OK);
@@ -155,11 +170,13 @@ static void files_are_left_alone_from_the_first_bytes_on(bool the_same_bytes) {
     recorder_next(events);
 
     pushed->bytes.chain_pem_size /= 2;
-    CHECK_RESULT(certreload_push_identity(handle, 0, &pushed->bytes), PEM_TRUNCATED);
+    for (int i = 0; i < 3; i++) {
+        CHECK_RESULT(certreload_push_identity(handle, 0, &pushed->bytes), PEM_TRUNCATED);
+        CHECK_INT(status_of(handle).health, CERTRELOAD_HEALTH_OK);
+    }
     CHECK_INT(recorder_next(events)->kind, CERTRELOAD_EVENT_KIND_RELOAD_FAILED);
     renew_pair(chain, key, "a.test");
     CHECK_INT(recorder_next(events)->generation, 2);
-    CHECK_INT(status_of(handle).health, CERTRELOAD_HEALTH_OK);
 
     pushed->bytes.chain_pem_size =
         load(scratch("pushed.chain"), pushed->chain, sizeof pushed->chain);
@@ -179,9 +196,90 @@ static void files_are_left_alone_from_the_first_bytes_on(bool the_same_bytes) {
     CHECK_INT(serving_generation(handle), generation);
     CHECK_STR(serving_fingerprint(handle), serving);
     CHECK_INT(status_of(handle).health, CERTRELOAD_HEALTH_OK);
+
+    /* So it is in a child. */
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        alarm(PATIENCE_SECONDS);
+        CHECK_OK(certreload_after_fork(handle));
+        CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
+        CHECK_STR(serving_fingerprint(handle), serving);
+        _exit(0);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_INT(status, 0);
     certreload_close(handle);
     free(same);
     free(pushed);
+}
+
+static void *wait_for_reload(void *handle) {
+    static certreload_result result;
+    result = certreload_reload_wait(handle, PATIENCE_SECONDS * 1000);
+    return &result;
+}
+
+/* What somebody hands over for one identity is no answer to who waits for the files of another. */
+static void a_push_answers_nobody_who_waits_for_files(bool is_good, certreload_runtime runtime) {
+    test_begin(is_good ? "a_good_push_answers_nobody_else" : "a_bad_push_answers_nobody_else");
+    const char *chain = scratch("w.chain"), *key = scratch("w.key");
+    make_pair(chain, key, "w.test");
+    loaded_pair *pushed = new_pair("w2", "two.test");
+    certreload_options *options = certreload_options_new();
+    CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
+    CHECK_OK(certreload_options_add_identity_memory(options, &pushed->bytes));
+    CHECK_OK(certreload_options_set_settle(options, 10, PATIENCE_SECONDS * 1000));
+    CHECK_OK(certreload_options_set_runtime(options, runtime));
+    certreload_handle *handle = NULL;
+    CHECK_OK(certreload_open(options, &handle));
+    certreload_options_free(options);
+
+    make_pair(scratch("w3.chain"), scratch("w3.key"), "w.test");
+    replace_file(chain, scratch("w3.chain"));
+    CHECK_RESULT(certreload_reload_wait(handle, 100), TIMED_OUT);
+    pthread_t thread;
+    CHECK_INT(pthread_create(&thread, NULL, wait_for_reload, handle), 0);
+    free(pushed);
+    pushed = new_pair("w4", "two.test");
+    pushed->bytes.key_pem_size /= is_good ? 1 : 2;
+    /* An interval in which the other thread is about to wait, or waits. */
+    for (int i = 0; i < 20; i++) {
+        const certreload_result result = certreload_push_identity(handle, 1, &pushed->bytes);
+        CHECK(is_good ? result <= CERTRELOAD_RESULT_UNCHANGED
+                      : result == CERTRELOAD_RESULT_PEM_TRUNCATED);
+        usleep(10 * 1000);
+    }
+    replace_file(key, scratch("w3.key"));
+    void *answer = NULL;
+    CHECK_INT(pthread_join(thread, &answer), 0);
+    CHECK_OK(*(certreload_result *)answer);
+    CHECK_STR(serving_fingerprint(handle), fingerprint_of(scratch("w3.chain")));
+    certreload_close(handle);
+    free(pushed);
+}
+
+/* Its writer has the file open, of which nobody is told any more when it is closed. */
+static void a_file_that_is_being_written_is_not_waited_for_any_more(void) {
+    test_begin(__func__);
+    const char *chain = scratch("h.chain"), *key = scratch("h.key");
+    make_pair(chain, key, "h.test");
+    loaded_pair *same = load_pair(chain, key);
+    certreload_options *options = certreload_options_new();
+    CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
+    CHECK_OK(certreload_options_set_settle(options, 10, 600 * 1000));
+    certreload_handle *handle = NULL;
+    CHECK_OK(certreload_open(options, &handle));
+    certreload_options_free(options);
+    const int file = open(chain, O_WRONLY | O_APPEND);
+    CHECK(file >= 0 && write(file, "\n", 1) == 1);
+    CHECK_RESULT(certreload_reload_wait(handle, 100), TIMED_OUT);
+    CHECK_RESULT(certreload_push_identity(handle, 0, &same->bytes), UNCHANGED);
+    CHECK_RESULT(certreload_reload_wait(handle, PATIENCE_SECONDS * 1000), UNCHANGED);
+    close(file);
+    certreload_close(handle);
+    free(same);
 }
 
 static void an_identity_is_found_by_its_names(void) {
@@ -229,6 +327,10 @@ int main(void) {
     what_cannot_be_used_is_refused_at_once_and_told_once();
     files_are_left_alone_from_the_first_bytes_on(false);
     files_are_left_alone_from_the_first_bytes_on(true);
+    a_push_answers_nobody_who_waits_for_files(true, CERTRELOAD_RUNTIME_THREAD);
+    a_push_answers_nobody_who_waits_for_files(false, CERTRELOAD_RUNTIME_THREAD);
+    a_push_answers_nobody_who_waits_for_files(true, CERTRELOAD_RUNTIME_HOST);
+    a_file_that_is_being_written_is_not_waited_for_any_more();
     an_identity_is_found_by_its_names();
     return 0;
 }
