@@ -126,7 +126,8 @@ run_tests() {
         "-DCMAKE_C_FLAGS=$(flags "$2")" "-DCMAKE_CXX_FLAGS=$(flags "$2")" \
         "-DCMAKE_EXE_LINKER_FLAGS=$work/manners.o $(runtime "$1")"
     cmake --build "$build" --parallel
-    ctest --test-dir "$build" --parallel "$(nproc)" --output-on-failure --no-tests=error --tests-regex "$3"
+    # c_stacks measures stacks, which AddressSanitizer makes larger.
+    ctest --test-dir "$build" --exclude-regex '^c_stacks$' --parallel "$(nproc)" --output-on-failure --no-tests=error --tests-regex "$3"
 }
 
 # runtime SANITIZER: how a program is linked with it. Rust's own: of the LLVM that instrumented the
