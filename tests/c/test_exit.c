@@ -309,9 +309,21 @@ static int by_signal(void) {
     return 1;
 }
 
+/* Not joined: sanitizers do not know of main as a thread. */
+static void wait_until_main_has_ended(void) {
+    char state = 0;
+    while (state != 'Z') {
+        FILE *file = fopen("/proc/self/stat", "r");
+        CHECK(file != NULL && fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+        fclose(file);
+        sched_yield();
+    }
+}
+
 /* Everything is as it was for the threads that are left. */
-static void *outlive_main(void *main_thread) {
-    CHECK_INT(pthread_join(*(pthread_t *)main_thread, NULL), 0);
+static void *outlive_main(void *unused) {
+    (void)unused;
+    wait_until_main_has_ended();
     handshake();
     end_the_storm();
     for (int i = 0; i < 3; i++) {
@@ -327,10 +339,8 @@ static void *outlive_main(void *main_thread) {
 }
 
 static int by_pthread_exit_of_main(void) {
-    static pthread_t main_thread;
-    main_thread = pthread_self();
     pthread_t thread;
-    CHECK_INT(pthread_create(&thread, NULL, outlive_main, &main_thread), 0);
+    CHECK_INT(pthread_create(&thread, NULL, outlive_main, NULL), 0);
     pthread_exit(NULL);
 }
 

@@ -28,8 +28,7 @@ END
 rust=$(rustc --print target-libdir)
 work=$build_dir/sanitizers
 export LIBRARIES=$work/lib BITCODE=$work/certreload.bc
-# A joined main thread is taken for one that was joined before.
-export ASAN_OPTIONS=detect_invalid_join=0:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
+export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
 # Programs that end with threads running do so on purpose; and children of a fork start some.
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:die_after_fork=0:report_thread_leaks=0
