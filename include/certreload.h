@@ -1,5 +1,5 @@
 /*
- * certreload: TLS certificates that renew while a C or C++ server runs.
+ * certreload: TLS certificates that renew while a C or C++ server runs. For C11 or C++17 and later.
  *
  * Generated from src/ffi by cbindgen: edit there, not here.
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
@@ -347,7 +347,8 @@ enum certreload_event_kind
   CERTRELOAD_EVENT_KIND_WATCH_RESTORED = 4,
   /**
    * A certificate that serves has come into its warning window (certreload_options_set_expiry_warning()) and no
-   * renewal is there. Told once for each certificate, at open too, and again only after the clock was set back.
+   * renewal is there. Told once for each certificate, at open too, and again only after the clock was set back, and in
+   * a child after certreload_after_fork().
    */
   CERTRELOAD_EVENT_KIND_EXPIRING = 5,
   /**
@@ -644,8 +645,9 @@ typedef struct {
  * It runs on a background thread of the library, one call at a time for each handle, in order; with
  * CERTRELOAD_RUNTIME_HOST on the thread that calls certreload_dispatch(). While it runs no other event of this handle is
  * delivered; those of other handles, connections, reloads and other threads are not held up. Of the events that
- * wait meanwhile CERTRELOAD_MAX_WAITING_EVENTS are kept. It may call any certreload function, closing the handle
- * included. It must not throw or longjmp out. The thread has 512 KiB of stack.
+ * wait meanwhile CERTRELOAD_MAX_WAITING_EVENTS are kept. Callbacks of different handles may run at the same time, also
+ * where they are one function with one userdata. It may call any certreload function, closing the handle included. It
+ * must not throw or longjmp out, nor end its thread (pthread_exit()). The thread has 512 KiB of stack.
  */
 typedef void (*certreload_event_callback)(void *userdata, const certreload_event *event);
 
@@ -655,12 +657,14 @@ typedef void (*certreload_event_callback)(void *userdata, const certreload_event
  * It is called once for each load of an encrypted key: on the thread that opens (or checks), while it does, and on a
  * background thread of the library whenever a file of the identity has changed; again at each try while a change that
  * looks half-written is waited for, and a wrong password looks like that. Reloads of all handles wait for it, and
- * connections do not. It must not call a certreload function, and must not throw or longjmp out.
+ * connections do not. A fork() by another thread of the process waits for it too, for up to a second, and goes ahead
+ * then: so be quick, and take no lock that is held around a fork. It must not call a certreload function, must not
+ * throw or longjmp out, nor end its thread (pthread_exit()).
  *
  * It writes the password's bytes to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, their
  * number to *length_out, and returns true. False, or a length that is too large, says that there is none, and the load
- * fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options at the same time
- * may call it at the same time.
+ * fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options at the same
+ * time may call it at the same time.
  */
 typedef bool (*certreload_key_password_callback)(void *userdata,
                                                  const char *key_path,
@@ -857,7 +861,7 @@ typedef struct {
    */
   const char *key_pem;
   /**
-   * Bytes of it.
+   * Bytes of it: as many at most.
    */
   size_t key_pem_size;
   /**
@@ -865,7 +869,7 @@ typedef struct {
    */
   const uint8_t *ocsp_der;
   /**
-   * Bytes of it.
+   * Bytes of it: as many at most.
    */
   size_t ocsp_der_size;
 } certreload_identity_bytes;
@@ -1162,8 +1166,11 @@ certreload_result certreload_options_set_poll_interval(certreload_options *optio
  * Set how long a change may take to become whole.
  *
  * After a notification the files are read when they have been quiet for quiet_ms, so that a burst of changes gives
- * one reload; and what only a poll found is taken when it is the same quiet_ms later. What looks half-written then (a key that does not match yet, a PEM that is cut off, a file that is
- * missing or still open for writing) is tried again, and reported as a failure only when timeout_ms have passed.
+ * one reload; and what only a poll found is taken when it is the same quiet_ms later. What looks half-written then (a
+ * key that does not match yet, a PEM that is cut off, a file that is missing, may not be read yet or is still open for
+ * writing) is tried again, and reported as a failure only when timeout_ms have passed.
+ *
+ * This is about changes: certreload_open(), certreload_check() and certreload_push_identity() wait for nothing.
  *
  * @param options     must not be NULL; changed
  * @param quiet_ms    0 to timeout_ms, milliseconds; the default is 50
@@ -1221,9 +1228,9 @@ certreload_result certreload_options_set_key_password_callback(certreload_option
 /**
  * Name the file with the password of encrypted private keys. It replaces a password callback.
  *
- * There is one password for all keys of the options; for several, name a callback instead. The password is the first line
- * of the file, without its newline (LF or CRLF). The file belongs to each identity whose
- * key is encrypted: it is read together with the key, and a change of it is a change of the identity.
+ * There is one password for all keys of the options; for several, name a callback instead. The password is the first
+ * line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it is
+ * read together with the key, and a change of it is a change of the identity.
  *
  * @param options  must not be NULL; changed
  * @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path is taken
@@ -1247,7 +1254,7 @@ certreload_result certreload_options_set_key_password_file(certreload_options *o
  * @param handle       must not be NULL
  * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
  * @param status_size  sizeof(certreload_status) of the header that the program was compiled with
- * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16; CLOSED
  * Ownership:          a copy; nothing to free
  * Threads:            any thread, concurrently
  * Signals:            not async-signal-safe
@@ -1266,7 +1273,8 @@ certreload_result certreload_get_status(certreload_handle *handle,
  *                     their order in every generation
  * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
  * @param status_size  sizeof(certreload_identity_status) of the header that the program was compiled with
- * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such index, or status_size is below 16
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such index, or status_size is below 16;
+ *                     CLOSED
  * Ownership:          a copy; nothing to free
  * Threads:            any thread, concurrently
  * Signals:            not async-signal-safe
@@ -1335,7 +1343,7 @@ const char *certreload_watch_state_str(certreload_watch_state state);
  * @param needed_out  must not be NULL; the size that the text needs, its NUL included; written on OK and
  *                    BUFFER_TOO_SMALL
  * @return            OK; BUFFER_TOO_SMALL, and of the text nothing is written: where size is not 0, buffer is "";
- *                    NULL_PARAMETER, which a NULL buffer with another size is too
+ *                    NULL_PARAMETER, which a NULL buffer with another size is too; CLOSED
  * Ownership:         a copy; nothing to free
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe
@@ -1381,6 +1389,10 @@ certreload_result certreload_write_metrics_page(certreload_handle *const *handle
  * cannot be read again after privileges are dropped: what served goes on, health is stale, and the message says so; see
  * certreload_push_identity() for what a privileged process can do about that.
  *
+ * The files are taken as they are: nothing is waited for. One that is half-written at this very moment is a failure
+ * (KEY_MISMATCH, FILE_NOT_FOUND, PEM_TRUNCATED, ...). Where they may be renewed while the server starts, try again for
+ * about the settle timeout (5 seconds) before giving up.
+ *
  * The first event may be delivered before this returns, and after *handle_out is written.
  *
  * @param options     must not be NULL; copied: it may be changed or freed afterwards
@@ -1419,7 +1431,9 @@ certreload_result certreload_open_files(const char *chain_path,
 /**
  * Find out whether certreload_open() would succeed: for `yourserver --check-config`.
  *
- * Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing.
+ * Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing. As
+ * certreload_open() it waits for nothing: files that are half-written at this very moment fail, so try again for about
+ * the settle timeout where they may be.
  *
  * @param options  must not be NULL; borrowed for the call
  * @return         as certreload_open()
@@ -1436,10 +1450,10 @@ certreload_result certreload_check(const certreload_options *options);
 /**
  * Ask for a reload and return at once: for a SIGHUP handler.
  *
- * The files are read by the background thread, or when the host dispatches (CERTRELOAD_RUNTIME_HOST). Requests that come faster than reloads are answered by one reload
- * that begins after the last of them. The outcome comes as an event; files that are unchanged, or as bad as was told
- * already, are no event: certreload_reload_wait() answers in any case. Does one atomic store and one write(2); errno is
- * kept.
+ * The files are read by the background thread, or when the host dispatches (CERTRELOAD_RUNTIME_HOST). Requests that
+ * come faster than reloads are answered by one reload that begins after the last of them. The outcome comes as an
+ * event; files that are unchanged, or as bad as was told already, are no event: certreload_reload_wait() answers in any
+ * case. Does one atomic store and one write(2); errno is kept.
  *
  * In a child of a fork() it is answered with OK, and done when certreload_after_fork() is called: the thread that would
  * read the files stayed with the parent.
@@ -1457,17 +1471,21 @@ certreload_result certreload_reload(certreload_handle *handle);
 /**
  * Reload now, and answer for the files as they are at or after this call.
  *
- * A new generation is for new bytes: a key that is encrypted anew, with another password or the same, is a reload, though
- * clients see the certificate that they saw.
+ * A new generation is for new bytes: a key that is encrypted anew, with another password or the same, is a reload,
+ * though clients see the certificate that they saw.
  *
- * What looks half-written (a key that does not match; a file that is missing, holds no PEM, or is still open for writing)
- * is waited for as after any change (certreload_options_set_settle()), so a timeout above the settle timeout gets the
- * exact failure, and a shorter one TIMED_OUT, with the reason so far in certreload_last_error(). UNCHANGED says that the
- * files are what serves: the watch may have been faster than this call. The event may be delivered after the answer.
+ * What looks half-written (a key that does not match; a file that is missing, may not be read, holds no PEM, or is
+ * still open for writing) is waited for as after any change (certreload_options_set_settle()), so a timeout above the
+ * settle timeout gets the exact failure, and a shorter one TIMED_OUT, with the reason so far in
+ * certreload_last_error(). UNCHANGED says that the files are what serves: the watch may have been faster than this
+ * call. The event may be delivered after the answer.
  *
  * With CERTRELOAD_RUNTIME_HOST the work is done on the calling thread, and events are left for
  * certreload_dispatch() or certreload_next_event(). Of identities that were handed over in memory there is nothing to
  * read: they are as they are.
+ *
+ * A timeout of 0 waits for nobody: with CERTRELOAD_RUNTIME_THREAD the answer is always TIMED_OUT, and the request goes
+ * on; with CERTRELOAD_RUNTIME_HOST the work is done, and TIMED_OUT is for what looks half-written.
  *
  * @param handle      must not be NULL; opened in this process, or taken up by certreload_after_fork()
  * @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
@@ -1491,7 +1509,10 @@ certreload_result certreload_reload_wait(certreload_handle *handle,
  * generation that served when it was forked, with the options, the callback and the required names of the handle, and
  * with background threads of its own (or none, for CERTRELOAD_RUNTIME_HOST: then ask for certreload_event_fd() anew).
  * All files are looked at at once, so nothing that happened since the fork is missed. Events that wait in the parent
- * are the parent's; counts in the status begin at 0.
+ * are the parent's; counts in the status begin at 0, and EXPIRING and EXPIRED, where they are so, are told here, too.
+ *
+ * A child that may not read the files, because it gives up its privileges, has an identity taken out of them by
+ * certreload_push_identity(), first thing after this.
  *
  * Call it in each child, for each handle. A handle may also be inherited by a child of the child.
  *
@@ -1515,13 +1536,17 @@ certreload_result certreload_after_fork(certreload_handle *handle);
  * for a callback, or for certreload_next_event() after that was asked once, go to the new callback; those from before
  * anybody listened do not.
  *
+ * Because it waits for a callback that runs, call it with no lock held that the callback takes, and from no thread that
+ * the callback joins or waits for: WOULD_DEADLOCK sees threads that wait for each other inside certreload functions, and
+ * cannot see the host's own mutexes and joins.
+ *
  * @param handle    must not be NULL
  * @param callback  NULL for none
  * @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
  * @return          OK; NULL_PARAMETER; WOULD_DEADLOCK where the callback that runs waits for this very thread: nothing
  *                  is changed then; CLOSED
  * Ownership:       userdata stays the caller's
- * Threads:         any thread, concurrently; also inside a callback
+ * Threads:         any thread, concurrently; also inside a callback; with no lock held that the callback takes
  * Signals:         not async-signal-safe
  * Blocks:          until a callback that is running for this handle has returned
  * Since:           0.1.0
@@ -1538,14 +1563,22 @@ certreload_result certreload_set_event_callback(certreload_handle *handle,
  * this is called from, and those that wait for this very thread, which end by themselves. With the last handle the
  * background threads end.
  *
+ * Because it waits for callbacks and calls, call it with no lock held that the callback takes, and from no thread that
+ * the callback joins or waits for: it sees threads that wait for each other inside certreload functions, and cannot see
+ * the host's own mutexes and joins.
+ *
+ * A signal handler is the hardest to take the pointer away from: it may have loaded it, on any thread, and be about to
+ * pass it. So have every thread block the signal first, for one that does so is not inside the handler; or never close
+ * a handle that a handler uses: a process may end with handles open.
+ *
  * In a forked child that has not called certreload_after_fork() it frees what the child has, and the parent notices
  * nothing.
  *
  * @param handle  may be NULL, then nothing happens; consumed
- * Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads, so that
- *                no call on it begins any more (a thread that has loaded the pointer and is about to pass it still has
- *                it). A certreload_reload_wait() that is waiting is let go with CLOSED
- * Threads:       any thread; also inside a callback
+ * Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads, so
+ *                that no call on it begins any more (a thread that has loaded the pointer and is about to pass it still
+ *                has it). A certreload_reload_wait() that is waiting is let go with CLOSED
+ * Threads:       any thread; also inside a callback; with no lock held that the callback takes
  * Signals:       not async-signal-safe
  * Blocks:        until a running callback, a file being read, and running calls are done; a password callback that
  *                runs, and a key that is being opened with its password (2,000,000 rounds at the most), too
@@ -1561,8 +1594,8 @@ void certreload_close(certreload_handle *handle);
  *
  * @param options  must not be NULL; changed
  * @param bytes    must not be NULL, nor its chain_pem and key_pem
- * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the size of the struct is none, or the options are full.
- *                 What is wrong with the bytes themselves certreload_open() tells
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the size of the struct is none, or the options are full;
+ *                 FILE_TOO_LARGE. What is wrong with the bytes themselves certreload_open() tells
  * Ownership:      copied, and the copy of the key is wiped when the options are freed; wiping the caller's own is the
  *                 caller's affair
  * Threads:        exclusive access to options
@@ -1577,11 +1610,21 @@ certreload_result certreload_options_add_identity_memory(certreload_options *opt
  * Hand over new bytes for an identity, for new connections from now on.
  *
  * They go the way that files go: parsed, validated, proved by a handshake in memory, published; only nothing is waited
- * for, and what cannot be used is refused at once, while what served goes on serving. From the first time that bytes are
- * accepted the identity is the host's to renew: if it had files, they are not looked at any more in this process. What
- * is refused leaves files what they were.
+ * for, and what cannot be used is refused at once, while what served goes on serving. From the first time that bytes
+ * are accepted, UNCHANGED included, the identity is the host's to renew: if it had files, they are not looked at any
+ * more, in this process and in children that it forks later. What is refused leaves files what they were.
  *
- * The outcome is an event too (trigger PUSH); a refusal that was told already is none again.
+ * So a worker that was forked and may not read the files pushes what serves, first thing after
+ * certreload_after_fork(): a file that may not be read is waited for until the settle timeout, so no failure is told
+ * before, and none after.
+ *
+ * A master gets a chain and a key of one moment for that like this: read both files, add them to options with
+ * certreload_options_add_identity_memory(), and ask certreload_check(); if it refuses them, read both again. Hand over
+ * the bytes that passed. (prefork_server.c in examples-c does so.)
+ *
+ * The outcome is an event too (trigger PUSH); a refusal that was told already is none again. Messages and events of
+ * pushes are about memory:INDEX/chain, memory:INDEX/key and memory:INDEX/ocsp; EXPIRING and EXPIRED,
+ * certreload_identity_status and the metrics go on naming the identity by the path of the chain that it was added with.
  *
  * @param handle  must not be NULL; opened in this process, or taken up by certreload_after_fork()
  * @param index   which identity: see certreload_find_identity()
@@ -1601,12 +1644,14 @@ certreload_result certreload_push_identity(certreload_handle *handle,
                                            const certreload_identity_bytes *bytes);
 
 /**
- * Find the identity that serves a DNS name.
+ * Find the identity that serves a name.
  *
- * Indexes never change: an identity keeps the place in which it was added.
+ * Indexes never change: an identity keeps the place in which it was added. An IP address is found as
+ * certreload_identity_name() writes it; a DNS name is written without a dot at its end: "example.org", not "example.org.".
  *
  * @param handle       must not be NULL
- * @param server_name  must not be NULL; a DNS name, or a wildcard as a certificate has it; upper and lower case are one
+ * @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address;
+ *                     upper and lower case are one
  * @param index_out    must not be NULL; written only on OK
  * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where no identity has the name: the one that is served to
  *                     clients without a name is at 0
@@ -1626,6 +1671,10 @@ certreload_result certreload_find_identity(certreload_handle *handle,
  * With CERTRELOAD_RUNTIME_HOST the library creates no thread, not even for a moment. Everything else is as ever, as
  * long as the host dispatches: what is not dispatched is not noticed.
  *
+ * Descriptors: with CERTRELOAD_RUNTIME_THREAD a handle has none of its own, and one from its first
+ * certreload_event_fd() on; what the threads need is there once for the process. With CERTRELOAD_RUNTIME_HOST each
+ * handle has 5, and all of them share one inotify instance.
+ *
  * @param options  must not be NULL; changed
  * @param runtime  CERTRELOAD_RUNTIME_THREAD (the default) or _HOST
  * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
@@ -1644,14 +1693,18 @@ certreload_result certreload_options_set_runtime(certreload_options *options,
  * It is readable, and stays so (level-triggered), as long as events wait for certreload_next_event(); and with
  * CERTRELOAD_RUNTIME_HOST as long as there is something to dispatch: a request, a change of the files, a time that
  * has come, an event for the callback. For epoll, poll, select, and what is built on them. Do not read from it.
+ * EPOLLET does, too, if each wake-up is followed by certreload_dispatch() (with CERTRELOAD_RUNTIME_HOST) and by
+ * certreload_next_event() until it says NO_EVENT.
  *
- * A host that asks for it will take the events: from then on CERTRELOAD_MAX_WAITING_EVENTS are kept, and of those before
- * the newest of each kind is there. With CERTRELOAD_RUNTIME_HOST that begins with the first certreload_next_event(): a
- * host that only dispatches is not woken for events. Where a callback is named, events go to that.
+ * A host that asks for it will take the events: from then on CERTRELOAD_MAX_WAITING_EVENTS are kept, and of those
+ * before the newest of each kind is there. With CERTRELOAD_RUNTIME_HOST that begins with the first
+ * certreload_next_event(): a host that only dispatches is not woken for events, and one that has asked for events once
+ * has to go on asking, or the descriptor stays readable. Where a callback is named, events go to that.
  *
  * @param handle  must not be NULL; opened in this process, or taken up by certreload_after_fork()
  * @return        the descriptor, the same each time until certreload_after_fork(); -1 where there is none, with the
- *                reason in certreload_last_error()
+ *                reason in certreload_last_error(): no descriptor could be had, handle is NULL, the handle is being
+ *                closed (CLOSED), or it was inherited and not taken up (FORKED)
  * Ownership:     the library's: take it out of the event loop before certreload_close(), which closes it
  * Threads:       any thread, concurrently
  * Signals:       not async-signal-safe
@@ -1977,8 +2030,9 @@ const uint8_t *certreload_identity_ocsp_der(const certreload_identity *identity,
  *
  * Every event is a line, whether or not an event callback is set, and so is what an explicit request came to where that
  * is no event. Lines of a handle that has a name begin with it: "public: generation 2 serves: ...". rustls's own records
- * pass through too, but for those of the handshakes that the library makes by itself. When this returns, the callback that was set before is not running and will not be called again; only where this is called from
- * inside that callback, it is of course still running there, for the last time.
+ * pass through too, but for those of the handshakes that the library makes by itself. When this returns, the callback
+ * that was set before is not running and will not be called again; only where this is called from inside that callback,
+ * it is of course still running there, for the last time.
  *
  * @param callback   NULL for none
  * @param userdata   handed to each call as it is; must stay valid until the callback is replaced

@@ -23,7 +23,8 @@ pub enum certreload_event_kind {
     /// The kernel's notifications are back.
     WatchRestored = 4,
     /// A certificate that serves has come into its warning window (certreload_options_set_expiry_warning()) and no
-    /// renewal is there. Told once for each certificate, at open too, and again only after the clock was set back.
+    /// renewal is there. Told once for each certificate, at open too, and again only after the clock was set back, and in
+    /// a child after certreload_after_fork().
     Expiring = 5,
     /// A certificate that serves has expired. It goes on serving, for there is nothing better; clients refuse it. Told
     /// once, as EXPIRING; a clock that jumps over the whole window tells this alone.
@@ -113,8 +114,9 @@ pub struct certreload_event {
 /// It runs on a background thread of the library, one call at a time for each handle, in order; with
 /// CERTRELOAD_RUNTIME_HOST on the thread that calls certreload_dispatch(). While it runs no other event of this handle is
 /// delivered; those of other handles, connections, reloads and other threads are not held up. Of the events that
-/// wait meanwhile CERTRELOAD_MAX_WAITING_EVENTS are kept. It may call any certreload function, closing the handle
-/// included. It must not throw or longjmp out. The thread has 512 KiB of stack.
+/// wait meanwhile CERTRELOAD_MAX_WAITING_EVENTS are kept. Callbacks of different handles may run at the same time, also
+/// where they are one function with one userdata. It may call any certreload function, closing the handle included. It
+/// must not throw or longjmp out, nor end its thread (pthread_exit()). The thread has 512 KiB of stack.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_event_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, event: *const certreload_event)>;
@@ -209,7 +211,8 @@ struct HostCallback {
 // SAFETY: the function is plain code; the userdata is never dereferenced here, and the host has been
 // told (at certreload_event_callback) that it is handed to the function on another thread.
 unsafe impl Send for HostCallback {}
-// SAFETY: as above; and calls are made one at a time by the delivery thread.
+// SAFETY: as above. Calls for one handle are made one at a time; handles that are opened with the same options
+// share the callback, and the host is told that those may call it at the same time.
 unsafe impl Sync for HostCallback {}
 
 impl HostCallback {

@@ -31,6 +31,10 @@ pub(crate) type runtime_number = u32;
 /// With CERTRELOAD_RUNTIME_HOST the library creates no thread, not even for a moment. Everything else is as ever, as
 /// long as the host dispatches: what is not dispatched is not noticed.
 ///
+/// Descriptors: with CERTRELOAD_RUNTIME_THREAD a handle has none of its own, and one from its first
+/// certreload_event_fd() on; what the threads need is there once for the process. With CERTRELOAD_RUNTIME_HOST each
+/// handle has 5, and all of them share one inotify instance.
+///
 /// @param options  must not be NULL; changed
 /// @param runtime  CERTRELOAD_RUNTIME_THREAD (the default) or _HOST
 /// @return         OK; NULL_PARAMETER; INVALID_PARAMETER
@@ -61,14 +65,18 @@ pub unsafe extern "C" fn certreload_options_set_runtime(
 /// It is readable, and stays so (level-triggered), as long as events wait for certreload_next_event(); and with
 /// CERTRELOAD_RUNTIME_HOST as long as there is something to dispatch: a request, a change of the files, a time that
 /// has come, an event for the callback. For epoll, poll, select, and what is built on them. Do not read from it.
+/// EPOLLET does, too, if each wake-up is followed by certreload_dispatch() (with CERTRELOAD_RUNTIME_HOST) and by
+/// certreload_next_event() until it says NO_EVENT.
 ///
-/// A host that asks for it will take the events: from then on CERTRELOAD_MAX_WAITING_EVENTS are kept, and of those before
-/// the newest of each kind is there. With CERTRELOAD_RUNTIME_HOST that begins with the first certreload_next_event(): a
-/// host that only dispatches is not woken for events. Where a callback is named, events go to that.
+/// A host that asks for it will take the events: from then on CERTRELOAD_MAX_WAITING_EVENTS are kept, and of those
+/// before the newest of each kind is there. With CERTRELOAD_RUNTIME_HOST that begins with the first
+/// certreload_next_event(): a host that only dispatches is not woken for events, and one that has asked for events once
+/// has to go on asking, or the descriptor stays readable. Where a callback is named, events go to that.
 ///
 /// @param handle  must not be NULL; opened in this process, or taken up by certreload_after_fork()
 /// @return        the descriptor, the same each time until certreload_after_fork(); -1 where there is none, with the
-///                reason in certreload_last_error()
+///                reason in certreload_last_error(): no descriptor could be had, handle is NULL, the handle is being
+///                closed (CLOSED), or it was inherited and not taken up (FORKED)
 /// Ownership:     the library's: take it out of the event loop before certreload_close(), which closes it
 /// Threads:       any thread, concurrently
 /// Signals:       not async-signal-safe

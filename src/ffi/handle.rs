@@ -32,6 +32,10 @@ pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 /// cannot be read again after privileges are dropped: what served goes on, health is stale, and the message says so; see
 /// certreload_push_identity() for what a privileged process can do about that.
 ///
+/// The files are taken as they are: nothing is waited for. One that is half-written at this very moment is a failure
+/// (KEY_MISMATCH, FILE_NOT_FOUND, PEM_TRUNCATED, ...). Where they may be renewed while the server starts, try again for
+/// about the settle timeout (5 seconds) before giving up.
+///
 /// The first event may be delivered before this returns, and after *handle_out is written.
 ///
 /// @param options     must not be NULL; copied: it may be changed or freed afterwards
@@ -105,7 +109,9 @@ pub unsafe extern "C" fn certreload_open_files(
 
 /// Find out whether certreload_open() would succeed: for `yourserver --check-config`.
 ///
-/// Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing.
+/// Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing. As
+/// certreload_open() it waits for nothing: files that are half-written at this very moment fail, so try again for about
+/// the settle timeout where they may be.
 ///
 /// @param options  must not be NULL; borrowed for the call
 /// @return         as certreload_open()
@@ -128,10 +134,10 @@ pub unsafe extern "C" fn certreload_check(options: *const certreload_options) ->
 
 /// Ask for a reload and return at once: for a SIGHUP handler.
 ///
-/// The files are read by the background thread, or when the host dispatches (CERTRELOAD_RUNTIME_HOST). Requests that come faster than reloads are answered by one reload
-/// that begins after the last of them. The outcome comes as an event; files that are unchanged, or as bad as was told
-/// already, are no event: certreload_reload_wait() answers in any case. Does one atomic store and one write(2); errno is
-/// kept.
+/// The files are read by the background thread, or when the host dispatches (CERTRELOAD_RUNTIME_HOST). Requests that
+/// come faster than reloads are answered by one reload that begins after the last of them. The outcome comes as an
+/// event; files that are unchanged, or as bad as was told already, are no event: certreload_reload_wait() answers in any
+/// case. Does one atomic store and one write(2); errno is kept.
 ///
 /// In a child of a fork() it is answered with OK, and done when certreload_after_fork() is called: the thread that would
 /// read the files stayed with the parent.
@@ -159,17 +165,21 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
 
 /// Reload now, and answer for the files as they are at or after this call.
 ///
-/// A new generation is for new bytes: a key that is encrypted anew, with another password or the same, is a reload, though
-/// clients see the certificate that they saw.
+/// A new generation is for new bytes: a key that is encrypted anew, with another password or the same, is a reload,
+/// though clients see the certificate that they saw.
 ///
-/// What looks half-written (a key that does not match; a file that is missing, holds no PEM, or is still open for writing)
-/// is waited for as after any change (certreload_options_set_settle()), so a timeout above the settle timeout gets the
-/// exact failure, and a shorter one TIMED_OUT, with the reason so far in certreload_last_error(). UNCHANGED says that the
-/// files are what serves: the watch may have been faster than this call. The event may be delivered after the answer.
+/// What looks half-written (a key that does not match; a file that is missing, may not be read, holds no PEM, or is
+/// still open for writing) is waited for as after any change (certreload_options_set_settle()), so a timeout above the
+/// settle timeout gets the exact failure, and a shorter one TIMED_OUT, with the reason so far in
+/// certreload_last_error(). UNCHANGED says that the files are what serves: the watch may have been faster than this
+/// call. The event may be delivered after the answer.
 ///
 /// With CERTRELOAD_RUNTIME_HOST the work is done on the calling thread, and events are left for
 /// certreload_dispatch() or certreload_next_event(). Of identities that were handed over in memory there is nothing to
 /// read: they are as they are.
+///
+/// A timeout of 0 waits for nobody: with CERTRELOAD_RUNTIME_THREAD the answer is always TIMED_OUT, and the request goes
+/// on; with CERTRELOAD_RUNTIME_HOST the work is done, and TIMED_OUT is for what looks half-written.
 ///
 /// @param handle      must not be NULL; opened in this process, or taken up by certreload_after_fork()
 /// @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
@@ -202,7 +212,10 @@ pub unsafe extern "C" fn certreload_reload_wait(
 /// generation that served when it was forked, with the options, the callback and the required names of the handle, and
 /// with background threads of its own (or none, for CERTRELOAD_RUNTIME_HOST: then ask for certreload_event_fd() anew).
 /// All files are looked at at once, so nothing that happened since the fork is missed. Events that wait in the parent
-/// are the parent's; counts in the status begin at 0.
+/// are the parent's; counts in the status begin at 0, and EXPIRING and EXPIRED, where they are so, are told here, too.
+///
+/// A child that may not read the files, because it gives up its privileges, has an identity taken out of them by
+/// certreload_push_identity(), first thing after this.
 ///
 /// Call it in each child, for each handle. A handle may also be inherited by a child of the child.
 ///
@@ -234,13 +247,17 @@ pub unsafe extern "C" fn certreload_after_fork(
 /// for a callback, or for certreload_next_event() after that was asked once, go to the new callback; those from before
 /// anybody listened do not.
 ///
+/// Because it waits for a callback that runs, call it with no lock held that the callback takes, and from no thread that
+/// the callback joins or waits for: WOULD_DEADLOCK sees threads that wait for each other inside certreload functions, and
+/// cannot see the host's own mutexes and joins.
+///
 /// @param handle    must not be NULL
 /// @param callback  NULL for none
 /// @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
 /// @return          OK; NULL_PARAMETER; WOULD_DEADLOCK where the callback that runs waits for this very thread: nothing
 ///                  is changed then; CLOSED
 /// Ownership:       userdata stays the caller's
-/// Threads:         any thread, concurrently; also inside a callback
+/// Threads:         any thread, concurrently; also inside a callback; with no lock held that the callback takes
 /// Signals:         not async-signal-safe
 /// Blocks:          until a callback that is running for this handle has returned
 /// Since:           0.1.0
@@ -265,14 +282,22 @@ pub unsafe extern "C" fn certreload_set_event_callback(
 /// this is called from, and those that wait for this very thread, which end by themselves. With the last handle the
 /// background threads end.
 ///
+/// Because it waits for callbacks and calls, call it with no lock held that the callback takes, and from no thread that
+/// the callback joins or waits for: it sees threads that wait for each other inside certreload functions, and cannot see
+/// the host's own mutexes and joins.
+///
+/// A signal handler is the hardest to take the pointer away from: it may have loaded it, on any thread, and be about to
+/// pass it. So have every thread block the signal first, for one that does so is not inside the handler; or never close
+/// a handle that a handler uses: a process may end with handles open.
+///
 /// In a forked child that has not called certreload_after_fork() it frees what the child has, and the parent notices
 /// nothing.
 ///
 /// @param handle  may be NULL, then nothing happens; consumed
-/// Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads, so that
-///                no call on it begins any more (a thread that has loaded the pointer and is about to pass it still has
-///                it). A certreload_reload_wait() that is waiting is let go with CLOSED
-/// Threads:       any thread; also inside a callback
+/// Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads, so
+///                that no call on it begins any more (a thread that has loaded the pointer and is about to pass it still
+///                has it). A certreload_reload_wait() that is waiting is let go with CLOSED
+/// Threads:       any thread; also inside a callback; with no lock held that the callback takes
 /// Signals:       not async-signal-safe
 /// Blocks:        until a running callback, a file being read, and running calls are done; a password callback that
 ///                runs, and a key that is being opened with its password (2,000,000 rounds at the most), too

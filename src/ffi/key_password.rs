@@ -20,12 +20,14 @@ pub const CERTRELOAD_MAX_KEY_PASSWORD: usize = 1024;
 /// It is called once for each load of an encrypted key: on the thread that opens (or checks), while it does, and on a
 /// background thread of the library whenever a file of the identity has changed; again at each try while a change that
 /// looks half-written is waited for, and a wrong password looks like that. Reloads of all handles wait for it, and
-/// connections do not. It must not call a certreload function, and must not throw or longjmp out.
+/// connections do not. A fork() by another thread of the process waits for it too, for up to a second, and goes ahead
+/// then: so be quick, and take no lock that is held around a fork. It must not call a certreload function, must not
+/// throw or longjmp out, nor end its thread (pthread_exit()).
 ///
 /// It writes the password's bytes to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, their
 /// number to *length_out, and returns true. False, or a length that is too large, says that there is none, and the load
-/// fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options at the same time
-/// may call it at the same time.
+/// fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options at the same
+/// time may call it at the same time.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_key_password_callback = Option<
     unsafe extern "C" fn(
@@ -68,9 +70,9 @@ pub unsafe extern "C" fn certreload_options_set_key_password_callback(
 
 /// Name the file with the password of encrypted private keys. It replaces a password callback.
 ///
-/// There is one password for all keys of the options; for several, name a callback instead. The password is the first line
-/// of the file, without its newline (LF or CRLF). The file belongs to each identity whose
-/// key is encrypted: it is read together with the key, and a change of it is a change of the identity.
+/// There is one password for all keys of the options; for several, name a callback instead. The password is the first
+/// line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it is
+/// read together with the key, and a change of it is a change of the identity.
 ///
 /// @param options  must not be NULL; changed
 /// @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path is taken

@@ -61,8 +61,9 @@ pub type certreload_log_callback = Option<
 ///
 /// Every event is a line, whether or not an event callback is set, and so is what an explicit request came to where that
 /// is no event. Lines of a handle that has a name begin with it: "public: generation 2 serves: ...". rustls's own records
-/// pass through too, but for those of the handshakes that the library makes by itself. When this returns, the callback that was set before is not running and will not be called again; only where this is called from
-/// inside that callback, it is of course still running there, for the last time.
+/// pass through too, but for those of the handshakes that the library makes by itself. When this returns, the callback
+/// that was set before is not running and will not be called again; only where this is called from inside that callback,
+/// it is of course still running there, for the last time.
 ///
 /// @param callback   NULL for none
 /// @param userdata   handed to each call as it is; must stay valid until the callback is replaced

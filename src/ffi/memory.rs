@@ -71,11 +71,21 @@ pub unsafe extern "C" fn certreload_options_add_identity_memory(
 /// Hand over new bytes for an identity, for new connections from now on.
 ///
 /// They go the way that files go: parsed, validated, proved by a handshake in memory, published; only nothing is waited
-/// for, and what cannot be used is refused at once, while what served goes on serving. From the first time that bytes are
-/// accepted the identity is the host's to renew: if it had files, they are not looked at any more in this process. What
-/// is refused leaves files what they were.
+/// for, and what cannot be used is refused at once, while what served goes on serving. From the first time that bytes
+/// are accepted, UNCHANGED included, the identity is the host's to renew: if it had files, they are not looked at any
+/// more, in this process and in children that it forks later. What is refused leaves files what they were.
 ///
-/// The outcome is an event too (trigger PUSH); a refusal that was told already is none again.
+/// So a worker that was forked and may not read the files pushes what serves, first thing after
+/// certreload_after_fork(): a file that may not be read is waited for until the settle timeout, so no failure is told
+/// before, and none after.
+///
+/// A master gets a chain and a key of one moment for that like this: read both files, add them to options with
+/// certreload_options_add_identity_memory(), and ask certreload_check(); if it refuses them, read both again. Hand over
+/// the bytes that passed. (prefork_server.c in examples-c does so.)
+///
+/// The outcome is an event too (trigger PUSH); a refusal that was told already is none again. Messages and events of
+/// pushes are about memory:INDEX/chain, memory:INDEX/key and memory:INDEX/ocsp; EXPIRING and EXPIRED,
+/// certreload_identity_status and the metrics go on naming the identity by the path of the chain that it was added with.
 ///
 /// @param handle  must not be NULL; opened in this process, or taken up by certreload_after_fork()
 /// @param index   which identity: see certreload_find_identity()
@@ -107,12 +117,14 @@ pub unsafe extern "C" fn certreload_push_identity(
     })
 }
 
-/// Find the identity that serves a DNS name.
+/// Find the identity that serves a name.
 ///
-/// Indexes never change: an identity keeps the place in which it was added.
+/// Indexes never change: an identity keeps the place in which it was added. An IP address is found as
+/// certreload_identity_name() writes it; a DNS name is written without a dot at its end: "example.org", not "example.org.".
 ///
 /// @param handle       must not be NULL
-/// @param server_name  must not be NULL; a DNS name, or a wildcard as a certificate has it; upper and lower case are one
+/// @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address;
+///                     upper and lower case are one
 /// @param index_out    must not be NULL; written only on OK
 /// @return             OK; NULL_PARAMETER; INVALID_PARAMETER where no identity has the name: the one that is served to
 ///                     clients without a name is at 0

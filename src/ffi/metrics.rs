@@ -40,7 +40,7 @@ use crate::reload::write_metrics;
 /// @param needed_out  must not be NULL; the size that the text needs, its NUL included; written on OK and
 ///                    BUFFER_TOO_SMALL
 /// @return            OK; BUFFER_TOO_SMALL, and of the text nothing is written: where size is not 0, buffer is "";
-///                    NULL_PARAMETER, which a NULL buffer with another size is too
+///                    NULL_PARAMETER, which a NULL buffer with another size is too; CLOSED
 /// Ownership:         a copy; nothing to free
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe

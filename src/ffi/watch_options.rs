@@ -96,8 +96,11 @@ pub unsafe extern "C" fn certreload_options_set_poll_interval(
 /// Set how long a change may take to become whole.
 ///
 /// After a notification the files are read when they have been quiet for quiet_ms, so that a burst of changes gives
-/// one reload; and what only a poll found is taken when it is the same quiet_ms later. What looks half-written then (a key that does not match yet, a PEM that is cut off, a file that is
-/// missing or still open for writing) is tried again, and reported as a failure only when timeout_ms have passed.
+/// one reload; and what only a poll found is taken when it is the same quiet_ms later. What looks half-written then (a
+/// key that does not match yet, a PEM that is cut off, a file that is missing, may not be read yet or is still open for
+/// writing) is tried again, and reported as a failure only when timeout_ms have passed.
+///
+/// This is about changes: certreload_open(), certreload_check() and certreload_push_identity() wait for nothing.
 ///
 /// @param options     must not be NULL; changed
 /// @param quiet_ms    0 to timeout_ms, milliseconds; the default is 50
