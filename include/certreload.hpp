@@ -15,8 +15,10 @@
  *               message. Functions marked noexcept never throw; an owner that was moved from
  *               behaves as NULL does in C: an error, never a crash.
  *   Threads     const members may be called from any thread, concurrently. The others (on_event(),
- *               after_fork(), move, destruction) need exclusive access to the object, as usual in
- * C++.
+ *               after_fork(), close(), move, destruction) need exclusive access to the object, as
+ *               usual in C++.
+ *   Texts       a std::string with a NUL inside, which C cannot be handed, is an error
+ *               (CERTRELOAD_RESULT_INVALID_PARAMETER).
  */
 
 #ifndef CERTRELOAD_HPP
@@ -190,6 +192,34 @@ constexpr const char *to_string(log_level level) noexcept {
     return "unknown";
 }
 
+constexpr const char *to_string(reload_outcome outcome) noexcept {
+    switch (outcome) {
+    case reload_outcome::reloaded:
+        return "reloaded";
+    case reload_outcome::unchanged:
+        return "unchanged";
+    }
+    return "unknown";
+}
+
+/// What a result means, in a sentence.
+inline const char *to_string(certreload_result result) noexcept {
+    return certreload_result_str(result);
+}
+
+/// The words of CERTRELOAD_WARNING_* bits, such as "key-readable, names-lost"; "" where there are
+/// none.
+inline std::string warnings_to_string(std::uint32_t warnings) {
+    std::string words;
+    for (std::uint32_t bit = 1; bit != 0; bit <<= 1) {
+        if ((warnings & bit) != 0) {
+            words += words.empty() ? "" : ", ";
+            words += certreload_warning_str(bit);
+        }
+    }
+    return words;
+}
+
 /// A call that failed: code() for the program, what() for the log, with path and reason.
 class error : public std::runtime_error {
   public:
@@ -329,6 +359,18 @@ inline void check(certreload_result result) {
     if (result != CERTRELOAD_RESULT_OK && result != CERTRELOAD_RESULT_UNCHANGED) {
         fail(result);
     }
+}
+
+/// A text for C, which takes the first NUL for its end: another name or path than was meant.
+inline const char *c_text(const std::string &text) {
+    if (text.find('\0') != std::string::npos) {
+        throw error(CERTRELOAD_RESULT_INVALID_PARAMETER, "a text has a NUL inside");
+    }
+    return text.c_str();
+}
+
+inline const char *c_text_or_null(const std::string &text) {
+    return text.empty() ? nullptr : c_text(text);
 }
 
 inline std::string_view text(const char *text) noexcept {
@@ -539,10 +581,11 @@ inline void set_log(log_function function, log_level max_level = log_level::info
     detail::current_log_listener().swap(next);
 }
 
-/// What to load and how to watch it. Every function returns the options, for chaining.
+/// What to load and how to watch it. Every function returns the options, for chaining: also those
+/// of a temporary, as in `options o = options().add_identity(chain, key);`.
 class options {
   public:
-    options() : raw_(certreload_options_new()) {
+    options() : raw_(certreload_options_new()), listener_(), password_() {
         if (raw_ == nullptr) {
             throw std::bad_alloc();
         }
@@ -550,33 +593,44 @@ class options {
 
     /// The first identity added is the default one. An empty ocsp path means none.
     options &add_identity(const std::string &chain_path, const std::string &key_path,
-                          const std::string &ocsp_path = std::string()) {
-        detail::check(
-            certreload_options_add_identity(raw_.get(), chain_path.c_str(), key_path.c_str(),
-                                            ocsp_path.empty() ? nullptr : ocsp_path.c_str()));
+                          const std::string &ocsp_path = std::string()) & {
+        detail::check(certreload_options_add_identity(raw_.get(), detail::c_text(chain_path),
+                                                      detail::c_text(key_path),
+                                                      detail::c_text_or_null(ocsp_path)));
         return *this;
+    }
+    options add_identity(const std::string &chain_path, const std::string &key_path,
+                         const std::string &ocsp_path = std::string()) && {
+        return std::move(add_identity(chain_path, key_path, ocsp_path));
     }
 
     /// An identity that is in memory, renewed by handle::push_identity(). Copied; wiping the
     /// caller's own copy is the caller's affair.
     options &add_identity_memory(std::string_view chain_pem, std::string_view key_pem,
-                                 bytes ocsp_der = {}) {
+                                 bytes ocsp_der = {}) & {
         const certreload_identity_bytes raw =
             detail::to_identity_bytes(chain_pem, key_pem, ocsp_der);
         detail::check(certreload_options_add_identity_memory(raw_.get(), &raw));
         return *this;
     }
+    options add_identity_memory(std::string_view chain_pem, std::string_view key_pem,
+                                bytes ocsp_der = {}) && {
+        return std::move(add_identity_memory(chain_pem, key_pem, ocsp_der));
+    }
 
-    options &require_name(const std::string &dns_name) {
-        detail::check(certreload_options_require_name(raw_.get(), dns_name.c_str()));
+    options &require_name(const std::string &dns_name) & {
+        detail::check(certreload_options_require_name(raw_.get(), detail::c_text(dns_name)));
         return *this;
+    }
+    options require_name(const std::string &dns_name) && {
+        return std::move(require_name(dns_name));
     }
 
     /// The function is called as certreload_key_password_callback says; what it throws counts as no
     /// password. What it returns is wiped, other copies of the password are its own business.
     /// Handles that are opened with the same options share the one function object, and may call it
     /// at the same time.
-    options &set_key_password(password_function function) {
+    options &set_key_password(password_function function) & {
         std::shared_ptr<password_function> next;
         if (function) {
             next = std::make_shared<password_function>(std::move(function));
@@ -586,61 +640,85 @@ class options {
         password_ = std::move(next);
         return *this;
     }
+    options set_key_password(password_function function) && {
+        return std::move(set_key_password(std::move(function)));
+    }
 
     /// An empty path means none.
-    options &set_key_password_file(const std::string &path) {
-        detail::check(certreload_options_set_key_password_file(
-            raw_.get(), path.empty() ? nullptr : path.c_str()));
+    options &set_key_password_file(const std::string &path) & {
+        detail::check(
+            certreload_options_set_key_password_file(raw_.get(), detail::c_text_or_null(path)));
         password_.reset();
         return *this;
     }
+    options set_key_password_file(const std::string &path) && {
+        return std::move(set_key_password_file(path));
+    }
 
-    options &set_alpn(const std::vector<std::string> &protocols) {
+    options &set_alpn(const std::vector<std::string> &protocols) & {
         std::vector<const char *> pointers;
         pointers.reserve(protocols.size());
         for (const std::string &protocol : protocols) {
-            pointers.push_back(protocol.c_str());
+            pointers.push_back(detail::c_text(protocol));
         }
         detail::check(certreload_options_set_alpn(raw_.get(), pointers.data(), pointers.size()));
         return *this;
     }
+    options set_alpn(const std::vector<std::string> &protocols) && {
+        return std::move(set_alpn(protocols));
+    }
 
     /// The options keep a reference of their own.
-    options &set_server_template(const rustls_server_config *config) {
+    options &set_server_template(const rustls_server_config *config) & {
         detail::check(certreload_options_set_server_template(raw_.get(), config));
         return *this;
     }
+    options set_server_template(const rustls_server_config *config) && {
+        return std::move(set_server_template(config));
+    }
 
-    options &set_watch(watch_mode mode) {
+    options &set_watch(watch_mode mode) & {
         detail::check(
             certreload_options_set_watch(raw_.get(), static_cast<certreload_watch>(mode)));
         return *this;
     }
+    options set_watch(watch_mode mode) && {
+        return std::move(set_watch(mode));
+    }
 
     /// With runtime::host the library creates no thread: the host waits for handle::event_fd() and
     /// calls handle::dispatch().
-    options &set_runtime(runtime who) {
+    options &set_runtime(runtime who) & {
         detail::check(
             certreload_options_set_runtime(raw_.get(), static_cast<certreload_runtime>(who)));
         return *this;
     }
+    options set_runtime(runtime who) && {
+        return std::move(set_runtime(who));
+    }
 
-    options &set_poll_interval(std::chrono::milliseconds interval) {
+    options &set_poll_interval(std::chrono::milliseconds interval) & {
         detail::check(certreload_options_set_poll_interval(
             raw_.get(), detail::to_milliseconds(interval, UINT32_MAX)));
         return *this;
     }
+    options set_poll_interval(std::chrono::milliseconds interval) && {
+        return std::move(set_poll_interval(interval));
+    }
 
-    options &set_settle(std::chrono::milliseconds quiet, std::chrono::milliseconds timeout) {
+    options &set_settle(std::chrono::milliseconds quiet, std::chrono::milliseconds timeout) & {
         detail::check(certreload_options_set_settle(raw_.get(),
                                                     detail::to_milliseconds(quiet, UINT32_MAX),
                                                     detail::to_milliseconds(timeout, UINT32_MAX)));
         return *this;
     }
+    options set_settle(std::chrono::milliseconds quiet, std::chrono::milliseconds timeout) && {
+        return std::move(set_settle(quiet, timeout));
+    }
 
     /// How long before its end a certificate counts as expiring; zero for no warning. Without this
     /// it is the last third of its lifetime, at most 30 days.
-    options &set_expiry_warning(std::chrono::seconds before) {
+    options &set_expiry_warning(std::chrono::seconds before) & {
         const auto limit = std::chrono::seconds(UINT32_MAX);
         if (before.count() < 0) {
             throw error(CERTRELOAD_RESULT_INVALID_PARAMETER, "an expiry warning is negative");
@@ -649,22 +727,34 @@ class options {
             raw_.get(), static_cast<std::uint32_t>((before < limit ? before : limit).count())));
         return *this;
     }
-
-    /// What people call the handle: a label of its metrics. An empty name is none.
-    options &set_name(const std::string &name) {
-        detail::check(
-            certreload_options_set_name(raw_.get(), name.empty() ? nullptr : name.c_str()));
-        return *this;
+    options set_expiry_warning(std::chrono::seconds before) && {
+        return std::move(set_expiry_warning(before));
     }
 
-    /// As handle::on_event(), and told of the first load too. Handles that are opened with the same
-    /// options share the one function object; its calls never overlap.
-    options &on_event(event_function function, exception_function on_exception = {}) {
+    /// What people call the handle: a label of its metrics. An empty name is none.
+    options &set_name(const std::string &name) & {
+        detail::check(certreload_options_set_name(raw_.get(), detail::c_text_or_null(name)));
+        return *this;
+    }
+    options set_name(const std::string &name) && {
+        return std::move(set_name(name));
+    }
+
+    /// As handle::on_event(), and told of the first load too: the first event may come before
+    /// handle::open() returns, so the function must not use the variable that the handle goes into
+    /// unless it knows that it is there.
+    ///
+    /// Handles that are opened with the same options share the one function object. Its calls for
+    /// one handle never overlap; those for different handles may.
+    options &on_event(event_function function, exception_function on_exception = {}) & {
         auto next = detail::make_listener(std::move(function), std::move(on_exception));
         detail::check(certreload_options_set_event_callback(
             raw_.get(), next ? detail::deliver : nullptr, next.get()));
         listener_ = std::move(next);
         return *this;
+    }
+    options on_event(event_function function, exception_function on_exception = {}) && {
+        return std::move(on_event(std::move(function), std::move(on_exception)));
     }
 
     /// Find out whether handle::open() would succeed: throws what it would throw.
@@ -827,7 +917,9 @@ class generation {
 
     /// The identity that serves a name; the first one where the name is empty or nobody has it.
     identity select(std::string_view server_name) const & {
-        return identity(certreload_generation_select(raw_.get(), std::string(server_name).c_str()));
+        const bool is_text = server_name.find('\0') == std::string_view::npos; // else nobody's
+        const std::string name(is_text ? server_name : std::string_view());
+        return identity(certreload_generation_select(raw_.get(), name.c_str()));
     }
     identity select(std::string_view server_name) const && = delete;
 
@@ -848,16 +940,17 @@ class generation {
 class handle {
   public:
     /// Load everything that the options name, check it, and begin to watch it.
-    static handle open(const options &options) {
+    [[nodiscard]] static handle open(const options &options) {
         certreload_handle *raw = nullptr;
         detail::check(certreload_open(options.raw_.get(), &raw));
         return handle(raw, options.listener_, options.password_);
     }
 
     /// Open one identity with every option at its default.
-    static handle open(const std::string &chain_path, const std::string &key_path) {
+    [[nodiscard]] static handle open(const std::string &chain_path, const std::string &key_path) {
         certreload_handle *raw = nullptr;
-        detail::check(certreload_open_files(chain_path.c_str(), key_path.c_str(), &raw));
+        detail::check(
+            certreload_open_files(detail::c_text(chain_path), detail::c_text(key_path), &raw));
         return handle(raw, nullptr, nullptr);
     }
 
@@ -874,7 +967,20 @@ class handle {
 
     /// Closes the handle: afterwards its event function is not running, but for a call that itself
     /// destroys the handle, which it may. Connections, configs and generations live on.
+    ///
+    /// It waits for the event function. So hold no lock that the function takes, and do this on no
+    /// thread that it joins or waits for: the library cannot see the host's mutexes and joins.
     ~handle() = default;
+
+    /// Closes the handle now, as its destruction does; what is left is as if it was moved from.
+    void close() noexcept {
+        // The event function may be using this handle until it has ended: nothing is written
+        // before.
+        certreload_close(raw_.get());
+        static_cast<void>(raw_.release());
+        // Last of all goes the event function, and with it perhaps what owns this handle.
+        const handle rest(std::move(*this));
+    }
 
     /// Ask for a reload and return at once. Async-signal-safe: made for a SIGHUP handler.
     void reload() const noexcept {
@@ -892,7 +998,8 @@ class handle {
     }
 
     /// Reload now and return the result as it is; on failure certreload_last_error() has the story.
-    certreload_result try_reload_wait(std::chrono::milliseconds timeout) const noexcept {
+    [[nodiscard]] certreload_result
+    try_reload_wait(std::chrono::milliseconds timeout) const noexcept {
         return certreload_reload_wait(raw_.get(), detail::to_milliseconds(timeout, 0));
     }
 
@@ -908,10 +1015,11 @@ class handle {
                                                      : reload_outcome::reloaded;
     }
 
-    /// The index of the identity that serves a name. Throws where none has it.
+    /// The index of the identity that serves a name: a DNS name without a dot at its end, a
+    /// wildcard or an IP address as the certificate has it. Throws where none has it.
     std::size_t find_identity(const std::string &server_name) const {
         std::size_t index = 0;
-        detail::check(certreload_find_identity(raw_.get(), server_name.c_str(), &index));
+        detail::check(certreload_find_identity(raw_.get(), detail::c_text(server_name), &index));
         return index;
     }
 
@@ -958,9 +1066,13 @@ class handle {
     /// member: it is then the first to go, and no event comes after it.
     ///
     /// It runs on a background thread of the library, with runtime::host in dispatch(), one call at
-    /// a time, in order, and may do anything, replacing itself and destroying this handle included.
-    /// When this returns the function before is not running any more, but for the call that this is
-    /// made from.
+    /// a time, in order, and may call anything, replacing itself and destroying this handle
+    /// included; only it must not end its thread (pthread_exit()) nor longjmp out. When this
+    /// returns the function before is not running any more, but for the call that this is made
+    /// from.
+    ///
+    /// So call this with no lock held that the function takes, and on no thread that it joins or
+    /// waits for: the library cannot see the host's mutexes and joins.
     ///
     /// What the function throws goes to on_exception, if there is one, on the same thread, and is
     /// dropped otherwise, as is what on_exception throws: an exception never reaches the library,
@@ -1025,14 +1137,14 @@ class handle {
     }
 
     /// Make a connection with the config that is current at this moment.
-    connection_ptr server_connection() const {
+    [[nodiscard]] connection_ptr server_connection() const {
         rustls_connection *raw = nullptr;
         detail::check(certreload_server_connection_new(raw_.get(), &raw));
         return connection_ptr(raw);
     }
 
     /// Take a reference to the config that is current at this moment: for rustls-ffi's Acceptor.
-    server_config_ptr acquire_server_config() const {
+    [[nodiscard]] server_config_ptr acquire_server_config() const {
         server_config_ptr config(certreload_acquire_server_config(raw_.get()));
         if (config == nullptr) {
             detail::fail(CERTRELOAD_RESULT_NULL_PARAMETER);
@@ -1041,7 +1153,7 @@ class handle {
     }
 
     /// Take a reference to the generation that is current at this moment.
-    generation acquire() const {
+    [[nodiscard]] generation acquire() const {
         const certreload_generation *raw = certreload_acquire(raw_.get());
         if (raw == nullptr) {
             detail::fail(CERTRELOAD_RESULT_NULL_PARAMETER);

@@ -33,13 +33,14 @@ static_assert(!can_select<certreload::generation>::value);
 
 void a_failed_call_throws_its_code_and_message() {
     const pair missing = made().place.live("missing");
-    CHECK(code_of([&] { certreload::handle::open(missing.chain, missing.key); },
+    CHECK(code_of([&] { return certreload::handle::open(missing.chain, missing.key); },
                   missing.chain.string()) == CERTRELOAD_RESULT_FILE_NOT_FOUND);
     CHECK(code_of([&] { quiet_options(missing).check(); }, missing.chain.string()) ==
           CERTRELOAD_RESULT_FILE_NOT_FOUND);
 
     certreload::options options;
-    CHECK(code_of([&] { certreload::handle::open(options); }) == CERTRELOAD_RESULT_NOTHING_TO_LOAD);
+    CHECK(code_of([&] { return certreload::handle::open(options); }) ==
+          CERTRELOAD_RESULT_NOTHING_TO_LOAD);
     CHECK(code_of([&] { options.add_identity("", "key.pem"); }) ==
           CERTRELOAD_RESULT_INVALID_PARAMETER);
     CHECK(code_of([&] { options.set_poll_interval(1ms); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
@@ -64,9 +65,9 @@ void an_owner_that_was_moved_from_is_an_error_and_no_crash() {
     CHECK(handle.try_reload_wait(1s) == null);
     CHECK(code_of([&] { handle.reload_wait(1s); }) == null);
     CHECK(code_of([&] { handle.status(); }) == null);
-    CHECK(code_of([&] { handle.acquire(); }) == null);
-    CHECK(code_of([&] { handle.acquire_server_config(); }) == null);
-    CHECK(code_of([&] { handle.server_connection(); }) == null);
+    CHECK(code_of([&] { return handle.acquire(); }) == null);
+    CHECK(code_of([&] { return handle.acquire_server_config(); }) == null);
+    CHECK(code_of([&] { return handle.server_connection(); }) == null);
     CHECK(code_of([&] { handle.on_event([](const certreload::event &) {}); }) == null);
     CHECK(generation.number() == 0);
     CHECK(generation.identities().size() == 0);
@@ -75,6 +76,59 @@ void an_owner_that_was_moved_from_is_an_error_and_no_crash() {
     CHECK(generation.select("one.test").sha256().empty());
     CHECK(generation.select("one.test").ocsp().empty());
     CHECK(moved_generation.number() == 1);
+}
+
+void a_text_with_a_nul_inside_is_an_error() {
+    const std::string cut("one.test\0.two", 13);
+    const auto invalid = CERTRELOAD_RESULT_INVALID_PARAMETER;
+    certreload::options options;
+    CHECK(code_of([&] { options.add_identity(cut, "key.pem"); }) == invalid);
+    CHECK(code_of([&] { options.add_identity("chain.pem", cut); }) == invalid);
+    CHECK(code_of([&] { options.add_identity("chain.pem", "key.pem", cut); }) == invalid);
+    CHECK(code_of([&] { options.require_name(cut); }) == invalid);
+    CHECK(code_of([&] { options.set_key_password_file(cut); }) == invalid);
+    CHECK(code_of([&] { options.set_name(cut); }) == invalid);
+    CHECK(code_of([&] { options.set_alpn({"h2", cut}); }) == invalid);
+    CHECK(code_of([&] { options.check(); }) == CERTRELOAD_RESULT_NOTHING_TO_LOAD);
+    const std::string path = made().one.chain.string() + std::string("\0", 1);
+    CHECK(code_of([&] { return certreload::handle::open(path, made().one.key); }) == invalid);
+    CHECK(code_of([&] { return certreload::handle::open(made().one.chain, path); }) == invalid);
+
+    options.add_identity(made().two.chain, made().two.key)
+        .add_identity(made().one.chain, made().one.key);
+    const certreload::handle handle = certreload::handle::open(options);
+    CHECK(handle.find_identity("one.test") == 1);
+    CHECK(code_of([&] { handle.find_identity(cut); }) == invalid);
+    const certreload::generation generation = handle.acquire();
+    CHECK(generation.select("one.test").sha256() == made().one.sha256());
+    CHECK(generation.select(cut).sha256() == made().two.sha256()); // nobody's
+}
+
+void options_can_be_made_in_one_expression() {
+    const std::vector<std::string> protocols = {"h2"};
+    mailbox box;
+    const certreload::options options = certreload::options()
+                                            .add_identity(made().one.chain, made().one.key)
+                                            .require_name("one.test")
+                                            .set_watch(certreload::watch_mode::off)
+                                            .set_runtime(certreload::runtime::thread)
+                                            .set_poll_interval(1h)
+                                            .set_settle(5ms, 100ms)
+                                            .set_expiry_warning(0s)
+                                            .set_alpn(protocols)
+                                            .set_name("one")
+                                            .set_key_password_file("")
+                                            .set_key_password({})
+                                            .on_event(box.function());
+    options.check();
+    const certreload::handle handle = certreload::handle::open(options);
+    box.wait_for(event_kind::reloaded, 1);
+    CHECK(handle.metrics().find("handle=\"one\"") != std::string::npos);
+    CHECK(certreload::handle::open(certreload::options()
+                                       .add_identity(made().one.chain, made().one.key)
+                                       .set_server_template(handle.acquire_server_config().get()))
+              .acquire()
+              .number() == 1);
 }
 
 void options_can_be_chained_checked_and_used_again() {
@@ -355,6 +409,42 @@ void a_function_may_destroy_its_handle() {
     CHECK(!handle.has_value());
 }
 
+void a_handle_can_be_closed_before_it_goes() {
+    const pair live = made().place.live("closed");
+    deploy(live, made().one);
+    mailbox box;
+    certreload::handle handle = certreload::handle::open(quiet_options(live));
+    const certreload::generation generation = handle.acquire();
+    handle.on_event(
+        [&box, gone = tell_when_gone(box, "gone")](const auto &event) { box.put(event); });
+    handle.close();
+    box.wait_for_text("gone");
+    CHECK(!handle);
+    CHECK(handle.try_reload_wait(1s) == CERTRELOAD_RESULT_NULL_PARAMETER);
+    CHECK(generation.identities()[0].sha256() == made().one.sha256());
+    handle.close();
+
+    // The last thing that holds the handle's owner may be its event function.
+    auto owner = std::make_shared<std::optional<certreload::handle>>(
+        certreload::handle::open(quiet_options(live)));
+    certreload::handle &owned = **owner;
+    owned.on_event([owner, gone = tell_when_gone(box, "owner gone")](const auto &) {});
+    owner.reset();
+    owned.close();
+    box.wait_for_text("owner gone");
+
+    // From inside, as destruction.
+    handle = certreload::handle::open(quiet_options(live));
+    handle.on_event([&](const auto &) {
+        handle.close();
+        box.put_text("closed from inside");
+    });
+    deploy(live, made().two);
+    handle.reload();
+    box.wait_for_text("closed from inside");
+    CHECK(!handle);
+}
+
 void a_handle_may_go_while_events_come() {
     const pair live = made().place.live("going");
     for (int round = 0; round < 100; ++round) {
@@ -435,6 +525,14 @@ void every_number_has_a_word() {
     CHECK(to_string(event_kind::expired) == std::string("expired"));
     CHECK(to_string(certreload::trigger::clock) == std::string("clock"));
     CHECK(to_string(certreload::log_level::warn) == std::string("warn"));
+    CHECK(to_string(certreload::reload_outcome::unchanged) == std::string("unchanged"));
+    CHECK(certreload::to_string(CERTRELOAD_RESULT_FILE_EMPTY) ==
+          std::string(certreload_result_str(CERTRELOAD_RESULT_FILE_EMPTY)));
+    CHECK(certreload::warnings_to_string(0).empty());
+    CHECK(certreload::warnings_to_string(CERTRELOAD_WARNING_KEY_READABLE) == "key-readable");
+    CHECK(certreload::warnings_to_string(CERTRELOAD_WARNING_NAMES_LOST | 0x80000000U |
+                                         CERTRELOAD_WARNING_KEY_READABLE) ==
+          "key-readable, names-lost, unknown");
 }
 
 void dates_and_failures_are_told_for_each_identity() {
@@ -498,11 +596,11 @@ void log_lines_reach_a_function_until_it_is_replaced() {
         lines.push_back(to_string(level) + std::string(" ") + std::string(message));
         throw std::runtime_error("dropped");
     });
-    certreload::handle::open(made().one.chain, made().one.key);
+    static_cast<void>(certreload::handle::open(made().one.chain, made().one.key));
     certreload::set_log({});
     CHECK(lines.size() == 1);
     CHECK(lines[0].find("info generation 1 serves: " + made().one.chain.string()) == 0);
-    certreload::handle::open(made().one.chain, made().one.key);
+    static_cast<void>(certreload::handle::open(made().one.chain, made().one.key));
     CHECK(lines.size() == 1);
 
     // From inside: it is gone when its own call ends, not before.
@@ -514,7 +612,7 @@ void log_lines_reach_a_function_until_it_is_replaced() {
         calls += 1 + *held;
     });
     token.reset();
-    certreload::handle::open(made().one.chain, made().one.key);
+    static_cast<void>(certreload::handle::open(made().one.chain, made().one.key));
     box.wait_for_text("gone");
     CHECK(calls == 1);
 }
@@ -522,6 +620,8 @@ void log_lines_reach_a_function_until_it_is_replaced() {
 const test tests[] = {
     TEST(a_failed_call_throws_its_code_and_message),
     TEST(an_owner_that_was_moved_from_is_an_error_and_no_crash),
+    TEST(a_text_with_a_nul_inside_is_an_error),
+    TEST(options_can_be_made_in_one_expression),
     TEST(options_can_be_chained_checked_and_used_again),
     TEST(identities_are_as_openssl_sees_them),
     TEST(a_date_that_the_clock_cannot_hold_is_the_last_one_it_can),
@@ -534,6 +634,7 @@ const test tests[] = {
     TEST(a_function_is_not_called_once_it_is_replaced),
     TEST(a_function_may_replace_itself),
     TEST(a_function_may_destroy_its_handle),
+    TEST(a_handle_can_be_closed_before_it_goes),
     TEST(a_handle_may_go_while_events_come),
     TEST(an_exception_goes_to_on_exception_and_no_further),
     TEST(what_was_acquired_outlives_the_handle),
