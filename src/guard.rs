@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
@@ -14,8 +14,11 @@ thread_local! {
 /// Whatever a panicking `body` leaves half-done must be behind a lock that is taken anew, or be
 /// dropped with it: both hold for every caller here.
 pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(stay_quiet_inside);
+    // Not a Once: a child that was forked meanwhile would wait for it.
+    static IS_QUIET: AtomicBool = AtomicBool::new(false);
+    if !IS_QUIET.swap(true, Ordering::SeqCst) {
+        stay_quiet_inside();
+    }
     DEPTH.set(DEPTH.get() + 1);
     let result = panic::catch_unwind(AssertUnwindSafe(body));
     DEPTH.set(DEPTH.get() - 1);
