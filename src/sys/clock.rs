@@ -57,9 +57,15 @@ impl Alarm {
     /// Sets the alarm off in so long a time, or only when the clock is set. What it was set to before,
     /// and that it went off, is forgotten.
     pub(crate) fn set(&self, limit: Option<Duration>) {
-        let at = limit.and_then(|limit| SystemTime::now().checked_add(limit));
-        let at = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        set(&self.fd, at.filter(|at| *at < NEVER).unwrap_or(NEVER));
+        let at = || {
+            let at = limit.and_then(|limit| SystemTime::now().checked_add(limit));
+            let at = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+            at.filter(|at| *at < NEVER).unwrap_or(NEVER)
+        };
+        // Perhaps the clock was set between when it was read here and now: once more, by the new one.
+        if set(&self.fd, at()) == Setting::CancelledBefore {
+            set(&self.fd, at());
+        }
     }
 }
 
@@ -83,8 +89,15 @@ fn timer() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Setting {
+    Done,
+    /// Done too, but the clock was set since the timer was looked at last.
+    CancelledBefore,
+}
+
 /// Sets a timer to a time since 1970.
-fn set(timer: &OwnedFd, at: Duration) {
+fn set(timer: &OwnedFd, at: Duration) -> Setting {
     let value = libc::timespec {
         tv_sec: i64::try_from(at.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: at.subsec_nanos().into(),
@@ -92,11 +105,15 @@ fn set(timer: &OwnedFd, at: Duration) {
     let once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let setting = libc::itimerspec { it_interval: once, it_value: value };
     let flags = libc::TFD_TIMER_ABSTIME | libc::TFD_TIMER_CANCEL_ON_SET;
-    // A timer that was cancelled before answers so once (ECANCELED), and is set all the same.
     // SAFETY: a live itimerspec, and no place for the old one. Should the kernel refuse, the clock is
     // looked at all the same, only later.
-    unsafe {
-        libc::timerfd_settime(timer.as_raw_fd(), flags, &raw const setting, ptr::null_mut());
+    let result = unsafe {
+        libc::timerfd_settime(timer.as_raw_fd(), flags, &raw const setting, ptr::null_mut())
+    };
+    if result < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ECANCELED) {
+        Setting::CancelledBefore
+    } else {
+        Setting::Done
     }
 }
 
