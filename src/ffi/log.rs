@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
 use arc_swap::ArcSwapOption;
@@ -18,7 +18,7 @@ use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::hush::is_hushed;
 use crate::reload::LOG_TARGET;
-use crate::sys::Era;
+use crate::sys::{Era, unforked};
 
 /// How much a log line matters: the lower, the more.
 #[repr(u32)]
@@ -84,19 +84,25 @@ pub unsafe extern "C" fn certreload_set_log_callback(
     boundary(|| {
         let next = match callback {
             None => None,
-            Some(function) => Some((level_filter(max_level)?, Listener::new(function, userdata))),
+            Some(function) => {
+                let level = level_filter(max_level)?;
+                Some(Arc::new(Listener::new(function, userdata, level)))
+            }
         };
         let before = {
-            let mut is_ours = facade();
-            if next.is_some() && !*is_ours {
-                ::log::set_logger(&FORWARDER).map_err(|_| Error::new(Cause::LoggerInUse))?;
-                *is_ours = true;
+            if next.is_some() && !is_ours() {
+                // A child that was forked in the middle of it would wait for its end for ever.
+                let _ = unforked(|| ::log::set_logger(&FORWARDER));
+                // Refused to one of two threads that come at once, but the facade is ours then.
+                if !is_ours() {
+                    return Err(Error::new(Cause::LoggerInUse));
+                }
             }
-            if *is_ours {
-                let level = next.as_ref().map_or(LevelFilter::Off, |(level, _)| *level);
-                ::log::set_max_level(level);
+            let before = LISTENER.swap(next);
+            if is_ours() {
+                set_level();
             }
-            LISTENER.swap(next.map(|(_, listener)| Arc::new(listener)))
+            before
         };
         // Unlocked, so that a callback may replace itself while another thread waits for it.
         if let Some(before) = before {
@@ -142,10 +148,22 @@ fn level_filter(number: u32) -> Result<LevelFilter, Error> {
 /// Who listens now.
 static LISTENER: ArcSwapOption<Listener> = ArcSwapOption::const_empty();
 
-/// Whether the logger of this process's facade is ours; held while it or its level is set.
-fn facade() -> MutexGuard<'static, bool> {
-    static IS_OURS: Mutex<bool> = Mutex::new(false);
-    IS_OURS.lock().unwrap_or_else(PoisonError::into_inner)
+/// Whether the logger of this process's facade is ours. Asked of the facade, and nothing noted of it
+/// under a lock, which a forked child might find held by a thread that it does not have.
+fn is_ours() -> bool {
+    ptr::addr_eq(::log::logger(), &raw const FORWARDER)
+}
+
+/// Makes no more lines than who listens now wants; of several threads that come at once, the last one.
+fn set_level() {
+    loop {
+        let listener = LISTENER.load_full();
+        ::log::set_max_level(listener.as_ref().map_or(LevelFilter::Off, |now| now.level));
+        let address = |listener: &Option<Arc<Listener>>| listener.as_ref().map(Arc::as_ptr);
+        if address(&listener) == address(&LISTENER.load_full()) {
+            return;
+        }
+    }
 }
 
 thread_local! {
@@ -153,9 +171,12 @@ thread_local! {
     static INSIDE: Cell<*const Listener> = const { Cell::new(ptr::null()) };
 }
 
-static FORWARDER: Forwarder = Forwarder;
+static FORWARDER: Forwarder = Forwarder { _place: 0 };
 
-struct Forwarder;
+struct Forwarder {
+    /// What has no size may have the address of something else.
+    _place: u8,
+}
 
 impl Log for Forwarder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -185,6 +206,7 @@ const RETIRED: usize = 1;
 struct Listener {
     function: unsafe extern "C" fn(*mut c_void, certreload_log_level, *const c_char),
     userdata: *mut c_void,
+    level: LevelFilter,
     /// Twice the number of calls that run, and whether it is retired.
     calls: AtomicUsize,
     lock: Mutex<()>,
@@ -202,10 +224,12 @@ impl Listener {
     fn new(
         function: unsafe extern "C" fn(*mut c_void, certreload_log_level, *const c_char),
         userdata: *mut c_void,
+        level: LevelFilter,
     ) -> Self {
         Self {
             function,
             userdata,
+            level,
             calls: AtomicUsize::new(0),
             lock: Mutex::new(()),
             left: Condvar::new(),
