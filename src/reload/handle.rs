@@ -144,7 +144,8 @@ impl Handle {
         let Shared { options, opened_as, current, .. } = &*self.shared;
         current.after_fork();
         let is_memory = |index: usize| self.shared.is_memory[index].load(Ordering::SeqCst);
-        let pipeline = Pipeline::resume(options.clone(), &current.load(), is_memory, *opened_as);
+        let pipeline =
+            Pipeline::resume(options.clone(), &current.load(), is_memory, opened_as.clone());
         let sink = self.shared.sink.load().as_deref().cloned();
         let live = Live::new(self.shared.clone(), pipeline, sink)?;
         // Before anybody works for it: a callback of its own is to find the handle taken up.

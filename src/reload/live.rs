@@ -56,7 +56,7 @@ impl Shared {
         let chains = files.iter().map(|files| files.chain.as_path().into()).collect();
         let is_memory = (0..files.len()).map(|index| AtomicBool::new(pipeline.is_memory(index)));
         Self {
-            opened_as: pipeline.opened_as(),
+            opened_as: pipeline.opened_as().clone(),
             chains,
             current: Current::new(first),
             alive,

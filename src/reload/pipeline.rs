@@ -114,7 +114,8 @@ impl Pipeline {
         number: u64,
         opened_as: Privileges,
     ) -> Self {
-        Self { options, foundation, units, number, opened_as, looked_as: opened_as }
+        let looked_as = opened_as.clone();
+        Self { options, foundation, units, number, opened_as, looked_as }
     }
 
     pub(super) fn options(&self) -> &Arc<Options> {
@@ -122,8 +123,8 @@ impl Pipeline {
     }
 
     /// As whom the handle was opened.
-    pub(super) fn opened_as(&self) -> Privileges {
-        self.opened_as
+    pub(super) fn opened_as(&self) -> &Privileges {
+        &self.opened_as
     }
 
     /// When the next pending unit that is not held is to be tried again.
@@ -351,7 +352,7 @@ impl Pipeline {
                     fresh.push(self.fresh(index, loaded, trigger));
                 }
                 Err(mut failure) => {
-                    failure.error = explain(failure.error, self.opened_as);
+                    failure.error = explain(failure.error, &self.opened_as);
                     unit.forget_sighting();
                     let told = unit.settle.fail(failure, moment, timeout);
                     notes.push(unit.note(index, told.as_ref()));
@@ -467,7 +468,7 @@ impl Pipeline {
 }
 
 /// A file that cannot be had may be out of reach since the process gave something up.
-fn explain(error: Error, opened_as: Privileges) -> Error {
+fn explain(error: Error, opened_as: &Privileges) -> Error {
     match error.cause {
         Cause::NotFound | Cause::Permission => {
             error.under(Privileges::now().changes_since(opened_as))
