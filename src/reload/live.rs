@@ -25,7 +25,7 @@ use super::work::Work;
 use crate::error::{Cause, Error};
 use crate::generation::{Alive, Generation};
 use crate::options::{IdentityBytes, Options, WatchMode};
-use crate::sys::{self, Bell, Privileges, wait_readable};
+use crate::sys::{self, Bell, EraCell, Privileges, wait_readable};
 use crate::watch::{ObserverId, WatchState};
 
 /// How long one sleeps at a time who cannot be woken.
@@ -45,8 +45,10 @@ pub(super) struct Shared {
     pub(super) sink: ArcSwapOption<EventSink>,
     /// Set in signal handlers: nothing but a store.
     pub(super) requested: AtomicBool,
-    /// The descriptor of the bell to ring then.
+    /// The descriptor of the bell to ring then, and the process that it is of: in a child it is the
+    /// parent's, or whatever has got its number since.
     bell: AtomicI32,
+    bell_is_of: EraCell,
 }
 
 impl Shared {
@@ -64,17 +66,21 @@ impl Shared {
             sink: ArcSwapOption::empty(),
             requested: AtomicBool::new(false),
             bell: AtomicI32::new(-1),
+            bell_is_of: EraCell::new(),
             options,
         }
     }
 
-    /// Asks for a reload. Async-signal-safe: one atomic store and one `write(2)`.
+    /// Asks for a reload. Async-signal-safe: a few atomic loads, a store and one `write(2)`. In a child
+    /// that has not taken the handle up it is noted, and nobody is woken.
     ///
     /// The store comes before the ring and the worker takes it after the wake, so the look that
     /// follows the last request begins after it, and a hundred requests before it are one.
     pub(super) fn request_reload(&self) {
         self.requested.store(true, Ordering::SeqCst);
-        sys::ring(self.bell.load(Ordering::SeqCst));
+        if self.bell_is_of.is_now() {
+            sys::ring(self.bell.load(Ordering::SeqCst));
+        }
     }
 }
 
@@ -142,7 +148,9 @@ impl Live {
 
     /// Lets whoever does the work step, and signal handlers ask for it.
     pub(super) fn start(self: &Arc<Self>) {
+        // In this order: who sees the process sees its bell.
         self.shared.bell.store(self.bell.as_raw_fd(), Ordering::SeqCst);
+        self.shared.bell_is_of.set(self.runtime.era());
         self.runtime.register(self.id, Arc::downgrade(&(self.clone() as _)));
         self.bell.ring();
         log_life(self.speaker(), "is open", self.id, self.shared.chains.len());

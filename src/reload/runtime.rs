@@ -150,6 +150,11 @@ impl Runtime {
         self.era == Era::now()
     }
 
+    /// The process whose runtime it is.
+    pub(super) fn era(&self) -> Era {
+        self.era
+    }
+
     pub(super) fn waits(&self) -> &Arc<Waits> {
         &self.waits
     }

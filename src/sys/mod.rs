@@ -15,7 +15,7 @@ pub(crate) use clock::{Alarm, ClockWatch};
 pub(crate) use epoll::Epoll;
 pub(crate) use file_system::is_on_local_file_system;
 pub(crate) use fork::unforked;
-pub(crate) use process::{Era, Privileges};
+pub(crate) use process::{Era, EraCell, Privileges};
 pub(crate) use signals::with_signals_blocked;
 pub(crate) use thread_number::ThreadNumber;
 pub(crate) use wait::wait_readable;

@@ -22,6 +22,8 @@ static NO_PAGE: AtomicU64 = AtomicU64::new(0);
 static NEWEST: AtomicU64 = AtomicU64::new(0);
 
 impl Era {
+    const NONE: Self = Self(0);
+
     /// The era of this process.
     pub(crate) fn now() -> Self {
         let mut page = PAGE.load(Ordering::Acquire);
@@ -40,6 +42,47 @@ impl Era {
             let _ = word.compare_exchange(0, next, Ordering::SeqCst, Ordering::SeqCst);
         }
         Self(word.load(Ordering::SeqCst))
+    }
+
+    /// Whether this is the era of this process. Async-signal-safe: loads and, where the kernel wipes
+    /// no page, `getpid(2)`.
+    pub(crate) fn is_now(self) -> bool {
+        self == Self::begun()
+    }
+
+    /// The era of this process; none, which equals no era that has begun, where it has not begun one.
+    fn begun() -> Self {
+        let page = PAGE.load(Ordering::Acquire);
+        if page.is_null() {
+            return Self::NONE;
+        }
+        if ptr::eq(page, &raw const NO_PAGE) {
+            // SAFETY: takes nothing, and always succeeds.
+            return Self(u64::from(unsafe { libc::getpid() }.cast_unsigned()));
+        }
+        // SAFETY: as in `now`.
+        Self(unsafe { &*page }.load(Ordering::SeqCst))
+    }
+}
+
+/// The era in which something is rung for; kept where signal handlers read it.
+#[derive(Debug)]
+pub(crate) struct EraCell(AtomicU64);
+
+impl EraCell {
+    /// Of no process so far.
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(Era::NONE.0))
+    }
+
+    pub(crate) fn set(&self, era: Era) {
+        self.0.store(era.0, Ordering::SeqCst);
+    }
+
+    /// Whether it is of this process. Async-signal-safe, as [`Era::is_now`].
+    pub(crate) fn is_now(&self) -> bool {
+        let era = Era(self.0.load(Ordering::SeqCst));
+        era != Era::NONE && era.is_now()
     }
 }
 
@@ -139,10 +182,12 @@ mod tests {
     fn a_process_is_of_one_era_and_its_child_of_another() {
         let mine = Era::now();
         assert_eq!(Era::now(), mine);
+        assert!(mine.is_now());
         // SAFETY: the child makes no call but the one that is tested, which allocates nothing, and ends.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            let differs = Era::now() != mine && Era::now() == Era::now();
+            let none_yet = !mine.is_now() && !EraCell::new().is_now();
+            let differs = none_yet && Era::now() != mine && Era::now().is_now() && !mine.is_now();
             // SAFETY: ends the child without running anything of the parent's.
             unsafe { libc::_exit(i32::from(!differs)) };
         }

@@ -15,7 +15,7 @@
 /* MISTAKE_ALLOCATION: calls malloc */
 /* MISTAKE_BELOW: calls free */
 /* MISTAKE_TAIL: calls abort */
-/* MISTAKE_SYMBOL: calls getpid */
+/* MISTAKE_SYMBOL: calls getppid */
 /* MISTAKE_POINTER: known at run time only */
 /* MISTAKE_CHANGEABLE: known at run time only */
 /* MISTAKE_RECURSION: recursion */
@@ -71,7 +71,7 @@ unsigned certreload_reload(struct handle *handle) {
     place = malloc(8);
 #endif
 #ifdef MISTAKE_SYMBOL
-    if (getpid() == 1)
+    if (getppid() == 1)
         return 0;
 #endif
 #ifdef MISTAKE_POINTER
