@@ -13,7 +13,7 @@ use super::rest::Rest;
 use super::runtime::Runtime;
 use super::waits::{Resource, Waits};
 use crate::guard::guarded;
-use crate::sys::{Bell, ClockWatch, ThreadNumber, wait_readable, with_signals_blocked};
+use crate::sys::{Bell, ClockWatch, Inherited, ThreadNumber, wait_readable, with_signals_blocked};
 use crate::watch::{Heard, Watcher};
 
 /// Names as `top -H` shows them: the kernel keeps 15 bytes.
@@ -39,6 +39,7 @@ pub(super) struct Crew {
     stopped: AtomicBool,
     worker: OnceLock<ThreadNumber>,
     threads: Mutex<Vec<Thread>>,
+    abandoned: AtomicBool,
 }
 
 impl Crew {
@@ -52,6 +53,7 @@ impl Crew {
             stopped: AtomicBool::new(false),
             worker: OnceLock::new(),
             threads: Mutex::default(),
+            abandoned: AtomicBool::new(false),
         })
     }
 
@@ -99,6 +101,17 @@ impl Crew {
                     // It catches panics; whatever it came to, it has ended.
                     let _ = thread.handle.join();
                 }
+            }
+        }
+    }
+
+    /// In a child that was forked: closes the child's descriptors for what the parent goes on with. Once
+    /// for all handles: no other that the child inherited makes use of them.
+    pub(super) fn abandon(&self) {
+        if !self.abandoned.swap(true, Ordering::SeqCst) {
+            Inherited::Event.close(self.bell.as_raw_fd());
+            if let Some(clock) = &self.clock {
+                Inherited::Timer.close(clock.as_raw_fd());
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::queue::EventQueue;
 use super::rest::Rest;
-use crate::sys::{Alarm, Bell, Epoll};
+use crate::sys::{Alarm, Bell, Epoll, Inherited};
 use crate::watch::{Heard, Watcher};
 
 /// One for each handle.
@@ -82,6 +82,17 @@ impl Drive {
         notifier.rest(rest_until.is_some(), &self.work);
         let next = [next, rest_until].into_iter().flatten().min();
         self.alarm.set(next.map(|next| next.saturating_duration_since(now)));
+    }
+
+    /// In a child that was forked: closes the child's descriptors for what the parent goes on with; but
+    /// for the notifier, which is the watcher's.
+    pub(super) fn abandon(self) {
+        Inherited::Epoll.close(self.all.as_raw_fd());
+        Inherited::Epoll.close(self.work.as_raw_fd());
+        Inherited::Event.close(self.bell.as_raw_fd());
+        Inherited::Timer.close(self.alarm.as_fd().as_raw_fd());
+        // Nobody closes the numbers again.
+        std::mem::forget(self);
     }
 
     fn notifier(&self) -> MutexGuard<'_, Notifier> {

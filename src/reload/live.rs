@@ -308,17 +308,24 @@ impl Live {
     /// In a child that was forked: gives up what the parent had, as far as no thread of the parent's was
     /// at it; the rest is left as it is, for it may be half-changed.
     pub(super) fn abandon(self: Arc<Self>) {
-        self.runtime.watcher().abandon();
-        if let Some(live) = Arc::into_inner(self) {
-            let is_quiet = live.work.try_lock().is_ok() && live.standing.try_lock().is_ok();
-            if is_quiet {
-                // What holds keys, and the descriptors that can be known.
-                drop((live.work, live.drive));
-            } else {
-                std::mem::forget((live.work, live.drive));
-            }
-            std::mem::forget((live.events, live.touches, live.tickets, live.runtime));
+        self.runtime.abandon();
+        self.events.abandon();
+        let live = match Arc::try_unwrap(self) {
+            Ok(live) => live,
+            // A thread of the parent's was in a call, or this one is.
+            Err(shared) => return std::mem::forget(shared),
+        };
+        let is_quiet = live.work.try_lock().is_ok() && live.standing.try_lock().is_ok();
+        if is_quiet {
+            // What holds keys.
+            drop(live.work);
+        } else {
+            std::mem::forget(live.work);
         }
+        if let Some(drive) = live.drive {
+            drive.abandon();
+        }
+        std::mem::forget((live.events, live.touches, live.tickets, live.bell, live.runtime));
     }
 
     pub(super) fn work(&self) -> Result<Working<'_>, Error> {

@@ -10,7 +10,7 @@ use arc_swap::ArcSwapOption;
 use super::delivery::Delivery;
 use super::event::{Event, EventSink, Speaker};
 use super::waits::{Circle, Resource, Waits};
-use crate::sys::Bell;
+use crate::sys::{Bell, Inherited};
 use crate::watch::ObserverId;
 
 /// Events that a handle keeps for a host that does not take them. Beyond that the oldest of which there
@@ -209,6 +209,18 @@ impl EventQueue {
         drop(state);
         if let Some(run) = run {
             self.waits.wait_for_others(run);
+        }
+    }
+
+    /// In a child that was forked: closes the bell, unless a thread of the parent's was at it. A write to
+    /// it or a read of it would be the parent's.
+    pub(super) fn abandon(&self) {
+        if let Ok(mut state) = self.state.try_lock()
+            && let Some(level) = state.bell.take()
+        {
+            Inherited::Event.close(level.bell.as_raw_fd());
+            // Nobody closes the number again.
+            std::mem::forget(level);
         }
     }
 

@@ -205,6 +205,15 @@ impl Runtime {
         drop(last);
     }
 
+    /// In a child that was forked: gives up what the parent's handles shared. It may be called for each
+    /// of them; nothing in it is freed, so that nothing is closed again.
+    pub(super) fn abandon(&self) {
+        self.watcher.abandon();
+        if let Some(crew) = &self.crew {
+            crew.abandon();
+        }
+    }
+
     fn handles(&self) -> MutexGuard<'_, BTreeMap<ObserverId, Weak<dyn Step>>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,6 +12,7 @@ use super::places::{Want, places_of};
 use super::{Followed, Follower, News};
 use crate::error::{Cause, Error};
 use crate::source::Lookup;
+use crate::sys::Inherited;
 
 /// Room for some hundred events.
 const BUFFER: usize = 16 * 1024;
@@ -70,6 +71,17 @@ impl Kernel {
             self.notifier = self.inotify.as_fd().try_clone_to_owned().ok().map(Arc::new);
         }
         self.notifier.clone()
+    }
+
+    /// In a child that was forked: closes the child's descriptors for what the parent goes on with.
+    pub(super) fn abandon(self) {
+        let Self { inotify, notifier, .. } = self;
+        Inherited::Notifications.close(inotify.as_raw_fd());
+        if let Some(notifier) = &notifier {
+            Inherited::Notifications.close(notifier.as_raw_fd());
+        }
+        // Nobody closes the numbers again.
+        std::mem::forget((inotify, notifier));
     }
 
     /// Watches every place of `lookups` for `follower`, and none of those before that is not one.

@@ -139,8 +139,10 @@ impl Watcher {
     /// In a child that was forked: gives up the parent's notifications, unless a thread of the parent's
     /// was at them. The parent goes on with them.
     pub(crate) fn abandon(&self) {
-        if let Ok(mut state) = self.0.try_lock() {
-            state.kernel = None;
+        if let Ok(mut state) = self.0.try_lock()
+            && let Some(kernel) = state.kernel.take()
+        {
+            kernel.abandon();
         }
     }
 
