@@ -61,7 +61,7 @@ main() {
     headline "together"
     gate "demo" scripts/demo.sh
     if [ "$mode" != quick ]; then
-        valgrind_gates
+        valgrind_gate
         sanitizer_gates
         load_gates
     fi
@@ -99,22 +99,15 @@ check_format() {
 }
 
 # Memory errors, and memory that nothing points to any more.
-valgrind_gates() {
-    local program leaks
-    for program in "$build_dir"/tests/c_*; do
-        # In a forked child what the parent's threads owned is lost: they are not there to free it.
-        leaks=full
-        case ${program##*/} in c_fork* | c_privileges_dropped) leaks=no ;; esac
-        under_valgrind "$program" $leaks
-    done
-    CERTRELOAD_CHAOS_SECONDS=6 CERTRELOAD_CHAOS_PATIENCE=150 under_valgrind "$build_dir/tests/chaos" no
+valgrind_gate() {
+    gate "valgrind" run_under_valgrind
 }
 
-under_valgrind() {
-    gate "valgrind ${1##*/}" env \
-        CERTRELOAD_EXAMPLES_DIR="$build_dir/examples" CERTRELOAD_TESTS_DIR="$root/tests" \
-        timeout 600 valgrind --quiet --error-exitcode=99 \
-        --leak-check="$2" --show-leak-kinds=definite --errors-for-leak-kinds=definite "$1"
+# One program for each processor at a time.
+run_under_valgrind() {
+    export CERTRELOAD_EXAMPLES_DIR="$build_dir/examples" CERTRELOAD_TESTS_DIR="$root/tests"
+    find "$build_dir/tests" -maxdepth 1 -type f -name 'c_*' -print0 |
+        xargs -0 -P "$(nproc)" -n 1 tests/c/valgrind.sh "$logs"
 }
 
 # Memory errors, leaks, undefined behaviour and data races, in C and in Rust.

@@ -178,13 +178,14 @@ unsafe fn copy_bytes(bytes: *const certreload_identity_bytes) -> Result<Identity
     let given = unsafe { &*bytes };
     // SAFETY: the caller vouches for what the struct points to.
     unsafe {
-        let chain = copy(given.chain_pem.cast(), given.chain_pem_size, "bytes->chain_pem")?;
+        let chain = copy(given.chain_pem.cast(), given.chain_pem_size, "bytes->chain_pem")?
+            .ok_or_else(|| Error::null("bytes->chain_pem"))?;
         let ocsp = copy(given.ocsp_der, given.ocsp_der_size, "bytes->ocsp_der")?;
         // The last that can fail, so that no copy of it is dropped unwiped.
         let key = copy(given.key_pem.cast(), given.key_pem_size, "bytes->key_pem")?;
         Ok(IdentityBytes {
             key: key.map(Zeroizing::new).ok_or_else(|| Error::null("bytes->key_pem"))?,
-            chain: chain.ok_or_else(|| Error::null("bytes->chain_pem"))?,
+            chain,
             ocsp,
         })
     }
