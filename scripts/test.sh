@@ -8,9 +8,10 @@ usage() {
     cat <<'END'
 usage: scripts/test.sh [--quick | --soak]
 
-Installs what is missing and runs: rustfmt, clippy, cargo test, the fuzz targets for a moment,
-clang-format, CMake build and ctest, scripts/demo.sh, the C tests under valgrind and under sanitizers,
-and renewals under load. Ends with the closing lines of cargo test and ctest.
+Installs what is missing and runs: rustfmt, clippy, cargo test, models of what threads do to each
+other, the fuzz targets for a moment, clang-format, CMake build and ctest, scripts/demo.sh, the C
+tests under valgrind and under sanitizers, and renewals under load. Ends with the closing lines of
+cargo test and ctest.
 
   --quick   without fuzzing, valgrind, sanitizers and load
   --soak    with 2,000 renewals under load, a torture of 10,000 changes, ten minutes of chaos, ten of
@@ -50,6 +51,7 @@ main() {
     gate "rustfmt" cargo fmt --check
     gate "clippy" cargo clippy --locked --all-targets -- -D warnings
     gate "cargo test" cargo test --locked
+    gate "models" cargo test --locked --manifest-path tests/models/Cargo.toml
     [ "$mode" = quick ] || fuzz_gate
 
     headline "C and C++"

@@ -1,0 +1,51 @@
+//! Takes the files under test as they are, but that what threads share comes from a module of the
+//! models instead of from std, and that their own unit tests stay behind.
+
+use std::path::Path;
+use std::{env, fs};
+
+const FILES: [&str; 4] = ["current", "delivery", "queue", "waits"];
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src/reload");
+    let out = env::var("OUT_DIR").unwrap();
+    for name in FILES {
+        let path = root.join(name).with_extension("rs");
+        println!("cargo:rerun-if-changed={}", path.display());
+        let source = fs::read_to_string(&path).unwrap();
+        fs::write(Path::new(&out).join(name).with_extension("rs"), model_of(name, &source))
+            .unwrap();
+    }
+}
+
+fn model_of(name: &str, source: &str) -> String {
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+    // Doc comments of the file have no place where it is included.
+    let code: String = code
+        .lines()
+        .filter(|line| !line.starts_with("//!"))
+        .fold(String::new(), |code, line| code + line + "\n");
+    let mut code = code
+        .replace("std::sync", "crate::shared")
+        .replace("std::thread", "crate::shared::thread")
+        .replace("std::hint", "crate::shared::hint")
+        .replace("std::time::", "crate::shared::time::")
+        .replace("arc_swap::", "crate::shared::arc_swap::")
+        .replace("spin::mutex::", "crate::shared::spin::");
+    if name == "current" {
+        // Two shelves do what sixteen do; and stacks lie where they like.
+        replace(&mut code, "const SHELVES: usize = 16", "const SHELVES: usize = 2");
+        replace(&mut code, "fn shelf_of_this_thread", "fn _shelf_of_this_thread");
+        replace(&mut code, "[shelf_of_this_thread()]", "[crate::shared::shelf_of_this_thread()]");
+        replace(&mut code, "for _ in 0..100 {", "for _ in 0..1 {");
+        replace(&mut code, "    swap: ArcSwap<", "    pub(super) swap: ArcSwap<");
+        replace(&mut code, "rustls::ServerConfig", "crate::generation::ServerConfig");
+    }
+    code
+}
+
+/// What is no more there to be replaced has become something else.
+fn replace(code: &mut String, from: &str, to: &str) {
+    assert!(code.contains(from), "there is no {from:?}: the model has to follow the code");
+    *code = code.replace(from, to);
+}

@@ -1,0 +1,38 @@
+//! Every interleaving, within a bound, of the protocols by which threads share a handle.
+//!
+//! The code under test is the library's own: see `build.rs`. loom runs it with all the orders in which
+//! threads may take turns, and all the values that the memory model lets an atomic load return.
+//! What surrounds it is replaced by the least that it needs.
+
+#![cfg(test)]
+#![allow(dead_code, unused_imports)]
+
+mod generation;
+mod shared;
+mod surroundings;
+
+mod current {
+    include!(concat!(env!("OUT_DIR"), "/current.rs"));
+}
+mod delivery {
+    include!(concat!(env!("OUT_DIR"), "/delivery.rs"));
+}
+mod queue {
+    include!(concat!(env!("OUT_DIR"), "/queue.rs"));
+}
+mod waits {
+    include!(concat!(env!("OUT_DIR"), "/waits.rs"));
+}
+
+use surroundings::{event, sys, watch};
+
+mod model_of_close;
+mod model_of_events;
+mod model_of_publish;
+
+/// Runs `model` in every interleaving with as many preemptions as `bound`.
+fn explore(bound: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(bound);
+    builder.check(model);
+}

@@ -1,0 +1,114 @@
+//! Publishing: one moment at which a generation becomes current, for all threads.
+
+use std::sync::Arc;
+
+use loom::sync::atomic::{AtomicBool, Ordering::*};
+use loom::thread;
+
+use crate::current::Current;
+use crate::explore;
+use crate::generation::Generation;
+use crate::shared::go_to_shelf;
+
+fn taken_at(current: &Current, shelf: usize) -> u64 {
+    go_to_shelf(shelf);
+    current.config().0
+}
+
+fn publish(
+    current: &Arc<Current>,
+    numbers: std::ops::RangeInclusive<u64>,
+) -> thread::JoinHandle<()> {
+    let current = current.clone();
+    thread::spawn(move || numbers.for_each(|number| current.publish(Generation::new(number))))
+}
+
+#[test]
+fn who_begins_after_another_has_the_new_config_gets_no_older_one() {
+    explore(3, || {
+        let current = Arc::new(Current::new(Generation::new(1)));
+        let publishes = publish(&current, 2..=2);
+        let is_out = Arc::new(AtomicBool::new(false));
+        let (first, out) = (current.clone(), is_out.clone());
+        let takes = thread::spawn(move || {
+            if taken_at(&first, 0) == 2 {
+                out.store(true, Release);
+            }
+        });
+        if is_out.load(Acquire) {
+            assert_eq!(taken_at(&current, 1), 2);
+        }
+        takes.join().unwrap();
+        publishes.join().unwrap();
+    });
+}
+
+#[test]
+fn who_begins_after_publish_has_returned_gets_the_new_config() {
+    explore(3, || {
+        let current = Arc::new(Current::new(Generation::new(1)));
+        let is_done = Arc::new(AtomicBool::new(false));
+        let (taken_from, done) = (current.clone(), is_done.clone());
+        let takes = thread::spawn(move || {
+            let at_least = if done.load(Acquire) { 2 } else { 1 };
+            assert!(taken_at(&taken_from, 0) >= at_least);
+        });
+        current.publish(Generation::new(2));
+        is_done.store(true, Release);
+        assert_eq!(taken_at(&current, 0), 2);
+        assert_eq!(taken_at(&current, 1), 2);
+        takes.join().unwrap();
+    });
+}
+
+#[test]
+fn nobody_goes_back_from_one_place_to_another() {
+    explore(3, || {
+        let current = Arc::new(Current::new(Generation::new(1)));
+        let publishes = publish(&current, 2..=3);
+        let on_one = taken_at(&current, 0);
+        let whole = current.load_full().number();
+        let on_other = taken_at(&current, 1);
+        assert!(on_one <= whole && whole <= on_other, "{on_one} {whole} {on_other}");
+        publishes.join().unwrap();
+    });
+}
+
+#[test]
+fn an_old_config_is_kept_by_nobody_once_the_new_one_is_published() {
+    explore(3, || {
+        let first = Generation::new(1);
+        let current = Arc::new(Current::new(first.clone()));
+        let publishes = publish(&current, 2..=2);
+        taken_at(&current, 0);
+        publishes.join().unwrap();
+        assert_eq!(Arc::strong_count(first.server_config()), 1, "that of the generation");
+    });
+}
+
+#[test]
+fn closing_waits_for_who_is_at_the_swap() {
+    explore(3, || {
+        let current = Arc::new(Current::new(Generation::new(1)));
+        let taken_from = current.clone();
+        let takes = thread::spawn(move || drop(taken_from.load_full()));
+        let visits = current.swap.visits();
+        if visits.has_begun() {
+            current.wait_for_takers();
+            assert!(visits.has_ended());
+        }
+        takes.join().unwrap();
+    });
+}
+
+#[test]
+fn closing_waits_for_who_is_at_a_shelf_and_never_for_ever() {
+    explore(3, || {
+        let current = Arc::new(Current::new(Generation::new(1)));
+        let taken_from = current.clone();
+        let takes = thread::spawn(move || taken_at(&taken_from, 0));
+        current.publish(Generation::new(2));
+        current.wait_for_takers();
+        assert!(takes.join().unwrap() <= 2);
+    });
+}

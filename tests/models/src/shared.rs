@@ -1,0 +1,161 @@
+//! What threads share, by the names of std and of two crates, as loom sees it.
+
+pub(crate) use std::sync::{Arc, PoisonError, Weak};
+
+pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
+
+pub(crate) mod hint {
+    pub(crate) use loom::hint::spin_loop;
+}
+
+pub(crate) mod thread {
+    pub(crate) use loom::thread::{ThreadId, current};
+
+    /// Sleeping is letting others go first.
+    pub(crate) fn sleep(_: std::time::Duration) {
+        loom::thread::yield_now();
+    }
+}
+
+/// loom's, with a default.
+pub(crate) struct Condvar(loom::sync::Condvar);
+
+impl Default for Condvar {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self(loom::sync::Condvar::new())
+    }
+
+    pub(crate) fn wait<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+    ) -> std::sync::LockResult<MutexGuard<'a, T>> {
+        self.0.wait(guard)
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// Time stands still, but for a test that says how much has passed.
+pub(crate) mod time {
+    pub(crate) use std::time::Duration;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub(crate) struct Instant(pub(crate) Duration);
+
+    impl Instant {
+        pub(crate) fn now() -> Self {
+            Self(Duration::ZERO)
+        }
+    }
+
+    impl std::ops::Add<Duration> for Instant {
+        type Output = Self;
+
+        fn add(self, more: Duration) -> Self {
+            Self(self.0 + more)
+        }
+    }
+}
+
+loom::thread_local! {
+    static SHELF: std::cell::Cell<usize> = std::cell::Cell::new(0);
+}
+
+pub(crate) fn shelf_of_this_thread() -> usize {
+    SHELF.with(std::cell::Cell::get)
+}
+
+/// Which shelf this thread takes from.
+pub(crate) fn go_to_shelf(at: usize) {
+    SHELF.with(|shelf| shelf.set(at));
+}
+
+/// A lock that is only ever tried.
+pub(crate) mod spin {
+    pub(crate) struct SpinMutex<T>(loom::sync::Mutex<T>);
+
+    pub(crate) type SpinMutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+
+    impl<T> SpinMutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<SpinMutexGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
+    }
+}
+
+/// What arc-swap promises: a load that gives what was stored, in some order of the stores, and sees
+/// all that was done before that store. What it holds on to is its own affair, and nobody's here.
+pub(crate) mod arc_swap {
+    use std::sync::{Arc, Mutex};
+
+    use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    pub(crate) type Guard<T> = T;
+
+    pub(crate) struct ArcSwap<T> {
+        newest: AtomicUsize,
+        stored: Mutex<Vec<Arc<T>>>,
+        visits: Visits,
+    }
+
+    /// Whether a load has begun, and whether one has ended.
+    #[derive(Default)]
+    pub(crate) struct Visits(AtomicBool, AtomicBool);
+
+    impl Visits {
+        pub(crate) fn has_begun(&self) -> bool {
+            self.0.load(Ordering::SeqCst)
+        }
+
+        pub(crate) fn has_ended(&self) -> bool {
+            self.1.load(Ordering::SeqCst)
+        }
+    }
+
+    impl<T> ArcSwap<T> {
+        pub(crate) fn new(first: Arc<T>) -> Self {
+            let stored = Mutex::new(vec![first]);
+            Self { newest: AtomicUsize::new(0), stored, visits: Visits::default() }
+        }
+
+        pub(crate) fn load(&self) -> Arc<T> {
+            let at = self.newest.load(Ordering::SeqCst);
+            self.stored.lock().unwrap()[at].clone()
+        }
+
+        pub(crate) fn visits(&self) -> &Visits {
+            &self.visits
+        }
+
+        pub(crate) fn load_full(&self) -> Arc<T> {
+            self.visits.0.store(true, Ordering::SeqCst);
+            let loaded = self.load();
+            self.visits.1.store(true, Ordering::SeqCst);
+            loaded
+        }
+
+        pub(crate) fn store(&self, next: Arc<T>) {
+            let mut stored = self.stored.lock().unwrap();
+            stored.push(next);
+            let at = stored.len() - 1;
+            drop(stored);
+            self.newest.store(at, Ordering::SeqCst);
+        }
+    }
+}
