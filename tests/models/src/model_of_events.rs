@@ -10,6 +10,7 @@ use crate::delivery::Delivery;
 use crate::event::{Event, EventSink};
 use crate::explore;
 use crate::queue::EventQueue;
+use crate::shared::arc_swap::ArcSwapOption;
 use crate::sys::Bell;
 use crate::waits::Waits;
 
@@ -145,7 +146,7 @@ fn no_callback_runs_after_unregistering_has_returned() {
         queue.push(Event::new(1));
         queue.push(Event::new(2));
         let delivers = scene.delivers();
-        queue.set_sink(None).unwrap();
+        queue.set_sink(None, &ArcSwapOption::empty()).unwrap();
         told.is_over.store(true, SeqCst);
         queue.push(Event::new(3));
         scene.delivery.stop();
@@ -193,7 +194,7 @@ fn callbacks_that_wait_for_each_other_do_not_wait_for_ever() {
                 let others = others.clone();
                 let unregister = move |_: &Event| {
                     let other = others.lock().unwrap()[1 - at].clone();
-                    let _ = other.set_sink(None);
+                    let _ = other.set_sink(None, &ArcSwapOption::empty());
                 };
                 let queue = scene.queue(at as u64, EventSink::new(unregister));
                 queue.push(Event::new(1));

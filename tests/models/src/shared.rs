@@ -108,6 +108,20 @@ pub(crate) mod arc_swap {
 
     pub(crate) type Guard<T> = T;
 
+    /// Only ever written here: what is kept for children.
+    #[derive(Default)]
+    pub(crate) struct ArcSwapOption<T>(Mutex<Option<Arc<T>>>);
+
+    impl<T> ArcSwapOption<T> {
+        pub(crate) fn store(&self, next: Option<Arc<T>>) {
+            *self.0.lock().unwrap() = next;
+        }
+
+        pub(crate) fn empty() -> Self {
+            Self(Mutex::new(None))
+        }
+    }
+
     pub(crate) struct ArcSwap<T> {
         newest: AtomicUsize,
         stored: Mutex<Vec<Arc<T>>>,

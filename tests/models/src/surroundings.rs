@@ -37,6 +37,15 @@ pub(crate) mod sys {
         }
     }
 
+    /// Nobody forks here.
+    pub(crate) enum Inherited {
+        Event,
+    }
+
+    impl Inherited {
+        pub(crate) fn close(self, _: RawFd) {}
+    }
+
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub(crate) struct ThreadNumber(loom::thread::ThreadId);
 
