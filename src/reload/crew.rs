@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use super::Now;
 use super::delivery::Delivery;
+use super::handles::Handles;
 use super::rest::Rest;
-use super::runtime::Runtime;
 use super::waits::{Resource, Waits};
 use crate::guard::guarded;
 use crate::sys::{Bell, ClockWatch, Inherited, ThreadNumber, wait_readable, with_signals_blocked};
@@ -57,14 +57,10 @@ impl Crew {
         })
     }
 
-    /// Starts the threads of `runtime`, whose crew this is.
-    pub(super) fn start(&self, runtime: &Arc<Runtime>) -> io::Result<()> {
-        let works_for = runtime.clone();
-        let worker = spawn(WORKER, move || {
-            if let Some(crew) = works_for.crew() {
-                crew.work(&works_for);
-            }
-        })?;
+    /// Starts the threads, to work for `handles`.
+    pub(super) fn start(self: &Arc<Self>, handles: &Arc<Handles>) -> io::Result<()> {
+        let (crew, handles) = (self.clone(), handles.clone());
+        let worker = spawn(WORKER, move || crew.work(&handles))?;
         self.worker.get_or_init(|| worker.number);
         self.threads().push(worker);
         self.start_delivery().inspect_err(|_| self.stop())
@@ -117,18 +113,18 @@ impl Crew {
     }
 
     /// Steps every handle, and sleeps until there is something to do: the body of the worker.
-    fn work(&self, runtime: &Runtime) {
+    fn work(&self, handles: &Handles) {
         let mut rest = Rest::default();
         while !self.stopped.load(Ordering::SeqCst) {
-            let handles = runtime.steps();
-            let open = handles.iter().filter_map(Weak::upgrade);
+            let steps = handles.steps();
+            let open = steps.iter().filter_map(Weak::upgrade);
             let next = open.filter_map(|handle| handle.step(Now::read())).min();
             if self.delivery.wants_thread(Instant::now()) {
                 // Where none can be had, what waits goes on waiting, and this is tried again.
                 let _ = self.start_delivery();
             }
             let next = [next, self.delivery.ask_at()].into_iter().flatten().min();
-            self.wait_until(next, &mut rest, runtime.watcher());
+            self.wait_until(next, &mut rest, handles.watcher());
         }
     }
 

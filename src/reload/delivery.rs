@@ -4,14 +4,19 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::queue::EventQueue;
 use crate::sys::Bell;
 
 /// A callback that runs for longer than this while others wait is not waited for: another thread sees
 /// to those.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The queues that have something to deliver, in turn: no handle's events hold up another's.
+/// Something that has events to deliver.
+pub(super) trait Deliver: Send + Sync {
+    /// Delivers the first; tells whether more are waiting.
+    fn deliver_one(&self) -> bool;
+}
+
+/// Those that have something to deliver, in turn: no handle's events hold up another's.
 pub(super) struct Delivery {
     state: Mutex<DeliveryState>,
     changed: Condvar,
@@ -20,7 +25,7 @@ pub(super) struct Delivery {
 }
 
 struct DeliveryState {
-    ready: VecDeque<Arc<EventQueue>>,
+    ready: VecDeque<Arc<dyn Deliver>>,
     idle: usize,
     /// When a thread last took a queue, or was about to begin.
     taken_at: Instant,
@@ -69,13 +74,13 @@ impl Delivery {
     }
 
     /// Adds a queue that has something to deliver.
-    pub(super) fn schedule(&self, queue: Arc<EventQueue>) {
+    pub(super) fn schedule(&self, queue: Arc<dyn Deliver>) {
         self.enqueue(queue, 0);
     }
 
     /// Adds a queue. Where more wait than there are threads to take one, `coming` of them besides those
     /// that sleep, who can start a thread is to ask whether they are late.
-    fn enqueue(&self, queue: Arc<EventQueue>, coming: usize) {
+    fn enqueue(&self, queue: Arc<dyn Deliver>, coming: usize) {
         let mut state = self.state();
         if state.stopped {
             return;
@@ -95,7 +100,7 @@ impl Delivery {
         self.changed.notify_all();
     }
 
-    fn next(&self) -> Option<Arc<EventQueue>> {
+    fn next(&self) -> Option<Arc<dyn Deliver>> {
         let mut state = self.state();
         loop {
             if !state.stopped
@@ -126,34 +131,26 @@ mod tests {
     use std::sync::{Barrier, mpsc};
     use std::thread;
 
-    use super::super::event::{Event, EventKind, EventSink, Trigger};
-    use super::super::waits::Waits;
     use super::*;
-    use crate::material::Warnings;
     use crate::sys::wait_readable;
 
     fn delivery() -> Arc<Delivery> {
         Arc::new(Delivery::new(Arc::new(Bell::new().unwrap())))
     }
 
-    /// A queue with one event, that is in the delivery's line.
-    fn queue(delivery: &Arc<Delivery>, sink: impl Fn() + Send + Sync + 'static) -> Arc<EventQueue> {
-        let sink = Some(EventSink::new(move |_: &Event| sink()));
-        let queue = EventQueue::delivered(1, delivery.clone(), Arc::<Waits>::default(), None, sink);
-        queue.push(Event {
-            kind: EventKind::Reloaded,
-            trigger: Trigger::Open,
-            cause: None,
-            warnings: Warnings::default(),
-            generation: 1,
-            earliest_not_after: 0,
-            path: None,
-            message: String::new(),
-            count: 1,
-            further: Vec::new(),
-        });
-        queue.release();
-        queue
+    /// One event.
+    struct One<F>(F);
+
+    impl<F: Fn() + Send + Sync> Deliver for One<F> {
+        fn deliver_one(&self) -> bool {
+            (self.0)();
+            false
+        }
+    }
+
+    /// Puts one event in the delivery's line.
+    fn queue(delivery: &Delivery, tell: impl Fn() + Send + Sync + 'static) {
+        delivery.schedule(Arc::new(One(tell)));
     }
 
     fn is_rung(delivery: &Delivery) -> bool {
@@ -166,7 +163,7 @@ mod tests {
     #[test]
     fn a_thread_that_is_about_to_begin_is_given_its_time() {
         let (delivery, now) = (delivery(), Instant::now());
-        let _queue = queue(&delivery, || {});
+        queue(&delivery, || {});
         assert!(is_rung(&delivery));
         assert!(!delivery.wants_thread(now));
         assert!(delivery.ask_at().unwrap() <= Instant::now() + PATIENCE);
@@ -178,9 +175,9 @@ mod tests {
     fn where_more_wait_than_threads_sleep_somebody_is_to_ask() {
         let delivery = delivery();
         delivery.state().idle = 1;
-        let _first = queue(&delivery, || {});
+        queue(&delivery, || {});
         assert!(!is_rung(&delivery));
-        let _second = queue(&delivery, || {});
+        queue(&delivery, || {});
         assert!(is_rung(&delivery), "the sleeper may be held up by the first");
     }
 
@@ -201,14 +198,13 @@ mod tests {
                 });
             };
             start();
-            let mut queues = Vec::new();
             for _ in 0..STUCK {
                 let together = together.clone();
-                queues.push(queue(&delivery, move || {
+                queue(&delivery, move || {
                     together.wait();
-                }));
+                });
             }
-            queues.push(queue(&delivery, move || told.send(()).unwrap()));
+            queue(&delivery, move || told.send(()).unwrap());
             // As the worker does.
             while tells.try_recv().is_err() {
                 let at = delivery.ask_at();

@@ -151,7 +151,7 @@ impl Live {
         // In this order: who sees the process sees its bell.
         self.shared.bell.store(self.bell.as_raw_fd(), Ordering::SeqCst);
         self.shared.bell_is_of.set(self.runtime.era());
-        self.runtime.register(self.id, Arc::downgrade(&(self.clone() as _)));
+        self.runtime.handles().register(self.id, Arc::downgrade(&(self.clone() as _)));
         self.bell.ring();
         log_life(self.speaker(), "is open", self.id, self.shared.chains.len());
     }
@@ -293,7 +293,7 @@ impl Live {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.tickets.close();
-        self.runtime.deregister(self.id);
+        self.runtime.handles().deregister(self.id);
         // A look that runs has ended then, and the next one sees that it is closed. Where it is this
         // thread that looks, in a callback on the way, it sees so itself.
         drop(self.work());

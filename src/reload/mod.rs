@@ -8,6 +8,7 @@ mod drive;
 mod event;
 mod expiry;
 mod handle;
+mod handles;
 mod live;
 mod load;
 mod metrics;

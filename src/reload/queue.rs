@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
-use super::delivery::Delivery;
+use super::delivery::{Deliver, Delivery};
 use super::event::{Event, EventSink, Speaker};
 use super::waits::{Circle, Resource, Waits};
 use crate::sys::{Bell, Inherited};
@@ -274,8 +274,14 @@ impl EventQueue {
         }
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deliver for EventQueue {
     /// Delivers the first event; tells whether more are waiting.
-    pub(super) fn deliver_one(&self) -> bool {
+    fn deliver_one(&self) -> bool {
         let mut state = self.state();
         if state.running.is_some() {
             return false;
@@ -302,10 +308,6 @@ impl EventQueue {
         state.is_scheduled = is_more && state.by_threads;
         state.ring();
         is_more
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,19 +1,17 @@
 //! What the handles of a process share: it begins with the first of them and ends with the last.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 
-use super::Now;
 use super::crew::Crew;
+use super::handles::Handles;
 use super::waits::Waits;
 use crate::error::Error;
 use crate::options::RuntimeMode;
 use crate::sys::{Era, ThreadNumber};
-use crate::watch::{ObserverId, Watcher};
+use crate::watch::Watcher;
 
 /// One for handles whose work threads do, one for those whose work their hosts do.
 static RUNTIMES: ArcSwapOption<Runtimes> = ArcSwapOption::const_empty();
@@ -29,24 +27,14 @@ struct Runtimes {
 /// A runtime, once there is a handle that uses it, and how many do.
 type Place = Option<(Arc<Runtime>, usize)>;
 
-/// What the worker works on.
-pub(super) trait Step: Send + Sync {
-    /// Does what is due, and tells when there will be something to do again. Does not panic.
-    fn step(&self, now: Now) -> Option<Instant>;
-
-    /// Sees to it that a step is made.
-    fn wake(&self);
-}
-
 /// What all handles of the process share that are driven alike.
 pub(super) struct Runtime {
     era: Era,
     mode: RuntimeMode,
     waits: Arc<Waits>,
-    watcher: Watcher,
-    handles: Mutex<BTreeMap<ObserverId, Weak<dyn Step>>>,
+    handles: Arc<Handles>,
     /// The threads; none where hosts do the work.
-    crew: Option<Crew>,
+    crew: Option<Arc<Crew>>,
 }
 
 /// Joins the runtime, and starts it for the first handle.
@@ -96,7 +84,7 @@ pub(crate) fn wake() {
     let running: Vec<_> =
         runtimes().places().iter().flatten().map(|(runtime, _)| runtime.clone()).collect();
     for runtime in running {
-        runtime.steps().iter().filter_map(Weak::upgrade).for_each(|handle| handle.wake());
+        runtime.handles().steps().iter().filter_map(Weak::upgrade).for_each(|handle| handle.wake());
     }
 }
 
@@ -128,21 +116,15 @@ impl Runtimes {
 impl Runtime {
     fn start(runtimes: &Runtimes, mode: RuntimeMode) -> io::Result<Arc<Self>> {
         let crew = match mode {
-            RuntimeMode::Thread => Some(Crew::new(runtimes.waits.clone())?),
+            RuntimeMode::Thread => Some(Arc::new(Crew::new(runtimes.waits.clone())?)),
             RuntimeMode::Host => None,
         };
-        let runtime = Arc::new(Self {
-            era: runtimes.era,
-            mode,
-            waits: runtimes.waits.clone(),
-            watcher: Watcher::default(),
-            handles: Mutex::default(),
-            crew,
-        });
-        if let Some(crew) = &runtime.crew {
-            crew.start(&runtime)?;
+        let handles = Arc::<Handles>::default();
+        if let Some(crew) = &crew {
+            crew.start(&handles)?;
         }
-        Ok(runtime)
+        let (era, waits) = (runtimes.era, runtimes.waits.clone());
+        Ok(Arc::new(Self { era, mode, waits, handles, crew }))
     }
 
     /// False in a child that was forked after the start: threads do not survive a fork.
@@ -159,30 +141,21 @@ impl Runtime {
         &self.waits
     }
 
+    pub(super) fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
     pub(super) fn watcher(&self) -> &Watcher {
-        &self.watcher
+        self.handles.watcher()
     }
 
     pub(super) fn crew(&self) -> Option<&Crew> {
-        self.crew.as_ref()
+        self.crew.as_deref()
     }
 
     /// The thread that works for the handles, where there is one.
     pub(super) fn worker(&self) -> Option<ThreadNumber> {
-        self.crew.as_ref().and_then(Crew::worker)
-    }
-
-    pub(super) fn register(&self, id: ObserverId, handle: Weak<dyn Step>) {
-        self.handles().insert(id, handle);
-    }
-
-    pub(super) fn deregister(&self, id: ObserverId) {
-        self.handles().remove(&id);
-    }
-
-    /// Every handle that is open. To be held for its own step alone: whoever closes it frees it then.
-    pub(super) fn steps(&self) -> Vec<Weak<dyn Step>> {
-        self.handles().values().cloned().collect()
+        self.crew().and_then(Crew::worker)
     }
 
     /// Gives a place up; with the last one the threads end.
@@ -208,13 +181,9 @@ impl Runtime {
     /// In a child that was forked: gives up what the parent's handles shared. It may be called for each
     /// of them; nothing in it is freed, so that nothing is closed again.
     pub(super) fn abandon(&self) {
-        self.watcher.abandon();
+        self.watcher().abandon();
         if let Some(crew) = &self.crew {
             crew.abandon();
         }
-    }
-
-    fn handles(&self) -> MutexGuard<'_, BTreeMap<ObserverId, Weak<dyn Step>>> {
-        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
-use crate::delivery::Delivery;
+use crate::delivery::{Deliver, Delivery};
 use crate::event::{Event, EventSink};
 use crate::explore;
 use crate::queue::EventQueue;
