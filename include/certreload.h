@@ -202,7 +202,8 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_PANIC = 10,
   /**
-   * The handle was opened before a fork(): in this process it serves, and does not reload.
+   * The handle was opened before a fork(): in this process it serves, and does not reload until
+   * certreload_after_fork() is called.
    */
   CERTRELOAD_RESULT_FORKED = 11,
   /**

@@ -34,7 +34,8 @@ pub enum certreload_result {
     Tls = 9,
     /// A defect inside the library was caught. What served goes on serving; please report it.
     Panic = 10,
-    /// The handle was opened before a fork(): in this process it serves, and does not reload.
+    /// The handle was opened before a fork(): in this process it serves, and does not reload until
+    /// certreload_after_fork() is called.
     Forked = 11,
     /// The buffer is too small for the text; the size that it needs is told.
     BufferTooSmall = 12,
