@@ -13,7 +13,9 @@ use super::handles::Handles;
 use super::rest::Rest;
 use super::waits::{Resource, Waits};
 use crate::guard::guarded;
-use crate::sys::{Bell, ClockWatch, Inherited, ThreadNumber, wait_readable, with_signals_blocked};
+use crate::sys::{
+    Bell, ClockWatch, Inherited, ThreadNumber, unforked, wait_readable, with_signals_blocked,
+};
 use crate::watch::{Heard, Watcher};
 
 /// Names as `top -H` shows them: the kernel keeps 15 bytes.
@@ -118,7 +120,8 @@ impl Crew {
         while !self.stopped.load(Ordering::SeqCst) {
             let steps = handles.steps();
             let open = steps.iter().filter_map(Weak::upgrade);
-            let next = open.filter_map(|handle| handle.step(Now::read())).min();
+            // A child that is forked meanwhile could not give up what is half-changed.
+            let next = open.filter_map(|handle| unforked(|| handle.step(Now::read()))).min();
             if self.delivery.wants_thread(Instant::now()) {
                 // Where none can be had, what waits goes on waiting, and this is tried again.
                 let _ = self.start_delivery();
@@ -147,7 +150,8 @@ impl Crew {
         }
         // A panic in there is a defect; whatever was read then is lost, and the poll finds it.
         if rest_until.is_none()
-            && guarded(|| watcher.read()).unwrap_or(Heard::ForNobody) == Heard::ForNobody
+            && guarded(|| unforked(|| watcher.read())).unwrap_or(Heard::ForNobody)
+                == Heard::ForNobody
         {
             rest.read_for_nobody(Instant::now());
         }

@@ -1,7 +1,7 @@
 //! Keeps forks out of the middle of what a child could not go on from.
 //!
 //! A child has the locks of its parent, and not the threads that would let them go. Those of this library
-//! are left behind as they are; those of the cryptography below it cannot be: a thread that draws random
+//! are left behind as they are, with what they guard; those of the cryptography below it cannot be: a thread that draws random
 //! numbers while the process is forked leaves a lock that the child waits for, for ever. And what is wiped
 //! soon, the bytes of a key file, is never wiped in a child that was forked before.
 
