@@ -44,8 +44,10 @@ pub(crate) enum Cause {
     NullParameter(Cow<'static, str>),
     #[error("{0}")]
     InvalidParameter(Cow<'static, str>),
-    #[error("the options name no identity to serve")]
+    #[error("the options name nothing to load: no identity, and no roots")]
     NothingToLoad,
+    #[error("the handle has no {0}")]
+    NotConfigured(&'static str),
     #[error("the handle is being closed")]
     Closed,
     #[error("{what}: {reason}")]
@@ -83,6 +85,8 @@ pub(crate) enum Cause {
     StillOpen,
     #[error("{0}")]
     Io(String),
+    #[error("holds more than {limit} files")]
+    TooManyFiles { limit: usize },
 
     #[error("malformed PEM: {0}")]
     PemMalformed(&'static str),
@@ -108,6 +112,14 @@ pub(crate) enum Cause {
     KeyPasswordWrong,
     #[error("the private key cannot be used: {0}")]
     KeyUnsupported(String),
+    #[error("holds no certificate revocation list{0}")]
+    NoCrl(&'static str),
+    #[error("holds more than {limit} certificate revocation lists")]
+    TooManyCrls { limit: usize },
+    #[error("certificate revocation list {index} cannot be used: {reason}")]
+    CrlMalformed { index: usize, reason: String },
+    #[error("holds no ticket keys: {0}")]
+    TicketKeysMalformed(String),
 
     #[error("the private key does not match any certificate in {}", chain.display())]
     KeyMismatch { chain: PathBuf },
@@ -115,12 +127,32 @@ pub(crate) enum Cause {
     Expired { at: String },
     #[error("the certificate is not valid before {at}")]
     NotYetValid { at: String, from: i64 },
-    #[error("the certificate is not for TLS servers: its extended key usage lacks serverAuth")]
-    KeyUsageUnfit,
+    #[error("the certificate is not for TLS {role}: its extended key usage lacks {usage}")]
+    KeyUsageUnfit { role: &'static str, usage: &'static str },
     #[error("no identity has the name {name}, which is required")]
     NameMissing { name: String },
     #[error("no TLS handshake with the new identity: {0}")]
     SelfCheck(String),
+    #[error(
+        "certificate revocation list {index} was not signed with the key of {issuer}, which it names as its issuer"
+    )]
+    CrlSignature { index: usize, issuer: String },
+    #[error("certificate revocation list {index}, of {issuer}, expired at {at}")]
+    CrlExpired { index: usize, issuer: String, at: String },
+    #[error(
+        "certificate revocation list {index}, of {issuer}, is older than the one that serves: {older} comes before {newer}"
+    )]
+    CrlRollback { index: usize, issuer: String, older: String, newer: String },
+    #[error(
+        "there is no certificate revocation list of {issuer} any more, and certificates of that issuer are still trusted"
+    )]
+    CrlLost { issuer: String },
+    #[error("ticket key {second} is the same as ticket key {first}")]
+    TicketKeyRepeated { first: usize, second: usize },
+    #[error(
+        "every user may read these ticket keys, and with them the sessions; \"chmod o-r\" mends it"
+    )]
+    TicketKeysReadable,
 }
 
 impl Cause {
@@ -143,6 +175,13 @@ impl Cause {
                 | Self::SeveralPrivateKeys
                 | Self::KeyUnsupported(_)
                 | Self::KeyPasswordWrong
+                | Self::NoCrl(_)
+                | Self::CrlMalformed { .. }
+                | Self::CrlSignature { .. }
+                | Self::CrlLost { .. }
+                | Self::TicketKeysMalformed(_)
+                | Self::TicketKeyRepeated { .. }
+                | Self::TicketKeysReadable
                 | Self::KeyMismatch { .. }
                 | Self::NameMissing { .. }
         )
@@ -169,7 +208,7 @@ impl Cause {
                 | Self::SeveralPrivateKeys
                 | Self::KeyUnsupported(_)
                 | Self::KeyMismatch { .. }
-                | Self::KeyUsageUnfit
+                | Self::KeyUsageUnfit { .. }
         )
     }
 
@@ -179,6 +218,7 @@ impl Cause {
             | Self::NullParameter(_)
             | Self::InvalidParameter(_)
             | Self::NothingToLoad
+            | Self::NotConfigured(_)
             | Self::Closed
             | Self::System { .. }
             | Self::Tls(_)
@@ -195,7 +235,8 @@ impl Cause {
             | Self::Empty
             | Self::Unstable
             | Self::StillOpen
-            | Self::Io(_) => Stage::Read,
+            | Self::Io(_)
+            | Self::TooManyFiles { .. } => Stage::Read,
             Self::PemMalformed(_)
             | Self::PemTruncated(_)
             | Self::NoCertificate(_)
@@ -206,11 +247,21 @@ impl Cause {
             | Self::SeveralPrivateKeys
             | Self::KeyEncrypted(_)
             | Self::KeyPasswordWrong
-            | Self::KeyUnsupported(_) => Stage::Parse,
+            | Self::KeyUnsupported(_)
+            | Self::NoCrl(_)
+            | Self::TooManyCrls { .. }
+            | Self::CrlMalformed { .. }
+            | Self::TicketKeysMalformed(_) => Stage::Parse,
             Self::KeyMismatch { .. }
             | Self::Expired { .. }
             | Self::NotYetValid { .. }
-            | Self::KeyUsageUnfit
+            | Self::KeyUsageUnfit { .. }
+            | Self::CrlSignature { .. }
+            | Self::CrlExpired { .. }
+            | Self::CrlRollback { .. }
+            | Self::CrlLost { .. }
+            | Self::TicketKeyRepeated { .. }
+            | Self::TicketKeysReadable
             | Self::NameMissing { .. } => Stage::Validate,
             Self::SelfCheck(_) => Stage::SelfCheck,
         }

@@ -11,9 +11,10 @@
 //! - [`watch`]: the kernel's notifications
 //! - [`ffi`]: the C ABI; nothing depends on it
 //!
-//! [`error`] holds what any of them can fail with; [`sys`] the system calls that std lacks; [`guard`]
+//! [`error`] holds what any of them can fail with; [`clock`] tells the time; [`sys`] the system calls that std lacks; [`guard`]
 //! turns a panic into a value, [`hush`] keeps the self-check out of the log, [`wipe`] keys off the stack; [`testing`] makes faults that tests cannot make from outside.
 
+mod clock;
 mod error;
 pub mod ffi;
 #[cfg(fuzzing)]

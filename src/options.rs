@@ -22,6 +22,14 @@ pub(crate) struct Options {
     pub(crate) alpn: Vec<Vec<u8>>,
     /// A config of the host's, whose every setting but the identity is kept.
     pub(crate) template: Option<Arc<rustls::ServerConfig>>,
+    /// The same for the client role.
+    pub(crate) client_template: Option<Arc<rustls::ClientConfig>>,
+    pub(crate) trust: TrustOptions,
+    /// `None` is AUTO, and leaves a template its own sessions.
+    pub(crate) resumption: Option<Resumption>,
+    pub(crate) ticket_keys: Option<PathBuf>,
+    /// How long a ticket key of that file may encrypt.
+    pub(crate) ticket_key_lifetime: Duration,
     pub(crate) watch: WatchMode,
     pub(crate) poll_interval: Duration,
     pub(crate) settle_quiet: Duration,
@@ -43,9 +51,64 @@ pub(crate) enum RuntimeMode {
     Host,
 }
 
+/// What peers are checked against.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TrustOptions {
+    pub(crate) client_auth: ClientAuth,
+    /// A file or a directory, as all paths here: whoever issues the certificates of clients.
+    pub(crate) client_roots: Option<PathBuf>,
+    /// Whoever issues the certificates of servers: the client role.
+    pub(crate) server_roots: Option<PathBuf>,
+    pub(crate) crls: Vec<PathBuf>,
+    pub(crate) crl_rules: CrlRules,
+}
+
+/// Whether a server asks clients for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum ClientAuth {
+    #[default]
+    None,
+    Optional,
+    Required,
+}
+
+/// How revocation lists are taken. The default is the strict one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct CrlRules {
+    /// Only the peer's own certificate is looked up, and not those of the authorities above it.
+    pub(crate) leaf_only: bool,
+    /// A certificate whose issuer has no list passes.
+    pub(crate) allow_unknown: bool,
+    /// A list whose nextUpdate has passed counts on.
+    pub(crate) allow_expired: bool,
+}
+
+/// Which sessions clients can resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum Resumption {
+    /// All that were begun under the same trust, of names that are still served.
+    #[default]
+    Auto,
+    /// Those of the same generation.
+    AlwaysReset,
+    /// None.
+    Off,
+}
+
+/// What an identity is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum Role {
+    /// A server proves itself with it; and a client, where there is none for that and it may.
+    #[default]
+    Server,
+    /// Only a client does.
+    Client,
+}
+
 /// Where one identity's bytes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IdentityFiles {
+    pub(crate) role: Role,
     pub(crate) chain: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) ocsp: Option<PathBuf>,
@@ -125,6 +188,11 @@ impl Default for Options {
             key_password: None,
             alpn: Vec::new(),
             template: None,
+            client_template: None,
+            trust: TrustOptions::default(),
+            resumption: None,
+            ticket_keys: None,
+            ticket_key_lifetime: Duration::from_secs(24 * 3600),
             watch: WatchMode::Auto,
             poll_interval: Duration::from_secs(10),
             settle_quiet: Duration::from_millis(50),
@@ -140,7 +208,7 @@ impl Options {
     /// The options as a handle keeps them: something to load, and every path made absolute, so that
     /// a later `chdir` of the host changes nothing.
     pub(crate) fn fixed(&self) -> Result<Self, Error> {
-        if self.identities.is_empty() {
+        if self.identities.is_empty() && self.trust.server_roots.is_none() {
             return Err(Error::new(Cause::NothingToLoad));
         }
         let key_password = match &self.key_password {
@@ -152,7 +220,25 @@ impl Options {
             .iter()
             .map(|files| files.fixed(key_password.as_ref()))
             .collect::<Result<_, Error>>()?;
-        Ok(Self { identities, key_password, ..self.clone() })
+        let ticket_keys = self.ticket_keys.as_deref().map(absolute).transpose()?;
+        let trust = self.trust.fixed()?;
+        Ok(Self { identities, key_password, ticket_keys, trust, ..self.clone() })
+    }
+}
+
+impl TrustOptions {
+    /// Whether there is anything to check peers against.
+    pub(crate) fn is_some(&self) -> bool {
+        self.client_roots.is_some() || self.server_roots.is_some()
+    }
+
+    fn fixed(&self) -> Result<Self, Error> {
+        Ok(Self {
+            client_roots: self.client_roots.as_deref().map(absolute).transpose()?,
+            server_roots: self.server_roots.as_deref().map(absolute).transpose()?,
+            crls: self.crls.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
+            ..self.clone()
+        })
     }
 }
 
@@ -161,7 +247,14 @@ impl IdentityFiles {
     pub(crate) fn in_memory(index: usize, bytes: Option<Arc<IdentityBytes>>) -> Self {
         let part = |part: &str| PathBuf::from(format!("memory:{index}/{part}"));
         let ocsp = bytes.as_ref().is_some_and(|bytes| bytes.ocsp.is_some()).then(|| part("ocsp"));
-        Self { chain: part("chain"), key: part("key"), ocsp, password: None, memory: bytes }
+        Self {
+            role: Role::Server,
+            chain: part("chain"),
+            key: part("key"),
+            ocsp,
+            password: None,
+            memory: bytes,
+        }
     }
 
     fn fixed(&self, password: Option<&KeyPassword>) -> Result<Self, Error> {
@@ -169,6 +262,7 @@ impl IdentityFiles {
             return Ok(Self { password: password.cloned(), ..self.clone() });
         }
         Ok(Self {
+            role: self.role,
             password: password.cloned(),
             chain: absolute(&self.chain)?,
             key: absolute(&self.key)?,

@@ -78,6 +78,17 @@ pub const CERTRELOAD_WARNING_CHAIN_EXPIRED: u32 = 128;
 pub const CERTRELOAD_WARNING_KEY_USAGE: u32 = 256;
 /// Warning: two identities have the same name and the same kind of key, so the second never serves that name.
 pub const CERTRELOAD_WARNING_DUPLICATE_NAME: u32 = 512;
+/// Warning: a certificate among the roots cannot be used and is passed over; all roots that served are still there.
+pub const CERTRELOAD_WARNING_ROOT_UNUSABLE: u32 = 1024;
+/// Warning: a certificate revocation list has expired, and CERTRELOAD_CRL_ALLOW_EXPIRED tolerates it.
+pub const CERTRELOAD_WARNING_CRL_EXPIRED: u32 = 2048;
+/// Warning: the issuer of a certificate revocation list is none of the roots, so its signature cannot be checked until
+/// a peer shows that issuer's certificate.
+pub const CERTRELOAD_WARNING_CRL_UNRELATED: u32 = 4096;
+/// Warning: there is no certificate revocation list any more of an issuer that is no root.
+pub const CERTRELOAD_WARNING_CRL_LOST: u32 = 8192;
+/// Warning: the ticket key that encrypts has been in use for longer than its lifetime, and should have been replaced.
+pub const CERTRELOAD_WARNING_TICKET_KEY_OLD: u32 = 16384;
 
 /// One event. All pointers are borrowed: they are valid until the callback returns, or as long as
 /// certreload_next_event() says.
@@ -193,6 +204,11 @@ pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
         CERTRELOAD_WARNING_CHAIN_EXPIRED => c"chain-expired",
         CERTRELOAD_WARNING_KEY_USAGE => c"key-usage",
         CERTRELOAD_WARNING_DUPLICATE_NAME => c"duplicate-name",
+        CERTRELOAD_WARNING_ROOT_UNUSABLE => c"root-unusable",
+        CERTRELOAD_WARNING_CRL_EXPIRED => c"crl-expired",
+        CERTRELOAD_WARNING_CRL_UNRELATED => c"crl-unrelated",
+        CERTRELOAD_WARNING_CRL_LOST => c"crl-lost",
+        CERTRELOAD_WARNING_TICKET_KEY_OLD => c"ticket-key-old",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -283,6 +299,11 @@ pub(crate) fn warning_bits(warnings: Warnings) -> u32 {
         (WarningKind::ChainExpired, CERTRELOAD_WARNING_CHAIN_EXPIRED),
         (WarningKind::KeyUsage, CERTRELOAD_WARNING_KEY_USAGE),
         (WarningKind::DuplicateName, CERTRELOAD_WARNING_DUPLICATE_NAME),
+        (WarningKind::RootUnusable, CERTRELOAD_WARNING_ROOT_UNUSABLE),
+        (WarningKind::CrlExpired, CERTRELOAD_WARNING_CRL_EXPIRED),
+        (WarningKind::CrlUnrelated, CERTRELOAD_WARNING_CRL_UNRELATED),
+        (WarningKind::CrlLost, CERTRELOAD_WARNING_CRL_LOST),
+        (WarningKind::TicketKeyOld, CERTRELOAD_WARNING_TICKET_KEY_OLD),
     ];
     table.iter().filter(|(kind, _)| warnings.contains(*kind)).fold(0, |bits, (_, bit)| bits | bit)
 }

@@ -8,7 +8,7 @@ use super::cast::{self, Opaque};
 use super::event::{certreload_event_callback, sink_from_c};
 use super::options::{HostOptions, certreload_options};
 use super::result::certreload_result;
-use crate::options::IdentityFiles;
+use crate::options::{IdentityFiles, Role};
 use crate::reload::{Handle, Outcome};
 
 /// Certificates that reload: opaque.
@@ -94,6 +94,7 @@ pub unsafe extern "C" fn certreload_open_files(
         };
         let mut host = HostOptions::default();
         host.options.identities.push(IdentityFiles {
+            role: Role::Server,
             chain,
             key,
             ocsp: None,

@@ -13,7 +13,7 @@ use super::event::{certreload_event_callback, sink_from_c};
 use super::result::certreload_result;
 use crate::error::Error;
 use crate::material::MAX_CERTIFICATES;
-use crate::options::{IdentityFiles, Options};
+use crate::options::{IdentityFiles, Options, Role};
 use crate::reload::EventSink;
 use crate::source::MAX_FILE_SIZE;
 
@@ -134,7 +134,14 @@ pub unsafe extern "C" fn certreload_options_add_identity(
             Some(unsafe { cast::path(ocsp_path, "ocsp_path")? })
         };
         let identities = options.room_for_identity()?;
-        identities.push(IdentityFiles { chain, key, ocsp, password: None, memory: None });
+        identities.push(IdentityFiles {
+            role: Role::Server,
+            chain,
+            key,
+            ocsp,
+            password: None,
+            memory: None,
+        });
         Ok(certreload_result::Ok)
     })
 }

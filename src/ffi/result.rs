@@ -22,7 +22,7 @@ pub enum certreload_result {
     NullParameter = 3,
     /// A parameter is out of its documented range.
     InvalidParameter = 4,
-    /// The options name nothing to serve: add an identity first.
+    /// The options name nothing to load: add an identity, or roots, first.
     NothingToLoad = 5,
     /// The handle is being closed.
     Closed = 6,
@@ -43,6 +43,8 @@ pub enum certreload_result {
     LoggerInUse = 13,
     /// No event is waiting.
     NoEvent = 14,
+    /// The handle was not opened for this: it has no identity to serve, or no roots to check servers with.
+    NotConfigured = 15,
 
     /// The file, or a directory on the way to it, does not exist.
     FileNotFound = 100,
@@ -50,7 +52,7 @@ pub enum certreload_result {
     FilePermission = 101,
     /// Not a regular file: a directory, FIFO, socket or device.
     FileNotRegular = 102,
-    /// Larger than CERTRELOAD_MAX_FILE_SIZE.
+    /// Larger than CERTRELOAD_MAX_FILE_SIZE, or what is trusted larger than CERTRELOAD_MAX_TRUST_SIZE.
     FileTooLarge = 103,
     /// The file has no bytes in it.
     FileEmpty = 104,
@@ -58,14 +60,16 @@ pub enum certreload_result {
     FileUnstable = 105,
     /// Reading failed for another reason; the message has the system's words.
     FileIo = 106,
+    /// More files in a directory than CERTRELOAD_MAX_DIRECTORY_FILES.
+    TooManyFiles = 107,
 
     /// The text between BEGIN and END is not valid PEM (RFC 7468).
     PemMalformed = 200,
     /// A PEM section begins and does not end.
     PemTruncated = 201,
-    /// No certificate in the chain file.
+    /// No certificate in the chain file, or among the roots: trusting nobody would lock everybody out.
     NoCertificate = 202,
-    /// More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file.
+    /// More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file, or CERTRELOAD_MAX_ROOTS among the roots.
     TooManyCertificates = 203,
     /// A certificate that cannot be parsed (RFC 5280), or that is damaged: its signature does not fit.
     CertificateMalformed = 204,
@@ -80,6 +84,14 @@ pub enum certreload_result {
     KeyUnsupported = 208,
     /// The private key is encrypted with another password than the one that is given.
     KeyPasswordWrong = 209,
+    /// No certificate revocation list in the file.
+    NoCrl = 210,
+    /// More certificate revocation lists than CERTRELOAD_MAX_CRLS.
+    TooManyCrls = 211,
+    /// A certificate revocation list that cannot be parsed (RFC 5280 section 5), or that needs what is not supported.
+    CrlMalformed = 212,
+    /// The ticket key file holds no keys of 48 or 80 bytes, or is cut off.
+    TicketKeysMalformed = 213,
 
     /// The private key belongs to no certificate of the chain file.
     KeyMismatch = 300,
@@ -89,11 +101,23 @@ pub enum certreload_result {
     CertificateNotYetValid = 302,
     /// No TLS handshake could be completed with the new identity.
     SelfCheckFailed = 303,
-    /// The certificate is not for TLS servers: its extended key usage has neither serverAuth nor any (RFC 5280 section
-    /// 4.2.1.12).
+    /// The certificate is not for TLS servers, or that of a client not for TLS clients: its extended key usage has neither
+    /// serverAuth (clientAuth) nor any (RFC 5280 section 4.2.1.12).
     KeyUsageUnfit = 304,
     /// No identity would have a name that certreload_options_require_name() asks for.
     NameMissing = 305,
+    /// A certificate revocation list was not signed with the key of the issuer that it names.
+    CrlSignature = 306,
+    /// A certificate revocation list's nextUpdate has passed.
+    CrlExpired = 307,
+    /// A certificate revocation list is older than the one that serves.
+    CrlRollback = 308,
+    /// The certificate revocation list of an issuer that is still trusted is there no more.
+    CrlLost = 309,
+    /// Two keys of the ticket key file are the same.
+    TicketKeyRepeated = 310,
+    /// Every user of the system may read the ticket key file.
+    TicketKeysReadable = 311,
 }
 
 impl certreload_result {
@@ -104,6 +128,7 @@ impl certreload_result {
             Cause::NullParameter(_) => Self::NullParameter,
             Cause::InvalidParameter(_) => Self::InvalidParameter,
             Cause::NothingToLoad => Self::NothingToLoad,
+            Cause::NotConfigured(_) => Self::NotConfigured,
             Cause::Closed => Self::Closed,
             Cause::System { .. } => Self::System,
             Cause::Tls(_) => Self::Tls,
@@ -120,6 +145,7 @@ impl certreload_result {
             Cause::Empty => Self::FileEmpty,
             Cause::Unstable | Cause::StillOpen => Self::FileUnstable,
             Cause::Io(_) => Self::FileIo,
+            Cause::TooManyFiles { .. } => Self::TooManyFiles,
             Cause::PemMalformed(_) => Self::PemMalformed,
             Cause::PemTruncated(_) => Self::PemTruncated,
             Cause::NoCertificate(_) => Self::NoCertificate,
@@ -132,12 +158,22 @@ impl certreload_result {
             Cause::KeyEncrypted(_) => Self::KeyEncrypted,
             Cause::KeyPasswordWrong => Self::KeyPasswordWrong,
             Cause::KeyUnsupported(_) => Self::KeyUnsupported,
+            Cause::NoCrl(_) => Self::NoCrl,
+            Cause::TooManyCrls { .. } => Self::TooManyCrls,
+            Cause::CrlMalformed { .. } => Self::CrlMalformed,
+            Cause::TicketKeysMalformed(_) => Self::TicketKeysMalformed,
             Cause::KeyMismatch { .. } => Self::KeyMismatch,
             Cause::Expired { .. } => Self::CertificateExpired,
             Cause::NotYetValid { .. } => Self::CertificateNotYetValid,
-            Cause::KeyUsageUnfit => Self::KeyUsageUnfit,
+            Cause::KeyUsageUnfit { .. } => Self::KeyUsageUnfit,
             Cause::NameMissing { .. } => Self::NameMissing,
             Cause::SelfCheck(_) => Self::SelfCheckFailed,
+            Cause::CrlSignature { .. } => Self::CrlSignature,
+            Cause::CrlExpired { .. } => Self::CrlExpired,
+            Cause::CrlRollback { .. } => Self::CrlRollback,
+            Cause::CrlLost { .. } => Self::CrlLost,
+            Cause::TicketKeyRepeated { .. } => Self::TicketKeyRepeated,
+            Cause::TicketKeysReadable => Self::TicketKeysReadable,
         }
     }
 
@@ -158,6 +194,7 @@ impl certreload_result {
             12 => c"the buffer is too small",
             13 => c"the process has another logger",
             14 => c"no event is waiting",
+            15 => c"the handle was not opened for this",
             100 => c"the file does not exist",
             101 => c"the file may not be read",
             102 => c"not a regular file",
@@ -165,6 +202,7 @@ impl certreload_result {
             104 => c"the file is empty",
             105 => c"the file kept changing while it was read",
             106 => c"the file could not be read",
+            107 => c"too many files in the directory",
             200 => c"the PEM is malformed",
             201 => c"the PEM is truncated",
             202 => c"no certificate in the file",
@@ -175,12 +213,22 @@ impl certreload_result {
             207 => c"the private key is encrypted",
             208 => c"the private key cannot be used",
             209 => c"the password does not open the private key",
+            210 => c"no certificate revocation list in the file",
+            211 => c"too many certificate revocation lists",
+            212 => c"the certificate revocation list cannot be used",
+            213 => c"no ticket keys in the file",
             300 => c"the private key does not match the certificate",
             301 => c"the certificate has expired",
             302 => c"the certificate is not valid yet",
             303 => c"the self-check handshake failed",
-            304 => c"the certificate is not for TLS servers",
+            304 => c"the certificate is not for this role",
             305 => c"a required name is missing",
+            306 => c"the certificate revocation list has a wrong signature",
+            307 => c"the certificate revocation list has expired",
+            308 => c"the certificate revocation list is older than the one before",
+            309 => c"the certificate revocation list of an issuer is lost",
+            310 => c"two ticket keys are the same",
+            311 => c"every user may read the ticket keys",
             _ => c"unknown result",
         }
     }

@@ -3,6 +3,7 @@
 mod foundation;
 mod roster;
 mod self_check;
+mod sessions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -72,7 +72,7 @@ impl Identity {
         let leaf = &facts[position];
         check_dates(leaf, now).map_err(at_chain)?;
         if !leaf.may_serve {
-            return Err(at_chain(Cause::KeyUsageUnfit));
+            return Err(at_chain(Cause::KeyUsageUnfit { role: "servers", usage: "serverAuth" }));
         }
 
         let chain = Chain {

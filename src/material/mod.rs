@@ -16,12 +16,16 @@ mod pem;
 #[cfg(any(test, fuzzing))]
 mod roots;
 mod signature;
+mod ticket_keys;
+mod trust;
 mod warnings;
 mod x509;
 
 pub(crate) use identity::{Identity, Parts, Staple};
 pub(crate) use key::{Password, takes_password};
 pub(crate) use pem::MAX_CERTIFICATES;
+pub(crate) use ticket_keys::{TicketFile, TicketKey, TicketKeys};
+pub(crate) use trust::{List, Trust, TrustFile, TrustParts};
 pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
 pub(crate) use x509::format_time;
 

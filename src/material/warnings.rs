@@ -15,11 +15,20 @@ pub(crate) enum WarningKind {
     ChainExpired,
     KeyUsage,
     DuplicateName,
+    RootUnusable,
+    CrlExpired,
+    CrlUnrelated,
+    CrlLost,
+    TicketKeyOld,
 }
 
 impl WarningKind {
     /// In the order in which people are told: what was lost first.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 15] = [
+        Self::CrlLost,
+        Self::CrlExpired,
+        Self::RootUnusable,
+        Self::CrlUnrelated,
         Self::NamesLost,
         Self::ExpiresEarlier,
         Self::DuplicateName,
@@ -30,6 +39,7 @@ impl WarningKind {
         Self::KeyUsage,
         Self::KeyReadable,
         Self::OcspUnusable,
+        Self::TicketKeyOld,
     ];
 }
 

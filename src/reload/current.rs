@@ -180,7 +180,7 @@ mod tests {
 
     use super::*;
     use crate::generation::Alive;
-    use crate::options::{IdentityFiles, Options};
+    use crate::options::{IdentityFiles, Options, Role};
     use crate::reload::pipeline::Pipeline;
 
     fn current() -> (tempfile::TempDir, Current) {
@@ -190,7 +190,14 @@ mod tests {
         std::fs::write(path("chain"), made.cert.pem()).unwrap();
         std::fs::write(path("key"), made.signing_key.serialize_pem()).unwrap();
         let (chain, key) = (path("chain"), path("key"));
-        let files = IdentityFiles { chain, key, ocsp: None, password: None, memory: None };
+        let files = IdentityFiles {
+            role: Role::Server,
+            chain,
+            key,
+            ocsp: None,
+            password: None,
+            memory: None,
+        };
         let options = Options { identities: vec![files], ..Options::default() };
         let now = crate::reload::Now::read().unix;
         let (_, first, _) = Pipeline::open(options, Alive::default(), now).unwrap();

@@ -36,16 +36,14 @@ pub(crate) use standing::Failing;
 pub(crate) use status::{Health, IdentityStatus, Status};
 pub(crate) use tickets::Outcome;
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-/// What the wall clock is ahead of the system's, in seconds: 0 but in tests.
-static CLOCK_OFFSET: AtomicI64 = AtomicI64::new(0);
+use crate::clock;
 
 /// Sets the wall clock of this process, as far as certreload reads it, and wakes the worker as the
 /// kernel does when somebody sets the system's.
 pub(crate) fn set_clock(offset_seconds: i64) {
-    CLOCK_OFFSET.store(offset_seconds, Ordering::SeqCst);
+    clock::set_offset(offset_seconds);
     wake();
 }
 
@@ -59,11 +57,6 @@ pub(crate) struct Now {
 
 impl Now {
     pub(crate) fn read() -> Self {
-        let unix = match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-            Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
-        };
-        let unix = unix.saturating_add(CLOCK_OFFSET.load(Ordering::SeqCst));
-        Self { instant: Instant::now(), unix }
+        Self { instant: Instant::now(), unix: clock::unix_now() }
     }
 }

@@ -206,8 +206,18 @@ mod tests {
     fn what_waiting_cannot_mend_is_told_at_once() {
         let mut settle = Settle::Good;
         let now = at(Trigger::Poll, Instant::now());
-        let told = settle.fail(failure(Cause::KeyUsageUnfit), now, TIMEOUT);
-        assert_eq!(told, Some((failure(Cause::KeyUsageUnfit), Trigger::Poll)));
+        let told = settle.fail(
+            failure(Cause::KeyUsageUnfit { role: "servers", usage: "serverAuth" }),
+            now,
+            TIMEOUT,
+        );
+        assert_eq!(
+            told,
+            Some((
+                failure(Cause::KeyUsageUnfit { role: "servers", usage: "serverAuth" }),
+                Trigger::Poll
+            ))
+        );
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 mod file;
 mod fingerprint;
+mod gather;
 mod trail;
 mod unit;
 
 pub(crate) use file::{FileBytes, MAX_FILE_SIZE};
 pub(crate) use fingerprint::Fingerprint;
+pub(crate) use gather::{Gathered, GatheredFile, Place, Takes, gather, still_holds};
 pub(crate) use trail::{Lookup, LookupKind, Way};
 pub(crate) use unit::{Digest, digest_of, digest_of_parts, read_together};
