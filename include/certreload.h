@@ -107,6 +107,32 @@ typedef struct rustls_server_config rustls_server_config;
 #define CERTRELOAD_WARNING_DUPLICATE_NAME 512
 
 /**
+ * Warning: a certificate among the roots cannot be used and is passed over; all roots that served are still there.
+ */
+#define CERTRELOAD_WARNING_ROOT_UNUSABLE 1024
+
+/**
+ * Warning: a certificate revocation list has expired, and CERTRELOAD_CRL_ALLOW_EXPIRED tolerates it.
+ */
+#define CERTRELOAD_WARNING_CRL_EXPIRED 2048
+
+/**
+ * Warning: the issuer of a certificate revocation list is none of the roots, so its signature cannot be checked until
+ * a peer shows that issuer's certificate.
+ */
+#define CERTRELOAD_WARNING_CRL_UNRELATED 4096
+
+/**
+ * Warning: there is no certificate revocation list any more of an issuer that is no root.
+ */
+#define CERTRELOAD_WARNING_CRL_LOST 8192
+
+/**
+ * Warning: the ticket key that encrypts has been in use for longer than its lifetime, and should have been replaced.
+ */
+#define CERTRELOAD_WARNING_TICKET_KEY_OLD 16384
+
+/**
  * The largest file that is read, in bytes.
  */
 #define CERTRELOAD_MAX_FILE_SIZE 1048576
@@ -178,7 +204,7 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_INVALID_PARAMETER = 4,
   /**
-   * The options name nothing to serve: add an identity first.
+   * The options name nothing to load: add an identity, or roots, first.
    */
   CERTRELOAD_RESULT_NOTHING_TO_LOAD = 5,
   /**
@@ -219,6 +245,10 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_NO_EVENT = 14,
   /**
+   * The handle was not opened for this: it has no identity to serve, or no roots to check servers with.
+   */
+  CERTRELOAD_RESULT_NOT_CONFIGURED = 15,
+  /**
    * The file, or a directory on the way to it, does not exist.
    */
   CERTRELOAD_RESULT_FILE_NOT_FOUND = 100,
@@ -231,7 +261,7 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_FILE_NOT_REGULAR = 102,
   /**
-   * Larger than CERTRELOAD_MAX_FILE_SIZE.
+   * Larger than CERTRELOAD_MAX_FILE_SIZE, or what is trusted larger than CERTRELOAD_MAX_TRUST_SIZE.
    */
   CERTRELOAD_RESULT_FILE_TOO_LARGE = 103,
   /**
@@ -247,6 +277,10 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_FILE_IO = 106,
   /**
+   * More files in a directory than CERTRELOAD_MAX_DIRECTORY_FILES.
+   */
+  CERTRELOAD_RESULT_TOO_MANY_FILES = 107,
+  /**
    * The text between BEGIN and END is not valid PEM (RFC 7468).
    */
   CERTRELOAD_RESULT_PEM_MALFORMED = 200,
@@ -255,11 +289,11 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_PEM_TRUNCATED = 201,
   /**
-   * No certificate in the chain file.
+   * No certificate in the chain file, or among the roots: trusting nobody would lock everybody out.
    */
   CERTRELOAD_RESULT_NO_CERTIFICATE = 202,
   /**
-   * More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file.
+   * More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file, or CERTRELOAD_MAX_ROOTS among the roots.
    */
   CERTRELOAD_RESULT_TOO_MANY_CERTIFICATES = 203,
   /**
@@ -288,6 +322,22 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_KEY_PASSWORD_WRONG = 209,
   /**
+   * No certificate revocation list in the file.
+   */
+  CERTRELOAD_RESULT_NO_CRL = 210,
+  /**
+   * More certificate revocation lists than CERTRELOAD_MAX_CRLS.
+   */
+  CERTRELOAD_RESULT_TOO_MANY_CRLS = 211,
+  /**
+   * A certificate revocation list that cannot be parsed (RFC 5280 section 5), or that needs what is not supported.
+   */
+  CERTRELOAD_RESULT_CRL_MALFORMED = 212,
+  /**
+   * The ticket key file holds no keys of 48 or 80 bytes, or is cut off.
+   */
+  CERTRELOAD_RESULT_TICKET_KEYS_MALFORMED = 213,
+  /**
    * The private key belongs to no certificate of the chain file.
    */
   CERTRELOAD_RESULT_KEY_MISMATCH = 300,
@@ -304,14 +354,38 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_SELF_CHECK_FAILED = 303,
   /**
-   * The certificate is not for TLS servers: its extended key usage has neither serverAuth nor any (RFC 5280 section
-   * 4.2.1.12).
+   * The certificate is not for TLS servers, or that of a client not for TLS clients: its extended key usage has neither
+   * serverAuth (clientAuth) nor any (RFC 5280 section 4.2.1.12).
    */
   CERTRELOAD_RESULT_KEY_USAGE_UNFIT = 304,
   /**
    * No identity would have a name that certreload_options_require_name() asks for.
    */
   CERTRELOAD_RESULT_NAME_MISSING = 305,
+  /**
+   * A certificate revocation list was not signed with the key of the issuer that it names.
+   */
+  CERTRELOAD_RESULT_CRL_SIGNATURE = 306,
+  /**
+   * A certificate revocation list's nextUpdate has passed.
+   */
+  CERTRELOAD_RESULT_CRL_EXPIRED = 307,
+  /**
+   * A certificate revocation list is older than the one that serves.
+   */
+  CERTRELOAD_RESULT_CRL_ROLLBACK = 308,
+  /**
+   * The certificate revocation list of an issuer that is still trusted is there no more.
+   */
+  CERTRELOAD_RESULT_CRL_LOST = 309,
+  /**
+   * Two keys of the ticket key file are the same.
+   */
+  CERTRELOAD_RESULT_TICKET_KEY_REPEATED = 310,
+  /**
+   * Every user of the system may read the ticket key file.
+   */
+  CERTRELOAD_RESULT_TICKET_KEYS_READABLE = 311,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
