@@ -28,6 +28,7 @@ use crate::ffi::options::{
 use crate::ffi::result::certreload_result;
 use crate::material::fuzzing::{Crl, CrlError};
 use crate::material::{self, Identity, Parts, Password, Staple};
+use crate::options::Role;
 
 /// What separates the files of one input.
 const SEPARATOR: &[u8] = b"\n=====\n";
@@ -73,6 +74,7 @@ pub fn identity(bytes: &[u8]) {
     let (chain, key) = (&in_pem("CERTIFICATE", chain), &in_pem("PRIVATE KEY", key));
     let load = || {
         let parts = Parts {
+            role: Role::Server,
             chain: (Path::new("chain"), chain),
             key: (Path::new("key"), key),
             password: &ask_password,

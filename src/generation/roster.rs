@@ -144,6 +144,7 @@ mod tests {
     use super::*;
     use crate::generation::Alive;
     use crate::material::{Parts, Staple};
+    use crate::options::Role;
 
     fn identity(names: &[&str], algorithm: &'static SignatureAlgorithm) -> Arc<Identity> {
         let key = KeyPair::generate_for(algorithm).unwrap();
@@ -151,6 +152,7 @@ mod tests {
         let chain = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap().pem();
         let key = key.serialize_pem();
         let parts = Parts {
+            role: Role::Server,
             chain: (Path::new("chain"), chain.as_bytes()),
             key: (Path::new("key"), key.as_bytes()),
             password: &|| Ok(None),

@@ -19,9 +19,11 @@ use super::warnings::{Warning, WarningKind};
 use super::x509::{self, Facts, format_time, hexadecimal};
 use super::{lifetime, ocsp, pem};
 use crate::error::{Cause, Error};
+use crate::options::Role;
 
 /// The bytes that an identity is made of, each with the path to name in a failure.
 pub(crate) struct Parts<'a> {
+    pub(crate) role: Role,
     pub(crate) chain: (&'a Path, &'a [u8]),
     pub(crate) key: (&'a Path, &'a [u8]),
     /// Asked once, where the key is encrypted.
@@ -47,6 +49,7 @@ pub(crate) struct Identity {
     not_before: i64,
     not_after: i64,
     expiring_from: Option<i64>,
+    may_be_client: bool,
     serial: CString,
     sha256: CString,
     warnings: Vec<Warning>,
@@ -71,9 +74,7 @@ impl Identity {
         })?;
         let leaf = &facts[position];
         check_dates(leaf, now).map_err(at_chain)?;
-        if !leaf.may_serve {
-            return Err(at_chain(Cause::KeyUsageUnfit { role: "servers", usage: "serverAuth" }));
-        }
+        check_usage(leaf, parts.role).map_err(at_chain)?;
 
         let chain = Chain {
             path: chain_path,
@@ -107,6 +108,7 @@ impl Identity {
             not_before: leaf.not_before,
             not_after: leaf.not_after,
             expiring_from: lifetime::expiring_from(leaf.not_before, leaf.not_after, None),
+            may_be_client: leaf.may_be_client,
             serial: c_string(leaf.serial.clone()),
             sha256: c_string(hexadecimal(digest(&SHA256, &certified_key.cert[0]).as_ref())),
             certified_key: Arc::new(certified_key),
@@ -135,6 +137,11 @@ impl Identity {
 
     pub(crate) fn not_after(&self) -> i64 {
         self.not_after
+    }
+
+    /// Whether a client may prove itself with it too, as far as its certificate says.
+    pub(crate) fn may_be_client(&self) -> bool {
+        self.may_be_client
     }
 
     pub(crate) fn serial(&self) -> &CStr {
@@ -246,6 +253,18 @@ fn check_dates(facts: &Facts<'_>, now: i64) -> Result<(), Cause> {
     Ok(())
 }
 
+fn check_usage(facts: &Facts<'_>, role: Role) -> Result<(), Cause> {
+    match role {
+        Role::Server if !facts.may_serve => {
+            Err(Cause::KeyUsageUnfit { role: "servers", usage: "serverAuth" })
+        }
+        Role::Client if !facts.may_be_client => {
+            Err(Cause::KeyUsageUnfit { role: "clients", usage: "clientAuth" })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Hexadecimal digits hold no NUL.
 fn c_string(text: String) -> CString {
     CString::new(text).unwrap_or_default()
@@ -253,7 +272,8 @@ fn c_string(text: String) -> CString {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    use rcgen::ExtendedKeyUsagePurpose::{Any, ClientAuth, CodeSigning, ServerAuth};
+    use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
     use rustls::crypto::aws_lc_rs::default_provider;
 
     use super::*;
@@ -264,17 +284,27 @@ mod tests {
     }
 
     fn pair(names: &[&str], year: i32) -> Pair {
+        pair_for(names, year, &[])
+    }
+
+    fn pair_for(names: &[&str], year: i32, usages: &[ExtendedKeyUsagePurpose]) -> Pair {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
+        params.extended_key_usages = usages.to_vec();
         let key = KeyPair::generate().unwrap();
         let chain = params.self_signed(&key).unwrap().pem();
         Pair { chain, key: key.serialize_pem() }
     }
 
     fn identity(chain: &str, key: &str) -> Result<Identity, Error> {
+        identity_for(Role::Server, chain, key)
+    }
+
+    fn identity_for(role: Role, chain: &str, key: &str) -> Result<Identity, Error> {
         let parts = Parts {
+            role,
             chain: ("/tls/chain".as_ref(), chain.as_bytes()),
             key: ("/tls/key".as_ref(), key.as_bytes()),
             password: &|| Ok(None),
@@ -327,6 +357,32 @@ mod tests {
         assert_eq!(kinds, [WarningKind::NamesLost, WarningKind::ExpiresEarlier]);
         assert!(warnings[0].text.ends_with("a.test and 1 more"), "{}", warnings[0].text);
         assert_eq!(before.warnings_after(&after), []);
+    }
+
+    /// Extended key usages, and whether a server and a client may be such a certificate's.
+    #[test]
+    fn a_certificate_must_be_for_what_it_is_added_for() {
+        let table: &[(&[ExtendedKeyUsagePurpose], bool, bool)] = &[
+            (&[], true, true),
+            (&[Any], true, true),
+            (&[ServerAuth, ClientAuth], true, true),
+            (&[ServerAuth], true, false),
+            (&[ClientAuth], false, true),
+            (&[CodeSigning], false, false),
+        ];
+        for (usages, serves, calls) in table {
+            let Pair { chain, key } = pair_for(&["a.test"], 2030, usages);
+            let unfit = |role, told| Err(Cause::KeyUsageUnfit { role, usage: told });
+            let server = identity_for(Role::Server, &chain, &key);
+            let client = identity_for(Role::Client, &chain, &key);
+            for identity in [&server, &client].into_iter().flatten() {
+                assert_eq!(identity.may_be_client(), *calls, "{usages:?}");
+            }
+            let server = server.map(|_| ()).map_err(|error| error.cause);
+            let client = client.map(|_| ()).map_err(|error| error.cause);
+            assert_eq!(server, if *serves { Ok(()) } else { unfit("servers", "serverAuth") });
+            assert_eq!(client, if *calls { Ok(()) } else { unfit("clients", "clientAuth") });
+        }
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) struct Facts<'a> {
     pub(super) may_sign: bool,
     /// Whether it is for TLS servers; true where the certificate does not restrict it.
     pub(super) may_serve: bool,
+    /// The same for TLS clients.
+    pub(super) may_be_client: bool,
     /// What people call it, and who issued it.
     pub(super) title: String,
     pub(super) issuer_title: String,
@@ -78,6 +80,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
         tells_of_issuer: false,
         may_sign: true,
         may_serve: true,
+        may_be_client: true,
         title: title(&tbs.subject),
         issuer_title: title(&tbs.issuer),
     };
@@ -91,6 +94,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
             ParsedExtension::KeyUsage(usage) => facts.may_sign = usage.digital_signature(),
             ParsedExtension::ExtendedKeyUsage(usage) => {
                 facts.may_serve = usage.server_auth || usage.any;
+                facts.may_be_client = usage.client_auth || usage.any;
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
                 facts.tells_of_issuer = access

@@ -108,7 +108,8 @@ pub(super) fn load_memory(
             (Some(der), Some(path)) => Staple::Bytes(path, der),
             _ => Staple::NotAskedFor,
         };
-        Identity::new(&Parts { chain, key, password: &password, staple }, provider, now)
+        let parts = Parts { role: files.role, chain, key, password: &password, staple };
+        Identity::new(&parts, provider, now)
     });
     match identity {
         Ok(identity) => Ok(Loaded::New(identity, digest)),
@@ -188,6 +189,7 @@ fn make(
         _ => Ok(None),
     };
     let parts = Parts {
+        role: files.role,
         chain: (&files.chain, &chain.bytes),
         key: (&files.key, &key.bytes),
         password: &ask,
