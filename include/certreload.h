@@ -30,6 +30,7 @@
 /* The types of rustls-ffi, declared here so that this header stands alone; rustls.h defines them. */
 typedef struct rustls_connection rustls_connection;
 typedef struct rustls_server_config rustls_server_config;
+typedef struct rustls_client_config rustls_client_config;
 
 
 /**
@@ -151,6 +152,26 @@ typedef struct rustls_server_config rustls_server_config;
  * The most names that certreload_options_require_name() takes.
  */
 #define CERTRELOAD_MAX_REQUIRED_NAMES 1000
+
+/**
+ * Look up only the peer's own certificate in the revocation lists, and not those of the authorities above it.
+ */
+#define CERTRELOAD_CRL_LEAF_ONLY 1
+
+/**
+ * Let a certificate pass whose issuer has no revocation list.
+ */
+#define CERTRELOAD_CRL_ALLOW_UNKNOWN 2
+
+/**
+ * Let a revocation list count on whose nextUpdate has passed, with a warning.
+ */
+#define CERTRELOAD_CRL_ALLOW_EXPIRED 4
+
+/**
+ * The most paths that certreload_options_add_crl() takes.
+ */
+#define CERTRELOAD_MAX_CRL_PATHS 1000
 
 /**
  * The size of the buffer that a certreload_key_password_callback is given.
@@ -644,6 +665,65 @@ typedef uint32_t certreload_runtime;
 #endif // __cplusplus
 
 /**
+ * Whether a server asks clients for a certificate.
+ */
+enum certreload_client_auth
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * No. The default.
+   */
+  CERTRELOAD_CLIENT_AUTH_NONE = 0,
+  /**
+   * Yes, and a client that has none is served too: the server sees that it showed none.
+   */
+  CERTRELOAD_CLIENT_AUTH_OPTIONAL = 1,
+  /**
+   * Yes, and a client that has none is refused.
+   */
+  CERTRELOAD_CLIENT_AUTH_REQUIRED = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum certreload_client_auth certreload_client_auth;
+#else
+typedef uint32_t certreload_client_auth;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Which sessions clients can resume.
+ */
+enum certreload_resumption
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Those that were begun under the same trust and mode, with a name that is still served, in the last six hours: a
+   * renewed certificate, key, chain or staple, or an added name, costs nobody his session. The default.
+   */
+  CERTRELOAD_RESUMPTION_AUTO = 0,
+  /**
+   * Those of the same generation: every reload ends all sessions.
+   */
+  CERTRELOAD_RESUMPTION_ALWAYS_RESET = 1,
+  /**
+   * None: each handshake is a full one.
+   */
+  CERTRELOAD_RESUMPTION_OFF = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum certreload_resumption certreload_resumption;
+#else
+typedef uint32_t certreload_resumption;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * An immutable snapshot of every identity, with the config built from it: opaque.
  */
 typedef struct certreload_generation certreload_generation;
@@ -912,6 +992,91 @@ typedef struct {
    */
   char chain_path[CERTRELOAD_MAX_PATH_TEXT];
 } certreload_identity_status;
+
+/**
+ * How what peers are checked against is doing. Times are seconds since 1970-01-01 UTC.
+ *
+ * The struct may grow at the end; `size` tells how much of it the library filled in. Fields beyond that are not written:
+ * zero the struct first.
+ */
+typedef struct {
+  /**
+   * How many bytes of this struct were filled in.
+   */
+  size_t size;
+  /**
+   * How good it is, whatever the identities are: EXPIRED where a revocation list has expired and that counts.
+   */
+  certreload_health health;
+  /**
+   * OK, or why its files cannot be used: that of last_failure.
+   */
+  certreload_result last_result;
+  /**
+   * Since when health is what it is; see certreload_status.
+   */
+  int64_t health_since;
+  /**
+   * Roots that clients are checked against.
+   */
+  size_t client_roots;
+  /**
+   * Roots that servers are checked against.
+   */
+  size_t server_roots;
+  /**
+   * Revocation lists.
+   */
+  size_t crls;
+  /**
+   * Entries of all of them.
+   */
+  size_t revoked;
+  /**
+   * The earliest nextUpdate of all lists; 0 where there is none.
+   */
+  int64_t next_update;
+  /**
+   * When the first of their warning windows begins; 0 where there is none.
+   */
+  int64_t expiring_from;
+  /**
+   * When it last changed, or was loaded first.
+   */
+  int64_t renewed_at;
+  /**
+   * The number of the generation that came with that; 0 where it is not known (in a forked child).
+   */
+  uint64_t renewed_generation;
+  /**
+   * When its files were last looked at, whatever that came to.
+   */
+  int64_t last_checked_at;
+  /**
+   * CERTRELOAD_WARNING_* bits of what serves.
+   */
+  uint32_t warnings;
+  /**
+   * 1 while its files look half-written and are waited for; else 0.
+   */
+  uint32_t pending;
+  /**
+   * RELOAD_FAILED events about it since it was last good; 0 where its files are good.
+   */
+  uint64_t consecutive_failures;
+  /**
+   * When the failure in last_failure was told; 0 where none stands.
+   */
+  int64_t last_failure_at;
+  /**
+   * The failure that stands, in one line of UTF-8, cut to fit; "" where none stands. It goes with the next success.
+   */
+  char last_failure[CERTRELOAD_MAX_FAILURE_TEXT];
+  /**
+   * Its first file or directory as the host spelled it (made absolute), fit to print, cut to fit.
+   */
+  char path[CERTRELOAD_MAX_PATH_TEXT];
+} certreload_trust_status;
 
 /**
  * One identity in memory: what would be in its files.
@@ -1199,6 +1364,245 @@ certreload_result certreload_options_set_event_callback(certreload_options *opti
                                                         void *userdata);
 
 /**
+ * Ask clients for certificates, and check them against roots that reload.
+ *
+ * The roots are one PEM file or a directory of them (see certreload_options_add_crl() for which files of a directory
+ * count); every certificate in them is a trust anchor. Roots of clients, roots of servers, revocation lists and mode
+ * are one unit, the trust: good or bad as a whole, and a handle has one. From the generation on that comes without a
+ * root nobody gets in by it, sessions that are resumed included; connections that exist stay.
+ *
+ * Who the client is tells rustls_connection_get_peer_certificate(), as usual. With a template the trust takes the place
+ * of the template's client verifier; its sessions, see certreload_options_set_resumption().
+ *
+ * @param options     must not be NULL; changed
+ * @param mode        CERTRELOAD_CLIENT_AUTH_NONE (the default), _OPTIONAL or _REQUIRED
+ * @param roots_path  a file or a directory; NULL only with NONE; not ""; copied. A relative path is taken from the working
+ *                    directory at the time of open
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:         strings are copied
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_set_client_auth(certreload_options *options,
+                                                     certreload_client_auth mode,
+                                                     const char *roots_path);
+
+/**
+ * Take on the client role: check servers against roots that reload.
+ *
+ * certreload_client_connection_new() then makes connections to servers. The client proves itself with the identity of
+ * certreload_options_add_client_identity(), else with the first identity of all, where its extended key usage allows
+ * that. One handle can have both roles, and a handle with roots of servers needs no identity.
+ *
+ * @param options     must not be NULL; changed
+ * @param roots_path  a PEM file, or a directory of them, as for certreload_options_set_client_auth(); must not be NULL or
+ *                    ""; copied
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:         strings are copied
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_set_server_roots(certreload_options *options,
+                                                      const char *roots_path);
+
+/**
+ * Take on the client role with the roots of the system, which reload as any others.
+ *
+ * They are the file that SSL_CERT_FILE names at the time of this call, else the bundle of the distribution
+ * ("/etc/ssl/certs/ca-certificates.crt" and its like), else its directory. On Linux this is what a platform verifier
+ * goes by; and when the system's roots are updated, this handle has them at once.
+ *
+ * @param options  must not be NULL; changed
+ * @return         OK; NULL_PARAMETER; FILE_NOT_FOUND where the system has none
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options; reads the environment
+ * Signals:        not async-signal-safe
+ * Blocks:         looks for files
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_platform_roots(certreload_options *options);
+
+/**
+ * Add revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
+ *
+ * A file is PEM with any number of lists, or DER with one. Of a directory those files count whose names end in ".pem",
+ * ".crl" or ".der" (of roots: ".pem", ".crt" or ".cer"), or are of the form that OpenSSL's rehash makes ("5ad8a5d6.r0",
+ * of roots "5ad8a5d6.0"); hidden files and directories in it do not. The lists hold for clients and servers alike.
+ *
+ * A list must be signed by its issuer where that is a root (CRL_SIGNATURE), must not be older than the one that serves
+ * (CRL_ROLLBACK), must not have expired (CRL_EXPIRED), and the list of a root must not get lost (CRL_LOST): else the whole
+ * trust stays as it was. A list of an intermediate is taken with a warning, and counts when a peer shows that
+ * intermediate. Of several lists of one issuer the newest counts.
+ *
+ * What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
+ * nothing is looked up.
+ *
+ * @param options   must not be NULL; changed
+ * @param crl_path  a file or a directory; must not be NULL or ""; copied
+ * @return          OK; NULL_PARAMETER; INVALID_PARAMETER, also where CERTRELOAD_MAX_CRL_PATHS have been added
+ * Ownership:       strings are copied
+ * Threads:         exclusive access to options
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_add_crl(certreload_options *options,
+                                             const char *crl_path);
+
+/**
+ * Set how revocation lists are taken.
+ *
+ * The default, 0, is the strict one, as OpenSSL, nginx and haproxy have it: each certificate of the peer's chain is
+ * looked up, one whose issuer has no list is refused, and so is one whose issuer's list has expired.
+ *
+ * @param options  must not be NULL; changed
+ * @param rules    CERTRELOAD_CRL_LEAF_ONLY, _ALLOW_UNKNOWN and _ALLOW_EXPIRED, or'ed; 0 for none of them
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such rule
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_crl_rules(certreload_options *options,
+                                                   uint32_t rules);
+
+/**
+ * Add the identity that a client proves itself with: a certificate chain and its private key.
+ *
+ * It serves no server name, and its extended key usage must allow clientAuth. It has an index as the other identities
+ * have, in the order in which all are added. Of several the first is the client's.
+ *
+ * @param options     must not be NULL; changed
+ * @param chain_path  as for certreload_options_add_identity()
+ * @param key_path    likewise
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER where a path is empty or the options are full
+ * Ownership:         strings are copied
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_add_client_identity(certreload_options *options,
+                                                         const char *chain_path,
+                                                         const char *key_path);
+
+/**
+ * Take over every setting of an existing client config: only identity, server verifier and sessions are the handle's.
+ *
+ * Cipher suites, versions, ALPN, SNI and key log stay as the template has them. Without an identity that the client may
+ * prove itself with, the template's own client certificate stays, too.
+ *
+ * @param options   must not be NULL; changed
+ * @param config    must not be NULL; a config of rustls_client_config_builder_build(); counted
+ * @return          OK; NULL_PARAMETER
+ * Ownership:       a reference is kept; free yours with rustls_client_config_free() as usual
+ * Threads:         exclusive access to options
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_set_client_template(certreload_options *options,
+                                                         const rustls_client_config *config);
+
+/**
+ * Choose which sessions are resumed, in both roles.
+ *
+ * Sessions are kept in tickets (RFC 5077, RFC 8446 section 4.6.1) that the client stores, encrypted with keys that are
+ * drawn at random and replaced every six hours, or come from certreload_options_set_ticket_keys(); a TLS 1.2 client that
+ * takes no tickets resumes by session id. A ticket is bound to the trust that it was issued under: after any change of
+ * roots, revocation lists or mode it is of no use. It ends with the client's certificate, too.
+ *
+ * A template keeps its own session storage unless this is called. That storage is shared by all generations and knows
+ * nothing of them: names that are no longer served are resumed from it. With certreload_options_set_client_auth() it
+ * would resume clients that the trust refuses by now: then the storage that rustls itself gives a config is replaced,
+ * and one of the host's own (rustls_server_config_builder_set_persistence()) is refused at open, until this is called.
+ *
+ * @param options     must not be NULL; changed
+ * @param resumption  CERTRELOAD_RESUMPTION_AUTO (the default), _ALWAYS_RESET or _OFF
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:         nothing changes hands
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_set_resumption(certreload_options *options,
+                                                    certreload_resumption resumption);
+
+/**
+ * Share ticket keys with other processes: a file of keys, which reloads.
+ *
+ * Processes and hosts behind one address that have the same file, and the same trust, resume each other's sessions, and
+ * those of a process that was restarted. The first key encrypts, all decrypt. To rotate, put a new key first and keep the
+ * old one behind it for six hours. The file holds keys of 48 or of 80 bytes as nginx, Apache and haproxy read them: one
+ * after the other as they are, or a line of base64 each ("openssl rand 80 > keys", "openssl rand -base64 48 > keys").
+ * Tickets are not exchanged with those servers, and keys that are used here are derived from what the file holds.
+ *
+ * A file that is short, holds a key twice or may be read by every user is refused (TICKET_KEYS_MALFORMED,
+ * TICKET_KEY_REPEATED, TICKET_KEYS_READABLE): at open, or later with the keys before it in use.
+ *
+ * Forward secrecy: whoever gets a key of the file can decrypt recorded TLS 1.2 sessions whose tickets it encrypted, and
+ * can impersonate the server to clients that resume, as long as the key is in the file. So keep the file out of backups,
+ * in memory (tmpfs) at best, and rotate it daily; certreload_options_set_ticket_key_lifetime() sees to that.
+ *
+ * @param options  must not be NULL; changed
+ * @param path     must not be NULL or ""; copied. A relative path is taken from the working directory at the time of open
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:      strings are copied
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_ticket_keys(certreload_options *options,
+                                                     const char *path);
+
+/**
+ * Set how long a key of the ticket key file may encrypt.
+ *
+ * It counts from when the key was first seen, or from the file's mtime where that is earlier. After it
+ * CERTRELOAD_EVENT_KIND_EXPIRING is told, with CERTRELOAD_WARNING_TICKET_KEY_OLD, and health is EXPIRING. After twice as
+ * long the key encrypts no more, and EXPIRED is told: no tickets are issued until another key is first, so handshakes are
+ * full ones; nothing fails.
+ *
+ * @param options  must not be NULL; changed
+ * @param seconds  the default is 86400, a day; 0 for no limit
+ * @return         OK; NULL_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_ticket_key_lifetime(certreload_options *options,
+                                                             uint32_t seconds);
+
+/**
+ * End every session at once: for the day a key leaks.
+ *
+ * No session that was begun until now is resumed, in either role, by whichever generation or config of this handle, those
+ * that were acquired before included; connections that exist go on. Keys drawn at random are replaced. The keys of a
+ * ticket key file cannot be: those that are loaded now are not used again as long as the handle is open, and there are
+ * no tickets until the file holds others. A template's own session storage is its owner's to empty.
+ *
+ * In a forked child it is about the child's sessions, and the parent's are the parent's.
+ *
+ * @param handle  must not be NULL
+ * @return        OK; NULL_PARAMETER; SYSTEM where there is no randomness for new keys; CLOSED
+ * Ownership:     nothing changes hands
+ * Threads:       any thread, concurrently; also inside a callback
+ * Signals:       not async-signal-safe
+ * Blocks:        never
+ * Since:         0.1.0
+ */
+certreload_result certreload_invalidate_sessions(certreload_handle *handle);
+
+/**
  * Choose how changes are found.
  *
  * Notifications are of the files, by whatever name they are written, and of everything on the way to them: links,
@@ -1386,6 +1790,24 @@ const char *certreload_health_str(certreload_health health);
  * Since:        0.1.0
  */
 const char *certreload_watch_state_str(certreload_watch_state state);
+
+/**
+ * Tell how the trust of a handle is doing.
+ *
+ * @param handle       must not be NULL
+ * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
+ * @param status_size  sizeof(certreload_trust_status) of the header that the program was compiled with
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16; NOT_CONFIGURED where the handle
+ *                     has no roots; CLOSED
+ * Ownership:          a copy; nothing to free
+ * Threads:            any thread, concurrently
+ * Signals:            not async-signal-safe
+ * Blocks:             never for long: waits for no reload
+ * Since:              0.1.0
+ */
+certreload_result certreload_get_trust_status(certreload_handle *handle,
+                                              certreload_trust_status *status_out,
+                                              size_t status_size);
 
 /**
  * Write what there is to measure of a handle in the Prometheus text format, version 0.0.4.
@@ -1832,7 +2254,8 @@ certreload_result certreload_dispatch(certreload_handle *handle);
  *
  * @param handle          must not be NULL
  * @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
- * @return                OK; NULL_PARAMETER; TLS where rustls refuses
+ * @return                OK; NULL_PARAMETER; NOT_CONFIGURED where the handle has no identity to serve; TLS where rustls
+ *                        refuses
  * Ownership:             the caller's, until rustls_connection_free(); may outlive the handle
  * Threads:               any thread, concurrently
  * Signals:               not async-signal-safe
@@ -1849,7 +2272,7 @@ certreload_result certreload_server_connection_new(certreload_handle *handle,
  * for each connection: a config that is kept does not reload.
  *
  * @param handle  must not be NULL
- * @return        the config; NULL where handle is NULL
+ * @return        the config; NULL where handle is NULL, or has no identity to serve
  * Ownership:     counted: give it back with rustls_server_config_free(); may outlive the handle
  * Threads:       any thread, concurrently
  * Signals:       not async-signal-safe
@@ -1857,6 +2280,43 @@ certreload_result certreload_server_connection_new(certreload_handle *handle,
  * Since:         0.1.0
  */
 const rustls_server_config *certreload_acquire_server_config(certreload_handle *handle);
+
+/**
+ * Make a connection to a server, with the roots and the identity that are current at this moment.
+ *
+ * Stands where rustls_client_connection_new() stood. The connection keeps the config that it was born with; the next one
+ * has what was reloaded meanwhile.
+ *
+ * @param handle          must not be NULL
+ * @param server_name     must not be NULL; a DNS name (A-labels) or an IP address, which the server's certificate must
+ *                        have; copied
+ * @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
+ * @return                OK; NULL_PARAMETER; INVALID_PARAMETER where server_name is neither; NOT_CONFIGURED where the handle
+ *                        has no roots to check servers with; TLS where rustls refuses
+ * Ownership:             the caller's, until rustls_connection_free(); may outlive the handle
+ * Threads:               any thread, concurrently
+ * Signals:               not async-signal-safe
+ * Blocks:                never: no system call
+ * Since:                 0.1.0
+ */
+certreload_result certreload_client_connection_new(certreload_handle *handle,
+                                                   const char *server_name,
+                                                   rustls_connection **connection_out);
+
+/**
+ * Take a reference to the config of the client role that is current at this moment.
+ *
+ * Take one for each connection: a config that is kept does not reload.
+ *
+ * @param handle  must not be NULL
+ * @return        the config; NULL where handle is NULL, or has no roots to check servers with
+ * Ownership:     counted: give it back with rustls_client_config_free(); may outlive the handle
+ * Threads:       any thread, concurrently
+ * Signals:       not async-signal-safe
+ * Blocks:        never: no system call
+ * Since:         0.1.0
+ */
+const rustls_client_config *certreload_acquire_client_config(certreload_handle *handle);
 
 /**
  * Take a reference to the generation that is current at this moment.
@@ -1913,6 +2373,19 @@ uint64_t certreload_generation_number(const certreload_generation *generation);
 const rustls_server_config *certreload_generation_server_config(const certreload_generation *generation);
 
 /**
+ * Look at the config of a generation's client role.
+ *
+ * @param generation  must not be NULL
+ * @return            the config; NULL where generation is NULL, or the handle has no roots to check servers with
+ * Ownership:         borrowed; until the generation is released. Do not free it
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+const rustls_client_config *certreload_generation_client_config(const certreload_generation *generation);
+
+/**
  * Count the identities of a generation.
  *
  * @param generation  must not be NULL
@@ -1948,7 +2421,7 @@ const certreload_identity *certreload_generation_identity(const certreload_gener
  *
  * @param generation   must not be NULL
  * @param server_name  a DNS name in any case, as in SNI; NULL or "" for a client that sends none; borrowed
- * @return             the identity; NULL where generation is NULL
+ * @return             the identity; NULL where generation is NULL, or has no identity to serve
  * Ownership:          borrowed; until the generation is released
  * Threads:            any thread, concurrently
  * Signals:            not async-signal-safe

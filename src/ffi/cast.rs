@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use rustls_ffi::client::rustls_client_config;
 use rustls_ffi::server::rustls_server_config;
 
 use crate::error::Error;
@@ -21,6 +22,11 @@ pub(crate) trait Opaque {
 /// release for which that was read, and a test below takes the round trip through its functions.
 impl Opaque for rustls_server_config {
     type Inner = rustls::ServerConfig;
+}
+
+/// The same of an `Arc<rustls::ClientConfig>` (rustls-ffi `client.rs`).
+impl Opaque for rustls_client_config {
+    type Inner = rustls::ClientConfig;
 }
 
 /// Gives one reference of `arc` to C.

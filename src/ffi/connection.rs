@@ -1,5 +1,11 @@
-//! The hot path: what a server calls for each accepted connection.
+//! The hot path: what a server calls for each accepted connection, and a client for each that it makes.
 
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls_ffi::client::rustls_client_config;
 use rustls_ffi::connection::rustls_connection;
 use rustls_ffi::rustls_result;
 use rustls_ffi::server::rustls_server_config;
@@ -9,6 +15,7 @@ use super::cast;
 use super::handle::certreload_handle;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
+use crate::reload::Handle;
 
 /// Make a server connection with the config that is current at this moment.
 ///
@@ -17,7 +24,8 @@ use crate::error::{Cause, Error};
 ///
 /// @param handle          must not be NULL
 /// @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
-/// @return                OK; NULL_PARAMETER; TLS where rustls refuses
+/// @return                OK; NULL_PARAMETER; NOT_CONFIGURED where the handle has no identity to serve; TLS where rustls
+///                        refuses
 /// Ownership:             the caller's, until rustls_connection_free(); may outlive the handle
 /// Threads:               any thread, concurrently
 /// Signals:               not async-signal-safe
@@ -33,6 +41,9 @@ pub unsafe extern "C" fn certreload_server_connection_new(
         let (handle, mut out) = unsafe {
             (cast::borrow(handle, "handle")?, cast::out(connection_out, "connection_out")?)
         };
+        if !handle.serves() {
+            return Err(Error::new(Cause::NotConfigured("identity to serve")));
+        }
         let current = handle.server_config();
         let config = cast::arc_as_raw::<rustls_server_config>(&current);
         match rustls_server_config::rustls_server_connection_new(config, out.as_mut_ptr()) {
@@ -48,7 +59,7 @@ pub unsafe extern "C" fn certreload_server_connection_new(
 /// for each connection: a config that is kept does not reload.
 ///
 /// @param handle  must not be NULL
-/// @return        the config; NULL where handle is NULL
+/// @return        the config; NULL where handle is NULL, or has no identity to serve
 /// Ownership:     counted: give it back with rustls_server_config_free(); may outlive the handle
 /// Threads:       any thread, concurrently
 /// Signals:       not async-signal-safe
@@ -61,6 +72,81 @@ pub unsafe extern "C" fn certreload_acquire_server_config(
     boundary(|| {
         // SAFETY: the caller passes an open handle, or NULL.
         let handle = unsafe { cast::borrow(handle, "handle")? };
+        if !handle.serves() {
+            return Err(Error::new(Cause::NotConfigured("identity to serve")));
+        }
         Ok(cast::arc_into_raw(handle.server_config()))
     })
+}
+
+/// Make a connection to a server, with the roots and the identity that are current at this moment.
+///
+/// Stands where rustls_client_connection_new() stood. The connection keeps the config that it was born with; the next one
+/// has what was reloaded meanwhile.
+///
+/// @param handle          must not be NULL
+/// @param server_name     must not be NULL; a DNS name (A-labels) or an IP address, which the server's certificate must
+///                        have; copied
+/// @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
+/// @return                OK; NULL_PARAMETER; INVALID_PARAMETER where server_name is neither; NOT_CONFIGURED where the handle
+///                        has no roots to check servers with; TLS where rustls refuses
+/// Ownership:             the caller's, until rustls_connection_free(); may outlive the handle
+/// Threads:               any thread, concurrently
+/// Signals:               not async-signal-safe
+/// Blocks:                never: no system call
+/// Since:                 0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_client_connection_new(
+    handle: *mut certreload_handle,
+    server_name: *const c_char,
+    connection_out: *mut *mut rustls_connection,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes an open handle, a C string and a place to write, or NULL.
+        let (handle, name, mut out) = unsafe {
+            (
+                cast::borrow(handle, "handle")?,
+                cast::bytes(server_name, "server_name")?,
+                cast::out(connection_out, "connection_out")?,
+            )
+        };
+        if !str::from_utf8(name).is_ok_and(|name| ServerName::try_from(name).is_ok()) {
+            let name: String = String::from_utf8_lossy(name).chars().take(300).collect();
+            return Err(Error::invalid(format!("\"{name}\" is no DNS name, and no IP address")));
+        }
+        let current = client_config(handle)?;
+        let config = cast::arc_as_raw::<rustls_client_config>(&current);
+        let out = out.as_mut_ptr();
+        match rustls_client_config::rustls_client_connection_new(config, server_name, out) {
+            rustls_result::Ok => Ok(certreload_result::Ok),
+            refused => Err(Error::new(Cause::Tls(format!("rustls_result {}", refused as u32)))),
+        }
+    })
+}
+
+/// Take a reference to the config of the client role that is current at this moment.
+///
+/// Take one for each connection: a config that is kept does not reload.
+///
+/// @param handle  must not be NULL
+/// @return        the config; NULL where handle is NULL, or has no roots to check servers with
+/// Ownership:     counted: give it back with rustls_client_config_free(); may outlive the handle
+/// Threads:       any thread, concurrently
+/// Signals:       not async-signal-safe
+/// Blocks:        never: no system call
+/// Since:         0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_acquire_client_config(
+    handle: *mut certreload_handle,
+) -> *const rustls_client_config {
+    boundary(|| {
+        // SAFETY: the caller passes an open handle, or NULL.
+        let handle = unsafe { cast::borrow(handle, "handle")? };
+        Ok(cast::arc_into_raw(client_config(handle)?))
+    })
+}
+
+fn client_config(handle: &Handle) -> Result<Arc<ClientConfig>, Error> {
+    let none = || Error::new(Cause::NotConfigured("roots to check servers with"));
+    handle.client_config().ok_or_else(none)
 }

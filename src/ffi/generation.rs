@@ -2,12 +2,14 @@
 
 use std::ffi::c_char;
 
+use rustls_ffi::client::rustls_client_config;
 use rustls_ffi::server::rustls_server_config;
 
 use super::boundary::boundary;
 use super::cast::{self, Opaque};
 use super::handle::certreload_handle;
 use super::identity::certreload_identity;
+use crate::error::{Cause, Error};
 use crate::generation::Generation;
 
 /// An immutable snapshot of every identity, with the config built from it: opaque.
@@ -96,6 +98,27 @@ pub unsafe extern "C" fn certreload_generation_server_config(
     })
 }
 
+/// Look at the config of a generation's client role.
+///
+/// @param generation  must not be NULL
+/// @return            the config; NULL where generation is NULL, or the handle has no roots to check servers with
+/// Ownership:         borrowed; until the generation is released. Do not free it
+/// Threads:           any thread, concurrently
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_generation_client_config(
+    generation: *const certreload_generation,
+) -> *const rustls_client_config {
+    boundary(|| {
+        // SAFETY: the caller passes a live generation, or NULL.
+        let generation = unsafe { cast::borrow(generation, "generation")? };
+        let none = || Error::new(Cause::NotConfigured("roots to check servers with"));
+        Ok(cast::arc_as_raw(generation.client_config().ok_or_else(none)?))
+    })
+}
+
 /// Count the identities of a generation.
 ///
 /// @param generation  must not be NULL
@@ -143,7 +166,7 @@ pub unsafe extern "C" fn certreload_generation_identity(
 ///
 /// @param generation   must not be NULL
 /// @param server_name  a DNS name in any case, as in SNI; NULL or "" for a client that sends none; borrowed
-/// @return             the identity; NULL where generation is NULL
+/// @return             the identity; NULL where generation is NULL, or has no identity to serve
 /// Ownership:          borrowed; until the generation is released
 /// Threads:            any thread, concurrently
 /// Signals:            not async-signal-safe
@@ -165,6 +188,7 @@ pub unsafe extern "C" fn certreload_generation_select(
             // A name that is not UTF-8 is not a DNS name: nobody has it.
             Some(str::from_utf8(bytes).unwrap_or("")).filter(|name| !name.is_empty())
         };
-        Ok(cast::arc_as_raw(generation.select(name)))
+        let nobody = || Error::new(Cause::NotConfigured("identity to serve"));
+        Ok(cast::arc_as_raw(generation.select(name).ok_or_else(nobody)?))
     })
 }

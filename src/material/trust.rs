@@ -79,6 +79,19 @@ impl Trust {
         self.server_verifier.as_ref()
     }
 
+    pub(crate) fn client_root_count(&self) -> usize {
+        0
+    }
+
+    pub(crate) fn server_root_count(&self) -> usize {
+        0
+    }
+
+    /// How many entries all lists have.
+    pub(crate) fn revoked_count(&self) -> usize {
+        0
+    }
+
     pub(crate) fn lists(&self) -> &[List] {
         &self.lists
     }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use rustls::ServerConfig;
+use rustls::{ClientConfig, ServerConfig};
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::generation::Generation;
@@ -90,6 +90,12 @@ impl Current {
             }
         }
         self.swap.load().server_config().clone()
+    }
+
+    /// The current config of the client role, counted.
+    pub(super) fn client_config(&self) -> Option<Arc<ClientConfig>> {
+        let _taker = self.taker();
+        self.swap.load().client_config().cloned()
     }
 
     /// Makes `next` current. Only one thread at a time publishes.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::{ClientConfig, ServerConfig};
 
 use super::Now;
 use super::event::{Event, EventSink};
@@ -15,12 +15,12 @@ use super::live::{Live, Shared};
 use super::metrics::Snapshot;
 use super::pipeline::Pipeline;
 use super::standing::Standing;
-use super::status::{IdentityStatus, Status};
+use super::status::{IdentityStatus, Status, TrustStatus};
 use super::tickets::Outcome;
 use super::waits;
 use crate::error::{Cause, Error};
 use crate::generation::{Alive, Generation};
-use crate::options::{IdentityBytes, Options};
+use crate::options::{IdentityBytes, Options, Role};
 
 /// Certificates that reload.
 pub(crate) struct Handle {
@@ -87,6 +87,21 @@ impl Handle {
         self.shared.current.config()
     }
 
+    /// Whether it has an identity to serve.
+    pub(crate) fn serves(&self) -> bool {
+        self.shared.options.identities.iter().any(|files| files.role == Role::Server)
+    }
+
+    /// The current client config, counted; `None` where there are no roots to check servers with.
+    pub(crate) fn client_config(&self) -> Option<Arc<ClientConfig>> {
+        self.shared.current.client_config()
+    }
+
+    /// Ends every session: none that was begun until now is resumed.
+    pub(crate) fn invalidate_sessions(&self) -> Result<(), Error> {
+        self.shared.current.load_full().foundation().invalidate_sessions()
+    }
+
     /// Asks for a reload. Async-signal-safe: one atomic store and one `write(2)`.
     pub(crate) fn request_reload(&self) {
         self.shared.request_reload();
@@ -104,7 +119,7 @@ impl Handle {
 
     /// How many identities there are.
     pub(crate) fn identity_count(&self) -> usize {
-        self.shared.chains.len()
+        self.shared.options.identities.len()
     }
 
     /// Does what there is to do, where the host does the work.
@@ -170,8 +185,18 @@ impl Handle {
         let now = Now::read().unix;
         Ok(self.call()?.with_standing(|standing, current| {
             let identity = current.identities().get(index)?;
-            let (chain, unit) = (self.shared.chains.get(index)?, standing.units.get(index)?);
-            Some(IdentityStatus::new(chain, identity, unit, now))
+            let (chain, unit) = (self.shared.places.get(index)?, standing.units.get(index)?);
+            Some(IdentityStatus::new(chain, (index, identity), current, unit, now))
+        }))
+    }
+
+    /// How what peers are checked against is doing, if there is any.
+    pub(crate) fn trust_status(&self) -> Result<Option<TrustStatus>, Error> {
+        let now = Now::read().unix;
+        Ok(self.call()?.with_standing(|standing, current| {
+            let (index, trust) = (current.identities().len(), current.trust()?);
+            let (path, unit) = (self.shared.places.get(index)?, standing.units.get(index)?);
+            Some(TrustStatus::new(path, index, (trust, current), unit, now))
         }))
     }
 
@@ -179,9 +204,12 @@ impl Handle {
     pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
         let now = Now::read().unix;
         Ok(self.call()?.with_standing(|standing, current| {
-            let units = current.identities().iter().zip(&standing.units).zip(&self.shared.chains);
-            let identities = units
-                .map(|((identity, unit), chain)| IdentityStatus::new(chain, identity, unit, now));
+            let identities = current.identities().iter().enumerate();
+            let identities = identities.zip(&standing.units).zip(&self.shared.places);
+            let identities = identities.map(|((identity, unit), chain)| {
+                let (index, identity) = identity;
+                IdentityStatus::new(chain, (index, identity), current, unit, now)
+            });
             Snapshot {
                 name: self.shared.options.name.clone(),
                 status: Status::new(current, standing, self.shared.alive.count(), now),

@@ -35,8 +35,8 @@ const LOOK_FOR_AN_ANSWER: Duration = Duration::from_millis(20);
 pub(super) struct Shared {
     pub(super) options: Arc<Options>,
     pub(super) opened_as: Privileges,
-    /// The file that each identity is called by.
-    pub(super) chains: Vec<Arc<Path>>,
+    /// What each unit is called by.
+    pub(super) places: Vec<Arc<Path>>,
     pub(super) current: Current,
     pub(super) alive: Alive,
     /// Which identities the host hands over: in a child, too.
@@ -55,11 +55,11 @@ impl Shared {
     pub(super) fn new(pipeline: &Pipeline, first: Arc<Generation>, alive: Alive) -> Self {
         let options = pipeline.options().clone();
         let files = &options.identities;
-        let chains = files.iter().map(|files| files.chain.as_path().into()).collect();
+        let places = (0..pipeline.unit_count()).map(|unit| pipeline.path(unit).into()).collect();
         let is_memory = (0..files.len()).map(|index| AtomicBool::new(pipeline.is_memory(index)));
         Self {
             opened_as: pipeline.opened_as().clone(),
-            chains,
+            places,
             current: Current::new(first),
             alive,
             is_memory: is_memory.collect(),
@@ -153,7 +153,7 @@ impl Live {
         self.shared.bell_is_of.set(self.runtime.era());
         self.runtime.handles().register(self.id, Arc::downgrade(&(self.clone() as _)));
         self.bell.ring();
-        log_life(self.speaker(), "is open", self.id, self.shared.chains.len());
+        log_life(self.speaker(), "is open", self.id, self.shared.options.identities.len());
     }
 
     /// The current generation, for the moment.
@@ -301,7 +301,7 @@ impl Live {
         self.events.close();
         self.waits().wait_for_others(Resource::Calls(self.id));
         self.shared.current.wait_for_takers();
-        log_life(self.speaker(), "is closed", self.id, self.shared.chains.len());
+        log_life(self.speaker(), "is closed", self.id, self.shared.options.identities.len());
         self.runtime.leave();
     }
 

@@ -1,15 +1,19 @@
 //! From the files of one identity to an identity, or to why not: read, parse, validate.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
 use zeroize::Zeroizing;
 
+use super::files::Files;
+use super::load_trust::{load_ticket_keys, load_trust};
 use super::settle::Failure;
 use crate::error::{Cause, Error};
+use crate::generation::Part;
 use crate::material::{Identity, Parts, Password, Staple, Warning, WarningKind, takes_password};
-use crate::options::{IdentityBytes, IdentityFiles, KeyPassword};
+use crate::options::{IdentityBytes, IdentityFiles, KeyPassword, Options};
 use crate::source::{
     Digest, FileBytes, Fingerprint, Lookup, MAX_FILE_SIZE, Way, digest_of, digest_of_parts,
     read_together,
@@ -22,7 +26,15 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 pub(super) enum Loaded {
     /// What is known already.
     Same,
-    New(Identity, Digest),
+    New(Part, Digest),
+}
+
+/// What loading takes besides files.
+#[derive(Clone, Copy)]
+pub(super) struct Loading<'a> {
+    pub(super) provider: &'a Arc<CryptoProvider>,
+    pub(super) options: &'a Options,
+    pub(super) now: i64,
 }
 
 /// How the files were found, whatever they hold.
@@ -41,14 +53,33 @@ pub(super) struct Found {
 /// Content that could not be used, and will be no better when it is read again.
 pub(super) type Hopeless = (Digest, Failure);
 
-/// Reads and checks the files of an identity, unless they hold what `known` is the digest of, or what
-/// is known to be `hopeless`.
+/// Reads and checks the files of a unit, unless they hold what `serving` was made from, or what is known to
+/// be `hopeless`.
 pub(super) fn load(
+    files: &Files,
+    serving: Option<(&Part, Digest)>,
+    hopeless: Option<&Hopeless>,
+    with: &Loading<'_>,
+) -> (Result<Loaded, Failure>, Found) {
+    let known = serving.map(|(_, digest)| digest);
+    match (files, serving) {
+        (Files::Identity(files), _) => load_identity(files, known, hopeless, with),
+        (Files::Trust(files), Some((Part::Trust(before), _))) => {
+            load_trust(files, known, Some(before), hopeless, with)
+        }
+        (Files::Trust(files), _) => load_trust(files, None, None, hopeless, with),
+        (Files::TicketKeys(path), Some((Part::TicketKeys(before), _))) => {
+            load_ticket_keys(path, known, Some(before), with.now)
+        }
+        (Files::TicketKeys(path), _) => load_ticket_keys(path, None, None, with.now),
+    }
+}
+
+fn load_identity(
     files: &IdentityFiles,
     known: Option<Digest>,
     hopeless: Option<&Hopeless>,
-    provider: &CryptoProvider,
-    now: i64,
+    with: &Loading<'_>,
 ) -> (Result<Loaded, Failure>, Found) {
     let paths: Vec<&Path> = files.paths().collect();
     let read_at = SystemTime::now();
@@ -67,8 +98,8 @@ pub(super) fn load(
             let loaded = match hopeless {
                 _ if known == Some(digest) => Ok(Loaded::Same),
                 Some((known, failure)) if *known == digest => Err(failure.clone()),
-                _ => match make(files, read, provider, now) {
-                    Ok(identity) => Ok(Loaded::New(identity, digest)),
+                _ => match make(files, read, with) {
+                    Ok(identity) => Ok(Loaded::New(as_part(identity, with), digest)),
                     Err(error) => Err(Failure { digest: about(&error, &paths, read), error }),
                 },
             };
@@ -84,8 +115,7 @@ pub(super) fn load_memory(
     files: &IdentityFiles,
     bytes: &IdentityBytes,
     known: Option<Digest>,
-    provider: &CryptoProvider,
-    now: i64,
+    with: &Loading<'_>,
 ) -> Result<Loaded, Failure> {
     let chain = (files.chain.as_path(), &bytes.chain[..]);
     let key = (files.key.as_path(), &bytes.key[..]);
@@ -108,13 +138,17 @@ pub(super) fn load_memory(
             (Some(der), Some(path)) => Staple::Bytes(path, der),
             _ => Staple::NotAskedFor,
         };
-        let parts = Parts { role: files.role, chain, key, password: &password, staple };
-        Identity::new(&parts, provider, now)
+        let (role, password) = (files.role, &password as _);
+        Identity::new(&Parts { role, chain, key, password, staple }, with.provider, with.now)
     });
     match identity {
-        Ok(identity) => Ok(Loaded::New(identity, digest)),
+        Ok(identity) => Ok(Loaded::New(as_part(identity, with), digest)),
         Err(error) => Err(Failure { error, digest: Some(digest) }),
     }
+}
+
+fn as_part(identity: Identity, with: &Loading<'_>) -> Part {
+    Part::Identity(Arc::new(identity.with_expiry_warning(with.options.expiry_warning)))
 }
 
 fn within_limits(parts: [(&Path, &[u8]); 2]) -> Result<(), Error> {
@@ -135,15 +169,20 @@ fn exposed(files: &IdentityFiles, read: &[Result<FileBytes, Error>]) -> Vec<Warn
         *path == files.key || files.password_file().is_some_and(|password| password == path)
     };
     let read = files.paths().zip(read).filter(|(path, _)| secret(path));
-    let readable = read
-        .filter(|(_, file)| file.as_ref().is_ok_and(|file| file.mode & READABLE_BY_OTHERS != 0));
-    let warning = |path: &Path| {
-        Warning::new(WarningKind::KeyReadable, format!("every user may read {}", path.display()))
-    };
-    let mut warnings: Vec<_> = readable.map(|(path, _)| warning(path)).collect();
+    let exposed = read.filter(|(_, file)| file.as_ref().is_ok_and(is_readable_by_others));
+    let mut warnings: Vec<_> = exposed.map(|(path, _)| readable(path)).collect();
     // A chain and its key may share one file.
     warnings.dedup();
     warnings
+}
+
+pub(super) fn is_readable_by_others(file: &FileBytes) -> bool {
+    file.mode & READABLE_BY_OTHERS != 0
+}
+
+/// The warning that the secret at `path` is none.
+pub(super) fn readable(path: &Path) -> Warning {
+    Warning::new(WarningKind::KeyReadable, format!("every user may read {}", path.display()))
 }
 
 /// The digest of what `error` is about: of the file that it names where the fault is in that file
@@ -166,8 +205,7 @@ fn is_encrypted(read: &[Result<FileBytes, Error>]) -> bool {
 fn make(
     files: &IdentityFiles,
     read: &[Result<FileBytes, Error>],
-    provider: &CryptoProvider,
-    now: i64,
+    with: &Loading<'_>,
 ) -> Result<Identity, Error> {
     // `read_together` answers in the order of `IdentityFiles::paths`: chain, key, staple, password.
     let mut read = read.iter().map(|file| file.as_ref().map_err(Clone::clone));
@@ -195,7 +233,7 @@ fn make(
         password: &ask,
         staple,
     };
-    Identity::new(&parts, provider, now)
+    Identity::new(&parts, with.provider, with.now)
 }
 
 /// The password in a file: its first line, without what ends it.

@@ -3,14 +3,17 @@
 
 mod crew;
 mod current;
+mod dates;
 mod delivery;
 mod drive;
 mod event;
 mod expiry;
+mod files;
 mod handle;
 mod handles;
 mod live;
 mod load;
+mod load_trust;
 mod metrics;
 mod pipeline;
 mod queue;
@@ -33,7 +36,7 @@ pub(crate) use metrics::write as write_metrics;
 pub(crate) use queue::MAX_WAITING;
 pub(crate) use runtime::wake;
 pub(crate) use standing::Failing;
-pub(crate) use status::{Health, IdentityStatus, Status};
+pub(crate) use status::{Health, IdentityStatus, Status, TrustStatus};
 pub(crate) use tickets::Outcome;
 
 use std::time::Instant;

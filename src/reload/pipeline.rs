@@ -1,11 +1,14 @@
 //! One handle's way from a look at the files to a published generation. Runs on one thread at a time.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Now;
 use super::event::Trigger;
+use super::files::Files;
+use super::load::Loading;
 use super::settle::{Failure, Moment};
 use super::standing::{Finding, Note};
 use super::tickets::Outcome;
@@ -13,9 +16,9 @@ use super::told::Told;
 use super::touches::Held;
 use super::unit::{Fresh, Unit};
 use crate::error::{Cause, Error};
-use crate::generation::{Alive, Candidate, Foundation, Generation};
+use crate::generation::{Alive, Candidate, Foundation, Generation, Part, Parts};
 use crate::guard::guarded;
-use crate::material::{Identity, Warning, WarningKind, Warnings};
+use crate::material::{Warning, WarningKind};
 use crate::options::{IdentityBytes, Options};
 use crate::source::{Digest, Fingerprint, Lookup, Way};
 use crate::sys::Privileges;
@@ -68,17 +71,18 @@ impl Pipeline {
         wall: i64,
     ) -> Result<(Self, Arc<Generation>, Told), Error> {
         let foundation = Arc::new(Foundation::new(&options, alive)?);
-        let mut units = Vec::with_capacity(options.identities.len());
-        for files in &options.identities {
-            let unit = Unit::open(files, foundation.provider(), options.expiry_warning, wall);
-            units.push(unit.map_err(|failure| failure.error)?);
-        }
-        let candidate = foundation.candidate(serving(&units));
+        let with = Loading { provider: foundation.provider(), options: &options, now: wall };
+        let units = Files::of_units(&options)
+            .into_iter()
+            .map(|files| Unit::open(files, &with).map_err(|failure| failure.error))
+            .collect::<Result<Vec<_>, _>>()?;
+        let candidate = foundation.candidate(serving(&units))?;
         if let Some(name) = missing(&options, &candidate).next() {
             return Err(Error::new(Cause::NameMissing { name: name.clone() }));
         }
         for (index, unit) in units.iter().enumerate() {
-            candidate.prove(index).map_err(|cause| Error::at(&unit.files.chain, cause))?;
+            let proved = prove(&candidate, index, &unit.serving);
+            proved.map_err(|cause| Error::at(unit.files.path(), cause))?;
         }
         // Each unit has made use of its bytes, if it was given any: no key stays here.
         options.identities.iter_mut().for_each(|files| files.memory = None);
@@ -97,9 +101,11 @@ impl Pipeline {
         is_memory: impl Fn(usize) -> bool,
         opened_as: Privileges,
     ) -> Self {
-        let sources = options.identities.iter().zip(serving.identities()).zip(serving.contents());
-        let mut units: Vec<_> = sources
-            .map(|((files, identity), digest)| Unit::resume(files, identity.clone(), *digest))
+        let parts = serving.parts().iter().zip(serving.contents());
+        let mut units: Vec<_> = Files::of_units(&options)
+            .into_iter()
+            .zip(parts)
+            .map(|(files, (part, digest))| Unit::resume(files, part, *digest))
             .collect();
         for (index, unit) in units.iter_mut().enumerate().filter(|(index, _)| is_memory(*index)) {
             unit.detach(index);
@@ -152,6 +158,11 @@ impl Pipeline {
     /// Whether the host hands over the identity at `index`.
     pub(super) fn is_memory(&self, index: usize) -> bool {
         self.units[index].is_memory()
+    }
+
+    /// What the unit at `index` is called by.
+    pub(super) fn path(&self, index: usize) -> &Path {
+        self.units[index].files.path()
     }
 
     pub(super) fn unit_count(&self) -> usize {
@@ -231,17 +242,15 @@ impl Pipeline {
         let mut notes = Vec::new();
         let mut refused = None;
         let mut published = None;
-        let provider = self.foundation.provider();
-        match self.units[index].check(index, bytes, provider, now.unix) {
+        let with = self.loading(now.unix);
+        match self.units[index].check(index, bytes, &with) {
             Ok(None) => {
                 self.units[index].detach(index);
                 notes.push(Note { index, finding: Finding::Good });
             }
-            Ok(Some((identity, digest))) => {
-                let fresh = Fresh {
-                    is_memory: true,
-                    ..self.fresh(index, (identity, digest, None), trigger)
-                };
+            Ok(Some((part, digest))) => {
+                let fresh = self.fresh(index, (part, digest, None), trigger);
+                let fresh = Fresh { is_memory: true, ..fresh };
                 let mut refuse = |_: &mut Unit, _, failure| refused = Some(failure);
                 published =
                     self.prove(vec![fresh], &Held::new, moment, now.unix, &mut notes, &mut refuse);
@@ -288,12 +297,15 @@ impl Pipeline {
     fn fresh(
         &self,
         index: usize,
-        (identity, digest, fingerprint): (Identity, Digest, Option<Fingerprint>),
+        (part, digest, fingerprint): (Part, Digest, Option<Fingerprint>),
         trigger: Trigger,
     ) -> Fresh {
-        let warnings = identity.warnings_after(&self.units[index].serving);
-        let identity = Arc::new(identity.with_expiry_warning(self.options.expiry_warning));
-        Fresh { index, identity, digest, fingerprint, warnings, trigger, is_memory: false }
+        let warnings = part.warnings_after(&self.units[index].serving);
+        Fresh { index, part, digest, fingerprint, warnings, trigger, is_memory: false }
+    }
+
+    fn loading(&self, now: i64) -> Loading<'_> {
+        Loading { provider: self.foundation.provider(), options: &self.options, now }
     }
 
     /// The newest ticket since which every unit has been read.
@@ -334,12 +346,12 @@ impl Pipeline {
         notes: &mut Vec<Note>,
     ) -> Vec<Fresh> {
         let timeout = self.options.settle_timeout;
-        let foundation = self.foundation.clone();
-        let provider = foundation.provider();
+        let (foundation, options) = (self.foundation.clone(), self.options.clone());
+        let with = Loading { provider: foundation.provider(), options: &options, now: wall };
         let mut fresh = Vec::new();
         for index in to_read.iter().copied() {
             let unit = &mut self.units[index];
-            match unit.load(provider, wall, newest) {
+            match unit.load(&with, newest) {
                 Ok(None) => {
                     notes.push(Note { index, finding: Finding::Good });
                     unit.settle.succeed();
@@ -378,45 +390,28 @@ impl Pipeline {
             refuse(&mut units[index], index, Failure { error, digest: Some(digest) });
         };
         while !fresh.is_empty() {
-            let mut identities = serving(&self.units);
-            for new in &fresh {
-                identities[new.index] = new.identity.clone();
-            }
-            // A session of a name that is no longer served must not be resumed (G14).
-            let loses_names = fresh
-                .iter()
-                .flat_map(|new| &new.warnings)
-                .collect::<Warnings>()
-                .contains(WarningKind::NamesLost);
-            let renewed = loses_names.then(|| self.foundation.without_sessions()).transpose();
-            let renewed = match renewed {
-                Ok(renewed) => renewed,
+            let candidate = match self.foundation.candidate(self.parts_with(&fresh)) {
+                Ok(candidate) => candidate,
                 Err(error) => {
-                    // The system has no randomness for fresh ticket keys: nothing is published.
                     for new in fresh {
                         refuse(&mut self.units, new.index, new.digest, error.clone());
                     }
                     return None;
                 }
             };
-            let foundation = renewed.as_ref().unwrap_or(&*self.foundation);
-            let candidate = foundation.candidate(identities);
             let mut refused = Vec::new();
             let names: Vec<_> = missing(&self.options, &candidate).cloned().collect();
             fresh.retain(|new| {
                 let serving = &self.units[new.index].serving;
                 let result = match names.iter().find(|name| new.takes_away(serving, name)) {
                     Some(name) => Err(Cause::NameMissing { name: name.clone() }),
-                    None => prove_guarded(&candidate, new.index),
+                    None => prove_guarded(&candidate, new.index, &new.part),
                 };
                 result.map_err(|cause| refused.push((new.index, new.digest, cause))).is_ok()
             });
             if refused.is_empty() {
                 if self.put_back_held(&mut fresh, &held()) {
                     continue;
-                }
-                if let Some(renewed) = renewed {
-                    self.foundation = Arc::new(renewed);
                 }
                 let warnings: Vec<_> =
                     fresh.iter_mut().flat_map(|new| std::mem::take(&mut new.warnings)).collect();
@@ -430,11 +425,20 @@ impl Pipeline {
                 return Some(self.publish(candidate, &changed, &warnings, trigger, wall));
             }
             for (index, digest, cause) in refused {
-                let error = Error::at(&self.units[index].files.chain, cause);
+                let error = Error::at(self.units[index].files.path(), cause);
                 refuse(&mut self.units, index, digest, error);
             }
         }
         None
+    }
+
+    /// What would serve with `fresh` in its place.
+    fn parts_with(&self, fresh: &[Fresh]) -> Parts {
+        let mut all: Vec<_> = self.units.iter().map(|unit| unit.serving.clone()).collect();
+        for new in fresh {
+            all[new.index] = new.part.clone();
+        }
+        all.into_iter().collect()
     }
 
     /// Leaves what is being written for when it is closed; tells whether anything is.
@@ -485,10 +489,19 @@ fn missing<'a>(
     options.required_names.iter().filter(|name| !candidate.covers(name))
 }
 
-fn prove_guarded(candidate: &Candidate, index: usize) -> Result<(), Cause> {
-    guarded(|| candidate.prove(index)).unwrap_or_else(|panic| Err(Cause::Panic(panic)))
+/// Proves what is new with the unit at `index`.
+fn prove(candidate: &Candidate, index: usize, part: &Part) -> Result<(), Cause> {
+    match part {
+        Part::Identity(_) => candidate.prove(index),
+        Part::Trust(_) => candidate.prove_trust(),
+        Part::TicketKeys(_) => Ok(()),
+    }
 }
 
-fn serving(units: &[Unit]) -> Vec<Arc<Identity>> {
+fn prove_guarded(candidate: &Candidate, index: usize, part: &Part) -> Result<(), Cause> {
+    guarded(|| prove(candidate, index, part)).unwrap_or_else(|panic| Err(Cause::Panic(panic)))
+}
+
+fn serving(units: &[Unit]) -> Parts {
     units.iter().map(|unit| unit.serving.clone()).collect()
 }

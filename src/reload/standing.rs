@@ -1,5 +1,6 @@
-//! How each identity stands to its files, as the looks leave it behind.
+//! How each unit stands to its files, as the looks leave it behind.
 
+use super::dates::dates_of_unit;
 use super::tickets::Outcome;
 use crate::error::{Cause, Error};
 use crate::generation::Generation;
@@ -16,11 +17,11 @@ pub(super) struct Standing {
     pub(super) watch: WatchState,
     /// When files were last looked at: seconds since 1970, as all times here.
     pub(super) checked_at: i64,
-    /// One for each identity, in the order in which they were added.
+    /// One for each unit: identities in the order in which they were added, trust, ticket keys.
     pub(super) units: Vec<UnitStanding>,
 }
 
-/// How one identity stands to its files.
+/// How one unit stands to its files.
 #[derive(Clone, Debug)]
 pub(super) struct UnitStanding {
     pub(super) renewed_generation: u64,
@@ -47,7 +48,7 @@ pub(super) struct Trouble {
     pub(super) distinct: u64,
 }
 
-/// What a look found of one identity.
+/// What a look found of one unit.
 #[derive(Clone, Debug)]
 pub(super) struct Note {
     pub(super) index: usize,
@@ -87,7 +88,7 @@ impl Standing {
             unchanged: 0,
             watch,
             checked_at: at,
-            units: vec![unit; first.identities().len()],
+            units: vec![unit; first.contents().len()],
         }
     }
 
@@ -116,7 +117,7 @@ impl Standing {
             unchanged: 0,
             watch: WatchState::Off,
             checked_at: 0,
-            units: vec![unit; current.identities().len()],
+            units: vec![unit; current.contents().len()],
         }
     }
 
@@ -138,8 +139,8 @@ impl Standing {
         for Note { index, finding } in notes {
             let Some(unit) = self.units.get_mut(index) else { continue };
             if matches!(finding, Finding::Renewed) {
-                let was_due = before.identities().get(index).and_then(|old| old.expiring_from());
-                if was_due.is_some_and(|from| now >= from) {
+                let dates = dates_of_unit(before, index);
+                if dates.iter().any(|dated| dated.expiring_from.is_some_and(|from| now >= from)) {
                     unit.good_since = now;
                 }
                 unit.renewed_generation =
@@ -163,7 +164,7 @@ impl Standing {
         }
     }
 
-    /// Why the files of an identity cannot be used, if so.
+    /// Why the files of a unit cannot be used, if so.
     pub(super) fn failure_of(&self, index: usize) -> Option<Error> {
         self.units.get(index)?.trouble.as_ref().map(|trouble| trouble.error.clone())
     }

@@ -1,11 +1,12 @@
-//! How a handle and each of its identities are doing, at one moment.
+//! How a handle and each of its units are doing, at one moment.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::generation::Generation;
-use crate::material::{Identity, WarningKind, Warnings};
+use crate::material::{Identity, Trust, WarningKind, Warnings};
+use crate::reload::dates::{Dated, dates_of_unit};
 use crate::reload::standing::{Failing, Standing, Trouble, UnitStanding};
 use crate::reload::tickets::Outcome;
 use crate::watch::WatchState;
@@ -66,15 +67,36 @@ pub(crate) struct IdentityStatus {
     pub(crate) warnings: Warnings,
 }
 
+/// Everything about what peers are checked against, at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct TrustStatus {
+    /// The file or directory that it is called by.
+    pub(crate) path: Arc<Path>,
+    pub(crate) health: Health,
+    pub(crate) health_since: i64,
+    pub(crate) client_roots: usize,
+    pub(crate) server_roots: usize,
+    pub(crate) lists: usize,
+    /// Entries of all lists.
+    pub(crate) revoked: usize,
+    /// The earliest nextUpdate of all lists.
+    pub(crate) next_update: Option<i64>,
+    pub(crate) expiring_from: Option<i64>,
+    pub(crate) failure: Option<Failing>,
+    pub(crate) consecutive_failures: u64,
+    pub(crate) last_checked_at: i64,
+    pub(crate) pending: bool,
+    pub(crate) renewed_generation: u64,
+    pub(crate) renewed_at: i64,
+    pub(crate) warnings: Warnings,
+}
+
 impl Status {
     pub(super) fn new(current: &Generation, standing: &Standing, alive: usize, now: i64) -> Self {
         let identities = current.identities();
-        let (health, health_since) = worst(
-            identities
-                .iter()
-                .zip(&standing.units)
-                .map(|(identity, unit)| health(identity, unit, now)),
-        );
+        let units = standing.units.iter().enumerate();
+        let (health, health_since) =
+            worst(units.map(|(index, unit)| health(&dates_of_unit(current, index), unit, now)));
         let troubles = || standing.units.iter().filter_map(|unit| unit.trouble.as_deref());
         let newest = troubles().reduce(|a, b| if b.told_at > a.told_at { b } else { a });
         Self {
@@ -94,9 +116,54 @@ impl Status {
             identities: identities.len(),
             generations_alive: alive,
             watch: standing.watch,
-            warnings: current
-                .warnings()
-                .with(WarningKind::KeyReadable, standing.units.iter().any(|unit| unit.exposed)),
+            warnings: warnings_of(current, standing, now),
+        }
+    }
+}
+
+fn warnings_of(current: &Generation, standing: &Standing, now: i64) -> Warnings {
+    let of_generation = current.parts().iter().count().saturating_sub(current.identities().len());
+    let first_other = current.identities().len();
+    let others = (first_other..first_other + of_generation).flat_map(|unit| {
+        let due = |dated: &Dated<'_>| dated.expiring_from.is_some_and(|from| now >= from);
+        let dates = dates_of_unit(current, unit).into_iter();
+        dates.filter(due).map(|dated| dated.warnings()).collect::<Vec<_>>()
+    });
+    let mut warnings = current
+        .warnings()
+        .with(WarningKind::KeyReadable, standing.units.iter().any(|unit| unit.exposed));
+    others.for_each(|other| warnings |= other);
+    warnings
+}
+
+impl TrustStatus {
+    pub(super) fn new(
+        path: &Arc<Path>,
+        index: usize,
+        (trust, current): (&Trust, &Generation),
+        unit: &UnitStanding,
+        now: i64,
+    ) -> Self {
+        let dates = dates_of_unit(current, index);
+        let (health, health_since) = health(&dates, unit, now);
+        let trouble = unit.trouble.as_deref();
+        Self {
+            path: path.clone(),
+            health,
+            health_since,
+            client_roots: trust.client_root_count(),
+            server_roots: trust.server_root_count(),
+            lists: trust.lists().len(),
+            revoked: trust.revoked_count(),
+            next_update: trust.lists().iter().filter_map(|list| list.next_update).min(),
+            expiring_from: dates.iter().filter_map(|dated| dated.expiring_from).min(),
+            failure: trouble.map(Trouble::failing),
+            consecutive_failures: trouble.map_or(0, |trouble| trouble.distinct),
+            last_checked_at: unit.checked_at,
+            pending: unit.pending,
+            renewed_generation: unit.renewed_generation,
+            renewed_at: unit.renewed_at,
+            warnings: Warnings::from_iter(trust.warnings()),
         }
     }
 }
@@ -104,11 +171,12 @@ impl Status {
 impl IdentityStatus {
     pub(super) fn new(
         chain: &Arc<Path>,
-        identity: &Identity,
+        (index, identity): (usize, &Identity),
+        current: &Generation,
         unit: &UnitStanding,
         now: i64,
     ) -> Self {
-        let (health, health_since) = health(identity, unit, now);
+        let (health, health_since) = health(&dates_of_unit(current, index), unit, now);
         let trouble = unit.trouble.as_deref();
         Self {
             chain: chain.clone(),
@@ -129,15 +197,16 @@ impl IdentityStatus {
     }
 }
 
-/// The worst that is true of one identity, and since when it is.
-fn health(identity: &Identity, unit: &UnitStanding, now: i64) -> (Health, i64) {
-    if now > identity.not_after() {
-        return (Health::Expired, identity.not_after());
+/// The worst that is true of one unit, and since when it is.
+fn health(dates: &[Dated<'_>], unit: &UnitStanding, now: i64) -> (Health, i64) {
+    let vital = dates.iter().filter(|dated| dated.is_vital());
+    if let Some(end) = vital.map(|dated| dated.not_after).min().filter(|end| now > *end) {
+        return (Health::Expired, end);
     }
     if let Some(trouble) = &unit.trouble {
         return (Health::Stale, trouble.since);
     }
-    match identity.expiring_from() {
+    match dates.iter().filter_map(|dated| dated.expiring_from).min() {
         Some(from) if now >= from => (Health::Expiring, from),
         _ => (Health::Ok, unit.good_since),
     }

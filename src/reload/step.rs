@@ -279,13 +279,13 @@ impl Live {
         again
     }
 
-    /// Tells which certificates have come into their warning window, or expired (G20).
+    /// Tells what has come into their warning window, or expired (G20).
     fn tell_expiry(&self, work: &mut Work, now: Now) {
         let current = self.shared.current.load_full();
         for due in work.expiry.due(&current, now.unix, self.events.room()) {
-            let failure = self.standing().failure_of(due.index);
-            let chain = &self.shared.chains[due.index];
-            self.events.push(due.event(&current, chain, failure.as_ref(), now.unix));
+            let failure = self.standing().failure_of(due.unit);
+            let path = &self.shared.places[due.unit];
+            self.events.push(due.event(&current, path, failure.as_ref(), now.unix));
         }
     }
 }

@@ -7,8 +7,8 @@ use log::{Level, log_enabled};
 
 use super::event::{Event, EventKind, LOG_TARGET, Trigger};
 use super::unit::Unit;
-use crate::generation::{Candidate, Generation};
-use crate::material::{Warning, WarningKind, Warnings, format_time, in_words};
+use crate::generation::{Candidate, Generation, Part};
+use crate::material::{Identity, Trust, Warning, WarningKind, Warnings, format_time, in_words};
 
 /// What there is to tell of a generation, before it has a number.
 pub(super) struct Told {
@@ -34,7 +34,8 @@ impl Told {
         let duplicate = duplicate_names(units, candidate);
         let standing =
             units.iter().flat_map(|unit| unit.serving.warnings().iter().chain(&unit.exposed));
-        let warnings = warnings.iter().chain(&duplicate).chain(standing);
+        let no_client = no_client_any_more(candidate);
+        let warnings = warnings.iter().chain(&duplicate).chain(&no_client).chain(standing);
         let changed = if changed.is_empty() { &[0] } else { changed };
         let (in_full, further) = changed.split_at(changed.len().min(IN_FULL));
         let described: Vec<_> = in_full.iter().map(|index| describe(&units[*index])).collect();
@@ -54,7 +55,7 @@ impl Told {
         Self {
             trigger,
             warnings: warnings.collect(),
-            path: units[changed[0]].files.chain.as_path().into(),
+            path: units[changed[0]].files.path().into(),
             message: parts.join("; warning: "),
             further,
         }
@@ -80,7 +81,7 @@ impl Told {
 fn duplicate_names(units: &[Unit], candidate: &Candidate) -> Option<Warning> {
     let duplicates = candidate.duplicates();
     let (name, first, second) = duplicates.first.as_ref()?;
-    let path = |index: usize| units[index].files.chain.display();
+    let path = |index: usize| units[index].files.path().display();
     let more = match duplicates.count {
         1 => String::new(),
         count => format!(" (and {} more like it)", count - 1),
@@ -93,8 +94,26 @@ fn duplicate_names(units: &[Unit], candidate: &Candidate) -> Option<Warning> {
     Some(Warning::new(WarningKind::DuplicateName, text))
 }
 
+/// The client role proves itself with the first identity, and this one is for servers alone.
+fn no_client_any_more(candidate: &Candidate) -> Option<Warning> {
+    let name = candidate.client_without_identity()?;
+    let text = format!(
+        "the client role has nothing to prove itself with, for the extended key usage of the first identity \
+         ({name}) lacks clientAuth"
+    );
+    Some(Warning::new(WarningKind::KeyUsage, text))
+}
+
 fn describe(unit: &Unit) -> String {
-    let identity = &unit.serving;
+    let path = unit.files.path().display();
+    match &unit.serving {
+        Part::Identity(identity) => format!("{path}: {}", describe_identity(identity)),
+        Part::Trust(trust) => format!("{path}: {}", describe_trust(trust)),
+        Part::TicketKeys(keys) => format!("{path}: ticket keys: {}", keys.keys().len()),
+    }
+}
+
+fn describe_identity(identity: &Identity) -> String {
     let names = identity.names();
     let name = names.first().map_or("no name".into(), |name| name.to_string_lossy());
     let more = match names.len() {
@@ -103,6 +122,17 @@ fn describe(unit: &Unit) -> String {
     };
     let until = format_time(identity.not_after());
     let fingerprint = identity.sha256().to_string_lossy();
-    let chain = unit.files.chain.display();
-    format!("{chain}: {name}{more}, valid until {until}, sha256 {fingerprint}")
+    format!("{name}{more}, valid until {until}, sha256 {fingerprint}")
+}
+
+fn describe_trust(trust: &Trust) -> String {
+    let parts = [
+        (trust.client_root_count(), "roots for clients"),
+        (trust.server_root_count(), "roots for servers"),
+        (trust.lists().len(), "revocation lists"),
+        (trust.revoked_count(), "revoked certificates"),
+    ];
+    let told = parts.iter().filter(|(count, _)| *count > 0);
+    let told: Vec<_> = told.map(|(count, what)| format!("{what}: {count}")).collect();
+    told.join(", ")
 }

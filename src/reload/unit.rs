@@ -1,19 +1,18 @@
-//! What changes together: one identity, with how its files were found and whether they are good.
+//! What changes together: one identity, the trust or the ticket keys, with how its files were found and
+//! whether they are good.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use rustls::crypto::CryptoProvider;
 
 use super::Now;
 use super::event::Trigger;
-use super::load::{Found, Hopeless, Loaded, load, load_memory};
+use super::files::Files;
+use super::load::{Found, Hopeless, Loaded, Loading, load, load_memory};
 use super::settle::{Failure, Moment, Settle};
 use super::standing::{Finding, Note};
 use crate::error::{Cause, Error};
+use crate::generation::Part;
 use crate::guard::guarded;
-use crate::material::{Identity, Warning};
+use crate::material::Warning;
 use crate::options::{IdentityBytes, IdentityFiles, Options};
 use crate::source::{Digest, Fingerprint, Lookup, Way};
 use crate::sys::unforked;
@@ -27,12 +26,12 @@ const PROOF_LASTS: Duration = Duration::from_secs(60);
 /// A date that is further away is looked for again after this.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// One identity, good or bad as a whole.
+/// Good or bad as a whole.
 pub(super) struct Unit {
-    pub(super) files: IdentityFiles,
+    pub(super) files: Files,
     /// The host hands it over: there are no files to look at.
     is_memory: bool,
-    pub(super) serving: Arc<Identity>,
+    pub(super) serving: Part,
     /// Of the content that `serving` was made from.
     digest: Digest,
     pub(super) settle: Settle,
@@ -62,24 +61,19 @@ struct Sighting {
 
 impl Unit {
     /// Loads it for the first time.
-    pub(super) fn open(
-        files: &IdentityFiles,
-        provider: &CryptoProvider,
-        expiry_warning: Option<Duration>,
-        wall: i64,
-    ) -> Result<Self, Failure> {
+    pub(super) fn open(files: Files, with: &Loading<'_>) -> Result<Self, Failure> {
         let read_at = Instant::now();
-        let (loaded, found) = match &files.memory {
-            Some(bytes) => {
-                let load = || load_memory(files, bytes, None, provider, wall);
+        let memory = files.as_identity().and_then(|files| Some((files, files.memory.as_ref()?)));
+        let is_memory = memory.is_some();
+        let (loaded, found) = match memory {
+            Some((names, bytes)) => {
+                let load = || load_memory(names, bytes, None, with);
                 (kept_to_itself(load), Found::default())
             }
-            None => kept_to_itself(|| load(files, None, None, provider, wall)),
+            None => kept_to_itself(|| load(&files, None, None, with)),
         };
         match loaded? {
-            Loaded::New(identity, digest) => {
-                let serving = Arc::new(identity.with_expiry_warning(expiry_warning));
-                let is_memory = files.memory.is_some();
+            Loaded::New(serving, digest) => {
                 let mut unit = Self::new(files, serving, digest, read_at);
                 unit.is_memory = is_memory;
                 unit.lookups = found.lookups;
@@ -89,26 +83,24 @@ impl Unit {
             }
             // Nothing is known yet that it could be the same as.
             Loaded::Same => {
-                let error = Error::at(&files.chain, Cause::Panic("nothing was loaded".to_owned()));
+                let error = Error::at(files.path(), Cause::Panic("nothing was loaded".to_owned()));
                 Err(Failure { error, digest: None })
             }
         }
     }
 
     /// Takes up what serves, made from what has this `digest`, without a look at the files.
-    pub(super) fn resume(files: &IdentityFiles, serving: Arc<Identity>, digest: Digest) -> Self {
+    pub(super) fn resume(files: Files, serving: Part, digest: Digest) -> Self {
         Self::new(files, serving, digest, Instant::now())
     }
 
-    fn new(
-        files: &IdentityFiles,
-        serving: Arc<Identity>,
-        digest: Digest,
-        read_at: Instant,
-    ) -> Self {
-        Self {
+    fn new(mut files: Files, serving: Part, digest: Digest, read_at: Instant) -> Self {
+        if let Files::Identity(files) = &mut files {
             // The bytes have been made use of, and the key among them is to be kept nowhere else.
-            files: IdentityFiles { memory: None, ..files.clone() },
+            files.memory = None;
+        }
+        Self {
+            files,
             is_memory: false,
             serving,
             digest,
@@ -139,24 +131,31 @@ impl Unit {
         &self,
         index: usize,
         bytes: IdentityBytes,
-        provider: &CryptoProvider,
-        wall: i64,
-    ) -> Result<Option<(Identity, Digest)>, Failure> {
-        let names = IdentityFiles {
-            password: self.files.password.clone(),
-            ..IdentityFiles::in_memory(index, Some(Arc::new(bytes)))
-        };
+        with: &Loading<'_>,
+    ) -> Result<Option<(Part, Digest)>, Failure> {
+        let Some(names) = self.names_in_memory(index, Some(bytes)) else { return Ok(None) };
         let Some(bytes) = &names.memory else { return Ok(None) };
-        match kept_to_itself(|| load_memory(&names, bytes, Some(self.digest), provider, wall))? {
+        match kept_to_itself(|| load_memory(&names, bytes, Some(self.digest), with))? {
             Loaded::Same => Ok(None),
-            Loaded::New(identity, digest) => Ok(Some((identity, digest))),
+            Loaded::New(part, digest) => Ok(Some((part, digest))),
         }
+    }
+
+    /// What names the parts of the identity, the unit at `index`, where the host hands it over.
+    fn names_in_memory(&self, index: usize, bytes: Option<IdentityBytes>) -> Option<IdentityFiles> {
+        let files = self.files.as_identity()?;
+        let (role, password) = (files.role, files.password.clone());
+        Some(IdentityFiles {
+            role,
+            password,
+            ..IdentityFiles::in_memory(index, bytes.map(Into::into))
+        })
     }
 
     /// From now on the host hands it over, the unit at `index`: its files are not looked at again.
     pub(super) fn detach(&mut self, index: usize) {
-        let password = self.files.password.take();
-        self.files = IdentityFiles { password, ..IdentityFiles::in_memory(index, None) };
+        let Some(names) = self.names_in_memory(index, None) else { return };
+        self.files = Files::Identity(names);
         self.is_memory = true;
         self.lookups = Vec::new();
         self.exposed = Vec::new();
@@ -169,16 +168,15 @@ impl Unit {
     /// of this unit alone. What is new comes with its fingerprint.
     pub(super) fn load(
         &mut self,
-        provider: &CryptoProvider,
-        wall: i64,
+        with: &Loading<'_>,
         newest: u64,
-    ) -> Result<Option<(Identity, Digest, Option<Fingerprint>)>, Failure> {
+    ) -> Result<Option<(Part, Digest, Option<Fingerprint>)>, Failure> {
         (self.read_at, self.read_for, self.fingerprint) = (Instant::now(), newest, None);
-        let (known, hopeless) = (Some(self.digest), self.hopeless.as_ref());
-        let load = || load(&self.files, known, hopeless, provider, wall);
+        let (serving, hopeless) = (Some((&self.serving, self.digest)), self.hopeless.as_ref());
+        let load = || load(&self.files, serving, hopeless, with);
         let attempt = guarded(|| kept_to_itself(load));
         let (loaded, found) = attempt.map_err(|panic| {
-            let error = Error::at(&self.files.chain, Cause::Panic(panic));
+            let error = Error::at(self.files.path(), Cause::Panic(panic));
             Failure { error, digest: None }
         })?;
         (self.lookups, self.exposed) = (found.lookups, found.exposed);
@@ -193,7 +191,7 @@ impl Unit {
                 self.fingerprint = found.fingerprint;
                 Ok(None)
             }
-            Loaded::New(identity, digest) => Ok(Some((identity, digest, found.fingerprint))),
+            Loaded::New(part, digest) => Ok(Some((part, digest, found.fingerprint))),
         }
     }
 
@@ -201,7 +199,8 @@ impl Unit {
     fn is_hopeless(&self, failure: &Failure) -> bool {
         let cause = &failure.error.cause;
         // A password out of a file is among the bytes.
-        let from_file = self.files.password_file().is_some();
+        let files = self.files.as_identity();
+        let from_file = files.is_some_and(|files| files.password_file().is_some());
         cause.is_about_bytes_alone() || from_file && *cause == Cause::KeyPasswordWrong
     }
 
@@ -218,10 +217,9 @@ impl Unit {
     /// Whether a poll may leave the files unread until the one at `next_poll`: they were good, and
     /// look as they did.
     pub(super) fn looks_unchanged(&self, way: &mut Way, next_poll: Instant) -> bool {
-        let paths: Vec<&Path> = self.files.paths().collect();
         self.settle.is_good()
             && next_poll < self.read_at + PROOF_LASTS
-            && self.fingerprint.as_ref().is_some_and(|before| before.still_holds(&paths, way))
+            && self.fingerprint.as_ref().is_some_and(|before| self.files.look_like(before, way))
     }
 
     /// What began the wait for good content with this `digest`, or found it; `None` as long as nobody
@@ -279,7 +277,7 @@ impl Unit {
 
     /// Takes what has been proved and is about to be published.
     pub(super) fn take(&mut self, fresh: Fresh) {
-        self.serving = fresh.identity;
+        self.serving = fresh.part;
         self.digest = fresh.digest;
         self.fingerprint = fresh.fingerprint;
         self.settle.succeed();
@@ -315,10 +313,10 @@ fn kept_to_itself<T>(load: impl FnOnce() -> T) -> T {
     unforked(|| wiping_stack(load))
 }
 
-/// An identity that has been loaded and not been proved yet.
+/// What has been loaded and not been proved yet.
 pub(super) struct Fresh {
     pub(super) index: usize,
-    pub(super) identity: Arc<Identity>,
+    pub(super) part: Part,
     pub(super) digest: Digest,
     pub(super) fingerprint: Option<Fingerprint>,
     /// What taking it loses.
@@ -331,7 +329,8 @@ pub(super) struct Fresh {
 
 impl Fresh {
     /// Whether `name` was covered by what serves, and is not by this.
-    pub(super) fn takes_away(&self, serving: &Identity, name: &str) -> bool {
-        serving.covers(name) && !self.identity.covers(name)
+    pub(super) fn takes_away(&self, serving: &Part, name: &str) -> bool {
+        let covers = |part: &Part| part.as_identity().is_some_and(|it| it.covers(name));
+        covers(serving) && !covers(&self.part)
     }
 }

@@ -25,6 +25,11 @@ pub(crate) struct FileBytes {
 }
 
 impl FileBytes {
+    /// When its bytes were last changed, as the file system has it: seconds since 1970.
+    pub(crate) fn modified(&self) -> i64 {
+        self.stamp.modified.0
+    }
+
     /// Whether `path` still leads to the file that was read, and that looks untouched.
     pub(super) fn is_still_at(&self, path: &Path) -> bool {
         Stamp::at(path) == Some(self.stamp)

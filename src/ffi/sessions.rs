@@ -1,0 +1,160 @@
+//! Which sessions are resumed: the options, and the end of them all.
+
+use std::ffi::c_char;
+use std::time::Duration;
+
+use super::boundary::boundary;
+use super::cast;
+use super::handle::certreload_handle;
+use super::options::certreload_options;
+use super::result::certreload_result;
+use crate::error::Error;
+use crate::options::Resumption;
+
+/// Which sessions clients can resume.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum certreload_resumption {
+    /// Those that were begun under the same trust and mode, with a name that is still served, in the last six hours: a
+    /// renewed certificate, key, chain or staple, or an added name, costs nobody his session. The default.
+    Auto = 0,
+    /// Those of the same generation: every reload ends all sessions.
+    AlwaysReset = 1,
+    /// None: each handshake is a full one.
+    Off = 2,
+}
+
+/// What C passes for a `certreload_resumption`: any number at all.
+#[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
+pub(crate) type resumption_number = u32;
+
+/// Choose which sessions are resumed, in both roles.
+///
+/// Sessions are kept in tickets (RFC 5077, RFC 8446 section 4.6.1) that the client stores, encrypted with keys that are
+/// drawn at random and replaced every six hours, or come from certreload_options_set_ticket_keys(); a TLS 1.2 client that
+/// takes no tickets resumes by session id. A ticket is bound to the trust that it was issued under: after any change of
+/// roots, revocation lists or mode it is of no use. It ends with the client's certificate, too.
+///
+/// A template keeps its own session storage unless this is called. That storage is shared by all generations and knows
+/// nothing of them: names that are no longer served are resumed from it. With certreload_options_set_client_auth() it
+/// would resume clients that the trust refuses by now: then the storage that rustls itself gives a config is replaced,
+/// and one of the host's own (rustls_server_config_builder_set_persistence()) is refused at open, until this is called.
+///
+/// @param options     must not be NULL; changed
+/// @param resumption  CERTRELOAD_RESUMPTION_AUTO (the default), _ALWAYS_RESET or _OFF
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:         nothing changes hands
+/// Threads:           exclusive access to options
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_resumption(
+    options: *mut certreload_options,
+    resumption: resumption_number,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        let options = unsafe { cast::borrow_mut(options, "options")? };
+        options.options.resumption = Some(match resumption {
+            0 => Resumption::Auto,
+            1 => Resumption::AlwaysReset,
+            2 => Resumption::Off,
+            _ => return Err(Error::invalid(format!("{resumption} is no certreload_resumption"))),
+        });
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Share ticket keys with other processes: a file of keys, which reloads.
+///
+/// Processes and hosts behind one address that have the same file, and the same trust, resume each other's sessions, and
+/// those of a process that was restarted. The first key encrypts, all decrypt. To rotate, put a new key first and keep the
+/// old one behind it for six hours. The file holds keys of 48 or of 80 bytes as nginx, Apache and haproxy read them: one
+/// after the other as they are, or a line of base64 each ("openssl rand 80 > keys", "openssl rand -base64 48 > keys").
+/// Tickets are not exchanged with those servers, and keys that are used here are derived from what the file holds.
+///
+/// A file that is short, holds a key twice or may be read by every user is refused (TICKET_KEYS_MALFORMED,
+/// TICKET_KEY_REPEATED, TICKET_KEYS_READABLE): at open, or later with the keys before it in use.
+///
+/// Forward secrecy: whoever gets a key of the file can decrypt recorded TLS 1.2 sessions whose tickets it encrypted, and
+/// can impersonate the server to clients that resume, as long as the key is in the file. So keep the file out of backups,
+/// in memory (tmpfs) at best, and rotate it daily; certreload_options_set_ticket_key_lifetime() sees to that.
+///
+/// @param options  must not be NULL; changed
+/// @param path     must not be NULL or ""; copied. A relative path is taken from the working directory at the time of open
+/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:      strings are copied
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_ticket_keys(
+    options: *mut certreload_options,
+    path: *const c_char,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new() and a C string, or NULL.
+        let (options, path) =
+            unsafe { (cast::borrow_mut(options, "options")?, cast::path(path, "path")?) };
+        options.options.ticket_keys = Some(path);
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// Set how long a key of the ticket key file may encrypt.
+///
+/// It counts from when the key was first seen, or from the file's mtime where that is earlier. After it
+/// CERTRELOAD_EVENT_KIND_EXPIRING is told, with CERTRELOAD_WARNING_TICKET_KEY_OLD, and health is EXPIRING. After twice as
+/// long the key encrypts no more, and EXPIRED is told: no tickets are issued until another key is first, so handshakes are
+/// full ones; nothing fails.
+///
+/// @param options  must not be NULL; changed
+/// @param seconds  the default is 86400, a day; 0 for no limit
+/// @return         OK; NULL_PARAMETER
+/// Ownership:      nothing changes hands
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_ticket_key_lifetime(
+    options: *mut certreload_options,
+    seconds: u32,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        let options = unsafe { cast::borrow_mut(options, "options")? };
+        options.options.ticket_key_lifetime = Duration::from_secs(seconds.into());
+        Ok(certreload_result::Ok)
+    })
+}
+
+/// End every session at once: for the day a key leaks.
+///
+/// No session that was begun until now is resumed, in either role, by whichever generation or config of this handle, those
+/// that were acquired before included; connections that exist go on. Keys drawn at random are replaced. The keys of a
+/// ticket key file cannot be: those that are loaded now are not used again as long as the handle is open, and there are
+/// no tickets until the file holds others. A template's own session storage is its owner's to empty.
+///
+/// In a forked child it is about the child's sessions, and the parent's are the parent's.
+///
+/// @param handle  must not be NULL
+/// @return        OK; NULL_PARAMETER; SYSTEM where there is no randomness for new keys; CLOSED
+/// Ownership:     nothing changes hands
+/// Threads:       any thread, concurrently; also inside a callback
+/// Signals:       not async-signal-safe
+/// Blocks:        never
+/// Since:         0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_invalidate_sessions(
+    handle: *mut certreload_handle,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes an open handle, or NULL.
+        let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
+        handle.invalidate_sessions()?;
+        Ok(certreload_result::Ok)
+    })
+}

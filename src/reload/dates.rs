@@ -1,0 +1,217 @@
+//! Everything of a generation that ends at a date: certificates, revocation lists, ticket keys.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::generation::Generation;
+use crate::material::{Identity, List, TicketKeys, WarningKind, Warnings, format_time};
+
+/// Something that ends, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dated<'a> {
+    /// The unit that it is of.
+    pub(super) unit: usize,
+    /// Tells it from others of its unit, and from what comes in its place.
+    pub(super) id: &'a [u8],
+    pub(super) expiring_from: Option<i64>,
+    /// The last second at which it is good: seconds since 1970, as all times here.
+    pub(super) not_after: i64,
+    what: What<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What<'a> {
+    Certificate(&'a Identity),
+    /// Whether peers are refused when it has expired.
+    List(&'a List, bool),
+    TicketKey,
+}
+
+/// In the order of units.
+pub(super) fn dates_of(generation: &Generation) -> impl Iterator<Item = Dated<'_>> {
+    let parts = generation.parts();
+    let count = parts.identities.len();
+    let identities = parts.identities.iter().enumerate();
+    let certificates = identities.map(|(unit, identity)| certificate(unit, identity));
+    let lists = parts.trust.iter().flat_map(move |trust| {
+        let counts = trust.lists_hold_until().is_some();
+        trust.lists().iter().filter_map(move |of| list(count, of, counts))
+    });
+    let unit = count + usize::from(parts.trust.is_some());
+    let lifetime = generation.foundation().ticket_key_lifetime();
+    let keys = parts.ticket_keys.iter().filter_map(move |keys| ticket_key(unit, keys, lifetime));
+    certificates.chain(lists).chain(keys)
+}
+
+/// The dates of the unit at `index`.
+pub(super) fn dates_of_unit(generation: &Generation, index: usize) -> Vec<Dated<'_>> {
+    let identities = &generation.parts().identities;
+    match identities.get(index) {
+        Some(identity) => vec![certificate(index, identity)],
+        None => dates_of(generation)
+            .skip(identities.len())
+            .filter(|dated| dated.unit == index)
+            .collect(),
+    }
+}
+
+fn certificate(unit: usize, identity: &Arc<Identity>) -> Dated<'_> {
+    Dated {
+        unit,
+        id: identity.sha256().to_bytes(),
+        expiring_from: identity.expiring_from(),
+        not_after: identity.not_after(),
+        what: What::Certificate(identity),
+    }
+}
+
+fn list(unit: usize, list: &List, counts: bool) -> Option<Dated<'_>> {
+    Some(Dated {
+        unit,
+        id: &list.sha256,
+        expiring_from: list.expiring_from,
+        not_after: list.next_update?,
+        what: What::List(list, counts),
+    })
+}
+
+/// The key that encrypts: it is to be replaced when its lifetime is over, and does not encrypt any more when
+/// that has been over for as long again.
+fn ticket_key(unit: usize, keys: &TicketKeys, lifetime: Option<i64>) -> Option<Dated<'_>> {
+    let (key, lifetime) = (keys.keys().first()?, lifetime?);
+    let old_from = key.since.saturating_add(lifetime);
+    Some(Dated {
+        unit,
+        id: &key.name,
+        expiring_from: Some(old_from),
+        not_after: old_from.saturating_add(lifetime),
+        what: What::TicketKey,
+    })
+}
+
+impl<'a> Dated<'a> {
+    #[cfg(test)]
+    pub(super) fn for_test(
+        unit: usize,
+        id: &'a [u8],
+        expiring_from: Option<i64>,
+        not_after: i64,
+    ) -> Self {
+        Self { unit, id, expiring_from, not_after, what: What::TicketKey }
+    }
+
+    /// Whether what serves is of no use when it has expired.
+    pub(super) fn is_vital(&self) -> bool {
+        matches!(self.what, What::Certificate(_) | What::List(_, true))
+    }
+
+    /// Those that the host is told with it.
+    pub(super) fn warnings(&self) -> Warnings {
+        match self.what {
+            What::TicketKey => Warnings::default().with(WarningKind::TicketKeyOld, true),
+            _ => Warnings::default(),
+        }
+    }
+
+    /// The file that it came out of, where the unit has others.
+    pub(super) fn path(&self) -> Option<Arc<Path>> {
+        match self.what {
+            What::List(list, _) => Some(list.path.as_path().into()),
+            _ => None,
+        }
+    }
+
+    /// That it expires, or `is_expired`, at the time `now`, with what is known of a renewal of the unit, which
+    /// is called by `path`.
+    pub(super) fn in_words(
+        &self,
+        path: &Path,
+        is_expired: bool,
+        failure: Option<&Error>,
+        now: i64,
+    ) -> String {
+        let at = format_time(self.not_after);
+        let left = words_for(self.not_after - now);
+        let (path, name, end) = match self.what {
+            What::Certificate(identity) => {
+                (path, name_of(identity), "it goes on serving, and clients refuse it")
+            }
+            What::List(list, true) => {
+                let name = format!("the revocation list of {}", list.issuer);
+                (
+                    &*list.path,
+                    name,
+                    "certificates of that issuer are refused until there is a newer one",
+                )
+            }
+            What::List(list, false) => {
+                let name = format!("the revocation list of {}", list.issuer);
+                (&*list.path, name, "it counts on, and nobody knows what was revoked since")
+            }
+            What::TicketKey => return self.ticket_key_in_words(path, is_expired, failure),
+        };
+        let why = why_not_renewed(failure);
+        let path = path.display();
+        if is_expired {
+            format!("{path}: {name} expired at {at}; {end}; {why}")
+        } else {
+            format!("{path}: {name} expires in {left}, at {at}; {why}")
+        }
+    }
+
+    fn ticket_key_in_words(
+        &self,
+        path: &Path,
+        is_expired: bool,
+        failure: Option<&Error>,
+    ) -> String {
+        let (path, why) = (path.display(), why_not_renewed(failure));
+        let at = format_time(self.not_after.saturating_add(1));
+        if is_expired {
+            format!(
+                "{path}: the first ticket key has been in use for twice its lifetime and encrypts no more: \
+                 until another one is first, every handshake is a full one; {why}"
+            )
+        } else {
+            format!(
+                "{path}: the first ticket key has been in use for its whole lifetime and should be replaced; \
+                 from {at} on it encrypts no more; {why}"
+            )
+        }
+    }
+}
+
+fn why_not_renewed(failure: Option<&Error>) -> String {
+    match failure {
+        Some(error) => format!("the renewal that came cannot be used: {error}"),
+        None => "no renewal has come".to_owned(),
+    }
+}
+
+fn name_of(identity: &Identity) -> String {
+    identity.names().first().map_or("no name".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// A length of time in its largest unit of which there are two or more.
+fn words_for(seconds: i64) -> String {
+    let units = [(86_400, "days"), (3600, "hours"), (60, "minutes")];
+    let unit = units.iter().find(|(length, _)| seconds >= 2 * length);
+    unit.map_or_else(
+        || format!("{seconds} seconds"),
+        |(length, name)| format!("{} {name}", seconds / length),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_is_told_in_words() {
+        assert_eq!(words_for(9 * 86_400 + 5), "9 days");
+        assert_eq!(words_for(47 * 3600), "47 hours");
+        assert_eq!(words_for(200), "3 minutes");
+        assert_eq!(words_for(119), "119 seconds");
+    }
+}

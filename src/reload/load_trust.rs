@@ -1,0 +1,132 @@
+//! From the files of a trust, or of ticket keys, to what they mean, or to why not.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::files::{Purpose, TrustFiles};
+use super::load::{Found, Hopeless, Loaded, Loading, is_readable_by_others, readable};
+use super::settle::Failure;
+use crate::error::{Cause, Error};
+use crate::generation::Part;
+use crate::material::{TicketFile, TicketKeys, Trust, TrustFile, TrustParts};
+use crate::source::{
+    Digest, Fingerprint, Gathered, GatheredFile, Way, digest_of, digest_of_parts, gather,
+    read_together,
+};
+
+/// Reads and checks a trust, unless its files hold what `known` is the digest of, or what is known to be
+/// `hopeless`.
+pub(super) fn load_trust(
+    files: &TrustFiles,
+    known: Option<Digest>,
+    before: Option<&Trust>,
+    hopeless: Option<&Hopeless>,
+    with: &Loading<'_>,
+) -> (Result<Loaded, Failure>, Found) {
+    let Gathered { files: gathered, lookups, fingerprint } = gather(&files.places);
+    let found = Found { lookups, ..Found::default() };
+    let gathered = match gathered {
+        Ok(gathered) => gathered,
+        Err(error) => return (Err(Failure { error, digest: None }), found),
+    };
+    let digest = digest_of_gathered(&gathered);
+    let made = match hopeless {
+        _ if known == Some(digest) => Ok(Loaded::Same),
+        Some((known, failure)) if *known == digest => Err(failure.clone()),
+        _ => make_trust(files, &gathered, before, with)
+            .map(|trust| Loaded::New(Part::Trust(trust.into()), digest))
+            .map_err(|error| Failure { error, digest: Some(digest) }),
+    };
+    (made, Found { fingerprint, digest: Some(digest), ..found })
+}
+
+/// Which place each file is of counts, and its name does not.
+fn digest_of_gathered(files: &[GatheredFile]) -> Digest {
+    let parts: Vec<_> = files
+        .iter()
+        .map(|file| match &file.read {
+            Ok(read) => (file.place.to_be_bytes(), read.bytes.to_vec()),
+            Err(error) => (file.place.to_be_bytes(), error.to_string().into_bytes()),
+        })
+        .collect();
+    digest_of_parts(parts.iter().flat_map(|(place, bytes)| [&place[..], &bytes[..]]))
+}
+
+fn make_trust(
+    files: &TrustFiles,
+    gathered: &[GatheredFile],
+    before: Option<&Trust>,
+    with: &Loading<'_>,
+) -> Result<Trust, Error> {
+    if let Some(error) = gathered.iter().find_map(|file| file.read.as_ref().err()) {
+        return Err(error.clone());
+    }
+    let of = |purpose: Purpose| {
+        let read = move |file: &'_ GatheredFile| files.purposes[file.place] == purpose;
+        gathered.iter().filter(move |file| read(file)).filter_map(as_trust_file).collect::<Vec<_>>()
+    };
+    let roots = |purpose: Purpose| -> Result<Option<Vec<TrustFile<'_>>>, Error> {
+        let Some(place) = files.purposes.iter().position(|other| *other == purpose) else {
+            return Ok(None);
+        };
+        let roots = of(purpose);
+        if roots.is_empty() {
+            let path = &files.places[place].path;
+            return Err(Error::at(
+                path,
+                Cause::NoCertificate(": no file in it has a fitting name"),
+            ));
+        }
+        Ok(Some(roots))
+    };
+    let parts = TrustParts {
+        client_roots: roots(Purpose::ClientRoots)?,
+        server_roots: roots(Purpose::ServerRoots)?,
+        crls: of(Purpose::Crls),
+    };
+    Trust::new(&parts, &files.options, with.provider, with.now, before)
+}
+
+fn as_trust_file(file: &GatheredFile) -> Option<TrustFile<'_>> {
+    let bytes = &file.read.as_ref().ok()?.bytes;
+    Some(TrustFile { path: &file.path, bytes, is_in_directory: file.is_in_directory })
+}
+
+/// The same for a file of ticket keys.
+pub(super) fn load_ticket_keys(
+    path: &Path,
+    known: Option<Digest>,
+    before: Option<&TicketKeys>,
+    now: i64,
+) -> (Result<Loaded, Failure>, Found) {
+    let read_at = SystemTime::now();
+    let read = read_together(&[path]);
+    let trails = vec![Way::default().trail(path)];
+    let found = Found { lookups: trails.concat(), ..Found::default() };
+    let read = match read {
+        Ok(read) => read,
+        Err(error) => return (Err(Failure { error, digest: None }), found),
+    };
+    let digest = digest_of(&read);
+    let fingerprint = Fingerprint::of_read(&read, trails, read_at);
+    let file = match &read[0] {
+        Ok(file) => file,
+        Err(error) => {
+            let failure = Failure { error: error.clone(), digest: None };
+            return (Err(failure), found);
+        }
+    };
+    let is_readable_by_others = is_readable_by_others(file);
+    // Of what serves it is too late to refuse it.
+    let exposed = is_readable_by_others.then(|| readable(path)).into_iter().collect();
+    let found = Found { fingerprint, digest: Some(digest), exposed, ..found };
+    if known == Some(digest) {
+        return (Ok(Loaded::Same), found);
+    }
+    let bytes = &file.bytes;
+    let file = TicketFile { path, bytes, is_readable_by_others, modified: file.modified() };
+    let made = TicketKeys::new(&file, now, before)
+        .map(|keys| Loaded::New(Part::TicketKeys(keys.into()), digest))
+        .map_err(|error| Failure { error, digest: Some(digest) });
+    (made, found)
+}
