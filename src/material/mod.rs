@@ -16,6 +16,7 @@ mod pem;
 #[cfg(any(test, fuzzing))]
 mod roots;
 mod signature;
+mod ticket_key;
 mod ticket_keys;
 mod trust;
 mod warnings;
@@ -24,10 +25,11 @@ mod x509;
 pub(crate) use identity::{Identity, Parts, Staple};
 pub(crate) use key::{Password, takes_password};
 pub(crate) use pem::MAX_CERTIFICATES;
-pub(crate) use ticket_keys::{TicketFile, TicketKey, TicketKeys};
+pub(crate) use ticket_key::TicketKey;
+pub(crate) use ticket_keys::{TicketFile, TicketKeys};
 pub(crate) use trust::{List, Trust, TrustFile, TrustParts};
 pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
-pub(crate) use x509::format_time;
+pub(crate) use x509::{format_time, not_after_of};
 
 /// What the fuzz targets reach besides.
 #[cfg(fuzzing)]

@@ -9,6 +9,7 @@ use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 use x509_parser::time::ASN1Time;
 
+use super::der;
 use crate::error::Cause;
 
 /// The longest that a message quotes of a name: whoever made the certificate chose it.
@@ -141,6 +142,23 @@ fn shortened(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
+}
+
+/// The end of a certificate's life, in seconds since 1970, read without the rest of it: a session ticket is made for
+/// each handshake, and nothing else in it is needed there.
+pub(crate) fn not_after_of(certificate: &[u8]) -> Option<i64> {
+    const VERSION: u8 = 0xa0;
+    let (certificate, _) = der::tagged(certificate, der::SEQUENCE)?;
+    let (mut rest, _) = der::tagged(certificate, der::SEQUENCE)?;
+    if let Some((_, after)) = der::tagged(rest, VERSION) {
+        rest = after;
+    }
+    let (_serial, rest) = der::tagged(rest, der::INTEGER)?;
+    let (_algorithm, rest) = der::tagged(rest, der::SEQUENCE)?;
+    let (_issuer, rest) = der::tagged(rest, der::SEQUENCE)?;
+    let (validity, _) = der::tagged(rest, der::SEQUENCE)?;
+    let (_not_before, not_after) = der::element(validity)?;
+    Some(ASN1Time::from_der(not_after).ok()?.1.timestamp())
 }
 
 /// Lower-case hexadecimal.

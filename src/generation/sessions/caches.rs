@@ -1,0 +1,201 @@
+//! Sessions that are kept in memory: those of TLS 1.2 clients that come back with an id, and those of our own client role.
+
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+use rustls::NamedGroup;
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
+use rustls::pki_types::ServerName;
+use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
+
+use super::scope::{Scope, Stamp};
+use crate::clock;
+use crate::sys::Era;
+
+/// How many sessions of clients are kept, of the latest.
+const SERVER_SESSIONS: usize = 1024;
+/// Of 256 servers: rustls keeps up to eight for each.
+const CLIENT_SESSIONS: usize = 8 * 256;
+
+/// A cache that is given up, and begun anew, when sessions are to be forgotten.
+///
+/// A forked child begins one of its own: the caches of rustls are behind locks, and another thread may have
+/// been at work behind one when the process was forked.
+#[derive(Debug)]
+struct Cache<T: fmt::Debug> {
+    current: ArcSwap<Kept<T>>,
+    forgotten: Arc<AtomicU64>,
+    begin: fn() -> T,
+}
+
+#[derive(Debug)]
+struct Kept<T> {
+    /// Always there, but while it is dropped.
+    sessions: Option<T>,
+    era: Era,
+    /// How often sessions had been forgotten before.
+    forgotten: u64,
+}
+
+impl<T> Drop for Kept<T> {
+    fn drop(&mut self) {
+        if !self.era.is_now() {
+            // Left where it is: it may be half-changed, and its lock may never be let go.
+            mem::forget(self.sessions.take());
+        }
+    }
+}
+
+impl<T: fmt::Debug> Cache<T> {
+    fn new(forgotten: Arc<AtomicU64>, begin: fn() -> T) -> Self {
+        let current = ArcSwap::from_pointee(Self::kept(&forgotten, begin));
+        Self { current, forgotten, begin }
+    }
+
+    fn kept(forgotten: &AtomicU64, begin: fn() -> T) -> Kept<T> {
+        let forgotten = forgotten.load(Ordering::SeqCst);
+        Kept { sessions: Some(begin()), era: Era::now(), forgotten }
+    }
+
+    /// Nothing that was kept before, where sessions have been forgotten since.
+    fn refresh(&self) -> Guard<Arc<Kept<T>>> {
+        let current = self.current.load();
+        let forgotten = self.forgotten.load(Ordering::SeqCst);
+        if current.forgotten == forgotten && current.era.is_now() {
+            return current;
+        }
+        let next = Arc::new(Self::kept(&self.forgotten, self.begin));
+        // Another thread may have been faster; its cache is as new.
+        self.current.compare_and_swap(&current, next);
+        self.current.load()
+    }
+
+    fn with<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
+        self.refresh().sessions.as_ref().map(look)
+    }
+}
+
+/// The caches of a handle.
+#[derive(Debug)]
+pub(super) struct Caches {
+    server: Arc<Cache<Arc<ServerSessionMemoryCache>>>,
+    client: Arc<ClientCache>,
+    forgotten: Arc<AtomicU64>,
+}
+
+impl Caches {
+    pub(super) fn new() -> Self {
+        let forgotten = Arc::default();
+        let begin = || ServerSessionMemoryCache::new(SERVER_SESSIONS);
+        let server = Arc::new(Cache::new(Arc::clone(&forgotten), begin));
+        Self { server, client: Self::client_of(&forgotten), forgotten }
+    }
+
+    /// What a server config keeps sessions in, each with what `scope` says of it.
+    pub(super) fn server(&self, scope: Arc<Scope>) -> Arc<dyn StoresServerSessions> {
+        Arc::new(ServerCache { cache: self.server.clone(), scope })
+    }
+
+    pub(super) fn client(&self) -> Arc<dyn ClientSessionStore> {
+        self.client.clone()
+    }
+
+    /// Another, which is forgotten with the rest.
+    pub(super) fn client_apart(&self) -> Arc<dyn ClientSessionStore> {
+        Self::client_of(&self.forgotten)
+    }
+
+    /// Whatever is kept now is not found any more.
+    pub(super) fn forget(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.server.refresh();
+        self.client.0.refresh();
+    }
+
+    fn client_of(forgotten: &Arc<AtomicU64>) -> Arc<ClientCache> {
+        let begin = || ClientSessionMemoryCache::new(CLIENT_SESSIONS);
+        Arc::new(ClientCache(Cache::new(forgotten.clone(), begin)))
+    }
+}
+
+/// Sessions behind what they are bound to and before their stamp.
+#[derive(Debug)]
+struct ServerCache {
+    cache: Arc<Cache<Arc<ServerSessionMemoryCache>>>,
+    scope: Arc<Scope>,
+}
+
+impl ServerCache {
+    fn admitted(&self, mut value: Vec<u8>) -> Option<Vec<u8>> {
+        let stamp = Stamp::split_off(&mut value)?;
+        let session = value.strip_suffix(self.scope.bound_to())?.len();
+        value.truncate(session);
+        self.scope.admits(&value, &stamp, clock::unix_now()).then_some(value)
+    }
+}
+
+impl StoresServerSessions for ServerCache {
+    fn put(&self, id: Vec<u8>, mut value: Vec<u8>) -> bool {
+        let Some(stamp) = self.scope.stamp(&value, clock::unix_now()) else { return false };
+        value.extend_from_slice(self.scope.bound_to());
+        value.extend_from_slice(&stamp.to_bytes());
+        self.cache.with(|cache| cache.put(id, value)).unwrap_or(false)
+    }
+
+    fn get(&self, id: &[u8]) -> Option<Vec<u8>> {
+        self.admitted(self.cache.with(|cache| cache.get(id))??)
+    }
+
+    fn take(&self, id: &[u8]) -> Option<Vec<u8>> {
+        self.admitted(self.cache.with(|cache| cache.take(id))??)
+    }
+
+    fn can_cache(&self) -> bool {
+        true
+    }
+}
+
+#[derive(Debug)]
+struct ClientCache(Cache<ClientSessionMemoryCache>);
+
+impl ClientSessionStore for ClientCache {
+    fn set_kx_hint(&self, server_name: ServerName<'static>, group: NamedGroup) {
+        self.0.with(|cache| cache.set_kx_hint(server_name, group));
+    }
+
+    fn kx_hint(&self, server_name: &ServerName<'_>) -> Option<NamedGroup> {
+        self.0.with(|cache| cache.kx_hint(server_name))?
+    }
+
+    fn set_tls12_session(&self, server_name: ServerName<'static>, value: Tls12ClientSessionValue) {
+        self.0.with(|cache| cache.set_tls12_session(server_name, value));
+    }
+
+    fn tls12_session(&self, server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.0.with(|cache| cache.tls12_session(server_name))?
+    }
+
+    fn remove_tls12_session(&self, server_name: &ServerName<'static>) {
+        self.0.with(|cache| cache.remove_tls12_session(server_name));
+    }
+
+    fn insert_tls13_ticket(
+        &self,
+        server_name: ServerName<'static>,
+        value: Tls13ClientSessionValue,
+    ) {
+        self.0.with(|cache| cache.insert_tls13_ticket(server_name, value));
+    }
+
+    fn take_tls13_ticket(
+        &self,
+        server_name: &ServerName<'static>,
+    ) -> Option<Tls13ClientSessionValue> {
+        self.0.with(|cache| cache.take_tls13_ticket(server_name))?
+    }
+}

@@ -1,0 +1,164 @@
+//! Which sessions are resumed: tickets and caches that outlive generations, bound to what a session was begun under.
+
+mod caches;
+mod ring;
+mod scope;
+mod sealer;
+mod session_value;
+mod tickets;
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::rand;
+use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
+
+use self::caches::Caches;
+use self::ring::Ring;
+use self::scope::Scope;
+use self::tickets::{NoTickets, SharedKeys, Tickets};
+use crate::clock;
+use crate::error::{Cause, Error};
+use crate::material::TicketKeys;
+use crate::options::Resumption;
+use crate::sys::unforked;
+
+/// How long a session can be resumed, in seconds: 6 hours, where TLS 1.3 allows for a week. As long can what was
+/// said in TLS 1.2 be read by whoever gets hold of the key, and as long may a client that was revoked come
+/// back where revocation lists come late.
+const LIFETIME: i64 = 6 * 3600;
+
+/// The sessions of a handle. One for all its generations, which see them through a [`View`] each.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    resumption: Resumption,
+    ring: Ring,
+    caches: Caches,
+    /// The keys of files that some generation has.
+    loaded: ArcSwap<Vec<Weak<TicketKeys>>>,
+    /// Names of keys that are not to be used again, whatever file they come in.
+    distrusted: ArcSwap<Vec<[u8; 16]>>,
+}
+
+/// Who answers to which name, as far as sessions are concerned.
+pub(crate) trait ServedNames: fmt::Debug + Send + Sync {
+    /// Whether an identity has `name`.
+    fn serves(&self, name: &str) -> bool;
+}
+
+/// What sessions have to do with one generation.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    /// Sessions that were begun under another one are not resumed (G13).
+    pub(crate) trust: [u8; 32],
+    /// Sessions of a name that was served and is not are not resumed (G14).
+    pub(crate) names: Arc<dyn ServedNames>,
+    /// The keys that are shared, where a file of them is asked for.
+    pub(crate) keys: Option<Arc<TicketKeys>>,
+    /// How long a key of that file may encrypt: zero for as long as it is there.
+    pub(crate) key_lifetime: Duration,
+    /// No session is resumed from then on: seconds since 1970.
+    pub(crate) until: Option<i64>,
+}
+
+/// What a server config takes.
+pub(crate) struct ServerSessions {
+    pub(crate) ticketer: Arc<dyn ProducesTickets>,
+    pub(crate) storage: Arc<dyn StoresServerSessions>,
+    pub(crate) tls13_tickets: usize,
+}
+
+impl Sessions {
+    pub(crate) fn new(resumption: Resumption) -> Result<Arc<Self>, Error> {
+        let ring = unforked(|| Ring::new(clock::unix_now())).map_err(Error::new)?;
+        Ok(Arc::new(Self {
+            resumption,
+            ring,
+            caches: Caches::new(),
+            loaded: ArcSwap::default(),
+            distrusted: ArcSwap::default(),
+        }))
+    }
+
+    /// For the server config of one generation.
+    pub(crate) fn server(self: &Arc<Self>, view: View) -> Result<ServerSessions, Error> {
+        if self.resumption == Resumption::Off {
+            return Ok(ServerSessions {
+                ticketer: Arc::new(NoTickets),
+                storage: Arc::new(NoServerSessionStorage {}),
+                tls13_tickets: 0,
+            });
+        }
+        if let Some(keys) = &view.keys {
+            self.remember(keys);
+        }
+        let shared = SharedKeys::of(&view).map_err(Error::new)?;
+        let is_alone = self.resumption == Resumption::AlwaysReset;
+        let scope = unforked(|| Scope::new(view, is_alone)).map_err(Error::new)?;
+        let scope = Arc::new(scope);
+        Ok(ServerSessions {
+            storage: self.caches.server(scope.clone()),
+            ticketer: Arc::new(Tickets { sessions: self.clone(), scope, shared }),
+            tls13_tickets: 2,
+        })
+    }
+
+    /// For the client config of one generation.
+    ///
+    /// rustls itself resumes a session only with the very verifier and the very resolver of client certificates that
+    /// it was begun with, and tells them by their address. So a generation that is to go on with the sessions of the
+    /// one before takes both over, and one whose trust or whose client identity is another begins anew, as it should:
+    /// what a server was checked against, and who the server takes the client for, were the old ones.
+    pub(crate) fn client(self: &Arc<Self>) -> rustls::client::Resumption {
+        match self.resumption {
+            Resumption::Auto => rustls::client::Resumption::store(self.caches.client()),
+            Resumption::AlwaysReset => {
+                rustls::client::Resumption::store(self.caches.client_apart())
+            }
+            Resumption::Off => rustls::client::Resumption::disabled(),
+        }
+    }
+
+    /// No session that was begun until now is resumed, whichever generation it was begun in.
+    ///
+    /// Of the keys of a file none that is loaded is used again, for as long as the handle lives: whoever has it
+    /// makes tickets of any date. On failure nothing has changed.
+    pub(crate) fn invalidate(&self) -> Result<(), Error> {
+        unforked(|| self.ring.redraw(clock::unix_now())).map_err(Error::new)?;
+        let loaded = self.loaded.load();
+        let loaded: Vec<_> = loaded.iter().filter_map(Weak::upgrade).collect();
+        self.distrusted.rcu(|distrusted| {
+            let mut distrusted = Vec::clone(distrusted);
+            distrusted.extend(loaded.iter().flat_map(|keys| keys.keys()).map(|key| key.name));
+            distrusted.sort_unstable();
+            distrusted.dedup();
+            distrusted
+        });
+        self.caches.forget();
+        Ok(())
+    }
+
+    fn distrusts(&self, key: &[u8; 16]) -> bool {
+        self.distrusted.load().binary_search(key).is_ok()
+    }
+
+    fn remember(&self, keys: &Arc<TicketKeys>) {
+        self.loaded.rcu(|loaded| {
+            let in_use = loaded.iter().filter(|known| known.strong_count() > 0);
+            let others = in_use.filter(|known| !std::ptr::eq(known.as_ptr(), Arc::as_ptr(keys)));
+            let mut loaded: Vec<_> = others.cloned().collect();
+            loaded.push(Arc::downgrade(keys));
+            loaded
+        });
+    }
+}
+
+fn random(bytes: &mut [u8]) -> Result<(), Cause> {
+    rand::fill(bytes)
+        .map_err(|error| Cause::System { what: "random numbers", reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests;

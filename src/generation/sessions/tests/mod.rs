@@ -1,0 +1,4 @@
+//! Real handshakes in memory, resumed or not.
+
+mod changes;
+mod peers;

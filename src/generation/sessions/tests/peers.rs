@@ -1,0 +1,198 @@
+//! A server that has its sessions from here, and clients that come back to it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rustls::client::Resumption as ClientResumption;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{
+    ClientConfig, ClientConnection, ConnectionCommon, HandshakeKind, RootCertStore, ServerConfig,
+    ServerConnection, SideData, SupportedProtocolVersion,
+};
+
+use crate::generation::sessions::{ServedNames, Sessions, View};
+use crate::material::{TicketFile, TicketKeys};
+use crate::options::Resumption;
+
+pub(super) const VERSIONS: [&SupportedProtocolVersion; 2] =
+    [&rustls::version::TLS12, &rustls::version::TLS13];
+
+/// Names that somebody has.
+#[derive(Debug)]
+pub(super) struct Names(pub(super) BTreeSet<&'static str>);
+
+impl ServedNames for Names {
+    fn serves(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+}
+
+/// A view as most generations have it: one trust, and the name `a.test`.
+pub(super) fn view() -> View {
+    named(&["a.test"])
+}
+
+pub(super) fn named(names: &[&'static str]) -> View {
+    View {
+        trust: [1; 32],
+        names: Arc::new(Names(names.iter().copied().collect())),
+        keys: None,
+        key_lifetime: Duration::from_secs(86400),
+        until: None,
+    }
+}
+
+pub(super) fn sessions(resumption: Resumption) -> Arc<Sessions> {
+    Sessions::new(resumption).unwrap()
+}
+
+/// Keys that are made of these bytes, 48 of each.
+pub(super) fn keys(bytes: &[u8], now: i64) -> Arc<TicketKeys> {
+    let bytes: Vec<u8> = bytes.iter().flat_map(|byte| [*byte; 48]).collect();
+    let path = Path::new("keys");
+    let file = TicketFile { path, bytes: &bytes, is_readable_by_others: false, modified: now };
+    Arc::new(TicketKeys::new(&file, now, None).unwrap())
+}
+
+/// An authority, and whom it certifies.
+pub(super) struct World {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    server_key: KeyPair,
+    server: CertificateDer<'static>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let server_key = KeyPair::generate().unwrap();
+        let names = ["a.test", "b.test", "127.0.0.1"].map(str::to_owned);
+        let params = CertificateParams::new(names).unwrap();
+        let server = params.signed_by(&server_key, &issuer).unwrap().der().clone();
+        Self { issuer, server_key, server }
+    }
+
+    fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        Arc::new(roots)
+    }
+
+    /// A server of one generation of `sessions`, which asks for certificates of clients, and does not insist.
+    pub(super) fn server(&self, sessions: &Arc<Sessions>, view: View) -> Arc<ServerConfig> {
+        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider())
+            .allow_unauthenticated();
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(vec![self.server.clone()], key(&self.server_key))
+            .unwrap();
+        let given = sessions.server(view).unwrap();
+        config.ticketer = given.ticketer;
+        config.session_storage = given.storage;
+        config.send_tls13_tickets = given.tls13_tickets;
+        config.time_provider = Arc::new(crate::clock::WallClock);
+        config.alpn_protocols = vec![b"proto".to_vec()];
+        Arc::new(config)
+    }
+
+    pub(super) fn client(&self, version: &'static SupportedProtocolVersion) -> Client {
+        let config = self.client_config(version).with_no_client_auth();
+        Client { config, name: "a.test" }
+    }
+
+    /// One that has a certificate, good until so many seconds after 1970.
+    pub(super) fn certified_client(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        not_after: i64,
+    ) -> Client {
+        let own_key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+        params.not_after =
+            rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(not_after.cast_unsigned());
+        let certificate = params.signed_by(&own_key, &self.issuer).unwrap().der().clone();
+        let chain = vec![certificate, self.issuer.der().clone()];
+        let config =
+            self.client_config(version).with_client_auth_cert(chain, key(&own_key)).unwrap();
+        Client { config, name: "a.test" }
+    }
+
+    fn client_config(
+        &self,
+        version: &'static SupportedProtocolVersion,
+    ) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+        ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(self.roots())
+    }
+}
+
+fn key(pair: &KeyPair) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::Pkcs8(pair.serialize_der().into())
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// A client that remembers one session or more.
+pub(super) struct Client {
+    config: ClientConfig,
+    name: &'static str,
+}
+
+impl Client {
+    pub(super) fn asking_for(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self.config.enable_sni = name.parse::<std::net::IpAddr>().is_err();
+        self
+    }
+
+    /// As many do not: rustls-ffi's, curl's and Python's take tickets, and some embedded ones only ids.
+    pub(super) fn without_tickets(mut self) -> Self {
+        let ids = rustls::client::Tls12Resumption::SessionIdOnly;
+        self.config.resumption = ClientResumption::default().tls12_resumption(ids);
+        self
+    }
+
+    pub(super) fn remembering(mut self, resumption: ClientResumption) -> Self {
+        self.config.resumption = resumption;
+        self
+    }
+
+    /// Connects, once; whether that was by a session of before.
+    pub(super) fn resumes(&self, server: &Arc<ServerConfig>) -> bool {
+        let name = ServerName::try_from(self.name).unwrap();
+        let mut client = ClientConnection::new(Arc::new(self.config.clone()), name).unwrap();
+        let mut server = ServerConnection::new(server.clone()).unwrap();
+        // The tickets come behind the handshake.
+        while carry(&mut client, &mut server) + carry(&mut server, &mut client) > 0 {}
+        assert_eq!(client.handshake_kind(), server.handshake_kind());
+        client.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+}
+
+fn carry<A: SideData, B: SideData>(
+    from: &mut ConnectionCommon<A>,
+    to: &mut ConnectionCommon<B>,
+) -> usize {
+    let mut said = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut said).unwrap();
+    }
+    let mut wire = said.as_slice();
+    while !wire.is_empty() {
+        to.read_tls(&mut wire).unwrap();
+        to.process_new_packets().unwrap();
+    }
+    said.len()
+}

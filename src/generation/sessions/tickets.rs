@@ -1,0 +1,111 @@
+//! Sessions that clients keep for us, sealed.
+
+use std::sync::Arc;
+
+use rustls::server::ProducesTickets;
+
+use super::Sessions;
+use super::scope::{Scope, Stamp};
+use super::sealer::Sealer;
+use super::{LIFETIME, View};
+use crate::clock;
+use crate::error::Cause;
+
+/// Makes no tickets and takes none.
+#[derive(Debug)]
+pub(super) struct NoTickets;
+
+impl ProducesTickets for NoTickets {
+    fn enabled(&self) -> bool {
+        false
+    }
+
+    fn lifetime(&self) -> u32 {
+        0
+    }
+
+    fn encrypt(&self, _session: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn decrypt(&self, _ticket: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// The tickets of one generation.
+#[derive(Debug)]
+pub(super) struct Tickets {
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) scope: Arc<Scope>,
+    /// In place of the ring's.
+    pub(super) shared: Option<SharedKeys>,
+}
+
+/// The keys of a file, at work.
+#[derive(Debug)]
+pub(super) struct SharedKeys {
+    /// In the order of the file: the first seals.
+    sealers: Vec<Sealer>,
+    /// Until when the first may seal: seconds since 1970.
+    seals_until: i64,
+}
+
+impl SharedKeys {
+    pub(super) fn of(view: &View) -> Result<Option<Self>, Cause> {
+        let Some(keys) = &view.keys else { return Ok(None) };
+        let sealers = keys.keys().iter().map(Sealer::new).collect::<Result<_, _>>()?;
+        let lifetime = i64::try_from(view.key_lifetime.as_secs()).unwrap_or(i64::MAX);
+        let seals_until = match lifetime {
+            0 => i64::MAX,
+            // One lifetime to change it in, while people are told, and no more.
+            _ => keys.encrypting().since.saturating_add(lifetime.saturating_mul(2)),
+        };
+        Ok(Some(Self { sealers, seals_until }))
+    }
+}
+
+impl Tickets {
+    fn seal(&self, sealer: &Sealer, session: &[u8], now: i64) -> Option<Vec<u8>> {
+        let stamp = self.scope.stamp(session, now)?;
+        sealer.seal(self.scope.bound_to(), session, &stamp.to_bytes())
+    }
+
+    fn open(&self, sealer: &Sealer, ticket: &[u8], now: i64) -> Option<Vec<u8>> {
+        let mut session = sealer.open(self.scope.bound_to(), ticket)?;
+        let stamp = Stamp::split_off(&mut session)?;
+        self.scope.admits(&session, &stamp, now).then_some(session)
+    }
+}
+
+impl ProducesTickets for Tickets {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        u32::try_from(LIFETIME).unwrap_or(0)
+    }
+
+    fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
+        let now = clock::unix_now();
+        let Some(shared) = &self.shared else {
+            return self.seal(&self.sessions.ring.keys(now).sealing, session, now);
+        };
+        let first = shared.sealers.first()?;
+        let may_seal = now < shared.seals_until && !self.sessions.distrusts(first.name());
+        if may_seal { self.seal(first, session, now) } else { None }
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let now = clock::unix_now();
+        let Some(shared) = &self.shared else {
+            return self.open(self.sessions.ring.keys(now).of(ticket)?, ticket, now);
+        };
+        let sealer = shared.sealers.iter().find(|sealer| sealer.is_named_in(ticket))?;
+        if self.sessions.distrusts(sealer.name()) {
+            return None;
+        }
+        self.open(sealer, ticket, now)
+    }
+}
