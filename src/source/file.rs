@@ -11,8 +11,14 @@ use zeroize::Zeroizing;
 use crate::error::Cause;
 use crate::sys::is_on_local_file_system;
 
-/// The largest file that is read. A chain of certificates has a few kilobytes.
+/// The largest file of an identity. A chain of certificates has a few kilobytes.
 pub(crate) const MAX_FILE_SIZE: usize = 1024 * 1024;
+
+/// The largest file of roots or revocation lists: a list has some 40 bytes for each certificate.
+pub(crate) const MAX_TRUST_FILE_SIZE: usize = 32 * 1024 * 1024;
+
+/// The most that all files of roots and revocation lists hold together.
+pub(crate) const MAX_TRUST_SIZE: usize = 64 * 1024 * 1024;
 
 /// What a file held at one moment. It may be a key, so the bytes are wiped when they are dropped.
 pub(crate) struct FileBytes {
@@ -70,10 +76,10 @@ impl Stamp {
     }
 }
 
-/// Reads the file at `path`.
+/// Reads the file at `path`, if it has no more than `limit` bytes.
 ///
 /// Never blocks on what is not a regular file, and never opens a device, for that can have effects.
-pub(super) fn read(path: &Path) -> Result<FileBytes, Cause> {
+pub(super) fn read(path: &Path, limit: usize) -> Result<FileBytes, Cause> {
     only_regular(fs::metadata(path)?.file_type())?;
     // What was a regular file a moment ago may have become a FIFO: O_NONBLOCK keeps the open from
     // waiting for a writer, and the second look refuses it.
@@ -84,7 +90,7 @@ pub(super) fn read(path: &Path) -> Result<FileBytes, Cause> {
     let metadata = file.metadata()?;
     only_regular(metadata.file_type())?;
     let stamp = Stamp::of(&metadata);
-    let bytes = read_bounded(&file, metadata.size())?;
+    let bytes = read_bounded(&file, metadata.size(), limit)?;
     if Stamp::of(&file.metadata()?) != stamp {
         return Err(Cause::Unstable);
     }
@@ -96,10 +102,10 @@ pub(super) fn read(path: &Path) -> Result<FileBytes, Cause> {
 }
 
 /// Reads to the end, trusting the size only as a hint of how much room to make.
-fn read_bounded(mut file: &File, size: u64) -> Result<Zeroizing<Vec<u8>>, Cause> {
-    let too_large = Cause::TooLarge { limit: MAX_FILE_SIZE };
+fn read_bounded(mut file: &File, size: u64, limit: usize) -> Result<Zeroizing<Vec<u8>>, Cause> {
+    let too_large = Cause::TooLarge { limit };
     let room = usize::try_from(size).unwrap_or(usize::MAX);
-    if room > MAX_FILE_SIZE {
+    if room > limit {
         return Err(too_large);
     }
     // One byte more than expected, so that the end is seen without growing.
@@ -118,7 +124,7 @@ fn read_bounded(mut file: &File, size: u64) -> Result<Zeroizing<Vec<u8>>, Cause>
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
         }
-        if length > MAX_FILE_SIZE {
+        if length > limit {
             return Err(too_large);
         }
     }
@@ -147,7 +153,7 @@ mod tests {
     use super::*;
 
     fn cause_of(path: &Path) -> Cause {
-        read(path).err().expect("must be refused")
+        read(path, MAX_FILE_SIZE).err().expect("must be refused")
     }
 
     #[test]
@@ -174,7 +180,7 @@ mod tests {
         assert_eq!(cause_of(&path), Cause::Empty);
         assert_eq!(cause_of(&path.join("below")), Cause::NotFound);
         file.write_all(&vec![b'x'; MAX_FILE_SIZE]).unwrap();
-        assert_eq!(read(&path).ok().unwrap().bytes.len(), MAX_FILE_SIZE);
+        assert_eq!(read(&path, MAX_FILE_SIZE).ok().unwrap().bytes.len(), MAX_FILE_SIZE);
         file.write_all(b"x").unwrap();
         assert_eq!(cause_of(&path), Cause::TooLarge { limit: MAX_FILE_SIZE });
     }
@@ -182,7 +188,7 @@ mod tests {
     #[test]
     fn a_file_that_lies_about_its_size_is_read_to_its_end() {
         // Files in /proc say that they have no size.
-        let read = read("/proc/self/status".as_ref()).ok().unwrap();
+        let read = read("/proc/self/status".as_ref(), MAX_FILE_SIZE).ok().unwrap();
         assert!(read.bytes.starts_with(b"Name:"));
     }
 }

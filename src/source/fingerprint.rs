@@ -25,8 +25,8 @@ impl Fingerprint {
     /// Of files that were read at `read_at` or later; `None` where their stamps prove too little: a
     /// file that could not be read, that changed a moment before, or that lies on a file system
     /// whose stamps may be late.
-    pub(crate) fn of_read(
-        files: &[Result<FileBytes, Error>],
+    pub(crate) fn of_read<'a>(
+        files: impl IntoIterator<Item = &'a Result<FileBytes, Error>>,
         trails: Vec<Vec<Lookup>>,
         read_at: SystemTime,
     ) -> Option<Self> {
@@ -35,14 +35,24 @@ impl Fingerprint {
             let file = file.as_ref().ok().filter(|file| file.stamps_are_prompt)?;
             file.stamp.is_older_than(read_at).then_some(file.stamp)
         };
-        let stamps = files.iter().map(stamp_of).collect::<Option<_>>()?;
+        let stamps = files.into_iter().map(stamp_of).collect::<Option<_>>()?;
         Some(Self { stamps, trails })
     }
 
     /// Whether the files look as they did. Reads links and stamps, and no file.
     pub(crate) fn still_holds(&self, paths: &[&Path], way: &mut Way) -> bool {
-        self.trails.iter().zip(paths).all(|(trail, path)| way.trail(path) == *trail)
-            && self.stamps.iter().zip(paths).all(|(stamp, path)| Stamp::at(path) == Some(*stamp))
+        let trails: Vec<_> = paths.iter().map(|path| way.trail(path)).collect();
+        self.is_of(&trails, paths.iter().copied())
+    }
+
+    /// Whether the ways are these, and the files at `paths`, which they lead to, look as they did.
+    pub(super) fn is_of<'a>(
+        &self,
+        trails: impl IntoIterator<Item = &'a Vec<Lookup>>,
+        paths: impl IntoIterator<Item = &'a Path>,
+    ) -> bool {
+        let stamps = paths.into_iter().map(Stamp::at);
+        self.trails.iter().eq(trails) && self.stamps.iter().copied().map(Some).eq(stamps)
     }
 }
 

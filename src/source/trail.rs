@@ -6,11 +6,13 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use super::listing::Takes;
+
 /// As many links as the kernel follows (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
 /// One name that is looked up on the way. Whoever changes the entry changes where the way leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Lookup {
     /// The directory, free of links.
     pub(crate) directory: PathBuf,
@@ -21,7 +23,7 @@ pub(crate) struct Lookup {
 }
 
 /// What a name on the way stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LookupKind {
     /// A directory that leads on.
     Directory,
@@ -29,6 +31,8 @@ pub(crate) enum LookupKind {
     Link,
     /// The end of the way: the file itself.
     File,
+    /// The end of the way: a directory whose entries count, as far as their names do.
+    Listing(Takes),
     /// Nothing that could be found: the way ends here for now.
     Missing,
 }
@@ -57,9 +61,15 @@ enum Entry {
 impl Way {
     /// Every lookup on the way to `path`, which is absolute, as far as it leads.
     pub(crate) fn trail(&mut self, path: &Path) -> Vec<Lookup> {
+        self.follow(path).0
+    }
+
+    /// The same, and where `path` leads: a path free of links.
+    pub(super) fn follow(&mut self, path: &Path) -> (Vec<Lookup>, PathBuf) {
         let mut lookups = Vec::new();
-        self.walk(path, &mut |lookup| lookups.push(lookup));
-        lookups
+        let target = self.walk(path, &mut |lookup| lookups.push(lookup));
+        // In a loop of links the kernel is left to say so.
+        (lookups, target.unwrap_or_else(|| path.to_owned()))
     }
 
     /// Where `path`, which is absolute, leads: a path free of links.

@@ -1,18 +1,19 @@
 //! The files of one unit, read as one: never halves of two different moments (G2).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use aws_lc_rs::digest;
 
-use super::file::{self, FileBytes};
+use super::file::{self, FileBytes, MAX_FILE_SIZE};
 use super::trail::Way;
 use crate::error::{Cause, Error};
 
 /// How often a unit that moves while it is read is read again before that is told as a failure.
-const ATTEMPTS: usize = 5;
+pub(super) const ATTEMPTS: usize = 5;
 
 /// A digest of bytes: equal digests are equal content (G5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Digest([u8; 32]);
 
 /// Reads every file of a unit at one moment; the results are in the order of `paths`.
@@ -29,7 +30,9 @@ pub(crate) fn read_together(paths: &[&Path]) -> Result<Vec<Result<FileBytes, Err
         let files: Vec<_> = places
             .iter()
             .zip(paths)
-            .map(|(place, path)| file::read(place).map_err(|cause| Error::at(path, cause)))
+            .map(|(place, path)| {
+                file::read(place, MAX_FILE_SIZE).map_err(|cause| Error::at(path, cause))
+            })
             .collect();
         // When the last file has been read the first one may have been replaced already.
         moved = (0..paths.len()).find(|&i| has_moved(paths[i], &places[i], &files[i]));
@@ -65,6 +68,17 @@ pub(crate) fn digest_of(files: &[Result<FileBytes, Error>]) -> Digest {
 pub(crate) fn digest_of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
     let mut context = Context::new();
     parts.into_iter().for_each(|bytes| context.add(0, bytes));
+    context.finish()
+}
+
+/// What [`digest_of`] would say of several sets of files together, each with its number: a set that is
+/// there twice counts once, and in which order they are found is no difference.
+pub(super) fn digest_of_sets(sets: &BTreeSet<(usize, Digest)>) -> Digest {
+    let mut context = Context::new();
+    for (number, digest) in sets {
+        context.add(0, &(*number as u64).to_be_bytes());
+        context.add(0, &digest.0);
+    }
     context.finish()
 }
 

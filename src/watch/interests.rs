@@ -4,14 +4,24 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::{Follower, Listener, News, ObserverId, Touch};
-use crate::source::Lookup;
+use crate::source::{Lookup, LookupKind, Takes};
 
-/// Every follower with the paths that it looks up.
+/// Every follower with the paths that it looks up, and the directories that it lists.
 #[derive(Default)]
 pub(super) struct Interests {
     listeners: HashMap<ObserverId, Listener>,
-    following: BTreeMap<Follower, HashSet<PathBuf>>,
+    following: BTreeMap<Follower, HashSet<Interest>>,
     followers: HashMap<PathBuf, BTreeSet<Follower>>,
+    listers: HashMap<PathBuf, BTreeSet<(Follower, Takes)>>,
+}
+
+/// What one follower wants to know of.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Interest {
+    /// The entry at this path.
+    Path(PathBuf),
+    /// Every entry of this directory whose name counts, those included that are not there yet.
+    Entries(PathBuf, Takes),
 }
 
 impl Interests {
@@ -23,13 +33,20 @@ impl Interests {
         listener: &Listener,
         lookups: &[Lookup],
     ) -> bool {
-        let paths: HashSet<_> = lookups.iter().map(Lookup::path).collect();
+        let interests: HashSet<_> = lookups.iter().flat_map(Interest::of).collect();
         let before = self.forget(follower);
-        let gained = !paths.is_subset(&before);
-        for path in &paths {
-            self.followers.entry(path.clone()).or_default().insert(follower);
+        let gained = !interests.is_subset(&before);
+        for interest in &interests {
+            match interest {
+                Interest::Path(path) => {
+                    self.followers.entry(path.clone()).or_default().insert(follower);
+                }
+                Interest::Entries(path, takes) => {
+                    self.listers.entry(path.clone()).or_default().insert((follower, *takes));
+                }
+            }
         }
-        self.following.insert(follower, paths);
+        self.following.insert(follower, interests);
         self.listeners.entry(follower.0).or_insert_with(|| listener.clone());
         gained
     }
@@ -45,20 +62,20 @@ impl Interests {
         units
     }
 
-    fn forget(&mut self, follower: Follower) -> HashSet<PathBuf> {
-        let paths = self.following.remove(&follower).unwrap_or_default();
-        for path in &paths {
-            if let Some(followers) = self.followers.get_mut(path) {
-                followers.remove(&follower);
-                if followers.is_empty() {
-                    self.followers.remove(path);
+    fn forget(&mut self, follower: Follower) -> HashSet<Interest> {
+        let interests = self.following.remove(&follower).unwrap_or_default();
+        for interest in &interests {
+            match interest {
+                Interest::Path(path) => take_out(&mut self.followers, path, &follower),
+                Interest::Entries(path, takes) => {
+                    take_out(&mut self.listers, path, &(follower, *takes));
                 }
             }
         }
-        paths
+        interests
     }
 
-    /// Tells whoever looks up the path in question; false where nobody does.
+    /// Tells whoever looks up the path in question, or lists it; false where nobody does.
     pub(super) fn tell(&self, news: &News) -> bool {
         match news {
             News::Changed(path) => self.touch(path, Touch::Changed(path)),
@@ -79,12 +96,41 @@ impl Interests {
     }
 
     fn touch(&self, path: &Path, touch: Touch<'_>) -> bool {
-        let Some(followers) = self.followers.get(path) else { return false };
-        for (id, unit) in followers {
+        let followers: BTreeSet<_> =
+            self.followers.get(path).into_iter().flatten().chain(self.listers_of(path)).collect();
+        for (id, unit) in &followers {
             if let Some(observer) = self.listeners.get(id).and_then(Listener::upgrade) {
                 observer.touched(*unit, touch);
             }
         }
-        true
+        !followers.is_empty()
+    }
+
+    /// Those to whom the entry at `path` is one of a directory's that they list.
+    fn listers_of<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Follower> {
+        let listers = path.parent().and_then(|directory| self.listers.get(directory));
+        let counts = |takes: Takes| path.file_name().is_some_and(|name| takes.takes(name));
+        let listers = listers.into_iter().flatten();
+        listers.filter(move |(_, takes)| counts(*takes)).map(|(follower, _)| follower)
+    }
+}
+
+impl Interest {
+    fn of(lookup: &Lookup) -> impl Iterator<Item = Self> {
+        let entries = match lookup.kind {
+            LookupKind::Listing(takes) => Some(Self::Entries(lookup.path(), takes)),
+            _ => None,
+        };
+        std::iter::once(Self::Path(lookup.path())).chain(entries)
+    }
+}
+
+/// Takes `one` out of those at `path`.
+fn take_out<T: Ord>(map: &mut HashMap<PathBuf, BTreeSet<T>>, path: &Path, one: &T) {
+    if let Some(all) = map.get_mut(path) {
+        all.remove(one);
+        if all.is_empty() {
+            map.remove(path);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What of the kernel's events is wanted at which place.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use inotify::WatchMask;
@@ -9,7 +10,7 @@ use crate::source::{Lookup, LookupKind};
 /// What may happen at a place that changes where a way leads, or what is at its end.
 ///
 /// Events of reading are in none of them: we read ourselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Want {
     /// A directory on the way is moved or removed. What happens in it is of no interest: `/` or
     /// `/tmp` would tell of everything that anybody does there.
@@ -17,7 +18,7 @@ pub(super) enum Want {
     /// A name in it, a link or one that is missing, becomes another; or the directory lets pass whom it
     /// did not, to whom all of it was missing.
     Names,
-    /// A file in it becomes another, or is written.
+    /// A file in it becomes another, or is written: one of its files, or any.
     Files,
     /// The file itself is written, by whatever name: another hard link, or another mount.
     Content,
@@ -48,15 +49,28 @@ impl Want {
 /// The places to watch for a way, those that tell the most first.
 pub(super) fn places_of(lookups: &[Lookup]) -> Vec<(PathBuf, Want)> {
     let mut places = Vec::new();
+    let mut seen = HashSet::new();
+    let mut push = |path: PathBuf, want: Want| {
+        // The files of a directory have all of the way in common.
+        if seen.insert((path.clone(), want)) {
+            places.push((path, want));
+        }
+    };
     for lookup in lookups {
         match lookup.kind {
-            LookupKind::Directory => places.push((lookup.path(), Want::Itself)),
+            LookupKind::Directory => push(lookup.path(), Want::Itself),
             LookupKind::Link | LookupKind::Missing => {
-                places.push((lookup.directory.clone(), Want::Names));
+                push(lookup.directory.clone(), Want::Names);
             }
             LookupKind::File => {
-                places.push((lookup.directory.clone(), Want::Files));
-                places.push((lookup.path(), Want::Content));
+                push(lookup.directory.clone(), Want::Files);
+                push(lookup.path(), Want::Content);
+            }
+            LookupKind::Listing(_) => {
+                push(lookup.path(), Want::Files);
+                // A directory that was removed tells so no sooner than everybody has left it, and
+                // another may be in its place by then.
+                push(lookup.directory.clone(), Want::Names);
             }
         }
     }
@@ -65,6 +79,5 @@ pub(super) fn places_of(lookups: &[Lookup]) -> Vec<(PathBuf, Want)> {
         Want::Itself => 1,
         Want::Content => 2,
     });
-    places.dedup();
     places
 }
