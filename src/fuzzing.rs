@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use zeroize::Zeroizing;
@@ -27,7 +28,7 @@ use crate::ffi::options::{
 };
 use crate::ffi::result::certreload_result;
 use crate::material::fuzzing::{Crl, CrlError};
-use crate::material::{self, Identity, Parts, Password, Staple};
+use crate::material::{self, Identity, Parts, Password, Staple, StapleFacts};
 use crate::options::Role;
 
 /// What separates the files of one input.
@@ -86,6 +87,9 @@ pub fn identity(bytes: &[u8]) {
         (Ok(identity), Ok(again)) => {
             assert_eq!(format!("{:?}", facts(&identity)), format!("{:?}", facts(&again)));
             must_be_servable(&identity);
+            if let (Some(der), Some(staple)) = (staple, identity.staple()) {
+                must_be_stapled_whole(der, staple);
+            }
             for warning in identity.warnings() {
                 must_not_quote(key, &format!("{warning:?}"));
             }
@@ -101,11 +105,16 @@ pub fn identity(bytes: &[u8]) {
 
 /// An OCSP response.
 pub fn ocsp(bytes: &[u8]) {
-    let usable = material::fuzzing::is_usable_staple(bytes);
-    assert_eq!(usable, material::fuzzing::is_usable_staple(bytes));
-    if usable {
-        assert!(!material::fuzzing::is_usable_staple(&bytes[..bytes.len() - 1]), "cut off");
-        assert!(!material::fuzzing::is_usable_staple(&[bytes, b"\0"].concat()), "with a tail");
+    let parse = material::fuzzing::parse_ocsp;
+    match (parse(bytes), parse(bytes)) {
+        (Ok(response), Ok(again)) => {
+            assert_eq!(format!("{response:?}"), format!("{again:?}"));
+            assert!(bytes.len() <= material::fuzzing::MAX_RESPONSE);
+            assert!(parse(&bytes[..bytes.len() - 1]).is_err(), "cut off");
+            assert!(parse(&[bytes, b"\0"].concat()).is_err(), "with a tail");
+        }
+        (Err(error), Err(again)) => assert_eq!(error, again),
+        _ => panic!("not a function of its bytes"),
     }
 }
 
@@ -209,7 +218,18 @@ fn split(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
 fn facts(identity: &Identity) -> impl std::fmt::Debug + '_ {
     let dates = (identity.not_before(), identity.not_after());
     let chain: Vec<&[u8]> = identity.chain().iter().map(AsRef::as_ref).collect();
-    (identity.names(), dates, identity.serial(), identity.sha256(), chain, identity.ocsp())
+    let told = (identity.staple(), identity.warnings());
+    (identity.names(), dates, identity.serial(), identity.sha256(), chain, told)
+}
+
+/// As it came, and not past its end.
+fn must_be_stapled_whole(der: &[u8], staple: &StapleFacts) {
+    assert!(material::fuzzing::parse_ocsp(der).is_ok());
+    assert_eq!(digest(&SHA256, der).as_ref(), staple.sha256);
+    assert!(staple.next_update.is_none_or(|at| NOW < at));
+    assert!(
+        staple.expiring_from.is_none_or(|from| staple.next_update.is_some_and(|at| from <= at))
+    );
 }
 
 /// Valid now, within its limits, and the key is the one that the leaf names.

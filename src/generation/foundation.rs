@@ -87,7 +87,7 @@ impl Foundation {
                 keys: parts.ticket_keys.clone(),
                 key_lifetime: self.ticket_key_lifetime,
                 until: trust.and_then(|trust| trust.lists_hold_until()),
-            });
+            })?;
             server.ticketer = sessions.ticketer;
             server.session_storage = sessions.storage;
             server.send_tls13_tickets = server.send_tls13_tickets.min(sessions.tls13_tickets);

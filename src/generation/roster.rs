@@ -133,7 +133,7 @@ impl Roster {
 impl ResolvesServerCert for Roster {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let identity = self.select_for(hello.server_name(), hello.signature_schemes())?;
-        Some(identity.certified_key().clone())
+        Some(identity.certified_key_now().clone())
     }
 }
 

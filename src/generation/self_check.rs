@@ -63,7 +63,7 @@ fn way_to(
         .find_map(|name| ServerName::try_from(name).ok());
     match name {
         Some(name @ ServerName::DnsName(_)) => (name, None),
-        _ => (any_name(), Some(identity.certified_key().clone())),
+        _ => (any_name(), Some(identity.certified_key_now().clone())),
     }
 }
 

@@ -86,7 +86,7 @@ impl Chain<'_> {
 
     /// Whether `issuer` issued `subject`: by name, by key identifier where both have one, and by the
     /// signature where it can be checked.
-    fn certifies(&self, issuer: usize, subject: usize) -> bool {
+    pub(super) fn certifies(&self, issuer: usize, subject: usize) -> bool {
         let (above, below) = (&self.facts[issuer], &self.facts[subject]);
         let same_key = match (above.subject_key_id, below.authority_key_id) {
             (Some(above), Some(below)) => above == below,

@@ -41,6 +41,15 @@ pub(super) fn tagged(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     (element.tag == tag).then_some((element.content, rest))
 }
 
+/// Splits the first element off where it has this tag: what it holds, if it is there, and what follows.
+pub(super) fn optional(der: &[u8], tag: u8) -> Option<(Option<&[u8]>, &[u8])> {
+    if der.first() != Some(&tag) {
+        return Some((None, der));
+    }
+    let (content, rest) = tagged(der, tag)?;
+    Some((Some(content), rest))
+}
+
 /// What the one element holds that `der` is, if it has this tag.
 pub(super) fn only(der: &[u8], tag: u8) -> Option<&[u8]> {
     match tagged(der, tag)? {
@@ -81,6 +90,9 @@ mod tests {
         assert_eq!((first.content, first.whole, rest), (&der[2..5], &der[..5], &der[5..]));
         assert_eq!(only(first.content, INTEGER), Some(&[5][..]));
         assert_eq!(only(&der, SEQUENCE), None, "something follows");
+        assert_eq!(optional(&der, INTEGER), Some((None, &der[..])));
+        assert_eq!(optional(&der, SEQUENCE), Some((Some(first.content), rest)));
+        assert_eq!(optional(&der[..4], SEQUENCE), None, "there, and cut off");
         for end in 0..5 {
             assert_eq!(element(&der[..end]), None);
         }

@@ -15,9 +15,11 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use super::chain::{Chain, Order};
 use super::damage::check_signatures;
 use super::key::{self, AskPassword};
+use super::staple::{Staple, StapleFacts};
 use super::warnings::{Warning, WarningKind};
 use super::x509::{self, Facts, format_time, hexadecimal};
-use super::{lifetime, ocsp, pem};
+use super::{lifetime, pem, staple};
+use crate::clock::unix_now;
 use crate::error::{Cause, Error};
 use crate::options::Role;
 
@@ -31,18 +33,12 @@ pub(crate) struct Parts<'a> {
     pub(crate) staple: Staple<'a>,
 }
 
-/// The OCSP response that goes with an identity.
-#[derive(Clone, Copy)]
-pub(crate) enum Staple<'a> {
-    NotAskedFor,
-    Unreadable(&'a Path),
-    Bytes(&'a Path, &'a [u8]),
-}
-
 /// What a server proves itself with. Immutable; the key is wiped when the last user lets go.
 #[derive(Debug)]
 pub(crate) struct Identity {
+    /// Without the staple.
     certified_key: Arc<CertifiedKey>,
+    stapled: Option<Box<Stapled>>,
     /// What the key signs with, if it is given the choice: it tells kinds of keys apart.
     scheme: Option<SignatureScheme>,
     names: Vec<CString>,
@@ -54,6 +50,13 @@ pub(crate) struct Identity {
     serial: CString,
     sha256: CString,
     warnings: Vec<Warning>,
+}
+
+/// The same with the staple, and how long that is good.
+#[derive(Debug)]
+struct Stapled {
+    certified_key: Arc<CertifiedKey>,
+    facts: StapleFacts,
 }
 
 impl Identity {
@@ -91,18 +94,9 @@ impl Identity {
             warnings.push(Warning::new(WarningKind::KeyUsage, MAY_NOT_SIGN));
         }
         let in_order = positions.iter().map(|at| certificates[*at].clone()).collect();
-        let mut certified_key = CertifiedKey::new(in_order, key);
-        match parts.staple {
-            Staple::NotAskedFor => {}
-            Staple::Bytes(_, der) if ocsp::is_usable(der) => {
-                certified_key.ocsp = Some(der.to_vec());
-            }
-            Staple::Bytes(path, _) | Staple::Unreadable(path) => {
-                let path = path.display();
-                let text = format!("the OCSP response {path} cannot be used and is left out");
-                warnings.push(Warning::new(WarningKind::OcspUnusable, text));
-            }
-        }
+        let certified_key = CertifiedKey::new(in_order, key);
+        let (staple, warning) = staple::choose(parts.staple, &chain);
+        warnings.extend(warning);
         Ok(Self {
             scheme: scheme_of(&*certified_key.key),
             names: leaf.names.clone(),
@@ -113,6 +107,10 @@ impl Identity {
             may_be_client: leaf.may_be_client,
             serial: c_string(leaf.serial.clone()),
             sha256: c_string(hexadecimal(digest(&SHA256, &certified_key.cert[0]).as_ref())),
+            stapled: staple.map(|(der, facts)| {
+                let certified_key = Arc::new(with_staple(&certified_key, der));
+                Box::new(Stapled { certified_key, facts })
+            }),
             certified_key: Arc::new(certified_key),
             warnings,
         })
@@ -121,11 +119,38 @@ impl Identity {
     /// Sets how long before its end a renewal should have come, in place of the default.
     pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
         self.expiring_from = lifetime::expiring_from(self.not_before, self.not_after, warning);
+        if let Some(stapled) = &mut self.stapled
+            && warning == Some(Duration::ZERO)
+        {
+            stapled.facts.expiring_from = None;
+        }
         self
     }
 
+    /// The chain and the key, without a staple.
     pub(crate) fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.certified_key
+    }
+
+    /// What serves now: with the staple as long as that is good.
+    pub(crate) fn certified_key_now(&self) -> &Arc<CertifiedKey> {
+        match &self.stapled {
+            None => &self.certified_key,
+            // Nobody else has the clock read for each handshake.
+            Some(_) => self.certified_key_at(unix_now()),
+        }
+    }
+
+    fn certified_key_at(&self, now: i64) -> &Arc<CertifiedKey> {
+        match &self.stapled {
+            Some(stapled) if stapled.facts.is_good_at(now) => &stapled.certified_key,
+            _ => &self.certified_key,
+        }
+    }
+
+    /// What is known of the staple, if there is one, good or not.
+    pub(crate) fn staple(&self) -> Option<&StapleFacts> {
+        self.stapled.as_ref().map(|stapled| &stapled.facts)
     }
 
     /// DNS names in lower case and IP addresses, as the leaf has them.
@@ -165,8 +190,9 @@ impl Identity {
         &self.certified_key.cert
     }
 
+    /// The staple, as long as it is good.
     pub(crate) fn ocsp(&self) -> Option<&[u8]> {
-        self.certified_key.ocsp.as_deref()
+        self.certified_key_now().ocsp.as_deref()
     }
 
     pub(crate) fn warnings(&self) -> &[Warning] {
@@ -215,6 +241,11 @@ impl Identity {
 }
 
 const MAY_NOT_SIGN: &str = "the certificate's key usage leaves out digital signatures; clients that insist on them (RFC 8446 section 4.4.2.2) refuse it";
+
+fn with_staple(certified_key: &CertifiedKey, der: &[u8]) -> CertifiedKey {
+    let CertifiedKey { cert, key, .. } = certified_key;
+    CertifiedKey { cert: cert.clone(), key: key.clone(), ocsp: Some(der.to_vec()) }
+}
 
 /// Every certificate must be readable, for clients will read it.
 fn facts_of<'a>(certificates: &'a [CertificateDer<'_>]) -> Result<Vec<Facts<'a>>, Cause> {

@@ -16,15 +16,17 @@ mod pem;
 #[cfg(any(test, fuzzing))]
 mod roots;
 mod signature;
+mod staple;
 mod ticket_key;
 mod ticket_keys;
 mod trust;
 mod warnings;
 mod x509;
 
-pub(crate) use identity::{Identity, Parts, Staple};
+pub(crate) use identity::{Identity, Parts};
 pub(crate) use key::{Password, takes_password};
 pub(crate) use pem::MAX_CERTIFICATES;
+pub(crate) use staple::{Staple, StapleFacts};
 pub(crate) use ticket_key::TicketKey;
 pub(crate) use ticket_keys::{TicketFile, TicketKeys};
 pub(crate) use trust::{List, Trust, TrustFile, TrustParts};
@@ -36,7 +38,7 @@ pub(crate) use x509::{format_time, not_after_of};
 pub(crate) mod fuzzing {
     pub(crate) use super::crl::{Crl, CrlError, crls};
     pub(crate) use super::key::load as load_key;
-    pub(crate) use super::ocsp::is_usable as is_usable_staple;
+    pub(crate) use super::ocsp::{MAX_RESPONSE, parse as parse_ocsp};
     pub(crate) use super::pem::certificates;
     pub(crate) use super::roots::{MAX_ROOTS, roots};
 }

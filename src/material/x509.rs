@@ -12,6 +12,11 @@ use x509_parser::time::ASN1Time;
 use super::der;
 use crate::error::Cause;
 
+/// id-pe-tlsfeature, 1.3.6.1.5.5.7.1.24 (RFC 7633).
+const TLS_FEATURE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 0x18];
+/// The feature of a server that staples, `status_request`: an INTEGER (RFC 6066 section 8).
+const STATUS_REQUEST: &[u8] = &[5];
+
 /// The longest that a message quotes of a name: whoever made the certificate chose it.
 const LONGEST_TITLE: usize = 64;
 
@@ -38,6 +43,10 @@ pub(super) struct Facts<'a> {
     pub(super) may_serve: bool,
     /// The same for TLS clients.
     pub(super) may_be_client: bool,
+    /// Whether its issuer lets it answer for certificates, as an OCSP responder.
+    pub(super) may_answer: bool,
+    /// Whether clients are to refuse it where no OCSP response is stapled.
+    pub(super) must_staple: bool,
     /// What people call it, and who issued it.
     pub(super) title: String,
     pub(super) issuer_title: String,
@@ -82,6 +91,8 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
         may_sign: true,
         may_serve: true,
         may_be_client: true,
+        may_answer: false,
+        must_staple: false,
         title: title(&tbs.subject),
         issuer_title: title(&tbs.issuer),
     };
@@ -96,11 +107,15 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
             ParsedExtension::ExtendedKeyUsage(usage) => {
                 facts.may_serve = usage.server_auth || usage.any;
                 facts.may_be_client = usage.client_auth || usage.any;
+                facts.may_answer = usage.ocsp_signing;
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
                 facts.tells_of_issuer = access
                     .iter()
                     .any(|at| at.access_method == OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS);
+            }
+            _ if extension.oid.as_bytes() == TLS_FEATURE => {
+                facts.must_staple = asks_for_staple(extension.value);
             }
             _ => {}
         }
@@ -110,6 +125,18 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
             facts.names.first().map_or_else(String::new, |name| shortened(&name.to_string_lossy()));
     }
     Ok(facts)
+}
+
+/// `Features ::= SEQUENCE OF INTEGER`
+fn asks_for_staple(features: &[u8]) -> bool {
+    let mut rest = der::only(features, der::SEQUENCE).unwrap_or_default();
+    while let Some((feature, after)) = der::tagged(rest, der::INTEGER) {
+        if feature == STATUS_REQUEST {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 fn names(alternatives: &[GeneralName<'_>]) -> Vec<CString> {

@@ -212,12 +212,11 @@ fn make(
     let (Some(chain), Some(key)) = (read.next().transpose()?, read.next().transpose()?) else {
         return Err(Error::at(&files.chain, Cause::NotFound));
     };
-    let staple = match files.ocsp.as_deref() {
+    let staple_file = files.ocsp.as_deref().and_then(|path| Some((path, read.next()?)));
+    let staple = match &staple_file {
         None => Staple::NotAskedFor,
-        Some(path) => match read.next() {
-            Some(Ok(file)) => Staple::Bytes(path, &file.bytes),
-            _ => Staple::Unreadable(path),
-        },
+        Some((path, Ok(file))) => Staple::Bytes(path, &file.bytes),
+        Some((path, Err(error))) => Staple::Unreadable(path, &error.cause),
     };
     let password_file = read.next();
     let ask = || match (&files.password, &password_file) {

@@ -49,7 +49,10 @@ fn g14_a_session_ends_with_the_name_it_was_begun_for() {
             assert!(!kept.resumes(&both) && !lost.resumes(&both));
             assert!(kept.resumes(&one), "{version:?}");
             assert!(!lost.resumes(&one), "{version:?}");
-            assert!(lost.resumes(&one), "{version:?}: the default identity answers now, and goes on");
+            assert!(
+                lost.resumes(&one),
+                "{version:?}: the default identity answers now, and goes on"
+            );
         }
     }
 }
