@@ -45,11 +45,6 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// The part of the unit at `index`, if there is one.
-    pub(crate) fn get(&self, index: usize) -> Option<Part> {
-        self.iter().nth(index)
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = Part> + '_ {
         let identities = self.identities.iter().cloned().map(Part::Identity);
         let trust = self.trust.iter().cloned().map(Part::Trust);

@@ -26,7 +26,7 @@ mod x509;
 pub(crate) use identity::{Identity, Parts};
 pub(crate) use key::{Password, takes_password};
 pub(crate) use pem::MAX_CERTIFICATES;
-pub(crate) use staple::{Staple, StapleFacts};
+pub(crate) use staple::Staple;
 pub(crate) use ticket_key::TicketKey;
 pub(crate) use ticket_keys::{TicketFile, TicketKeys};
 pub(crate) use trust::{List, Trust, TrustFile, TrustParts};

@@ -1,11 +1,11 @@
-//! Everything of a generation that ends at a date: certificates, revocation lists, ticket keys.
+//! Everything of a generation that ends at a date: certificates, staples, revocation lists, ticket keys.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::generation::Generation;
-use crate::material::{Identity, List, TicketKeys, WarningKind, Warnings, format_time};
+use crate::material::{Identity, List, TicketKeys, WarningKind, format_time};
 
 /// Something that ends, and when.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,7 @@ pub(super) struct Dated<'a> {
 #[derive(Clone, Copy, Debug)]
 enum What<'a> {
     Certificate(&'a Identity),
+    Staple(&'a Identity),
     /// Whether peers are refused when it has expired.
     List(&'a List, bool),
     TicketKey,
@@ -33,7 +34,7 @@ pub(super) fn dates_of(generation: &Generation) -> impl Iterator<Item = Dated<'_
     let parts = generation.parts();
     let count = parts.identities.len();
     let identities = parts.identities.iter().enumerate();
-    let certificates = identities.map(|(unit, identity)| certificate(unit, identity));
+    let certificates = identities.flat_map(|(unit, identity)| of_identity(unit, identity));
     let lists = parts.trust.iter().flat_map(move |trust| {
         let counts = trust.lists_hold_until().is_some();
         trust.lists().iter().filter_map(move |of| list(count, of, counts))
@@ -48,12 +49,16 @@ pub(super) fn dates_of(generation: &Generation) -> impl Iterator<Item = Dated<'_
 pub(super) fn dates_of_unit(generation: &Generation, index: usize) -> Vec<Dated<'_>> {
     let identities = &generation.parts().identities;
     match identities.get(index) {
-        Some(identity) => vec![certificate(index, identity)],
+        Some(identity) => of_identity(index, identity).collect(),
         None => dates_of(generation)
             .skip(identities.len())
             .filter(|dated| dated.unit == index)
             .collect(),
     }
+}
+
+fn of_identity(unit: usize, identity: &Arc<Identity>) -> impl Iterator<Item = Dated<'_>> {
+    std::iter::once(certificate(unit, identity)).chain(staple(unit, identity))
 }
 
 fn certificate(unit: usize, identity: &Arc<Identity>) -> Dated<'_> {
@@ -64,6 +69,18 @@ fn certificate(unit: usize, identity: &Arc<Identity>) -> Dated<'_> {
         not_after: identity.not_after(),
         what: What::Certificate(identity),
     }
+}
+
+/// One that names no nextUpdate does not end.
+fn staple(unit: usize, identity: &Arc<Identity>) -> Option<Dated<'_>> {
+    let facts = identity.staple()?;
+    Some(Dated {
+        unit,
+        id: &facts.sha256,
+        expiring_from: facts.expiring_from,
+        not_after: facts.next_update?.saturating_sub(1),
+        what: What::Staple(identity),
+    })
 }
 
 fn list(unit: usize, list: &List, counts: bool) -> Option<Dated<'_>> {
@@ -106,11 +123,16 @@ impl<'a> Dated<'a> {
         matches!(self.what, What::Certificate(_) | What::List(_, true))
     }
 
-    /// Those that the host is told with it.
-    pub(super) fn warnings(&self) -> Warnings {
+    /// What there is to warn of at the time `now`.
+    pub(super) fn warning(&self, now: i64) -> Option<WarningKind> {
+        let is_expired = now > self.not_after;
         match self.what {
-            What::TicketKey => Warnings::default().with(WarningKind::TicketKeyOld, true),
-            _ => Warnings::default(),
+            What::Staple(_) if is_expired => Some(WarningKind::OcspUnusable),
+            What::List(_, false) if is_expired => Some(WarningKind::CrlExpired),
+            What::TicketKey if self.expiring_from.is_some_and(|from| now >= from) => {
+                Some(WarningKind::TicketKeyOld)
+            }
+            _ => None,
         }
     }
 
@@ -136,6 +158,10 @@ impl<'a> Dated<'a> {
         let (path, name, end) = match self.what {
             What::Certificate(identity) => {
                 (path, name_of(identity), "it goes on serving, and clients refuse it")
+            }
+            What::Staple(identity) => {
+                let name = format!("the OCSP response for {}", name_of(identity));
+                (path, name, "it is left out, and the certificate served without it")
             }
             What::List(list, true) => {
                 let name = format!("the revocation list of {}", list.issuer);

@@ -144,7 +144,10 @@ impl Due {
             kind: self.kind,
             trigger: Trigger::Clock,
             cause: None,
-            warnings: dated.as_ref().map_or_else(Warnings::default, Dated::warnings),
+            warnings: dated
+                .as_ref()
+                .and_then(|dated| dated.warning(now))
+                .map_or_else(Warnings::default, |kind| Warnings::default().with(kind, true)),
             generation: current.number(),
             earliest_not_after: current.earliest_not_after(),
             path: Some(dated.and_then(|dated| dated.path()).unwrap_or_else(|| path.clone())),

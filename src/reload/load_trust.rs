@@ -10,7 +10,7 @@ use crate::error::{Cause, Error};
 use crate::generation::Part;
 use crate::material::{TicketFile, TicketKeys, Trust, TrustFile, TrustParts};
 use crate::source::{
-    Digest, Fingerprint, Gathered, GatheredFile, Way, digest_of, digest_of_parts, gather,
+    Digest, Fingerprint, Gathered, GatheredFile, Way, digest_of, digest_of_gathered, gather,
     read_together,
 };
 
@@ -38,18 +38,6 @@ pub(super) fn load_trust(
             .map_err(|error| Failure { error, digest: Some(digest) }),
     };
     (made, Found { fingerprint, digest: Some(digest), ..found })
-}
-
-/// Which place each file is of counts, and its name does not.
-fn digest_of_gathered(files: &[GatheredFile]) -> Digest {
-    let parts: Vec<_> = files
-        .iter()
-        .map(|file| match &file.read {
-            Ok(read) => (file.place.to_be_bytes(), read.bytes.to_vec()),
-            Err(error) => (file.place.to_be_bytes(), error.to_string().into_bytes()),
-        })
-        .collect();
-    digest_of_parts(parts.iter().flat_map(|(place, bytes)| [&place[..], &bytes[..]]))
 }
 
 fn make_trust(

@@ -18,7 +18,7 @@ use super::unit::{Fresh, Unit};
 use crate::error::{Cause, Error};
 use crate::generation::{Alive, Candidate, Foundation, Generation, Part, Parts};
 use crate::guard::guarded;
-use crate::material::{Warning, WarningKind};
+use crate::material::Warning;
 use crate::options::{IdentityBytes, Options};
 use crate::source::{Digest, Fingerprint, Lookup, Way};
 use crate::sys::Privileges;

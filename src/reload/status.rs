@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::generation::Generation;
 use crate::material::{Identity, Trust, WarningKind, Warnings};
-use crate::reload::dates::{Dated, dates_of_unit};
+use crate::reload::dates::{Dated, dates_of, dates_of_unit};
 use crate::reload::standing::{Failing, Standing, Trouble, UnitStanding};
 use crate::reload::tickets::Outcome;
 use crate::watch::WatchState;
@@ -122,18 +122,11 @@ impl Status {
 }
 
 fn warnings_of(current: &Generation, standing: &Standing, now: i64) -> Warnings {
-    let of_generation = current.parts().iter().count().saturating_sub(current.identities().len());
-    let first_other = current.identities().len();
-    let others = (first_other..first_other + of_generation).flat_map(|unit| {
-        let due = |dated: &Dated<'_>| dated.expiring_from.is_some_and(|from| now >= from);
-        let dates = dates_of_unit(current, unit).into_iter();
-        dates.filter(due).map(|dated| dated.warnings()).collect::<Vec<_>>()
-    });
-    let mut warnings = current
-        .warnings()
-        .with(WarningKind::KeyReadable, standing.units.iter().any(|unit| unit.exposed));
-    others.for_each(|other| warnings |= other);
-    warnings
+    let exposed = standing.units.iter().any(|unit| unit.exposed);
+    let by_date = dates_of(current).filter_map(|dated| dated.warning(now));
+    by_date.fold(current.warnings().with(WarningKind::KeyReadable, exposed), |warnings, kind| {
+        warnings.with(kind, true)
+    })
 }
 
 impl TrustStatus {
@@ -163,7 +156,7 @@ impl TrustStatus {
             pending: unit.pending,
             renewed_generation: unit.renewed_generation,
             renewed_at: unit.renewed_at,
-            warnings: Warnings::from_iter(trust.warnings()),
+            warnings: with_dates(Warnings::from_iter(trust.warnings()), &dates, now),
         }
     }
 }
@@ -176,7 +169,8 @@ impl IdentityStatus {
         unit: &UnitStanding,
         now: i64,
     ) -> Self {
-        let (health, health_since) = health(&dates_of_unit(current, index), unit, now);
+        let dates = dates_of_unit(current, index);
+        let (health, health_since) = health(&dates, unit, now);
         let trouble = unit.trouble.as_deref();
         Self {
             chain: chain.clone(),
@@ -191,10 +185,15 @@ impl IdentityStatus {
             pending: unit.pending,
             renewed_generation: unit.renewed_generation,
             renewed_at: unit.renewed_at,
-            warnings: Warnings::from_iter(identity.warnings())
+            warnings: with_dates(Warnings::from_iter(identity.warnings()), &dates, now)
                 .with(WarningKind::KeyReadable, unit.exposed),
         }
     }
+}
+
+fn with_dates(warnings: Warnings, dates: &[Dated<'_>], now: i64) -> Warnings {
+    let kinds = dates.iter().filter_map(|dated| dated.warning(now));
+    kinds.fold(warnings, |warnings, kind| warnings.with(kind, true))
 }
 
 /// The worst that is true of one unit, and since when it is.
