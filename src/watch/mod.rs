@@ -2,6 +2,8 @@
 
 mod interests;
 mod kernel;
+#[cfg(test)]
+mod listed;
 mod places;
 
 use std::os::fd::{OwnedFd, RawFd};
@@ -196,6 +198,7 @@ enum News {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::ffi::OsString;
     use std::fs::{self, File};
     use std::io::{Read, Write};
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -205,23 +208,26 @@ mod tests {
 
     /// Notes what it is told of its units.
     #[derive(Default)]
-    struct Notes(Mutex<Noted>);
+    pub(super) struct Notes(Mutex<Noted>);
 
     #[derive(Default)]
     struct Noted {
         units: BTreeSet<usize>,
         words: Vec<&'static str>,
+        names: BTreeSet<OsString>,
     }
 
     impl Observer for Notes {
         fn touched(&self, unit: usize, touch: Touch<'_>) {
             let mut noted = self.0.lock().unwrap();
             noted.units.insert(unit);
-            noted.words.push(match touch {
-                Touch::Changed(_) => "changed",
-                Touch::Written(_) => "written",
-                Touch::Closed(_) => "closed",
-            });
+            let (word, path) = match touch {
+                Touch::Changed(path) => ("changed", path),
+                Touch::Written(path) => ("written", path),
+                Touch::Closed(path) => ("closed", path),
+            };
+            noted.words.push(word);
+            noted.names.extend(path.file_name().map(ToOwned::to_owned));
         }
 
         fn missed(&self) {
@@ -229,44 +235,54 @@ mod tests {
         }
     }
 
-    struct Scene {
-        watcher: Watcher,
+    pub(super) struct Scene {
+        pub(super) watcher: Watcher,
         notes: Arc<Notes>,
-        root: tempfile::TempDir,
+        pub(super) root: tempfile::TempDir,
     }
 
     impl Scene {
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             let root = tempfile::tempdir().unwrap();
             Self { watcher: Watcher::default(), notes: Arc::default(), root }
         }
 
-        fn path(&self, below: &str) -> std::path::PathBuf {
+        pub(super) fn path(&self, below: &str) -> std::path::PathBuf {
             self.root.path().join(below)
         }
 
         /// Follows the file `below` the root as a unit; the kernel has nothing more to tell then.
-        fn follow(&self, unit: usize, below: &str) -> Followed {
-            let trail = Way::default().trail(&self.path(below));
+        pub(super) fn follow(&self, unit: usize, below: &str) -> Followed {
+            self.follow_all(unit, &Way::default().trail(&self.path(below)))
+        }
+
+        /// Follows what was looked up for a unit.
+        pub(super) fn follow_all(&self, unit: usize, lookups: &[Lookup]) -> Followed {
             let observer: Weak<dyn Observer> = Arc::downgrade(&(self.notes.clone() as _));
-            let followed = self.watcher.follow((1, unit), &observer, &trail);
+            let followed = self.watcher.follow((1, unit), &observer, lookups);
             assert_eq!(followed.trouble, None);
             followed
         }
 
         /// What was told since the last time, without those told more than once in a row.
-        fn told(&self) -> (BTreeSet<usize>, Vec<&'static str>) {
+        pub(super) fn told(&self) -> (BTreeSet<usize>, Vec<&'static str>) {
             self.watcher.read();
-            let Noted { units, mut words } = std::mem::take(&mut *self.notes.0.lock().unwrap());
+            let Noted { units, mut words, .. } = std::mem::take(&mut *self.notes.0.lock().unwrap());
             words.dedup();
             (units, words)
         }
 
-        fn units_told(&self) -> Vec<usize> {
+        pub(super) fn units_told(&self) -> Vec<usize> {
             self.told().0.into_iter().collect()
         }
 
-        fn kernel_watches(&self) -> usize {
+        /// The names of the entries that were told of.
+        pub(super) fn names_told(&self) -> Vec<OsString> {
+            self.watcher.read();
+            std::mem::take(&mut *self.notes.0.lock().unwrap()).names.into_iter().collect()
+        }
+
+        pub(super) fn kernel_watches(&self) -> usize {
             let descriptor = self.watcher.descriptor().unwrap();
             let info = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap();
             info.lines().filter(|line| line.starts_with("inotify wd:")).count()
