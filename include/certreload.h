@@ -169,6 +169,31 @@ typedef struct rustls_client_config rustls_client_config;
 #define CERTRELOAD_CRL_ALLOW_EXPIRED 4
 
 /**
+ * The largest file of roots or revocation lists that is read, in bytes.
+ */
+#define CERTRELOAD_MAX_TRUST_FILE_SIZE 33554432
+
+/**
+ * The most bytes that all files of a trust have together.
+ */
+#define CERTRELOAD_MAX_TRUST_SIZE 67108864
+
+/**
+ * The most files of a directory that count.
+ */
+#define CERTRELOAD_MAX_DIRECTORY_FILES 1000
+
+/**
+ * The most roots that either role is checked against.
+ */
+#define CERTRELOAD_MAX_ROOTS 10000
+
+/**
+ * The most revocation lists in one file.
+ */
+#define CERTRELOAD_MAX_CRLS 1000
+
+/**
  * The most paths that certreload_options_add_crl() takes.
  */
 #define CERTRELOAD_MAX_CRL_PATHS 1000

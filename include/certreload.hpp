@@ -45,10 +45,11 @@
 #include <utility>
 #include <vector>
 
-// Two functions of rustls.h, declared here so that this header does not need it.
+// Three functions of rustls.h, declared here so that this header does not need it.
 extern "C" {
 void rustls_connection_free(struct rustls_connection *conn);
 void rustls_server_config_free(const struct rustls_server_config *config);
+void rustls_client_config_free(const struct rustls_client_config *config);
 }
 
 namespace certreload {
@@ -97,6 +98,20 @@ enum class watch_mode : std::uint32_t {
 enum class runtime : std::uint32_t {
     thread = CERTRELOAD_RUNTIME_THREAD,
     host = CERTRELOAD_RUNTIME_HOST,
+};
+
+/// Whether a server asks clients for a certificate.
+enum class client_auth : std::uint32_t {
+    none = CERTRELOAD_CLIENT_AUTH_NONE,
+    optional = CERTRELOAD_CLIENT_AUTH_OPTIONAL,
+    required = CERTRELOAD_CLIENT_AUTH_REQUIRED,
+};
+
+/// Which sessions clients can resume.
+enum class resumption : std::uint32_t {
+    automatic = CERTRELOAD_RESUMPTION_AUTO,
+    always_reset = CERTRELOAD_RESUMPTION_ALWAYS_RESET,
+    off = CERTRELOAD_RESUMPTION_OFF,
 };
 
 enum class log_level : std::uint32_t {
@@ -335,6 +350,28 @@ struct identity_status {
     std::string chain_path;                    // which identity this is
 };
 
+/// How what peers are checked against is doing: certreload_trust_status in C++ types.
+struct trust_status {
+    certreload::health health;
+    certreload_result last_result;
+    time_point health_since;
+    std::size_t client_roots;
+    std::size_t server_roots;
+    std::size_t crls;
+    std::size_t revoked;
+    std::optional<time_point> next_update;   // none where no list says
+    std::optional<time_point> expiring_from; // none where no list says
+    time_point renewed_at;
+    std::uint64_t renewed_generation;
+    time_point last_checked_at;
+    std::uint32_t warnings; // CERTRELOAD_WARNING_* bits
+    bool pending;
+    std::uint64_t consecutive_failures;
+    std::optional<time_point> last_failure_at; // none where no failure stands
+    std::string last_failure;                  // "" where none stands
+    std::string path;
+};
+
 /// A function that is told of log lines; see set_log().
 using log_function = std::function<void(log_level, std::string_view message)>;
 
@@ -418,6 +455,14 @@ inline std::uint32_t to_milliseconds(std::chrono::milliseconds time,
                                      std::uint32_t if_negative) noexcept {
     if (time.count() < 0) {
         return if_negative;
+    }
+    return time.count() < UINT32_MAX ? static_cast<std::uint32_t>(time.count()) : UINT32_MAX;
+}
+
+/// The same for seconds, where a negative time is 0.
+inline std::uint32_t to_seconds(std::chrono::seconds time) noexcept {
+    if (time.count() < 0) {
+        return 0;
     }
     return time.count() < UINT32_MAX ? static_cast<std::uint32_t>(time.count()) : UINT32_MAX;
 }
@@ -555,12 +600,19 @@ struct free_server_config {
     }
 };
 
+struct free_client_config {
+    void operator()(const rustls_client_config *config) const noexcept {
+        rustls_client_config_free(config);
+    }
+};
+
 } // namespace detail
 
 /// Owns a connection. May outlive the handle.
 using connection_ptr = std::unique_ptr<rustls_connection, detail::free_connection>;
 
 /// Owns one reference to a config. May outlive the handle; becomes a std::shared_ptr by assignment.
+using client_config_ptr = std::unique_ptr<const rustls_client_config, detail::free_client_config>;
 using server_config_ptr = std::unique_ptr<const rustls_server_config, detail::free_server_config>;
 
 /// The release of the library that runs.
@@ -675,6 +727,101 @@ class options {
     }
     options set_server_template(const rustls_server_config *config) && {
         return std::move(set_server_template(config));
+    }
+
+    /// Ask clients for certificates, and check them against roots: a file, or a directory of
+    /// files.
+    options &set_client_auth(client_auth mode, const std::string &roots_path) & {
+        detail::check(certreload_options_set_client_auth(raw_.get(),
+                                                         static_cast<certreload_client_auth>(mode),
+                                                         detail::c_text_or_null(roots_path)));
+        return *this;
+    }
+    options set_client_auth(client_auth mode, const std::string &roots_path) && {
+        return std::move(set_client_auth(mode, roots_path));
+    }
+
+    /// The client role: handle::client_connection() checks servers against these roots.
+    options &set_server_roots(const std::string &roots_path) & {
+        detail::check(certreload_options_set_server_roots(raw_.get(), detail::c_text(roots_path)));
+        return *this;
+    }
+    options set_server_roots(const std::string &roots_path) && {
+        return std::move(set_server_roots(roots_path));
+    }
+
+    /// The client role, with the roots of the system.
+    options &set_platform_roots() & {
+        detail::check(certreload_options_set_platform_roots(raw_.get()));
+        return *this;
+    }
+    options set_platform_roots() && {
+        return std::move(set_platform_roots());
+    }
+
+    /// Revocation lists: a file, or a directory of files.
+    options &add_crl(const std::string &crl_path) & {
+        detail::check(certreload_options_add_crl(raw_.get(), detail::c_text(crl_path)));
+        return *this;
+    }
+    options add_crl(const std::string &crl_path) && {
+        return std::move(add_crl(crl_path));
+    }
+
+    /// CERTRELOAD_CRL_* bits; 0, the default, is the strict rule.
+    options &set_crl_rules(std::uint32_t rules) & {
+        detail::check(certreload_options_set_crl_rules(raw_.get(), rules));
+        return *this;
+    }
+    options set_crl_rules(std::uint32_t rules) && {
+        return std::move(set_crl_rules(rules));
+    }
+
+    /// What a client proves itself with; without it the first identity, where that may be.
+    options &add_client_identity(const std::string &chain_path, const std::string &key_path) & {
+        detail::check(certreload_options_add_client_identity(raw_.get(), detail::c_text(chain_path),
+                                                             detail::c_text(key_path)));
+        return *this;
+    }
+    options add_client_identity(const std::string &chain_path, const std::string &key_path) && {
+        return std::move(add_client_identity(chain_path, key_path));
+    }
+
+    /// The options keep a reference of their own.
+    options &set_client_template(const rustls_client_config *config) & {
+        detail::check(certreload_options_set_client_template(raw_.get(), config));
+        return *this;
+    }
+    options set_client_template(const rustls_client_config *config) && {
+        return std::move(set_client_template(config));
+    }
+
+    options &set_resumption(resumption which) & {
+        detail::check(certreload_options_set_resumption(raw_.get(),
+                                                        static_cast<certreload_resumption>(which)));
+        return *this;
+    }
+    options set_resumption(resumption which) && {
+        return std::move(set_resumption(which));
+    }
+
+    /// A file of ticket keys that several processes share; the first encrypts, all decrypt.
+    options &set_ticket_keys(const std::string &path) & {
+        detail::check(certreload_options_set_ticket_keys(raw_.get(), detail::c_text(path)));
+        return *this;
+    }
+    options set_ticket_keys(const std::string &path) && {
+        return std::move(set_ticket_keys(path));
+    }
+
+    /// Zero for no limit; a negative time is none either.
+    options &set_ticket_key_lifetime(std::chrono::seconds lifetime) & {
+        detail::check(
+            certreload_options_set_ticket_key_lifetime(raw_.get(), detail::to_seconds(lifetime)));
+        return *this;
+    }
+    options set_ticket_key_lifetime(std::chrono::seconds lifetime) && {
+        return std::move(set_ticket_key_lifetime(lifetime));
     }
 
     options &set_watch(watch_mode mode) & {
@@ -916,10 +1063,16 @@ class generation {
     identity_range identities() const && = delete;
 
     /// The identity that serves a name; the first one where the name is empty or nobody has it.
+    /// Throws where there is none to serve.
     identity select(std::string_view server_name) const & {
         const bool is_text = server_name.find('\0') == std::string_view::npos; // else nobody's
         const std::string name(is_text ? server_name : std::string_view());
-        return identity(certreload_generation_select(raw_.get(), name.c_str()));
+        const certreload_identity *found = certreload_generation_select(raw_.get(), name.c_str());
+        if (found == nullptr) {
+            detail::fail(raw_ == nullptr ? CERTRELOAD_RESULT_NULL_PARAMETER
+                                         : CERTRELOAD_RESULT_NOT_CONFIGURED);
+        }
+        return identity(found);
     }
     identity select(std::string_view server_name) const && = delete;
 
@@ -927,6 +1080,12 @@ class generation {
         return certreload_generation_server_config(raw_.get());
     }
     const rustls_server_config *server_config() const && = delete;
+
+    /// NULL where the handle has no client role.
+    const rustls_client_config *client_config() const &noexcept {
+        return certreload_generation_client_config(raw_.get());
+    }
+    const rustls_client_config *client_config() const && = delete;
 
     const certreload_generation *native() const noexcept {
         return raw_.get();
@@ -1129,6 +1288,35 @@ class handle {
                                            raw.chain_path};
     }
 
+    /// How roots and revocation lists are doing. Throws where there are no roots.
+    certreload::trust_status trust_status() const {
+        certreload_trust_status raw = {};
+        detail::check(certreload_get_trust_status(raw_.get(), &raw, sizeof raw));
+        return certreload::trust_status{static_cast<certreload::health>(raw.health),
+                                        raw.last_result,
+                                        detail::to_time_point(raw.health_since),
+                                        raw.client_roots,
+                                        raw.server_roots,
+                                        raw.crls,
+                                        raw.revoked,
+                                        detail::to_optional_time_point(raw.next_update),
+                                        detail::to_optional_time_point(raw.expiring_from),
+                                        detail::to_time_point(raw.renewed_at),
+                                        raw.renewed_generation,
+                                        detail::to_time_point(raw.last_checked_at),
+                                        raw.warnings,
+                                        raw.pending != 0,
+                                        raw.consecutive_failures,
+                                        detail::to_optional_time_point(raw.last_failure_at),
+                                        raw.last_failure,
+                                        raw.path};
+    }
+
+    /// End every session at once: for the day a key leaks.
+    void invalidate_sessions() const {
+        detail::check(certreload_invalidate_sessions(raw_.get()));
+    }
+
     /// What there is to measure, in the Prometheus text format; see also metrics_page().
     std::string metrics() const {
         return detail::read_text([this](char *buffer, std::size_t size, std::size_t *needed) {
@@ -1147,7 +1335,24 @@ class handle {
     [[nodiscard]] server_config_ptr acquire_server_config() const {
         server_config_ptr config(certreload_acquire_server_config(raw_.get()));
         if (config == nullptr) {
-            detail::fail(CERTRELOAD_RESULT_NULL_PARAMETER);
+            detail::fail(why_no_config());
+        }
+        return config;
+    }
+
+    /// Make a connection to a server: a DNS name or an IP address, which its certificate must have.
+    [[nodiscard]] connection_ptr client_connection(const std::string &server_name) const {
+        rustls_connection *raw = nullptr;
+        detail::check(
+            certreload_client_connection_new(raw_.get(), detail::c_text(server_name), &raw));
+        return connection_ptr(raw);
+    }
+
+    /// Take a reference to the config of the client role that is current at this moment.
+    [[nodiscard]] client_config_ptr acquire_client_config() const {
+        client_config_ptr config(certreload_acquire_client_config(raw_.get()));
+        if (config == nullptr) {
+            detail::fail(why_no_config());
         }
         return config;
     }
@@ -1171,6 +1376,11 @@ class handle {
     }
 
   private:
+    certreload_result why_no_config() const noexcept {
+        return raw_ == nullptr ? CERTRELOAD_RESULT_NULL_PARAMETER
+                               : CERTRELOAD_RESULT_NOT_CONFIGURED;
+    }
+
     handle(certreload_handle *raw, std::shared_ptr<detail::listener> listener,
            std::shared_ptr<password_function> password) noexcept
         : listener_(std::move(listener)), password_(std::move(password)), raw_(raw) {}

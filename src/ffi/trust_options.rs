@@ -11,6 +11,7 @@ use super::options::certreload_options;
 use super::result::certreload_result;
 use crate::error::Error;
 use crate::options::{ClientAuth, CrlRules, IdentityFiles, Role};
+use crate::source::{MAX_FILES_IN_DIRECTORY, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE};
 
 /// Whether a server asks clients for a certificate.
 #[repr(u32)]
@@ -34,6 +35,21 @@ pub const CERTRELOAD_CRL_LEAF_ONLY: u32 = 1;
 pub const CERTRELOAD_CRL_ALLOW_UNKNOWN: u32 = 2;
 /// Let a revocation list count on whose nextUpdate has passed, with a warning.
 pub const CERTRELOAD_CRL_ALLOW_EXPIRED: u32 = 4;
+
+/// The largest file of roots or revocation lists that is read, in bytes.
+pub const CERTRELOAD_MAX_TRUST_FILE_SIZE: usize = 33554432;
+/// The most bytes that all files of a trust have together.
+pub const CERTRELOAD_MAX_TRUST_SIZE: usize = 67108864;
+/// The most files of a directory that count.
+pub const CERTRELOAD_MAX_DIRECTORY_FILES: usize = 1000;
+/// The most roots that either role is checked against.
+pub const CERTRELOAD_MAX_ROOTS: usize = 10000;
+/// The most revocation lists in one file.
+pub const CERTRELOAD_MAX_CRLS: usize = 1000;
+
+const _: () = assert!(CERTRELOAD_MAX_TRUST_FILE_SIZE == MAX_TRUST_FILE_SIZE);
+const _: () = assert!(CERTRELOAD_MAX_TRUST_SIZE == MAX_TRUST_SIZE);
+const _: () = assert!(CERTRELOAD_MAX_DIRECTORY_FILES == MAX_FILES_IN_DIRECTORY);
 
 /// The most paths that certreload_options_add_crl() takes.
 pub const CERTRELOAD_MAX_CRL_PATHS: usize = 1000;

@@ -71,6 +71,27 @@ static void options_refuse_null(void) {
     bytes.size = sizeof bytes - 1;
     CHECK_RESULT(certreload_options_add_identity_memory(options, &bytes), INVALID_PARAMETER);
 
+    const rustls_client_config *client = certreload_acquire_client_config(handle);
+    CHECK_REFUSED(certreload_options_set_client_auth(NULL, 0, NULL), "options");
+    CHECK_REFUSED(certreload_options_set_client_auth(options, 1, NULL), "roots_path");
+    CHECK_OK(certreload_options_set_client_auth(options, CERTRELOAD_CLIENT_AUTH_NONE, NULL));
+    CHECK_REFUSED(certreload_options_set_server_roots(NULL, chain), "options");
+    CHECK_REFUSED(certreload_options_set_server_roots(options, NULL), "roots_path");
+    CHECK_REFUSED(certreload_options_set_platform_roots(NULL), "options");
+    CHECK_REFUSED(certreload_options_add_crl(NULL, chain), "options");
+    CHECK_REFUSED(certreload_options_add_crl(options, NULL), "crl_path");
+    CHECK_REFUSED(certreload_options_set_crl_rules(NULL, 0), "options");
+    CHECK_REFUSED(certreload_options_add_client_identity(NULL, chain, key), "options");
+    CHECK_REFUSED(certreload_options_add_client_identity(options, NULL, key), "chain_path");
+    CHECK_REFUSED(certreload_options_add_client_identity(options, chain, NULL), "key_path");
+    CHECK_REFUSED(certreload_options_set_client_template(NULL, client), "options");
+    CHECK_REFUSED(certreload_options_set_client_template(options, NULL), "config");
+    CHECK_REFUSED(certreload_options_set_resumption(NULL, 0), "options");
+    CHECK_REFUSED(certreload_options_set_ticket_keys(NULL, key), "options");
+    CHECK_REFUSED(certreload_options_set_ticket_keys(options, NULL), "path");
+    CHECK_REFUSED(certreload_options_set_ticket_key_lifetime(NULL, 1), "options");
+    rustls_client_config_free(client);
+
     /* None of the refused calls added an identity. */
     CHECK_RESULT(certreload_check(options), NOTHING_TO_LOAD);
     CHECK_OK(certreload_options_set_alpn(options, NULL, 0));
@@ -147,6 +168,16 @@ static void handles_refuse_null(void) {
     CHECK_CONTAINS(certreload_last_error(),
                    "index 1 is out of range: the number of identities is 1");
     CHECK(memcmp(&one, &one_before, sizeof one) == 0);
+
+    certreload_trust_status trust, trust_before;
+    memset(&trust_before, 0xA5, sizeof trust_before);
+    memcpy(&trust, &trust_before, sizeof trust);
+    CHECK_REFUSED(certreload_get_trust_status(NULL, &trust, sizeof trust), "handle");
+    CHECK_REFUSED(certreload_get_trust_status(handle, NULL, sizeof trust), "status_out");
+    CHECK_RESULT(certreload_get_trust_status(handle, &trust, 15), INVALID_PARAMETER);
+    CHECK(memcmp(&trust, &trust_before, sizeof trust) == 0);
+
+    CHECK_REFUSED(certreload_invalidate_sessions(NULL), "handle");
 }
 
 static void metrics_refuse_null(void) {
@@ -191,6 +222,11 @@ static void the_hot_path_refuses_null(void) {
     CHECK_REFUSED(certreload_server_connection_new(handle, NULL), "connection_out");
     CHECK(connection == untouched);
     CHECK_NOTHING(certreload_acquire_server_config(NULL), "handle");
+    CHECK_REFUSED(certreload_client_connection_new(NULL, "one.test", &connection), "handle");
+    CHECK_REFUSED(certreload_client_connection_new(handle, NULL, &connection), "server_name");
+    CHECK_REFUSED(certreload_client_connection_new(handle, "one.test", NULL), "connection_out");
+    CHECK(connection == untouched);
+    CHECK_NOTHING(certreload_acquire_client_config(NULL), "handle");
 }
 
 static void generations_refuse_null(void) {
@@ -198,6 +234,7 @@ static void generations_refuse_null(void) {
     CHECK_NOTHING(certreload_acquire(NULL), "handle");
     CHECK_NOTHING(certreload_generation_number(NULL), "generation");
     CHECK_NOTHING(certreload_generation_server_config(NULL), "generation");
+    CHECK_NOTHING(certreload_generation_client_config(NULL), "generation");
     CHECK_NOTHING(certreload_generation_identity_count(NULL), "generation");
     CHECK_NOTHING(certreload_generation_identity(NULL, 0), "generation");
     CHECK_NOTHING(certreload_generation_select(NULL, "one.test"), "generation");
@@ -263,7 +300,11 @@ int main(void) {
     make_pair(chain, key, "one.test");
     options = certreload_options_new();
     CHECK(options != NULL);
-    CHECK_OK(certreload_open_files(chain, key, &handle));
+    certreload_options *both_roles = certreload_options_new();
+    CHECK_OK(certreload_options_add_identity(both_roles, chain, key, NULL));
+    CHECK_OK(certreload_options_set_server_roots(both_roles, chain));
+    CHECK_OK(certreload_open(both_roles, &handle));
+    certreload_options_free(both_roles);
 
     options_refuse_null();
     handles_refuse_null();
