@@ -106,3 +106,4 @@ cat crl.pem crl.pem | seed crl two
 seed roots one <p256.pem
 seed roots bundle <chain
 seed roots der <p256.der
+joined p256.pem crl.pem | seed trust with-list

@@ -137,6 +137,10 @@ pub(crate) enum Cause {
         "certificate revocation list {index} was not signed with the key of {issuer}, which it names as its issuer"
     )]
     CrlSignature { index: usize, issuer: String },
+    #[error(
+        "certificate revocation list {index} is signed with the key of {issuer}, whose certificate does not allow it: its key usage lacks cRLSign"
+    )]
+    CrlSigner { index: usize, issuer: String },
     #[error("certificate revocation list {index}, of {issuer}, expired at {at}")]
     CrlExpired { index: usize, issuer: String, at: String },
     #[error(
@@ -257,6 +261,7 @@ impl Cause {
             | Self::NotYetValid { .. }
             | Self::KeyUsageUnfit { .. }
             | Self::CrlSignature { .. }
+            | Self::CrlSigner { .. }
             | Self::CrlExpired { .. }
             | Self::CrlRollback { .. }
             | Self::CrlLost { .. }

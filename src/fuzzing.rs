@@ -14,22 +14,25 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::ffi::handle::certreload_check;
 use crate::ffi::last_error::certreload_last_error;
 use crate::ffi::options::{
     certreload_options_add_identity, certreload_options_free, certreload_options_new,
 };
 use crate::ffi::result::certreload_result;
-use crate::material::fuzzing::{Crl, CrlError};
-use crate::material::{self, Identity, Parts, Password, Staple, StapleFacts};
-use crate::options::Role;
+use crate::material::fuzzing::Crl;
+use crate::material::{
+    self, Identity, Parts, Password, Staple, StapleFacts, Trust, TrustFile, TrustParts,
+};
+use crate::options::{ClientAuth, Role, TrustOptions};
 
 /// What separates the files of one input.
 const SEPARATOR: &[u8] = b"\n=====\n";
@@ -120,39 +123,75 @@ pub fn ocsp(bytes: &[u8]) {
 
 /// A bundle of roots.
 pub fn roots(bytes: &[u8]) {
-    let roots = material::fuzzing::roots(bytes);
-    assert_eq!(roots, material::fuzzing::roots(bytes), "not a function of its bytes");
-    match roots {
-        Ok(roots) => {
-            assert!((1..=material::fuzzing::MAX_ROOTS).contains(&roots.len()));
-            let again: String = roots.iter().map(|der| armour("CERTIFICATE", der)).collect();
-            assert_eq!(material::fuzzing::roots(again.as_bytes()), Ok(roots));
-        }
-        Err(cause) => must_not_quote(bytes, &cause.to_string()),
-    }
+    trusted(bytes, &[]);
 }
 
 /// Lists of revoked certificates.
 pub fn crl(bytes: &[u8]) {
+    let file = trust_file(bytes);
     let crls = || {
-        let crls = material::fuzzing::crls(bytes)?;
+        let crls = material::fuzzing::crls(&file)?;
         let told = crls.iter().map(facts_of_list).collect::<Vec<_>>();
         let again: String = crls.iter().map(|crl| armour("X509 CRL", &crl.der)).collect();
-        Ok::<_, CrlError>((told, again))
+        Ok::<_, Cause>((told, again))
     };
     match (crls(), crls()) {
         (Ok((told, again)), Ok(second)) => {
             assert_eq!((&told, &again), (&second.0, &second.1));
-            let again = material::fuzzing::crls(again.as_bytes()).unwrap();
+            let again = material::fuzzing::crls(&trust_file(again.as_bytes())).unwrap();
             assert!(again.iter().map(facts_of_list).eq(told), "another list as PEM");
         }
-        (Err(error), Err(again)) => assert_eq!(error, again),
+        (Err(cause), Err(again)) => {
+            assert_eq!(cause, again);
+            must_not_quote(bytes, &cause.to_string());
+        }
         _ => panic!("not a function of its bytes"),
     }
 }
 
 fn facts_of_list(crl: &Crl) -> String {
-    format!("{:?}", (&crl.der, &crl.issuer, &crl.number, crl.this_update, crl.next_update))
+    let dates = (crl.this_update, crl.next_update);
+    format!("{:?}", (&crl.der, &crl.issuer_title, &crl.number, dates, crl.entries))
+}
+
+/// Roots and lists.
+pub fn trust(bytes: &[u8]) {
+    let (roots, lists) = split(bytes);
+    trusted(roots, lists.unwrap_or_default());
+}
+
+fn trusted(roots: &[u8], lists: &[u8]) {
+    let place = || PathBuf::from("roots");
+    let options = TrustOptions {
+        client_auth: ClientAuth::Required,
+        client_roots: Some(place()),
+        crls: if lists.is_empty() { Vec::new() } else { vec![place()] },
+        ..TrustOptions::default()
+    };
+    let crls = if lists.is_empty() { Vec::new() } else { vec![trust_file(lists)] };
+    let parts =
+        TrustParts { client_roots: Some(vec![trust_file(roots)]), server_roots: None, crls };
+    let provider = Arc::new(default_provider());
+    let load = |before: Option<&Trust>| Trust::new(&parts, &options, &provider, NOW, before);
+    match (load(None), load(None)) {
+        (Ok(trust), Ok(again)) => {
+            assert_eq!(trust.fingerprint(), again.fingerprint());
+            assert_eq!(trust.warnings(), again.warnings());
+            assert!((1..=material::fuzzing::MAX_ROOTS).contains(&trust.client_root_count()));
+            let after = load(Some(&trust)).expect("what serves may serve on");
+            assert_eq!(trust.fingerprint(), after.fingerprint());
+        }
+        (Err(error), Err(again)) => {
+            assert_eq!(error, again);
+            must_not_quote(roots, &error.to_string());
+            must_not_quote(lists, &error.to_string());
+        }
+        _ => panic!("not a function of its bytes"),
+    }
+}
+
+fn trust_file(bytes: &[u8]) -> TrustFile<'_> {
+    TrustFile { path: Path::new("roots"), bytes, is_in_directory: false }
 }
 
 /// A chain and a key in two files, through the C functions, up to the handshake.

@@ -168,7 +168,7 @@ impl certreload_result {
             Cause::KeyUsageUnfit { .. } => Self::KeyUsageUnfit,
             Cause::NameMissing { .. } => Self::NameMissing,
             Cause::SelfCheck(_) => Self::SelfCheckFailed,
-            Cause::CrlSignature { .. } => Self::CrlSignature,
+            Cause::CrlSignature { .. } | Cause::CrlSigner { .. } => Self::CrlSignature,
             Cause::CrlExpired { .. } => Self::CrlExpired,
             Cause::CrlRollback { .. } => Self::CrlRollback,
             Cause::CrlLost { .. } => Self::CrlLost,

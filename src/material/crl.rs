@@ -1,130 +1,338 @@
 //! Certificate revocation lists (RFC 5280 section 5): what they say of themselves.
 
 use rustls::pki_types::CertificateRevocationListDer;
-use thiserror::Error;
-use x509_parser::prelude::{CertificateRevocationList, FromDer};
+use x509_parser::prelude::{FromDer, X509Name};
+use x509_parser::time::ASN1Time;
 
-use super::x509::hexadecimal;
-use super::{der, pem};
+use super::der::{BIT_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
+use super::der::{element, only, tagged};
+use super::trust::TrustFile;
+use super::x509::{hexadecimal, title};
+use super::{looks, pem};
 use crate::error::Cause;
 
-/// The most lists in one file.
+/// The most lists of a handle.
 pub(crate) const MAX_CRLS: usize = 1000;
 
-/// One list.
+const BOOLEAN: u8 = 0x01;
+/// `[0] EXPLICIT`, where the extensions stand.
+const EXTENSIONS: u8 = 0xa0;
+/// `[0] IMPLICIT`, where the key identifier stands.
+const KEY_IDENTIFIER: u8 = 0x80;
+/// 2.5.29.20
+const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 20];
+/// 2.5.29.27
+const DELTA_CRL_INDICATOR: &[u8] = &[0x55, 0x1d, 27];
+/// 2.5.29.28
+const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 28];
+/// 2.5.29.35
+const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 35];
+
+/// One list. Its entries are left to the verifier: there may be a hundred thousand of them.
 #[derive(Debug)]
 pub(crate) struct Crl {
     pub(crate) der: CertificateRevocationListDer<'static>,
+    /// Its place in the file, from 1.
+    pub(crate) index: usize,
+    /// As it stands, to be compared byte by byte.
+    pub(crate) issuer: Vec<u8>,
     /// For people.
-    pub(crate) issuer: String,
-    /// In lower-case hexadecimal; it grows with each list of an issuer.
-    pub(crate) number: Option<String>,
+    pub(crate) issuer_title: String,
+    pub(crate) authority_key_id: Option<Vec<u8>>,
+    /// It grows with each list of an issuer.
+    pub(crate) number: Option<Number>,
+    /// Which part of the certificates it is about, where it is not about all.
+    pub(crate) distribution_point: Option<Vec<u8>>,
     /// Seconds since 1970.
     pub(crate) this_update: i64,
     /// When there should be a newer one.
-    pub(crate) next_update: Option<i64>,
+    pub(crate) next_update: i64,
+    /// How many certificates it revokes.
+    pub(crate) entries: usize,
 }
 
-/// Why lists cannot be used.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub(crate) enum CrlError {
-    #[error("{0}")]
-    Pem(#[from] Cause),
-    #[error("holds no certificate revocation list")]
-    NoCrl,
-    #[error("holds more than {MAX_CRLS} certificate revocation lists")]
-    TooMany,
-    #[error("certificate revocation list {index} cannot be parsed: {reason}")]
-    Malformed { index: usize, reason: String },
+/// The number of a list: of any length.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Number {
+    // Of two without leading zeros the longer one is the larger.
+    length: usize,
+    bytes: Vec<u8>,
 }
 
-/// Every list in `bytes`, which are PEM, or DER of one list; none at all is an error.
-pub(crate) fn crls(bytes: &[u8]) -> Result<Vec<Crl>, CrlError> {
-    if der::only(bytes, der::SEQUENCE).is_some() {
-        return Ok(vec![crl(bytes.to_vec(), 0)?]);
+impl Number {
+    fn new(content: &[u8]) -> Self {
+        let zeros = content.iter().take_while(|byte| **byte == 0).count();
+        let bytes = content[zeros..].to_vec();
+        Self { length: bytes.len(), bytes }
+    }
+
+    /// As OpenSSL prints it.
+    pub(crate) fn in_words(&self) -> String {
+        match &self.bytes[..] {
+            bytes if bytes.len() <= 8 => {
+                bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)).to_string()
+            }
+            bytes => format!("0x{}", hexadecimal(bytes)),
+        }
+    }
+}
+
+/// Every list in `file`, which is PEM, or DER of one list. None at all is an error, but in a directory PEM of other
+/// things may lie beside lists.
+pub(crate) fn crls(file: &TrustFile<'_>) -> Result<Vec<Crl>, Cause> {
+    let bytes = file.bytes;
+    if only(bytes, SEQUENCE).is_some() {
+        return Ok(vec![crl(bytes, 0)?]);
     }
     let mut lists = Vec::new();
     for section in pem::sections(bytes) {
         let section = section?;
-        if section.label == b"X509 CRL" {
+        if section.label == b"X509 CRL" || section.label == b"CRL" {
             if lists.len() == MAX_CRLS {
-                return Err(CrlError::TooMany);
+                return Err(Cause::TooManyCrls { limit: MAX_CRLS });
             }
-            lists.push(crl(section.decode()?.to_vec(), lists.len())?);
+            lists.push(crl(&section.decode()?, lists.len())?);
         }
     }
-    if lists.is_empty() { Err(CrlError::NoCrl) } else { Ok(lists) }
+    if lists.is_empty() && !(file.is_in_directory && pem::is_pem(bytes)) {
+        return Err(Cause::NoCrl(looks::without_list(bytes)));
+    }
+    Ok(lists)
 }
 
-fn crl(der: Vec<u8>, index: usize) -> Result<Crl, CrlError> {
-    let malformed = |reason: String| CrlError::Malformed { index: index + 1, reason };
-    let (rest, list) =
-        CertificateRevocationList::from_der(&der).map_err(|error| malformed(error.to_string()))?;
-    if !rest.is_empty() {
-        return Err(malformed("bytes follow it".to_owned()));
+fn crl(bytes: &[u8], at: usize) -> Result<Crl, Cause> {
+    let malformed = |reason: &str| Cause::CrlMalformed { index: at + 1, reason: reason.to_owned() };
+    let outline = Outline::of(bytes).ok_or_else(|| malformed("it is no list (RFC 5280)"))?;
+    let time = |der| match ASN1Time::from_der(der) {
+        Ok((_, time)) => Ok(time.timestamp()),
+        Err(_) => Err(malformed("a date cannot be read")),
+    };
+    let extensions = outline.extensions.ok_or_else(|| malformed(WITHOUT_EXTENSIONS))?;
+    let extensions = Extensions::of(extensions).ok_or_else(|| malformed("broken extensions"))?;
+    if extensions.is_delta {
+        return Err(malformed("it lists changes to another list, and not all that is revoked"));
     }
-    let (issuer, number) = (list.issuer().to_string(), list.crl_number());
-    let number = number.map(|number| hexadecimal(&number.to_bytes_be()));
-    let this_update = list.last_update().timestamp();
-    let next_update = list.next_update().map(|time| time.timestamp());
-    Ok(Crl { issuer, number, this_update, next_update, der: der.into() })
+    let next_update =
+        outline.next_update.ok_or_else(|| malformed("it does not say when the next one comes"))?;
+    let (_, name) = X509Name::from_der(outline.issuer)
+        .map_err(|_| malformed("the name of its issuer is broken"))?;
+    Ok(Crl {
+        index: at + 1,
+        issuer: outline.issuer.to_vec(),
+        issuer_title: title(&name),
+        authority_key_id: extensions.authority_key_id.map(<[u8]>::to_vec),
+        number: extensions.number.map(Number::new),
+        distribution_point: extensions.distribution_point.map(<[u8]>::to_vec),
+        this_update: time(outline.this_update)?,
+        next_update: time(next_update)?,
+        entries: outline.entries,
+        der: bytes.to_vec().into(),
+    })
+}
+
+const WITHOUT_EXTENSIONS: &str = "it has no extensions, as one of version 1; \"openssl ca\" makes them where it is told of a \
+     crlnumber";
+
+/// Where things stand in a `CertificateList`.
+struct Outline<'a> {
+    issuer: &'a [u8],
+    this_update: &'a [u8],
+    next_update: Option<&'a [u8]>,
+    entries: usize,
+    extensions: Option<&'a [u8]>,
+}
+
+impl<'a> Outline<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let (to_be_signed, rest) = tagged(only(bytes, SEQUENCE)?, SEQUENCE)?;
+        let (_, rest) = tagged(rest, SEQUENCE)?;
+        only(rest, BIT_STRING)?;
+        let rest = tagged(to_be_signed, INTEGER).map_or(to_be_signed, |(_, rest)| rest);
+        let (_, rest) = tagged(rest, SEQUENCE)?;
+        let (issuer, rest) = element(rest)?;
+        let (this_update, rest) = element(rest)?;
+        let (next_update, rest) = match element(rest) {
+            Some((time, after)) if matches!(time.tag, 0x17 | 0x18) => (Some(time.whole), after),
+            _ => (None, rest),
+        };
+        let (revoked, rest) = tagged(rest, SEQUENCE).unwrap_or((&[], rest));
+        let extensions = match rest {
+            [] => None,
+            _ => Some(only(rest, EXTENSIONS)?),
+        };
+        Some(Self {
+            issuer: issuer.whole,
+            this_update: this_update.whole,
+            next_update,
+            entries: elements(revoked)?,
+            extensions,
+        })
+    }
+}
+
+fn elements(mut der: &[u8]) -> Option<usize> {
+    let mut count = 0;
+    while !der.is_empty() {
+        der = element(der)?.1;
+        count += 1;
+    }
+    Some(count)
+}
+
+#[derive(Default)]
+struct Extensions<'a> {
+    number: Option<&'a [u8]>,
+    authority_key_id: Option<&'a [u8]>,
+    distribution_point: Option<&'a [u8]>,
+    is_delta: bool,
+}
+
+impl<'a> Extensions<'a> {
+    fn of(der: &'a [u8]) -> Option<Self> {
+        let mut found = Self::default();
+        let mut rest = only(der, SEQUENCE)?;
+        while !rest.is_empty() {
+            let (extension, after) = tagged(rest, SEQUENCE)?;
+            rest = after;
+            let (id, value) = tagged(extension, OBJECT_IDENTIFIER)?;
+            let value = tagged(value, BOOLEAN).map_or(value, |(_, value)| value);
+            let value = only(value, OCTET_STRING)?;
+            match id {
+                CRL_NUMBER => found.number = Some(only(value, INTEGER)?),
+                AUTHORITY_KEY_IDENTIFIER => {
+                    let key_id = element(only(value, SEQUENCE)?).map(|(first, _)| first);
+                    found.authority_key_id =
+                        key_id.filter(|id| id.tag == KEY_IDENTIFIER).map(|id| id.content);
+                }
+                ISSUING_DISTRIBUTION_POINT => found.distribution_point = Some(value),
+                DELTA_CRL_INDICATOR => found.is_delta = true,
+                _ => {}
+            }
+        }
+        Some(found)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{
-        BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
-        KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
-    };
+    use std::process::Command;
 
+    use rcgen::date_time_ymd;
+
+    use super::super::authority::{Authority, Listing, file, in_directory};
     use super::*;
 
-    fn list(issuer: &str, number: u64) -> rcgen::CertificateRevocationList {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::CrlSign];
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, issuer);
-        let issuer = Issuer::new(params, KeyPair::generate().unwrap());
-        CertificateRevocationListParams {
-            this_update: date_time_ymd(2026, 1, 1),
-            next_update: date_time_ymd(2026, 2, 1),
-            crl_number: SerialNumber::from(number),
-            issuing_distribution_point: None,
-            revoked_certs: Vec::new(),
-            key_identifier_method: KeyIdMethod::Sha256,
+    fn only_list(bytes: &[u8]) -> Result<Crl, Cause> {
+        let [crl] = <[Crl; 1]>::try_from(crls(&file("a.crl", bytes))?).unwrap();
+        Ok(crl)
+    }
+
+    fn reason(bytes: &[u8]) -> String {
+        match only_list(bytes) {
+            Err(Cause::CrlMalformed { index: 1, reason }) => reason,
+            other => panic!("{other:?}"),
         }
-        .signed_by(&issuer)
-        .unwrap()
     }
 
     #[test]
     fn a_list_says_who_made_it_and_how_long_it_holds() {
-        let list = list("Somebody", 0x1234);
+        let listing = Listing { part: Some("http://a"), ..Listing::number(0x1234) };
+        let list = Authority::new("Somebody").list(&listing.revoking(&[1, 2, 3]));
         for bytes in [list.der().to_vec(), list.pem().unwrap().into_bytes()] {
-            let [crl] = <[Crl; 1]>::try_from(crls(&bytes).unwrap()).unwrap();
+            let crl = only_list(&bytes).unwrap();
             assert_eq!(crl.der.as_ref(), list.der().as_ref());
-            assert_eq!(crl.issuer, "CN=Somebody");
-            assert_eq!(crl.number.as_deref(), Some("1234"));
-            assert_eq!(crl.this_update, date_time_ymd(2026, 1, 1).unix_timestamp());
-            assert_eq!(crl.next_update, Some(date_time_ymd(2026, 2, 1).unix_timestamp()));
+            assert_eq!(crl.issuer_title, "Somebody");
+            assert_eq!(crl.number.unwrap().in_words(), "4660");
+            assert_eq!(crl.this_update, date_time_ymd(2026, 6, 1).unix_timestamp());
+            assert_eq!(crl.next_update, date_time_ymd(2026, 8, 1).unix_timestamp());
+            assert_eq!(crl.authority_key_id.unwrap().len(), 20);
+            assert!(crl.distribution_point.unwrap().ends_with(b"http://a\x81\x01\xff"));
+            assert_eq!(crl.entries, 3);
         }
     }
 
     #[test]
     fn a_file_may_hold_several_lists() {
-        let text = [list("one", 1), list("two", 2)].map(|list| list.pem().unwrap()).concat();
-        assert_eq!(crls(text.as_bytes()).unwrap().len(), 2);
+        let one = Authority::new("one").list_pem(&Listing::number(1));
+        let two = Authority::new("two").list_pem(&Listing::number(2)).replace("X509 CRL", "CRL");
+        let found = crls(&file("a", &(one + &two))).unwrap();
+        assert!(found.iter().map(|crl| crl.index).eq([1, 2]));
+    }
+
+    #[test]
+    fn numbers_of_any_length_are_compared_and_told() {
+        let words = |bytes: &[u8]| Number::new(bytes).in_words();
+        assert!(Number::new(&[2, 0]) > Number::new(&[0xff]));
+        assert_eq!(Number::new(&[0, 0, 1]), Number::new(&[1]));
+        assert_eq!(words(&[]), "0");
+        assert_eq!(words(&[0, 0xff, 0xff]), "65535");
+        assert_eq!(words(&[1; 9]), "0x010101010101010101");
     }
 
     #[test]
     fn what_is_no_list_is_told_apart() {
-        assert_eq!(crls(b"").unwrap_err(), CrlError::NoCrl);
-        let cut = list("one", 1).der().to_vec();
-        let malformed = |cause| matches!(cause, CrlError::Malformed { index: 1, .. });
-        assert!(malformed(crls(&[0x30, 0x00]).unwrap_err()));
-        assert_eq!(crls(&cut[..cut.len() - 1]).unwrap_err(), CrlError::NoCrl);
-        let text = "-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n";
-        assert!(malformed(crls(text.as_bytes()).unwrap_err()));
+        let no_list = |bytes: &[u8]| match only_list(bytes) {
+            Err(Cause::NoCrl(words)) => words,
+            other => panic!("{other:?}"),
+        };
+        let whole = Authority::new("one").list(&Listing::number(1)).der().to_vec();
+        assert!(no_list(b"").contains("no PEM"));
+        assert!(no_list(&whole[..whole.len() - 1]).contains("cut off"));
+        assert!(no_list(b"-----BEGIN X-----\nMAA=\n-----END X-----\n").is_empty());
+        assert!(reason(&[0x30, 0x00]).contains("no list"));
+        let text = b"-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n";
+        assert!(reason(text).contains("no list"));
+        let cut = crls(&file("a", &text[..26])).unwrap_err();
+        assert!(matches!(cut, Cause::PemTruncated(_)), "{cut}");
+    }
+
+    #[test]
+    fn in_a_directory_other_sections_lie_beside_lists() {
+        let other = "-----BEGIN X-----\nMAA=\n-----END X-----\n";
+        assert_eq!(crls(&in_directory("a", other)).unwrap().len(), 0);
+        for text in ["", "# a file that lost what it held\n"] {
+            assert!(matches!(crls(&in_directory("a", text)), Err(Cause::NoCrl(_))));
+        }
+        assert!(matches!(crls(&in_directory("a", &other[..30])), Err(Cause::PemTruncated(_))));
+    }
+
+    #[test]
+    fn too_many_lists_are_refused() {
+        let one = Authority::new("one").list_pem(&Listing::number(1));
+        let cause = crls(&file("a", &one.repeat(MAX_CRLS + 1))).unwrap_err();
+        assert_eq!(cause, Cause::TooManyCrls { limit: MAX_CRLS });
+    }
+
+    /// An authority of `openssl ca`, in a directory of its own.
+    fn openssl_list(settings: &str) -> Vec<u8> {
+        let directory = tempfile::tempdir().unwrap();
+        let config =
+            format!("[ca]\ndefault_ca=a\n[a]\ndatabase=index\ndefault_md=sha256\n{settings}");
+        std::fs::write(directory.path().join("ca.cnf"), config).unwrap();
+        std::fs::write(directory.path().join("number"), "2a\n").unwrap();
+        let revoked = "R\t300101000000Z\t260101000000Z,keyCompromise\t0a\tunknown\t/CN=b\n";
+        std::fs::write(directory.path().join("index"), revoked).unwrap();
+        let openssl = |line: &str| {
+            let mut command = Command::new("openssl");
+            let output = command.args(line.split(' ')).current_dir(&directory).output().unwrap();
+            assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        openssl(
+            "req -x509 -newkey ed25519 -nodes -subj /CN=Root -keyout ca.key -out ca.pem -days 9",
+        );
+        openssl("ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -out ca.crl");
+        std::fs::read(directory.path().join("ca.crl")).unwrap()
+    }
+
+    #[test]
+    fn lists_that_openssl_makes_are_read() {
+        let aki = "default_crl_days=7\ncrlnumber=number\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n";
+        let crl = only_list(&openssl_list(aki)).unwrap();
+        assert_eq!((crl.issuer_title.as_str(), crl.entries), ("Root", 1));
+        assert_eq!(crl.number.unwrap().in_words(), "42");
+        assert!(crl.authority_key_id.is_some());
+        let delta = format!("{aki}2.5.29.27=critical,DER:02:01:01\n");
+        assert!(reason(&openssl_list(&delta)).contains("changes to another"));
+        assert!(reason(&openssl_list("default_crl_days=7\n")).contains("a crlnumber"));
     }
 }

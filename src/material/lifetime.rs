@@ -23,6 +23,25 @@ pub(super) fn expiring_from(
     Some(not_after.saturating_sub(window).max(not_before))
 }
 
+/// The same for a list that should have been followed by the next.
+///
+/// Without a `warning` it is the last tenth of its time, at most 30 days: authorities publish the next list
+/// with an overlap, and the small ones among those overlaps are a tenth. A `warning` is meant for
+/// certificates, and may be longer than a list ever holds: it counts up to a third of that.
+pub(super) fn list_expiring_from(
+    this_update: i64,
+    next_update: i64,
+    warning: Option<Duration>,
+) -> Option<i64> {
+    let holds = next_update.saturating_sub(this_update).max(0);
+    let window = match warning {
+        Some(Duration::ZERO) => return None,
+        Some(warning) => i64::try_from(warning.as_secs()).unwrap_or(i64::MAX).min(holds / 3),
+        None => (holds / 10).min(LONGEST_DEFAULT),
+    };
+    Some(next_update.saturating_sub(window))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +62,16 @@ mod tests {
         assert_eq!(expiring_from(0, 90 * DAY, Some(hour)), Some(90 * DAY - 3600));
         assert_eq!(expiring_from(0, 600, Some(hour)), Some(0), "longer than the lifetime");
         assert_eq!(expiring_from(0, 90 * DAY, Some(Duration::ZERO)), None);
+    }
+
+    #[test]
+    fn a_list_is_due_in_the_last_tenth_of_its_time() {
+        let (hour, month) = (Duration::from_secs(3600), Duration::from_secs(30 * 24 * 3600));
+        assert_eq!(list_expiring_from(0, 10 * DAY, None), Some(9 * DAY));
+        assert_eq!(list_expiring_from(0, 400 * DAY, None), Some(370 * DAY), "of an offline root");
+        assert_eq!(list_expiring_from(0, 10 * DAY, Some(hour)), Some(10 * DAY - 3600));
+        assert_eq!(list_expiring_from(0, 9 * DAY, Some(month)), Some(6 * DAY), "not always due");
+        assert_eq!(list_expiring_from(0, 9 * DAY, Some(Duration::ZERO)), None);
+        assert_eq!(list_expiring_from(DAY, 0, None), Some(0), "it ends before it begins");
     }
 }

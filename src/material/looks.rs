@@ -16,6 +16,14 @@ pub(super) fn without_key(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// Words to follow "holds no certificate revocation list".
+pub(super) fn without_list(bytes: &[u8]) -> &'static str {
+    match Look::at(bytes) {
+        Look::Der => ": it is cut off, or something follows it",
+        Look::Other(words) => words,
+    }
+}
+
 enum Look {
     Der,
     Other(&'static str),

@@ -1,7 +1,8 @@
 //! Meaning: PEM to identities, and what makes one valid. Knows bytes, not where they come from.
 
+#[cfg(test)]
+mod authority;
 mod chain;
-#[cfg(any(test, fuzzing))]
 mod crl;
 mod damage;
 mod der;
@@ -10,16 +11,18 @@ mod identity;
 mod key;
 mod key_kind;
 mod lifetime;
+mod lists;
 mod looks;
 mod ocsp;
 mod pem;
-#[cfg(any(test, fuzzing))]
 mod roots;
 mod signature;
 mod staple;
 mod ticket_key;
 mod ticket_keys;
 mod trust;
+#[cfg(test)]
+mod trust_tests;
 mod warnings;
 mod x509;
 
@@ -36,9 +39,9 @@ pub(crate) use x509::{format_time, not_after_of};
 /// What the fuzz targets reach besides.
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
-    pub(crate) use super::crl::{Crl, CrlError, crls};
+    pub(crate) use super::crl::{Crl, crls};
     pub(crate) use super::key::load as load_key;
     pub(crate) use super::ocsp::{MAX_RESPONSE, parse as parse_ocsp};
     pub(crate) use super::pem::certificates;
-    pub(crate) use super::roots::{MAX_ROOTS, roots};
+    pub(crate) use super::roots::MAX_ROOTS;
 }

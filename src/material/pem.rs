@@ -61,6 +61,12 @@ pub(super) fn sections(bytes: &[u8]) -> impl Iterator<Item = Result<Section<'_>,
     })
 }
 
+/// Whether there is a section in `bytes`, and none is malformed.
+pub(super) fn is_pem(bytes: &[u8]) -> bool {
+    let mut sections = sections(bytes).peekable();
+    sections.peek().is_some() && sections.all(|section| section.is_ok())
+}
+
 /// Reads on to the END line that belongs to `begin`.
 fn section<'a>(begin: &'a [u8], lines: &mut Lines<'a>) -> Result<Section<'a>, Cause> {
     let Some(label) = begin.strip_prefix(BEGIN).and_then(|line| line.strip_suffix(HYPHENS)) else {

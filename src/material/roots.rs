@@ -1,61 +1,326 @@
-//! The roots that a peer's certificate must lead to: a PEM bundle of certificates.
+//! The roots that a peer's certificate must lead to: PEM bundles of certificates.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
 use rustls::RootCertStore;
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 
-use super::{pem, x509};
-use crate::error::Cause;
+use super::signature::is_signed_with;
+use super::trust::TrustFile;
+use super::warnings::{Warning, WarningKind};
+use super::x509::{self, Facts, format_time};
+use super::{looks, pem};
+use crate::error::{Cause, Error};
 
-/// The largest bundle. What browsers and distributions ship has some 150.
+/// The most roots of one role. What browsers and distributions ship has some 150.
 pub(crate) const MAX_ROOTS: usize = 10_000;
 
-/// Every certificate in `bytes`, each of which can be a trust anchor; a bundle of none is an error, for
-/// trusting nobody is never what was meant.
-pub(crate) fn roots(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Cause> {
-    let roots = pem::certificates_up_to(bytes, MAX_ROOTS)?;
-    let mut store = RootCertStore::empty();
-    for (index, root) in roots.iter().enumerate() {
-        // What parses here and is no anchor (an unknown version, a broken constraint) is told by
-        // what the verifier will say.
-        x509::facts(root, index)?;
-        store.add(root.clone()).map_err(|error| Cause::CertificateMalformed {
-            index: index + 1,
-            reason: error.to_string(),
-        })?;
+/// SHA-256 of DER.
+pub(super) type Hash = [u8; 32];
+
+/// One root, as far as lists of what it revoked are concerned.
+#[derive(Debug)]
+pub(super) struct Root {
+    /// As it stands, to be compared byte by byte.
+    pub(super) subject: Vec<u8>,
+    /// The whole `SubjectPublicKeyInfo`.
+    pub(super) public_key: Vec<u8>,
+    pub(super) may_sign_lists: bool,
+}
+
+/// The roots of one role, each once.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    pub(super) roots: BTreeMap<Hash, Root>,
+    pub(super) store: Arc<RootCertStore>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// What roots are read with.
+pub(super) struct Reading<'a> {
+    /// The file or directory that was asked for.
+    pub(super) place: &'a Path,
+    pub(super) algorithms: &'a WebPkiSupportedAlgorithms,
+    pub(super) now: i64,
+    /// The roots that serve now.
+    pub(super) served: Option<&'a BTreeSet<Hash>>,
+}
+
+/// A certificate that is no root, and why.
+struct Unusable<'a> {
+    path: &'a Path,
+    index: usize,
+    reason: String,
+}
+
+impl Roots {
+    /// Takes every certificate in `files` that can be a trust anchor.
+    ///
+    /// One that cannot is passed over, as other TLS libraries do with a bundle: all who are under the other roots
+    /// would suffer for it. But it may be what damage has left of a root that serves, and that is not given up
+    /// unless the file clearly says so (G3, G15). None at all is an error, for trusting nobody is never what was
+    /// meant.
+    pub(super) fn read(files: &[TrustFile<'_>], reading: &Reading<'_>) -> Result<Self, Error> {
+        let mut store = RootCertStore::empty();
+        let (mut roots, mut warnings) = (BTreeMap::new(), Vec::new());
+        let mut unusable = Vec::new();
+        let mut count = 0;
+        for file in files {
+            let certificates = certificates(file).map_err(|cause| Error::at(file.path, cause))?;
+            count += certificates.len();
+            if count > MAX_ROOTS {
+                return Err(Error::at(
+                    reading.place,
+                    Cause::TooManyCertificates { limit: MAX_ROOTS },
+                ));
+            }
+            for (at, der) in certificates.iter().enumerate() {
+                let hash = sha256(der);
+                if roots.contains_key(&hash) {
+                    continue;
+                }
+                match root(der, at, reading.algorithms, &mut store) {
+                    Ok((root, facts)) => {
+                        warnings.extend(expired(&facts, at, file.path, reading.now));
+                        roots.insert(hash, root);
+                    }
+                    Err(reason) => {
+                        unusable.push(Unusable { path: file.path, index: at + 1, reason })
+                    }
+                }
+            }
+        }
+        let is_lost = |hash: &Hash| !roots.contains_key(hash);
+        let has_lost = reading.served.is_some_and(|served| served.iter().any(is_lost));
+        match unusable.first() {
+            Some(first) if roots.is_empty() => return Err(first.refused("")),
+            Some(first) if has_lost => return Err(first.refused(MAY_BE_THE_LOST_ONE)),
+            None if roots.is_empty() => {
+                return Err(Error::at(reading.place, Cause::NoCertificate(" in any of its files")));
+            }
+            _ => warnings.extend(unusable.iter().map(Unusable::warning)),
+        }
+        Ok(Self { roots, store: store.into(), warnings })
     }
-    Ok(roots)
+
+    pub(super) fn hashes(&self) -> BTreeSet<Hash> {
+        self.roots.keys().copied().collect()
+    }
+}
+
+const MAY_BE_THE_LOST_ONE: &str =
+    "; a root that serves is not among the others, and this may be what is left of it";
+
+impl Unusable<'_> {
+    fn refused(&self, why: &str) -> Error {
+        let reason = format!("{}{why}", self.reason);
+        Error::at(self.path, Cause::CertificateMalformed { index: self.index, reason })
+    }
+
+    fn warning(&self) -> Warning {
+        let text = format!(
+            "certificate {} of {} cannot be used: {}",
+            self.index,
+            self.path.display(),
+            self.reason
+        );
+        Warning::new(WarningKind::RootUnusable, text)
+    }
+}
+
+pub(super) fn sha256(der: &[u8]) -> Hash {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, der).as_ref());
+    hash
+}
+
+/// The certificates of one file. In a directory there may be keys and lists beside them, in files of their own;
+/// a file there without any PEM is none of those, but may be one that was cut.
+fn certificates(file: &TrustFile<'_>) -> Result<Vec<CertificateDer<'static>>, Cause> {
+    match pem::certificates_up_to(file.bytes, MAX_ROOTS) {
+        Err(Cause::NoCertificate(_)) if file.is_in_directory && pem::is_pem(file.bytes) => {
+            Ok(Vec::new())
+        }
+        Err(Cause::NoCertificate(_)) => {
+            Err(Cause::NoCertificate(looks::without_certificate(file.bytes)))
+        }
+        certificates => certificates,
+    }
+}
+
+/// Adds `der` to `store`, or says why it cannot be a root.
+fn root<'a>(
+    der: &'a CertificateDer<'_>,
+    at: usize,
+    algorithms: &WebPkiSupportedAlgorithms,
+    store: &mut RootCertStore,
+) -> Result<(Root, Facts<'a>), String> {
+    let facts = x509::facts(der, at).map_err(|cause| match cause {
+        Cause::CertificateMalformed { reason, .. } => reason,
+        other => other.to_string(),
+    })?;
+    if names_its_own_key(&facts) && is_signed_with(der, facts.public_key, algorithms) == Some(false)
+    {
+        return Err("it is damaged: its signature was not made with its own key".to_owned());
+    }
+    // What parses here and is no anchor (an unknown version, a broken constraint) is told by what
+    // the verifier will say.
+    store.add(der.clone()).map_err(|error| error.to_string())?;
+    let root = Root {
+        subject: facts.subject.to_vec(),
+        public_key: facts.public_key.to_vec(),
+        may_sign_lists: facts.may_sign_lists,
+    };
+    Ok((root, facts))
+}
+
+/// Whether it says that it is signed with its own key: the name alone may be that of an older key.
+fn names_its_own_key(facts: &Facts<'_>) -> bool {
+    facts.is_self_issued()
+        && facts.subject_key_id.is_some()
+        && facts.subject_key_id == facts.authority_key_id
+}
+
+/// A root's date is no bound to what it certifies (RFC 5280 section 6.1.1: an anchor is a name and a key), and
+/// rustls goes by that. Elsewhere peers under it are refused by now, so its owner should know.
+fn expired(facts: &Facts<'_>, at: usize, path: &Path, now: i64) -> Option<Warning> {
+    (now > facts.not_after).then(|| {
+        let text = format!(
+            "certificate {} of {} (\"{}\") expired at {}; as a root it is trusted until it is taken out",
+            at + 1,
+            path.display(),
+            facts.title,
+            format_time(facts.not_after)
+        );
+        Warning::new(WarningKind::ChainExpired, text)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use rcgen::date_time_ymd;
+    use rustls::crypto::aws_lc_rs::default_provider;
+
+    use super::super::authority::{Authority, file, in_directory, now};
     use super::*;
 
-    fn root(name: &str) -> String {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        params.self_signed(&key).unwrap().pem()
+    /// Parsed, and of a version that there is not.
+    const BAD: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n";
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMAMCAQU=\n-----END PRIVATE KEY-----\n";
+
+    fn read(files: &[TrustFile<'_>], served: Option<&Roots>) -> Result<Roots, Error> {
+        let algorithms = default_provider().signature_verification_algorithms;
+        let served = served.map(Roots::hashes);
+        let served = served.as_ref();
+        let (place, algorithms) = (Path::new("/roots"), &algorithms);
+        Roots::read(files, &Reading { place, algorithms, now: now(), served })
+    }
+
+    fn root_pem(name: &str) -> String {
+        Authority::new(name).root_pem()
     }
 
     #[test]
-    fn every_root_of_a_bundle_is_taken() {
-        let bundle = format!("# one\n{}\n# two\n{}", root("one"), root("two"));
-        assert_eq!(roots(bundle.as_bytes()).unwrap().len(), 2);
+    fn every_root_of_every_file_is_taken_once() {
+        let [one, two, three] = ["one", "two", "three"].map(root_pem);
+        let bundle = format!("# one\n{one}\n# two\n{two}\n{one}");
+        let roots = read(&[file("a", &bundle), file("b", &(three + &two))], None).unwrap();
+        assert_eq!((roots.roots.len(), roots.store.len()), (3, 3));
+        assert_eq!(roots.warnings, []);
     }
 
     #[test]
-    fn an_empty_bundle_is_an_error() {
-        for text in ["", "# nobody\n", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"] {
-            assert!(matches!(roots(text.as_bytes()), Err(Cause::NoCertificate(_))), "{text}");
+    fn no_root_at_all_is_refused() {
+        for text in ["", "# nobody\n", KEY] {
+            let error = read(&[file("/roots", text)], None).unwrap_err();
+            assert!(matches!(error.cause, Cause::NoCertificate(_)), "{error}");
+            assert_eq!(error.path.as_deref(), Some(Path::new("/roots")));
+        }
+        for files in [&[][..], &[in_directory("/roots/key", KEY)]] {
+            let error = read(files, None).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "/roots: holds no certificate in any of its files (parse)"
+            );
+        }
+    }
+
+    #[test]
+    fn in_a_directory_what_is_no_certificate_is_passed_over_unless_it_may_be_a_damaged_one() {
+        let one = root_pem("one");
+        let with = |text: &str| {
+            read(&[in_directory("/roots/a", &one), in_directory("/roots/b", text)], None)
+        };
+        assert_eq!(with(KEY).unwrap().roots.len(), 1);
+        for damaged in ["", "no PEM", &one[..one.len() / 2], &format!("{KEY}{}", &KEY[..40])] {
+            let error = with(damaged).unwrap_err();
+            assert_eq!(error.path.as_deref(), Some(Path::new("/roots/b")), "{error}");
+            assert!(error.cause.may_be_half_written(), "{error}");
         }
     }
 
     #[test]
     fn a_bad_certificate_among_good_ones_is_told_by_its_number() {
-        let bad = "-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n";
-        let bundle = [&root("one"), bad, &root("three")].concat();
-        let cause = roots(bundle.as_bytes()).unwrap_err();
-        assert!(matches!(cause, Cause::CertificateMalformed { index: 2, .. }), "{cause}");
+        let bundle = [&root_pem("one"), BAD, &root_pem("three")].concat();
+        let roots = read(&[file("/roots", &bundle)], None).unwrap();
+        assert_eq!(roots.roots.len(), 2);
+        let [warning] = &roots.warnings[..] else { panic!("{:?}", roots.warnings) };
+        assert_eq!(warning.kind, WarningKind::RootUnusable);
+        assert!(warning.text.starts_with("certificate 2 of /roots cannot be used: "));
+        let error = read(&[file("/roots", BAD)], None).unwrap_err();
+        assert!(matches!(error.cause, Cause::CertificateMalformed { index: 1, .. }), "{error}");
+    }
+
+    #[test]
+    fn g3_a_bad_certificate_is_refused_where_a_root_that_serves_would_be_lost() {
+        let [one, two, three] = ["one", "two", "three"].map(root_pem);
+        let both = read(&[file("/roots", &[&*one, &two].concat())], None).unwrap();
+        let again = |bundle: &[&str]| read(&[file("/roots", &bundle.concat())], Some(&both));
+        let error = again(&[&one, &three, BAD]).unwrap_err();
+        assert!(matches!(error.cause, Cause::CertificateMalformed { index: 3, .. }), "{error}");
+        assert!(error.to_string().contains("what is left of it"), "{error}");
+        // The same bad one beside all of them is no reason to stay behind.
+        assert_eq!(again(&[&one, &two, &three, BAD]).unwrap().roots.len(), 3);
+        assert_eq!(again(&[&one]).unwrap().roots.len(), 1, "taken out");
+    }
+
+    #[test]
+    fn a_root_that_is_damaged_where_parsers_do_not_look_is_no_root() {
+        let mut der = Authority::new("one").root().to_vec();
+        let last = der.len() - 1;
+        der[last] ^= 1;
+        let algorithms = default_provider().signature_verification_algorithms;
+        let der = CertificateDer::from(der);
+        let why = root(&der, 0, &algorithms, &mut RootCertStore::empty()).err().unwrap();
+        assert!(why.contains("its own key"), "{why}");
+    }
+
+    #[test]
+    fn the_bundle_of_the_platform_is_taken_whole() {
+        let Ok(bundle) = std::fs::read("/etc/ssl/certs/ca-certificates.crt") else { return };
+        let count = pem::certificates_up_to(&bundle, MAX_ROOTS).unwrap().len();
+        let roots = read(&[file("bundle", &bundle)], None).unwrap();
+        assert_eq!(roots.roots.len(), count, "{:?}", roots.warnings);
+    }
+
+    #[test]
+    fn an_expired_root_is_taken_and_told_of() {
+        let old = Authority::with("old", |params| params.not_after = date_time_ymd(2026, 1, 1));
+        let roots = read(&[file("/roots", &old.root_pem())], None).unwrap();
+        assert_eq!(roots.roots.len(), 1);
+        assert_eq!(roots.warnings[0].kind, WarningKind::ChainExpired);
+        assert!(roots.warnings[0].text.contains("(\"old\") expired at 2026-01-01T"));
+    }
+
+    #[test]
+    fn too_many_roots_are_refused() {
+        let one = root_pem("one");
+        let many = one.repeat(MAX_ROOTS);
+        let error = read(&[file("a", &many), file("b", &one)], None).unwrap_err();
+        assert_eq!(error.cause, Cause::TooManyCertificates { limit: MAX_ROOTS });
     }
 }

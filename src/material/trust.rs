@@ -1,15 +1,25 @@
 //! What peers are checked against: roots, revocation lists, and the verifiers made of them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use aws_lc_rs::digest::{Context, SHA256};
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateRevocationListDer;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 
+pub(crate) use super::lists::List;
+use super::lists::{Checks, Lists};
+use super::roots::{Hash, Reading, Root, Roots};
 use super::warnings::Warning;
 use crate::error::{Cause, Error};
-use crate::options::TrustOptions;
+use crate::options::{ClientAuth, CrlRules, TrustOptions};
 
 /// One file that was read.
 #[derive(Clone, Copy)]
@@ -27,41 +37,84 @@ pub(crate) struct TrustParts<'a> {
     pub(crate) crls: Vec<TrustFile<'a>>,
 }
 
-/// A revocation list that counts.
-#[derive(Debug)]
-pub(crate) struct List {
-    pub(crate) path: PathBuf,
-    /// For people.
-    pub(crate) issuer: String,
-    /// Of the whole list.
-    pub(crate) sha256: [u8; 32],
-    /// Seconds since 1970.
-    pub(crate) this_update: i64,
-    pub(crate) next_update: Option<i64>,
-    /// From when on a newer one should have come.
-    pub(crate) expiring_from: Option<i64>,
-}
-
 /// Roots, lists and rules, good as a whole. Immutable.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    fingerprint: [u8; 32],
-    client_verifier: Option<Arc<dyn ClientCertVerifier>>,
-    server_verifier: Option<Arc<dyn ServerCertVerifier>>,
+    fingerprint: Hash,
+    clients: Role<dyn ClientCertVerifier>,
+    servers: Role<dyn ServerCertVerifier>,
     lists: Vec<List>,
+    /// From then on peers are refused for lists that have expired.
+    hold_until: Option<i64>,
     warnings: Vec<Warning>,
+}
+
+/// What peers of one kind are checked against.
+#[derive(Debug)]
+struct Role<V: ?Sized> {
+    /// Of all that the verifier was made from.
+    fingerprint: Hash,
+    roots: BTreeSet<Hash>,
+    verifier: Option<Arc<V>>,
 }
 
 impl Trust {
     /// Makes trust out of bytes, or says what is wrong with them at the time `now`, where `before` served.
     pub(crate) fn new(
-        _parts: &TrustParts<'_>,
-        _options: &TrustOptions,
-        _provider: &Arc<CryptoProvider>,
-        _now: i64,
-        _before: Option<&Self>,
+        parts: &TrustParts<'_>,
+        options: &TrustOptions,
+        provider: &Arc<CryptoProvider>,
+        now: i64,
+        before: Option<&Self>,
     ) -> Result<Self, Error> {
-        Err(Error::new(Cause::NotConfigured("trust")))
+        let algorithms = &provider.signature_verification_algorithms;
+        let read = |files: Option<&Vec<TrustFile<'_>>>, place: Option<&PathBuf>, served| {
+            let (Some(files), Some(place)) = (files, place) else { return Ok(None) };
+            Roots::read(files, &Reading { place, algorithms, now, served }).map(Some)
+        };
+        let served = before.map(|before| &before.clients.roots);
+        let clients = read(parts.client_roots.as_ref(), options.client_roots.as_ref(), served)?;
+        let served = before.map(|before| &before.servers.roots);
+        let servers = read(parts.server_roots.as_ref(), options.server_roots.as_ref(), served)?;
+        let rules = options.crl_rules;
+        let checks = Checks {
+            places: &options.crls,
+            roots: roots_of([clients.as_ref(), servers.as_ref()]),
+            algorithms,
+            allow_expired: rules.allow_expired,
+            now,
+            before: before.map_or(&[], |before| &before.lists),
+        };
+        let Lists { ders, lists, warnings } = Lists::read(&parts.crls, &checks)?;
+
+        let making = Making { ders, lists: &lists, rules, provider };
+        let of_clients = clients.as_ref().filter(|_| options.client_auth != ClientAuth::None);
+        let mode = options.client_auth as u8;
+        let clients_role =
+            making.role(of_clients, mode, before.map(|before| &before.clients), |store| {
+                making.client_verifier(store, options.client_auth)
+            })?;
+        let servers_role =
+            making.role(servers.as_ref(), 0, before.map(|before| &before.servers), |store| {
+                making.server_verifier(store)
+            })?;
+        let ends = lists.iter().filter_map(|list| list.next_update);
+        let hold_until = if rules.allow_expired { None } else { ends.min() };
+        let of_roots = [clients, servers].into_iter().flatten().flat_map(|roots| roots.warnings);
+        Ok(Self {
+            fingerprint: joined([&clients_role.fingerprint, &servers_role.fingerprint]),
+            clients: clients_role,
+            servers: servers_role,
+            warnings: of_roots.chain(warnings).collect(),
+            hold_until,
+            lists,
+        })
+    }
+
+    /// Sets how long before their end newer lists should have come, in place of the default.
+    pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
+        self.lists.iter_mut().for_each(|list| list.set_expiry_warning(warning));
+        self
     }
 
     /// Tells one trust from another, whatever files it came in: equal only where every peer is treated alike.
@@ -71,12 +124,22 @@ impl Trust {
 
     /// `None` where clients are not asked for certificates.
     pub(crate) fn client_verifier(&self) -> Option<&Arc<dyn ClientCertVerifier>> {
-        self.client_verifier.as_ref()
+        self.clients.verifier.as_ref()
     }
 
     /// `None` where there is no client role.
     pub(crate) fn server_verifier(&self) -> Option<&Arc<dyn ServerCertVerifier>> {
-        self.server_verifier.as_ref()
+        self.servers.verifier.as_ref()
+    }
+
+    /// How many roots clients may lead to.
+    pub(crate) fn client_root_count(&self) -> usize {
+        self.clients.roots.len()
+    }
+
+    /// How many roots servers may lead to.
+    pub(crate) fn server_root_count(&self) -> usize {
+        self.servers.roots.len()
     }
 
     pub(crate) fn client_root_count(&self) -> usize {
@@ -98,10 +161,134 @@ impl Trust {
 
     /// From when on a list that has expired would have peers refused, if that is the rule.
     pub(crate) fn lists_hold_until(&self) -> Option<i64> {
-        None
+        self.hold_until
     }
 
     pub(crate) fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
+}
+
+fn roots_of(roles: [Option<&Roots>; 2]) -> Vec<&Root> {
+    roles.into_iter().flatten().flat_map(|roots| roots.roots.values()).collect()
+}
+
+/// What verifiers are made of.
+struct Making<'a> {
+    ders: Vec<CertificateRevocationListDer<'static>>,
+    lists: &'a [List],
+    rules: CrlRules,
+    provider: &'a Arc<CryptoProvider>,
+}
+
+impl Making<'_> {
+    /// The role as it served before, where nothing about it has changed: rustls keeps the sessions of clients with
+    /// the verifier that they were begun under.
+    fn role<V: ?Sized>(
+        &self,
+        roots: Option<&Roots>,
+        mode: u8,
+        before: Option<&Role<V>>,
+        verifier: impl Fn(&Arc<RootCertStore>) -> Result<Arc<V>, VerifierBuilderError>,
+    ) -> Result<Role<V>, Error> {
+        let fingerprint = self.fingerprint(roots, mode);
+        let same = before.filter(|before| before.fingerprint == fingerprint);
+        let verifier = match (same, roots) {
+            (Some(same), _) => same.verifier.clone(),
+            (None, Some(roots)) => {
+                Some(verifier(&roots.store).map_err(|error| self.refused(&roots.store, &error))?)
+            }
+            (None, None) => None,
+        };
+        Ok(Role { fingerprint, roots: roots.map(Roots::hashes).unwrap_or_default(), verifier })
+    }
+
+    /// Whatever order things come in, it is the same.
+    fn fingerprint(&self, roots: Option<&Roots>, mode: u8) -> Hash {
+        let Some(roots) = roots else { return [0; 32] };
+        let CrlRules { leaf_only, allow_unknown, allow_expired } = self.rules;
+        let rules = [mode, leaf_only.into(), allow_unknown.into(), allow_expired.into()];
+        let roots: Vec<&Hash> = roots.roots.keys().collect();
+        let mut lists: Vec<&Hash> = self.lists.iter().map(|list| &list.sha256).collect();
+        lists.sort_unstable();
+        joined([&rules[..], &joined(roots), &joined(lists)])
+    }
+
+    fn client_verifier(
+        &self,
+        store: &Arc<RootCertStore>,
+        mode: ClientAuth,
+    ) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
+        let (store, provider) = (store.clone(), self.provider.clone());
+        let mut builder = WebPkiClientVerifier::builder_with_provider(store, provider)
+            .with_crls(self.ders.iter().cloned());
+        if mode == ClientAuth::Optional {
+            builder = builder.allow_unauthenticated();
+        }
+        if self.rules.leaf_only {
+            builder = builder.only_check_end_entity_revocation();
+        }
+        if self.rules.allow_unknown {
+            builder = builder.allow_unknown_revocation_status();
+        }
+        if !self.rules.allow_expired {
+            builder = builder.enforce_revocation_expiration();
+        }
+        builder.build()
+    }
+
+    fn server_verifier(
+        &self,
+        store: &Arc<RootCertStore>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, VerifierBuilderError> {
+        let verifier = self.server_verifier_with(store, &self.ders)?;
+        Ok(verifier)
+    }
+
+    fn server_verifier_with(
+        &self,
+        store: &Arc<RootCertStore>,
+        ders: &[CertificateRevocationListDer<'static>],
+    ) -> Result<Arc<WebPkiServerVerifier>, VerifierBuilderError> {
+        let (store, provider) = (store.clone(), self.provider.clone());
+        let mut builder = WebPkiServerVerifier::builder_with_provider(store, provider)
+            .with_crls(ders.iter().cloned());
+        if self.rules.leaf_only {
+            builder = builder.only_check_end_entity_revocation();
+        }
+        if self.rules.allow_unknown {
+            builder = builder.allow_unknown_revocation_status();
+        }
+        if !self.rules.allow_expired {
+            builder = builder.enforce_revocation_expiration();
+        }
+        builder.build()
+    }
+
+    /// Why rustls takes no lists like these: it does not say which of them it means.
+    fn refused(&self, store: &Arc<RootCertStore>, error: &VerifierBuilderError) -> Error {
+        let refused = self.lists.iter().zip(&self.ders).find_map(|(list, der)| {
+            match self.server_verifier_with(store, std::slice::from_ref(der)) {
+                Err(VerifierBuilderError::InvalidCrl(why)) => Some((list, why)),
+                _ => None,
+            }
+        });
+        match refused {
+            Some((list, why)) => list.malformed(format!("rustls does not take it ({why:?})")),
+            None => Error::new(Cause::Tls(error.to_string())),
+        }
+    }
+}
+
+/// A digest of parts, each with its length.
+fn joined<'a, T: AsRef<[u8]> + ?Sized + 'a>(parts: impl IntoIterator<Item = &'a T>) -> Hash {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        let part = part.as_ref();
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
 }

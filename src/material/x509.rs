@@ -39,6 +39,8 @@ pub(super) struct Facts<'a> {
     pub(super) tells_of_issuer: bool,
     /// Whether the key may make signatures; true where the certificate does not restrict it.
     pub(super) may_sign: bool,
+    /// Whether the key may sign revocation lists; true where the certificate does not restrict it.
+    pub(super) may_sign_lists: bool,
     /// Whether it is for TLS servers; true where the certificate does not restrict it.
     pub(super) may_serve: bool,
     /// The same for TLS clients.
@@ -89,6 +91,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
         is_authority: false,
         tells_of_issuer: false,
         may_sign: true,
+        may_sign_lists: true,
         may_serve: true,
         may_be_client: true,
         may_answer: false,
@@ -103,7 +106,10 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
                 facts.authority_key_id = authority.key_identifier.as_ref().map(|id| id.0);
             }
             ParsedExtension::BasicConstraints(constraints) => facts.is_authority = constraints.ca,
-            ParsedExtension::KeyUsage(usage) => facts.may_sign = usage.digital_signature(),
+            ParsedExtension::KeyUsage(usage) => {
+                facts.may_sign = usage.digital_signature();
+                facts.may_sign_lists = usage.crl_sign();
+            }
             ParsedExtension::ExtendedKeyUsage(usage) => {
                 facts.may_serve = usage.server_auth || usage.any;
                 facts.may_be_client = usage.client_auth || usage.any;
@@ -159,7 +165,7 @@ fn text_of(name: &GeneralName<'_>) -> Option<String> {
 }
 
 /// The common name, else the whole name.
-fn title(name: &X509Name<'_>) -> String {
+pub(super) fn title(name: &X509Name<'_>) -> String {
     let common = name.iter_common_name().find_map(|part| part.as_str().ok());
     shortened(&common.map_or_else(|| name.to_string(), str::to_owned))
 }

@@ -1,0 +1,145 @@
+//! Authorities for tests: they certify, and revoke.
+
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    CrlIssuingDistributionPoint, CrlScope, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    date_time_ymd,
+};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+
+use super::trust::TrustFile;
+
+/// When tests take place, unless they say otherwise.
+pub(super) fn now() -> i64 {
+    date_time_ymd(2026, 6, 15).unix_timestamp()
+}
+
+/// Year, month and day.
+type Day = (i32, u8, u8);
+
+/// An authority with a key, and what it says of itself.
+pub(super) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    params: CertificateParams,
+}
+
+/// A list to be made; by default one of this month, with a number.
+pub(super) struct Listing {
+    pub(super) number: u64,
+    pub(super) this_update: Day,
+    pub(super) next_update: Day,
+    pub(super) part: Option<&'static str>,
+    pub(super) revoked: Vec<u64>,
+}
+
+/// What a peer proves itself with.
+pub(super) struct Peer {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivatePkcs8KeyDer<'static>,
+}
+
+impl Authority {
+    pub(super) fn new(name: &str) -> Self {
+        Self::with(name, |_| {})
+    }
+
+    pub(super) fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.use_authority_key_identifier_extension = true;
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2120, 1, 1);
+        change(&mut params);
+        Self { issuer: Issuer::new(params.clone(), KeyPair::generate().unwrap()), params }
+    }
+
+    /// Its certificate, signed by itself.
+    pub(super) fn root(&self) -> CertificateDer<'static> {
+        self.params.self_signed(self.issuer.key()).unwrap().into()
+    }
+
+    pub(super) fn root_pem(&self) -> String {
+        self.params.self_signed(self.issuer.key()).unwrap().pem()
+    }
+
+    /// Its certificate as an authority under this one.
+    pub(super) fn certifies(&self, other: &Self, serial: u64) -> CertificateDer<'static> {
+        let mut params = other.params.clone();
+        params.serial_number = Some(serial.into());
+        params.signed_by(other.issuer.key(), &self.issuer).unwrap().into()
+    }
+
+    /// A peer of either role, named `a.test`, and the certificates that lead up from this authority.
+    pub(super) fn peer(&self, serial: u64, up: &[CertificateDer<'static>]) -> Peer {
+        let mut params = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        params.serial_number = Some(serial.into());
+        params.use_authority_key_identifier_extension = true;
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2120, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let leaf = params.signed_by(&key, &self.issuer).unwrap().into();
+        let chain = [&[leaf], up].concat();
+        Peer { chain, key: key.serialize_der().into() }
+    }
+
+    pub(super) fn list(&self, listing: &Listing) -> rcgen::CertificateRevocationList {
+        let date = |(year, month, day): Day| date_time_ymd(year, month, day);
+        let revoked = listing.revoked.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: date(listing.this_update),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let part = |uri: &str| CrlIssuingDistributionPoint {
+            distribution_point: CrlDistributionPoint { uris: vec![uri.to_owned()] },
+            scope: Some(CrlScope::UserCertsOnly),
+        };
+        CertificateRevocationListParams {
+            this_update: date(listing.this_update),
+            next_update: date(listing.next_update),
+            crl_number: listing.number.into(),
+            issuing_distribution_point: listing.part.map(part),
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        }
+        .signed_by(&self.issuer)
+        .unwrap()
+    }
+
+    pub(super) fn list_pem(&self, listing: &Listing) -> String {
+        self.list(listing).pem().unwrap()
+    }
+}
+
+impl Listing {
+    /// Made in June, and good for two months.
+    pub(super) fn number(number: u64) -> Self {
+        let (this_update, next_update) = ((2026, 6, 1), (2026, 8, 1));
+        Self { number, this_update, next_update, part: None, revoked: Vec::new() }
+    }
+
+    pub(super) fn revoking(self, revoked: &[u64]) -> Self {
+        Self { revoked: revoked.to_vec(), ..self }
+    }
+}
+
+/// A file by itself.
+pub(super) fn file<'a>(path: &'a str, bytes: &'a (impl AsRef<[u8]> + ?Sized)) -> TrustFile<'a> {
+    TrustFile { path: Path::new(path), bytes: bytes.as_ref(), is_in_directory: false }
+}
+
+/// One that lies in a directory.
+pub(super) fn in_directory<'a>(
+    path: &'a str,
+    bytes: &'a (impl AsRef<[u8]> + ?Sized),
+) -> TrustFile<'a> {
+    TrustFile { is_in_directory: true, ..file(path, bytes) }
+}

@@ -1,0 +1,271 @@
+//! What [`Trust`] promises, told by handshakes in memory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::time_provider::TimeProvider;
+use rustls::{CertificateError, ClientConfig, ClientConnection, Error as TlsError, RootCertStore};
+use rustls::{ServerConfig, ServerConnection};
+
+use super::authority::{Authority, Listing, Peer, file, in_directory, now};
+use super::trust::{Trust, TrustFile, TrustParts};
+use super::warnings::WarningKind;
+use crate::error::{Cause, Error};
+use crate::options::{ClientAuth, CrlRules, TrustOptions};
+
+const ROOTS: &str = "/trust/roots.pem";
+const LISTS: &str = "/trust/lists.pem";
+
+/// Files, and how they are taken.
+#[derive(Clone)]
+struct Setup {
+    client_roots: Option<String>,
+    server_roots: Option<String>,
+    lists: Option<String>,
+    client_auth: ClientAuth,
+    rules: CrlRules,
+    now: i64,
+}
+
+impl Setup {
+    /// A server that requires certificates of clients under one of `roots`.
+    fn clients(roots: &[&Authority]) -> Self {
+        Self {
+            client_roots: Some(pem_of(roots)),
+            server_roots: None,
+            lists: None,
+            client_auth: ClientAuth::Required,
+            rules: CrlRules::default(),
+            now: now(),
+        }
+    }
+
+    fn with_lists(self, lists: &[String]) -> Self {
+        Self { lists: Some(lists.concat()), ..self }
+    }
+
+    fn with_servers(self, roots: &[&Authority]) -> Self {
+        Self { server_roots: Some(pem_of(roots)), ..self }
+    }
+
+    fn with_rules(self, rules: CrlRules) -> Self {
+        Self { rules, ..self }
+    }
+
+    fn after(&self, before: Option<&Trust>) -> Result<Trust, Error> {
+        let roots = |text: &'_ Option<String>| text.clone().map(|text| leaked(ROOTS, text));
+        let lists = self.lists.clone().map(|text| leaked(LISTS, text));
+        let parts = TrustParts {
+            client_roots: roots(&self.client_roots).map(|file| vec![file]),
+            server_roots: roots(&self.server_roots).map(|file| vec![file]),
+            crls: lists.into_iter().collect(),
+        };
+        let options = TrustOptions {
+            client_auth: self.client_auth,
+            client_roots: self.client_roots.as_ref().map(|_| ROOTS.into()),
+            server_roots: self.server_roots.as_ref().map(|_| ROOTS.into()),
+            crls: self.lists.iter().map(|_| PathBuf::from(LISTS)).collect(),
+            crl_rules: self.rules,
+        };
+        Trust::new(&parts, &options, &Arc::new(default_provider()), self.now, before)
+    }
+
+    fn trust(&self) -> Trust {
+        self.after(None).unwrap()
+    }
+
+    fn refused(&self, before: Option<&Trust>) -> Cause {
+        let error = self.after(before).unwrap_err();
+        assert_eq!(error.path.as_deref(), Some(LISTS.as_ref()), "{error}");
+        error.cause
+    }
+}
+
+fn leaked(path: &'static str, text: String) -> TrustFile<'static> {
+    file(path, text.leak())
+}
+
+fn pem_of(roots: &[&Authority]) -> String {
+    roots.iter().map(|root| root.root_pem()).collect()
+}
+
+fn kinds(trust: &Trust) -> Vec<WarningKind> {
+    trust.warnings().iter().map(|warning| warning.kind).collect()
+}
+
+/// The clock of handshakes.
+#[derive(Debug)]
+struct At(i64);
+
+impl TimeProvider for At {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = self.0.cast_unsigned();
+        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)))
+    }
+}
+
+/// Whether `peer`, as a client, is let in at `now`; it goes without a certificate if there is no peer.
+fn client_at(trust: &Trust, peer: Option<&Peer>, now: i64) -> Result<(), TlsError> {
+    let itself = Authority::new("server");
+    let server = itself.peer(1, &[]);
+    let config = ServerConfig::builder_with_details(default_provider().into(), Arc::new(At(now)))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(trust.client_verifier().unwrap().clone())
+        .with_single_cert(server.chain.clone(), key_of(&server))
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(itself.root()).unwrap();
+    let client = ClientConfig::builder_with_details(default_provider().into(), Arc::new(At(now)))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let client = match peer {
+        Some(peer) => client.with_client_auth_cert(peer.chain.clone(), key_of(peer)).unwrap(),
+        None => client.with_no_client_auth(),
+    };
+    handshake(client, config)
+}
+
+fn client(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
+    client_at(trust, Some(peer), now())
+}
+
+/// Whether `peer`, as a server, is accepted.
+fn server(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
+    let verifier = trust.server_verifier().unwrap().clone();
+    let client = ClientConfig::builder_with_details(default_provider().into(), Arc::new(At(now())))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    let config = ServerConfig::builder_with_details(default_provider().into(), Arc::new(At(now())))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(peer.chain.clone(), key_of(peer))
+        .unwrap();
+    handshake(client, config)
+}
+
+fn key_of(peer: &Peer) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::Pkcs8(peer.key.clone_key())
+}
+
+fn handshake(client: ClientConfig, server: ServerConfig) -> Result<(), TlsError> {
+    let name = ServerName::try_from("a.test").unwrap();
+    let mut client = ClientConnection::new(client.into(), name).unwrap();
+    let mut server = ServerConnection::new(server.into()).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).unwrap();
+        }
+        server.read_tls(&mut &bytes[..]).unwrap();
+        server.process_new_packets()?;
+        bytes.clear();
+        while server.wants_write() {
+            server.write_tls(&mut bytes).unwrap();
+        }
+        client.read_tls(&mut &bytes[..]).unwrap();
+        client.process_new_packets()?;
+    }
+    Ok(())
+}
+
+const REVOKED: Result<(), TlsError> = Err(TlsError::InvalidCertificate(CertificateError::Revoked));
+const UNKNOWN: Result<(), TlsError> =
+    Err(TlsError::InvalidCertificate(CertificateError::UnknownRevocationStatus));
+const STRANGER: Result<(), TlsError> =
+    Err(TlsError::InvalidCertificate(CertificateError::UnknownIssuer));
+
+#[test]
+fn g13_a_root_that_is_taken_out_lets_nobody_in_any_more() {
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let (of_old, of_new) = (old.peer(1, &[]), new.peer(1, &[]));
+    let both = Setup::clients(&[&old, &new]).with_servers(&[&old, &new]).trust();
+    for peer in [&of_old, &of_new] {
+        assert_eq!((client(&both, peer), server(&both, peer)), (Ok(()), Ok(())));
+    }
+    let one = Setup::clients(&[&new]).with_servers(&[&new]).after(Some(&both)).unwrap();
+    assert_eq!((client(&one, &of_new), server(&one, &of_new)), (Ok(()), Ok(())));
+    assert_eq!((client(&one, &of_old), server(&one, &of_old)), (STRANGER, STRANGER));
+    assert_eq!((both.client_root_count(), one.client_root_count()), (2, 1));
+    assert_eq!((both.server_root_count(), one.server_root_count()), (2, 1));
+}
+
+#[test]
+fn the_mode_says_who_has_to_show_a_certificate() {
+    let root = Authority::new("root");
+    let required = Setup::clients(&[&root]);
+    let optional = Setup { client_auth: ClientAuth::Optional, ..required.clone() };
+    let none = Setup { client_auth: ClientAuth::None, ..required.clone() };
+    let stranger = Authority::new("stranger").peer(1, &[]);
+    let missing = Err(TlsError::NoCertificatesPresented);
+    assert_eq!(client_at(&required.trust(), None, now()), missing);
+    assert_eq!(client_at(&optional.trust(), None, now()), Ok(()));
+    assert_eq!(client(&optional.trust(), &stranger), STRANGER, "optional is not anybody");
+    assert!(none.trust().client_verifier().is_none());
+    assert!(required.trust().server_verifier().is_none());
+    let verifier = required.trust().client_verifier().unwrap().clone();
+    assert_eq!(verifier.root_hint_subjects().len(), 1);
+}
+
+#[test]
+fn g13_a_certificate_that_a_list_revokes_is_refused_in_either_role() {
+    let root = Authority::new("root");
+    let (good, bad) = (root.peer(1, &[]), root.peer(2, &[]));
+    let lists = [root.list_pem(&Listing::number(1).revoking(&[2]))];
+    let trust = Setup::clients(&[&root]).with_servers(&[&root]).with_lists(&lists).trust();
+    assert_eq!((client(&trust, &good), server(&trust, &good)), (Ok(()), Ok(())));
+    assert_eq!((client(&trust, &bad), server(&trust, &bad)), (REVOKED, REVOKED));
+    assert_eq!((trust.lists().len(), trust.lists()[0].revoked), (1, 1));
+    assert_eq!(trust.warnings(), []);
+}
+
+#[test]
+fn an_intermediate_is_looked_up_too_unless_only_leaves_are() {
+    let (root, middle) = (Authority::new("root"), Authority::new("middle"));
+    let peer = middle.peer(1, &[root.certifies(&middle, 7)]);
+    let lists =
+        [root.list_pem(&Listing::number(1).revoking(&[7])), middle.list_pem(&Listing::number(1))];
+    let setup = Setup::clients(&[&root]).with_lists(&lists);
+    assert_eq!(client(&setup.trust(), &peer), REVOKED);
+    let leaf_only = CrlRules { leaf_only: true, ..CrlRules::default() };
+    assert_eq!(client(&setup.with_rules(leaf_only).trust(), &peer), Ok(()));
+}
+
+#[test]
+fn whoever_no_list_tells_of_passes_only_where_that_is_allowed() {
+    let (root, middle) = (Authority::new("root"), Authority::new("middle"));
+    let peer = middle.peer(1, &[root.certifies(&middle, 7)]);
+    let setup = Setup::clients(&[&root]).with_lists(&[root.list_pem(&Listing::number(1))]);
+    assert_eq!(client(&setup.trust(), &peer), UNKNOWN);
+    let allowed = CrlRules { allow_unknown: true, ..CrlRules::default() };
+    assert_eq!(client(&setup.with_rules(allowed).trust(), &peer), Ok(()));
+    let no_lists = Setup::clients(&[&root]).trust();
+    assert_eq!(client(&no_lists, &peer), Ok(()), "nobody asked for lists");
+}
+
+#[test]
+fn a_list_that_expires_while_it_serves_lets_nobody_in_unless_that_is_allowed() {
+    let root = Authority::new("root");
+    let peer = root.peer(1, &[]);
+    let setup = Setup::clients(&[&root]).with_lists(&[root.list_pem(&Listing::number(1))]);
+    let trust = setup.trust();
+    let ends = trust.lists_hold_until().unwrap();
+    assert_eq!(Some(ends), trust.lists()[0].next_update);
+    assert_eq!(client_at(&trust, Some(&peer), ends - 1), Ok(()));
+    let refused = client_at(&trust, Some(&peer), ends).unwrap_err();
+    let words = format!("{refused:?}");
+    assert!(words.contains("ExpiredRevocationList"), "{words}");
+    let allowed = CrlRules { allow_expired: true, ..CrlRules::default() };
+    let trust = setup.with_rules(allowed).trust();
+    assert_eq!(client_at(&trust, Some(&peer), ends + 1), Ok(()));
+    assert_eq!(trust.lists_hold_until(), None);
+}
