@@ -65,7 +65,7 @@ impl Stamp {
         self.modified < limit && self.changed < limit
     }
 
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),

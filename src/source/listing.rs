@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 
-use super::file::Stamp;
 use crate::error::Cause;
 
 /// The most files of one directory that are read. A distribution's roots are some 150, each of them
@@ -64,11 +63,7 @@ impl Takes {
 
 /// The names that count in `directory`, in their order; but those that OpenSSL finds files by come last,
 /// for most of them are links to another name there, by which people know the file.
-///
-/// A directory that is changed while it is listed may hide a file that is only renamed: that it changed
-/// is told as unstable.
 pub(super) fn list(directory: &Path, takes: Takes) -> Result<Vec<OsString>, Cause> {
-    let before = Stamp::at(directory);
     let mut names = Vec::new();
     for (count, entry) in fs::read_dir(directory)?.enumerate() {
         if count >= MAX_ENTRIES {
@@ -81,9 +76,6 @@ pub(super) fn list(directory: &Path, takes: Takes) -> Result<Vec<OsString>, Caus
             }
             names.push(name);
         }
-    }
-    if Stamp::at(directory) != before {
-        return Err(Cause::Unstable);
     }
     names.sort_by_cached_key(|name| (takes.takes_hash(name), name.clone()));
     Ok(names)

@@ -4,6 +4,8 @@ mod file;
 mod fingerprint;
 mod gather;
 mod listing;
+#[cfg(test)]
+mod moments;
 mod survey;
 mod trail;
 mod unit;

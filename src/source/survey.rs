@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::file::Stamp;
 use super::gather::Place;
 use super::listing::list;
 use super::trail::{Lookup, LookupKind, Way};
 use crate::error::{Cause, Error};
 
-/// Two of them are equal where nothing moved in between, as far as names can tell.
+/// Two of them are equal where nothing was moved in between, as far as the directories can tell.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Survey {
     sites: Vec<Site>,
@@ -22,8 +22,9 @@ pub(super) struct Survey {
 struct Site {
     trail: Vec<Lookup>,
     spots: Vec<Spot>,
-    /// Device and inode, where it is a directory: another in its place may have the same names.
-    directory: Option<(u64, u64)>,
+    /// Of a directory, as it was before it was listed. Another in its place may have the same names; and
+    /// one that is changed meanwhile may hide a file from who lists it, if only a renamed one.
+    directory: Option<Stamp>,
     /// Why a directory cannot be listed.
     trouble: Option<Error>,
 }
@@ -89,7 +90,7 @@ impl Site {
             };
             return Self { trail, spots: vec![spot], directory: None, trouble: None };
         };
-        let directory = Some((metadata.dev(), metadata.ino()));
+        let directory = Some(Stamp::of(&metadata));
         let kind = LookupKind::Listing(place.takes);
         match trail.last_mut() {
             Some(last) => last.kind = kind,

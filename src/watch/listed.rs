@@ -54,6 +54,19 @@ fn g1_an_entry_that_is_new_is_told_of_as_every_other() {
 }
 
 #[test]
+fn g4_the_first_file_of_an_empty_directory_is_told_of_while_it_is_written() {
+    let scene = Scene::new();
+    fs::create_dir(scene.path("roots")).unwrap();
+    scene.list_roots("roots");
+    let mut open = File::create(scene.path("roots/a.pem")).unwrap();
+    scene.told();
+    open.write_all(b"y").unwrap();
+    assert_eq!(scene.told().1, ["written"]);
+    drop(open);
+    assert_eq!(scene.told().1, ["closed"]);
+}
+
+#[test]
 fn what_does_not_count_by_its_name_is_told_to_nobody() {
     let scene = Scene::with_roots();
     fs::write(scene.path("roots/new.pem"), "x").unwrap();
@@ -195,7 +208,8 @@ fn g1_files_that_entries_lead_to_are_told_of_wherever_they_lie() {
 
 #[test]
 fn g1_a_place_that_becomes_a_directory_has_never_been_listed_before() {
-    let scene = Scene::with_roots();
+    let scene = Scene::new();
+    fs::create_dir(scene.path("roots")).unwrap();
     scene.list(1, "roots", Takes::Certificates);
     // Unit 0 looks up nothing but the name, all of which is watched for unit 1.
     scene.follow(0, "roots");
