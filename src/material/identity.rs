@@ -15,7 +15,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use super::chain::{Chain, Order};
 use super::damage::check_signatures;
 use super::key::{self, AskPassword};
-use super::staple::{Staple, StapleFacts};
+use super::staple::{Staple, StapleFacts, Stapled};
 use super::warnings::{Warning, WarningKind};
 use super::x509::{self, Facts, format_time, hexadecimal};
 use super::{lifetime, pem, staple};
@@ -50,13 +50,6 @@ pub(crate) struct Identity {
     serial: CString,
     sha256: CString,
     warnings: Vec<Warning>,
-}
-
-/// The same with the staple, and how long that is good.
-#[derive(Debug)]
-struct Stapled {
-    certified_key: Arc<CertifiedKey>,
-    facts: StapleFacts,
 }
 
 impl Identity {
@@ -95,7 +88,11 @@ impl Identity {
         }
         let in_order = positions.iter().map(|at| certificates[*at].clone()).collect();
         let certified_key = CertifiedKey::new(in_order, key);
-        let (staple, warning) = staple::choose(parts.staple, &chain);
+        let (staple, warning) = match parts.role {
+            Role::Server => staple::choose(parts.staple, &chain),
+            // Nobody asks clients for one.
+            Role::Client => (None, None),
+        };
         warnings.extend(warning);
         Ok(Self {
             scheme: scheme_of(&*certified_key.key),
@@ -107,10 +104,7 @@ impl Identity {
             may_be_client: leaf.may_be_client,
             serial: c_string(leaf.serial.clone()),
             sha256: c_string(hexadecimal(digest(&SHA256, &certified_key.cert[0]).as_ref())),
-            stapled: staple.map(|(der, facts)| {
-                let certified_key = Arc::new(with_staple(&certified_key, der));
-                Box::new(Stapled { certified_key, facts })
-            }),
+            stapled: staple.map(|(der, facts)| Box::new(Stapled::new(&certified_key, der, facts))),
             certified_key: Arc::new(certified_key),
             warnings,
         })
@@ -241,11 +235,6 @@ impl Identity {
 }
 
 const MAY_NOT_SIGN: &str = "the certificate's key usage leaves out digital signatures; clients that insist on them (RFC 8446 section 4.4.2.2) refuse it";
-
-fn with_staple(certified_key: &CertifiedKey, der: &[u8]) -> CertifiedKey {
-    let CertifiedKey { cert, key, .. } = certified_key;
-    CertifiedKey { cert: cert.clone(), key: key.clone(), ocsp: Some(der.to_vec()) }
-}
 
 /// Every certificate must be readable, for clients will read it.
 fn facts_of<'a>(certificates: &'a [CertificateDer<'_>]) -> Result<Vec<Facts<'a>>, Cause> {

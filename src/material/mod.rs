@@ -1,12 +1,15 @@
 //! Meaning: PEM to identities, and what makes one valid. Knows bytes, not where they come from.
 
 #[cfg(test)]
+mod authorities;
+#[cfg(test)]
 mod authority;
 mod chain;
 mod crl;
 mod damage;
 mod der;
 mod encrypted;
+mod fitness;
 mod identity;
 mod key;
 mod key_kind;
@@ -15,6 +18,7 @@ mod lists;
 mod looks;
 mod ocsp;
 mod pem;
+mod responder;
 mod roots;
 mod signature;
 mod staple;
