@@ -71,7 +71,8 @@ typedef struct rustls_client_config rustls_client_config;
 #define CERTRELOAD_WARNING_EXPIRES_EARLIER 4
 
 /**
- * Warning: the OCSP response cannot be used and is left out; the certificate is served without it.
+ * Warning: the OCSP response cannot be used and is left out, and the certificate served without it; or there is none, and
+ * the certificate is one that must be stapled (TLS feature, RFC 7633). The message says why.
  */
 #define CERTRELOAD_WARNING_OCSP_UNUSABLE 8
 
@@ -1275,8 +1276,12 @@ void certreload_options_free(certreload_options *options);
  * that no identity has. Files are PEM (RFC 7468); chain and key may be the same file, and text and other sections are
  * passed over. The chain is the leaf and after it the issuer of each; where only the order is wrong it is put right,
  * with a warning. The key is PKCS#8, PKCS#1 or SEC1; an encrypted one (PKCS#8 with PBES2, as OpenSSL makes it) takes
- * certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). The OCSP response is
- * DER (RFC 6960). Nothing is read yet.
+ * certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). Nothing is read yet.
+ *
+ * The OCSP response is DER (RFC 6960). Clients that ask for it get it from its thisUpdate until its nextUpdate. One that
+ * is about another certificate, says anything but "good", has expired, or was not signed for the issuer is left out
+ * with a warning (CERTRELOAD_WARNING_OCSP_UNUSABLE) and replaces the one before it all the same; so does a file that is
+ * missing. Signature and issuer are checked by the certificates in the chain and in the response.
  *
  * @param options     must not be NULL; changed
  * @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path is taken from the
@@ -2585,18 +2590,24 @@ const uint8_t *certreload_identity_certificate_der(const certreload_identity *id
                                                    size_t *len_out);
 
 /**
- * Look at the OCSP response that is stapled, in DER.
+ * Look at the OCSP response that is stapled now, in DER.
+ *
+ * It is stapled from its thisUpdate until its nextUpdate, and no longer than the certificate of a responder to whom the
+ * issuer has delegated its signature is valid; one without nextUpdate is until there is another. So what one call
+ * gives, the next may not: ask again for each handshake, and no client is shown one that has expired.
  *
  * @param identity  must not be NULL
  * @param len_out   must not be NULL; its length in bytes; 0 where NULL is returned
- * @return          the bytes; NULL where there is none or a parameter is NULL
- * Ownership:       borrowed; until the generation is released
+ * @return          the bytes, as they were loaded; NULL where there is none, where it has expired since, or a parameter
+ *                  is NULL
+ * Ownership:       borrowed; until the generation is released, also when it has expired
  * Threads:         any thread, concurrently
  * Signals:         not async-signal-safe
  * Blocks:          never
  * Since:           0.1.0
  */
-const uint8_t *certreload_identity_ocsp_der(const certreload_identity *identity, size_t *len_out);
+const uint8_t *certreload_identity_ocsp_der(const certreload_identity *identity,
+                                            size_t *len_out);
 
 /**
  * Name the function that is told of log lines from now on, or none. One for the process; none at the start.

@@ -973,7 +973,7 @@ class identity {
         return chain;
     }
 
-    /// The stapled OCSP response in DER; empty where there is none.
+    /// The OCSP response in DER that is stapled now; empty where there is none, or it has expired.
     bytes ocsp() const noexcept {
         bytes der;
         der.data = certreload_identity_ocsp_der(raw_, &der.size);

@@ -28,10 +28,8 @@ use crate::ffi::options::{
     certreload_options_add_identity, certreload_options_free, certreload_options_new,
 };
 use crate::ffi::result::certreload_result;
-use crate::material::fuzzing::Crl;
-use crate::material::{
-    self, Identity, Parts, Password, Staple, StapleFacts, Trust, TrustFile, TrustParts,
-};
+use crate::material::fuzzing::{Crl, StapleFacts};
+use crate::material::{self, Identity, Parts, Password, Staple, Trust, TrustFile, TrustParts};
 use crate::options::{ClientAuth, Role, TrustOptions};
 
 /// What separates the files of one input.

@@ -62,7 +62,8 @@ pub const CERTRELOAD_WARNING_KEY_READABLE: u32 = 1;
 pub const CERTRELOAD_WARNING_NAMES_LOST: u32 = 2;
 /// Warning: the new certificate expires earlier than the one before it.
 pub const CERTRELOAD_WARNING_EXPIRES_EARLIER: u32 = 4;
-/// Warning: the OCSP response cannot be used and is left out; the certificate is served without it.
+/// Warning: the OCSP response cannot be used and is left out, and the certificate served without it; or there is none, and
+/// the certificate is one that must be stapled (TLS feature, RFC 7633). The message says why.
 pub const CERTRELOAD_WARNING_OCSP_UNUSABLE: u32 = 8;
 /// Warning: the certificates in the chain file are not in order, or one is there twice; they are served in order, each
 /// once.

@@ -192,12 +192,17 @@ pub unsafe extern "C" fn certreload_identity_certificate_der(
     })
 }
 
-/// Look at the OCSP response that is stapled, in DER.
+/// Look at the OCSP response that is stapled now, in DER.
+///
+/// It is stapled from its thisUpdate until its nextUpdate, and no longer than the certificate of a responder to whom the
+/// issuer has delegated its signature is valid; one without nextUpdate is until there is another. So what one call
+/// gives, the next may not: ask again for each handshake, and no client is shown one that has expired.
 ///
 /// @param identity  must not be NULL
 /// @param len_out   must not be NULL; its length in bytes; 0 where NULL is returned
-/// @return          the bytes; NULL where there is none or a parameter is NULL
-/// Ownership:       borrowed; until the generation is released
+/// @return          the bytes, as they were loaded; NULL where there is none, where it has expired since, or a parameter
+///                  is NULL
+/// Ownership:       borrowed; until the generation is released, also when it has expired
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
 /// Blocks:          never

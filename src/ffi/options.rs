@@ -97,8 +97,12 @@ pub unsafe extern "C" fn certreload_options_free(options: *mut certreload_option
 /// that no identity has. Files are PEM (RFC 7468); chain and key may be the same file, and text and other sections are
 /// passed over. The chain is the leaf and after it the issuer of each; where only the order is wrong it is put right,
 /// with a warning. The key is PKCS#8, PKCS#1 or SEC1; an encrypted one (PKCS#8 with PBES2, as OpenSSL makes it) takes
-/// certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). The OCSP response is
-/// DER (RFC 6960). Nothing is read yet.
+/// certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). Nothing is read yet.
+///
+/// The OCSP response is DER (RFC 6960). Clients that ask for it get it from its thisUpdate until its nextUpdate. One that
+/// is about another certificate, says anything but "good", has expired, or was not signed for the issuer is left out
+/// with a warning (CERTRELOAD_WARNING_OCSP_UNUSABLE) and replaces the one before it all the same; so does a file that is
+/// missing. Signature and issuer are checked by the certificates in the chain and in the response.
 ///
 /// @param options     must not be NULL; changed
 /// @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path is taken from the

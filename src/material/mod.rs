@@ -48,4 +48,5 @@ pub(crate) mod fuzzing {
     pub(crate) use super::ocsp::{MAX_RESPONSE, parse as parse_ocsp};
     pub(crate) use super::pem::certificates;
     pub(crate) use super::roots::MAX_ROOTS;
+    pub(crate) use super::staple::StapleFacts;
 }

@@ -219,8 +219,8 @@ mod tests {
 
     fn put(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
         let content = parts.concat();
-        let length = u8::try_from(content.len() >> 8).unwrap();
-        [&[tag, 0x82, length, (content.len() & 0xff) as u8][..], &content].concat()
+        let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82, high, low][..], &content].concat()
     }
 
     /// An answer whose parts can be taken out or changed.
