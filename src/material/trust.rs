@@ -142,17 +142,9 @@ impl Trust {
         self.servers.roots.len()
     }
 
-    pub(crate) fn client_root_count(&self) -> usize {
-        0
-    }
-
-    pub(crate) fn server_root_count(&self) -> usize {
-        0
-    }
-
     /// How many entries all lists have.
     pub(crate) fn revoked_count(&self) -> usize {
-        0
+        self.lists.iter().map(|list| list.revoked).sum()
     }
 
     pub(crate) fn lists(&self) -> &[List] {
