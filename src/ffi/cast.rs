@@ -19,12 +19,13 @@ pub(crate) trait Opaque {
 
 /// rustls-ffi hands out an `Arc<rustls::ServerConfig>` as this pointer ("Under the hood, this object
 /// corresponds to an `Arc<ServerConfig>`", rustls-ffi `server.rs`). The dependency is pinned to the
-/// release for which that was read, and a test below takes the round trip through its functions.
+/// release for which that was read, and the tests below take the round trip through its functions.
 impl Opaque for rustls_server_config {
     type Inner = rustls::ServerConfig;
 }
 
-/// The same of an `Arc<rustls::ClientConfig>` (rustls-ffi `client.rs`).
+/// The same for clients: `Castable` with `OwnershipArc` and `ClientConfig` (rustls-ffi `client.rs`; its
+/// docs speak of a `Box`, which is the builder's).
 impl Opaque for rustls_client_config {
     type Inner = rustls::ClientConfig;
 }
@@ -181,4 +182,118 @@ fn not_null<T>(pointer: *const T, name: &'static str) -> Result<*const T, Error>
 pub(crate) fn to_c_text(text: &str) -> CString {
     let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     CString::new(clean).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::c_void;
+    use std::ptr::{null, null_mut};
+
+    use rustls::crypto::aws_lc_rs::default_provider;
+    use rustls::{ClientConfig, RootCertStore, ServerConfig};
+    use rustls_ffi::certificate::rustls_certified_key;
+    use rustls_ffi::client::rustls_client_config_builder as client_builder;
+    use rustls_ffi::client::rustls_verify_server_cert_params;
+    use rustls_ffi::connection::rustls_connection;
+    use rustls_ffi::rslice::rustls_slice_bytes;
+    use rustls_ffi::rustls_result;
+    use rustls_ffi::server::rustls_client_hello;
+    use rustls_ffi::server::rustls_server_config_builder as server_builder;
+
+    use super::*;
+
+    /// What a config of rustls-ffi's speaks, by which it is known again.
+    const ALPN: &[u8] = b"round-trip";
+
+    #[test]
+    fn a_server_config_of_ours_is_one_for_rustls_ffi() {
+        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let resolver = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
+        let ours = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let ours = Arc::new(ours.with_cert_resolver(resolver));
+        let raw = arc_into_raw::<rustls_server_config>(ours.clone());
+        assert_eq!(Arc::strong_count(&ours), 2);
+        let mut connection = null_mut();
+        let result = rustls_server_config::rustls_server_connection_new(raw, &raw mut connection);
+        assert!(matches!(result, rustls_result::Ok));
+        assert!(Arc::strong_count(&ours) > 2, "the connection holds it");
+        rustls_connection::rustls_connection_free(connection);
+        rustls_server_config::rustls_server_config_free(raw);
+        assert_eq!(Arc::strong_count(&ours), 1);
+    }
+
+    #[test]
+    fn a_client_config_of_ours_is_one_for_rustls_ffi() {
+        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+        let ours = builder
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let ours = Arc::new(ours);
+        let raw = arc_into_raw::<rustls_client_config>(ours.clone());
+        assert_eq!(Arc::strong_count(&ours), 2);
+        let (name, mut connection) = (c"a.test".as_ptr(), null_mut());
+        let result =
+            rustls_client_config::rustls_client_connection_new(raw, name, &raw mut connection);
+        assert!(matches!(result, rustls_result::Ok));
+        assert!(Arc::strong_count(&ours) > 2, "the connection holds it");
+        rustls_connection::rustls_connection_free(connection);
+        rustls_client_config::rustls_client_config_free(raw);
+        assert_eq!(Arc::strong_count(&ours), 1);
+    }
+
+    unsafe extern "C" fn nobody(
+        _: *mut c_void,
+        _: *const rustls_client_hello,
+    ) -> *const rustls_certified_key {
+        null()
+    }
+
+    unsafe extern "C" fn refuse(_: *mut c_void, _: *const rustls_verify_server_cert_params) -> u32 {
+        rustls_result::General as u32
+    }
+
+    #[test]
+    fn a_server_config_of_rustls_ffi_is_one_for_us() {
+        let builder = server_builder::rustls_server_config_builder_new();
+        let alpn = rustls_slice_bytes::from(ALPN);
+        server_builder::rustls_server_config_builder_set_alpn_protocols(
+            builder,
+            &raw const alpn,
+            1,
+        );
+        server_builder::rustls_server_config_builder_set_hello_callback(builder, Some(nobody));
+        let mut raw = null();
+        server_builder::rustls_server_config_builder_build(builder, &raw mut raw);
+        // SAFETY: a config that was just built, whose one reference is held until it is freed below.
+        let ours = unsafe { arc_clone::<rustls_server_config>(raw, "config") }.unwrap();
+        assert_eq!(ours.alpn_protocols, [ALPN]);
+        assert_eq!(Arc::strong_count(&ours), 2);
+        rustls_server_config::rustls_server_config_free(raw);
+        assert_eq!(Arc::strong_count(&ours), 1);
+    }
+
+    #[test]
+    fn a_client_config_of_rustls_ffi_is_one_for_us() {
+        let builder = client_builder::rustls_client_config_builder_new();
+        let alpn = rustls_slice_bytes::from(ALPN);
+        client_builder::rustls_client_config_builder_set_alpn_protocols(
+            builder,
+            &raw const alpn,
+            1,
+        );
+        client_builder::rustls_client_config_builder_dangerous_set_certificate_verifier(
+            builder,
+            Some(refuse),
+        );
+        let mut raw = null();
+        client_builder::rustls_client_config_builder_build(builder, &raw mut raw);
+        // SAFETY: a config that was just built, whose one reference is held until it is freed below.
+        let ours = unsafe { arc_clone::<rustls_client_config>(raw, "config") }.unwrap();
+        assert_eq!(ours.alpn_protocols, [ALPN]);
+        assert_eq!(Arc::strong_count(&ours), 2);
+        rustls_client_config::rustls_client_config_free(raw);
+        assert_eq!(Arc::strong_count(&ours), 1);
+    }
 }

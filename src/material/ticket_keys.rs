@@ -6,7 +6,6 @@
 use std::fmt;
 use std::path::Path;
 
-use aws_lc_rs::digest;
 use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
 
@@ -76,15 +75,6 @@ impl TicketKeys {
     /// The one that new tickets are made with.
     pub(crate) fn encrypting(&self) -> &TicketKey {
         &self.keys[0]
-    }
-
-    /// Tells these keys in this order from others.
-    pub(crate) fn fingerprint(&self) -> [u8; 32] {
-        let mut context = digest::Context::new(&digest::SHA256);
-        self.keys.iter().for_each(|key| context.update(&key.name));
-        let mut fingerprint = [0; 32];
-        fingerprint.copy_from_slice(context.finish().as_ref());
-        fingerprint
     }
 
     fn with_name(&self, name: &[u8]) -> Option<&TicketKey> {

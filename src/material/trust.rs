@@ -40,7 +40,6 @@ pub(crate) struct TrustParts<'a> {
 /// Roots, lists and rules, good as a whole. Immutable.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    fingerprint: Hash,
     clients: Role<dyn ClientCertVerifier>,
     servers: Role<dyn ServerCertVerifier>,
     lists: Vec<List>,
@@ -102,7 +101,6 @@ impl Trust {
         let hold_until = if rules.allow_expired { None } else { ends.min() };
         let of_roots = [clients, servers].into_iter().flatten().flat_map(|roots| roots.warnings);
         Ok(Self {
-            fingerprint: joined([&clients_role.fingerprint, &servers_role.fingerprint]),
             clients: clients_role,
             servers: servers_role,
             warnings: of_roots.chain(warnings).collect(),
@@ -117,9 +115,10 @@ impl Trust {
         self
     }
 
-    /// Tells one trust from another, whatever files it came in: equal only where every peer is treated alike.
+    /// Tells one trust in clients from another, whatever files it came in: equal only where every client is treated
+    /// alike. What servers are checked against is no part of it.
     pub(crate) fn fingerprint(&self) -> &[u8; 32] {
-        &self.fingerprint
+        &self.clients.fingerprint
     }
 
     /// `None` where clients are not asked for certificates.

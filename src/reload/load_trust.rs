@@ -73,6 +73,7 @@ fn make_trust(
         crls: of(Purpose::Crls),
     };
     Trust::new(&parts, &files.options, with.provider, with.now, before)
+        .map(|trust| trust.with_expiry_warning(with.options.expiry_warning))
 }
 
 fn as_trust_file(file: &GatheredFile) -> Option<TrustFile<'_>> {
