@@ -10,9 +10,12 @@ else()
     unset(ENV{MFLAGS})
     set(ENV{CARGO_TARGET_DIR} "${TARGET_DIR}")
 
-    # cargo tells in JSON where things are; people read its progress and diagnostics on stderr.
+    # cargo tells in JSON where things are; people read its progress and diagnostics on stderr. Of an
+    # rlib, which only other crates want, there can be no link-time optimisation, nor of what is built
+    # with it: without it, what each connection passes through is one piece of code.
     execute_process(
-        COMMAND "${CARGO}" build --release --lib --locked --message-format=json-render-diagnostics
+        COMMAND "${CARGO}" rustc --release --lib --crate-type cdylib,staticlib --locked
+                --message-format=json-render-diagnostics
         WORKING_DIRECTORY "${SOURCE_DIR}"
         OUTPUT_VARIABLE messages
         RESULT_VARIABLE failed)
