@@ -34,8 +34,8 @@ pub(super) struct Current {
 #[repr(C, align(128))]
 struct Shelf {
     config: SpinMutex<(u64, Arc<ServerConfig>)>,
-    /// How many threads that begin here are taking something, from here or from the swap: whoever closes
-    /// waits for them.
+    /// How many threads that begin here are taking something from the swap: whoever closes waits for them,
+    /// as for the one that has the shelf.
     takers: AtomicUsize,
     /// Whoever had it when this process was forked is not there to give it back.
     is_lost: AtomicBool,
@@ -75,20 +75,25 @@ impl Current {
 
     /// The current generation, counted.
     pub(super) fn load_full(&self) -> Arc<Generation> {
-        let _taker = self.taker();
+        let _taker = self.place().taker();
         self.swap.load_full()
     }
 
     /// The current config, counted.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
-        let taker = self.taker();
-        if let Some(shelf) = taker.0.config.try_lock() {
+        let place = self.place();
+        let shelf = place.config.try_lock();
+        if let Some(shelf) = &shelf {
             // Asked while the shelf is held: an answer from before the publication of another
             // generation is then concurrent with it, never after it.
             if shelf.0 == self.shelved.load(Ordering::SeqCst) {
                 return shelf.1.clone();
             }
         }
+        // Counted before the shelf is given back: there is no moment between the two at which whoever
+        // closes would find neither.
+        let _taker = place.taker();
+        drop(shelf);
         self.swap.load().server_config().clone()
     }
 
@@ -116,6 +121,7 @@ impl Current {
     /// Waits until nobody who began before takes a config any more.
     pub(super) fn wait_for_takers(&self) {
         for shelf in &self.shelves {
+            drop(shelf.take());
             while shelf.takers.load(Ordering::SeqCst) > 0 {
                 thread::sleep(NAP);
             }
@@ -133,12 +139,9 @@ impl Current {
         self.publish(self.swap.load_full());
     }
 
-    /// Notes that this thread is taking something: the first that it does here, and the last is to take
-    /// that back.
-    fn taker(&self) -> Taker<'_> {
-        let place = &self.shelves[shelf_of_this_thread()];
-        place.takers.fetch_add(1, Ordering::SeqCst);
-        Taker(place)
+    /// Where this thread begins whenever it takes something.
+    fn place(&self) -> &Shelf {
+        &self.shelves[shelf_of_this_thread()]
     }
 }
 
@@ -151,7 +154,13 @@ impl Drop for Taker<'_> {
 }
 
 impl Shelf {
-    /// For the one who publishes. Whoever has the shelf gives it back within nanoseconds, unless it
+    /// Notes that this thread is taking something from the swap, until it lets go of what it gets here.
+    fn taker(&self) -> Taker<'_> {
+        self.takers.fetch_add(1, Ordering::SeqCst);
+        Taker(self)
+    }
+
+    /// For the one who publishes or closes. Whoever has the shelf gives it back within nanoseconds, unless it
     /// lost its processor meanwhile: then sleeping lets it run, whatever the priorities are.
     /// `None` is a shelf that is lost.
     fn take(&self) -> Option<SpinMutexGuard<'_, (u64, Arc<ServerConfig>)>> {
@@ -211,13 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn whoever_closes_waits_for_those_who_are_taking() {
+    fn whoever_closes_waits_for_those_who_are_at_the_swap() {
         let (_directory, current) = current();
         current.wait_for_takers();
         let (tell, told) = mpsc::channel();
         thread::scope(|scope| {
             let current = &current;
-            let taker = current.taker();
+            let taker = current.place().taker();
             scope.spawn(move || {
                 current.wait_for_takers();
                 tell.send(()).unwrap();
@@ -230,10 +239,28 @@ mod tests {
     }
 
     #[test]
+    fn whoever_closes_waits_for_the_one_that_has_a_shelf() {
+        let (_directory, current) = current();
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            let current = &current;
+            let shelf = current.shelves[3].config.try_lock();
+            scope.spawn(move || {
+                current.wait_for_takers();
+                tell.send(()).unwrap();
+            });
+            // An interval for nothing to happen in.
+            assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "it did not wait");
+            drop(shelf);
+            told.recv().unwrap();
+        });
+    }
+
+    #[test]
     fn a_shelf_that_was_lost_at_a_fork_is_passed_over() {
         let (_directory, current) = current();
         let lost = current.shelves[3].config.try_lock();
-        std::mem::forget(current.taker());
+        std::mem::forget(current.place().taker());
         current.after_fork();
         current.publish(current.load_full());
         current.wait_for_takers();

@@ -38,7 +38,12 @@ fn model_of(name: &str, source: &str) -> String {
         replace(&mut code, "fn shelf_of_this_thread", "fn _shelf_of_this_thread");
         replace(&mut code, "[shelf_of_this_thread()]", "[crate::shared::shelf_of_this_thread()]");
         replace(&mut code, "for _ in 0..100 {", "for _ in 0..1 {");
+        // What the models look at.
         replace(&mut code, "    swap: ArcSwap<", "    pub(super) swap: ArcSwap<");
+        replace(&mut code, "    shelved: AtomicU64,", "    pub(super) shelved: AtomicU64,");
+        replace(&mut code, "    shelves: [", "    pub(super) shelves: [");
+        replace(&mut code, "struct Shelf {", "pub(super) struct Shelf {");
+        replace(&mut code, "    config: SpinMutex<", "    pub(super) config: SpinMutex<");
         replace(&mut code, "rustls::ServerConfig", "crate::generation::ServerConfig");
     }
     code

@@ -112,3 +112,34 @@ fn closing_waits_for_who_is_at_a_shelf_and_never_for_ever() {
         assert!(takes.join().unwrap() <= 2);
     });
 }
+
+#[test]
+fn closing_waits_for_who_is_on_the_way_from_a_shelf_to_the_swap() {
+    explore(3, || {
+        let current = Arc::new(Current::new(Generation::new(1)));
+        // As while another generation is being published.
+        current.shelved.store(0, SeqCst);
+        let taken_from = current.clone();
+        let takes = thread::spawn(move || taken_at(&taken_from, 0));
+        if current.shelves[0].config.was_taken() {
+            current.wait_for_takers();
+            current.swap.be_gone();
+        }
+        takes.join().unwrap();
+    });
+}
+
+#[test]
+fn closing_waits_for_who_takes_from_a_shelf() {
+    explore(3, || {
+        let current = Arc::new(Current::new(Generation::new(1)));
+        let taken_from = current.clone();
+        let takes = thread::spawn(move || taken_at(&taken_from, 0));
+        let shelf = &current.shelves[0].config;
+        if shelf.was_taken() {
+            current.wait_for_takers();
+            assert!(!shelf.is_taken(), "it is still being taken from");
+        }
+        takes.join().unwrap();
+    });
+}

@@ -82,19 +82,62 @@ pub(crate) fn go_to_shelf(at: usize) {
     SHELF.with(|shelf| shelf.set(at));
 }
 
-/// A lock that is only ever tried.
+/// A lock that is only ever tried, and that tells of itself; loom's alone takes no turns at its release.
 pub(crate) mod spin {
-    pub(crate) struct SpinMutex<T>(loom::sync::Mutex<T>);
+    use std::ops::{Deref, DerefMut};
 
-    pub(crate) type SpinMutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+    use loom::sync::atomic::{AtomicBool, Ordering};
+
+    pub(crate) struct SpinMutex<T> {
+        mutex: loom::sync::Mutex<T>,
+        was_taken: AtomicBool,
+        is_taken: AtomicBool,
+    }
+
+    pub(crate) struct SpinMutexGuard<'a, T> {
+        guard: loom::sync::MutexGuard<'a, T>,
+        is_taken: &'a AtomicBool,
+    }
 
     impl<T> SpinMutex<T> {
         pub(crate) fn new(value: T) -> Self {
-            Self(loom::sync::Mutex::new(value))
+            let (was_taken, is_taken) = (AtomicBool::new(false), AtomicBool::new(false));
+            Self { mutex: loom::sync::Mutex::new(value), was_taken, is_taken }
         }
 
         pub(crate) fn try_lock(&self) -> Option<SpinMutexGuard<'_, T>> {
-            self.0.try_lock().ok()
+            let guard = self.mutex.try_lock().ok()?;
+            self.is_taken.store(true, Ordering::SeqCst);
+            self.was_taken.store(true, Ordering::SeqCst);
+            Some(SpinMutexGuard { guard, is_taken: &self.is_taken })
+        }
+
+        pub(crate) fn was_taken(&self) -> bool {
+            self.was_taken.load(Ordering::SeqCst)
+        }
+
+        pub(crate) fn is_taken(&self) -> bool {
+            self.is_taken.load(Ordering::SeqCst)
+        }
+    }
+
+    impl<T> Deref for SpinMutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.guard
+        }
+    }
+
+    impl<T> DerefMut for SpinMutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.guard
+        }
+    }
+
+    impl<T> Drop for SpinMutexGuard<'_, T> {
+        fn drop(&mut self) {
+            self.is_taken.store(false, Ordering::SeqCst);
         }
     }
 }
@@ -126,6 +169,7 @@ pub(crate) mod arc_swap {
         newest: AtomicUsize,
         stored: Mutex<Vec<Arc<T>>>,
         visits: Visits,
+        gone: AtomicBool,
     }
 
     /// Whether a load has begun, and whether one has ended.
@@ -145,10 +189,17 @@ pub(crate) mod arc_swap {
     impl<T> ArcSwap<T> {
         pub(crate) fn new(first: Arc<T>) -> Self {
             let stored = Mutex::new(vec![first]);
-            Self { newest: AtomicUsize::new(0), stored, visits: Visits::default() }
+            let (visits, gone) = (Visits::default(), AtomicBool::new(false));
+            Self { newest: AtomicUsize::new(0), stored, visits, gone }
+        }
+
+        /// From here on nobody may look.
+        pub(crate) fn be_gone(&self) {
+            self.gone.store(true, Ordering::SeqCst);
         }
 
         pub(crate) fn load(&self) -> Arc<T> {
+            assert!(!self.gone.load(Ordering::SeqCst), "looked at what is gone");
             let at = self.newest.load(Ordering::SeqCst);
             self.stored.lock().unwrap()[at].clone()
         }
