@@ -99,7 +99,7 @@ impl Current {
 
     /// The current config of the client role, counted.
     pub(super) fn client_config(&self) -> Option<Arc<ClientConfig>> {
-        let _taker = self.taker();
+        let _taker = self.place().taker();
         self.swap.load().client_config().cloned()
     }
 

@@ -44,7 +44,7 @@ fn model_of(name: &str, source: &str) -> String {
         replace(&mut code, "    shelves: [", "    pub(super) shelves: [");
         replace(&mut code, "struct Shelf {", "pub(super) struct Shelf {");
         replace(&mut code, "    config: SpinMutex<", "    pub(super) config: SpinMutex<");
-        replace(&mut code, "rustls::ServerConfig", "crate::generation::ServerConfig");
+        replace(&mut code, "use rustls::", "use crate::generation::");
     }
     code
 }

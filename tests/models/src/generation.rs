@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 pub(crate) struct ServerConfig(pub(crate) u64);
 
+pub(crate) struct ClientConfig;
+
 pub(crate) struct Generation(Arc<ServerConfig>);
 
 impl Generation {
@@ -13,6 +15,10 @@ impl Generation {
 
     pub(crate) fn number(&self) -> u64 {
         self.0.0
+    }
+
+    pub(crate) fn client_config(&self) -> Option<&Arc<ClientConfig>> {
+        None
     }
 
     pub(crate) fn server_config(&self) -> &Arc<ServerConfig> {
