@@ -7,7 +7,7 @@ use x509_parser::time::ASN1Time;
 use super::der::{BIT_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
 use super::der::{element, only, tagged};
 use super::trust::TrustFile;
-use super::x509::{hexadecimal, title};
+use super::x509::{self, hexadecimal, title};
 use super::{looks, pem};
 use crate::error::Cause;
 
@@ -77,11 +77,14 @@ impl Number {
     }
 }
 
-/// Every list in `file`, which is PEM, or DER of one list. None at all is an error, but in a directory PEM of other
-/// things may lie beside lists.
+/// Every list in `file`, which is PEM, or DER of one list. None at all is an error, but in a directory other things
+/// may lie beside lists, certificates first of all.
 pub(crate) fn crls(file: &TrustFile<'_>) -> Result<Vec<Crl>, Cause> {
     let bytes = file.bytes;
     if only(bytes, SEQUENCE).is_some() {
+        if file.is_in_directory && x509::facts(bytes, 0).is_ok() {
+            return Ok(Vec::new());
+        }
         return Ok(vec![crl(bytes, 0)?]);
     }
     let mut lists = Vec::new();
@@ -98,6 +101,11 @@ pub(crate) fn crls(file: &TrustFile<'_>) -> Result<Vec<Crl>, Cause> {
         return Err(Cause::NoCrl(looks::without_list(bytes)));
     }
     Ok(lists)
+}
+
+/// Whether this is DER of a list.
+pub(super) fn is_list(bytes: &[u8]) -> bool {
+    Outline::of(bytes).is_some()
 }
 
 fn crl(bytes: &[u8], at: usize) -> Result<Crl, Cause> {
@@ -289,7 +297,10 @@ mod tests {
     #[test]
     fn in_a_directory_other_sections_lie_beside_lists() {
         let other = "-----BEGIN X-----\nMAA=\n-----END X-----\n";
+        let certificate = Authority::new("one").root();
         assert_eq!(crls(&in_directory("a", other)).unwrap().len(), 0);
+        assert_eq!(crls(&in_directory("a.der", &certificate)).unwrap().len(), 0);
+        assert!(matches!(crls(&file("a.der", &certificate)), Err(Cause::CrlMalformed { .. })));
         for text in ["", "# a file that lost what it held\n"] {
             assert!(matches!(crls(&in_directory("a", text)), Err(Cause::NoCrl(_))));
         }

@@ -24,8 +24,8 @@ pub(super) fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
         (usize::from(first), rest)
     } else {
         let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-        // A file has at most a megabyte: three bytes of length.
-        if !(1..=3).contains(&bytes.len()) {
+        // No file that is read is longer than four bytes of length can say.
+        if !(1..=4).contains(&bytes.len()) {
             return None;
         }
         (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
@@ -96,7 +96,7 @@ mod tests {
         for end in 0..5 {
             assert_eq!(element(&der[..end]), None);
         }
-        assert_eq!(element(&[0x30, 0x84, 0, 0, 0, 1, 0]), None, "no length that long is needed");
+        assert_eq!(element(&[0x30, 0x85, 0, 0, 0, 0, 1, 0]), None, "no length that long is needed");
         assert_eq!(element(&[0x30, 0x80, 0, 0]), None, "DER has no indefinite length");
     }
 }

@@ -9,11 +9,13 @@ use rustls::RootCertStore;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 
+use super::crl::is_list;
+use super::der::{SEQUENCE, only};
+use super::pem;
 use super::signature::is_signed_with;
 use super::trust::TrustFile;
 use super::warnings::{Warning, WarningKind};
 use super::x509::{self, Facts, format_time};
-use super::{looks, pem};
 use crate::error::{Cause, Error};
 
 /// The most roots of one role. What browsers and distributions ship has some 150.
@@ -138,15 +140,17 @@ pub(super) fn sha256(der: &[u8]) -> Hash {
     hash
 }
 
-/// The certificates of one file. In a directory there may be keys and lists beside them, in files of their own;
-/// a file there without any PEM is none of those, but may be one that was cut.
+/// The certificates of one file, which is PEM, or DER of one certificate. In a directory there may be keys and
+/// lists beside them, in files of their own; a file there that is nothing of the kind may be one that was cut.
 fn certificates(file: &TrustFile<'_>) -> Result<Vec<CertificateDer<'static>>, Cause> {
+    if only(file.bytes, SEQUENCE).is_some() {
+        let is_other = file.is_in_directory && is_list(file.bytes);
+        let certificate = (!is_other).then(|| file.bytes.to_vec().into());
+        return Ok(certificate.into_iter().collect());
+    }
     match pem::certificates_up_to(file.bytes, MAX_ROOTS) {
         Err(Cause::NoCertificate(_)) if file.is_in_directory && pem::is_pem(file.bytes) => {
             Ok(Vec::new())
-        }
-        Err(Cause::NoCertificate(_)) => {
-            Err(Cause::NoCertificate(looks::without_certificate(file.bytes)))
         }
         certificates => certificates,
     }
@@ -205,7 +209,7 @@ mod tests {
     use rcgen::date_time_ymd;
     use rustls::crypto::aws_lc_rs::default_provider;
 
-    use super::super::authority::{Authority, file, in_directory, now};
+    use super::super::authority::{Authority, Listing, file, in_directory, now};
     use super::*;
 
     /// Parsed, and of a version that there is not.
@@ -256,6 +260,13 @@ mod tests {
             read(&[in_directory("/roots/a", &one), in_directory("/roots/b", text)], None)
         };
         assert_eq!(with(KEY).unwrap().roots.len(), 1);
+        let (root, list) =
+            (Authority::new("two").root(), Authority::new("two").list(&Listing::number(1)));
+        let with_der =
+            |der: &[u8]| read(&[in_directory("/a", &one), in_directory("/b.der", der)], None);
+        assert_eq!(with_der(list.der()).unwrap().roots.len(), 1);
+        assert_eq!(with_der(&root).unwrap().roots.len(), 2);
+        assert!(with_der(&root[..root.len() - 1]).is_err());
         for damaged in ["", "no PEM", &one[..one.len() / 2], &format!("{KEY}{}", &KEY[..40])] {
             let error = with(damaged).unwrap_err();
             assert_eq!(error.path.as_deref(), Some(Path::new("/roots/b")), "{error}");
