@@ -1,6 +1,7 @@
 //! Authorities for tests: they certify, and revoke.
 
 use std::path::Path;
+use std::process::Command;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
@@ -24,6 +25,8 @@ type Day = (i32, u8, u8);
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     params: CertificateParams,
+    /// Signed by itself.
+    root: rcgen::Certificate,
 }
 
 /// A list to be made; by default one of this month, with a number.
@@ -56,16 +59,29 @@ impl Authority {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2120, 1, 1);
         change(&mut params);
-        Self { issuer: Issuer::new(params.clone(), KeyPair::generate().unwrap()), params }
+        Self::of(params, KeyPair::generate().unwrap())
+    }
+
+    fn of(params: CertificateParams, key: KeyPair) -> Self {
+        let root = params.self_signed(&key).unwrap();
+        Self { issuer: Issuer::new(params.clone(), key), params, root }
+    }
+
+    /// The same, with another key usage.
+    pub(super) fn that_may(&self, usages: &[KeyUsagePurpose]) -> Self {
+        let key = KeyPair::try_from(self.issuer.key().serialize_der()).unwrap();
+        let mut params = self.params.clone();
+        params.key_usages = usages.to_vec();
+        Self::of(params, key)
     }
 
     /// Its certificate, signed by itself.
     pub(super) fn root(&self) -> CertificateDer<'static> {
-        self.params.self_signed(self.issuer.key()).unwrap().into()
+        self.root.der().clone()
     }
 
     pub(super) fn root_pem(&self) -> String {
-        self.params.self_signed(self.issuer.key()).unwrap().pem()
+        self.root.pem()
     }
 
     /// Its certificate as an authority under this one.
@@ -142,4 +158,22 @@ pub(super) fn in_directory<'a>(
     bytes: &'a (impl AsRef<[u8]> + ?Sized),
 ) -> TrustFile<'a> {
     TrustFile { is_in_directory: true, ..file(path, bytes) }
+}
+
+/// The list of an authority of `openssl ca`, called "Root".
+pub(super) fn openssl_list(settings: &str) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let config = format!("[ca]\ndefault_ca=a\n[a]\ndatabase=index\ndefault_md=sha256\n{settings}");
+    std::fs::write(directory.path().join("ca.cnf"), config).unwrap();
+    std::fs::write(directory.path().join("number"), "2a\n").unwrap();
+    let revoked = "R\t300101000000Z\t260101000000Z,keyCompromise\t0a\tunknown\t/CN=b\n";
+    std::fs::write(directory.path().join("index"), revoked).unwrap();
+    let openssl = |line: &str| {
+        let mut command = Command::new("openssl");
+        let output = command.args(line.split(' ')).current_dir(&directory).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    openssl("req -x509 -newkey ed25519 -nodes -subj /CN=Root -keyout ca.key -out ca.pem -days 9");
+    openssl("ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -out ca.crl");
+    std::fs::read(directory.path().join("ca.crl")).unwrap()
 }

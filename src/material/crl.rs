@@ -223,11 +223,9 @@ impl<'a> Extensions<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use rcgen::date_time_ymd;
 
-    use super::super::authority::{Authority, Listing, file, in_directory};
+    use super::super::authority::{Authority, Listing, file, in_directory, openssl_list};
     use super::*;
 
     fn only_list(bytes: &[u8]) -> Result<Crl, Cause> {
@@ -312,27 +310,6 @@ mod tests {
         let one = Authority::new("one").list_pem(&Listing::number(1));
         let cause = crls(&file("a", &one.repeat(MAX_CRLS + 1))).unwrap_err();
         assert_eq!(cause, Cause::TooManyCrls { limit: MAX_CRLS });
-    }
-
-    /// An authority of `openssl ca`, in a directory of its own.
-    fn openssl_list(settings: &str) -> Vec<u8> {
-        let directory = tempfile::tempdir().unwrap();
-        let config =
-            format!("[ca]\ndefault_ca=a\n[a]\ndatabase=index\ndefault_md=sha256\n{settings}");
-        std::fs::write(directory.path().join("ca.cnf"), config).unwrap();
-        std::fs::write(directory.path().join("number"), "2a\n").unwrap();
-        let revoked = "R\t300101000000Z\t260101000000Z,keyCompromise\t0a\tunknown\t/CN=b\n";
-        std::fs::write(directory.path().join("index"), revoked).unwrap();
-        let openssl = |line: &str| {
-            let mut command = Command::new("openssl");
-            let output = command.args(line.split(' ')).current_dir(&directory).output().unwrap();
-            assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        };
-        openssl(
-            "req -x509 -newkey ed25519 -nodes -subj /CN=Root -keyout ca.key -out ca.pem -days 9",
-        );
-        openssl("ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -out ca.crl");
-        std::fs::read(directory.path().join("ca.crl")).unwrap()
     }
 
     #[test]

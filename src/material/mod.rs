@@ -15,6 +15,8 @@ mod key;
 mod key_kind;
 mod lifetime;
 mod lists;
+#[cfg(test)]
+mod lists_tests;
 mod looks;
 mod ocsp;
 mod pem;

@@ -11,7 +11,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error as TlsError, RootCertStore};
 use rustls::{ServerConfig, ServerConnection};
 
-use super::authority::{Authority, Listing, Peer, file, in_directory, now};
+use super::authority::{Authority, Listing, Peer, file, now, openssl_list};
 use super::trust::{Trust, TrustFile, TrustParts};
 use super::warnings::WarningKind;
 use crate::error::{Cause, Error};
@@ -268,4 +268,78 @@ fn a_list_that_expires_while_it_serves_lets_nobody_in_unless_that_is_allowed() {
     let trust = setup.with_rules(allowed).trust();
     assert_eq!(client_at(&trust, Some(&peer), ends + 1), Ok(()));
     assert_eq!(trust.lists_hold_until(), None);
+}
+
+#[test]
+fn what_rustls_does_not_take_is_told_by_the_list() {
+    let root = Authority::new("root");
+    let critical = "default_crl_days=7\ncrl_extensions=e\n[e]\n1.2.3.4=critical,DER:05:00\n";
+    let list = String::from_utf8(openssl_list(critical)).unwrap();
+    let setup = Setup { now: crate::clock::unix_now(), ..Setup::clients(&[&root]) };
+    let fine = root.list_pem(&Listing { next_update: (2099, 1, 1), ..Listing::number(1) });
+    let cause = setup.with_lists(&[fine, list]).refused(None);
+    let Cause::CrlMalformed { index: 2, reason } = cause else { panic!("{cause}") };
+    assert!(reason.contains("UnsupportedCriticalExtension"), "{reason}");
+}
+
+#[test]
+fn the_fingerprint_is_of_what_is_trusted_and_not_of_how_it_is_written() {
+    let (one, two) = (Authority::new("one"), Authority::new("two"));
+    let lists = [one.list_pem(&Listing::number(1)), two.list_pem(&Listing::number(1))];
+    let print = |setup: &Setup| *setup.trust().fingerprint();
+    let setup = Setup::clients(&[&one, &two]).with_lists(&lists);
+    let mut swapped = Setup { lists: Some(lists[1].clone() + &lists[0]), ..setup.clone() };
+    let root_pem = pem_of(&[&two, &one, &two]);
+    swapped.client_roots = Some(format!("# written by another hand\n{root_pem}"));
+    assert_eq!(print(&setup), print(&swapped));
+
+    let rules = |leaf_only, allow_unknown, allow_expired| {
+        setup.clone().with_rules(CrlRules { leaf_only, allow_unknown, allow_expired })
+    };
+    let newer = [one.list_pem(&Listing::number(2)), lists[1].clone()];
+    let others = [
+        Setup { client_auth: ClientAuth::Optional, ..setup.clone() },
+        Setup { client_auth: ClientAuth::None, ..setup.clone() },
+        setup.clone().with_lists(&newer),
+        Setup { client_roots: Some(one.root_pem()), ..setup.clone() },
+        Setup { lists: None, ..setup.clone() },
+        setup.clone().with_servers(&[&one]),
+        Setup { server_roots: setup.client_roots.clone(), client_roots: None, ..setup.clone() },
+        rules(true, false, false),
+        rules(false, true, false),
+        rules(false, false, true),
+    ];
+    let mut prints: Vec<_> = others.iter().map(print).collect();
+    prints.push(print(&setup));
+    prints.sort_unstable();
+    prints.dedup();
+    assert_eq!(prints.len(), others.len() + 1);
+}
+
+#[test]
+fn a_role_of_which_nothing_changes_keeps_its_verifier() {
+    let (one, two) = (Authority::new("one"), Authority::new("two"));
+    let setup = Setup::clients(&[&one]).with_servers(&[&one]);
+    let before = setup.trust();
+    let clients = |trust: &Trust| Arc::as_ptr(trust.client_verifier().unwrap()).cast::<()>();
+    let servers = |trust: &Trust| Arc::as_ptr(trust.server_verifier().unwrap()).cast::<()>();
+    let more_servers = setup.clone().with_servers(&[&one, &two]);
+    let after = more_servers.after(Some(&before)).unwrap();
+    assert_eq!(clients(&after), clients(&before));
+    assert_ne!(servers(&after), servers(&before));
+    let optional = Setup { client_auth: ClientAuth::Optional, ..setup.clone() };
+    let after = optional.after(Some(&before)).unwrap();
+    assert_ne!(clients(&after), clients(&before));
+    assert_eq!(servers(&after), servers(&before));
+}
+
+#[test]
+fn a_list_is_due_before_it_expires() {
+    let root = Authority::new("root");
+    let setup = Setup::clients(&[&root]).with_lists(&[root.list_pem(&Listing::number(1))]);
+    let day = |month, day| Some(rcgen::date_time_ymd(2026, month, day).unix_timestamp());
+    let trust = setup.trust();
+    assert_eq!(trust.lists()[0].expiring_from, day(8, 1).map(|at| at - 61 * 24 * 360));
+    let trust = trust.with_expiry_warning(Some(std::time::Duration::from_secs(24 * 3600)));
+    assert_eq!(trust.lists()[0].expiring_from, day(7, 31));
 }
