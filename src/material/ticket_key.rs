@@ -61,3 +61,34 @@ impl hkdf::KeyType for Length {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_of_the_secret_counts_and_none_of_it_shows() {
+        let secret: Vec<u8> = (100..180).collect();
+        let key = TicketKey::derived_from(&secret).unwrap();
+        assert_eq!(TicketKey::derived_from(&secret).unwrap().name, key.name);
+        assert!(!secret.windows(4).any(|piece| key.name.windows(4).any(|window| window == piece)));
+        for at in 0..secret.len() {
+            let mut other = secret.clone();
+            other[at] ^= 1;
+            let other = TicketKey::derived_from(&other).unwrap();
+            assert!(other.name != key.name && *other.secret != *key.secret, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn the_derivation_is_the_same_in_every_release() {
+        // Of HMAC-SHA-256 by hand (RFC 5869), for hosts of a fleet are upgraded one after the other.
+        let key = TicketKey::derived_from(&[0x5a; 48]).unwrap();
+        let hexadecimal = |bytes: &[u8]| super::super::x509::hexadecimal(bytes);
+        assert_eq!(hexadecimal(&key.name), "1e6e0bd1e9648d8a5c03bb40747f8216");
+        assert_eq!(
+            hexadecimal(&*key.secret),
+            "fd85a47eb63d948ac065578c7ea4479f24dbb8e4dc07e288906386b99c50c626"
+        );
+    }
+}

@@ -15,7 +15,7 @@ pub(crate) use bell::{Bell, ring};
 pub(crate) use clock::{Alarm, ClockWatch};
 pub(crate) use epoll::Epoll;
 pub(crate) use file_system::is_on_local_file_system;
-pub(crate) use fork::unforked;
+pub(crate) use fork::{forks, unforked};
 pub(crate) use inherited::Inherited;
 pub(crate) use process::{Era, EraCell, Privileges};
 pub(crate) use signals::with_signals_blocked;

@@ -72,7 +72,7 @@ pub(crate) struct ServerSessions {
 
 impl Sessions {
     pub(crate) fn new(resumption: Resumption) -> Result<Arc<Self>, Error> {
-        let ring = unforked(|| Ring::new(clock::unix_now())).map_err(Error::new)?;
+        let ring = Ring::new(clock::unix_now()).map_err(Error::new)?;
         Ok(Arc::new(Self {
             resumption,
             ring,
@@ -126,7 +126,7 @@ impl Sessions {
     /// Of the keys of a file none that is loaded is used again, for as long as the handle lives: whoever has it
     /// makes tickets of any date. On failure nothing has changed.
     pub(crate) fn invalidate(&self) -> Result<(), Error> {
-        unforked(|| self.ring.redraw(clock::unix_now())).map_err(Error::new)?;
+        self.ring.redraw(clock::unix_now()).map_err(Error::new)?;
         let loaded = self.loaded.load();
         let loaded: Vec<_> = loaded.iter().filter_map(Weak::upgrade).collect();
         self.distrusted.rcu(|distrusted| {

@@ -17,12 +17,12 @@ const LONGEST: usize = 0xffff;
 /// A key at work. A ticket is the key's name, a nonce, and the sealed session (RFC 5077 section 4, with one
 /// algorithm in place of a cipher and a MAC).
 ///
-/// A fleet shares one key, and each of its threads draws nonces of 96 bits without knowing of the others.
-/// AES-GCM gives away its authentication key when two are the same, and so allows for 2^32 tickets in all;
-/// a fleet that makes 10,000 a second is there in five days. AES-GCM-SIV (RFC 8452) encrypts under a key of
-/// its own for each nonce, and loses nothing by a repetition but that equal sessions under equal nonces make
-/// equal tickets: no two sessions are equal. With tickets of less than 64 KiB (2^12 blocks) it allows for 2^48
-/// under random nonces and stays below an advantage of 2^-32 (sections 6 and 9): at that pace, 890 years.
+/// A fleet shares one key, and each of its threads draws nonces of 96 bits without knowing of the others. Two may
+/// be the same: of the 2^38 that 10,000 tickets a second come to in a year, with a chance of one in two million.
+/// AES-GCM would then give away the key that tickets are authenticated with, and with it forged sessions. AES-GCM-SIV
+/// (RFC 8452) only tells whether the two sessions were the same, which they are not; it is made for nonces that are
+/// drawn at random (section 9 there), and encrypts under a key of its own for each, so that no count of tickets
+/// wears the shared key out.
 pub(super) struct Sealer {
     name: [u8; NAME],
     key: LessSafeKey,

@@ -66,12 +66,30 @@ impl SharedKeys {
 }
 
 impl Tickets {
-    fn seal(&self, sealer: &Sealer, session: &[u8], now: i64) -> Option<Vec<u8>> {
+    pub(super) fn sealed_at(&self, now: i64, session: &[u8]) -> Option<Vec<u8>> {
+        let Some(shared) = &self.shared else {
+            return self.sealed_with(&self.sessions.ring.keys(now).sealing, session, now);
+        };
+        let first = shared.sealers.first()?;
+        let may_seal = now < shared.seals_until && !self.sessions.distrusts(first.name());
+        if may_seal { self.sealed_with(first, session, now) } else { None }
+    }
+
+    pub(super) fn opened_at(&self, now: i64, ticket: &[u8]) -> Option<Vec<u8>> {
+        let Some(shared) = &self.shared else {
+            return self.opened_with(self.sessions.ring.keys(now).of(ticket)?, ticket, now);
+        };
+        let sealer = shared.sealers.iter().find(|sealer| sealer.is_named_in(ticket))?;
+        let is_trusted = !self.sessions.distrusts(sealer.name());
+        if is_trusted { self.opened_with(sealer, ticket, now) } else { None }
+    }
+
+    fn sealed_with(&self, sealer: &Sealer, session: &[u8], now: i64) -> Option<Vec<u8>> {
         let stamp = self.scope.stamp(session, now)?;
         sealer.seal(self.scope.bound_to(), session, &stamp.to_bytes())
     }
 
-    fn open(&self, sealer: &Sealer, ticket: &[u8], now: i64) -> Option<Vec<u8>> {
+    fn opened_with(&self, sealer: &Sealer, ticket: &[u8], now: i64) -> Option<Vec<u8>> {
         let mut session = sealer.open(self.scope.bound_to(), ticket)?;
         let stamp = Stamp::split_off(&mut session)?;
         self.scope.admits(&session, &stamp, now).then_some(session)
@@ -88,24 +106,10 @@ impl ProducesTickets for Tickets {
     }
 
     fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
-        let now = clock::unix_now();
-        let Some(shared) = &self.shared else {
-            return self.seal(&self.sessions.ring.keys(now).sealing, session, now);
-        };
-        let first = shared.sealers.first()?;
-        let may_seal = now < shared.seals_until && !self.sessions.distrusts(first.name());
-        if may_seal { self.seal(first, session, now) } else { None }
+        self.sealed_at(clock::unix_now(), session)
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        let now = clock::unix_now();
-        let Some(shared) = &self.shared else {
-            return self.open(self.sessions.ring.keys(now).of(ticket)?, ticket, now);
-        };
-        let sealer = shared.sealers.iter().find(|sealer| sealer.is_named_in(ticket))?;
-        if self.sessions.distrusts(sealer.name()) {
-            return None;
-        }
-        self.open(sealer, ticket, now)
+        self.opened_at(clock::unix_now(), ticket)
     }
 }

@@ -56,3 +56,84 @@ fn g14_a_session_ends_with_the_name_it_was_begun_for() {
         }
     }
 }
+
+#[test]
+fn always_reset_ends_sessions_with_their_generation() {
+    let (world, sessions) = (World::new(), sessions(Resumption::AlwaysReset));
+    let (old, new) = (world.server(&sessions, view()), world.server(&sessions, view()));
+    for version in VERSIONS {
+        for client in [world.client(version), world.client(version).without_tickets()] {
+            assert!(!client.resumes(&old));
+            assert!(!client.resumes(&new), "{version:?}");
+            assert!(client.resumes(&new), "{version:?}: within a generation it does");
+        }
+    }
+}
+
+#[test]
+fn off_resumes_nothing() {
+    let (world, sessions) = (World::new(), sessions(Resumption::Off));
+    let server = world.server(&sessions, view());
+    for version in VERSIONS {
+        for client in [world.client(version), world.client(version).without_tickets()] {
+            assert!(!client.resumes(&server) && !client.resumes(&server), "{version:?}");
+        }
+        let plain = world.plain_server();
+        let client = world.client(version).remembering(sessions.client());
+        assert!(!client.resumes(&plain) && !client.resumes(&plain), "{version:?}: as a client");
+    }
+}
+
+#[test]
+fn invalidating_ends_all_sessions_at_once_and_new_ones_begin() {
+    for resumption in [Resumption::Auto, Resumption::AlwaysReset] {
+        let (world, sessions) = (World::new(), sessions(resumption));
+        let server = world.server(&sessions, view());
+        for version in VERSIONS {
+            for client in [world.client(version), world.client(version).without_tickets()] {
+                assert!(!client.resumes(&server) && client.resumes(&server));
+                sessions.invalidate().unwrap();
+                assert!(!client.resumes(&server), "{version:?} {resumption:?}");
+                assert!(
+                    client.resumes(&server),
+                    "{version:?} {resumption:?}: of the same generation"
+                );
+            }
+            let plain = world.plain_server();
+            let client = world.client(version).remembering(sessions.client());
+            assert!(!client.resumes(&plain) && client.resumes(&plain));
+            sessions.invalidate().unwrap();
+            assert!(!client.resumes(&plain), "{version:?} {resumption:?}: as a client");
+            assert!(client.resumes(&plain), "{version:?} {resumption:?}: as a client");
+        }
+    }
+}
+
+#[test]
+fn g13_no_session_goes_on_past_the_end_of_its_trust() {
+    let (world, sessions) = (World::new(), sessions(Resumption::Auto));
+    let server = world.server(&sessions, view());
+    let now = crate::clock::unix_now();
+    let over = world.server(&sessions, View { until: Some(now), ..view() });
+    for version in VERSIONS {
+        for client in [world.client(version), world.client(version).without_tickets()] {
+            assert!(!client.resumes(&server) && client.resumes(&server));
+            assert!(!client.resumes(&over) && !client.resumes(&over), "{version:?}");
+        }
+    }
+}
+
+#[test]
+fn g14_the_client_role_keeps_sessions_across_generations_unless_it_is_to_reset() {
+    let world = World::new();
+    let plain = world.plain_server();
+    for (resumption, keeps) in [(Resumption::Auto, true), (Resumption::AlwaysReset, false)] {
+        let sessions = sessions(resumption);
+        for version in VERSIONS {
+            let client = world.client(version).remembering(sessions.client());
+            assert!(!client.resumes(&plain) && client.resumes(&plain));
+            let next = client.remembering(sessions.client());
+            assert_eq!(next.resumes(&plain), keeps, "{version:?} {resumption:?}");
+        }
+    }
+}

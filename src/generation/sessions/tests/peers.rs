@@ -51,9 +51,9 @@ pub(super) fn sessions(resumption: Resumption) -> Arc<Sessions> {
     Sessions::new(resumption).unwrap()
 }
 
-/// Keys that are made of these bytes, 48 of each.
-pub(super) fn keys(bytes: &[u8], now: i64) -> Arc<TicketKeys> {
-    let bytes: Vec<u8> = bytes.iter().flat_map(|byte| [*byte; 48]).collect();
+/// A key for each of these letters, which is none in the key: that would be text.
+pub(super) fn keys(letters: &[u8], now: i64) -> Arc<TicketKeys> {
+    let bytes: Vec<u8> = letters.iter().flat_map(|letter| [!letter; 48]).collect();
     let path = Path::new("keys");
     let file = TicketFile { path, bytes: &bytes, is_readable_by_others: false, modified: now };
     Arc::new(TicketKeys::new(&file, now, None).unwrap())
@@ -72,7 +72,7 @@ impl World {
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let server_key = KeyPair::generate().unwrap();
-        let names = ["a.test", "b.test", "127.0.0.1"].map(str::to_owned);
+        let names = ["a.test", "b.test", "some-longer.name.test", "127.0.0.1"].map(str::to_owned);
         let params = CertificateParams::new(names).unwrap();
         let server = params.signed_by(&server_key, &issuer).unwrap().der().clone();
         Self { issuer, server_key, server }
@@ -84,8 +84,25 @@ impl World {
         Arc::new(roots)
     }
 
-    /// A server of one generation of `sessions`, which asks for certificates of clients, and does not insist.
+    /// A server of one generation of `sessions`.
     pub(super) fn server(&self, sessions: &Arc<Sessions>, view: View) -> Arc<ServerConfig> {
+        let given = sessions.server(view).unwrap();
+        let mut config = self.server_config();
+        config.ticketer = given.ticketer;
+        config.session_storage = given.storage;
+        config.send_tls13_tickets = given.tls13_tickets;
+        Arc::new(config)
+    }
+
+    /// A server that has nothing of ours.
+    pub(super) fn plain_server(&self) -> Arc<ServerConfig> {
+        let mut config = self.server_config();
+        config.ticketer = aws_lc_rs::Ticketer::new().unwrap();
+        Arc::new(config)
+    }
+
+    /// Asks for certificates of clients, and does not insist.
+    pub(super) fn server_config(&self) -> ServerConfig {
         let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider())
             .allow_unauthenticated();
         let mut config = ServerConfig::builder_with_provider(provider())
@@ -94,18 +111,13 @@ impl World {
             .with_client_cert_verifier(verifier.build().unwrap())
             .with_single_cert(vec![self.server.clone()], key(&self.server_key))
             .unwrap();
-        let given = sessions.server(view).unwrap();
-        config.ticketer = given.ticketer;
-        config.session_storage = given.storage;
-        config.send_tls13_tickets = given.tls13_tickets;
         config.time_provider = Arc::new(crate::clock::WallClock);
-        config.alpn_protocols = vec![b"proto".to_vec()];
-        Arc::new(config)
+        config
     }
 
     pub(super) fn client(&self, version: &'static SupportedProtocolVersion) -> Client {
         let config = self.client_config(version).with_no_client_auth();
-        Client { config, name: "a.test" }
+        Client { config, name: "a.test", certificate: None }
     }
 
     /// One that has a certificate, good until so many seconds after 1970.
@@ -119,10 +131,10 @@ impl World {
         params.not_after =
             rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(not_after.cast_unsigned());
         let certificate = params.signed_by(&own_key, &self.issuer).unwrap().der().clone();
-        let chain = vec![certificate, self.issuer.der().clone()];
+        let chain = vec![certificate.clone(), self.issuer.der().clone()];
         let config =
             self.client_config(version).with_client_auth_cert(chain, key(&own_key)).unwrap();
-        Client { config, name: "a.test" }
+        Client { config, name: "a.test", certificate: Some(certificate) }
     }
 
     fn client_config(
@@ -148,6 +160,7 @@ fn provider() -> Arc<CryptoProvider> {
 pub(super) struct Client {
     config: ClientConfig,
     name: &'static str,
+    certificate: Option<CertificateDer<'static>>,
 }
 
 impl Client {
@@ -155,6 +168,15 @@ impl Client {
         self.name = name;
         self.config.enable_sni = name.parse::<std::net::IpAddr>().is_err();
         self
+    }
+
+    pub(super) fn speaking(mut self, protocol: &[u8]) -> Self {
+        self.config.alpn_protocols = vec![protocol.to_vec()];
+        self
+    }
+
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        self.certificate.as_deref()
     }
 
     /// As many do not: rustls-ffi's, curl's and Python's take tickets, and some embedded ones only ids.
