@@ -16,7 +16,8 @@ const LABEL: &[u8] = b"certreload session tickets, form 1";
 pub(crate) struct TicketKey {
     /// Goes with each ticket in the clear (RFC 5077 section 4).
     pub(crate) name: [u8; 16],
-    pub(crate) secret: Zeroizing<[u8; 32]>,
+    /// 32 bytes. Not in place: what is moved leaves a copy behind.
+    pub(crate) secret: Zeroizing<Vec<u8>>,
     /// When it was seen first, or its file was written, whatever came before: seconds since 1970.
     pub(crate) since: i64,
 }
@@ -31,16 +32,16 @@ impl TicketKey {
     /// Both name and key come from all of `secret`: servers that use the same file in ways of their own send
     /// other names, and share no key with this one.
     pub(crate) fn derived_from(secret: &[u8]) -> Result<Self, Cause> {
-        let mut key = Self { name: [0; 16], secret: Zeroizing::new([0; 32]), since: 0 };
+        let mut key = Self { name: [0; 16], secret: Zeroizing::new(vec![0; 32]), since: 0 };
         derive(secret, b"name", &mut key.name)?;
-        derive(secret, b"key", &mut *key.secret)?;
+        derive(secret, b"key", &mut key.secret)?;
         Ok(key)
     }
 
     /// The secret that comes after `secret`, and from which that one cannot be told.
-    pub(crate) fn secret_after(secret: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, Cause> {
-        let mut next = Zeroizing::new([0; 32]);
-        derive(secret, b"next", &mut *next)?;
+    pub(crate) fn secret_after(secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cause> {
+        let mut next = Zeroizing::new(vec![0; 32]);
+        derive(secret, b"next", &mut next)?;
         Ok(next)
     }
 }
@@ -87,7 +88,7 @@ mod tests {
         let hexadecimal = |bytes: &[u8]| super::super::x509::hexadecimal(bytes);
         assert_eq!(hexadecimal(&key.name), "1e6e0bd1e9648d8a5c03bb40747f8216");
         assert_eq!(
-            hexadecimal(&*key.secret),
+            hexadecimal(&key.secret),
             "fd85a47eb63d948ac065578c7ea4479f24dbb8e4dc07e288906386b99c50c626"
         );
     }

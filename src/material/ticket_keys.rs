@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn base64(bytes: &[u8]) -> String {
-        base64ct::Base64::encode_string(bytes)
+        base64ct::Base64::encode(bytes, &mut [0; 128]).unwrap().to_owned()
     }
 
     fn names(keys: &TicketKeys) -> Vec<[u8; 16]> {
@@ -230,11 +230,8 @@ mod tests {
             for (form, text) in table {
                 let read = keys(text.as_bytes()).unwrap_or_else(|cause| panic!("{form}: {cause}"));
                 assert_eq!(names(&read), names(&whole), "{length} {form}");
-                assert_eq!(read.fingerprint(), whole.fingerprint());
                 assert_eq!(read.encrypting().name, whole.keys()[0].name);
             }
-            let other = keys(&[&two[..], &one[..]].concat()).unwrap();
-            assert_ne!(other.fingerprint(), whole.fingerprint(), "another key encrypts");
         }
         let both = format!("{}\n{}", base64(&secret(1, 48)), base64(&secret(2, 80)));
         assert_eq!(keys(both.as_bytes()).unwrap().keys().len(), 2);

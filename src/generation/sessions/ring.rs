@@ -11,6 +11,7 @@ use super::sealer::Sealer;
 use crate::error::Cause;
 use crate::material::TicketKey;
 use crate::sys::{forks, unforked};
+use crate::wipe::wiping_stack;
 
 /// How long a key seals. As it opens for as long again, every ticket can be opened all its life.
 const PERIOD: i64 = LIFETIME;
@@ -79,7 +80,7 @@ pub(super) struct Keys {
     forks: usize,
 }
 
-struct Secret(Zeroizing<[u8; 32]>);
+struct Secret(Zeroizing<Vec<u8>>);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,19 +96,21 @@ impl Keys {
     }
 
     fn drawn(now: i64) -> Result<Self, Cause> {
-        let mut secret = Zeroizing::new([0; 32]);
-        super::random(&mut *secret)?;
+        let mut secret = Zeroizing::new(vec![0; 32]);
+        super::random(&mut secret)?;
         Self::of_secret(&secret, None, now, forks())
     }
 
     fn of_secret(
-        secret: &[u8; 32],
+        secret: &[u8],
         before: Option<Arc<Sealer>>,
         since: i64,
         forks: usize,
     ) -> Result<Self, Cause> {
-        let sealing = Arc::new(Sealer::new(&TicketKey::derived_from(secret)?)?);
-        let next = Secret(TicketKey::secret_after(secret)?);
+        let (key, next) = wiping_stack(|| {
+            Ok::<_, Cause>((TicketKey::derived_from(secret)?, TicketKey::secret_after(secret)?))
+        })?;
+        let (sealing, next) = (Arc::new(Sealer::new(&key)?), Secret(next));
         Ok(Self { sealing, before, next, since, forks })
     }
 

@@ -7,6 +7,7 @@ use aws_lc_rs::rand;
 
 use crate::error::Cause;
 use crate::material::TicketKey;
+use crate::wipe::wiping_stack;
 
 const NAME: usize = 16;
 const TAG: usize = 16;
@@ -36,7 +37,7 @@ impl fmt::Debug for Sealer {
 
 impl Sealer {
     pub(super) fn new(key: &TicketKey) -> Result<Self, Cause> {
-        let unbound = UnboundKey::new(&AES_256_GCM_SIV, &*key.secret)
+        let unbound = wiping_stack(|| UnboundKey::new(&AES_256_GCM_SIV, &key.secret))
             .map_err(|error| Cause::System { what: "ticket keys", reason: error.to_string() })?;
         Ok(Self { name: key.name, key: LessSafeKey::new(unbound) })
     }

@@ -16,10 +16,8 @@ pub(super) struct SessionValue<'a> {
 impl<'a> SessionValue<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        let server_name = match reader.flag()? {
-            true => Some(str::from_utf8(reader.prefixed(1)?).ok()?),
-            false => None,
-        };
+        let server_name =
+            if reader.flag()? { Some(str::from_utf8(reader.prefixed(1)?).ok()?) } else { None };
         let version = reader.number(2)?;
         if !matches!(version, 0x0303 | 0x0304) {
             return None;
@@ -27,10 +25,8 @@ impl<'a> SessionValue<'a> {
         let _cipher_suite = reader.take(2)?;
         let _secret = reader.prefixed(1)?;
         let _extended_master_secret = reader.flag()?;
-        let client_certificate = match reader.flag()? {
-            true => Some(first_certificate(reader.prefixed(3)?)?),
-            false => None,
-        };
+        let client_certificate =
+            if reader.flag()? { Some(first_certificate(reader.prefixed(3)?)?) } else { None };
         if reader.flag()? {
             let _alpn = reader.prefixed(1)?;
         }

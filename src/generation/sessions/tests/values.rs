@@ -62,9 +62,9 @@ fn noted(world: &World, client: &Client) -> Vec<Vec<u8>> {
     (config.ticketer, config.session_storage) = (notes.clone(), notes.clone());
     config.alpn_protocols = vec![b"proto".to_vec()];
     assert!(!client.resumes(&Arc::<ServerConfig>::new(config)));
-    let noted = notes.0.lock().unwrap().clone();
-    assert!(!noted.is_empty());
-    noted
+    let sessions = notes.0.lock().unwrap().clone();
+    assert!(!sessions.is_empty());
+    sessions
 }
 
 /// One session with `client`.
