@@ -6,56 +6,21 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::thread;
 
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::watch_options::certreload_watch;
 use support::certificates::{Pair, Site};
-use support::host::{Builder, Client, Host, fingerprint};
-
-/// Answers every request with "hello", on a thread for each connection, until the process ends.
-fn serve(host: Arc<Host>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for socket in listener.incoming() {
-            let connection = rustls::ServerConnection::new(host.config()).unwrap();
-            let stream = rustls::StreamOwned::new(connection, socket.unwrap());
-            thread::spawn(move || answer(BufReader::new(stream)));
-        }
-    });
-    address
-}
-
-fn answer(mut client: BufReader<impl Read + Write>) {
-    let mut line = String::new();
-    // A client that goes away ends it, in whatever manner.
-    while client.read_line(&mut line).is_ok_and(|length| length > 0) {
-        if line == "\r\n" {
-            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-            client.get_mut().write_all(answer).unwrap();
-        }
-        line.clear();
-    }
-}
+use support::host::{Builder, Client, fingerprint};
+use support::server::{run, serve};
 
 fn request(connection: &mut (impl Read + Write)) {
     connection.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").unwrap();
     let mut answer = [0; 43];
     connection.read_exact(&mut answer).unwrap();
     assert!(answer.ends_with(b"hello"));
-}
-
-/// Runs a client to its end, and gives what it printed.
-fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// What `openssl s_client` and Python's ssl are shown, which must be the same; and curl is served.

@@ -10,8 +10,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::ffi::c_void;
 use std::fs;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Condvar, Mutex};
 
 use certreload::ffi::event::certreload_event_kind::{self as Kind, Expired, Expiring, Reloaded};
 use certreload::ffi::event::certreload_trigger as Trigger;
@@ -19,60 +18,12 @@ use certreload::ffi::event::{CERTRELOAD_MAX_WAITING_EVENTS, certreload_event};
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::certreload_health as Health;
 use certreload::ffi::watch_options::certreload_watch;
-use certreload::testing;
-use support::certificates::{Pair, Site, replace};
+use support::certificates::{Site, replace};
+use support::clock::{Clock, NAME, system_time};
 use support::host::{Builder, Host, PATIENCE, text};
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 3600;
-const NAME: &str = "a.test";
-
-/// The wall clock that certreload reads: one for the process, so whoever sets it has it alone.
-struct Clock {
-    opened_at: i64,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl Clock {
-    fn new() -> Self {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        testing::set_clock(0);
-        Self { opened_at: system_time(), _alone: alone }
-    }
-
-    /// Sets the clock to so many seconds after the beginning of the test.
-    fn set(&self, seconds: i64) {
-        testing::set_clock(self.opened_at + seconds - system_time());
-    }
-
-    /// A pair that is valid from and until so many seconds after the beginning of the test.
-    fn pair(&self, from: i64, until: i64) -> Pair {
-        self.pair_for(NAME, from, until)
-    }
-
-    fn pair_for(&self, name: &str, from: i64, until: i64) -> Pair {
-        let at = |seconds| {
-            let since_1970 = u64::try_from(self.opened_at + seconds).unwrap();
-            rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(since_1970)
-        };
-        Pair::with(&[name], |params| {
-            params.not_before = at(from);
-            params.not_after = at(until);
-        })
-    }
-}
-
-impl Drop for Clock {
-    fn drop(&mut self) {
-        testing::set_clock(0);
-    }
-}
-
-fn system_time() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_secs()).unwrap()
-}
 
 /// Nothing looks at the files but requests: what is told comes from the clock.
 fn quiet(site: &Site) -> Builder {

@@ -12,9 +12,9 @@ use crate::clock::unix_now;
 const SCRIPT: &str = r#"
 set -eu
 exec 2>errors
-n=4096
+n=$((0x1000))
 ec() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:$2 -out $1.key; }
-root() { ec $1 P-256; openssl req -x509 -key $1.key -subj /CN=root -days 30 -out $1.pem; }
+root() { ec $1 P-256; openssl req -x509 -key $1.key -subj /CN=$2 -days 30 -out $1.pem; }
 # issue NAME ISSUER DAYS EXTENSION [SERIAL]
 issue() {
     test -e $1.key || ec $1 P-256
@@ -22,11 +22,12 @@ issue() {
     openssl req -new -key $1.key -subj /CN=$1 -out csr
     openssl x509 -req -in csr -CA $2.pem -CAkey $2.key -set_serial ${5:-$n} -days $3 -extfile ext -out $1.pem
 }
-root ca; root other
+root ca root; root other root; root stranger stranger
 issue leaf ca 20 basicConstraints=CA:FALSE
 issue bad ca 20 basicConstraints=CA:FALSE
 issue must ca 20 tlsfeature=status_request
-issue twin other 20 basicConstraints=CA:FALSE 4097
+issue twin other 20 basicConstraints=CA:FALSE 0x1001
+issue namesake stranger 20 basicConstraints=CA:FALSE 0x1001
 ec odd secp256k1; openssl genrsa -out rsa.key 2048
 issue delegate ca 3 extendedKeyUsage=OCSPSigning
 issue plain ca 20 extendedKeyUsage=serverAuth
@@ -51,6 +52,7 @@ respond must-good ca ca must -ndays 7
 respond revoked ca ca bad -ndays 7
 respond unknown ca ca plain -ndays 7
 respond twin-good other other twin -ndays 7
+respond namesake-good stranger stranger namesake -ndays 7
 respond delegated delegate ca leaf -ndays 7
 respond by-plain plain ca leaf -ndays 7
 respond by-foreign foreign ca leaf -ndays 7

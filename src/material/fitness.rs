@@ -169,6 +169,7 @@ mod tests {
             (alone, "damaged-good", 0, "not signed by the certificate's issuer"),
             (chain, "must-good", 0, "another certificate, with the serial number 1003"),
             (chain, "twin-good", 0, "another issuer, with the same serial"),
+            (alone, "namesake-good", 0, "another issuer, with the same serial"),
             (chain, "sha224", 0, "another issuer, with the same serial"),
             (chain, "damaged-good", 0, "not signed by the certificate's issuer"),
             (chain, "damaged-bare", 0, "not signed by the certificate's issuer"),

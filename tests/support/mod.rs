@@ -9,11 +9,13 @@
 
 pub mod certificates;
 pub mod client;
+pub mod clock;
 pub mod driver;
 pub mod file_writers;
 pub mod holdings;
 pub mod host;
 pub mod rotation;
+pub mod server;
 pub mod shapes;
 pub mod sites;
 pub mod tree_writers;
