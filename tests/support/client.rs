@@ -88,7 +88,7 @@ impl Client {
 }
 
 #[derive(Debug)]
-struct AnyCertificate;
+pub struct AnyCertificate;
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(

@@ -47,7 +47,11 @@ pub enum Finder {
 
 impl Finder {
     pub fn options(self, site: &Site) -> Builder {
-        let options = Builder::new().identity(&site.chain(), &site.key());
+        self.tuned(Builder::new().identity(&site.chain(), &site.key()))
+    }
+
+    /// These options, so that nothing else makes the host look.
+    pub fn tuned(self, options: Builder) -> Builder {
         // The timeout is one that no row reaches: whatever fails before it is a failure.
         let quiet = |quiet_ms| options.settle_ms(quiet_ms, 60_000);
         match self {
