@@ -11,7 +11,7 @@ function(certreload_add_example source)
                            RUNTIME_OUTPUT_DIRECTORY "${examples_dir}")
 endfunction()
 
-foreach(source https_server.c epoll_server.c prefork_server.c cpp_server.cpp)
+foreach(source https_server.c epoll_server.c prefork_server.c mtls_server.c mtls_client.c cpp_server.cpp)
     certreload_add_example(${source})
 endforeach()
 

@@ -17,14 +17,20 @@ enum { SILENCE_SECONDS = 5 };
 
 static inline rustls_io_result receive(void *socket, uint8_t *bytes, size_t size,
                                        size_t *size_out) {
-    const ssize_t count = recv(*(int *)socket, bytes, size, 0);
+    ssize_t count;
+    do { /* a socket with a timeout is not restarted by SA_RESTART */
+        count = recv(*(int *)socket, bytes, size, 0);
+    } while (count < 0 && errno == EINTR);
     *size_out = count < 0 ? 0 : (size_t)count;
     return count < 0 ? errno : 0;
 }
 
 static inline rustls_io_result transmit(void *socket, const uint8_t *bytes, size_t size,
                                         size_t *size_out) {
-    const ssize_t count = send(*(int *)socket, bytes, size, MSG_NOSIGNAL);
+    ssize_t count;
+    do {
+        count = send(*(int *)socket, bytes, size, MSG_NOSIGNAL);
+    } while (count < 0 && errno == EINTR);
     *size_out = count < 0 ? 0 : (size_t)count;
     return count < 0 ? errno : 0;
 }
@@ -79,7 +85,16 @@ static inline bool read_request(rustls_connection *tls, int socket, int64_t dead
     return true;
 }
 
-/* Answers, and says good-bye: closing with bytes unread would make TCP throw the answer away. */
+/* Closing with bytes unread would make TCP throw away the last answer or alert on its way. */
+static inline void hang_up(int socket, int64_t deadline) {
+    char ignored[MAX_ANSWER];
+    shutdown(socket, SHUT_WR);
+    while (now() <= deadline && recv(socket, ignored, sizeof ignored, 0) > 0) {
+    }
+    close(socket);
+}
+
+/* Answers, and says good-bye. */
 static inline void send_answer(rustls_connection *tls, int socket, int64_t deadline,
                                struct request *request, const char *body) {
     char out[MAX_ANSWER];
@@ -89,9 +104,6 @@ static inline void send_answer(rustls_connection *tls, int socket, int64_t deadl
     rustls_connection_write(tls, (uint8_t *)out, write_answer(out, request, body), &written);
     rustls_connection_send_close_notify(tls);
     send_all(tls, socket, deadline);
-    shutdown(socket, SHUT_WR);
-    while (now() <= deadline && recv(socket, out, sizeof out, 0) > 0) {
-    }
 }
 
 #endif

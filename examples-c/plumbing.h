@@ -103,6 +103,28 @@ static inline struct arguments parse_arguments(int argc, char **argv) {
     return parsed;
 }
 
+/* An option of a program whose options all are "--name value". */
+struct option_text {
+    const char *name;
+    const char **value; /* where the text goes; stays as it is where the option is not given */
+};
+
+/* Takes such options, up to one without a name; help is for whoever gives others. */
+static inline void parse_texts(int argc, char **argv, const struct option_text *known,
+                               const char *help) {
+    for (int i = 1; i < argc; i += 2) {
+        const struct option_text *option = known;
+        while (option->name != NULL && strcmp(option->name, argv[i]) != 0) {
+            option++;
+        }
+        if (option->name == NULL || i + 1 == argc) {
+            fprintf(stderr, "usage: %s %s\n", argv[0], help);
+            exit(2);
+        }
+        *option->value = argv[i + 1];
+    }
+}
+
 /* A non-blocking listening socket, or the end of the program. */
 static inline int listen_on(const char *host, uint16_t port) {
     struct sockaddr_in address;

@@ -204,7 +204,7 @@ static void serve(int socket) {
     }
     rustls_connection_free(tls);
     certreload_release(generation);
-    close(socket);
+    hang_up(socket, deadline);
 }
 
 static void work(int channel) {
