@@ -29,6 +29,7 @@ static inline int connect_to(const char *host, const char *port) {
         found = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
         setsockopt(found, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         setsockopt(found, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+        no_delay(found);
         if (connect(found, at->ai_addr, at->ai_addrlen) != 0) {
             close(found);
             found = -1;

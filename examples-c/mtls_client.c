@@ -45,7 +45,7 @@ static void on_event(void *userdata, const certreload_event *event) {
 
 /* A config of rustls-ffi's that speaks one version. Its verifier gives way to the handle's. */
 static const rustls_client_config *config_of_version(uint16_t version) {
-    const rustls_crypto_provider *provider = rustls_crypto_provider_default();
+    const rustls_crypto_provider *provider = rustls_aws_lc_rs_crypto_provider();
     rustls_client_config_builder *builder = NULL;
     rustls_server_cert_verifier *verifier = NULL;
     const rustls_client_config *config = NULL;

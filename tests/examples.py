@@ -1,7 +1,8 @@
 """The example servers, with real clients: curl, openssl s_client and Python's ssl.
 
 CERTRELOAD_EXAMPLES_DIR names the directory that holds the built servers. Every test of Examples runs
-against https_server, epoll_server, cpp_server and libevent_server; prefork_server has its own.
+against https_server, epoll_server, cpp_server and libevent_server; prefork_server has its own, and
+mtls_server with mtls_client, too.
 
 SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
 """
@@ -64,18 +65,20 @@ class Server:
 
     def __init__(self, program, *arguments):
         path = Path(os.environ["CERTRELOAD_EXAMPLES_DIR"], program)
-        self.process = subprocess.Popen(
-            [path, "--port", "0", *map(str, arguments)], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True)
-        self.lines = []
-        self.changed = threading.Condition()
-        self.reader = threading.Thread(target=self.read_lines)
-        self.reader.start()
+        self.start([path, "--port", "0", *map(str, arguments)])
         listening = r"listening on https://127\.0\.0\.1:(\d+) \(pid %d\)" % self.process.pid
         try:
             self.port = int(self.wait_for_line(listening)[1])
         except AssertionError as error:
             raise AssertionError(f"{error}; {self.stop()}") from None
+
+    def start(self, command):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True)
+        self.lines = []
+        self.changed = threading.Condition()
+        self.reader = threading.Thread(target=self.read_lines)
+        self.reader.start()
 
     def read_lines(self):
         for line in self.process.stdout:
@@ -582,6 +585,290 @@ class PreforkWithoutPrivileges(Prefork):
         self.assertEqual(set(self.meet_all(server).values()), {self.one.sha256})
         self.live.deploy(self.two)
         self.wait_until_all_serve(server, self.two)
+
+
+class Authority:
+    """One who issues certificates, and takes them back."""
+
+    CONFIG = """
+[req]
+distinguished_name = empty
+[empty]
+[ca]
+default_ca = this
+[this]
+database = {0}.index
+default_md = sha256
+default_crl_days = 30
+crlnumber = {0}.number
+"""
+
+    def __init__(self, directory, name):
+        self.directory = Path(directory)
+        self.name = name
+        self.certificate = self.directory / f"{name}.pem"
+        self.key = self.directory / f"{name}.key"
+        self.crl = self.directory / f"{name}.crl"
+        (self.directory / f"{name}.cnf").write_text(self.CONFIG.format(name))
+        (self.directory / f"{name}.index").touch()
+        (self.directory / f"{name}.number").write_text("01\n")
+        self.certify(self.certificate, self.key, name, "basicConstraints=critical,CA:TRUE")
+
+    def openssl(self, *arguments):
+        subprocess.run(["openssl", *map(str, arguments)], cwd=self.directory, check=True,
+                       capture_output=True)
+
+    def certify(self, chain, key, name, extension, *by):
+        self.openssl("req", "-x509", "-config", f"{self.name}.cnf", "-newkey", "ec", "-pkeyopt",
+                     "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", chain, "-days",
+                     "60", "-subj", f"/CN={name}", "-addext", extension, *by)
+
+    def issue(self, name):
+        """For a server and a client alike."""
+        pair = Pair(self.directory, f"{self.name}-{name}")
+        self.certify(pair.chain, pair.key, name, "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                     "-CA", self.certificate, "-CAkey", self.key)
+        return pair
+
+    def revoke(self, *pairs):
+        """Writes the list of all that are revoked so far."""
+        by = ["-config", f"{self.name}.cnf", "-cert", self.certificate, "-keyfile", self.key]
+        for pair in pairs:
+            self.openssl("ca", *by, "-revoke", pair.chain)
+        self.openssl("ca", *by, "-gencrl", "-out", self.crl)
+        return self.crl
+
+
+class Caller(Server):
+    """A running mtls_client, and the lines that it has printed."""
+
+    def __init__(self, port, *arguments):
+        path = Path(os.environ["CERTRELOAD_EXAMPLES_DIR"], "mtls_client")
+        self.start([path, "--port", str(port), *map(str, arguments)])
+
+    def wait_for_calls(self, more):
+        """Waits for so many calls from now on, every one of which has to be good."""
+        with self.changed:
+            target = len(self.calls()) + more
+            self.changed.wait_for(lambda: len(self.calls()) >= target or self.failed(), PATIENCE)
+            failed, calls = self.failed(), self.calls()
+        if failed or len(calls) < target:
+            raise AssertionError(f"{len(calls)} calls of {target}; failed: {failed}")
+        return calls[-1]
+
+    def calls(self):
+        return [line for line in self.lines if line.startswith("call ") and " TLS " in line]
+
+    def failed(self):
+        return [line for line in self.lines if line.startswith("call ") and " failed" in line]
+
+
+def serial_of(pair):
+    """As certreload and the examples have it."""
+    done = subprocess.run(["openssl", "x509", "-in", pair.chain, "-noout", "-serial"], check=True,
+                          capture_output=True, text=True)
+    digits = done.stdout.strip().removeprefix("serial=").lower()
+    return ("00" if digits[0] in "89abcdef" else "") + digits
+
+
+class MutualTls(unittest.TestCase):
+    """Servers and clients that know each other by their certificates, while all of these change."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="certreload-mtls-")
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        self.old = Authority(self.directory, "old")
+        self.new = Authority(self.directory, "new")
+
+    def side(self, name, issuer):
+        """The files of one side: its own, and whom it trusts."""
+        pair = Pair(self.directory, f"live-{name}").deploy(issuer.issue(name))
+        roots = self.directory / f"live-{name}.roots"
+        self.trust(roots, issuer)
+        return pair, roots
+
+    def trust(self, roots, *authorities):
+        fresh = roots.with_suffix(".new")
+        fresh.write_text("".join(authority.certificate.read_text() for authority in authorities))
+        fresh.rename(roots)
+
+    def serve(self, pair, roots, *more):
+        server = Server("mtls_server", "--cert", pair.chain, "--key", pair.key, "--roots", roots,
+                        *NO_POLL, *more)
+        self.addCleanup(self.expect_clean_stop, server)
+        return server
+
+    def call(self, port, pair, roots, *more):
+        own = [] if pair is None else ["--cert", pair.chain, "--key", pair.key]
+        caller = Caller(port, "--roots", roots, *own, *NO_POLL, *more)
+        self.addCleanup(self.expect_clean_stop, caller)
+        return caller
+
+    def expect_clean_stop(self, process):
+        self.assertEqual(process.stop(), (0, ""))
+
+    def refused(self, port, pair, roots):
+        """Why the one call of a client fails."""
+        done = self.call(port, pair, roots, "--calls", "1")
+        done.wait_for_line("calls 1, failed 1")
+        return done.failed()[0]
+
+    def context(self, pair, version=None):
+        """A client that looks at nobody, and shows a certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.load_cert_chain(pair.chain, pair.key)
+        if version is not None:
+            context.minimum_version = context.maximum_version = version
+        return context
+
+    def ask(self, context, port, session=None):
+        """One request; gives whether it resumed, the session for the next, and the answer."""
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost", session=session) as tls:
+                tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                answer = b""
+                while piece := tls.recv(4096):
+                    answer += piece
+                return tls.session_reused, tls.session, answer.decode()
+
+    def cross_over(self, version):
+        """The way to change the authority of a service and its clients, who keep calling."""
+        (server_pair, server_roots) = self.side("server", self.old)
+        (client_pair, client_roots) = self.side("client", self.old)
+        first = serial_of(server_pair), serial_of(client_pair)
+        server = self.serve(server_pair, server_roots)
+        client = self.call(server.port, client_pair, client_roots, "--every", "2", "--tls",
+                           version.removeprefix("TLSv"))
+        told = r"call \d+: TLS %s, .+, server %s, client %s"
+
+        def expect(*serials):
+            self.assertRegex(client.wait_for_calls(75), told % (version[4:], *serials))
+
+        expect(*first)
+        # A session of before, for afterwards. That it is good shows here.
+        python = self.context(self.old.issue("python"), getattr(ssl.TLSVersion, version.replace(".", "_")))
+        session = self.ask(python, server.port)[1]
+        self.assertTrue(self.ask(python, server.port, session)[0])
+        session = self.ask(python, server.port)[1]
+
+        self.trust(server_roots, self.old, self.new)
+        self.trust(client_roots, self.old, self.new)
+        for side in (server, client):
+            side.wait_for_line("event reloaded generation 2: .+")
+        expect(*first)
+
+        server_pair.deploy(self.new.issue("server"))
+        server.wait_for_line("event reloaded generation 3: .+")
+        # A session that goes on shows the certificate that it was begun with.
+        both = f"({first[0]}|{serial_of(server_pair)})"
+        expect(both, first[1])
+        once = self.call(server.port, client_pair, client_roots, "--calls", "1")
+        once.wait_for_line(f"call 1: .+, server {serial_of(server_pair)}, client {first[1]}")
+        client_pair.deploy(self.new.issue("client"))
+        client.wait_for_line("event reloaded generation 3: .+")
+        expect(serial_of(server_pair), serial_of(client_pair))
+
+        self.assertFalse(self.ask(python, server.port, session)[0], "the trust has changed")
+        session = self.ask(python, server.port)[1]
+        self.assertTrue(self.ask(python, server.port, session)[0])
+        session = self.ask(python, server.port)[1]
+
+        self.trust(server_roots, self.new)
+        self.trust(client_roots, self.new)
+        for side in (server, client):
+            side.wait_for_line("event reloaded generation 4: .+")
+        expect(serial_of(server_pair), serial_of(client_pair))
+        client.send(signal.SIGTERM)
+        calls = int(client.wait_for_line(r"calls (\d+), failed 0")[1])
+        self.assertGreaterEqual(calls, 300)
+        resumed = [line for line in client.calls() if ", resumed, " in line]
+        self.assertGreater(len(resumed), calls // 2, "most calls need no full handshake")
+
+        # Whoever has nothing but the old authority's word is out, with a good old session too.
+        self.assertIn("failed", self.refused(server.port, self.old.issue("late"), client_roots))
+        for before in (None, session):
+            with self.assertRaises(OSError):
+                self.ask(python, server.port, before)
+        # And a server of the old authority is nobody's any more.
+        imposter = self.serve(self.old.issue("imposter"), server_roots)
+        told = self.refused(imposter.port, client_pair, client_roots)
+        self.assertIn("UnknownIssuer", told)
+
+    def test_the_authority_changes_without_one_failed_call_in_tls_1_3(self):
+        self.cross_over("TLSv1.3")
+
+    def test_the_authority_changes_without_one_failed_call_in_tls_1_2(self):
+        self.cross_over("TLSv1.2")
+
+    def test_one_handle_serves_and_calls(self):
+        sides = {name: self.side(name, self.old) for name in ("front", "back", "client")}
+        back = self.serve(*sides["back"])
+        front = self.serve(*sides["front"], "--peer", back.port)
+        client = self.context(sides["client"][0])
+
+        def meet():
+            """Who the client sees, and who the two servers see."""
+            answer = self.ask(client, front.port)[2]
+            lines = dict(line.split(" ", 1) for line in answer.split("\r\n\r\n")[1].splitlines())
+            return lines["peer"], lines["here"]
+
+        def serials():
+            return serial_of(sides["back"][0]), serial_of(sides["front"][0])
+
+        self.assertEqual(meet(), serials())
+        for _, roots in sides.values():
+            self.trust(roots, self.old, self.new)
+        for server in (front, back):
+            server.wait_for_line("event reloaded generation 2: .+")
+        sides["back"][0].deploy(self.new.issue("back"))
+        back.wait_for_line("event reloaded generation 3: .+")
+        self.assertEqual(meet()[1], serials()[1])
+        # Another certificate of its own is another client: it has no session yet.
+        sides["front"][0].deploy(self.new.issue("front"))
+        front.wait_for_line("event reloaded generation 3: .+")
+        self.assertEqual(meet(), serials())
+
+    def test_a_revoked_client_is_out_with_its_session(self):
+        pair, roots = self.side("server", self.old)
+        lists = self.directory / "lists.crl"
+        replace(lists, self.old.revoke())
+        server = self.serve(pair, roots, "--crls", lists)
+        good, bad = self.old.issue("good"), self.old.issue("bad")
+        context = self.context(bad)
+        session = self.ask(context, server.port)[1]
+        self.assertTrue(self.ask(context, server.port, session)[0])
+        session = self.ask(context, server.port)[1]
+
+        replace(lists, self.old.revoke(bad))
+        server.wait_for_line("event reloaded generation 2: .+")
+        for before in (None, session):
+            with self.assertRaises(OSError):
+                self.ask(context, server.port, before)
+        self.assertIn(f"client {serial_of(good)}\n", self.ask(self.context(good), server.port)[2])
+
+    def test_a_client_may_have_no_certificate_where_that_is_optional(self):
+        pair, roots = self.side("server", self.old)
+        server = self.serve(pair, roots, "--client-auth", "optional")
+        self.call(server.port, None, roots, "--calls", "1").wait_for_line(
+            r"call 1: TLS 1\.3, full.*, server .+, client none")
+        self.assertIn("failed", self.refused(server.port, self.new.issue("stranger"), roots))
+        required = self.serve(pair, roots)
+        self.assertIn("ertificate", self.refused(required.port, None, roots))
+
+    def test_sighup_reloads_a_client(self):
+        server_pair, server_roots = self.side("server", self.old)
+        client_pair, client_roots = self.side("client", self.old)
+        server = self.serve(server_pair, server_roots)
+        client = self.call(server.port, client_pair, client_roots, "--every", "2")
+        for _ in range(100):
+            client.wait_for_calls(1)
+            client.send(signal.SIGHUP)
+        client_pair.deploy(self.old.issue("client"))
+        client.send(signal.SIGHUP)
+        client.wait_for_line(f"call .*, client {serial_of(client_pair)}")
 
 
 def children_of(pid):
