@@ -100,18 +100,18 @@ fn lists_of_parts_count_beside_each_other() {
 #[test]
 fn a_list_that_another_key_signed_is_refused() {
     let (one, forger) = (Authority::new("one"), Authority::new("one"));
-    let forged = forger.list_pem(&Listing::number(9));
+    let fake = forger.list_pem(&Listing::number(9));
     let scene = [&one];
     let scene = Scene::of(&scene);
     let good = one.list_pem(&Listing::number(1));
-    let (cause, words) = scene.refused(&[good.clone(), forged.clone()]);
+    let (cause, words) = scene.refused(&[good.clone(), fake.clone()]);
     assert_eq!(cause, Cause::CrlSignature { index: 2, issuer: "one".to_owned() });
     assert!(words.contains("was not signed with the key of one"), "{words}");
     // Not even where it would be passed over.
     let older = forger.list_pem(&Listing::number(0));
     assert!(matches!(scene.refused(&[good, older]).0, Cause::CrlSignature { index: 2, .. }));
     // After a change of its key an authority has the same name twice.
-    assert_eq!(warned(&Scene::of(&[&one, &forger]).read(&[forged]).unwrap()), []);
+    assert_eq!(warned(&Scene::of(&[&one, &forger]).read(&[fake]).unwrap()), []);
 }
 
 #[test]
