@@ -107,3 +107,30 @@ seed roots one <p256.pem
 seed roots bundle <chain
 seed roots der <p256.der
 joined p256.pem crl.pem | seed trust with-list
+
+# Keys of session tickets in each form, and sessions as rustls writes them down.
+openssl rand 48 >short.bin
+openssl rand 160 >long.bin
+seed ticket_keys short <short.bin
+seed ticket_keys long <long.bin
+openssl rand -base64 48 >short.txt
+openssl rand -base64 80 >long.txt
+{ echo '# today' && openssl base64 -A -in short.bin && echo && cat short.txt; } | seed ticket_keys lines
+seed ticket_keys wrapped <long.txt
+cat short.bin short.bin | seed ticket_keys repeated
+head -c 47 short.bin | seed ticket_keys truncated
+head -c 240 /dev/zero | tr '\0' '\252' | seed ticket_keys ambiguous
+
+before='\1\6a.test\3\4\23\1\60' after='\0\0\0\0\0\0\0\153\111\322\0\1\2\3\4'
+{ printf "$before" && head -c 48 short.bin && printf "\0\0$after"; } | seed ticket session
+{ printf '\0\3\3\300\53\60' && head -c 48 short.bin && printf "\1\0\1\2h2$after"; } | seed ticket nameless
+number() { # number VALUE: in three bytes
+    printf "\\$(($1 / 65536 / 64))$(($1 / 65536 / 8 % 8))$(($1 / 65536 % 8))"
+    printf "\\$(($1 / 256 % 256 / 64))$(($1 / 256 % 256 / 8 % 8))$(($1 / 256 % 8))"
+    printf "\\$(($1 % 256 / 64))$(($1 % 256 / 8 % 8))$(($1 % 8))"
+}
+size=$(stat -c %s p256.der)
+{
+    printf "$before" && head -c 48 short.bin && printf '\0\1'
+    number $((size + 3)) && number "$size" && cat p256.der && printf "\0$after"
+} | seed ticket certified

@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -28,8 +29,10 @@ use crate::ffi::options::{
     certreload_options_add_identity, certreload_options_free, certreload_options_new,
 };
 use crate::ffi::result::certreload_result;
+use crate::generation;
 use crate::material::fuzzing::{Crl, StapleFacts};
-use crate::material::{self, Identity, Parts, Password, Staple, Trust, TrustFile, TrustParts};
+use crate::material::{self, Identity, Parts, Password, Staple, TicketFile, TicketKeys};
+use crate::material::{Trust, TrustFile, TrustParts};
 use crate::options::{ClientAuth, Role, TrustOptions};
 
 /// What separates the files of one input.
@@ -190,6 +193,32 @@ fn trusted(roots: &[u8], lists: &[u8]) {
 
 fn trust_file(bytes: &[u8]) -> TrustFile<'_> {
     TrustFile { path: Path::new("roots"), bytes, is_in_directory: false }
+}
+
+/// A file of ticket keys.
+pub fn ticket_keys(bytes: &[u8]) {
+    let path = Path::new("keys");
+    let file = TicketFile { path, bytes, is_readable_by_others: false, modified: NOW };
+    let load = || TicketKeys::new(&file, NOW, None);
+    let names = |keys: &TicketKeys| keys.keys().iter().map(|key| key.name).collect::<Vec<_>>();
+    match (load(), load()) {
+        (Ok(keys), Ok(again)) => {
+            assert_eq!(names(&keys), names(&again));
+            let different: HashSet<_> = names(&keys).into_iter().collect();
+            assert!((1..=64).contains(&different.len()) && different.len() == keys.keys().len());
+            assert!(bytes.len() >= 48 * different.len(), "more keys than there is room for");
+        }
+        (Err(error), Err(again)) => {
+            assert_eq!(error, again);
+            must_not_quote(bytes, &error.to_string());
+        }
+        _ => panic!("not a function of its bytes"),
+    }
+}
+
+/// What a client sends for a ticket, and what rustls writes of a session.
+pub fn ticket(bytes: &[u8]) {
+    generation::fuzzing::ticket(bytes);
 }
 
 /// A chain and a key in two files, through the C functions, up to the handshake.

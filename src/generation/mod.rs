@@ -23,6 +23,12 @@ use crate::material::{Identity, Trust, Warnings};
 use crate::options::Role;
 use crate::source::Digest;
 
+/// What the fuzz targets reach besides.
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    pub(crate) use super::sessions::fuzzing::ticket;
+}
+
 /// What has been read and built, and not yet accepted.
 pub(crate) struct Candidate {
     roster: Arc<Roster>,

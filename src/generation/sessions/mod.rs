@@ -1,6 +1,8 @@
 //! Which sessions are resumed: tickets and caches that outlive generations, bound to what a session was begun under.
 
 mod caches;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod ring;
 mod scope;
 mod sealer;

@@ -1,0 +1,75 @@
+//! What has to hold of any bytes that come in the place of a ticket or of a session.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use super::scope::{Scope, Stamp};
+use super::sealer::Sealer;
+use super::session_value::SessionValue;
+use super::tickets::{SharedKeys, Tickets};
+use super::{ServedNames, Sessions, View};
+use crate::material::{TicketFile, TicketKeys};
+use crate::options::Resumption;
+
+const NOW: i64 = 1_800_000_000;
+
+/// The name that the seeds have.
+#[derive(Debug)]
+struct Seeded;
+
+impl ServedNames for Seeded {
+    fn serves(&self, name: &str) -> bool {
+        name == "a.test"
+    }
+}
+
+struct Fixture {
+    tickets: Tickets,
+    sealer: Sealer,
+}
+
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
+    let (path, bytes) = ("keys".as_ref(), &[0xaa; 48][..]);
+    let file = TicketFile { path, bytes, is_readable_by_others: false, modified: NOW };
+    let keys = Arc::new(TicketKeys::new(&file, NOW, None).unwrap());
+    let sealer = Sealer::new(keys.encrypting()).unwrap();
+    let view = View {
+        trust: [1; 32],
+        names: Arc::new(Seeded),
+        keys: Some(keys),
+        key_lifetime: Duration::ZERO,
+        until: None,
+    };
+    let shared = SharedKeys::of(&view).unwrap();
+    let scope = Arc::new(Scope::new(view, false).unwrap());
+    let sessions = Sessions::new(Resumption::Auto).unwrap();
+    Fixture { tickets: Tickets { sessions, scope, shared }, sealer }
+});
+
+/// Takes the bytes for a ticket, for what a ticket holds, and for a session.
+pub(crate) fn ticket(bytes: &[u8]) {
+    let Fixture { tickets, sealer } = &*FIXTURE;
+    assert_eq!(tickets.opened_at(NOW, bytes), None, "a ticket that nobody sealed");
+    let of_our_key = [&sealer.name()[..], bytes].concat();
+    assert_eq!(tickets.opened_at(NOW, &of_our_key), None, "a ticket that nobody sealed");
+
+    if let Some(ticket) = sealer.seal(tickets.scope.bound_to(), bytes, b"")
+        && let Some(session) = tickets.opened_at(NOW, &ticket)
+    {
+        assert_eq!(session, bytes[..bytes.len() - Stamp::LENGTH]);
+    }
+
+    let session = SessionValue::read(bytes);
+    match tickets.sealed_at(NOW, bytes) {
+        Some(ticket) => {
+            assert!(session.is_some(), "a session that cannot be read");
+            assert_eq!(tickets.opened_at(NOW, &ticket).as_deref(), Some(bytes));
+        }
+        // The end of a client's certificate may be none, or may have passed.
+        None => assert!(session.is_none_or(|session| session.client_certificate.is_some())),
+    }
+    if session.is_some() {
+        assert_eq!(SessionValue::read(&bytes[..bytes.len() - 1]), None, "cut off");
+        assert_eq!(SessionValue::read(&[bytes, b"\0"].concat()), None, "with a tail");
+    }
+}
