@@ -24,6 +24,8 @@ x509_extensions = names
 commonName = supplied
 [names]
 subjectAltName = DNS:a.test,IP:127.0.0.1
+[responder]
+extendedKeyUsage = OCSPSigning
 [req]
 distinguished_name = empty
 [empty]
@@ -33,6 +35,22 @@ certify() { # certify KEY PEM: self-signed, and valid whenever this is run
     openssl req -new -config ca.cnf -key "$1" -subj /CN=seed -out request.pem
     openssl ca -batch -config ca.cnf -selfsign -keyfile "$1" -in request.pem -notext -out "$2" \
         -startdate 20200101000000Z -enddate 21200101000000Z 2>/dev/null
+}
+issue() { # issue NAME EXTENSIONS: by p256, to a new key
+    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1.key" 2>/dev/null
+    openssl req -new -config ca.cnf -key "$1.key" -subj "/CN=$1" -out request.pem
+    openssl ca -batch -config ca.cnf -extensions "$2" -cert p256.pem -keyfile p256.key -in request.pem -notext \
+        -out "$1.pem" -startdate 20200101000000Z -enddate 21200101000000Z 2>/dev/null
+}
+respond() { # respond SIGNER CERTIFICATE OPTION...: what SIGNER says of it, in staple.der
+    local signer=$1 certificate=$2
+    shift 2
+    openssl ocsp -index index -CA p256.pem -rsigner "$signer.pem" -rkey "$signer.key" -issuer p256.pem "$@" \
+        -cert "$certificate.pem" -respout staple.der -noverify >/dev/null 2>&1
+}
+on_record() { # on_record STATUS SINCE CERTIFICATE
+    printf '%s\t21250101000000Z\t%s\t%s\tunknown\t/CN=%s\n' "$1" "$2" \
+        "$(openssl x509 -in "$3.pem" -noout -serial | cut -d= -f2)" "$3"
 }
 joined() { # joined CHAIN KEY [STAPLE]: the files of one input
     cat "$1"
@@ -86,16 +104,24 @@ tr -d '\n' <combined | seed identity one-line
 seed pem certificates <chain
 seed pem bag <bag
 
-# An OCSP response, an error of a responder, and a list of revoked certificates.
-printf 'V\t21250101000000Z\t\t%s\tunknown\t/CN=seed\n' \
-    "$(openssl x509 -in p256.pem -noout -serial | cut -d= -f2)" >index
-openssl ocsp -issuer p256.pem -cert p256.pem -reqout request.der -no_nonce >/dev/null
-openssl ocsp -index index -rsigner p256.pem -rkey p256.key -CA p256.pem -reqin request.der \
-    -respout staple.der -ndays 36500 >/dev/null 2>&1
+# OCSP responses, and an error of a responder.
+issue leaf names
+issue responder responder
+{ on_record V '' p256 && on_record V '' leaf && on_record R 240101000000Z responder; } >index
+respond p256 p256 -ndays 36500
 seed ocsp good <staple.der
-printf '\x30\x03\x0a\x01\x03' | seed ocsp try-later
 joined p256.pem p256.key staple.der | seed identity with-staple
+respond p256 responder -ndays 36500 -resp_no_certs
+seed ocsp revoked <staple.der
+respond p256 rsa
+seed ocsp unknown <staple.der
+respond responder leaf -ndays 36500 -sha256
+seed ocsp delegated <staple.der
+cat leaf.pem p256.pem >issued
+joined issued leaf.key staple.der | seed identity with-delegated-staple
+printf '\x30\x03\x0a\x01\x03' | seed ocsp try-later
 
+# A list of revoked certificates.
 echo 01 >number
 printf 'R\t21250101000000Z\t240101000000Z\t2A\tunknown\t/CN=revoked\n' >>index
 openssl ca -gencrl -config ca.cnf -keyfile p256.key -cert p256.pem -out crl.pem 2>/dev/null

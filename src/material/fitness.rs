@@ -44,18 +44,7 @@ pub(super) fn judge(der: &[u8], chain: &Chain<'_>) -> Result<StapleFacts, Unfit>
     let issuers = issuers(chain);
     let answers = answers_about_leaf(&response, chain, &issuers)?;
     let delegate = responder::of(&response, chain, &issuers)?;
-
-    // There is one, as a rule. Of several, clients may look at any.
-    let (mut this_update, mut next_update) = (i64::MIN, i64::MAX);
-    for answer in answers {
-        match answer.status {
-            Status::Good => {}
-            Status::Revoked { at } => return Err(Unfit::Revoked { at: format_time(at) }),
-            Status::Unknown => return Err(Unfit::Unknown),
-        }
-        this_update = this_update.max(answer.this_update);
-        next_update = next_update.min(answer.next_update.unwrap_or(i64::MAX));
-    }
+    let (this_update, mut next_update) = strictest(&answers)?;
     if next_update <= chain.now {
         return Err(Unfit::Expired { at: format_time(next_update) });
     }
@@ -73,6 +62,22 @@ pub(super) fn judge(der: &[u8], chain: &Chain<'_>) -> Result<StapleFacts, Unfit>
         expiring_from: next_update.and_then(|at| lifetime::expiring_from(this_update, at, None)),
         sha256: sha256(der),
     })
+}
+
+/// From when until when the certificate is good by all answers. There is one, as a rule; of several,
+/// clients look at whichever they like.
+fn strictest(answers: &[&Answer<'_>]) -> Result<(i64, i64), Unfit> {
+    let (mut this_update, mut next_update) = (i64::MIN, i64::MAX);
+    for answer in answers {
+        match answer.status {
+            Status::Good => {}
+            Status::Revoked { at } => return Err(Unfit::Revoked { at: format_time(at) }),
+            Status::Unknown => return Err(Unfit::Unknown),
+        }
+        this_update = this_update.max(answer.this_update);
+        next_update = next_update.min(answer.next_update.unwrap_or(i64::MAX));
+    }
+    Ok((this_update, next_update))
 }
 
 /// Where in the chain the certificates of the leaf's issuer are; it may have several for one key.
@@ -216,5 +221,22 @@ mod tests {
         // The certificate of the responder is valid for three days.
         let ends_at = authorities.with_chain(&["delegate"], 0, |chain| chain.facts[0].not_after);
         assert_eq!(facts("delegated").0.next_update, Some(ends_at + 1));
+    }
+
+    #[test]
+    fn of_several_answers_the_strictest_counts() {
+        let answer = |status, this_update, next_update| Answer {
+            about: CertificateId { hash: &[], issuer_name: &[], issuer_key: &[], serial: &[] },
+            status,
+            this_update,
+            next_update,
+        };
+        let [long, short, endless] = [(1, Some(9)), (2, Some(8)), (3, None)]
+            .map(|(from, to)| answer(Status::Good, from, to));
+        let unknown = answer(Status::Unknown, 1, None);
+        assert_eq!(strictest(&[&long, &short]), Ok((2, 8)));
+        assert_eq!(strictest(&[&endless, &long]), Ok((3, 9)));
+        assert_eq!(strictest(&[&endless]), Ok((3, i64::MAX)));
+        assert_eq!(strictest(&[&long, &unknown]), Err(Unfit::Unknown));
     }
 }
