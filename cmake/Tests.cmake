@@ -56,26 +56,26 @@ file(GLOB chaos_sources CONFIGURE_DEPENDS "${tests_dir}/chaos/*.c")
 add_executable(chaos ${chaos_sources} "${tests_dir}/c/support.c" "${tests_dir}/c/tls.c")
 target_link_libraries(chaos PRIVATE certreload_strict)
 set_target_properties(chaos PROPERTIES C_EXTENSIONS OFF RUNTIME_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/tests")
-set(CERTRELOAD_CHAOS_SECONDS 60 CACHE STRING "How long the chaos test runs")
+set(CERTRELOAD_CHAOS_SECONDS 30 CACHE STRING "How long the chaos test runs")
 add_test(NAME chaos COMMAND chaos)
 set_tests_properties(
-    chaos PROPERTIES TIMEOUT 900 ENVIRONMENT "${test_environment};CERTRELOAD_CHAOS_SECONDS=${CERTRELOAD_CHAOS_SECONDS}")
+    chaos PROPERTIES TIMEOUT 900 COST 30 ENVIRONMENT "${test_environment};CERTRELOAD_CHAOS_SECONDS=${CERTRELOAD_CHAOS_SECONDS}")
 
 find_package(Python3 COMPONENTS Interpreter)
 if(NOT CERTRELOAD_BUILD_EXAMPLES OR NOT Python3_FOUND)
     message(WARNING "the example servers are not tested: that takes them and Python 3")
 else()
     add_test(NAME examples COMMAND "${Python3_EXECUTABLE}" -B "${tests_dir}/examples.py")
-    set_tests_properties(examples PROPERTIES TIMEOUT 600 ENVIRONMENT "${test_environment}")
+    set_tests_properties(examples PROPERTIES TIMEOUT 600 COST 50 ENVIRONMENT "${test_environment}")
     # Renewals by mixed methods, broken pairs among them, with clients that check every answer.
     set(load "${Python3_EXECUTABLE}" -B "${tests_dir}/load/load.py" --server "$<TARGET_FILE:https_server>")
     add_test(NAME load COMMAND ${load} --renewals 200 --workers 4)
     add_test(NAME sighup_storm COMMAND ${load} --renewals 50 --storm 100000 --poll 86400000)
-    set_tests_properties(load sighup_storm PROPERTIES TIMEOUT 600)
+    set_tests_properties(load sighup_storm PROPERTIES TIMEOUT 600 COST 40)
     # lego, certbot and dehydrated renew from a certificate authority of our own.
     add_test(NAME acme COMMAND "${Python3_EXECUTABLE}" -B "${tests_dir}/acme/acme.py")
     set_tests_properties(
-        acme PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77 ENVIRONMENT "${test_environment}")
+        acme PROPERTIES TIMEOUT 600 COST 70 SKIP_RETURN_CODE 77 ENVIRONMENT "${test_environment}")
 endif()
 
 # What strace sees; each ends with 77 where there is no strace, or where it may not trace.
@@ -126,3 +126,5 @@ set(consumer_arguments
 foreach(consumer find_package add_subdirectory pkg_config)
     certreload_add_check(consumer_${consumer} consumer/run.sh ${consumer} ${consumer_arguments})
 endforeach()
+# Installing writes a list into the build tree.
+set_tests_properties(consumer_find_package consumer_pkg_config PROPERTIES RESOURCE_LOCK install)

@@ -16,7 +16,7 @@ usage() {
     cat <<'END'
 usage: tests/sanitizers/run.sh build | address | thread [TEST...]
 
-  build     both instrumented libraries
+  build     both instrumented libraries, and the tests
   address   runs the tests under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
   thread    runs them under ThreadSanitizer
   TEST      a regular expression of ctest's that says which; by default all in C and C++
@@ -41,14 +41,15 @@ main() {
         exit
     fi
     case $what in
-    build) build_libraries ;;
-    address)
-        find_planted address
-        run_tests address address,undefined "${@:-^c(pp)?_}"
+    build)
+        build_libraries
+        build_tests address
+        build_tests thread
         ;;
-    thread)
-        find_planted thread
-        run_tests thread thread "${@:-^c(pp)?_}"
+    address | thread)
+        find_planted "$what"
+        build_tests "$what"
+        run_tests "$what" "${@:-^c(pp)?_}"
         ;;
     --help) usage ;;
     *) usage >&2 && exit 2 ;;
@@ -116,17 +117,22 @@ found() {
     printf 'planted: %s: found\n' "$2"
 }
 
-# run_tests SANITIZER FLAG TESTS
-run_tests() {
+# build_tests SANITIZER
+build_tests() {
     local build=$work/$1
     clang -c "$here/manners.c" -o "$work/manners.o"
     cmake -S "$root" -B "$build" "-DCERTRELOAD_PREBUILT=$LIBRARIES/$1" -DCMAKE_BUILD_TYPE=Debug \
         -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
-        "-DCMAKE_C_FLAGS=$(flags "$2")" "-DCMAKE_CXX_FLAGS=$(flags "$2")" \
+        "-DCMAKE_C_FLAGS=$(flags "$1")" "-DCMAKE_CXX_FLAGS=$(flags "$1")" \
         "-DCMAKE_EXE_LINKER_FLAGS=$work/manners.o $(runtime "$1")"
     cmake --build "$build" --parallel
+}
+
+# run_tests SANITIZER TESTS: two for each processor at a time, for they wait more than they compute.
+run_tests() {
     # c_stacks measures stacks, which AddressSanitizer makes larger.
-    ctest --test-dir "$build" --exclude-regex '^c_stacks$' --parallel "$(nproc)" --output-on-failure --no-tests=error --tests-regex "$3"
+    ctest --test-dir "$work/$1" --exclude-regex '^c_stacks$' --parallel $((2 * $(nproc))) \
+        --output-on-failure --no-tests=error --tests-regex "$2"
 }
 
 # runtime SANITIZER: how a program is linked with it. Rust's own: of the LLVM that instrumented the
@@ -142,7 +148,10 @@ runtime() {
 }
 
 flags() {
-    printf -- '-g -O1 -fno-omit-frame-pointer -fsanitize=%s -fno-sanitize-recover=all -fno-sanitize=vptr,function' "$1"
+    local sanitizers=$1
+    [ "$1" != address ] || sanitizers=address,undefined
+    printf -- '-g -O1 -fno-omit-frame-pointer -fsanitize=%s -fno-sanitize-recover=all -fno-sanitize=vptr,function' \
+        "$sanitizers"
 }
 
 main "$@"
