@@ -37,6 +37,16 @@ FAMILIES = {
     "certreload_identity_health": "gauge",
 }
 
+OF_TRUST = {
+    "certreload_trust_client_roots": "gauge",
+    "certreload_trust_server_roots": "gauge",
+    "certreload_trust_crls": "gauge",
+    "certreload_trust_revoked": "gauge",
+    "certreload_trust_renewed_timestamp_seconds": "gauge",
+    "certreload_crl_next_update_timestamp_seconds": "gauge",
+    "certreload_trust_health": "gauge",
+}
+
 
 def main():
     library = ctypes.CDLL(sys.argv[1])
@@ -53,7 +63,13 @@ def main():
         handles = {sample.labels["handle"] for family in both for sample in family.samples}
         assert handles == {"public", "1"}, handles
         check_families(both)
-        for handle in public, admin:
+        mutual = open_handle(library, b"mutual", [plain], roots=plain)
+        families = page_of(library, [mutual, public])
+        check_families(families, FAMILIES | OF_TRUST)
+        roots = [family for family in families if family.name == "certreload_trust_server_roots"]
+        samples = roots[0].samples
+        assert [(sample.labels, sample.value) for sample in samples] == [({"handle": "mutual"}, 1)]
+        for handle in public, admin, mutual:
             library.certreload_close(handle)
     print("valid as the client reads it")
 
@@ -66,12 +82,14 @@ def make_pair(path, name):
     return str(path)
 
 
-def open_handle(library, name, chains):
+def open_handle(library, name, chains, roots=None):
     options = ctypes.c_void_p(library.certreload_options_new())
     assert library.certreload_options_set_name(options, name) == OK
     for chain in chains:
         key = str(Path(chain).with_suffix(".key"))
         assert library.certreload_options_add_identity(options, chain.encode(), key.encode(), None) == OK
+    if roots is not None:
+        assert library.certreload_options_set_server_roots(options, roots.encode()) == OK
     handle = ctypes.c_void_p()
     assert library.certreload_open(options, ctypes.byref(handle)) == OK
     library.certreload_options_free(options)
@@ -96,9 +114,9 @@ def page_of(library, handles):
     return list(text_string_to_metric_families(buffer.value.decode()))
 
 
-def check_families(families):
-    assert {family.name: family.type for family in families} == FAMILIES, families
-    assert len(families) == len(FAMILIES), "a family is introduced twice"
+def check_families(families, expected=FAMILIES):
+    assert {family.name: family.type for family in families} == expected, families
+    assert len(families) == len(expected), "a family is introduced twice"
     for family in families:
         assert family.documentation.endswith("."), family.name
         series = [(sample.name, tuple(sorted(sample.labels.items()))) for sample in family.samples]

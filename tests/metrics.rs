@@ -13,6 +13,7 @@ use std::ptr;
 use certreload::ffi::metrics::{certreload_write_metrics, certreload_write_metrics_page};
 use certreload::ffi::options::certreload_options_set_name;
 use certreload::ffi::result::certreload_result as Outcome;
+use certreload::ffi::trust_options::certreload_options_set_server_roots;
 use certreload::ffi::watch_options::certreload_watch;
 use support::certificates::{Pair, Site, write_private};
 use support::host::{Builder, Host, last_error};
@@ -217,4 +218,26 @@ fn handles_that_could_not_be_told_apart_are_refused_by_their_label() {
     assert_eq!(write(&[zero.handle, nameless.handle]).0, Outcome::BufferTooSmall);
     assert_eq!(write(&[zero.handle, ptr::null_mut()]).0, Outcome::NullParameter);
     assert_eq!(last_error(), "handles[1] is NULL");
+}
+
+#[test]
+fn a_handle_that_checks_peers_tells_of_its_trust() {
+    let site = Site::plain(&Pair::new(&["a.test"]));
+    let builder = named(quiet(&site), "mutual");
+    let roots = CString::new(site.chain().to_str().unwrap()).unwrap();
+    // SAFETY: live options and a C string.
+    let result = unsafe { certreload_options_set_server_roots(builder.0, roots.as_ptr()) };
+    assert_eq!(result, Outcome::Ok);
+    let host = builder.open();
+    let page = metrics(&host);
+    has(&page, "certreload_trust_server_roots{handle=\"mutual\"} 1");
+    has(&page, "certreload_trust_client_roots{handle=\"mutual\"} 0");
+    has(&page, "certreload_trust_crls{handle=\"mutual\"} 0");
+    has(&page, "certreload_trust_health{handle=\"mutual\",state=\"ok\"} 1");
+
+    fs::write(site.chain(), "no certificate").unwrap();
+    assert_eq!(host.reload_wait(), Outcome::NoCertificate);
+    has(&metrics(&host), "certreload_trust_health{handle=\"mutual\",state=\"stale\"} 1");
+    let page = metrics(&quiet(&Site::plain(&Pair::new(&["b.test"]))).open());
+    assert!(!page.contains("certreload_trust"), "there is none to tell of: {page}");
 }

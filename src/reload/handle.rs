@@ -193,11 +193,13 @@ impl Handle {
     /// How what peers are checked against is doing, if there is any.
     pub(crate) fn trust_status(&self) -> Result<Option<TrustStatus>, Error> {
         let now = Now::read().unix;
-        Ok(self.call()?.with_standing(|standing, current| {
-            let (index, trust) = (current.identities().len(), current.trust()?);
-            let (path, unit) = (self.shared.places.get(index)?, standing.units.get(index)?);
-            Some(TrustStatus::new(path, index, (trust, current), unit, now))
-        }))
+        Ok(self.call()?.with_standing(|standing, current| self.trust_of(standing, current, now)))
+    }
+
+    fn trust_of(&self, standing: &Standing, current: &Generation, now: i64) -> Option<TrustStatus> {
+        let (index, trust) = (current.identities().len(), current.trust()?);
+        let (path, unit) = (self.shared.places.get(index)?, standing.units.get(index)?);
+        Some(TrustStatus::new(path, index, (trust, current), unit, now))
     }
 
     /// All that there is to measure.
@@ -215,6 +217,7 @@ impl Handle {
                 status: Status::new(current, standing, self.shared.alive.count(), now),
                 generation: current.clone(),
                 identities: identities.collect(),
+                trust: self.trust_of(standing, current, now),
             }
         }))
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::status::{Health, IdentityStatus, Status};
+use super::status::{Health, IdentityStatus, Status, TrustStatus};
 use crate::error::Error;
 use crate::generation::Generation;
 use crate::watch::WatchState;
@@ -17,6 +17,8 @@ pub(crate) struct Snapshot {
     pub(super) generation: Arc<Generation>,
     /// In the order of the generation's identities.
     pub(super) identities: Vec<IdentityStatus>,
+    /// Where the handle checks peers.
+    pub(super) trust: Option<TrustStatus>,
 }
 
 /// Writes the metrics of all `snapshots` as one page. The label `handle` is the name of each; one
@@ -40,6 +42,7 @@ pub(crate) fn write(snapshots: &[Snapshot]) -> Result<String, Error> {
     let mut page = Page::default();
     page.handles(&handles);
     page.identities(&handles);
+    page.trusts(&handles);
     Ok(page.text)
 }
 
@@ -121,6 +124,33 @@ impl Page {
         }
     }
 
+    fn trusts(&mut self, all: &[Series<'_>]) {
+        let trusts: Vec<_> = all
+            .iter()
+            .filter_map(|series| Some((&series.handle, series.of.trust.as_ref()?)))
+            .collect();
+        if trusts.is_empty() {
+            return;
+        }
+        for (name, help, value) in TRUST_GAUGES {
+            self.family(name, "gauge", help);
+            for (handle, status) in &trusts {
+                self.sample(name, handle, value(status));
+            }
+        }
+        let ends = trusts.iter().filter_map(|(handle, status)| Some((handle, status.next_update?)));
+        let name = "certreload_crl_next_update_timestamp_seconds";
+        self.family(name, "gauge", "When the first of the revocation lists expires.");
+        for (handle, end) in ends {
+            self.sample(name, handle, end);
+        }
+        let name = "certreload_trust_health";
+        self.family(name, "gauge", "1 for the state that roots and revocation lists are in.");
+        for (handle, status) in &trusts {
+            self.states(name, handle, &HEALTHS, &status.health);
+        }
+    }
+
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.text.extend(["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"]);
     }
@@ -157,6 +187,26 @@ const HANDLE_GAUGES: [Gauge<Status>; 4] = [
         "certreload_last_check_timestamp_seconds",
         "When files were last looked at, whatever that came to.",
         |status| status.last_checked_at,
+    ),
+];
+
+const TRUST_GAUGES: [Gauge<TrustStatus>; 5] = [
+    ("certreload_trust_client_roots", "Roots that clients are checked against.", |status| {
+        i64::try_from(status.client_roots).unwrap_or(i64::MAX)
+    }),
+    ("certreload_trust_server_roots", "Roots that servers are checked against.", |status| {
+        i64::try_from(status.server_roots).unwrap_or(i64::MAX)
+    }),
+    ("certreload_trust_crls", "Revocation lists that count.", |status| {
+        i64::try_from(status.lists).unwrap_or(i64::MAX)
+    }),
+    ("certreload_trust_revoked", "Entries of all revocation lists.", |status| {
+        i64::try_from(status.revoked).unwrap_or(i64::MAX)
+    }),
+    (
+        "certreload_trust_renewed_timestamp_seconds",
+        "When roots and revocation lists last changed, or were loaded first.",
+        |status| status.renewed_at,
     ),
 ];
 

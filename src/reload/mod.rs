@@ -14,6 +14,7 @@ mod handles;
 mod live;
 mod load;
 mod load_trust;
+mod look;
 mod metrics;
 mod pipeline;
 mod queue;

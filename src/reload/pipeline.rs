@@ -1,6 +1,5 @@
 //! One handle's way from a look at the files to a published generation. Runs on one thread at a time.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,6 +8,7 @@ use super::Now;
 use super::event::Trigger;
 use super::files::Files;
 use super::load::Loading;
+use super::look::{Look, Scope};
 use super::settle::{Failure, Moment};
 use super::standing::{Finding, Note};
 use super::tickets::Outcome;
@@ -22,36 +22,6 @@ use crate::material::Warning;
 use crate::options::{IdentityBytes, Options};
 use crate::source::{Digest, Fingerprint, Lookup, Way};
 use crate::sys::Privileges;
-
-/// Which units to look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// All of them.
-    All,
-    /// All of them, but files that look unchanged are not read.
-    Poll,
-    /// These.
-    Units(BTreeSet<usize>),
-    /// Those that are pending, and due to be tried again.
-    Retries,
-}
-
-/// What one look at the files came to.
-pub(super) struct Look {
-    /// To be made current, and told of with the event.
-    pub(super) published: Option<(Arc<Generation>, Told)>,
-    /// Failures that the host has not been told of.
-    pub(super) failures: Vec<(Failure, Trigger)>,
-    pub(super) outcome: Result<Outcome, Error>,
-    /// The first unit that may still be half-written.
-    pub(super) pending: Option<Error>,
-    /// What was found of single units, where there is something to say.
-    pub(super) notes: Vec<Note>,
-    /// The newest ticket since which every unit has been read.
-    pub(super) complete: u64,
-    /// The units whose files were read: the ways to them may be others now.
-    pub(super) looked_at: Vec<usize>,
-}
 
 pub(super) struct Pipeline {
     options: Arc<Options>,

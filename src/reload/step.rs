@@ -9,7 +9,7 @@ use super::Now;
 use super::event::{Event, EventKind, Trigger, log_answer};
 use super::handles::Step;
 use super::live::Live;
-use super::pipeline::{Look, Scope};
+use super::look::{Look, Scope};
 use super::settle::Moment;
 use super::tickets::Outcome;
 use super::work::Work;
