@@ -86,7 +86,7 @@ impl Foundation {
                 names: roster.clone(),
                 keys: parts.ticket_keys.clone(),
                 key_lifetime: self.ticket_key_lifetime,
-                until: trust.and_then(|trust| trust.lists_hold_until()),
+                until: trust.and_then(|trust| trust.sessions_hold_until()),
             })?;
             server.ticketer = sessions.ticketer;
             server.session_storage = sessions.storage;

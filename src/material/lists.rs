@@ -52,7 +52,7 @@ struct Series {
 pub(super) struct Lists {
     /// Each goes with the list at the same place.
     pub(super) ders: Vec<CertificateRevocationListDer<'static>>,
-    pub(super) lists: Vec<List>,
+    pub(super) counting: Vec<List>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -83,17 +83,17 @@ impl Lists {
                 None => newest.push((list, der)),
             }
         }
-        let (lists, ders): (Vec<_>, Vec<_>) = newest.into_iter().unzip();
+        let (counting, ders): (Vec<_>, Vec<_>) = newest.into_iter().unzip();
         let mut warnings = Vec::new();
-        for list in &lists {
+        for list in &counting {
             list.check_rollback(checks.before)?;
             warnings.extend(list.expired(checks)?);
             warnings.extend(list.unrelated());
         }
         for served in checks.before {
-            warnings.extend(served.lost(&lists, &checks.roots)?);
+            warnings.extend(served.lost(&counting, &checks.roots)?);
         }
-        Ok(Self { ders, lists, warnings })
+        Ok(Self { ders, counting, warnings })
     }
 }
 

@@ -26,7 +26,7 @@ impl<'a> Scene<'a> {
     }
 
     fn after(self, before: &'a Lists) -> Self {
-        Self { before: &before.lists, ..self }
+        Self { before: &before.counting, ..self }
     }
 
     /// Reads one file of lists.
@@ -48,7 +48,7 @@ impl<'a> Scene<'a> {
             files,
             &Checks {
                 places: &places,
-                roots: roots.iter().flat_map(|roots| roots.roots.values()).collect(),
+                roots: roots.iter().flat_map(|roots| roots.anchors.values()).collect(),
                 algorithms: &algorithms,
                 allow_expired: self.allow_expired,
                 now: self.now,
@@ -81,10 +81,10 @@ fn of_several_lists_of_one_issuer_the_newest_counts() {
         let mut all = order.map(list).to_vec();
         all.push(two.list_pem(&Listing::number(1)));
         let lists = scene.read(&all).unwrap();
-        let counting: Vec<_> = lists.lists.iter().map(|list| list.issuer.as_str()).collect();
+        let counting: Vec<_> = lists.counting.iter().map(|list| list.issuer.as_str()).collect();
         assert_eq!(counting, ["one", "two"]);
-        assert_eq!(lists.lists[0].revoked, 300);
-        assert_eq!(sha256(&lists.ders[0]), lists.lists[0].sha256);
+        assert_eq!(lists.counting[0].revoked, 300);
+        assert_eq!(sha256(&lists.ders[0]), lists.counting[0].sha256);
         assert_eq!(warned(&lists), []);
     }
 }
@@ -94,7 +94,7 @@ fn lists_of_parts_count_beside_each_other() {
     let one = Authority::new("one");
     let part = |part| one.list_pem(&Listing { part: Some(part), ..Listing::number(1) });
     let lists = Scene::of(&[&one]).read(&[part("http://a"), part("http://b"), part("http://a")]);
-    assert_eq!(lists.unwrap().lists.len(), 2);
+    assert_eq!(lists.unwrap().counting.len(), 2);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_root_that_may_not_sign_lists_has_none() {
     });
     let list = root.list_pem(&Listing::number(1));
     let unfit = root.that_may(&[KeyUsagePurpose::KeyCertSign]);
-    let (cause, words) = Scene::of(&[&unfit]).refused(&[list.clone()]);
+    let (cause, words) = Scene::of(&[&unfit]).refused(std::slice::from_ref(&list));
     assert!(matches!(cause, Cause::CrlSigner { index: 1, .. }), "{words}");
     let free = root.that_may(&[]);
     assert_eq!(warned(&Scene::of(&[&free]).read(&[list]).unwrap()), []);
@@ -177,7 +177,7 @@ fn an_expired_list_is_refused_unless_it_is_allowed_or_serves_already() {
 fn a_list_expires_in_the_second_of_its_next_update() {
     let one = Authority::new("one");
     let lists = [one.list_pem(&Listing::number(1))];
-    let ends = Scene::of(&[&one]).read(&lists).unwrap().lists[0].next_update.unwrap();
+    let ends = Scene::of(&[&one]).read(&lists).unwrap().counting[0].next_update.unwrap();
     let at = |now| Scene { now, ..Scene::of(&[&one]) }.read(&lists).is_ok();
     assert!(at(ends - 1));
     assert!(!at(ends));
@@ -208,7 +208,7 @@ fn an_older_list_never_takes_the_place_of_a_newer_one() {
     for lists in
         [&[list(300, 5)][..], &[list(300, 6)], &[list(301, 1)], &[list(1, 1), list(300, 5)]]
     {
-        assert_eq!(scene.read(lists).unwrap().lists.len(), 1);
+        assert_eq!(scene.read(lists).unwrap().counting.len(), 1);
     }
 }
 
@@ -243,7 +243,7 @@ fn a_part_is_lost_unless_a_list_of_all_takes_its_place() {
         Scene::of(&roots).read(&[part(Some("http://a"), 1), part(Some("http://b"), 1)]).unwrap();
     let scene = Scene::of(&roots).after(&served);
     assert!(matches!(scene.refused(&[part(Some("http://a"), 2)]).0, Cause::CrlLost { .. }));
-    assert_eq!(scene.read(&[part(None, 2)]).unwrap().lists.len(), 1);
+    assert_eq!(scene.read(&[part(None, 2)]).unwrap().counting.len(), 1);
 }
 
 #[test]
@@ -280,10 +280,10 @@ fn every_place_that_is_asked_for_has_a_list() {
     let error = scene.read_files(&files[..1], &["/a.crl", "/c"]).err().unwrap();
     assert_eq!(error.path.as_deref(), Some("/c".as_ref()), "an empty directory");
     let more = [files[0], files[1], in_directory("/b/list.pem", &list)];
-    assert_eq!(scene.read_files(&more, &["/a.crl", "/b"]).unwrap().lists.len(), 1);
+    assert_eq!(scene.read_files(&more, &["/a.crl", "/b"]).unwrap().counting.len(), 1);
 }
 
 #[test]
 fn no_lists_are_asked_for() {
-    assert_eq!(Scene::of(&[]).read_files(&[], &[]).unwrap().lists.len(), 0);
+    assert_eq!(Scene::of(&[]).read_files(&[], &[]).unwrap().counting.len(), 0);
 }

@@ -37,7 +37,7 @@ pub(super) struct Root {
 /// The roots of one role, each once.
 #[derive(Debug)]
 pub(crate) struct Roots {
-    pub(super) roots: BTreeMap<Hash, Root>,
+    pub(super) anchors: BTreeMap<Hash, Root>,
     pub(super) store: Arc<RootCertStore>,
     pub(super) warnings: Vec<Warning>,
 }
@@ -67,50 +67,65 @@ impl Roots {
     /// unless the file clearly says so (G3, G15). None at all is an error, for trusting nobody is never what was
     /// meant.
     pub(super) fn read(files: &[TrustFile<'_>], reading: &Reading<'_>) -> Result<Self, Error> {
-        let mut store = RootCertStore::empty();
-        let (mut roots, mut warnings) = (BTreeMap::new(), Vec::new());
-        let mut unusable = Vec::new();
-        let mut count = 0;
+        let store = RootCertStore::empty();
+        let (anchors, warnings, unusable) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut found = Found { anchors, store, warnings, unusable, count: 0 };
         for file in files {
-            let certificates = certificates(file).map_err(|cause| Error::at(file.path, cause))?;
-            count += certificates.len();
-            if count > MAX_ROOTS {
-                return Err(Error::at(
-                    reading.place,
-                    Cause::TooManyCertificates { limit: MAX_ROOTS },
-                ));
-            }
-            for (at, der) in certificates.iter().enumerate() {
-                let hash = sha256(der);
-                if roots.contains_key(&hash) {
-                    continue;
-                }
-                match root(der, at, reading.algorithms, &mut store) {
-                    Ok((root, facts)) => {
-                        warnings.extend(expired(&facts, at, file.path, reading.now));
-                        roots.insert(hash, root);
-                    }
-                    Err(reason) => {
-                        unusable.push(Unusable { path: file.path, index: at + 1, reason })
-                    }
-                }
-            }
+            found.add(file, reading).map_err(|cause| Error::at(file.path, cause))?;
         }
-        let is_lost = |hash: &Hash| !roots.contains_key(hash);
+        let Found { anchors, store, mut warnings, unusable, .. } = found;
+        let is_lost = |hash: &Hash| !anchors.contains_key(hash);
         let has_lost = reading.served.is_some_and(|served| served.iter().any(is_lost));
         match unusable.first() {
-            Some(first) if roots.is_empty() => return Err(first.refused("")),
+            Some(first) if anchors.is_empty() => return Err(first.refused("")),
             Some(first) if has_lost => return Err(first.refused(MAY_BE_THE_LOST_ONE)),
-            None if roots.is_empty() => {
-                return Err(Error::at(reading.place, Cause::NoCertificate(" in any of its files")));
+            None if anchors.is_empty() => {
+                let cause = Cause::NoCertificate(" in any of its files");
+                return Err(Error::at(reading.place, cause));
             }
             _ => warnings.extend(unusable.iter().map(Unusable::warning)),
         }
-        Ok(Self { roots, store: store.into(), warnings })
+        Ok(Self { anchors, store: store.into(), warnings })
     }
 
     pub(super) fn hashes(&self) -> BTreeSet<Hash> {
-        self.roots.keys().copied().collect()
+        self.anchors.keys().copied().collect()
+    }
+}
+
+/// What files were found to hold.
+struct Found<'a> {
+    anchors: BTreeMap<Hash, Root>,
+    store: RootCertStore,
+    warnings: Vec<Warning>,
+    unusable: Vec<Unusable<'a>>,
+    /// Of certificates, each as often as it is there.
+    count: usize,
+}
+
+impl<'a> Found<'a> {
+    fn add(&mut self, file: &TrustFile<'a>, reading: &Reading<'_>) -> Result<(), Cause> {
+        let certificates = certificates(file)?;
+        self.count += certificates.len();
+        if self.count > MAX_ROOTS {
+            return Err(Cause::TooManyCertificates { limit: MAX_ROOTS });
+        }
+        for (at, der) in certificates.iter().enumerate() {
+            let hash = sha256(der);
+            if self.anchors.contains_key(&hash) {
+                continue;
+            }
+            match root(der, at, reading.algorithms, &mut self.store) {
+                Ok((root, facts)) => {
+                    self.warnings.extend(expired(&facts, at, file.path, reading.now));
+                    self.anchors.insert(hash, root);
+                }
+                Err(reason) => {
+                    self.unusable.push(Unusable { path: file.path, index: at + 1, reason });
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -233,7 +248,7 @@ mod tests {
         let [one, two, three] = ["one", "two", "three"].map(root_pem);
         let bundle = format!("# one\n{one}\n# two\n{two}\n{one}");
         let roots = read(&[file("a", &bundle), file("b", &(three + &two))], None).unwrap();
-        assert_eq!((roots.roots.len(), roots.store.len()), (3, 3));
+        assert_eq!((roots.anchors.len(), roots.store.len()), (3, 3));
         assert_eq!(roots.warnings, []);
     }
 
@@ -259,13 +274,13 @@ mod tests {
         let with = |text: &str| {
             read(&[in_directory("/roots/a", &one), in_directory("/roots/b", text)], None)
         };
-        assert_eq!(with(KEY).unwrap().roots.len(), 1);
+        assert_eq!(with(KEY).unwrap().anchors.len(), 1);
         let (root, list) =
             (Authority::new("two").root(), Authority::new("two").list(&Listing::number(1)));
         let with_der =
             |der: &[u8]| read(&[in_directory("/a", &one), in_directory("/b.der", der)], None);
-        assert_eq!(with_der(list.der()).unwrap().roots.len(), 1);
-        assert_eq!(with_der(&root).unwrap().roots.len(), 2);
+        assert_eq!(with_der(list.der()).unwrap().anchors.len(), 1);
+        assert_eq!(with_der(&root).unwrap().anchors.len(), 2);
         assert!(with_der(&root[..root.len() - 1]).is_err());
         for damaged in ["", "no PEM", &one[..one.len() / 2], &format!("{KEY}{}", &KEY[..40])] {
             let error = with(damaged).unwrap_err();
@@ -278,7 +293,7 @@ mod tests {
     fn a_bad_certificate_among_good_ones_is_told_by_its_number() {
         let bundle = [&root_pem("one"), BAD, &root_pem("three")].concat();
         let roots = read(&[file("/roots", &bundle)], None).unwrap();
-        assert_eq!(roots.roots.len(), 2);
+        assert_eq!(roots.anchors.len(), 2);
         let [warning] = &roots.warnings[..] else { panic!("{:?}", roots.warnings) };
         assert_eq!(warning.kind, WarningKind::RootUnusable);
         assert!(warning.text.starts_with("certificate 2 of /roots cannot be used: "));
@@ -295,8 +310,8 @@ mod tests {
         assert!(matches!(error.cause, Cause::CertificateMalformed { index: 3, .. }), "{error}");
         assert!(error.to_string().contains("what is left of it"), "{error}");
         // The same bad one beside all of them is no reason to stay behind.
-        assert_eq!(again(&[&one, &two, &three, BAD]).unwrap().roots.len(), 3);
-        assert_eq!(again(&[&one]).unwrap().roots.len(), 1, "taken out");
+        assert_eq!(again(&[&one, &two, &three, BAD]).unwrap().anchors.len(), 3);
+        assert_eq!(again(&[&one]).unwrap().anchors.len(), 1, "taken out");
     }
 
     #[test]
@@ -315,14 +330,14 @@ mod tests {
         let Ok(bundle) = std::fs::read("/etc/ssl/certs/ca-certificates.crt") else { return };
         let count = pem::certificates_up_to(&bundle, MAX_ROOTS).unwrap().len();
         let roots = read(&[file("bundle", &bundle)], None).unwrap();
-        assert_eq!(roots.roots.len(), count, "{:?}", roots.warnings);
+        assert_eq!(roots.anchors.len(), count, "{:?}", roots.warnings);
     }
 
     #[test]
     fn an_expired_root_is_taken_and_told_of() {
         let old = Authority::with("old", |params| params.not_after = date_time_ymd(2026, 1, 1));
         let roots = read(&[file("/roots", &old.root_pem())], None).unwrap();
-        assert_eq!(roots.roots.len(), 1);
+        assert_eq!(roots.anchors.len(), 1);
         assert_eq!(roots.warnings[0].kind, WarningKind::ChainExpired);
         assert!(roots.warnings[0].text.contains("(\"old\") expired at 2026-01-01T"));
     }

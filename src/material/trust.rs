@@ -84,7 +84,7 @@ impl Trust {
             now,
             before: before.map_or(&[], |before| &before.lists),
         };
-        let Lists { ders, lists, warnings } = Lists::read(&parts.crls, &checks)?;
+        let Lists { ders, counting: lists, warnings } = Lists::read(&parts.crls, &checks)?;
 
         let making = Making { ders, lists: &lists, rules, provider };
         let of_clients = clients.as_ref().filter(|_| options.client_auth != ClientAuth::None);
@@ -155,13 +155,18 @@ impl Trust {
         self.hold_until
     }
 
+    /// The same for clients, and so for the sessions that they were let into.
+    pub(crate) fn sessions_hold_until(&self) -> Option<i64> {
+        self.hold_until.filter(|_| self.clients.verifier.is_some())
+    }
+
     pub(crate) fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 }
 
 fn roots_of(roles: [Option<&Roots>; 2]) -> Vec<&Root> {
-    roles.into_iter().flatten().flat_map(|roots| roots.roots.values()).collect()
+    roles.into_iter().flatten().flat_map(|roots| roots.anchors.values()).collect()
 }
 
 /// What verifiers are made of.
@@ -199,7 +204,7 @@ impl Making<'_> {
         let Some(roots) = roots else { return [0; 32] };
         let CrlRules { leaf_only, allow_unknown, allow_expired } = self.rules;
         let rules = [mode, leaf_only.into(), allow_unknown.into(), allow_expired.into()];
-        let roots: Vec<&Hash> = roots.roots.keys().collect();
+        let roots: Vec<&Hash> = roots.anchors.keys().collect();
         let mut lists: Vec<&Hash> = self.lists.iter().map(|list| &list.sha256).collect();
         lists.sort_unstable();
         joined([&rules[..], &joined(roots), &joined(lists)])

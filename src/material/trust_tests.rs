@@ -11,7 +11,6 @@ use rustls::{ServerConfig, ServerConnection};
 
 use super::authority::{Authority, Listing, Peer, file, now, openssl_list};
 use super::trust::{Trust, TrustFile, TrustParts};
-use super::warnings::WarningKind;
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TrustOptions};
 
@@ -89,10 +88,6 @@ fn leaked(path: &'static str, text: String) -> TrustFile<'static> {
 
 fn pem_of(roots: &[&Authority]) -> String {
     roots.iter().map(|root| root.root_pem()).collect()
-}
-
-fn kinds(trust: &Trust) -> Vec<WarningKind> {
-    trust.warnings().iter().map(|warning| warning.kind).collect()
 }
 
 /// The clock of handshakes.
@@ -258,14 +253,17 @@ fn a_list_that_expires_while_it_serves_lets_nobody_in_unless_that_is_allowed() {
     let trust = setup.trust();
     let ends = trust.lists_hold_until().unwrap();
     assert_eq!(Some(ends), trust.lists()[0].next_update);
+    assert_eq!(Some(ends), trust.sessions_hold_until());
     assert_eq!(client_at(&trust, Some(&peer), ends - 1), Ok(()));
     let refused = client_at(&trust, Some(&peer), ends).unwrap_err();
     let words = format!("{refused:?}");
     assert!(words.contains("ExpiredRevocationList"), "{words}");
     let allowed = CrlRules { allow_expired: true, ..CrlRules::default() };
-    let trust = setup.with_rules(allowed).trust();
+    let trust = setup.clone().with_rules(allowed).trust();
     assert_eq!(client_at(&trust, Some(&peer), ends + 1), Ok(()));
-    assert_eq!(trust.lists_hold_until(), None);
+    assert_eq!((trust.lists_hold_until(), trust.sessions_hold_until()), (None, None));
+    let nobody = Setup { client_auth: ClientAuth::None, ..setup };
+    assert_eq!(nobody.trust().sessions_hold_until(), None, "no client is refused");
 }
 
 #[test]
@@ -290,6 +288,7 @@ fn the_fingerprint_is_of_what_is_trusted_and_not_of_how_it_is_written() {
     let root_pem = pem_of(&[&two, &one, &two]);
     swapped.client_roots = Some(format!("# written by another hand\n{root_pem}"));
     assert_eq!(print(&setup), print(&swapped));
+    assert_eq!(print(&setup), print(&setup.clone().with_servers(&[&one])), "no client's affair");
 
     let rules = |leaf_only, allow_unknown, allow_expired| {
         setup.clone().with_rules(CrlRules { leaf_only, allow_unknown, allow_expired })
@@ -301,8 +300,6 @@ fn the_fingerprint_is_of_what_is_trusted_and_not_of_how_it_is_written() {
         setup.clone().with_lists(&newer),
         Setup { client_roots: Some(one.root_pem()), ..setup.clone() },
         Setup { lists: None, ..setup.clone() },
-        setup.clone().with_servers(&[&one]),
-        Setup { server_roots: setup.client_roots.clone(), client_roots: None, ..setup.clone() },
         rules(true, false, false),
         rules(false, true, false),
         rules(false, false, true),
