@@ -4,104 +4,25 @@
 #![allow(missing_docs, reason = "tests")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "that is how a test fails")]
 
+mod authorities;
+mod scene;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, LazyLock};
 
+use authorities::AUTHORITIES;
 use certreload::ffi::event::certreload_event_kind as Kind;
 use certreload::ffi::result::certreload_result as Outcome;
-use certreload::ffi::trust_options::{
-    certreload_client_auth, certreload_options_add_crl, certreload_options_set_client_auth,
-};
 use certreload::ffi::watch_options::certreload_watch as Watch;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, date_time_ymd,
-};
-use rustls::ClientConfig;
-use rustls::client::Resumption;
-use rustls::pki_types::PrivateKeyDer;
-use support::certificates::{Pair, write_private};
-use support::client::AnyCertificate;
-use support::host::{Builder, Host, c_path, last_error};
+use scene::{CHANGES, Change, Contents, Scene, add_lists};
+use support::host::{Host, last_error};
 use support::rotation::{Finder, NAME, NEVER, run_each};
 use support::witness::shake;
-
-/// An authority, and a client of it.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-    client: Arc<ClientConfig>,
-}
-
-/// The number of each client's certificate.
-const SERIAL: u64 = 7;
-
-/// Four of them; the first is trusted whatever happens.
-static AUTHORITIES: LazyLock<[Authority; 4]> =
-    LazyLock::new(|| ["base", "one", "two", "three"].map(Authority::new));
-
-static SERVER: LazyLock<Pair> = LazyLock::new(|| Pair::new(&[NAME]));
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        let issuer = Issuer::new(params, key);
-        let client = client_of(&issuer);
-        Self { pem, issuer, client }
-    }
-
-    /// A list of this number, on which the client is, or nobody.
-    fn list(&self, number: u64, revokes: bool) -> Vec<u8> {
-        let revoked = RevokedCertParams {
-            serial_number: SERIAL.into(),
-            revocation_time: date_time_ymd(2026, 1, 1),
-            reason_code: None,
-            invalidity_date: None,
-        };
-        let params = CertificateRevocationListParams {
-            this_update: date_time_ymd(2026, 1, 1),
-            next_update: date_time_ymd(2100, 1, 1),
-            crl_number: number.into(),
-            issuing_distribution_point: None,
-            revoked_certs: revokes.then_some(revoked).into_iter().collect(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        let list = params.signed_by(&self.issuer).unwrap();
-        // One by one in both forms.
-        if number % 2 == 0 { list.der().to_vec() } else { list.pem().unwrap().into_bytes() }
-    }
-}
-
-/// A client that never resumes a session: each handshake shows what is trusted now.
-fn client_of(issuer: &Issuer<'_, KeyPair>) -> Arc<ClientConfig> {
-    let mut params = CertificateParams::new(vec!["client.test".to_owned()]).unwrap();
-    params.serial_number = Some(SERIAL.into());
-    let key = KeyPair::generate().unwrap();
-    let chain = vec![params.signed_by(&key, issuer).unwrap().der().clone()];
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-        .with_client_auth_cert(chain, key)
-        .unwrap();
-    config.resumption = Resumption::disabled();
-    Arc::new(config)
-}
 
 /// Clients of which of the authorities are let in now.
 fn admitted(host: &Host) -> [bool; 4] {
@@ -124,50 +45,12 @@ fn wait_until_admitted(host: &Host, expected: [bool; 4]) -> usize {
     unreachable!("it looks for ever");
 }
 
-/// What a directory is to hold.
-type Contents = BTreeMap<String, Vec<u8>>;
-
 /// What lies in the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     Roots,
     Lists,
 }
-
-/// How its files become others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    /// New files are renamed into it, and nothing else changes.
-    Added,
-    /// The same, and they are written where they are.
-    Created,
-    Removed,
-    RenamedOver,
-    Rewritten,
-    /// Another directory is renamed in its place.
-    Swapped,
-    /// As Kubernetes renews a volume.
-    Volume,
-    /// It is a link, and then leads elsewhere.
-    Retargeted,
-    /// It is removed with all that it holds, and made anew.
-    Recreated,
-    /// Its entries are links with names of OpenSSL's, to files of other names elsewhere.
-    Hashed,
-}
-
-const CHANGES: [Change; 10] = [
-    Change::Added,
-    Change::Created,
-    Change::Removed,
-    Change::RenamedOver,
-    Change::Rewritten,
-    Change::Swapped,
-    Change::Volume,
-    Change::Retargeted,
-    Change::Recreated,
-    Change::Hashed,
-];
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
@@ -250,147 +133,6 @@ impl Row {
         assert!(host.recorder.of(Kind::ReloadFailed).is_empty(), "{:#?}", host.recorder.all());
         handshakes
     }
-}
-
-/// A server, and a place for roots and lists.
-struct Scene(tempfile::TempDir);
-
-impl Scene {
-    fn new() -> Self {
-        let scene = Self(tempfile::tempdir().unwrap());
-        write_private(&scene.path("chain"), &SERVER.chain);
-        write_private(&scene.path("key"), &SERVER.key);
-        scene
-    }
-
-    /// With the first two roots in a directory, which holds a README besides.
-    fn with_roots() -> Self {
-        let scene = Self::new();
-        fs::create_dir(scene.path("place")).unwrap();
-        for (name, authority) in [("base", &AUTHORITIES[0]), ("one", &AUTHORITIES[1])] {
-            fs::write(scene.path("place").join(name).with_extension("pem"), &authority.pem)
-                .unwrap();
-        }
-        fs::write(scene.path("place/README"), "no certificate").unwrap();
-        scene
-    }
-
-    fn path(&self, below: &str) -> PathBuf {
-        self.0.path().join(below)
-    }
-
-    fn options(&self) -> Builder {
-        Builder::new().identity(&self.path("chain"), &self.path("key"))
-    }
-
-    /// Opens a host that takes the clients of these roots alone.
-    fn trusting(&self, options: Builder, roots: &Path) -> Host {
-        self.try_trusting(options, roots)
-            .unwrap_or_else(|code| panic!("{code:?}: {}", last_error()))
-    }
-
-    fn try_trusting(&self, options: Builder, roots: &Path) -> Result<Host, Outcome> {
-        let mode = certreload_client_auth::Required as u32;
-        let roots = c_path(roots);
-        // SAFETY: live options and a C string.
-        let set = unsafe { certreload_options_set_client_auth(options.0, mode, roots.as_ptr()) };
-        assert_eq!(set, Outcome::Ok);
-        options.try_open()
-    }
-
-    fn begin(&self, change: Change, contents: &Contents) {
-        match change {
-            Change::Volume => {
-                fs::create_dir(self.path("place")).unwrap();
-                self.change_volume(&Contents::new(), contents, 0);
-            }
-            Change::Retargeted => {
-                fill(&self.path("version0"), contents);
-                symlink("version0", self.path("place")).unwrap();
-            }
-            Change::Hashed => {
-                fs::create_dir(self.path("place")).unwrap();
-                fs::create_dir(self.path("store")).unwrap();
-                self.change_hashed(contents, 0);
-            }
-            _ => fill(&self.path("place"), contents),
-        }
-    }
-
-    fn change(&self, change: Change, before: &Contents, next: &Contents, step: usize) {
-        let place = self.path("place");
-        let news = next.iter().filter(|(name, bytes)| before.get(*name) != Some(bytes));
-        match change {
-            Change::Added | Change::RenamedOver => {
-                for (name, bytes) in news {
-                    let hidden = place.join(format!(".{name}.tmp"));
-                    fs::write(&hidden, bytes).unwrap();
-                    fs::rename(&hidden, place.join(name)).unwrap();
-                }
-            }
-            Change::Created | Change::Rewritten => {
-                news.for_each(|(name, bytes)| fs::write(place.join(name), bytes).unwrap());
-            }
-            Change::Removed => {
-                let gone = before.keys().filter(|name| !next.contains_key(*name));
-                gone.for_each(|name| fs::remove_file(place.join(name)).unwrap());
-            }
-            Change::Swapped => {
-                fill(&self.path("next"), next);
-                fs::rename(&place, self.path(&format!("old{step}"))).unwrap();
-                fs::rename(self.path("next"), &place).unwrap();
-            }
-            Change::Volume => self.change_volume(before, next, step),
-            Change::Retargeted => {
-                let version = format!("version{step}");
-                fill(&self.path(&version), next);
-                symlink(version, self.path("next")).unwrap();
-                fs::rename(self.path("next"), &place).unwrap();
-            }
-            Change::Recreated => {
-                fs::remove_dir_all(&place).unwrap();
-                fill(&place, next);
-            }
-            Change::Hashed => self.change_hashed(next, step),
-        }
-    }
-
-    fn change_volume(&self, before: &Contents, next: &Contents, step: usize) {
-        let path = |name: String| self.path("place").join(name);
-        fill(&path(format!("..{step}")), next);
-        symlink(format!("..{step}"), path("..data_tmp".to_owned())).unwrap();
-        fs::rename(path("..data_tmp".to_owned()), path("..data".to_owned())).unwrap();
-        for name in next.keys().filter(|name| !before.contains_key(*name)) {
-            symlink(Path::new("..data").join(name), path(name.clone())).unwrap();
-        }
-        for name in before.keys().filter(|name| !next.contains_key(*name)) {
-            fs::remove_file(path(name.clone())).unwrap();
-        }
-        if let Some(last) = step.checked_sub(1) {
-            fs::remove_dir_all(path(format!("..{last}"))).unwrap();
-        }
-    }
-
-    fn change_hashed(&self, next: &Contents, step: usize) {
-        for (name, bytes) in next {
-            let stored = format!("{name} of {step}");
-            fs::write(self.path("store").join(&stored), bytes).unwrap();
-            symlink(Path::new("../store").join(stored), self.path("place/next")).unwrap();
-            fs::rename(self.path("place/next"), self.path("place").join(name)).unwrap();
-        }
-    }
-}
-
-fn fill(directory: &Path, contents: &Contents) {
-    fs::create_dir(directory).unwrap();
-    contents.iter().for_each(|(name, bytes)| fs::write(directory.join(name), bytes).unwrap());
-}
-
-fn add_lists(options: &Builder, path: &Path) {
-    let path = c_path(path);
-    // SAFETY: live options and a C string.
-    let added = unsafe { certreload_options_add_crl(options.0, path.as_ptr()) };
-    assert_eq!(added, Outcome::Ok);
 }
 
 /// Every change of both, but that a list that is gone is another matter.
