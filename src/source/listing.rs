@@ -19,10 +19,9 @@ const MAX_ENTRIES: usize = 10 * MAX_FILES_IN_DIRECTORY;
 /// harm: a README, a key, what an editor, a package manager or a download leaves behind (`ca.pem~`,
 /// `ca.crt.dpkg-new`, `ca.pem.tmp`), and all that is hidden, the `..data` of Kubernetes first. So these
 /// count: the endings of RFC 2585 (`.cer`, `.crl`), that which everybody uses for certificates
-/// (`.crt`), that which names only the encoding and leaves the rest to the content (`.pem`), and the
-/// names that OpenSSL finds files by (`c_rehash`): eight hexadecimal digits and `.0`, or `.r0` for
-/// revocation lists. Case is no difference. `.der` counts for lists alone: a list that nobody looks at
-/// is worse than a complaint about a certificate among lists, and roots are PEM.
+/// (`.crt`), those that name only the encoding and leave the rest to the content (`.pem`, `.der`), and
+/// the names that OpenSSL finds files by (`c_rehash`): eight hexadecimal digits and `.0`, or `.r0` for
+/// revocation lists. Case is no difference.
 ///
 /// Unlike in OpenSSL a file counts without a link that has its hash: whoever puts it there means it, and
 /// a link that was forgotten would be a revocation that nobody misses.
@@ -39,8 +38,8 @@ impl Takes {
             return false;
         }
         let endings = match self {
-            Self::Certificates => ["pem", "crt", "cer"].as_slice(),
-            Self::Crls => ["pem", "crl", "der"].as_slice(),
+            Self::Certificates => ["pem", "der", "crt", "cer"].as_slice(),
+            Self::Crls => ["pem", "der", "crl"].as_slice(),
         };
         let ending = Path::new(name).extension();
         endings.iter().any(|known| ending.is_some_and(|ending| ending.eq_ignore_ascii_case(known)))
@@ -92,12 +91,12 @@ mod tests {
 
     #[test]
     fn names_that_say_what_they_are_count_and_no_others() {
-        let certificates = ["ca.pem", "ca.crt", "CA.CER", "0123abcd.0", "0123ABCD.12"];
+        let certificates = ["ca.pem", "ca.crt", "CA.CER", "x.Der", "0123abcd.0", "0123ABCD.12"];
         let lists = ["ca.pem", "ca.CRL", "x.der", "0123abcd.r0", "0123abcd.r10"];
         assert_eq!(taken(Takes::Certificates, &certificates), certificates);
         assert_eq!(taken(Takes::Crls, &lists), lists);
-        assert_eq!(taken(Takes::Certificates, &lists), ["ca.pem"]);
-        assert_eq!(taken(Takes::Crls, &certificates), ["ca.pem"]);
+        assert_eq!(taken(Takes::Certificates, &lists), ["ca.pem", "x.der"]);
+        assert_eq!(taken(Takes::Crls, &certificates), ["ca.pem", "x.Der"]);
         let others = [
             "README",
             "pem",
