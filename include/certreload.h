@@ -1460,8 +1460,9 @@ certreload_result certreload_options_set_platform_roots(certreload_options *opti
  * Add revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
  *
  * A file is PEM with any number of lists, or DER with one. Of a directory those files count whose names end in ".pem",
- * ".crl" or ".der" (of roots: ".pem", ".crt" or ".cer"), or are of the form that OpenSSL's rehash makes ("5ad8a5d6.r0",
- * of roots "5ad8a5d6.0"); hidden files and directories in it do not. The lists hold for clients and servers alike.
+ * ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or are of the form that OpenSSL's rehash makes
+ * ("5ad8a5d6.r0", of roots "5ad8a5d6.0"); hidden files and directories in it do not. The lists hold for clients and
+ * servers alike.
  *
  * A list must be signed by its issuer where that is a root (CRL_SIGNATURE), must not be older than the one that serves
  * (CRL_ROLLBACK), must not have expired (CRL_EXPIRED), and the list of a root must not get lost (CRL_LOST): else the whole
