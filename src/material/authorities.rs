@@ -58,7 +58,8 @@ respond by-plain plain ca leaf -ndays 7
 respond by-foreign foreign ca leaf -ndays 7
 respond by-odd odd ca leaf -ndays 7
 respond by-rsa rsa ca leaf -ndays 7 -resp_no_certs
-respond own ca ca ca -ndays 7
+respond own ca ca ca -ndays 7 -resp_no_certs
+respond own-by-other other ca ca -ndays 7 -resp_no_certs
 respond by-other other ca leaf -ndays 7 -resp_no_certs
 for h in sha1 sha256 sha384 sha512 sha224; do hash=-$h; respond $h ca ca leaf -ndays 7; done
 "#;

@@ -179,6 +179,7 @@ mod tests {
             (chain, "damaged-good", 0, "not signed by the certificate's issuer"),
             (chain, "damaged-bare", 0, "not signed by the certificate's issuer"),
             (chain, "by-other", 0, "not signed by the certificate's issuer"),
+            (&["ca"], "own-by-other", 0, "not signed by the certificate's issuer"),
             (chain, "by-rsa", 0, "not signed by the certificate's issuer"),
             (chain, "by-plain", 0, "\"plain\", whose certificate is not for that"),
             (chain, "by-foreign", 0, "\"foreign\", whom another"),
