@@ -27,7 +27,7 @@ ensure_test_tools() {
     ensure_build_tools
     ensure_commands clang:clang clang-format:clang-format pkg-config:pkg-config curl:curl \
         llvm-symbolizer:llvm valgrind:valgrind strace:strace objdump:binutils \
-        pebble:pebble lego:lego certbot:certbot dehydrated:dehydrated
+        pebble:pebble lego:lego certbot:certbot dehydrated:dehydrated gnutls-cli:gnutls-bin
     pkg-config --exists libevent_core libuv ||
         install_packages "event loops" libevent-dev libuv1-dev
     /usr/bin/python3 -c 'import prometheus_client' 2>/dev/null ||

@@ -87,6 +87,7 @@ impl Client {
     }
 }
 
+/// Takes any certificate, but checks the key's signature.
 #[derive(Debug)]
 pub struct AnyCertificate;
 

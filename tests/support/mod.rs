@@ -19,6 +19,7 @@ pub mod server;
 pub mod shapes;
 pub mod sites;
 pub mod tree_writers;
+pub mod trust_options;
 pub mod witness;
 pub mod workshop;
 pub mod writers;
