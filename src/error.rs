@@ -142,11 +142,11 @@ pub(crate) enum Cause {
     )]
     CrlSigner { index: usize, issuer: String },
     #[error("certificate revocation list {index}, of {issuer}, expired at {at}")]
-    CrlExpired { index: usize, issuer: String, at: String },
+    CrlExpired { index: usize, issuer: String, at: Box<str> },
     #[error(
-        "certificate revocation list {index}, of {issuer}, is older than the one that serves: {older} comes before {newer}"
+        "certificate revocation list {index}, of {issuer}, is older than the one that serves: {order}"
     )]
-    CrlRollback { index: usize, issuer: String, older: String, newer: String },
+    CrlRollback { index: usize, issuer: String, order: Box<str> },
     #[error(
         "there is no certificate revocation list of {issuer} any more, and certificates of that issuer are still trusted"
     )]

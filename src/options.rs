@@ -222,7 +222,7 @@ impl Options {
             .collect::<Result<_, Error>>()?;
         let ticket_keys = self.ticket_keys.as_deref().map(absolute).transpose()?;
         let trust = self.trust.fixed()?;
-        Ok(Self { identities, key_password, ticket_keys, trust, ..self.clone() })
+        Ok(Self { identities, key_password, trust, ticket_keys, ..self.clone() })
     }
 }
 

@@ -121,7 +121,7 @@ impl Stage {
         older
     }
 
-    /// The response that GnuTLS is shown; it checks it.
+    /// The response that a client of gnutls is shown; it checks it.
     fn gnutls(&self, version: &str) -> Vec<u8> {
         let saved = self.shop.path("saved.der");
         let command = format!(

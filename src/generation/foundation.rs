@@ -15,6 +15,7 @@ use super::sessions::{Sessions, View};
 use super::{Alive, Candidate, versions};
 use crate::clock::WallClock;
 use crate::error::{Cause, Error};
+use crate::material::Trust;
 use crate::options::{ClientAuth, Options};
 
 /// The settings that every generation of a handle shares, and the sessions: a client that comes back after
@@ -86,7 +87,7 @@ impl Foundation {
                 names: roster.clone(),
                 keys: parts.ticket_keys.clone(),
                 key_lifetime: self.ticket_key_lifetime,
-                until: trust.and_then(|trust| trust.sessions_hold_until()),
+                until: trust.and_then(Trust::sessions_hold_until),
             })?;
             server.ticketer = sessions.ticketer;
             server.session_storage = sessions.storage;
@@ -136,8 +137,8 @@ fn provider(options: &Options) -> Arc<CryptoProvider> {
     let of_template =
         of_template.or(options.client_template.as_ref().map(|template| template.crypto_provider()));
     of_template
-        .or_else(|| CryptoProvider::get_default())
         .cloned()
+        .or_else(|| CryptoProvider::get_default().cloned())
         .unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
 }
 

@@ -53,8 +53,9 @@ impl Roster {
         let mut exact: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut wildcard: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut duplicates = Duplicates::default();
-        let servers = || identities.iter().enumerate().filter(|(_, it)| it.role() == Role::Server);
-        for (position, identity) in servers() {
+        let of_servers =
+            || identities.iter().enumerate().filter(|(_, it)| it.role() == Role::Server);
+        for (position, identity) in of_servers() {
             for name in identity.names().iter().filter_map(|name| name.to_str().ok()) {
                 let (map, key) = match name.strip_prefix("*.") {
                     Some(rest) => (&mut wildcard, rest),
@@ -68,7 +69,7 @@ impl Roster {
                 }
             }
         }
-        let first = servers().next().map(|(position, _)| position);
+        let first = of_servers().next().map(|(position, _)| position);
         Self { identities, first, exact, wildcard, duplicates, _alive: alive }
     }
 

@@ -155,7 +155,8 @@ impl List {
             _ => (format_time(self.this_update), format_time(served.this_update)),
         };
         let (index, issuer) = (self.index, self.issuer.clone());
-        Err(Error::at(&self.path, Cause::CrlRollback { index, issuer, older, newer }))
+        let words = format!("{older} comes before {newer}");
+        Err(Error::at(&self.path, Cause::CrlRollback { index, issuer, order: words.into() }))
     }
 
     /// One that serves stays, whatever else is renewed meanwhile: without it no peer would fare better.
@@ -163,7 +164,8 @@ impl List {
         let Some(next_update) = self.next_update.filter(|at| *at <= checks.now) else {
             return Ok(None);
         };
-        let (index, issuer, at) = (self.index, self.issuer.clone(), format_time(next_update));
+        let (index, issuer, at) =
+            (self.index, self.issuer.clone(), format_time(next_update).into());
         let cause = Cause::CrlExpired { index, issuer, at };
         let serves = checks.before.iter().any(|served| served.sha256 == self.sha256);
         if !checks.allow_expired && !serves {

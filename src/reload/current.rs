@@ -82,8 +82,8 @@ impl Current {
     /// The current config, counted.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         let place = self.place();
-        let shelf = place.config.try_lock();
-        if let Some(shelf) = &shelf {
+        let config = place.config.try_lock();
+        if let Some(shelf) = &config {
             // Asked while the shelf is held: an answer from before the publication of another
             // generation is then concurrent with it, never after it.
             if shelf.0 == self.shelved.load(Ordering::SeqCst) {
@@ -93,7 +93,7 @@ impl Current {
         // Counted before the shelf is given back: there is no moment between the two at which whoever
         // closes would find neither.
         let _taker = place.taker();
-        drop(shelf);
+        drop(config);
         self.swap.load().server_config().clone()
     }
 

@@ -107,8 +107,8 @@ fn ticket_key(unit: usize, keys: &TicketKeys, lifetime: Option<i64>) -> Option<D
     })
 }
 
+#[cfg(test)]
 impl<'a> Dated<'a> {
-    #[cfg(test)]
     pub(super) fn for_test(
         unit: usize,
         id: &'a [u8],
@@ -117,7 +117,9 @@ impl<'a> Dated<'a> {
     ) -> Self {
         Self { unit, id, expiring_from, not_after, what: What::TicketKey }
     }
+}
 
+impl Dated<'_> {
     /// Whether what serves is of no use when it has expired.
     pub(super) fn is_vital(&self) -> bool {
         matches!(self.what, What::Certificate(_) | What::List(_, true))

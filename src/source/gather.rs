@@ -365,7 +365,8 @@ mod tests {
             ("unreadable", &|| {
                 fs::remove_file(path("roots/a.pem")).unwrap();
                 fs::create_dir(path("roots/a.pem")).unwrap();
-                fs::set_permissions(path("roots/a.pem"), fs::Permissions::from_mode(0)).unwrap();
+                fs::set_permissions(path("roots/a.pem"), fs::Permissions::from_mode(0o000))
+                    .unwrap();
             }),
         ];
         for (name, change) in changes {
