@@ -34,6 +34,19 @@ static inline void trust_in(const char *file, const char *authorities) {
     shell("for one in %s; do cat $one.pem; done >fresh.pem; mv fresh.pem %s", authorities, file);
 }
 
+/* The list of whom an authority has revoked, LIST in the scratch directory, with one leaf more on
+ * it; or as it is, where that is "". */
+static inline void write_crl(const char *authority, const char *leaf, const char *list) {
+    shell("[ -e %s.number ] || { echo 01 >%s.number; touch %s.index; };"
+          " printf '[ca]\ndefault_ca=x\n[x]\ndatabase=%s.index\ncrlnumber=%s.number\n"
+          "default_md=sha256\ndefault_crl_days=30\n' >crl.cnf;"
+          " by='-config crl.cnf -cert %s.pem -keyfile %s.key';"
+          " [ -z '%s' ] || openssl ca $by -revoke %s.chain; openssl ca $by -gencrl -out fresh.crl;"
+          " mv fresh.crl %s",
+          authority, authority, authority, authority, authority, authority, authority, leaf, leaf,
+          list);
+}
+
 /* Options that only requests make look at files, and open at once. */
 static inline certreload_options *mutual_options(void) {
     certreload_options *options = certreload_options_new();
