@@ -14,6 +14,7 @@ pub mod driver;
 pub mod file_writers;
 pub mod holdings;
 pub mod host;
+pub mod revoking;
 pub mod rotation;
 pub mod server;
 pub mod shapes;
