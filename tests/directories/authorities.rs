@@ -15,20 +15,20 @@ use super::support::client::AnyCertificate;
 use super::support::rotation::NAME;
 
 /// An authority, and a client of it.
-pub struct Authority {
-    pub pem: String,
+pub(super) struct Authority {
+    pub(super) pem: String,
     issuer: Issuer<'static, KeyPair>,
-    pub client: Arc<ClientConfig>,
+    pub(super) client: Arc<ClientConfig>,
 }
 
 /// The number of each client's certificate.
 const SERIAL: u64 = 7;
 
 /// Four of them; the first is trusted whatever happens.
-pub static AUTHORITIES: LazyLock<[Authority; 4]> =
+pub(super) static AUTHORITIES: LazyLock<[Authority; 4]> =
     LazyLock::new(|| ["base", "one", "two", "three"].map(Authority::new));
 
-pub static SERVER: LazyLock<Pair> = LazyLock::new(|| Pair::new(&[NAME]));
+pub(super) static SERVER: LazyLock<Pair> = LazyLock::new(|| Pair::new(&[NAME]));
 
 impl Authority {
     fn new(name: &str) -> Self {
@@ -44,8 +44,8 @@ impl Authority {
     }
 
     /// A list of this number, on which the client is, or nobody.
-    pub fn list(&self, number: u64, revokes: bool) -> Vec<u8> {
-        let revoked = RevokedCertParams {
+    pub(super) fn list(&self, number: u64, revokes: bool) -> Vec<u8> {
+        let client = RevokedCertParams {
             serial_number: SERIAL.into(),
             revocation_time: date_time_ymd(2026, 1, 1),
             reason_code: None,
@@ -56,12 +56,16 @@ impl Authority {
             next_update: date_time_ymd(2100, 1, 1),
             crl_number: number.into(),
             issuing_distribution_point: None,
-            revoked_certs: revokes.then_some(revoked).into_iter().collect(),
+            revoked_certs: revokes.then_some(client).into_iter().collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
         let list = params.signed_by(&self.issuer).unwrap();
         // One by one in both forms.
-        if number % 2 == 0 { list.der().to_vec() } else { list.pem().unwrap().into_bytes() }
+        if number.is_multiple_of(2) {
+            list.der().to_vec()
+        } else {
+            list.pem().unwrap().into_bytes()
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use authorities::AUTHORITIES;
 use certreload::ffi::event::certreload_event_kind as Kind;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::watch_options::certreload_watch as Watch;
-use scene::{CHANGES, Change, Contents, Scene, add_lists};
+use scene::{CHANGES, Change, Contents, Scene, add_lists, trusting, try_trusting};
 use support::host::{Host, last_error};
 use support::rotation::{Finder, NAME, NEVER, run_each};
 use support::witness::shake;
@@ -92,7 +92,7 @@ impl Row {
             }
             What::Lists => {
                 add("base", 0, AUTHORITIES[0].list(1, false));
-                expected[1] = step % 2 == 0;
+                expected[1] = step.is_multiple_of(2);
                 for number in if adds { 0..=step } else { step..=step } {
                     let list = AUTHORITIES[1].list(number as u64 + 1, number % 2 == 1);
                     let number = if adds { number + 1 } else { 1 };
@@ -110,12 +110,12 @@ impl Row {
         scene.begin(change, &before);
         let options = finder.tuned(scene.options());
         let host = match what {
-            What::Roots => scene.trusting(options, &scene.path("place")),
+            What::Roots => trusting(options, &scene.path("place")),
             What::Lists => {
                 let roots = [&AUTHORITIES[0], &AUTHORITIES[1]].map(|one| one.pem.as_str());
                 fs::write(scene.path("roots"), roots.concat()).unwrap();
                 add_lists(&options, &scene.path("place"));
-                scene.trusting(options, &scene.path("roots"))
+                trusting(options, &scene.path("roots"))
             }
         };
         assert_eq!(admitted(&host), expected);
@@ -162,7 +162,7 @@ fn g6_g13_every_change_of_a_directory_is_followed_by_request() {
 fn g4_a_file_that_is_half_written_is_waited_for() {
     let scene = Scene::with_roots();
     let options = scene.options().poll_ms(10).settle_ms(10, 60_000);
-    let host = scene.trusting(options, &scene.path("place"));
+    let host = trusting(options, &scene.path("place"));
     let (before, after) = ([true, true, false, false], [true, true, true, false]);
     let pem = AUTHORITIES[2].pem.as_bytes();
     let mut file = File::create(scene.path("place/two.pem")).unwrap();
@@ -189,10 +189,12 @@ fn g17_what_else_lies_in_a_directory_does_no_harm() {
     symlink("nowhere", place("dangling.pem")).unwrap();
     symlink("/dev/zero", place("zero.pem")).unwrap();
     fs::write(place(".hidden.pem"), "no certificate").unwrap();
-    let host = scene.trusting(scene.options().poll_ms(NEVER).settle_ms(10, 60_000), &place(""));
+    let host = trusting(scene.options().poll_ms(NEVER).settle_ms(10, 60_000), &place(""));
     // Somebody writes to files there all the time, and nobody waits for them.
     let mut open = ["README", ".two.pem.tmp", "log"].map(|name| File::create(place(name)).unwrap());
-    open.iter_mut().for_each(|file| file.write_all(b"no certificate").unwrap());
+    for file in &mut open {
+        file.write_all(b"no certificate").unwrap();
+    }
     assert_eq!(host.reload_wait(), Outcome::Unchanged, "{}", last_error());
     assert_eq!(host.status().generation, 1);
     fs::write(scene.path("two"), &AUTHORITIES[2].pem).unwrap();
@@ -205,7 +207,7 @@ fn g17_what_else_lies_in_a_directory_does_no_harm() {
 fn g5_another_name_for_a_file_is_no_change() {
     let scene = Scene::with_roots();
     let place = |name: &str| scene.path("place").join(name);
-    let host = scene.trusting(scene.options().poll_ms(NEVER).settle_ms(0, 0), &place(""));
+    let host = trusting(scene.options().poll_ms(NEVER).settle_ms(0, 0), &place(""));
     fs::rename(place("one.pem"), place("renamed.crt")).unwrap();
     symlink("renamed.crt", place("0123abcd.0")).unwrap();
     fs::copy(place("base.pem"), place("copy.pem")).unwrap();
@@ -217,7 +219,7 @@ fn g5_another_name_for_a_file_is_no_change() {
 fn g3_a_directory_that_is_emptied_or_goes_leaves_trust_as_it_was() {
     let scene = Scene::with_roots();
     let options = scene.options().watch(Watch::Off).settle_ms(0, 0);
-    let host = scene.trusting(options, &scene.path("place"));
+    let host = trusting(options, &scene.path("place"));
     let before = admitted(&host);
     fs::remove_file(scene.path("place/base.pem")).unwrap();
     fs::remove_file(scene.path("place/one.pem")).unwrap();
@@ -233,7 +235,7 @@ fn g3_a_directory_that_is_emptied_or_goes_leaves_trust_as_it_was() {
     fs::write(scene.path("roots"), roots.concat()).unwrap();
     let options = scene.options().watch(Watch::Off).settle_ms(0, 0);
     add_lists(&options, &scene.path("lists"));
-    let host = scene.trusting(options, &scene.path("roots"));
+    let host = trusting(options, &scene.path("roots"));
     let revoked = [true, false, false, false];
     assert_eq!(admitted(&host), revoked);
     fs::remove_file(scene.path("lists/one.crl")).unwrap();
@@ -252,12 +254,12 @@ fn g17_a_directory_of_too_many_files_is_refused_and_trust_stays() {
     };
     (2..1000).for_each(add);
     let options = || scene.options().poll_ms(NEVER).settle_ms(10, 60_000);
-    let host = scene.trusting(options(), &scene.path("place"));
+    let host = trusting(options(), &scene.path("place"));
     add(1000);
     let failed = host.recorder.wait_for_failures(1);
     assert_eq!(failed[0].result, Outcome::TooManyFiles);
     assert_eq!(Path::new(&failed[0].path), scene.path("place"));
     assert_eq!(admitted(&host), [true, true, false, false]);
-    let refused = scene.try_trusting(options(), &scene.path("place")).err();
+    let refused = try_trusting(options(), &scene.path("place")).err();
     assert_eq!(refused, Some(Outcome::TooManyFiles));
 }

@@ -15,11 +15,11 @@ use super::support::certificates::write_private;
 use super::support::host::{Builder, Host, c_path, last_error};
 
 /// What a directory is to hold.
-pub type Contents = BTreeMap<String, Vec<u8>>;
+pub(super) type Contents = BTreeMap<String, Vec<u8>>;
 
 /// How its files become others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(super) enum Change {
     /// New files are renamed into it, and nothing else changes.
     Added,
     /// The same, and they are written where they are.
@@ -39,7 +39,7 @@ pub enum Change {
     Hashed,
 }
 
-pub const CHANGES: [Change; 10] = [
+pub(super) const CHANGES: [Change; 10] = [
     Change::Added,
     Change::Created,
     Change::Removed,
@@ -53,10 +53,10 @@ pub const CHANGES: [Change; 10] = [
 ];
 
 /// A server, and a place for roots and lists.
-pub struct Scene(tempfile::TempDir);
+pub(super) struct Scene(tempfile::TempDir);
 
 impl Scene {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let scene = Self(tempfile::tempdir().unwrap());
         write_private(&scene.path("chain"), &SERVER.chain);
         write_private(&scene.path("key"), &SERVER.key);
@@ -64,7 +64,7 @@ impl Scene {
     }
 
     /// With the first two roots in a directory, which holds a README besides.
-    pub fn with_roots() -> Self {
+    pub(super) fn with_roots() -> Self {
         let scene = Self::new();
         fs::create_dir(scene.path("place")).unwrap();
         for (name, authority) in [("base", &AUTHORITIES[0]), ("one", &AUTHORITIES[1])] {
@@ -75,30 +75,15 @@ impl Scene {
         scene
     }
 
-    pub fn path(&self, below: &str) -> PathBuf {
+    pub(super) fn path(&self, below: &str) -> PathBuf {
         self.0.path().join(below)
     }
 
-    pub fn options(&self) -> Builder {
+    pub(super) fn options(&self) -> Builder {
         Builder::new().identity(&self.path("chain"), &self.path("key"))
     }
 
-    /// Opens a host that takes the clients of these roots alone.
-    pub fn trusting(&self, options: Builder, roots: &Path) -> Host {
-        self.try_trusting(options, roots)
-            .unwrap_or_else(|code| panic!("{code:?}: {}", last_error()))
-    }
-
-    pub fn try_trusting(&self, options: Builder, roots: &Path) -> Result<Host, Outcome> {
-        let mode = certreload_client_auth::Required as u32;
-        let roots = c_path(roots);
-        // SAFETY: live options and a C string.
-        let set = unsafe { certreload_options_set_client_auth(options.0, mode, roots.as_ptr()) };
-        assert_eq!(set, Outcome::Ok);
-        options.try_open()
-    }
-
-    pub fn begin(&self, change: Change, contents: &Contents) {
+    pub(super) fn begin(&self, change: Change, contents: &Contents) {
         match change {
             Change::Volume => {
                 fs::create_dir(self.path("place")).unwrap();
@@ -117,7 +102,7 @@ impl Scene {
         }
     }
 
-    pub fn change(&self, change: Change, before: &Contents, next: &Contents, step: usize) {
+    pub(super) fn change(&self, change: Change, before: &Contents, next: &Contents, step: usize) {
         let place = self.path("place");
         let news = next.iter().filter(|(name, bytes)| before.get(*name) != Some(bytes));
         match change {
@@ -181,7 +166,21 @@ impl Scene {
     }
 }
 
-pub fn add_lists(options: &Builder, path: &Path) {
+/// Opens a host that takes the clients of these roots alone.
+pub(super) fn trusting(options: Builder, roots: &Path) -> Host {
+    try_trusting(options, roots).unwrap_or_else(|code| panic!("{code:?}: {}", last_error()))
+}
+
+pub(super) fn try_trusting(options: Builder, roots: &Path) -> Result<Host, Outcome> {
+    let mode = certreload_client_auth::Required as u32;
+    let roots = c_path(roots);
+    // SAFETY: live options and a C string.
+    let set = unsafe { certreload_options_set_client_auth(options.0, mode, roots.as_ptr()) };
+    assert_eq!(set, Outcome::Ok);
+    options.try_open()
+}
+
+pub(super) fn add_lists(options: &Builder, path: &Path) {
     let path = c_path(path);
     // SAFETY: live options and a C string.
     let added = unsafe { certreload_options_add_crl(options.0, path.as_ptr()) };
@@ -190,5 +189,7 @@ pub fn add_lists(options: &Builder, path: &Path) {
 
 fn fill(directory: &Path, contents: &Contents) {
     fs::create_dir(directory).unwrap();
-    contents.iter().for_each(|(name, bytes)| fs::write(directory.join(name), bytes).unwrap());
+    for (name, bytes) in contents {
+        fs::write(directory.join(name), bytes).unwrap();
+    }
 }
