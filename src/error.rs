@@ -321,6 +321,11 @@ impl Error {
         self
     }
 
+    /// rustls refused something.
+    pub(crate) fn tls(error: &dyn fmt::Display) -> Self {
+        Self::new(Cause::Tls(error.to_string()))
+    }
+
     /// The system refused something that has no path.
     pub(crate) fn system(what: &'static str, error: &dyn fmt::Display) -> Self {
         Self::new(Cause::System { what, reason: error.to_string() })

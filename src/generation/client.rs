@@ -10,7 +10,6 @@ use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, SignatureScheme};
 
 use super::AliveToken;
-use super::foundation::refused;
 use super::sessions::Sessions;
 use crate::clock::WallClock;
 use crate::error::Error;
@@ -77,7 +76,7 @@ impl ClientRole {
 fn default_config(provider: &Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| refused(&error))?
+        .map_err(|error| Error::tls(&error))?
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     config.time_provider = Arc::new(WallClock);

@@ -14,7 +14,7 @@ use super::roster::Roster;
 use super::sessions::{Sessions, View};
 use super::{Alive, Candidate, versions};
 use crate::clock::WallClock;
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::material::Trust;
 use crate::options::{ClientAuth, Options};
 
@@ -106,7 +106,7 @@ impl Foundation {
         let from = &self.server;
         let built = ServerConfig::builder_with_provider(self.provider().clone())
             .with_protocol_versions(&self.versions)
-            .map_err(|error| refused(&error))?
+            .map_err(|error| Error::tls(&error))?
             .with_client_cert_verifier(verifier.clone())
             .with_cert_resolver(from.cert_resolver.clone());
         let mut config = built;
@@ -145,7 +145,7 @@ fn provider(options: &Options) -> Arc<CryptoProvider> {
 fn default_config(provider: &Arc<CryptoProvider>) -> Result<ServerConfig, Error> {
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| refused(&error))?
+        .map_err(|error| Error::tls(&error))?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Nobody));
     config.time_provider = Arc::new(WallClock);
@@ -176,10 +176,6 @@ fn owns_sessions(options: &Options, server: &ServerConfig) -> Result<bool, Error
 fn is_store_of_rustls(storage: &dyn StoresServerSessions) -> bool {
     let name = format!("{storage:?}");
     name.starts_with("ServerSessionMemoryCache") || name.starts_with("NoServerSessionStorage")
-}
-
-pub(super) fn refused(error: &rustls::Error) -> Error {
-    Error::new(Cause::Tls(error.to_string()))
 }
 
 /// Stands where a generation's roster will stand.

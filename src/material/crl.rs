@@ -6,7 +6,7 @@ use x509_parser::time::ASN1Time;
 
 use super::der::{BIT_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
 use super::der::{element, only, tagged};
-use super::trust::TrustFile;
+use super::trust_file::TrustFile;
 use super::x509::{self, hexadecimal, title};
 use super::{looks, pem};
 use crate::error::Cause;

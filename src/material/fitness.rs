@@ -8,8 +8,31 @@ use super::lifetime;
 use super::ocsp::{self, Answer, CertificateId, NoResponse, Response, Status};
 use super::responder::{self, Delegate, Forged};
 use super::signature::key_bits;
-use super::staple::StapleFacts;
 use super::x509::{format_time, hexadecimal};
+
+/// How far the clocks of responders may be ahead, in seconds: as much as clients allow.
+pub(super) const SKEW: i64 = 300;
+
+/// How long a response is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StapleFacts {
+    /// Since when: seconds since 1970.
+    pub(crate) this_update: i64,
+    /// It is not served from then on. Where the certificate of its responder ends before its nextUpdate,
+    /// that is when; a response without nextUpdate is good until there is a newer one (RFC 6960 section
+    /// 2.4).
+    pub(crate) next_update: Option<i64>,
+    /// From when on a newer one should have come; `None` also where nobody wants to be warned.
+    pub(crate) expiring_from: Option<i64>,
+    /// Of the whole response.
+    pub(crate) sha256: [u8; 32],
+}
+
+impl StapleFacts {
+    pub(super) fn is_good_at(&self, now: i64) -> bool {
+        self.this_update.saturating_sub(SKEW) <= now && self.next_update.is_none_or(|at| now < at)
+    }
+}
 
 /// RFC 5280 section 4.1.2.2 allows no longer serial number, in bytes.
 const MAX_SERIAL: usize = 20;
@@ -143,7 +166,6 @@ fn sha256(der: &[u8]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::super::authorities::Authorities;
-    use super::super::staple::SKEW;
     use super::*;
 
     const DAY: i64 = 24 * 3600;

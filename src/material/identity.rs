@@ -14,8 +14,9 @@ use rustls::sign::{CertifiedKey, SigningKey};
 
 use super::chain::{Chain, Order};
 use super::damage::check_signatures;
+use super::fitness::StapleFacts;
 use super::key::{self, AskPassword};
-use super::staple::{Staple, StapleFacts, Stapled};
+use super::staple::{Staple, Stapled};
 use super::warnings::{Warning, WarningKind};
 use super::x509::{self, Facts, format_time, hexadecimal};
 use super::{lifetime, pem, staple};

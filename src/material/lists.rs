@@ -11,7 +11,7 @@ use super::crl::{Crl, MAX_CRLS, Number, crls};
 use super::lifetime::list_expiring_from;
 use super::roots::{Hash, Root, sha256};
 use super::signature::is_signed_with;
-use super::trust::TrustFile;
+use super::trust_file::TrustFile;
 use super::warnings::{Warning, WarningKind};
 use super::x509::format_time;
 use crate::error::{Cause, Error};

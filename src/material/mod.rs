@@ -27,6 +27,7 @@ mod staple;
 mod ticket_key;
 mod ticket_keys;
 mod trust;
+mod trust_file;
 #[cfg(test)]
 mod trust_tests;
 mod warnings;
@@ -38,7 +39,8 @@ pub(crate) use pem::MAX_CERTIFICATES;
 pub(crate) use staple::Staple;
 pub(crate) use ticket_key::TicketKey;
 pub(crate) use ticket_keys::{TicketFile, TicketKeys};
-pub(crate) use trust::{List, Trust, TrustFile, TrustParts};
+pub(crate) use trust::{List, Trust};
+pub(crate) use trust_file::{TrustFile, TrustParts};
 pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
 pub(crate) use x509::{format_time, not_after_of};
 
@@ -46,9 +48,9 @@ pub(crate) use x509::{format_time, not_after_of};
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
     pub(crate) use super::crl::{Crl, crls};
+    pub(crate) use super::fitness::StapleFacts;
     pub(crate) use super::key::load as load_key;
     pub(crate) use super::ocsp::{MAX_RESPONSE, parse as parse_ocsp};
     pub(crate) use super::pem::certificates;
     pub(crate) use super::roots::MAX_ROOTS;
-    pub(crate) use super::staple::StapleFacts;
 }

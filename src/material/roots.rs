@@ -13,7 +13,7 @@ use super::crl::is_list;
 use super::der::{SEQUENCE, only};
 use super::pem;
 use super::signature::is_signed_with;
-use super::trust::TrustFile;
+use super::trust_file::TrustFile;
 use super::warnings::{Warning, WarningKind};
 use super::x509::{self, Facts, format_time};
 use crate::error::{Cause, Error};

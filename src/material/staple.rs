@@ -10,13 +10,10 @@ use std::sync::Arc;
 use rustls::sign::CertifiedKey;
 
 use super::chain::Chain;
-use super::fitness::judge;
+use super::fitness::{StapleFacts, judge};
 use super::warnings::{Warning, WarningKind};
 use super::x509::format_time;
 use crate::error::Cause;
-
-/// How far the clocks of responders may be ahead, in seconds: as much as clients allow.
-pub(super) const SKEW: i64 = 300;
 
 /// Follows what is said of a response that is not stapled.
 const MUST_STAPLE: &str = "the certificate is one that must be stapled (TLS feature, RFC 7633), so clients that heed this refuse it";
@@ -27,27 +24,6 @@ pub(crate) enum Staple<'a> {
     NotAskedFor,
     Unreadable(&'a Path, &'a Cause),
     Bytes(&'a Path, &'a [u8]),
-}
-
-/// How long a response is good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StapleFacts {
-    /// Since when: seconds since 1970.
-    pub(crate) this_update: i64,
-    /// It is not served from then on. Where the certificate of its responder ends before its nextUpdate,
-    /// that is when; a response without nextUpdate is good until there is a newer one (RFC 6960 section
-    /// 2.4).
-    pub(crate) next_update: Option<i64>,
-    /// From when on a newer one should have come; `None` also where nobody wants to be warned.
-    pub(crate) expiring_from: Option<i64>,
-    /// Of the whole response.
-    pub(crate) sha256: [u8; 32],
-}
-
-impl StapleFacts {
-    pub(super) fn is_good_at(&self, now: i64) -> bool {
-        self.this_update.saturating_sub(SKEW) <= now && self.next_update.is_none_or(|at| now < at)
-    }
 }
 
 /// A chain and a key with their staple.
@@ -103,6 +79,7 @@ fn left_out(path: &Path, why: &dyn Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::authorities::Authorities;
+    use super::super::fitness::SKEW;
     use super::*;
 
     #[test]

@@ -1,7 +1,7 @@
 //! What peers are checked against: roots, revocation lists, and the verifiers made of them.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,25 +17,10 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 pub(crate) use super::lists::List;
 use super::lists::{Checks, Lists};
 use super::roots::{Hash, Reading, Root, Roots};
+use super::trust_file::{TrustFile, TrustParts};
 use super::warnings::Warning;
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TrustOptions};
-
-/// One file that was read.
-#[derive(Clone, Copy)]
-pub(crate) struct TrustFile<'a> {
-    pub(crate) path: &'a Path,
-    pub(crate) bytes: &'a [u8],
-    /// It was found in a directory, where files of other kinds may lie beside it.
-    pub(crate) is_in_directory: bool,
-}
-
-/// The bytes that trust is made of. `None` where nothing was asked for.
-pub(crate) struct TrustParts<'a> {
-    pub(crate) client_roots: Option<Vec<TrustFile<'a>>>,
-    pub(crate) server_roots: Option<Vec<TrustFile<'a>>>,
-    pub(crate) crls: Vec<TrustFile<'a>>,
-}
 
 /// Roots, lists and rules, good as a whole. Immutable.
 #[derive(Debug)]

@@ -4,54 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::crypto::CryptoProvider;
 use zeroize::Zeroizing;
 
 use super::files::Files;
 use super::load_trust::{load_ticket_keys, load_trust};
+use super::loading::{Found, Hopeless, Loaded, Loading, is_readable_by_others, readable};
 use super::settle::Failure;
 use crate::error::{Cause, Error};
 use crate::generation::Part;
-use crate::material::{Identity, Parts, Password, Staple, Warning, WarningKind, takes_password};
-use crate::options::{IdentityBytes, IdentityFiles, KeyPassword, Options};
+use crate::material::{Identity, Parts, Password, Staple, Warning, takes_password};
+use crate::options::{IdentityBytes, IdentityFiles, KeyPassword};
 use crate::source::{
-    Digest, FileBytes, Fingerprint, Lookup, MAX_FILE_SIZE, Way, digest_of, digest_of_parts,
-    read_together,
+    Digest, FileBytes, Fingerprint, MAX_FILE_SIZE, Way, digest_of, digest_of_parts, read_together,
 };
-
-/// Permission bit: everybody may read.
-const READABLE_BY_OTHERS: u32 = 0o004;
-
-/// What the files of a unit hold, and the digest of that.
-pub(super) enum Loaded {
-    /// What is known already.
-    Same,
-    New(Part, Digest),
-}
-
-/// What loading takes besides files.
-#[derive(Clone, Copy)]
-pub(super) struct Loading<'a> {
-    pub(super) provider: &'a Arc<CryptoProvider>,
-    pub(super) options: &'a Options,
-    pub(super) now: i64,
-}
-
-/// How the files were found, whatever they hold.
-#[derive(Default)]
-pub(super) struct Found {
-    /// Every name that was looked up on the way to any of them, found out after they were read.
-    pub(super) lookups: Vec<Lookup>,
-    /// Where it says anything, of what was read.
-    pub(super) fingerprint: Option<Fingerprint>,
-    /// Of the whole content.
-    pub(super) digest: Option<Digest>,
-    /// Secrets that every user may read.
-    pub(super) exposed: Vec<Warning>,
-}
-
-/// Content that could not be used, and will be no better when it is read again.
-pub(super) type Hopeless = (Digest, Failure);
 
 /// Reads and checks the files of a unit, unless they hold what `serving` was made from, or what is known to
 /// be `hopeless`.
@@ -174,15 +139,6 @@ fn exposed(files: &IdentityFiles, read: &[Result<FileBytes, Error>]) -> Vec<Warn
     // A chain and its key may share one file.
     warnings.dedup();
     warnings
-}
-
-pub(super) fn is_readable_by_others(file: &FileBytes) -> bool {
-    file.mode & READABLE_BY_OTHERS != 0
-}
-
-/// The warning that the secret at `path` is none.
-pub(super) fn readable(path: &Path) -> Warning {
-    Warning::new(WarningKind::KeyReadable, format!("every user may read {}", path.display()))
 }
 
 /// The digest of what `error` is about: of the file that it names where the fault is in that file

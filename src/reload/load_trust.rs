@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::files::{Purpose, TrustFiles};
-use super::load::{Found, Hopeless, Loaded, Loading, is_readable_by_others, readable};
+use super::loading::{Found, Hopeless, Loaded, Loading, is_readable_by_others, readable};
 use super::settle::Failure;
 use crate::error::{Cause, Error};
 use crate::generation::Part;

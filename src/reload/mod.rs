@@ -14,6 +14,7 @@ mod handles;
 mod live;
 mod load;
 mod load_trust;
+mod loading;
 mod look;
 mod metrics;
 mod pipeline;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::Now;
 use super::event::Trigger;
 use super::files::Files;
-use super::load::Loading;
+use super::loading::Loading;
 use super::look::{Look, Scope};
 use super::settle::{Failure, Moment};
 use super::standing::{Finding, Note};

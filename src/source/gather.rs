@@ -6,19 +6,11 @@ use std::time::SystemTime;
 
 use super::file::{self, FileBytes, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE};
 use super::fingerprint::Fingerprint;
-use super::listing::Takes;
+use super::listing::Place;
 use super::survey::{Spot, Survey};
 use super::trail::{Lookup, Way};
 use super::unit::{ATTEMPTS, Digest, digest_of, digest_of_sets};
 use crate::error::{Cause, Error};
-
-/// What is named: a file, or a directory of files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) path: PathBuf,
-    /// Which files count, where it leads to a directory.
-    pub(crate) takes: Takes,
-}
 
 /// One file of a place.
 pub(crate) struct GatheredFile {
@@ -143,6 +135,7 @@ mod tests {
 
     use super::*;
     use crate::source::LookupKind;
+    use crate::source::Takes;
 
     fn roots(path: impl Into<PathBuf>) -> Place {
         Place { path: path.into(), takes: Takes::Certificates }

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Cause;
 
@@ -12,6 +12,14 @@ pub(crate) const MAX_FILES_IN_DIRECTORY: usize = 1_000;
 
 /// The most entries of one directory that are looked at, whatever their names: each poll lists it.
 const MAX_ENTRIES: usize = 10 * MAX_FILES_IN_DIRECTORY;
+
+/// What is named: a file, or a directory of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    /// Which files count, where it leads to a directory.
+    pub(crate) takes: Takes,
+}
 
 /// Which files of a directory count, by their names.
 ///

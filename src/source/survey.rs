@@ -6,8 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file::Stamp;
-use super::gather::Place;
-use super::listing::list;
+use super::listing::{Place, list};
 use super::trail::{Lookup, LookupKind, Way};
 use crate::error::{Cause, Error};
 
