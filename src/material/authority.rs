@@ -11,7 +11,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-use super::trust::TrustFile;
+use super::trust_file::TrustFile;
 
 /// When tests take place, unless they say otherwise.
 pub(super) fn now() -> i64 {

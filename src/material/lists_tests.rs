@@ -8,7 +8,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use super::authority::{Authority, Listing, file, in_directory, now};
 use super::lists::{Checks, List, Lists};
 use super::roots::{Reading, Roots, sha256};
-use super::trust::TrustFile;
+use super::trust_file::TrustFile;
 use super::warnings::WarningKind;
 use crate::error::{Cause, Error};
 

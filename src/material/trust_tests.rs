@@ -10,7 +10,8 @@ use rustls::{CertificateError, ClientConfig, ClientConnection, Error as TlsError
 use rustls::{ServerConfig, ServerConnection};
 
 use super::authority::{Authority, Listing, Peer, file, now, openssl_list};
-use super::trust::{Trust, TrustFile, TrustParts};
+use super::trust::Trust;
+use super::trust_file::{TrustFile, TrustParts};
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TrustOptions};
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::file::Stamp;
-use super::gather::{GatheredFile, Place, gather};
+use super::gather::{GatheredFile, gather};
+use super::listing::Place;
 use super::listing::Takes;
 use crate::error::Cause;
 
