@@ -73,7 +73,7 @@ impl Scene {
             assert_eq!(certreload_options_add_crl(options.0, lists.as_ptr()), Ok);
             assert_eq!(certreload_options_set_crl_rules(options.0, rules), Ok);
         }
-        options.settle_ms(10, 250)
+        options.settle_ms(10, 100)
     }
 
     /// Roots and lists as they should be, the list one that revokes another one besides.
