@@ -11,9 +11,9 @@ use rcgen::{
 
 use crate::support::certificates::{Pair, sha256};
 
-pub struct Ca {
+pub(crate) struct Ca {
     /// In PEM.
-    pub certificate: String,
+    pub(crate) certificate: String,
     params: CertificateParams,
     issuer: Issuer<'static, KeyPair>,
     /// Of the last certificate.
@@ -23,27 +23,27 @@ pub struct Ca {
 }
 
 /// A leaf with a number to revoke it by.
-pub struct Issued {
-    pub pair: Pair,
+pub(crate) struct Issued {
+    pub(crate) pair: Pair,
     serial: u64,
 }
 
 impl Ca {
-    pub fn root(name: &str) -> Self {
+    pub(crate) fn root(name: &str) -> Self {
         let (params, key) = (authority(name), KeyPair::generate().unwrap());
         let certificate = params.self_signed(&key).unwrap().pem();
         Self::of(certificate, params, key)
     }
 
     /// An authority below this one.
-    pub fn intermediate(&self, name: &str) -> Self {
+    pub(crate) fn intermediate(&self, name: &str) -> Self {
         let (params, key) = (authority(name), KeyPair::generate().unwrap());
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
         Self::of(certificate, params, key)
     }
 
     /// Issues the certificate of an authority below this one anew.
-    pub fn renew(&self, intermediate: &mut Self) {
+    pub(crate) fn renew(&self, intermediate: &mut Self) {
         let key = intermediate.issuer.key();
         intermediate.params.serial_number = Some(self.next_serial().into());
         let fresh = intermediate.params.signed_by(key, &self.issuer).unwrap();
@@ -56,12 +56,12 @@ impl Ca {
     }
 
     /// A leaf alone, with a key of its own.
-    pub fn issue(&self, names: &[&str]) -> Issued {
+    pub(crate) fn issue(&self, names: &[&str]) -> Issued {
         self.sign(names, &KeyPair::generate().unwrap())
     }
 
     /// Another for the key of `before`.
-    pub fn issue_anew(&self, names: &[&str], before: &Issued) -> Issued {
+    pub(crate) fn issue_anew(&self, names: &[&str], before: &Issued) -> Issued {
         self.sign(names, &KeyPair::from_pem(&before.pair.key).unwrap())
     }
 
@@ -82,7 +82,7 @@ impl Ca {
     }
 
     /// The next list, in PEM.
-    pub fn revoke(&self, all: &[&Issued]) -> String {
+    pub(crate) fn revoke(&self, all: &[&Issued]) -> String {
         self.list.set(self.list.get() + 1);
         let number = self.list.get();
         let revoked = |issued: &&Issued| RevokedCertParams {
@@ -103,7 +103,7 @@ impl Ca {
     }
 
     /// A fresh OCSP response that says that the certificate is good, in DER.
-    pub fn staple(&self, issued: &Issued) -> Vec<u8> {
+    pub(crate) fn staple(&self, issued: &Issued) -> Vec<u8> {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
         write("ca.pem", &self.certificate);

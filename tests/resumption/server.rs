@@ -11,14 +11,14 @@ use crate::support::certificates::sha256;
 
 /// Where clients connect to, until the process ends.
 #[derive(Clone)]
-pub struct Server {
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     door: Arc<Door>,
 }
 
 impl Server {
     /// Serves each connection with the config of the moment when it begins.
-    pub fn new(config: impl Fn() -> Arc<ServerConfig> + Send + 'static) -> Self {
+    pub(crate) fn new(config: impl Fn() -> Arc<ServerConfig> + Send + 'static) -> Self {
         Self::begin(move |socket| {
             let config = config();
             thread::spawn(move || serve(config, socket));
@@ -26,7 +26,7 @@ impl Server {
     }
 
     /// One address for several servers: each connection goes to the one that `behind` tells then.
-    pub fn before(behind: Arc<Mutex<SocketAddr>>) -> Self {
+    pub(crate) fn before(behind: Arc<Mutex<SocketAddr>>) -> Self {
         Self::begin(move |socket| {
             let server = TcpStream::connect(*behind.lock().unwrap()).unwrap();
             pass_on(socket.try_clone().unwrap(), server.try_clone().unwrap());
@@ -51,11 +51,11 @@ impl Server {
     }
 
     /// Lets one connection begin; those that come after it wait.
-    pub fn admit_one(&self) {
+    pub(crate) fn admit_one(&self) {
         *self.door.admits.lock().unwrap() = Some(1);
     }
 
-    pub fn admit_all(&self) {
+    pub(crate) fn admit_all(&self) {
         *self.door.admits.lock().unwrap() = None;
         self.door.changed.notify_all();
     }

@@ -8,7 +8,7 @@ use crate::peers::Alert;
 
 /// What happens between two visits of a client, who has a certificate unless it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     Nothing,
     Certificate,
     Key,
@@ -38,25 +38,26 @@ pub enum Change {
 
 /// How the client's second visit goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Promise {
+pub(crate) enum Promise {
     Resumed,
     Full,
     Refused(Alert),
 }
 
-pub struct Row {
-    pub change: Change,
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) change: Change,
     /// For people.
-    pub words: &'static str,
-    pub auto: Promise,
+    pub(crate) words: &'static str,
+    pub(crate) auto: Promise,
     /// The same for a client of TLS 1.2 that takes no tickets, whose session the server keeps under an id.
-    pub auto_by_id: Promise,
-    pub always_reset: Promise,
-    pub off: Promise,
+    pub(crate) auto_by_id: Promise,
+    pub(crate) always_reset: Promise,
+    pub(crate) off: Promise,
 }
 
 /// The same in TLS 1.2 and TLS 1.3.
-pub const TABLE: &[Row] = {
+pub(crate) const TABLE: &[Row] = {
     use Promise::{Full, Refused, Resumed};
     const REVOKED: Promise = Refused(Alert::CertificateRevoked);
     const UNKNOWN: Promise = Refused(Alert::UnknownCa);
@@ -122,20 +123,23 @@ const fn unlike_by_id(row: Row, auto_by_id: Promise) -> Row {
 
 impl Change {
     /// Whether there is a file of ticket keys, before and after it.
-    pub fn is_with_ticket_keys(self) -> bool {
+    pub(crate) fn is_with_ticket_keys(self) -> bool {
         use Change as C;
-        match self {
-            C::TicketKeyAdded | C::TicketKeyRotated | C::TicketKeyGone => true,
-            C::RestartedWithTicketKeys | C::InvalidatedWithTicketKeys => true,
-            // Else it would be for the restart alone that a session ends.
-            C::NowAsked | C::NowRequired | C::NowRequiredOfNobody => true,
-            _ => false,
-        }
+        let is_about_them = matches!(
+            self,
+            C::TicketKeyAdded
+                | C::TicketKeyRotated
+                | C::TicketKeyGone
+                | C::RestartedWithTicketKeys
+                | C::InvalidatedWithTicketKeys
+        );
+        // Without them it would be for the restart alone that sessions end.
+        is_about_them || matches!(self, C::NowAsked | C::NowRequired | C::NowRequiredOfNobody)
     }
 }
 
 impl Row {
-    pub fn promise(&self, resumption: Resumption, takes_tickets: bool) -> Promise {
+    pub(crate) fn promise(&self, resumption: Resumption, takes_tickets: bool) -> Promise {
         match resumption {
             Resumption::Auto if takes_tickets => self.auto,
             Resumption::Auto => self.auto_by_id,
@@ -156,7 +160,7 @@ impl Promise {
 }
 
 /// For the README.
-pub fn markdown() -> String {
+pub(crate) fn markdown() -> String {
     let mut text =
         "| what changed | `AUTO` | `ALWAYS_RESET` | `OFF` |\n|---|---|---|---|\n".to_owned();
     for row in TABLE {

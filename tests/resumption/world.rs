@@ -21,8 +21,8 @@ use crate::table::Change;
 const NAMES: &[&str] = &["a.test", "b.test"];
 
 /// A handle, on files that are there as long as this is.
-pub struct World {
-    pub files: Files,
+pub(crate) struct World {
+    pub(crate) files: Files,
     change: Change,
     resumption: Resumption,
     /// Taken out at the end, for the threads that serve have no end.
@@ -37,29 +37,29 @@ pub struct World {
     other: Issued,
     client: Issued,
     /// The first line of the file.
-    pub ticket_key: String,
+    pub(crate) ticket_key: String,
 }
 
-pub struct Files(tempfile::TempDir);
+pub(crate) struct Files(tempfile::TempDir);
 
 impl Files {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// Renames it over what is there.
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         replace(&self.path(name), text);
     }
 }
 
 impl World {
     /// As it is before the change.
-    pub fn before(change: Change, resumption: Resumption) -> Self {
+    pub(crate) fn before(change: Change, resumption: Resumption) -> Self {
         let (root, staff, others) = (Ca::root("root"), Ca::root("staff"), Ca::root("others"));
         let issuer = root.intermediate("issuer");
         let world = Self {
@@ -86,12 +86,12 @@ impl World {
     }
 
     /// A server on a port of its own.
-    pub fn server(&self) -> Server {
+    pub(crate) fn server(&self) -> Server {
         let host = self.host.clone();
         Server::new(move || host.lock().unwrap().as_ref().expect("the end").config())
     }
 
-    pub fn visitor(&self, peer: Peer, version: Version) -> Visitor {
+    pub(crate) fn visitor(&self, peer: Peer, version: Version) -> Visitor {
         let has_certificate = self.change != Change::NowRequiredOfNobody;
         let pair = (self.files.path("client.pem"), self.files.path("client.key"));
         Visitor {
@@ -104,7 +104,7 @@ impl World {
     }
 
     /// Whom the server knows the client as, before the change and after it.
-    pub fn known_as(&self) -> [&str; 2] {
+    pub(crate) fn known_as(&self) -> [&str; 2] {
         let client = &self.client.pair.sha256;
         match self.change {
             Change::NowRequiredOfNobody => ["nobody", "nobody"],
@@ -113,11 +113,12 @@ impl World {
         }
     }
 
-    pub fn change(&mut self) {
+    pub(crate) fn change(&mut self) {
         self.change_files();
         match self.change {
-            Change::Restarted | Change::RestartedWithTicketKeys => self.start(ClientAuth::Optional),
-            Change::NowAsked => self.start(ClientAuth::Optional),
+            Change::Restarted | Change::RestartedWithTicketKeys | Change::NowAsked => {
+                self.start(ClientAuth::Optional);
+            }
             Change::NowRequired | Change::NowRequiredOfNobody => self.start(ClientAuth::Required),
             Change::Invalidated | Change::InvalidatedWithTicketKeys => {
                 self.host().as_ref().unwrap().invalidate_sessions();
@@ -154,15 +155,16 @@ impl World {
     }
 
     /// A certificate as an ACME client gets it, live.
-    pub fn rotate(&mut self, keeps_key: bool) {
+    pub(crate) fn rotate(&mut self, keeps_key: bool) {
         self.renew(NAMES, keeps_key);
         self.reload(Outcome::Ok);
     }
 
     fn renew(&mut self, names: &[&str], keeps_key: bool) {
-        self.identity = match keeps_key {
-            true => self.issuer.issue_anew(names, &self.identity),
-            false => self.issuer.issue(names),
+        self.identity = if keeps_key {
+            self.issuer.issue_anew(names, &self.identity)
+        } else {
+            self.issuer.issue(names)
         };
         self.write_identity();
     }
@@ -193,7 +195,7 @@ impl World {
     }
 
     /// Takes out who issued the client's certificate.
-    pub fn trust_others_only(&self) {
+    pub(crate) fn trust_others_only(&self) {
         self.write_roots(&[&self.others]);
     }
 
@@ -202,7 +204,7 @@ impl World {
         self.files.write("roots.pem", &all);
     }
 
-    pub fn write_ticket_keys(&self, keys: &[&str]) {
+    pub(crate) fn write_ticket_keys(&self, keys: &[&str]) {
         self.files.write("ticket.keys", &keys.concat());
     }
 
@@ -223,7 +225,7 @@ impl World {
 }
 
 /// Opens a handle on the files of a world.
-pub fn open(change: Change, resumption: Resumption, mode: ClientAuth, files: &Path) -> Host {
+pub(crate) fn open(change: Change, resumption: Resumption, mode: ClientAuth, files: &Path) -> Host {
     let staple = (change == Change::Staple).then(|| files.join("staple.der"));
     let mut options = Builder::new()
         .identity_with_staple(&files.join("chain.pem"), &files.join("key.pem"), staple.as_deref())
@@ -247,7 +249,7 @@ impl Drop for World {
 }
 
 /// A line for a file of ticket keys.
-pub fn ticket_key() -> String {
+pub(crate) fn ticket_key() -> String {
     let made = Command::new("openssl").args(["rand", "-base64", "48"]).output().unwrap();
     String::from_utf8(made.stdout).unwrap()
 }

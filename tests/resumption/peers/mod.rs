@@ -14,7 +14,7 @@ use std::process::Command;
 use crate::server::Server;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
+pub(crate) enum Peer {
     OpenSsl,
     GnuTls,
     Python,
@@ -23,19 +23,17 @@ pub enum Peer {
     Rustls,
 }
 
-pub const PROGRAMS: [Peer; 4] = [Peer::OpenSsl, Peer::GnuTls, Peer::Python, Peer::Curl];
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     Tls12,
     Tls13,
 }
 
-pub const VERSIONS: [Version; 2] = [Version::Tls12, Version::Tls13];
+pub(crate) const VERSIONS: [Version; 2] = [Version::Tls12, Version::Tls13];
 
 /// How a visit went. Client and server were of one mind about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Visit {
+pub(crate) enum Visit {
     /// With the session of before, as the client whose fingerprint this is, or as "nobody".
     Resumed(String),
     /// With a handshake of its own, as above.
@@ -48,7 +46,7 @@ pub enum Visit {
 
 /// The alerts that clients get who are not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alert {
+pub(crate) enum Alert {
     CertificateRevoked,
     UnknownCa,
     CertificateRequired,
@@ -56,37 +54,37 @@ pub enum Alert {
 
 /// Who visits, and as whom.
 #[derive(Clone)]
-pub struct Visitor {
-    pub peer: Peer,
-    pub version: Version,
+pub(crate) struct Visitor {
+    pub(crate) peer: Peer,
+    pub(crate) version: Version,
     /// The name that it asks for.
-    pub name: String,
+    pub(crate) name: String,
     /// A file with the root that it trusts.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// The files of its certificate and key.
-    pub pair: Option<(PathBuf, PathBuf)>,
+    pub(crate) pair: Option<(PathBuf, PathBuf)>,
 }
 
 /// A visitor that was there once, and has a session.
-pub struct Guest {
+pub(crate) struct Guest {
     /// How the first visit went.
-    pub first: Visit,
+    pub(crate) first: Visit,
     again: Box<dyn FnMut() -> Visit>,
 }
 
 impl Peer {
     /// Whether it looks for its name in the certificate that it is shown.
-    pub fn checks_names(self) -> bool {
+    pub(crate) fn checks_names(self) -> bool {
         self != Self::Rustls
     }
 
     /// Whether it takes tickets, else the server has to keep its sessions.
-    pub fn takes_tickets(self, version: Version) -> bool {
+    pub(crate) fn takes_tickets(self, version: Version) -> bool {
         (self, version) != (Self::Curl, Version::Tls12)
     }
 
     /// Whether it is installed; says so past the test harness if not.
-    pub fn is_here(self) -> bool {
+    pub(crate) fn is_here(self) -> bool {
         let program = match self {
             Self::OpenSsl => "openssl",
             Self::GnuTls => "gnutls-cli",
@@ -104,7 +102,7 @@ impl Peer {
 
 impl Visitor {
     /// Connects, takes the session that it is given, and leaves.
-    pub fn visit(&self, server: &Server) -> Guest {
+    pub(crate) fn visit(&self, server: &Server) -> Guest {
         match self.peer {
             Peer::OpenSsl => openssl::visit(self, server),
             Peer::GnuTls => gnutls::visit(self, server),
@@ -117,7 +115,7 @@ impl Visitor {
 
 impl Guest {
     /// Connects with the session of the first visit. Only once, where it is curl.
-    pub fn come_back(&mut self) -> Visit {
+    pub(crate) fn come_back(&mut self) -> Visit {
         (self.again)()
     }
 }
@@ -134,6 +132,7 @@ impl Visit {
         let client = client.trim().to_owned();
         if client_resumed { Self::Resumed(client) } else { Self::Full(client) }
     }
+
     /// Every client has its own words for it.
     fn not_served(said: &str) -> Self {
         use Alert::*;
