@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::{ClientConnection, Resumption};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::sign::CertifiedKey;
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, NoKeyLog, PeerIncompatible,
-    ServerConfig, ServerConnection, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion,
+    ServerConfig, ServerConnection, SignatureScheme, SupportedProtocolVersion,
 };
 
+use super::anybody::{NoKey, TrustsAnyone};
 use super::{Only, Witness, any_name, converse, in_each_version, not_spoken, unproved};
 use crate::error::Cause;
 use crate::material::Identity;
@@ -120,85 +120,6 @@ impl ClientCertVerifier for Server {
     }
 }
 
-/// How servers sign that have a key of the kind that the cipher suites call for.
-const ECDSA: SignatureScheme = SignatureScheme::ECDSA_NISTP256_SHA256;
-const RSA: SignatureScheme = SignatureScheme::RSA_PSS_SHA256;
-
-/// Stands in for the client's verifier: who the server is does not matter here.
-#[derive(Debug)]
-struct TrustsAnyone;
-
-impl ServerCertVerifier for TrustsAnyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![ECDSA, RSA]
-    }
-}
-
-/// The server's key, which is none: what it signs is not looked at. So that a client whose cipher
-/// suites are for servers with keys of another kind than its own proves itself all the same.
-#[derive(Clone, Copy, Debug)]
-struct NoKey(SignatureScheme);
-
-impl NoKey {
-    fn for_suites_of(provider: &CryptoProvider, version: &SupportedProtocolVersion) -> Self {
-        let takes_ecdsa = provider
-            .cipher_suites
-            .iter()
-            .filter(|suite| suite.version() == version)
-            .any(|suite| suite.usable_for_signature_algorithm(SignatureAlgorithm::ECDSA));
-        Self(if takes_ecdsa { ECDSA } else { RSA })
-    }
-}
-
-impl SigningKey for NoKey {
-    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        offered.contains(&self.0).then(|| Box::new(*self) as Box<dyn Signer>)
-    }
-
-    fn algorithm(&self) -> SignatureAlgorithm {
-        if self.0 == ECDSA { SignatureAlgorithm::ECDSA } else { SignatureAlgorithm::RSA }
-    }
-}
-
-impl Signer for NoKey {
-    fn sign(&self, _message: &[u8]) -> Result<Vec<u8>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn scheme(&self) -> SignatureScheme {
-        self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -208,6 +129,7 @@ mod tests {
         CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256,
     };
     use rustls::client::{ClientSessionMemoryCache, EchConfig, EchMode, ResolvesClientCert};
+    use rustls::crypto::CryptoProvider;
     use rustls::crypto::aws_lc_rs::{default_provider, hpke::ALL_SUPPORTED_SUITES};
     use rustls::pki_types::EchConfigListBytes;
     use rustls::version::{TLS12, TLS13};

@@ -1,5 +1,6 @@
 //! A TLS handshake in memory, with the config that would serve, before anybody meets it (G16).
 
+mod anybody;
 mod client;
 mod server;
 
