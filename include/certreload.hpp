@@ -730,14 +730,14 @@ class options {
     }
 
     /// Ask clients for certificates, and check them against roots: a file, or a directory of
-    /// files.
-    options &set_client_auth(client_auth mode, const std::string &roots_path) & {
+    /// files. Only client_auth::none goes without.
+    options &set_client_auth(client_auth mode, const std::string &roots_path = {}) & {
         detail::check(certreload_options_set_client_auth(raw_.get(),
                                                          static_cast<certreload_client_auth>(mode),
                                                          detail::c_text_or_null(roots_path)));
         return *this;
     }
-    options set_client_auth(client_auth mode, const std::string &roots_path) && {
+    options set_client_auth(client_auth mode, const std::string &roots_path = {}) && {
         return std::move(set_client_auth(mode, roots_path));
     }
 
