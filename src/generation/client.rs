@@ -1,6 +1,6 @@
 //! The client role: the config that proves itself with an identity, and checks servers against the trust.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
@@ -20,7 +20,8 @@ use crate::options::Options;
 #[derive(Debug)]
 pub(super) struct ClientRole {
     config: ClientConfig,
-    presenting: Mutex<Option<Arc<Presents>>>,
+    /// What the configs that exist present.
+    presenting: Mutex<Vec<Weak<Presents>>>,
 }
 
 impl ClientRole {
@@ -39,7 +40,7 @@ impl ClientRole {
         if !options.alpn.is_empty() {
             config.alpn_protocols.clone_from(&options.alpn);
         }
-        Ok(Some(Self { config, presenting: Mutex::new(None) }))
+        Ok(Some(Self { config, presenting: Mutex::default() }))
     }
 
     /// The config of one generation, which is `alive` as long as somebody has it.
@@ -61,15 +62,18 @@ impl ClientRole {
         Some(config)
     }
 
-    /// The one before, as long as it presents the same: rustls resumes no session that another one began, for
-    /// that would be somebody else's.
+    /// That of a config that exists and presents the same: rustls resumes no session that another one began, for
+    /// that would be somebody else's. A candidate that is refused changes nothing about it, and leaves no key behind.
     fn presenter(&self, identity: &Arc<Identity>) -> Arc<Presents> {
         let key = identity.certified_key();
         let mut presenting = self.presenting.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*presenting {
-            Some(before) if Arc::ptr_eq(&before.0, key) => before.clone(),
-            _ => presenting.insert(Arc::new(Presents(key.clone()))).clone(),
-        }
+        presenting.retain(|presents| presents.strong_count() > 0);
+        let same = |presents: &Arc<Presents>| Arc::ptr_eq(&presents.0, key);
+        presenting.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
+            let presents = Arc::new(Presents(key.clone()));
+            presenting.push(Arc::downgrade(&presents));
+            presents
+        })
     }
 }
 
@@ -108,5 +112,49 @@ struct Timed {
 impl TimeProvider for Timed {
     fn current_time(&self) -> Option<UnixTime> {
         self.time.current_time()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::crypto::aws_lc_rs::default_provider;
+
+    use super::*;
+    use crate::material::{Parts, Staple};
+    use crate::options::Role;
+
+    fn identity() -> Arc<Identity> {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["client.test".to_owned()]).unwrap();
+        let chain = params.self_signed(&key).unwrap().pem();
+        let key = key.serialize_pem();
+        let parts = Parts {
+            role: Role::Client,
+            chain: (Path::new("chain"), chain.as_bytes()),
+            key: (Path::new("key"), key.as_bytes()),
+            password: &|| Ok(None),
+            staple: Staple::NotAskedFor,
+        };
+        Arc::new(Identity::new(&parts, &default_provider(), 1_790_000_000).unwrap())
+    }
+
+    /// G14: rustls tells by the address whether a session is resumed.
+    #[test]
+    fn what_is_presented_stays_the_same_as_long_as_it_is_in_use() {
+        let config = default_config(&Arc::new(default_provider())).unwrap();
+        let role = ClientRole { config, presenting: Mutex::default() };
+        let (serves, refused) = (identity(), identity());
+        let first = role.presenter(&serves);
+        assert!(!Arc::ptr_eq(&first, &role.presenter(&refused)), "another identity");
+        assert!(Arc::ptr_eq(&first, &role.presenter(&serves)), "after a candidate was refused");
+
+        assert_eq!(Arc::strong_count(refused.certified_key()), 1, "its key is not kept");
+        drop(first);
+        assert_eq!(Arc::strong_count(serves.certified_key()), 1);
+        role.presenter(&serves);
+        assert_eq!(role.presenting.lock().unwrap().len(), 1, "nor are all that there were");
     }
 }
