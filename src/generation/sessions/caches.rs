@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use rustls::NamedGroup;
 use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue,
@@ -22,7 +22,7 @@ const SERVER_SESSIONS: usize = 1024;
 /// Of 256 servers: rustls keeps up to eight for each.
 const CLIENT_SESSIONS: usize = 8 * 256;
 
-/// A cache that is given up, and begun anew, when sessions are to be forgotten.
+/// A cache that is given up, and begun anew, when sessions are to be forgotten. It takes memory from its first use on.
 ///
 /// A forked child begins one of its own: the caches of rustls are behind locks, and another thread may have
 /// been at work behind one when the process was forked.
@@ -35,7 +35,7 @@ struct Cache<T: fmt::Debug> {
 
 #[derive(Debug)]
 struct Kept<T> {
-    /// Always there, but while it is dropped.
+    /// None before the first use.
     sessions: Option<T>,
     era: Era,
     /// How often sessions had been forgotten before.
@@ -53,30 +53,28 @@ impl<T> Drop for Kept<T> {
 
 impl<T: fmt::Debug> Cache<T> {
     fn new(forgotten: Arc<AtomicU64>, begin: fn() -> T) -> Self {
-        let current = ArcSwap::from_pointee(Self::kept(&forgotten, begin));
-        Self { current, forgotten, begin }
+        let nothing = Kept { sessions: None, era: Era::now(), forgotten: 0 };
+        Self { current: ArcSwap::from_pointee(nothing), forgotten, begin }
     }
 
-    fn kept(forgotten: &AtomicU64, begin: fn() -> T) -> Kept<T> {
-        let forgotten = forgotten.load(Ordering::SeqCst);
-        Kept { sessions: Some(begin()), era: Era::now(), forgotten }
-    }
-
-    /// Nothing that was kept before, where sessions have been forgotten since.
-    fn refresh(&self) -> Guard<Arc<Kept<T>>> {
+    /// Looks into a cache of this process, in which nothing is that was kept when sessions were forgotten.
+    fn with<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
         let current = self.current.load();
         let forgotten = self.forgotten.load(Ordering::SeqCst);
-        if current.forgotten == forgotten && current.era.is_now() {
-            return current;
+        if current.sessions.is_some() && current.forgotten == forgotten && current.era.is_now() {
+            return current.sessions.as_ref().map(look);
         }
-        let next = Arc::new(Self::kept(&self.forgotten, self.begin));
+        let sessions = Some((self.begin)());
+        let next = Kept { sessions, era: Era::now(), forgotten };
         // Another thread may have been faster; its cache is as new.
-        self.current.compare_and_swap(&current, next);
-        self.current.load()
+        self.current.compare_and_swap(&current, Arc::new(next));
+        self.current.load().sessions.as_ref().map(look)
     }
 
-    fn with<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
-        self.refresh().sessions.as_ref().map(look)
+    /// Gives the memory back. Others see by the count that it is over.
+    fn empty(&self) {
+        let forgotten = self.forgotten.load(Ordering::SeqCst);
+        self.current.store(Arc::new(Kept { sessions: None, era: Era::now(), forgotten }));
     }
 }
 
@@ -113,8 +111,8 @@ impl Caches {
     /// Whatever is kept now is not found any more.
     pub(super) fn forget(&self) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
-        self.server.refresh();
-        self.client.0.refresh();
+        self.server.empty();
+        self.client.0.empty();
     }
 
     fn client_of(forgotten: &Arc<AtomicU64>) -> Arc<ClientCache> {
