@@ -21,16 +21,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "measure.h"
-#include "rustls.h"
+#include "handshake.h"
 
-enum {
-    ROTATIONS = 200,
-    QUIET_MS = 50,
-    LIMIT_MS = 5000,
-    MAX_BYTES = 1 << 16,
-    MAX_PATH = PATH_MAX + 64
-};
+enum { ROTATIONS = 200, QUIET_MS = 50, LIMIT_MS = 5000, MAX_PATH = PATH_MAX + 64 };
 
 static const char *path_in(const char *directory, const char *name) {
     static _Thread_local char paths[8][MAX_PATH];
@@ -77,49 +70,7 @@ static double renew(const char *directory, const char *pair) {
     return begun;
 }
 
-/* A handshake in memory. */
-
-struct pipe {
-    uint8_t bytes[MAX_BYTES];
-    size_t size;
-};
-
-static rustls_io_result put(void *userdata, const uint8_t *bytes, size_t size, size_t *put_out) {
-    struct pipe *pipe = userdata;
-    if (size > sizeof pipe->bytes - pipe->size) {
-        return ENOBUFS;
-    }
-    memcpy(pipe->bytes + pipe->size, bytes, size);
-    pipe->size += size;
-    *put_out = size;
-    return 0;
-}
-
-static rustls_io_result take(void *userdata, uint8_t *bytes, size_t size, size_t *taken_out) {
-    struct pipe *pipe = userdata;
-    const size_t taken = size < pipe->size ? size : pipe->size;
-    memcpy(bytes, pipe->bytes, taken);
-    memmove(pipe->bytes, pipe->bytes + taken, pipe->size - taken);
-    pipe->size -= taken;
-    *taken_out = taken;
-    return 0;
-}
-
-/* One turn: says what there is to say, hears what there is to hear. */
-static void turn(rustls_connection *connection, struct pipe *out, struct pipe *in) {
-    size_t moved;
-    while (rustls_connection_wants_write(connection)) {
-        if (rustls_connection_write_tls(connection, put, out, &moved) != 0) {
-            die("rustls_connection_write_tls");
-        }
-    }
-    while (in->size > 0) {
-        if (rustls_connection_read_tls(connection, take, in, &moved) != 0 ||
-            rustls_connection_process_new_packets(connection) != RUSTLS_RESULT_OK) {
-            die("the handshake");
-        }
-    }
-}
+/* A handshake. */
 
 /* The certificates are self-signed, and which of the two it is, is compared. */
 static uint32_t trust_any(void *userdata, const rustls_verify_server_cert_params *shown) {
@@ -147,17 +98,12 @@ struct certificate {
 /* What a client that connects now is shown. */
 static struct certificate shake_hands(certreload_handle *handle,
                                       const rustls_client_config *config) {
-    static struct pipe to_server, to_client;
     rustls_connection *server = NULL, *client = NULL;
     if (certreload_server_connection_new(handle, &server) != CERTRELOAD_RESULT_OK ||
         rustls_client_connection_new(config, "localhost", &client) != RUSTLS_RESULT_OK) {
         die("a connection");
     }
-    to_server.size = to_client.size = 0;
-    while (rustls_connection_is_handshaking(client) || rustls_connection_is_handshaking(server)) {
-        turn(client, &to_server, &to_client);
-        turn(server, &to_client, &to_server);
-    }
+    meet(client, server);
     struct certificate shown = {0};
     const uint8_t *der = NULL;
     if (rustls_certificate_get_der(rustls_connection_get_peer_certificate(client, 0), &der,

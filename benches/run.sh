@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every benchmark, with one command: the hot path, the latency of a change and the cost of a poll
-# against their peers, and what many handles and an idle server cost.
+# Every benchmark, with one command: the hot path, handshakes, the latency of a change and the cost of a
+# poll against their peers, and what a big trust, many handles and an idle server cost.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/scripts/lib/say.sh"
@@ -13,7 +13,7 @@ main() {
     ensure_rust
     configure
     build https_server
-    for bench in hot_path latency polling handles; do
+    for bench in hot_path big_trust latency polling handles; do
         build "$bench"
     done
     scratch=$(mktemp -d)
@@ -23,6 +23,12 @@ main() {
 
     printf '\n%sHot path%s\n' "$bold" "$plain"
     "$build_dir/benches/hot_path" "$scratch/one.pem" "$scratch/one.key"
+    printf '\n%sHandshakes%s\n' "$bold" "$plain"
+    cargo bench --quiet --locked --bench handshakes
+    printf '\n%sA big trust%s\n' "$bold" "$plain"
+    make_authority_and_leaves
+    make_big_trust
+    "$build_dir/benches/big_trust" "$scratch"
     printf '\n%sChange to live%s\n' "$bold" "$plain"
     "$build_dir/benches/latency" "$scratch" "$scratch/one" "$scratch/two"
     printf '\n%sPoll%s\n' "$bold" "$plain"
@@ -33,11 +39,36 @@ main() {
     idle
 }
 
+# make_pair NAME [OPTION...]: self-signed, if the options name nobody else.
 make_pair() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 \
         -keyout "$scratch/$1.key" -out "$scratch/$1.pem" -subj /CN=localhost \
-        -addext subjectAltName=DNS:localhost 2>/dev/null
+        -addext subjectAltName=DNS:localhost "${@:2}" 2>/dev/null
 }
+
+make_authority_and_leaves() {
+    local leaf=(-CA "$scratch/ca.pem" -CAkey "$scratch/ca.key" -addext "basicConstraints=critical,CA:false")
+    make_pair ca -subj /CN=ca
+    make_pair server "${leaf[@]}" -addext extendedKeyUsage=serverAuth
+    make_pair client "${leaf[@]}" -addext extendedKeyUsage=clientAuth
+}
+
+# The roots of the platform and ours, with one more and without; and a list of 100,000 entries.
+make_big_trust() (
+    cd "$scratch"
+    make_pair other -subj /CN=other
+    cat /etc/ssl/certs/ca-certificates.crt ca.pem >fewer.pem
+    cat fewer.pem other.pem >roots.pem
+    seq 1 100000 | awk '{ printf "R\t401231000000Z\t260101000000Z\t%08X\tunknown\t/CN=%d\n", 2^28 + $1, $1 }' >index
+    : >index.attr
+    echo 01 >number
+    printf '%s\n' '[ca]' default_ca=x '[x]' database=index crlnumber=number default_md=sha256 \
+        default_crl_days=30 >ca.cnf
+    openssl ca -config ca.cnf -gencrl -cert ca.pem -keyfile ca.key -out ca.crl 2>/dev/null
+    printf '%d roots of %d KiB, %d revoked certificates in %d KiB\n' \
+        "$(grep -c BEGIN roots.pem)" $(($(stat -c %s roots.pem) / 1024)) \
+        "$(wc -l <index)" $(($(stat -c %s ca.crl) / 1024))
+)
 
 # Each row is of a process of its own, so that none uses memory again that another gave back.
 many_handles() {
