@@ -8,7 +8,7 @@ pub(super) fn visit(visitor: &Visitor, server: &Server) -> Guest {
     let port = server.address.port().to_string();
     let mut running = Running::start("python3", |command| {
         let version = if visitor.version == Version::Tls12 { "TLSv1_2" } else { "TLSv1_3" };
-        command.args(["-c", include_str!("python.py"), &port, version, &visitor.name]);
+        command.args(["-IS", "-c", include_str!("python.py"), &port, version, &visitor.name]);
         command.arg(&visitor.root);
         if let Some((chain, key)) = &visitor.pair {
             command.arg(chain).arg(key);
