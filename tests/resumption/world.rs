@@ -141,6 +141,10 @@ impl World {
             }
             Change::Staple => self.write_staple(),
             Change::RootsInAnotherOrder => self.write_roots(&[others, staff]),
+            Change::RootOfServersAdded => {
+                let third = Ca::root("third").certificate;
+                self.files.write("servers.pem", &(self.root.certificate.clone() + &third));
+            }
             Change::RootAdded => self.write_roots(&[staff, others, &Ca::root("third")]),
             Change::OtherRootRemoved => self.write_roots(&[staff]),
             Change::RootRemoved => self.trust_others_only(),
@@ -176,6 +180,7 @@ impl World {
         self.write_identity();
         self.write_staple();
         self.write_roots(&[&self.staff, &self.others]);
+        self.files.write("servers.pem", &self.root.certificate);
         self.files.write("staff.crl", &self.staff.revoke(&[]));
         self.files.write("others.crl", &self.others.revoke(&[]));
         self.write_ticket_keys(&[&self.ticket_key]);
@@ -238,6 +243,9 @@ pub(crate) fn open(change: Change, resumption: Resumption, mode: ClientAuth, fil
     if mode != ClientAuth::None {
         options = options.client_auth(mode, &files.join("roots.pem"));
         options = options.crl(&files.join("staff.crl")).crl(&files.join("others.crl"));
+    }
+    if change == Change::RootOfServersAdded {
+        options = options.server_roots(&files.join("servers.pem"));
     }
     options.open()
 }

@@ -18,6 +18,14 @@ impl Builder {
         self
     }
 
+    pub fn server_roots(self, roots: &Path) -> Self {
+        let roots = c_path(roots);
+        // SAFETY: live options and a C string.
+        let result = unsafe { certreload_options_set_server_roots(self.0, roots.as_ptr()) };
+        assert_eq!(result, certreload_result::Ok);
+        self
+    }
+
     pub fn crl(self, path: &Path) -> Self {
         let path = c_path(path);
         // SAFETY: live options and a C string.
