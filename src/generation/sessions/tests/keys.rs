@@ -71,6 +71,8 @@ fn a_key_makes_tickets_for_twice_its_lifetime_and_takes_them_for_as_long_as_it_i
         assert!(client.resumes(&old) && client.resumes(&unlimited), "{version:?}");
         assert!(client.resumes(&too_old), "{version:?}");
         let client = world.client(version);
+        assert!(!client.resumes(&old) && client.resumes(&elsewhere(&world, b"a")), "{version:?}");
+        let client = world.client(version);
         assert!(!client.resumes(&too_old));
         assert!(!client.resumes(&elsewhere(&world, b"a")), "{version:?}: it has no ticket");
     }
