@@ -1,5 +1,7 @@
 //! What has to hold of any bytes that come in the place of a ticket or of a session.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a finding is told")]
+
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
