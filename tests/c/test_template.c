@@ -258,6 +258,57 @@ static void a_config_and_a_connection_outlive_the_handle(void) {
     disconnect(pair);
 }
 
+static int sessions_stored;
+
+static uint32_t no_session(rustls_session_store_userdata userdata, const rustls_slice_bytes *key_of,
+                           int remove_after, uint8_t *buffer, size_t count, size_t *written) {
+    (void)userdata, (void)key_of, (void)remove_after, (void)buffer, (void)count, (void)written;
+    return RUSTLS_RESULT_NOT_FOUND;
+}
+
+static uint32_t count_session(rustls_session_store_userdata userdata,
+                              const rustls_slice_bytes *key_of, const rustls_slice_bytes *value) {
+    (void)userdata, (void)key_of, (void)value;
+    sessions_stored++;
+    return RUSTLS_RESULT_OK;
+}
+
+/* G13: such a store would resume clients that the trust refuses by then. */
+static void a_template_may_not_store_the_sessions_of_clients_that_are_checked(void) {
+    test_begin(__func__);
+    rustls_server_config_builder *builder = template_builder();
+    rustls_server_config_builder_set_persistence(builder, no_session, count_session);
+    const rustls_server_config *stores = NULL, *plain = NULL;
+    CHECK_INT(rustls_server_config_builder_build(builder, &stores), RUSTLS_RESULT_OK);
+    CHECK_INT(rustls_server_config_builder_build(template_builder(), &plain), RUSTLS_RESULT_OK);
+    certreload_options *options = unwatched_options(chain, key, 1000);
+    certreload_handle *handle = NULL;
+    CHECK_OK(certreload_options_set_server_template(options, stores));
+    CHECK_OK(certreload_check(options));
+    CHECK_OK(certreload_options_set_client_auth(options, CERTRELOAD_CLIENT_AUTH_OPTIONAL, chain));
+    CHECK_RESULT(certreload_open(options, &handle), INVALID_PARAMETER);
+    CHECK_CONTAINS(certreload_last_error(), "certreload_options_set_resumption()");
+
+    CHECK_OK(certreload_options_set_server_template(options, plain));
+    CHECK_OK(certreload_check(options));
+
+    CHECK_OK(certreload_options_set_server_template(options, stores));
+    CHECK_OK(certreload_options_set_resumption(options, CERTRELOAD_RESUMPTION_AUTO));
+    CHECK_OK(certreload_open(options, &handle));
+    /* The config is built anew with the trust, and has every setting of the template's. */
+    rustls_connection *pair[2];
+    connect_pair(handle, "http/1.1", pair);
+    CHECK_INT(rustls_connection_get_protocol_version(pair[CLIENT]), RUSTLS_TLS_VERSION_TLSV1_2);
+    check_alpn_is(pair[CLIENT], "http/1.1");
+    check_peer_is(pair[CLIENT], fingerprint_of(chain));
+    disconnect(pair);
+    CHECK_INT(sessions_stored, 0);
+    certreload_close(handle);
+    certreload_options_free(options);
+    rustls_server_config_free(stores);
+    rustls_server_config_free(plain);
+}
+
 int main(void) {
     chain = scratch("one.chain");
     key = scratch("one.key");
@@ -267,6 +318,7 @@ int main(void) {
     alpn_of_the_options_replaces_that_of_the_template();
     alpn_of_the_options_needs_no_template();
     the_client_verifier_of_a_template_stays_in_force();
+    a_template_may_not_store_the_sessions_of_clients_that_are_checked();
     an_acceptor_takes_the_config_of_the_moment();
     a_config_and_a_connection_outlive_the_handle();
     return 0;
