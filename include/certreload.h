@@ -468,14 +468,16 @@ enum certreload_event_kind
    */
   CERTRELOAD_EVENT_KIND_WATCH_RESTORED = 4,
   /**
-   * A certificate that serves has come into its warning window (certreload_options_set_expiry_warning()) and no
-   * renewal is there. Told once for each certificate, at open too, and again only after the clock was set back, and in
+   * A certificate that serves, a revocation list or an OCSP response has come into its warning window
+   * (certreload_options_set_expiry_warning()) and no renewal is there; or the ticket key that encrypts has reached its
+   * lifetime (certreload_options_set_ticket_key_lifetime()). Told once for each of them, at open too, and again only after the clock was set back, and in
    * a child after certreload_after_fork().
    */
   CERTRELOAD_EVENT_KIND_EXPIRING = 5,
   /**
-   * A certificate that serves has expired. It goes on serving, for there is nothing better; clients refuse it. Told
-   * once, as EXPIRING; a clock that jumps over the whole window tells this alone.
+   * A certificate that serves has expired. It goes on serving, for there is nothing better; clients refuse it. Or a
+   * revocation list has: peers are refused for it, unless CERTRELOAD_CRL_ALLOW_EXPIRED; or an OCSP response, which is
+   * left out; or a ticket key, which encrypts no more. Told once, as EXPIRING; a clock that jumps over the whole window tells this alone.
    */
   CERTRELOAD_EVENT_KIND_EXPIRED = 6,
 };
@@ -512,7 +514,7 @@ enum certreload_trigger
    */
   CERTRELOAD_TRIGGER_REQUEST = 4,
   /**
-   * A date of a certificate was reached.
+   * A date was reached: of a certificate, a revocation list, an OCSP response or a ticket key.
    */
   CERTRELOAD_TRIGGER_CLOCK = 5,
   /**
@@ -1702,6 +1704,10 @@ certreload_result certreload_options_set_settle(certreload_options *options,
  * That is when CERTRELOAD_EVENT_KIND_EXPIRING is told, and health becomes EXPIRING. Without this call it is the last
  * third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
  * Where certificates are shorter-lived than the time that is set here, they count as expiring from their notBefore on.
+ *
+ * Revocation lists count as expiring in the last tenth of the time from thisUpdate to nextUpdate, at most 30 days; where
+ * something is set here, for that long, and a third of their time at most. OCSP responses do in the last third of theirs,
+ * whatever is set here. 0 switches both off.
  *
  * @param options  must not be NULL; changed
  * @param seconds  before notAfter; 0 for no warning: then only expiring itself is told

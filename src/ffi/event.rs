@@ -22,12 +22,14 @@ pub enum certreload_event_kind {
     WatchDegraded = 3,
     /// The kernel's notifications are back.
     WatchRestored = 4,
-    /// A certificate that serves has come into its warning window (certreload_options_set_expiry_warning()) and no
-    /// renewal is there. Told once for each certificate, at open too, and again only after the clock was set back, and in
+    /// A certificate that serves, a revocation list or an OCSP response has come into its warning window
+    /// (certreload_options_set_expiry_warning()) and no renewal is there; or the ticket key that encrypts has reached its
+    /// lifetime (certreload_options_set_ticket_key_lifetime()). Told once for each of them, at open too, and again only after the clock was set back, and in
     /// a child after certreload_after_fork().
     Expiring = 5,
-    /// A certificate that serves has expired. It goes on serving, for there is nothing better; clients refuse it. Told
-    /// once, as EXPIRING; a clock that jumps over the whole window tells this alone.
+    /// A certificate that serves has expired. It goes on serving, for there is nothing better; clients refuse it. Or a
+    /// revocation list has: peers are refused for it, unless CERTRELOAD_CRL_ALLOW_EXPIRED; or an OCSP response, which is
+    /// left out; or a ticket key, which encrypts no more. Told once, as EXPIRING; a clock that jumps over the whole window tells this alone.
     Expired = 6,
 }
 
@@ -43,7 +45,7 @@ pub enum certreload_trigger {
     Poll = 3,
     /// certreload_reload() or certreload_reload_wait() was called.
     Request = 4,
-    /// A date of a certificate was reached.
+    /// A date was reached: of a certificate, a revocation list, an OCSP response or a ticket key.
     Clock = 5,
     /// certreload_push_identity() was called.
     Push = 6,

@@ -137,6 +137,10 @@ pub unsafe extern "C" fn certreload_options_set_settle(
 /// third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
 /// Where certificates are shorter-lived than the time that is set here, they count as expiring from their notBefore on.
 ///
+/// Revocation lists count as expiring in the last tenth of the time from thisUpdate to nextUpdate, at most 30 days; where
+/// something is set here, for that long, and a third of their time at most. OCSP responses do in the last third of theirs,
+/// whatever is set here. 0 switches both off.
+///
 /// @param options  must not be NULL; changed
 /// @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
 /// @return         OK; NULL_PARAMETER
