@@ -470,14 +470,15 @@ enum certreload_event_kind
   /**
    * A certificate that serves, a revocation list or an OCSP response has come into its warning window
    * (certreload_options_set_expiry_warning()) and no renewal is there; or the ticket key that encrypts has reached its
-   * lifetime (certreload_options_set_ticket_key_lifetime()). Told once for each of them, at open too, and again only after the clock was set back, and in
-   * a child after certreload_after_fork().
+   * lifetime (certreload_options_set_ticket_key_lifetime()). Told once for each of them, at open too, and again only
+   * after the clock was set back, and in a child after certreload_after_fork().
    */
   CERTRELOAD_EVENT_KIND_EXPIRING = 5,
   /**
    * A certificate that serves has expired. It goes on serving, for there is nothing better; clients refuse it. Or a
    * revocation list has: peers are refused for it, unless CERTRELOAD_CRL_ALLOW_EXPIRED; or an OCSP response, which is
-   * left out; or a ticket key, which encrypts no more. Told once, as EXPIRING; a clock that jumps over the whole window tells this alone.
+   * left out; or a ticket key, which encrypts no more. Told once, as EXPIRING; a clock that jumps over the whole window
+   * tells this alone.
    */
   CERTRELOAD_EVENT_KIND_EXPIRED = 6,
 };
