@@ -115,13 +115,18 @@ static void open_own(void) {
     certreload_close(handle);
 }
 
-static void be_a_child(const bool held[SLOTS], bool may_fork) {
-    alarm(2 * patience_seconds);
-    begin("start");
-    /* Where events go is said with a lock that a thread of the parent's may have had. */
+/* What threads were at that are not here any more: in callbacks, or saying where events go, which
+ * they do with a lock. */
+static void forget_threads(void) {
     for (slot *here = slots; here < slots + SLOTS; here++)
         CHECK(pthread_mutex_init(&here->listening, NULL) == 0);
     slots_after_fork();
+}
+
+static void be_a_child(const bool held[SLOTS], bool may_fork) {
+    alarm(2 * patience_seconds);
+    begin("start");
+    forget_threads();
     own_client = client_config_new(NULL);
     if (chance(3) == 0)
         open_own();
@@ -133,6 +138,7 @@ static void be_a_child(const bool held[SLOTS], bool may_fork) {
         pid_t grandchild = fork();
         CHECK(grandchild >= 0);
         if (grandchild == 0) {
+            forget_threads();
             for (int each = 0; each < SLOTS; each++)
                 if (held[each] && atomic_load(&slots[each].handle) != NULL && chance(2))
                     inherit(&slots[each]);
