@@ -804,7 +804,7 @@ typedef struct {
    */
   uint64_t generation;
   /**
-   * The earliest notAfter of all certificates that serve now: seconds since 1970-01-01 UTC.
+   * The earliest notAfter of all identities of the handle: seconds since 1970-01-01 UTC; INT64_MAX where it has none.
    */
   int64_t earliest_not_after;
   /**
@@ -876,7 +876,7 @@ typedef struct {
    */
   int64_t loaded_at;
   /**
-   * The earliest notAfter of all certificates that serve.
+   * The earliest notAfter of all identities; INT64_MAX where there is none.
    */
   int64_t earliest_not_after;
   /**
@@ -1473,7 +1473,7 @@ certreload_result certreload_options_set_platform_roots(certreload_options *opti
  * intermediate. Of several lists of one issuer the newest counts.
  *
  * What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
- * nothing is looked up.
+ * nothing is looked up. Lists without roots are a mistake, and INVALID_PARAMETER at open.
  *
  * @param options   must not be NULL; changed
  * @param crl_path  a file or a directory; must not be NULL or ""; copied
@@ -1509,7 +1509,8 @@ certreload_result certreload_options_set_crl_rules(certreload_options *options,
  * Add the identity that a client proves itself with: a certificate chain and its private key.
  *
  * It serves no server name, and its extended key usage must allow clientAuth. It has an index as the other identities
- * have, in the order in which all are added. Of several the first is the client's.
+ * have, in the order in which all are added. Of several the first is the client's. Without roots to check servers with it
+ * is a mistake, and INVALID_PARAMETER at open.
  *
  * @param options     must not be NULL; changed
  * @param chain_path  as for certreload_options_add_identity()

@@ -211,6 +211,7 @@ impl Options {
         if self.identities.is_empty() && self.trust.server_roots.is_none() {
             return Err(Error::new(Cause::NothingToLoad));
         }
+        self.check_roles()?;
         let key_password = match &self.key_password {
             Some(KeyPassword::File(path)) => Some(KeyPassword::File(absolute(path)?)),
             other => other.clone(),
@@ -223,6 +224,26 @@ impl Options {
         let ticket_keys = self.ticket_keys.as_deref().map(absolute).transpose()?;
         let trust = self.trust.fixed()?;
         Ok(Self { identities, key_password, trust, ticket_keys, ..self.clone() })
+    }
+}
+
+impl Options {
+    /// What would have no effect is a mistake, and may be one about who is let in.
+    fn check_roles(&self) -> Result<(), Error> {
+        let has = |role: Role| self.identities.iter().any(|files| files.role == role);
+        let is_client = self.trust.server_roots.is_some();
+        let mistake = if !self.trust.crls.is_empty() && !self.trust.is_some() {
+            "there are revocation lists, and no roots whose certificates they could revoke"
+        } else if self.trust.client_auth != ClientAuth::None && !has(Role::Server) {
+            "clients are to be asked for certificates, and there is no identity to serve"
+        } else if has(Role::Client) && !is_client {
+            "there is an identity for the client role, and no roots to check servers with"
+        } else if self.client_template.is_some() && !is_client {
+            "there is a template for the client role, and no roots to check servers with"
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid(mistake))
     }
 }
 

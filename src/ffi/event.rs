@@ -112,7 +112,7 @@ pub struct certreload_event {
     pub warnings: u32,
     /// The generation that serves now.
     pub generation: u64,
-    /// The earliest notAfter of all certificates that serve now: seconds since 1970-01-01 UTC.
+    /// The earliest notAfter of all identities of the handle: seconds since 1970-01-01 UTC; INT64_MAX where it has none.
     pub earliest_not_after: i64,
     /// The file or directory that the event is about, as the host spelled it (made absolute); "" where it is about none.
     pub path: *const c_char,

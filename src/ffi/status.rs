@@ -63,7 +63,7 @@ pub struct certreload_status {
     pub generation: u64,
     /// When that generation was published.
     pub loaded_at: i64,
-    /// The earliest notAfter of all certificates that serve.
+    /// The earliest notAfter of all identities; INT64_MAX where there is none.
     pub earliest_not_after: i64,
     /// How good that is.
     pub health: certreload_health,

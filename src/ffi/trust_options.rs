@@ -176,7 +176,7 @@ fn platform_roots() -> Result<PathBuf, Error> {
 /// intermediate. Of several lists of one issuer the newest counts.
 ///
 /// What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
-/// nothing is looked up.
+/// nothing is looked up. Lists without roots are a mistake, and INVALID_PARAMETER at open.
 ///
 /// @param options   must not be NULL; changed
 /// @param crl_path  a file or a directory; must not be NULL or ""; copied
@@ -242,7 +242,8 @@ pub unsafe extern "C" fn certreload_options_set_crl_rules(
 /// Add the identity that a client proves itself with: a certificate chain and its private key.
 ///
 /// It serves no server name, and its extended key usage must allow clientAuth. It has an index as the other identities
-/// have, in the order in which all are added. Of several the first is the client's.
+/// have, in the order in which all are added. Of several the first is the client's. Without roots to check servers with it
+/// is a mistake, and INVALID_PARAMETER at open.
 ///
 /// @param options     must not be NULL; changed
 /// @param chain_path  as for certreload_options_add_identity()

@@ -20,7 +20,7 @@ use super::tickets::Outcome;
 use super::waits;
 use crate::error::{Cause, Error};
 use crate::generation::{Alive, Generation};
-use crate::options::{IdentityBytes, Options, Role};
+use crate::options::{IdentityBytes, Options};
 
 /// Certificates that reload.
 pub(crate) struct Handle {
@@ -89,7 +89,7 @@ impl Handle {
 
     /// Whether it has an identity to serve.
     pub(crate) fn serves(&self) -> bool {
-        self.shared.options.identities.iter().any(|files| files.role == Role::Server)
+        self.shared.serves
     }
 
     /// The current client config, counted; `None` where there are no roots to check servers with.

@@ -24,7 +24,7 @@ use super::waits::{self, Circle, Resource, Waits};
 use super::work::Work;
 use crate::error::{Cause, Error};
 use crate::generation::{Alive, Generation};
-use crate::options::{IdentityBytes, Options, WatchMode};
+use crate::options::{IdentityBytes, Options, Role, WatchMode};
 use crate::sys::{self, Bell, EraCell, Privileges, wait_readable};
 use crate::watch::{ObserverId, WatchState};
 
@@ -35,6 +35,8 @@ const LOOK_FOR_AN_ANSWER: Duration = Duration::from_millis(20);
 pub(super) struct Shared {
     pub(super) options: Arc<Options>,
     pub(super) opened_as: Privileges,
+    /// Whether there is an identity to serve.
+    pub(super) serves: bool,
     /// What each unit is called by.
     pub(super) places: Vec<Arc<Path>>,
     pub(super) current: Current,
@@ -56,9 +58,11 @@ impl Shared {
         let options = pipeline.options().clone();
         let files = &options.identities;
         let places = (0..pipeline.unit_count()).map(|unit| pipeline.path(unit).into()).collect();
+        let serves = files.iter().any(|files| files.role == Role::Server);
         let is_memory = (0..files.len()).map(|index| AtomicBool::new(pipeline.is_memory(index)));
         Self {
             opened_as: pipeline.opened_as().clone(),
+            serves,
             places,
             current: Current::new(first),
             alive,

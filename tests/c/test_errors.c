@@ -385,6 +385,18 @@ static void parameters_have_ranges(void) {
     CHECK_RESULT(certreload_options_require_name(options, "a test"), INVALID_PARAMETER);
     CHECK_RESULT(certreload_options_require_name(options, longest), INVALID_PARAMETER);
     CHECK_RESULT(certreload_options_set_key_password_file(options, ""), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_client_auth(options, (certreload_client_auth)3, "roots"),
+                 INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_client_auth(options, CERTRELOAD_CLIENT_AUTH_REQUIRED, ""),
+                 INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_server_roots(options, ""), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_add_crl(options, ""), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_crl_rules(options, 8), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_add_client_identity(options, good_chain, ""),
+                 INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_resumption(options, (certreload_resumption)3),
+                 INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_ticket_keys(options, ""), INVALID_PARAMETER);
     CHECK_RESULT(certreload_options_set_settle(options, 2, 1), INVALID_PARAMETER);
     CHECK_RESULT(certreload_options_set_settle(options, 0, 3600001), INVALID_PARAMETER);
     CHECK_OK(certreload_options_set_settle(options, 3600000, 3600000));
@@ -394,6 +406,31 @@ static void parameters_have_ranges(void) {
     CHECK_OK(certreload_options_add_identity(options, good_chain, good_key, NULL));
     CHECK_OK(certreload_check(options));
     certreload_options_free(options);
+}
+
+/* What would have no effect is refused, for it may be about who is let in. */
+static void options_of_a_role_that_the_handle_has_not_are_refused(void) {
+    test_begin(__func__);
+    certreload_options *lists = certreload_options_new();
+    CHECK_OK(certreload_options_add_identity(lists, good_chain, good_key, NULL));
+    CHECK_OK(certreload_options_add_crl(lists, good_chain));
+    CHECK_RESULT(certreload_check(lists), INVALID_PARAMETER);
+    CHECK_CONTAINS(certreload_last_error(), "revocation lists, and no roots");
+    certreload_options_free(lists);
+
+    certreload_options *asks = certreload_options_new();
+    CHECK_OK(certreload_options_set_server_roots(asks, good_chain));
+    CHECK_OK(certreload_check(asks));
+    CHECK_OK(certreload_options_set_client_auth(asks, CERTRELOAD_CLIENT_AUTH_OPTIONAL, good_chain));
+    CHECK_RESULT(certreload_check(asks), INVALID_PARAMETER);
+    CHECK_CONTAINS(certreload_last_error(), "no identity to serve");
+    certreload_options_free(asks);
+
+    certreload_options *calls = certreload_options_new();
+    CHECK_OK(certreload_options_add_client_identity(calls, good_chain, good_key));
+    CHECK_RESULT(certreload_check(calls), INVALID_PARAMETER);
+    CHECK_CONTAINS(certreload_last_error(), "no roots to check servers with");
+    certreload_options_free(calls);
 }
 
 int main(void) {
@@ -409,5 +446,6 @@ int main(void) {
     a_key_that_all_may_read_is_warned_about();
     only_so_many_names_can_be_required();
     parameters_have_ranges();
+    options_of_a_role_that_the_handle_has_not_are_refused();
     return 0;
 }
