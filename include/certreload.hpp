@@ -1062,17 +1062,12 @@ class generation {
     }
     identity_range identities() const && = delete;
 
-    /// The identity that serves a name; the first one where the name is empty or nobody has it.
-    /// Throws where there is none to serve.
+    /// The identity that serves a name; the first one where the name is empty or nobody has it; one
+    /// that is empty where there is none to serve.
     identity select(std::string_view server_name) const & {
         const bool is_text = server_name.find('\0') == std::string_view::npos; // else nobody's
         const std::string name(is_text ? server_name : std::string_view());
-        const certreload_identity *found = certreload_generation_select(raw_.get(), name.c_str());
-        if (found == nullptr) {
-            detail::fail(raw_ == nullptr ? CERTRELOAD_RESULT_NULL_PARAMETER
-                                         : CERTRELOAD_RESULT_NOT_CONFIGURED);
-        }
-        return identity(found);
+        return identity(certreload_generation_select(raw_.get(), name.c_str()));
     }
     identity select(std::string_view server_name) const && = delete;
 
