@@ -64,11 +64,12 @@ build_libraries() {
 }
 
 # The library's own manifest and sources, but that it is a cdylib only (of others rustc makes no one
-# module), has another name, so that it is not taken for the real one, and has the planted bugs.
+# module), has another name, so that it is not taken for the real one, no benchmarks, and the planted bugs.
 make_crate() {
     local source
     mkdir -p "$1/src"
-    sed 's/^crate-type = .*/crate-type = ["cdylib"]\nname = "certreload_sanitized"/' "$root/Cargo.toml" |
+    sed -e '/^\[\[bench\]\]/,/^$/d' \
+        -e 's/^crate-type = .*/crate-type = ["cdylib"]\nname = "certreload_sanitized"/' "$root/Cargo.toml" |
         write "$1/Cargo.toml"
     printf '\n[workspace]\n' >>"$1/Cargo.toml"
     ln -sf "$root"/{Cargo.lock,build.rs,cbindgen.toml} "$1/"
