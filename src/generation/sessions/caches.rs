@@ -17,8 +17,9 @@ use super::scope::{Scope, Stamp};
 use crate::clock;
 use crate::sys::Era;
 
-/// How many sessions of clients are kept, of the latest.
-const SERVER_SESSIONS: usize = 1024;
+/// How many sessions of clients are kept, of the latest: as many as rustls keeps by itself. It keeps those of
+/// clients that take tickets, too, so more of them are more memory that each handshake of TLS 1.2 touches.
+const SERVER_SESSIONS: usize = 256;
 /// Of 256 servers: rustls keeps up to eight for each.
 const CLIENT_SESSIONS: usize = 8 * 256;
 
@@ -140,6 +141,7 @@ impl ServerCache {
 impl StoresServerSessions for ServerCache {
     fn put(&self, id: Vec<u8>, mut value: Vec<u8>) -> bool {
         let Some(stamp) = self.scope.stamp(&value, clock::unix_now()) else { return false };
+        value.reserve_exact(self.scope.bound_to().len() + Stamp::LENGTH);
         value.extend_from_slice(self.scope.bound_to());
         value.extend_from_slice(&stamp.to_bytes());
         self.cache.with(|cache| cache.put(id, value)).unwrap_or(false)
