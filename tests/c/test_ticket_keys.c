@@ -8,8 +8,10 @@
 #include "tls.h"
 
 #include <arpa/inet.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -98,6 +100,7 @@ static certreload_handle *open_with(const char *ticket_keys) {
 
 static void serve(void *argument) {
     const server *self = argument;
+    CHECK_INT(prctl(PR_SET_PDEATHSIG, SIGKILL), 0);
     /* The test takes longer than a child usually has, under valgrind. */
     alarm(10 * PATIENCE_SECONDS);
     certreload_handle *handle = open_with(self->ticket_keys);
@@ -136,7 +139,6 @@ static server server_start(const char *ticket_keys) {
     CHECK_INT(listen(server.listener, 8), 0);
     CHECK_INT(getsockname(server.listener, (struct sockaddr *)&address, &size), 0);
     server.port = address.sin_port;
-    /* Who has an end that the child waits for would keep it from ending. */
     int other_end = ends[0];
     CHECK_INT(fflush(NULL), 0);
     server.process = child_start(serve, &server);
