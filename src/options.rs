@@ -208,10 +208,10 @@ impl Options {
     /// The options as a handle keeps them: something to load, and every path made absolute, so that
     /// a later `chdir` of the host changes nothing.
     pub(crate) fn fixed(&self) -> Result<Self, Error> {
+        self.check_roles()?;
         if self.identities.is_empty() && self.trust.server_roots.is_none() {
             return Err(Error::new(Cause::NothingToLoad));
         }
-        self.check_roles()?;
         let key_password = match &self.key_password {
             Some(KeyPassword::File(path)) => Some(KeyPassword::File(absolute(path)?)),
             other => other.clone(),
@@ -240,6 +240,12 @@ impl Options {
             "there is an identity for the client role, and no roots to check servers with"
         } else if self.client_template.is_some() && !is_client {
             "there is a template for the client role, and no roots to check servers with"
+        } else if self.ticket_keys.is_some() && !has(Role::Server) {
+            "there are ticket keys, and no identity to serve: clients keep their sessions themselves"
+        } else if self.ticket_keys.is_some()
+            && !matches!(self.resumption, None | Some(Resumption::Auto))
+        {
+            "there are ticket keys, and with this resumption nobody would be resumed by them"
         } else {
             return Ok(());
         };

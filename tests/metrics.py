@@ -42,6 +42,7 @@ OF_TRUST = {
     "certreload_trust_server_roots": "gauge",
     "certreload_trust_crls": "gauge",
     "certreload_trust_revoked": "gauge",
+    "certreload_trust_consecutive_failures": "gauge",
     "certreload_trust_renewed_timestamp_seconds": "gauge",
     "certreload_crl_next_update_timestamp_seconds": "gauge",
     "certreload_trust_health": "gauge",

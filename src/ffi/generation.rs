@@ -81,7 +81,7 @@ pub unsafe extern "C" fn certreload_generation_number(
 /// rustls_server_connection_new(), note the number, release.
 ///
 /// @param generation  must not be NULL
-/// @return            the config; NULL where generation is NULL
+/// @return            the config; NULL where generation is NULL, or has no identity to serve
 /// Ownership:         borrowed; until the generation is released. Do not free it
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
@@ -94,6 +94,9 @@ pub unsafe extern "C" fn certreload_generation_server_config(
     boundary(|| {
         // SAFETY: the caller passes a live generation, or NULL.
         let generation = unsafe { cast::borrow(generation, "generation")? };
+        if !generation.serves() {
+            return Err(Error::new(Cause::NotConfigured("identity to serve")));
+        }
         Ok(cast::arc_as_raw(generation.server_config()))
     })
 }

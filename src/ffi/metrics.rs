@@ -19,7 +19,7 @@ use crate::reload::write_metrics;
 /// labels identity (the path of its chain) and name (its first name): certreload_not_before_timestamp_seconds,
 /// certreload_not_after_timestamp_seconds, certreload_consecutive_failures and certreload_identity_health{state}. An
 /// identity that was added twice is written once. Of a handle that checks peers: certreload_trust_client_roots,
-/// certreload_trust_server_roots, certreload_trust_crls, certreload_trust_revoked,
+/// certreload_trust_server_roots, certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,
 /// certreload_trust_renewed_timestamp_seconds, certreload_crl_next_update_timestamp_seconds (where there are lists) and
 /// certreload_trust_health{state}. Every series has the label handle where
 /// certreload_options_set_name() gave the handle a name. A process with several handles writes them with

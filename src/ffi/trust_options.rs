@@ -1,5 +1,6 @@
 //! The options about peers: whom a server and a client trust, and what a client proves itself with.
 
+use std::env;
 use std::ffi::c_char;
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use super::boundary::boundary;
 use super::cast;
 use super::options::certreload_options;
 use super::result::certreload_result;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, IdentityFiles, Role};
 use crate::source::{MAX_FILES_IN_DIRECTORY, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE};
 
@@ -132,9 +133,10 @@ pub unsafe extern "C" fn certreload_options_set_server_roots(
 
 /// Take on the client role with the roots of the system, which reload as any others.
 ///
-/// They are the file that SSL_CERT_FILE names at the time of this call, else the bundle of the distribution
-/// ("/etc/ssl/certs/ca-certificates.crt" and its like), else its directory. On Linux this is what a platform verifier
-/// goes by; and when the system's roots are updated, this handle has them at once.
+/// They are the file that SSL_CERT_FILE names at the time of this call, be it there or not; where that is not set, the
+/// bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and its like), else its directory. On Linux this is
+/// what a platform verifier goes by; and when the system's roots are updated, this handle has them at once. They take the
+/// place of certreload_options_set_server_roots(), and that theirs: the last call counts.
 ///
 /// @param options  must not be NULL; changed
 /// @return         OK; NULL_PARAMETER; FILE_NOT_FOUND where the system has none
@@ -156,11 +158,15 @@ pub unsafe extern "C" fn certreload_options_set_platform_roots(
 }
 
 fn platform_roots() -> Result<PathBuf, Error> {
+    // Whoever has set it means that file, and no other: also where it is not there.
+    if let Some(file) = env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) {
+        return Ok(file.into());
+    }
     let found = openssl_probe::probe();
     found
         .cert_file
         .or_else(|| found.cert_dir.into_iter().next())
-        .ok_or_else(|| Error::at("/etc/ssl/certs".as_ref(), crate::error::Cause::NotFound))
+        .ok_or_else(|| Error::at("/etc/ssl/certs".as_ref(), Cause::NotFound))
 }
 
 /// Add revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.

@@ -15,6 +15,7 @@ use crate::clock::WallClock;
 use crate::error::Error;
 use crate::material::{Identity, Trust};
 use crate::options::Options;
+use crate::sys::unforked;
 
 /// The settings that the client configs of all generations share.
 #[derive(Debug)]
@@ -65,14 +66,17 @@ impl ClientRole {
     /// That of a config that exists and presents the same: rustls resumes no session that another one began, for
     /// that would be somebody else's. A candidate that is refused changes nothing about it, and leaves no key behind.
     fn presenter(&self, identity: &Arc<Identity>) -> Arc<Presents> {
-        let key = identity.certified_key();
-        let mut presenting = self.presenting.lock().unwrap_or_else(PoisonError::into_inner);
-        presenting.retain(|presents| presents.strong_count() > 0);
-        let same = |presents: &Arc<Presents>| Arc::ptr_eq(&presents.0, key);
-        presenting.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
-            let presents = Arc::new(Presents(key.clone()));
-            presenting.push(Arc::downgrade(&presents));
-            presents
+        // A child that is forked takes the list over, and nobody is to be at it then.
+        unforked(|| {
+            let key = identity.certified_key();
+            let mut presenting = self.presenting.lock().unwrap_or_else(PoisonError::into_inner);
+            presenting.retain(|presents| presents.strong_count() > 0);
+            let same = |presents: &Arc<Presents>| Arc::ptr_eq(&presents.0, key);
+            presenting.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
+                let presents = Arc::new(Presents(key.clone()));
+                presenting.push(Arc::downgrade(&presents));
+                presents
+            })
         })
     }
 }

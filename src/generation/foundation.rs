@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::StoresServerSessions;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ResolvesServerCert, StoresServerSessions};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::client::ClientRole;
@@ -91,7 +91,9 @@ impl Foundation {
             })?;
             server.ticketer = sessions.ticketer;
             server.session_storage = sessions.storage;
-            server.send_tls13_tickets = server.send_tls13_tickets.min(sessions.tls13_tickets);
+            if sessions.tls13_tickets == 0 {
+                server.send_tls13_tickets = 0;
+            }
         }
         let client = self
             .client
@@ -147,7 +149,7 @@ fn default_config(provider: &Arc<CryptoProvider>) -> Result<ServerConfig, Error>
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::tls(&error))?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Nobody));
+        .with_cert_resolver(Arc::new(versions::Nobody));
     config.time_provider = Arc::new(WallClock);
     Ok(config)
 }
@@ -176,17 +178,4 @@ fn owns_sessions(options: &Options, server: &ServerConfig) -> Result<bool, Error
 fn is_store_of_rustls(storage: &dyn StoresServerSessions) -> bool {
     let name = format!("{storage:?}");
     name.starts_with("ServerSessionMemoryCache") || name.starts_with("NoServerSessionStorage")
-}
-
-/// Stands where a generation's roster will stand.
-#[derive(Debug)]
-struct Nobody;
-
-impl ResolvesServerCert for Nobody {
-    fn resolve(
-        &self,
-        _: rustls::server::ClientHello<'_>,
-    ) -> Option<Arc<rustls::sign::CertifiedKey>> {
-        None
-    }
 }

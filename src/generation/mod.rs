@@ -39,19 +39,19 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// Completes a TLS handshake in memory with the identity at `index` in each of its roles, in every
-    /// protocol version that the config allows (G16).
-    pub(crate) fn prove(&self, index: usize) -> Result<(), Cause> {
+    /// protocol version that the config allows (G16). Tells whether clients are asked for certificates.
+    pub(crate) fn prove(&self, index: usize) -> Result<bool, Cause> {
         let identity = &self.parts.identities[index];
-        if identity.role() == Role::Server {
-            self_check::prove(&self.config, &self.roster, index)?;
-        }
+        let asks = identity.role() == Role::Server
+            && self_check::prove(&self.config, &self.roster, index)?;
         let presented = self.parts.client_identity();
         match &self.client {
             Some(config) if presented.is_some_and(|other| Arc::ptr_eq(other, identity)) => {
-                self_check::prove_client(config, identity)
+                self_check::prove_client(config, identity)?;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(asks)
     }
 
     /// Completes handshakes with what every connection has in common: configs whose trust is new.
@@ -59,7 +59,7 @@ impl Candidate {
         let identities = self.parts.identities.iter();
         let server = identities.clone().position(|identity| identity.role() == Role::Server);
         let client = identities.clone().position(|identity| identity.role() == Role::Client);
-        server.into_iter().chain(client).try_for_each(|index| self.prove(index))
+        server.into_iter().chain(client).try_for_each(|index| self.prove(index).map(|_| ()))
     }
 
     /// Whether some identity has `name`, exactly or by a wildcard.
@@ -139,6 +139,11 @@ impl Generation {
         &self.config
     }
 
+    /// Whether there is an identity to serve.
+    pub(crate) fn serves(&self) -> bool {
+        self.select(None).is_some()
+    }
+
     /// `None` where the handle has no roots to check servers with.
     pub(crate) fn client_config(&self) -> Option<&Arc<ClientConfig>> {
         self.client.as_ref()
@@ -181,12 +186,6 @@ impl Generation {
     /// The earliest notAfter of all identities.
     pub(crate) fn earliest_not_after(&self) -> i64 {
         self.identities().iter().map(|identity| identity.not_after()).min().unwrap_or(i64::MAX)
-    }
-
-    /// From when on one of the identities should have been renewed; `None` where nobody wants to be
-    /// warned.
-    pub(crate) fn expiring_from(&self) -> Option<i64> {
-        self.identities().iter().filter_map(|identity| identity.expiring_from()).min()
     }
 }
 

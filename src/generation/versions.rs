@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use rustls::client::ClientConnection;
 use rustls::pki_types::ServerName;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls::{
-    ClientConfig, Error, PeerIncompatible, RootCertStore, ServerConfig, ServerConnection,
+    ClientConfig, Error, NoKeyLog, PeerIncompatible, RootCertStore, ServerConfig, ServerConnection,
     SupportedProtocolVersion,
 };
 
@@ -14,7 +16,12 @@ use crate::sys::unforked;
 
 /// Those that it answers to.
 pub(super) fn spoken_by(config: &ServerConfig) -> Vec<&'static SupportedProtocolVersion> {
-    let config = Arc::new(config.clone());
+    let mut config = config.clone();
+    // Nobody's callback is to see a client that is none.
+    config.cert_resolver = Arc::new(Nobody);
+    config.key_log = Arc::new(NoKeyLog);
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    let config = Arc::new(config);
     let speaks = |version: &&'static SupportedProtocolVersion| !matches!(unforked(|| hushed(|| greet(&config, version))), Err(error) if is_not_spoken(&error));
     rustls::ALL_VERSIONS.iter().copied().filter(speaks).collect()
 }
@@ -32,6 +39,16 @@ pub(super) fn is_not_spoken(error: &Error) -> bool {
                 | PeerIncompatible::NoCipherSuitesInCommon
         )
     )
+}
+
+/// Stands where the roster of a generation will stand.
+#[derive(Debug)]
+pub(super) struct Nobody;
+
+impl ResolvesServerCert for Nobody {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        None
+    }
 }
 
 /// Sends a client's first words that offer nothing but `version`.

@@ -50,6 +50,11 @@ impl Files {
         }
     }
 
+    /// Whether no child that is forked may get a copy of what is read.
+    pub(super) fn hold_secrets(&self) -> bool {
+        !matches!(self, Self::Trust(_))
+    }
+
     pub(super) fn as_identity(&self) -> Option<&IdentityFiles> {
         if let Self::Identity(files) = self { Some(files) } else { None }
     }

@@ -59,7 +59,8 @@ impl Shared {
         let files = &options.identities;
         let places = (0..pipeline.unit_count()).map(|unit| pipeline.path(unit).into()).collect();
         let serves = files.iter().any(|files| files.role == Role::Server);
-        let is_memory = (0..files.len()).map(|index| AtomicBool::new(pipeline.is_memory(index)));
+        let is_memory =
+            (0..pipeline.unit_count()).map(|index| AtomicBool::new(pipeline.is_memory(index)));
         Self {
             opened_as: pipeline.opened_as().clone(),
             serves,

@@ -35,9 +35,15 @@ pub(super) fn load_trust(
         Some((known, failure)) if *known == digest => Err(failure.clone()),
         _ => make_trust(files, &gathered, before, with)
             .map(|trust| Loaded::New(Part::Trust(trust.into()), digest))
-            .map_err(|error| Failure { error, digest: Some(digest) }),
+            .map_err(|error| Failure { digest: Some(about(&error, &gathered, digest)), error }),
     };
     (made, Found { fingerprint, digest: Some(digest), ..found })
+}
+
+/// The digest of the file that `error` names, so that a change of another one is no new failure; else of `all`.
+fn about(error: &Error, gathered: &[GatheredFile], all: Digest) -> Digest {
+    let named = gathered.iter().find(|file| error.path.as_deref() == Some(&file.path));
+    named.map_or(all, |file| digest_of(std::slice::from_ref(&file.read)))
 }
 
 fn make_trust(

@@ -99,7 +99,9 @@ impl Page {
             }
         }
         let name = "certreload_health";
-        self.family(name, "gauge", "1 for the state that the handle is in, its worst identity's.");
+        let help = "1 for the state that the handle is in: the worst of its identities, its trust \
+                    and its ticket keys.";
+        self.family(name, "gauge", help);
         for Series { of, handle, .. } in all {
             self.states(name, handle, &HEALTHS, &of.status.health);
         }
@@ -190,7 +192,7 @@ const HANDLE_GAUGES: [Gauge<Status>; 4] = [
     ),
 ];
 
-const TRUST_GAUGES: [Gauge<TrustStatus>; 5] = [
+const TRUST_GAUGES: [Gauge<TrustStatus>; 6] = [
     ("certreload_trust_client_roots", "Roots that clients are checked against.", |status| {
         i64::try_from(status.client_roots).unwrap_or(i64::MAX)
     }),
@@ -203,6 +205,11 @@ const TRUST_GAUGES: [Gauge<TrustStatus>; 5] = [
     ("certreload_trust_revoked", "Entries of all revocation lists.", |status| {
         i64::try_from(status.revoked).unwrap_or(i64::MAX)
     }),
+    (
+        "certreload_trust_consecutive_failures",
+        "Failures told of roots and revocation lists since they were last good.",
+        |status| i64::try_from(status.consecutive_failures).unwrap_or(i64::MAX),
+    ),
     (
         "certreload_trust_renewed_timestamp_seconds",
         "When roots and revocation lists last changed, or were loaded first.",

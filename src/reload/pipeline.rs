@@ -19,7 +19,7 @@ use crate::error::{Cause, Error};
 use crate::generation::{Alive, Candidate, Foundation, Generation, Part, Parts};
 use crate::guard::guarded;
 use crate::material::Warning;
-use crate::options::{IdentityBytes, Options};
+use crate::options::{ClientAuth, IdentityBytes, Options};
 use crate::source::{Digest, Fingerprint, Lookup, Way};
 use crate::sys::Privileges;
 
@@ -50,10 +50,12 @@ impl Pipeline {
         if let Some(name) = missing(&options, &candidate).next() {
             return Err(Error::new(Cause::NameMissing { name: name.clone() }));
         }
+        let mut asks_clients = false;
         for (index, unit) in units.iter().enumerate() {
             let proved = prove(&candidate, index, &unit.serving);
-            proved.map_err(|cause| Error::at(unit.files.path(), cause))?;
+            asks_clients |= proved.map_err(|cause| Error::at(unit.files.path(), cause))?;
         }
+        check_template(&options, asks_clients)?;
         // Each unit has made use of its bytes, if it was given any: no key stays here.
         options.identities.iter_mut().for_each(|files| files.memory = None);
         let mut pipeline = Self::new(options.into(), foundation, units, 0, Privileges::now());
@@ -371,11 +373,16 @@ impl Pipeline {
             };
             let mut refused = Vec::new();
             let names: Vec<_> = missing(&self.options, &candidate).cloned().collect();
+            // Identities come before the trust among units. Where one is refused the candidate proves
+            // nothing of the trust, which is proved with the next.
             fresh.retain(|new| {
+                if new.part.as_identity().is_none() && !refused.is_empty() {
+                    return true;
+                }
                 let serving = &self.units[new.index].serving;
                 let result = match names.iter().find(|name| new.takes_away(serving, name)) {
                     Some(name) => Err(Cause::NameMissing { name: name.clone() }),
-                    None => prove_guarded(&candidate, new.index, &new.part),
+                    None => prove_guarded(&candidate, new.index, &new.part).map(|_| ()),
                 };
                 result.map_err(|cause| refused.push((new.index, new.digest, cause))).is_ok()
             });
@@ -459,16 +466,29 @@ fn missing<'a>(
     options.required_names.iter().filter(|name| !candidate.covers(name))
 }
 
-/// Proves what is new with the unit at `index`.
-fn prove(candidate: &Candidate, index: usize, part: &Part) -> Result<(), Cause> {
+/// Proves what is new with the unit at `index`; tells whether clients are asked for certificates.
+fn prove(candidate: &Candidate, index: usize, part: &Part) -> Result<bool, Cause> {
     match part {
         Part::Identity(_) => candidate.prove(index),
-        Part::Trust(_) => candidate.prove_trust(),
-        Part::TicketKeys(_) => Ok(()),
+        Part::Trust(_) => candidate.prove_trust().map(|()| false),
+        Part::TicketKeys(_) => Ok(false),
     }
 }
 
-fn prove_guarded(candidate: &Candidate, index: usize, part: &Part) -> Result<(), Cause> {
+/// Tickets are bound to the trust of the handle, and know nothing of a template's own client verifier: with keys
+/// that others have, too, they would let in whom it refuses (G13).
+fn check_template(options: &Options, asks_clients: bool) -> Result<(), Error> {
+    let checks_by_itself = asks_clients && options.trust.client_auth == ClientAuth::None;
+    if checks_by_itself && options.ticket_keys.is_some() {
+        return Err(Error::invalid(
+            "the template checks clients by itself, and tickets of processes that share keys would be a way around \
+             that: call certreload_options_set_client_auth() in place of its verifier, or share no ticket keys",
+        ));
+    }
+    Ok(())
+}
+
+fn prove_guarded(candidate: &Candidate, index: usize, part: &Part) -> Result<bool, Cause> {
     guarded(|| prove(candidate, index, part)).unwrap_or_else(|panic| Err(Cause::Panic(panic)))
 }
 

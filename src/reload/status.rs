@@ -103,7 +103,7 @@ impl Status {
             generation: current.number(),
             loaded_at: current.loaded_at(),
             earliest_not_after: current.earliest_not_after(),
-            expiring_from: current.expiring_from(),
+            expiring_from: dates_of(current).filter_map(|dated| dated.expiring_from).min(),
             health,
             health_since,
             last_outcome: standing.last_outcome.clone(),

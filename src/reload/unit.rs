@@ -71,7 +71,8 @@ impl Unit {
                 let load = || load_memory(names, bytes, None, with);
                 (kept_to_itself(load), Found::default())
             }
-            None => kept_to_itself(|| load(&files, None, None, with)),
+            None if files.hold_secrets() => kept_to_itself(|| load(&files, None, None, with)),
+            None => load(&files, None, None, with),
         };
         match loaded? {
             Loaded::New(serving, digest) => {
@@ -175,7 +176,8 @@ impl Unit {
         (self.read_at, self.read_for, self.fingerprint) = (Instant::now(), newest, None);
         let (serving, hopeless) = (Some((&self.serving, self.digest)), self.hopeless.as_ref());
         let load = || load(&self.files, serving, hopeless, with);
-        let attempt = guarded(|| kept_to_itself(load));
+        let hold_secrets = self.files.hold_secrets();
+        let attempt = guarded(|| if hold_secrets { kept_to_itself(load) } else { load() });
         let (loaded, found) = attempt.map_err(|panic| {
             let error = Error::at(self.files.path(), Cause::Panic(panic));
             Failure { error, digest: None }

@@ -1,5 +1,6 @@
 //! A server's identity proves itself to a client.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,16 +20,18 @@ use crate::generation::roster::Roster;
 use crate::material::Identity;
 
 /// Completes a handshake with the identity at `index` of `roster` in each protocol version that
-/// `config` allows; one version at least.
+/// `config` allows; one version at least. Tells whether clients are asked for certificates.
 pub(in crate::generation) fn prove(
     config: &ServerConfig,
     roster: &Roster,
     index: usize,
-) -> Result<(), Cause> {
+) -> Result<bool, Cause> {
     let identity = &roster.identities()[index];
     let (name, only) = way_to(roster, identity);
     let config = Arc::new(without_traces(config, only));
-    in_each_version(|version| handshake(&config, identity, name.clone(), version))
+    let asks = Cell::new(false);
+    in_each_version(|version| handshake(&config, identity, name.clone(), version, &asks))?;
+    Ok(asks.get())
 }
 
 /// A server name by which the roster leads to `identity`; where there is none (its names are
@@ -68,6 +71,7 @@ fn handshake(
     identity: &Arc<Identity>,
     name: ServerName<'static>,
     version: &'static SupportedProtocolVersion,
+    asks: &Cell<bool>,
 ) -> Result<(), Error> {
     let provider = config.crypto_provider();
     let witness = Arc::new(Client::new(Witness::new(identity.clone(), provider.clone())));
@@ -83,7 +87,9 @@ fn handshake(
     client_config.alpn_protocols.clone_from(&config.alpn_protocols);
     let mut client = ClientConnection::new(Arc::new(client_config), name)?;
     let mut server = ServerConnection::new(config.clone())?;
-    match converse(&mut client, &mut server) {
+    let outcome = converse(&mut client, &mut server);
+    asks.set(asks.get() || witness.was_asked_for_certificate());
+    match outcome {
         Ok(()) if witness.saw_proof() => Ok(()),
         Ok(()) => Err(unproved()),
         // A server that insists on a client certificate ends here, as it should: what matters, its
