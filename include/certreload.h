@@ -99,7 +99,8 @@ typedef struct rustls_client_config rustls_client_config;
 #define CERTRELOAD_WARNING_CHAIN_EXPIRED 128
 
 /**
- * Warning: the certificate's key usage leaves out digital signatures, which TLS makes (RFC 8446 section 4.4.2.2).
+ * Warning: the certificate's key usage leaves out digital signatures, which TLS makes (RFC 8446 section 4.4.2.2); or the
+ * client role has nothing to prove itself with, for the first identity is for servers alone.
  */
 #define CERTRELOAD_WARNING_KEY_USAGE 256
 
@@ -133,6 +134,12 @@ typedef struct rustls_client_config rustls_client_config;
  * Warning: the ticket key that encrypts has been in use for longer than its lifetime, and should have been replaced.
  */
 #define CERTRELOAD_WARNING_TICKET_KEY_OLD 16384
+
+/**
+ * Warning: a root has no revocation list, and the rule is that everybody without one is refused: nobody whose certificate
+ * leads to it gets in.
+ */
+#define CERTRELOAD_WARNING_CRL_MISSING 32768
 
 /**
  * The largest file that is read, in bytes.
@@ -1445,9 +1452,10 @@ certreload_result certreload_options_set_server_roots(certreload_options *option
 /**
  * Take on the client role with the roots of the system, which reload as any others.
  *
- * They are the file that SSL_CERT_FILE names at the time of this call, else the bundle of the distribution
- * ("/etc/ssl/certs/ca-certificates.crt" and its like), else its directory. On Linux this is what a platform verifier
- * goes by; and when the system's roots are updated, this handle has them at once.
+ * They are the file that SSL_CERT_FILE names at the time of this call, be it there or not; where that is not set, the
+ * bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and its like), else its directory. On Linux this is
+ * what a platform verifier goes by; and when the system's roots are updated, this handle has them at once. They take the
+ * place of certreload_options_set_server_roots(), and that theirs: the last call counts.
  *
  * @param options  must not be NULL; changed
  * @return         OK; NULL_PARAMETER; FILE_NOT_FOUND where the system has none
@@ -1473,7 +1481,7 @@ certreload_result certreload_options_set_platform_roots(certreload_options *opti
  * intermediate. Of several lists of one issuer the newest counts.
  *
  * What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
- * nothing is looked up. Lists without roots are a mistake, and INVALID_PARAMETER at open.
+ * nothing is looked up; with one, a root that has none is warned of (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots are a mistake, and INVALID_PARAMETER at open.
  *
  * @param options   must not be NULL; changed
  * @param crl_path  a file or a directory; must not be NULL or ""; copied
@@ -1858,7 +1866,7 @@ certreload_result certreload_get_trust_status(certreload_handle *handle,
  * labels identity (the path of its chain) and name (its first name): certreload_not_before_timestamp_seconds,
  * certreload_not_after_timestamp_seconds, certreload_consecutive_failures and certreload_identity_health{state}. An
  * identity that was added twice is written once. Of a handle that checks peers: certreload_trust_client_roots,
- * certreload_trust_server_roots, certreload_trust_crls, certreload_trust_revoked,
+ * certreload_trust_server_roots, certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,
  * certreload_trust_renewed_timestamp_seconds, certreload_crl_next_update_timestamp_seconds (where there are lists) and
  * certreload_trust_health{state}. Every series has the label handle where
  * certreload_options_set_name() gave the handle a name. A process with several handles writes them with
@@ -2405,7 +2413,7 @@ uint64_t certreload_generation_number(const certreload_generation *generation);
  * rustls_server_connection_new(), note the number, release.
  *
  * @param generation  must not be NULL
- * @return            the config; NULL where generation is NULL
+ * @return            the config; NULL where generation is NULL, or has no identity to serve
  * Ownership:         borrowed; until the generation is released. Do not free it
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe

@@ -732,9 +732,9 @@ class options {
     /// Ask clients for certificates, and check them against roots: a file, or a directory of
     /// files. Only client_auth::none goes without.
     options &set_client_auth(client_auth mode, const std::string &roots_path = {}) & {
-        detail::check(certreload_options_set_client_auth(raw_.get(),
-                                                         static_cast<certreload_client_auth>(mode),
-                                                         detail::c_text_or_null(roots_path)));
+        const char *roots = mode == client_auth::none ? nullptr : detail::c_text(roots_path);
+        detail::check(certreload_options_set_client_auth(
+            raw_.get(), static_cast<certreload_client_auth>(mode), roots));
         return *this;
     }
     options set_client_auth(client_auth mode, const std::string &roots_path = {}) && {

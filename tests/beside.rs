@@ -11,6 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use certreload::ffi::event::CERTRELOAD_WARNING_CRL_MISSING;
 use certreload::ffi::options::{
     certreload_options_require_name, certreload_options_set_server_template,
 };
@@ -162,6 +163,24 @@ fn g3_a_list_that_stands_bad_is_told_once_whatever_else_of_the_trust_changes() {
     assert_eq!(host.status().failures, 1);
     std::fs::remove_file(lists.join("zz.crl")).unwrap();
     assert_eq!(host.reload_wait(), Outcome::Ok, "{}", last_error());
+}
+
+#[test]
+fn a_root_without_a_list_beside_one_that_has_one_is_warned_of() {
+    let site = Site::plain(&Pair::new(&["a.test"]));
+    let (roots, list) = (site.path("roots.pem"), site.path("one.crl"));
+    let (one, two) = (Root::new("one"), Root::new("two"));
+    replace(&roots, &one.pem());
+    replace(&list, &one.list(1, &[]));
+    let builder = quiet(&site).client_auth(certreload_client_auth::Required, &roots).crl(&list);
+    let host = builder.open();
+    assert_eq!(host.status().warnings & CERTRELOAD_WARNING_CRL_MISSING, 0);
+    replace(&roots, &(one.pem() + &two.pem()));
+    assert_eq!(host.reload_wait(), Outcome::Ok, "{}", last_error());
+    assert_ne!(host.status().warnings & CERTRELOAD_WARNING_CRL_MISSING, 0);
+    replace(&list, &(one.list(1, &[]) + &two.list(1, &[])));
+    assert_eq!(host.reload_wait(), Outcome::Ok, "{}", last_error());
+    assert_eq!(host.status().warnings & CERTRELOAD_WARNING_CRL_MISSING, 0);
 }
 
 /// A call of the host's client role to `server`, in memory.

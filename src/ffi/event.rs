@@ -78,7 +78,8 @@ pub const CERTRELOAD_WARNING_CHAIN_UNRELATED: u32 = 64;
 /// Warning: a certificate of the chain that is not the leaf has expired, is not valid yet, or expires before the leaf
 /// does. Health and earliest_not_after go by the leaf alone, for clients may know another way to a root.
 pub const CERTRELOAD_WARNING_CHAIN_EXPIRED: u32 = 128;
-/// Warning: the certificate's key usage leaves out digital signatures, which TLS makes (RFC 8446 section 4.4.2.2).
+/// Warning: the certificate's key usage leaves out digital signatures, which TLS makes (RFC 8446 section 4.4.2.2); or the
+/// client role has nothing to prove itself with, for the first identity is for servers alone.
 pub const CERTRELOAD_WARNING_KEY_USAGE: u32 = 256;
 /// Warning: two identities have the same name and the same kind of key, so the second never serves that name.
 pub const CERTRELOAD_WARNING_DUPLICATE_NAME: u32 = 512;
@@ -93,6 +94,9 @@ pub const CERTRELOAD_WARNING_CRL_UNRELATED: u32 = 4096;
 pub const CERTRELOAD_WARNING_CRL_LOST: u32 = 8192;
 /// Warning: the ticket key that encrypts has been in use for longer than its lifetime, and should have been replaced.
 pub const CERTRELOAD_WARNING_TICKET_KEY_OLD: u32 = 16384;
+/// Warning: a root has no revocation list, and the rule is that everybody without one is refused: nobody whose certificate
+/// leads to it gets in.
+pub const CERTRELOAD_WARNING_CRL_MISSING: u32 = 32768;
 
 /// One event. All pointers are borrowed: they are valid until the callback returns, or as long as
 /// certreload_next_event() says.
@@ -213,6 +217,7 @@ pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
         CERTRELOAD_WARNING_CRL_UNRELATED => c"crl-unrelated",
         CERTRELOAD_WARNING_CRL_LOST => c"crl-lost",
         CERTRELOAD_WARNING_TICKET_KEY_OLD => c"ticket-key-old",
+        CERTRELOAD_WARNING_CRL_MISSING => c"crl-missing",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -308,6 +313,7 @@ pub(crate) fn warning_bits(warnings: Warnings) -> u32 {
         (WarningKind::CrlUnrelated, CERTRELOAD_WARNING_CRL_UNRELATED),
         (WarningKind::CrlLost, CERTRELOAD_WARNING_CRL_LOST),
         (WarningKind::TicketKeyOld, CERTRELOAD_WARNING_TICKET_KEY_OLD),
+        (WarningKind::CrlMissing, CERTRELOAD_WARNING_CRL_MISSING),
     ];
     table.iter().filter(|(kind, _)| warnings.contains(*kind)).fold(0, |bits, (_, bit)| bits | bit)
 }

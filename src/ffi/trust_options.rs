@@ -182,7 +182,7 @@ fn platform_roots() -> Result<PathBuf, Error> {
 /// intermediate. Of several lists of one issuer the newest counts.
 ///
 /// What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
-/// nothing is looked up. Lists without roots are a mistake, and INVALID_PARAMETER at open.
+/// nothing is looked up; with one, a root that has none is warned of (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots are a mistake, and INVALID_PARAMETER at open.
 ///
 /// @param options   must not be NULL; changed
 /// @param crl_path  a file or a directory; must not be NULL or ""; copied

@@ -98,6 +98,10 @@ impl Lists {
 }
 
 impl List {
+    pub(super) fn is_issued_by(&self, subject: &[u8]) -> bool {
+        self.series.issuer == subject
+    }
+
     fn new(
         path: &Path,
         crl: Crl,

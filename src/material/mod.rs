@@ -5,6 +5,7 @@ mod authorities;
 #[cfg(test)]
 mod authority;
 mod chain;
+mod coverage;
 mod crl;
 mod damage;
 mod der;

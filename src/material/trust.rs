@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateRevocationListDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 
+use super::coverage::roots_without_list;
 pub(crate) use super::lists::List;
 use super::lists::{Checks, Lists};
 use super::roots::{Hash, Reading, Root, Roots};
@@ -82,13 +83,15 @@ impl Trust {
             making.role(servers.as_ref(), 0, before.map(|before| &before.servers), |store| {
                 making.server_verifier(store)
             })?;
+        let roots = roots_of([clients.as_ref(), servers.as_ref()]);
+        let without_list = roots_without_list(&roots, &lists, rules);
         let ends = lists.iter().filter_map(|list| list.next_update);
         let hold_until = if rules.allow_expired { None } else { ends.min() };
         let of_roots = [clients, servers].into_iter().flatten().flat_map(|roots| roots.warnings);
         Ok(Self {
             clients: clients_role,
             servers: servers_role,
-            warnings: of_roots.chain(warnings).collect(),
+            warnings: of_roots.chain(warnings).chain(without_list).collect(),
             hold_until,
             lists,
         })

@@ -20,12 +20,14 @@ pub(crate) enum WarningKind {
     CrlUnrelated,
     CrlLost,
     TicketKeyOld,
+    CrlMissing,
 }
 
 impl WarningKind {
     /// In the order in which people are told: what was lost first.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::CrlLost,
+        Self::CrlMissing,
         Self::CrlExpired,
         Self::RootUnusable,
         Self::CrlUnrelated,
