@@ -1,10 +1,13 @@
 //! What loading a unit takes, and what it comes to.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
 
+use super::files::Files;
 use super::settle::Failure;
 use crate::generation::Part;
 use crate::material::{Warning, WarningKind};
@@ -27,6 +30,8 @@ pub(super) struct Loading<'a> {
     pub(super) provider: &'a Arc<CryptoProvider>,
     pub(super) options: &'a Options,
     pub(super) now: i64,
+    /// What certifies the handle's own identities: it may certify peers, too, and revoke them.
+    pub(super) authorities: &'a [CertificateDer<'static>],
 }
 
 /// How the files were found, whatever they hold.
@@ -52,4 +57,15 @@ pub(super) fn is_readable_by_others(file: &FileBytes) -> bool {
 /// The warning that the secret at `path` is none.
 pub(super) fn readable(path: &Path) -> Warning {
     Warning::new(WarningKind::KeyReadable, format!("every user may read {}", path.display()))
+}
+
+/// What a trust may have to know, for the identities come before it: whoever certifies those that are `serving`.
+pub(super) fn authorities_for<'a>(
+    files: &Files,
+    serving: impl Iterator<Item = &'a Part>,
+) -> Vec<CertificateDer<'static>> {
+    let Files::Trust(_) = files else { return Vec::new() };
+    let authorities: HashSet<_> =
+        serving.filter_map(Part::as_identity).flat_map(|it| it.chain().iter().skip(1)).collect();
+    authorities.into_iter().cloned().collect()
 }

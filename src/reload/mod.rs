@@ -18,6 +18,7 @@ mod loading;
 mod look;
 mod metrics;
 mod pipeline;
+mod proof;
 mod queue;
 mod rest;
 mod runtime;

@@ -7,8 +7,9 @@ use std::time::Instant;
 use super::Now;
 use super::event::Trigger;
 use super::files::Files;
-use super::loading::Loading;
+use super::loading::{Loading, authorities_for};
 use super::look::{Look, Scope};
+use super::proof::{check_template, prove, prove_guarded};
 use super::settle::{Failure, Moment};
 use super::standing::{Finding, Note};
 use super::tickets::Outcome;
@@ -17,9 +18,8 @@ use super::touches::Held;
 use super::unit::{Fresh, Unit};
 use crate::error::{Cause, Error};
 use crate::generation::{Alive, Candidate, Foundation, Generation, Part, Parts};
-use crate::guard::guarded;
 use crate::material::Warning;
-use crate::options::{ClientAuth, IdentityBytes, Options};
+use crate::options::{IdentityBytes, Options};
 use crate::source::{Digest, Fingerprint, Lookup, Way};
 use crate::sys::Privileges;
 
@@ -41,11 +41,18 @@ impl Pipeline {
         wall: i64,
     ) -> Result<(Self, Arc<Generation>, Told), Error> {
         let foundation = Arc::new(Foundation::new(&options, alive)?);
-        let with = Loading { provider: foundation.provider(), options: &options, now: wall };
-        let units = Files::of_units(&options)
-            .into_iter()
-            .map(|files| Unit::open(files, &with).map_err(|failure| failure.error))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut units = Vec::with_capacity(options.identities.len());
+        for files in Files::of_units(&options) {
+            let authorities =
+                authorities_for(&files, units.iter().map(|unit: &Unit| &unit.serving));
+            let with = Loading {
+                provider: foundation.provider(),
+                options: &options,
+                now: wall,
+                authorities: &authorities,
+            };
+            units.push(Unit::open(files, &with).map_err(|failure| failure.error)?);
+        }
         let candidate = foundation.candidate(serving(&units))?;
         if let Some(name) = missing(&options, &candidate).next() {
             return Err(Error::new(Cause::NameMissing { name: name.clone() }));
@@ -277,7 +284,8 @@ impl Pipeline {
     }
 
     fn loading(&self, now: i64) -> Loading<'_> {
-        Loading { provider: self.foundation.provider(), options: &self.options, now }
+        let provider = self.foundation.provider();
+        Loading { provider, options: &self.options, now, authorities: &[] }
     }
 
     /// The newest ticket since which every unit has been read.
@@ -319,9 +327,18 @@ impl Pipeline {
     ) -> Vec<Fresh> {
         let timeout = self.options.settle_timeout;
         let (foundation, options) = (self.foundation.clone(), self.options.clone());
-        let with = Loading { provider: foundation.provider(), options: &options, now: wall };
         let mut fresh = Vec::new();
         for index in to_read.iter().copied() {
+            let authorities = {
+                let serving = self.units.iter().map(|unit: &Unit| &unit.serving);
+                authorities_for(&self.units[index].files, serving)
+            };
+            let with = Loading {
+                provider: foundation.provider(),
+                options: &options,
+                now: wall,
+                authorities: &authorities,
+            };
             let unit = &mut self.units[index];
             match unit.load(&with, newest) {
                 Ok(None) => {
@@ -464,32 +481,6 @@ fn missing<'a>(
     candidate: &'a Candidate,
 ) -> impl Iterator<Item = &'a String> + 'a {
     options.required_names.iter().filter(|name| !candidate.covers(name))
-}
-
-/// Proves what is new with the unit at `index`; tells whether clients are asked for certificates.
-fn prove(candidate: &Candidate, index: usize, part: &Part) -> Result<bool, Cause> {
-    match part {
-        Part::Identity(_) => candidate.prove(index),
-        Part::Trust(_) => candidate.prove_trust().map(|()| false),
-        Part::TicketKeys(_) => Ok(false),
-    }
-}
-
-/// Tickets are bound to the trust of the handle, and know nothing of a template's own client verifier: with keys
-/// that others have, too, they would let in whom it refuses (G13).
-fn check_template(options: &Options, asks_clients: bool) -> Result<(), Error> {
-    let checks_by_itself = asks_clients && options.trust.client_auth == ClientAuth::None;
-    if checks_by_itself && options.ticket_keys.is_some() {
-        return Err(Error::invalid(
-            "the template checks clients by itself, and tickets of processes that share keys would be a way around \
-             that: call certreload_options_set_client_auth() in place of its verifier, or share no ticket keys",
-        ));
-    }
-    Ok(())
-}
-
-fn prove_guarded(candidate: &Candidate, index: usize, part: &Part) -> Result<bool, Cause> {
-    guarded(|| prove(candidate, index, part)).unwrap_or_else(|panic| Err(Cause::Panic(panic)))
 }
 
 fn serving(units: &[Unit]) -> Parts {
