@@ -40,6 +40,16 @@ pub(crate) struct Roots {
     pub(super) anchors: BTreeMap<Hash, Root>,
     pub(super) store: Arc<RootCertStore>,
     pub(super) warnings: Vec<Warning>,
+    /// What was passed over.
+    unusable: BTreeSet<Hash>,
+}
+
+/// What is known of the files of a role once its roots serve.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Served {
+    pub(super) roots: BTreeSet<Hash>,
+    /// Certificates that were there as well, and are none of the roots.
+    unusable: BTreeSet<Hash>,
 }
 
 /// What roots are read with.
@@ -48,14 +58,15 @@ pub(super) struct Reading<'a> {
     pub(super) place: &'a Path,
     pub(super) algorithms: &'a WebPkiSupportedAlgorithms,
     pub(super) now: i64,
-    /// The roots that serve now.
-    pub(super) served: Option<&'a BTreeSet<Hash>>,
+    /// What serves now.
+    pub(super) served: Option<&'a Served>,
 }
 
 /// A certificate that is no root, and why.
 struct Unusable<'a> {
     path: &'a Path,
     index: usize,
+    hash: Hash,
     reason: String,
 }
 
@@ -63,9 +74,9 @@ impl Roots {
     /// Takes every certificate in `files` that can be a trust anchor.
     ///
     /// One that cannot is passed over, as other TLS libraries do with a bundle: all who are under the other roots
-    /// would suffer for it. But it may be what damage has left of a root that serves, and that is not given up
-    /// unless the file clearly says so (G3, G15). None at all is an error, for trusting nobody is never what was
-    /// meant.
+    /// would suffer for it. But if it was not there before, it may be what damage has left of a root that serves,
+    /// and that is not given up unless the file clearly says so (G3, G15). None at all is an error, for trusting
+    /// nobody is never what was meant.
     pub(super) fn read(files: &[TrustFile<'_>], reading: &Reading<'_>) -> Result<Self, Error> {
         let store = RootCertStore::empty();
         let (anchors, warnings, unusable) = (BTreeMap::new(), Vec::new(), Vec::new());
@@ -74,22 +85,33 @@ impl Roots {
             found.add(file, reading).map_err(|cause| Error::at(file.path, cause))?;
         }
         let Found { anchors, store, mut warnings, unusable, .. } = found;
-        let is_lost = |hash: &Hash| !anchors.contains_key(hash);
-        let has_lost = reading.served.is_some_and(|served| served.iter().any(is_lost));
-        match unusable.first() {
-            Some(first) if anchors.is_empty() => return Err(first.refused("")),
-            Some(first) if has_lost => return Err(first.refused(MAY_BE_THE_LOST_ONE)),
-            None if anchors.is_empty() => {
-                let cause = Cause::NoCertificate(" in any of its files");
-                return Err(Error::at(reading.place, cause));
-            }
-            _ => warnings.extend(unusable.iter().map(Unusable::warning)),
+        if anchors.is_empty() {
+            let none = || Error::at(reading.place, Cause::NoCertificate(" in any of its files"));
+            return Err(unusable.first().map_or_else(none, |first| first.refused("")));
         }
-        Ok(Self { anchors, store: store.into(), warnings })
+        if let Some(remains) = reading.served.and_then(|served| served.remains(&anchors, &unusable))
+        {
+            return Err(remains.refused(MAY_BE_THE_LOST_ONE));
+        }
+        warnings.extend(unusable.iter().map(Unusable::warning));
+        let unusable = unusable.into_iter().map(|unusable| unusable.hash).collect();
+        Ok(Self { anchors, store: store.into(), warnings, unusable })
     }
 
-    pub(super) fn hashes(&self) -> BTreeSet<Hash> {
-        self.anchors.keys().copied().collect()
+    pub(super) fn served(&self) -> Served {
+        Served { roots: self.anchors.keys().copied().collect(), unusable: self.unusable.clone() }
+    }
+}
+
+impl Served {
+    /// What may be left of a root that is no longer there.
+    fn remains<'a, 'b>(
+        &self,
+        anchors: &BTreeMap<Hash, Root>,
+        unusable: &'a [Unusable<'b>],
+    ) -> Option<&'a Unusable<'b>> {
+        let has_lost = self.roots.iter().any(|hash| !anchors.contains_key(hash));
+        unusable.iter().find(|unusable| has_lost && !self.unusable.contains(&unusable.hash))
     }
 }
 
@@ -121,7 +143,8 @@ impl<'a> Found<'a> {
                     self.anchors.insert(hash, root);
                 }
                 Err(reason) => {
-                    self.unusable.push(Unusable { path: file.path, index: at + 1, reason });
+                    let (path, index) = (file.path, at + 1);
+                    self.unusable.push(Unusable { path, index, hash, reason });
                 }
             }
         }
@@ -233,7 +256,7 @@ mod tests {
 
     fn read(files: &[TrustFile<'_>], served: Option<&Roots>) -> Result<Roots, Error> {
         let algorithms = default_provider().signature_verification_algorithms;
-        let served = served.map(Roots::hashes);
+        let served = served.map(Roots::served);
         let served = served.as_ref();
         let (place, algorithms) = (Path::new("/roots"), &algorithms);
         Roots::read(files, &Reading { place, algorithms, now: now(), served })
@@ -312,6 +335,31 @@ mod tests {
         // The same bad one beside all of them is no reason to stay behind.
         assert_eq!(again(&[&one, &two, &three, BAD]).unwrap().anchors.len(), 3);
         assert_eq!(again(&[&one]).unwrap().anchors.len(), 1, "taken out");
+    }
+
+    #[test]
+    fn g13_a_root_is_taken_out_beside_a_bad_certificate_that_has_always_been_there() {
+        let [one, two] = ["one", "two"].map(root_pem);
+        let bundle = |parts: &[&str]| parts.concat();
+        let served = read(&[file("/roots", &bundle(&[BAD, &one, &two]))], None).unwrap();
+        let again = |text: &str| read(&[file("/roots", text)], Some(&served));
+        assert_eq!(again(&bundle(&[BAD, &one])).unwrap().anchors.len(), 1);
+        let worse = BAD.replace("MAMCAQU=", "MAMCAQY=");
+        let error = again(&bundle(&[BAD, &one, &worse])).unwrap_err();
+        assert!(matches!(error.cause, Cause::CertificateMalformed { index: 3, .. }), "{error}");
+    }
+
+    #[test]
+    fn g13_a_root_is_taken_out_of_the_bundle_of_a_platform_with_a_bad_certificate_in_it() {
+        let mut certificates: Vec<_> = (0..150).map(|at| root_pem(&at.to_string())).collect();
+        certificates.insert(70, BAD.to_owned());
+        let served = read(&[file("/roots", &certificates.concat())], None).unwrap();
+        assert_eq!(served.anchors.len(), 150);
+        certificates.remove(3);
+        let after = read(&[file("/roots", &certificates.concat())], Some(&served)).unwrap();
+        assert_eq!(after.anchors.len(), 149);
+        let texts: Vec<_> = after.warnings.iter().map(|warning| &warning.text).collect();
+        assert!(texts.len() == 1 && texts[0].starts_with("certificate 70 of"), "{texts:?}");
     }
 
     #[test]

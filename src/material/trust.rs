@@ -1,6 +1,5 @@
 //! What peers are checked against: roots, revocation lists, and the verifiers made of them.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use super::coverage::roots_without_list;
 pub(crate) use super::lists::List;
 use super::lists::{Checks, Lists};
-use super::roots::{Hash, Reading, Root, Roots};
+use super::roots::{Hash, Reading, Root, Roots, Served};
 use super::trust_file::{TrustFile, TrustParts};
 use super::warnings::Warning;
 use crate::error::{Cause, Error};
@@ -39,7 +38,7 @@ pub(crate) struct Trust {
 struct Role<V: ?Sized> {
     /// Of all that the verifier was made from.
     fingerprint: Hash,
-    roots: BTreeSet<Hash>,
+    served: Served,
     verifier: Option<Arc<V>>,
 }
 
@@ -57,9 +56,9 @@ impl Trust {
             let (Some(files), Some(place)) = (files, place) else { return Ok(None) };
             Roots::read(files, &Reading { place, algorithms, now, served }).map(Some)
         };
-        let served = before.map(|before| &before.clients.roots);
+        let served = before.map(|before| &before.clients.served);
         let clients = read(parts.client_roots.as_ref(), options.client_roots.as_ref(), served)?;
-        let served = before.map(|before| &before.servers.roots);
+        let served = before.map(|before| &before.servers.served);
         let servers = read(parts.server_roots.as_ref(), options.server_roots.as_ref(), served)?;
         let rules = options.crl_rules;
         let checks = Checks {
@@ -121,12 +120,12 @@ impl Trust {
 
     /// How many roots clients may lead to.
     pub(crate) fn client_root_count(&self) -> usize {
-        self.clients.roots.len()
+        self.clients.served.roots.len()
     }
 
     /// How many roots servers may lead to.
     pub(crate) fn server_root_count(&self) -> usize {
-        self.servers.roots.len()
+        self.servers.served.roots.len()
     }
 
     /// How many entries all lists have.
@@ -184,7 +183,7 @@ impl Making<'_> {
             }
             (None, None) => None,
         };
-        Ok(Role { fingerprint, roots: roots.map(Roots::hashes).unwrap_or_default(), verifier })
+        Ok(Role { fingerprint, served: roots.map(Roots::served).unwrap_or_default(), verifier })
     }
 
     /// Whatever order things come in, it is the same.
