@@ -3,6 +3,7 @@
 mod caches;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod origin;
 mod ring;
 mod scope;
 mod sealer;

@@ -1,7 +1,7 @@
 //! What a session was begun under, and whether it may go on under what there is now.
 
 use super::session_value::SessionValue;
-use super::{LIFETIME, View};
+use super::{LIFETIME, View, origin};
 use crate::error::Cause;
 use crate::material::not_after_of;
 
@@ -31,38 +31,43 @@ impl Scope {
         &self.bound_to
     }
 
-    /// For a session that begins now; `None` where none is to be resumed.
+    /// For a session that begins now, or goes on; `None` where none is to be resumed.
     pub(super) fn stamp(&self, session: &[u8], now: i64) -> Option<Stamp> {
         let session = SessionValue::read(session)?;
-        let until = match session.client_certificate {
-            // The certificate is good to the very second of notAfter (RFC 5280 section 4.1.2.5).
-            Some(certificate) => not_after_of(certificate)?.saturating_add(1),
-            None => i64::MAX,
-        };
-        let until =
-            until.min(self.view.until.unwrap_or(i64::MAX)).min(now.saturating_add(LIFETIME));
+        let begun = origin::beginning_of(&session).unwrap_or(now);
+        let mut until = begun.saturating_add(LIFETIME).min(self.view.until.unwrap_or(i64::MAX));
+        // Of all that it showed, for which of them it was let in by is not written down: at worst a session is short.
+        for certificate in session.client_chain {
+            // It is good to the very second of notAfter (RFC 5280 section 4.1.2.5).
+            until = until.min(not_after_of(certificate)?.saturating_add(1));
+        }
         let was_served = session.server_name.is_some_and(|name| self.view.names.serves(name));
-        (now < until).then_some(Stamp { issued: now, until, was_served })
+        (now < until).then_some(Stamp { begun, until, was_served })
     }
 
     /// Whether a session that bears `stamp` may go on.
     pub(super) fn admits(&self, session: &[u8], stamp: &Stamp, now: i64) -> bool {
-        let is_in_time = stamp.issued <= now.saturating_add(SKEW)
-            && now < stamp.until.min(self.view.until.unwrap_or(i64::MAX));
+        let Some(session) = SessionValue::read(session) else { return false };
+        // Where hosts of two releases share keys, another's idea of a lifetime is not ours.
+        let until = stamp.until.min(stamp.begun.saturating_add(LIFETIME));
+        let is_in_time = stamp.begun <= now.saturating_add(SKEW)
+            && now < until.min(self.view.until.unwrap_or(i64::MAX));
         // A name that nobody had then has always been answered by the default identity.
-        let is_name_served = || {
-            let name = SessionValue::read(session).and_then(|session| session.server_name);
-            name.is_some_and(|name| self.view.names.serves(name))
-        };
-        is_in_time && (!stamp.was_served || is_name_served())
+        let is_name_served =
+            || session.server_name.is_some_and(|name| self.view.names.serves(name));
+        let is_admitted = is_in_time && (!stamp.was_served || is_name_served());
+        if is_admitted {
+            origin::take_down(&session, stamp.begun);
+        }
+        is_admitted
     }
 }
 
 /// What goes with a session, behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// Seconds since 1970, as is the next.
-    pub(super) issued: i64,
+    /// When the keys were agreed on that it goes on with: seconds since 1970, as is the next.
+    pub(super) begun: i64,
     pub(super) until: i64,
     /// Whether an identity had the name that the client asked for.
     pub(super) was_served: bool,
@@ -73,7 +78,7 @@ impl Stamp {
 
     pub(super) fn to_bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
-        bytes[..8].copy_from_slice(&self.issued.to_be_bytes());
+        bytes[..8].copy_from_slice(&self.begun.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.until.to_be_bytes());
         bytes[16] = self.was_served.into();
         bytes
@@ -83,7 +88,7 @@ impl Stamp {
     pub(super) fn split_off(bytes: &mut Vec<u8>) -> Option<Self> {
         let (session, stamp) = bytes.split_last_chunk::<{ Self::LENGTH }>()?;
         let stamp = Self {
-            issued: i64::from_be_bytes(*stamp.first_chunk()?),
+            begun: i64::from_be_bytes(*stamp.first_chunk()?),
             until: i64::from_be_bytes(*stamp[8..].first_chunk()?),
             was_served: match stamp[16] {
                 0 => false,

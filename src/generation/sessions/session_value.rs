@@ -1,16 +1,18 @@
-//! What rustls writes down of a session: the two things in it that decide how long it is good.
+//! What rustls writes down of a session: the things in it that decide how long it is good.
 //!
 //! rustls hands the session over as bytes, and means them for itself. This reads the whole of its layout, and
 //! nothing that strays from it: a session that cannot be read here is not resumed, and a release of rustls
 //! with another layout shows in the tests.
 
 /// The parts of a session that a decision is made on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SessionValue<'a> {
     /// The name that the client asked for.
     pub(super) server_name: Option<&'a str>,
-    /// The client's own certificate.
-    pub(super) client_certificate: Option<&'a [u8]>,
+    /// The secret of a session of TLS 1.2: the same one each time it is resumed.
+    pub(super) tls12_secret: Option<&'a [u8]>,
+    /// The certificates that the client showed, its own first; none where it showed none.
+    pub(super) client_chain: Vec<&'a [u8]>,
 }
 
 impl<'a> SessionValue<'a> {
@@ -23,22 +25,29 @@ impl<'a> SessionValue<'a> {
             return None;
         }
         let _cipher_suite = reader.take(2)?;
-        let _secret = reader.prefixed(1)?;
+        let secret = reader.prefixed(1)?;
         let _extended_master_secret = reader.flag()?;
-        let client_certificate =
-            if reader.flag()? { Some(first_certificate(reader.prefixed(3)?)?) } else { None };
+        let client_chain =
+            if reader.flag()? { certificates(reader.prefixed(3)?)? } else { Vec::new() };
         if reader.flag()? {
             let _alpn = reader.prefixed(1)?;
         }
         let _application_data = reader.prefixed(2)?;
         let _created = reader.take(8)?;
         let _age_offset = reader.take(4)?;
-        reader.0.is_empty().then_some(Self { server_name, client_certificate })
+        let tls12_secret = (version == 0x0303).then_some(secret);
+        reader.0.is_empty().then_some(Self { server_name, tls12_secret, client_chain })
     }
 }
 
-fn first_certificate(chain: &[u8]) -> Option<&[u8]> {
-    Reader(chain).prefixed(3)
+/// One at least.
+fn certificates(chain: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut reader = Reader(chain);
+    let mut certificates = vec![reader.prefixed(3)?];
+    while !reader.0.is_empty() {
+        certificates.push(reader.prefixed(3)?);
+    }
+    Some(certificates)
 }
 
 struct Reader<'a>(&'a [u8]);

@@ -1,5 +1,6 @@
 //! Real handshakes in memory, resumed or not.
 
+mod beginnings;
 mod changes;
 mod keys;
 mod peers;

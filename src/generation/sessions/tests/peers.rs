@@ -117,7 +117,7 @@ impl World {
 
     pub(super) fn client(&self, version: &'static SupportedProtocolVersion) -> Client {
         let config = self.client_config(version).with_no_client_auth();
-        Client { config, name: "a.test", certificate: None }
+        Client { config, name: "a.test", chain: Vec::new() }
     }
 
     /// One that has a certificate, good until so many seconds after 1970.
@@ -126,15 +126,35 @@ impl World {
         version: &'static SupportedProtocolVersion,
         not_after: i64,
     ) -> Client {
-        let own_key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
-        params.not_after =
-            rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(not_after.cast_unsigned());
-        let certificate = params.signed_by(&own_key, &self.issuer).unwrap().der().clone();
-        let chain = vec![certificate.clone(), self.issuer.der().clone()];
-        let config =
-            self.client_config(version).with_client_auth_cert(chain, key(&own_key)).unwrap();
-        Client { config, name: "a.test", certificate: Some(certificate) }
+        let (certificate, own_key) = certificate(not_after, &self.issuer);
+        let chain = vec![certificate, self.issuer.der().clone()];
+        self.client_with(version, chain, &own_key)
+    }
+
+    /// The same with an intermediate that has an end of its own.
+    pub(super) fn client_by_intermediate(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        not_after: [i64; 2],
+    ) -> Client {
+        let mut params = until(not_after[1]);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "intermediate");
+        let ca_key = KeyPair::generate().unwrap();
+        let ca = CertifiedIssuer::signed_by(params, ca_key, &self.issuer).unwrap();
+        let (certificate, own_key) = certificate(not_after[0], &ca);
+        self.client_with(version, vec![certificate, ca.der().clone()], &own_key)
+    }
+
+    fn client_with(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        chain: Vec<CertificateDer<'static>>,
+        own_key: &KeyPair,
+    ) -> Client {
+        let config = self.client_config(version);
+        let config = config.with_client_auth_cert(chain.clone(), key(own_key)).unwrap();
+        Client { config, name: "a.test", chain }
     }
 
     fn client_config(
@@ -146,6 +166,22 @@ impl World {
             .unwrap()
             .with_root_certificates(self.roots())
     }
+}
+
+/// Of a client, and good until so many seconds after 1970.
+fn certificate(
+    not_after: i64,
+    issuer: &CertifiedIssuer<'static, KeyPair>,
+) -> (CertificateDer<'static>, KeyPair) {
+    let key = KeyPair::generate().unwrap();
+    (until(not_after).signed_by(&key, issuer).unwrap().der().clone(), key)
+}
+
+fn until(not_after: i64) -> CertificateParams {
+    let mut params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+    let since_1970 = Duration::from_secs(not_after.cast_unsigned());
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + since_1970;
+    params
 }
 
 fn key(pair: &KeyPair) -> PrivateKeyDer<'static> {
@@ -160,7 +196,7 @@ fn provider() -> Arc<CryptoProvider> {
 pub(super) struct Client {
     config: ClientConfig,
     name: &'static str,
-    certificate: Option<CertificateDer<'static>>,
+    chain: Vec<CertificateDer<'static>>,
 }
 
 impl Client {
@@ -175,8 +211,9 @@ impl Client {
         self
     }
 
-    pub(super) fn certificate(&self) -> Option<&[u8]> {
-        self.certificate.as_deref()
+    /// What it shows, if anything.
+    pub(super) fn chain(&self) -> Vec<&[u8]> {
+        self.chain.iter().map(AsRef::as_ref).collect()
     }
 
     /// As many do not: rustls-ffi's, curl's and Python's take tickets, and some embedded ones only ids.

@@ -68,7 +68,7 @@ fn noted(world: &World, client: &Client) -> Vec<Vec<u8>> {
 }
 
 /// One session with `client`.
-fn session(world: &World, client: &Client) -> Vec<u8> {
+pub(super) fn session(world: &World, client: &Client) -> Vec<u8> {
     noted(world, client).remove(0)
 }
 
@@ -80,13 +80,14 @@ fn what_rustls_writes_of_a_session_is_read_whole_and_nothing_else_is() {
             let named = |client: Client| client.asking_for(name.unwrap_or("127.0.0.1"));
             let anonymous = named(world.client(version));
             let certified = named(world.certified_client(version, later)).speaking(b"proto");
-            let certificate = certified.certificate();
-            assert!(certificate.is_some());
-            for (client, certificate) in [(&anonymous, None), (&certified, certificate)] {
+            assert_eq!((anonymous.chain().len(), certified.chain().len()), (0, 2));
+            for client in [&anonymous, &certified] {
                 for session in noted(&world, client) {
                     let read = SessionValue::read(&session).expect("rustls has another layout");
                     assert_eq!(read.server_name, name, "{version:?}");
-                    assert_eq!(read.client_certificate, certificate, "{version:?}");
+                    assert_eq!(read.client_chain, client.chain(), "{version:?}");
+                    let is_tls12 = version.version == rustls::ProtocolVersion::TLSv1_2;
+                    assert_eq!(read.tls12_secret.map(<[u8]>::len), is_tls12.then_some(48));
                     for end in 0..session.len() {
                         assert_eq!(SessionValue::read(&session[..end]), None, "cut at {end}");
                     }
@@ -119,6 +120,11 @@ fn g13_a_session_ends_with_its_lifetime_its_trust_or_the_clients_certificate() {
             assert_eq!(until, Some((not_after + 1).min(now + LIFETIME)), "{version:?}");
             assert_eq!(stamp(view(), &certified, not_after + 1), None, "{version:?}");
         }
+        for ends in [[now + 1000, now + 500], [now + 500, now + 1000]] {
+            let client = world.client_by_intermediate(version, ends);
+            let until = until(view(), &session(&world, &client));
+            assert_eq!(until, Some(now + 501), "{version:?}: whichever ends first");
+        }
         assert_eq!(stamp(view(), &anonymous[1..], now), None, "what cannot be read is not resumed");
     }
 }
@@ -150,7 +156,7 @@ fn a_stamp_holds_in_its_time_and_for_its_name() {
 }
 
 /// Tickets of `view`, with the keys that are made of `bytes`.
-fn tickets(view: View, bytes: &[u8]) -> Tickets {
+pub(super) fn tickets(view: View, bytes: &[u8]) -> Tickets {
     let view = View { keys: Some(keys(bytes, clock::unix_now())), ..view };
     let shared = SharedKeys::of(&view).unwrap();
     let scope = Arc::new(Scope::new(view, false).unwrap());
