@@ -57,7 +57,7 @@ impl ClientRole {
         if let Some(identity) = identity {
             config.client_auth_cert_resolver = self.presenter(identity);
         }
-        config.resumption = sessions.client();
+        config.resumption = sessions.client(trust.lists_hold_until());
         let time = config.time_provider;
         config.time_provider = Arc::new(Timed { time, _alive: alive });
         Some(config)

@@ -83,7 +83,7 @@ impl<T: fmt::Debug> Cache<T> {
 #[derive(Debug)]
 pub(super) struct Caches {
     server: Arc<Cache<Arc<ServerSessionMemoryCache>>>,
-    client: Arc<ClientCache>,
+    client: Arc<Cache<ClientSessionMemoryCache>>,
     forgotten: Arc<AtomicU64>,
 }
 
@@ -100,25 +100,26 @@ impl Caches {
         Arc::new(ServerCache { cache: self.server.clone(), scope })
     }
 
-    pub(super) fn client(&self) -> Arc<dyn ClientSessionStore> {
-        self.client.clone()
+    /// What a client config keeps sessions in, none of which goes on from `until` on.
+    pub(super) fn client(&self, until: Option<i64>) -> Arc<dyn ClientSessionStore> {
+        Arc::new(ClientCache { cache: self.client.clone(), until })
     }
 
     /// Another, which is forgotten with the rest.
-    pub(super) fn client_apart(&self) -> Arc<dyn ClientSessionStore> {
-        Self::client_of(&self.forgotten)
+    pub(super) fn client_apart(&self, until: Option<i64>) -> Arc<dyn ClientSessionStore> {
+        Arc::new(ClientCache { cache: Self::client_of(&self.forgotten), until })
     }
 
     /// Whatever is kept now is not found any more.
     pub(super) fn forget(&self) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.server.empty();
-        self.client.0.empty();
+        self.client.empty();
     }
 
-    fn client_of(forgotten: &Arc<AtomicU64>) -> Arc<ClientCache> {
+    fn client_of(forgotten: &Arc<AtomicU64>) -> Arc<Cache<ClientSessionMemoryCache>> {
         let begin = || ClientSessionMemoryCache::new(CLIENT_SESSIONS);
-        Arc::new(ClientCache(Cache::new(forgotten.clone(), begin)))
+        Arc::new(Cache::new(forgotten.clone(), begin))
     }
 }
 
@@ -160,28 +161,41 @@ impl StoresServerSessions for ServerCache {
     }
 }
 
+/// Sessions until a point in time: a server that is resumed is not checked again.
 #[derive(Debug)]
-struct ClientCache(Cache<ClientSessionMemoryCache>);
+struct ClientCache {
+    cache: Arc<Cache<ClientSessionMemoryCache>>,
+    until: Option<i64>,
+}
+
+impl ClientCache {
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| clock::unix_now() >= until)
+    }
+}
 
 impl ClientSessionStore for ClientCache {
     fn set_kx_hint(&self, server_name: ServerName<'static>, group: NamedGroup) {
-        self.0.with(|cache| cache.set_kx_hint(server_name, group));
+        self.cache.with(|cache| cache.set_kx_hint(server_name, group));
     }
 
     fn kx_hint(&self, server_name: &ServerName<'_>) -> Option<NamedGroup> {
-        self.0.with(|cache| cache.kx_hint(server_name))?
+        self.cache.with(|cache| cache.kx_hint(server_name))?
     }
 
     fn set_tls12_session(&self, server_name: ServerName<'static>, value: Tls12ClientSessionValue) {
-        self.0.with(|cache| cache.set_tls12_session(server_name, value));
+        self.cache.with(|cache| cache.set_tls12_session(server_name, value));
     }
 
     fn tls12_session(&self, server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        self.0.with(|cache| cache.tls12_session(server_name))?
+        if self.is_over() {
+            return None;
+        }
+        self.cache.with(|cache| cache.tls12_session(server_name))?
     }
 
     fn remove_tls12_session(&self, server_name: &ServerName<'static>) {
-        self.0.with(|cache| cache.remove_tls12_session(server_name));
+        self.cache.with(|cache| cache.remove_tls12_session(server_name));
     }
 
     fn insert_tls13_ticket(
@@ -189,13 +203,16 @@ impl ClientSessionStore for ClientCache {
         server_name: ServerName<'static>,
         value: Tls13ClientSessionValue,
     ) {
-        self.0.with(|cache| cache.insert_tls13_ticket(server_name, value));
+        self.cache.with(|cache| cache.insert_tls13_ticket(server_name, value));
     }
 
     fn take_tls13_ticket(
         &self,
         server_name: &ServerName<'static>,
     ) -> Option<Tls13ClientSessionValue> {
-        self.0.with(|cache| cache.take_tls13_ticket(server_name))?
+        if self.is_over() {
+            return None;
+        }
+        self.cache.with(|cache| cache.take_tls13_ticket(server_name))?
     }
 }

@@ -114,11 +114,13 @@ impl Sessions {
     /// it was begun with, and tells them by their address. So a generation that is to go on with the sessions of the
     /// one before takes both over, and one whose trust or whose client identity is another begins anew, as it should:
     /// what a server was checked against, and who the server takes the client for, were the old ones.
-    pub(crate) fn client(self: &Arc<Self>) -> rustls::client::Resumption {
+    ///
+    /// From `until` on none is resumed: seconds since 1970.
+    pub(crate) fn client(self: &Arc<Self>, until: Option<i64>) -> rustls::client::Resumption {
         match self.resumption {
-            Resumption::Auto => rustls::client::Resumption::store(self.caches.client()),
+            Resumption::Auto => rustls::client::Resumption::store(self.caches.client(until)),
             Resumption::AlwaysReset => {
-                rustls::client::Resumption::store(self.caches.client_apart())
+                rustls::client::Resumption::store(self.caches.client_apart(until))
             }
             Resumption::Off => rustls::client::Resumption::disabled(),
         }

@@ -79,7 +79,7 @@ fn off_resumes_nothing() {
             assert!(!client.resumes(&server) && !client.resumes(&server), "{version:?}");
         }
         let plain = world.plain_server();
-        let client = world.client(version).remembering(sessions.client());
+        let client = world.client(version).remembering(sessions.client(None));
         assert!(!client.resumes(&plain) && !client.resumes(&plain), "{version:?}: as a client");
     }
 }
@@ -100,7 +100,7 @@ fn invalidating_ends_all_sessions_at_once_and_new_ones_begin() {
                 );
             }
             let plain = world.plain_server();
-            let client = world.client(version).remembering(sessions.client());
+            let client = world.client(version).remembering(sessions.client(None));
             assert!(!client.resumes(&plain) && client.resumes(&plain));
             sessions.invalidate().unwrap();
             assert!(!client.resumes(&plain), "{version:?} {resumption:?}: as a client");
@@ -130,10 +130,26 @@ fn g14_the_client_role_keeps_sessions_across_generations_unless_it_is_to_reset()
     for (resumption, keeps) in [(Resumption::Auto, true), (Resumption::AlwaysReset, false)] {
         let sessions = sessions(resumption);
         for version in VERSIONS {
-            let client = world.client(version).remembering(sessions.client());
+            let client = world.client(version).remembering(sessions.client(None));
             assert!(!client.resumes(&plain) && client.resumes(&plain));
-            let next = client.remembering(sessions.client());
+            let next = client.remembering(sessions.client(None));
             assert_eq!(next.resumes(&plain), keeps, "{version:?} {resumption:?}");
+        }
+    }
+}
+
+#[test]
+fn g13_no_server_is_resumed_past_the_end_of_the_lists_it_was_checked_with() {
+    let (world, now) = (World::new(), crate::clock::unix_now());
+    let plain = world.plain_server();
+    for resumption in [Resumption::Auto, Resumption::AlwaysReset] {
+        let sessions = sessions(resumption);
+        for version in VERSIONS {
+            let until = |end| world.client(version).remembering(sessions.client(Some(end)));
+            let client = until(now + 1000);
+            assert!(!client.resumes(&plain) && client.resumes(&plain), "{version:?}");
+            let client = until(now);
+            assert!(!client.resumes(&plain) && !client.resumes(&plain), "{version:?}");
         }
     }
 }
