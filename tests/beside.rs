@@ -21,11 +21,12 @@ use certreload::ffi::watch_options::certreload_watch;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection};
+use rustls::{HandshakeKind, RootCertStore, ServerConfig};
 use support::certificates::{Authority, Pair, Site, replace};
-use support::host::{Builder, Host, c_path, last_error};
+use support::host::{Builder, c_path, last_error};
 use support::revoking::Root;
 use support::sites::write_private;
+use support::talk::talk;
 
 fn quiet(site: &Site) -> Builder {
     let builder = Builder::new().identity(&site.chain(), &site.key());
@@ -181,37 +182,4 @@ fn a_root_without_a_list_beside_one_that_has_one_is_warned_of() {
     replace(&list, &(one.list(1, &[]) + &two.list(1, &[])));
     assert_eq!(host.reload_wait(), Outcome::Ok, "{}", last_error());
     assert_eq!(host.status().warnings & CERTRELOAD_WARNING_CRL_MISSING, 0);
-}
-
-/// A call of the host's client role to `server`, in memory.
-fn talk(host: &Host, server: &Arc<ServerConfig>) -> HandshakeKind {
-    // SAFETY: an open handle; the reference that it gives is taken over.
-    let config = unsafe {
-        let config = certreload::ffi::connection::certreload_acquire_client_config(host.handle);
-        assert!(!config.is_null(), "{}", last_error());
-        Arc::from_raw(config.cast::<rustls::ClientConfig>())
-    };
-    let mut client = ClientConnection::new(config, "a.test".try_into().unwrap()).unwrap();
-    let mut server = ServerConnection::new(server.clone()).unwrap();
-    while client.wants_write() || server.wants_write() {
-        let mut wire = Vec::new();
-        while client.wants_write() {
-            client.write_tls(&mut wire).unwrap();
-        }
-        let mut unread = wire.as_slice();
-        while !unread.is_empty() {
-            server.read_tls(&mut unread).unwrap();
-            server.process_new_packets().unwrap();
-        }
-        wire.clear();
-        while server.wants_write() {
-            server.write_tls(&mut wire).unwrap();
-        }
-        let mut unread = wire.as_slice();
-        while !unread.is_empty() {
-            client.read_tls(&mut unread).unwrap();
-            client.process_new_packets().unwrap();
-        }
-    }
-    client.handshake_kind().unwrap()
 }

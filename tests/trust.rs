@@ -23,10 +23,12 @@ use certreload::ffi::status::certreload_health as Health;
 use certreload::ffi::trust_options::*;
 use certreload::ffi::trust_status::{certreload_get_trust_status, certreload_trust_status};
 use certreload::ffi::watch_options::certreload_watch;
-use support::certificates::{Pair, Site, replace};
+use rustls::HandshakeKind;
+use support::certificates::{Authority, Pair, Site, replace};
 use support::clock::Clock;
 use support::host::{Builder, Host, c_path, last_error};
 use support::revoking::{Root, greet, is_let_in};
+use support::talk::talk;
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -245,4 +247,30 @@ fn g20_a_list_that_is_due_and_one_that_has_expired_are_told() {
     assert_eq!(host.reload_wait(), Ok, "{}", last_error());
     told(&[Reloaded, Expiring, Expired, Reloaded]);
     assert!(scene.lets_in(address, &scene.one, 1));
+}
+
+#[test]
+fn g13_the_client_role_resumes_no_server_once_a_list_has_expired() {
+    let clock = Clock::new();
+    let (authority, other) = (Authority::new(), Root::new("one"));
+    let site = Site::plain(&authority.issue(&["a.test"]));
+    let (roots, list) = (site.path("roots.pem"), site.path("list.pem"));
+    replace(&roots, &(authority.root_pem() + &other.pem()));
+    replace(&list, &other.list_between(1, &[], -10, 100 * MINUTE));
+    let options = Builder::new().identity(&site.chain(), &site.key());
+    let options = options.watch(certreload_watch::Off).server_roots(&roots).crl(&list);
+    // SAFETY: live options.
+    let result =
+        unsafe { certreload_options_set_crl_rules(options.0, CERTRELOAD_CRL_ALLOW_UNKNOWN) };
+    assert_eq!(result, Ok);
+    let host = options.settle_ms(1, 2).open();
+    assert_eq!(talk(&host, &host.config()), HandshakeKind::Full);
+    assert_eq!(talk(&host, &host.config()), HandshakeKind::Resumed);
+    clock.set(101 * MINUTE);
+    assert_eq!(talk(&host, &host.config()), HandshakeKind::Full);
+    assert_eq!(talk(&host, &host.config()), HandshakeKind::Full);
+    replace(&list, &other.list_between(2, &[], -10, 200 * MINUTE));
+    assert_eq!(host.reload_wait(), Ok, "{}", last_error());
+    assert_eq!(talk(&host, &host.config()), HandshakeKind::Full, "checked with another list");
+    assert_eq!(talk(&host, &host.config()), HandshakeKind::Resumed);
 }

@@ -19,6 +19,7 @@ pub mod rotation;
 pub mod server;
 pub mod shapes;
 pub mod sites;
+pub mod talk;
 pub mod tree_writers;
 pub mod trust_options;
 pub mod witness;
