@@ -120,13 +120,13 @@ typedef struct rustls_client_config rustls_client_config;
 #define CERTRELOAD_WARNING_CRL_EXPIRED 2048
 
 /**
- * Warning: the issuer of a certificate revocation list is none of the roots, so its signature cannot be checked until
- * a peer shows that issuer's certificate.
+ * Warning: the issuer of a certificate revocation list is none of the roots, and its certificate is not known, so the
+ * signature cannot be checked until a peer shows that certificate.
  */
 #define CERTRELOAD_WARNING_CRL_UNRELATED 4096
 
 /**
- * Warning: there is no certificate revocation list any more of an issuer that is no root.
+ * Warning: a certificate revocation list has expired and is gone, and its issuer is no root.
  */
 #define CERTRELOAD_WARNING_CRL_LOST 8192
 
@@ -187,7 +187,7 @@ typedef struct rustls_client_config rustls_client_config;
 #define CERTRELOAD_MAX_TRUST_SIZE 67108864
 
 /**
- * The most files of a directory that count.
+ * The most files of a directory that count. Of all its files, whatever their names, there may be ten times as many.
  */
 #define CERTRELOAD_MAX_DIRECTORY_FILES 1000
 
@@ -197,7 +197,7 @@ typedef struct rustls_client_config rustls_client_config;
 #define CERTRELOAD_MAX_ROOTS 10000
 
 /**
- * The most revocation lists in one file.
+ * The most revocation lists of a handle, in all files together.
  */
 #define CERTRELOAD_MAX_CRLS 1000
 
@@ -331,7 +331,7 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_FILE_IO = 106,
   /**
-   * More files in a directory than CERTRELOAD_MAX_DIRECTORY_FILES.
+   * More files that count in a directory than CERTRELOAD_MAX_DIRECTORY_FILES, or ten times as many of any name.
    */
   CERTRELOAD_RESULT_TOO_MANY_FILES = 107,
   /**
@@ -425,11 +425,11 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_CRL_EXPIRED = 307,
   /**
-   * A certificate revocation list is older than the one that serves.
+   * A certificate revocation list is older than one that has served since open.
    */
   CERTRELOAD_RESULT_CRL_ROLLBACK = 308,
   /**
-   * The certificate revocation list of an issuer that is still trusted is there no more.
+   * The certificate revocation list of an issuer that is, or may be, still trusted is there no more.
    */
   CERTRELOAD_RESULT_CRL_LOST = 309,
   /**
@@ -1406,7 +1406,7 @@ certreload_result certreload_options_set_event_callback(certreload_options *opti
 /**
  * Ask clients for certificates, and check them against roots that reload.
  *
- * The roots are one PEM file or a directory of them (see certreload_options_add_crl() for which files of a directory
+ * The roots are one file (PEM, or DER of one certificate) or a directory of such files (see certreload_options_add_crl() for which files of a directory
  * count); every certificate in them is a trust anchor. Roots of clients, roots of servers, revocation lists and mode
  * are one unit, the trust: good or bad as a whole, and a handle has one. From the generation on that comes without a
  * root nobody gets in by it, sessions that are resumed included; connections that exist stay.
@@ -1437,8 +1437,7 @@ certreload_result certreload_options_set_client_auth(certreload_options *options
  * that. One handle can have both roles, and a handle with roots of servers needs no identity.
  *
  * @param options     must not be NULL; changed
- * @param roots_path  a PEM file, or a directory of them, as for certreload_options_set_client_auth(); must not be NULL or
- *                    ""; copied
+ * @param roots_path  a file or a directory, as for certreload_options_set_client_auth(); must not be NULL or ""; copied
  * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
  * Ownership:         strings are copied
  * Threads:           exclusive access to options
@@ -1472,13 +1471,20 @@ certreload_result certreload_options_set_platform_roots(certreload_options *opti
  *
  * A file is PEM with any number of lists, or DER with one. Of a directory those files count whose names end in ".pem",
  * ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or are of the form that OpenSSL's rehash makes
- * ("5ad8a5d6.r0", of roots "5ad8a5d6.0"); hidden files and directories in it do not. The lists hold for clients and
- * servers alike.
+ * ("5ad8a5d6.r0", of roots "5ad8a5d6.0"); hidden files and directories in it do not.
  *
- * A list must be signed by its issuer where that is a root (CRL_SIGNATURE), must not be older than the one that serves
- * (CRL_ROLLBACK), must not have expired (CRL_EXPIRED), and the list of a root must not get lost (CRL_LOST): else the whole
- * trust stays as it was. A list of an intermediate is taken with a warning, and counts when a peer shows that
- * intermediate. Of several lists of one issuer the newest counts.
+ * A list must be signed by its issuer where that is a root (CRL_SIGNATURE), must not be older than one that has served
+ * since open (CRL_ROLLBACK), must not have expired (CRL_EXPIRED), and a list that serves must not get lost while its
+ * root is trusted (CRL_LOST): else the whole trust stays as it was. Of several lists of one issuer the newest counts.
+ *
+ * A list of an intermediate is checked with the intermediate's certificate where it stands beside the list in the CRL
+ * file (or the directory), or in the chain of one of the handle's own identities; that makes it no root. Where neither
+ * is so, the list is taken with a warning (CRL_UNRELATED), and checked when a peer shows that intermediate. It must not
+ * get lost either until its nextUpdate has passed: then that is a warning (CRL_LOST). Which root an intermediate is
+ * under is not known, so that holds too where its root is taken out: leave the list where it is until it has expired.
+ *
+ * The lists hold for clients and servers alike, but that of an authority which is a root of one role only, and
+ * nobody's intermediate as far as is known, is no concern of the other role.
  *
  * What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
  * nothing is looked up; with one, a root that has none is warned of (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots are a mistake, and INVALID_PARAMETER at open.

@@ -144,11 +144,11 @@ pub(crate) enum Cause {
     #[error("certificate revocation list {index}, of {issuer}, expired at {at}")]
     CrlExpired { index: usize, issuer: String, at: Box<str> },
     #[error(
-        "certificate revocation list {index}, of {issuer}, is older than the one that serves: {order}"
+        "certificate revocation list {index}, of {issuer}, is older than one that has served: {order}"
     )]
     CrlRollback { index: usize, issuer: String, order: Box<str> },
     #[error(
-        "there is no certificate revocation list of {issuer} any more, and certificates of that issuer are still trusted"
+        "there is no certificate revocation list of {issuer} any more, and certificates of that issuer may still be trusted"
     )]
     CrlLost { issuer: String },
     #[error("ticket key {second} is the same as ticket key {first}")]

@@ -87,10 +87,10 @@ pub const CERTRELOAD_WARNING_DUPLICATE_NAME: u32 = 512;
 pub const CERTRELOAD_WARNING_ROOT_UNUSABLE: u32 = 1024;
 /// Warning: a certificate revocation list has expired, and CERTRELOAD_CRL_ALLOW_EXPIRED tolerates it.
 pub const CERTRELOAD_WARNING_CRL_EXPIRED: u32 = 2048;
-/// Warning: the issuer of a certificate revocation list is none of the roots, so its signature cannot be checked until
-/// a peer shows that issuer's certificate.
+/// Warning: the issuer of a certificate revocation list is none of the roots, and its certificate is not known, so the
+/// signature cannot be checked until a peer shows that certificate.
 pub const CERTRELOAD_WARNING_CRL_UNRELATED: u32 = 4096;
-/// Warning: there is no certificate revocation list any more of an issuer that is no root.
+/// Warning: a certificate revocation list has expired and is gone, and its issuer is no root.
 pub const CERTRELOAD_WARNING_CRL_LOST: u32 = 8192;
 /// Warning: the ticket key that encrypts has been in use for longer than its lifetime, and should have been replaced.
 pub const CERTRELOAD_WARNING_TICKET_KEY_OLD: u32 = 16384;

@@ -60,7 +60,7 @@ pub enum certreload_result {
     FileUnstable = 105,
     /// Reading failed for another reason; the message has the system's words.
     FileIo = 106,
-    /// More files in a directory than CERTRELOAD_MAX_DIRECTORY_FILES.
+    /// More files that count in a directory than CERTRELOAD_MAX_DIRECTORY_FILES, or ten times as many of any name.
     TooManyFiles = 107,
 
     /// The text between BEGIN and END is not valid PEM (RFC 7468).
@@ -110,9 +110,9 @@ pub enum certreload_result {
     CrlSignature = 306,
     /// A certificate revocation list's nextUpdate has passed.
     CrlExpired = 307,
-    /// A certificate revocation list is older than the one that serves.
+    /// A certificate revocation list is older than one that has served since open.
     CrlRollback = 308,
-    /// The certificate revocation list of an issuer that is still trusted is there no more.
+    /// The certificate revocation list of an issuer that is, or may be, still trusted is there no more.
     CrlLost = 309,
     /// Two keys of the ticket key file are the same.
     TicketKeyRepeated = 310,

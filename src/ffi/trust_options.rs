@@ -11,6 +11,7 @@ use super::cast;
 use super::options::certreload_options;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
+use crate::material::{MAX_CRLS, MAX_ROOTS};
 use crate::options::{ClientAuth, CrlRules, IdentityFiles, Role};
 use crate::source::{MAX_FILES_IN_DIRECTORY, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE};
 
@@ -41,23 +42,25 @@ pub const CERTRELOAD_CRL_ALLOW_EXPIRED: u32 = 4;
 pub const CERTRELOAD_MAX_TRUST_FILE_SIZE: usize = 33554432;
 /// The most bytes that all files of a trust have together.
 pub const CERTRELOAD_MAX_TRUST_SIZE: usize = 67108864;
-/// The most files of a directory that count.
+/// The most files of a directory that count. Of all its files, whatever their names, there may be ten times as many.
 pub const CERTRELOAD_MAX_DIRECTORY_FILES: usize = 1000;
 /// The most roots that either role is checked against.
 pub const CERTRELOAD_MAX_ROOTS: usize = 10000;
-/// The most revocation lists in one file.
+/// The most revocation lists of a handle, in all files together.
 pub const CERTRELOAD_MAX_CRLS: usize = 1000;
 
 const _: () = assert!(CERTRELOAD_MAX_TRUST_FILE_SIZE == MAX_TRUST_FILE_SIZE);
 const _: () = assert!(CERTRELOAD_MAX_TRUST_SIZE == MAX_TRUST_SIZE);
 const _: () = assert!(CERTRELOAD_MAX_DIRECTORY_FILES == MAX_FILES_IN_DIRECTORY);
+const _: () = assert!(CERTRELOAD_MAX_ROOTS == MAX_ROOTS);
+const _: () = assert!(CERTRELOAD_MAX_CRLS == MAX_CRLS);
 
 /// The most paths that certreload_options_add_crl() takes.
 pub const CERTRELOAD_MAX_CRL_PATHS: usize = 1000;
 
 /// Ask clients for certificates, and check them against roots that reload.
 ///
-/// The roots are one PEM file or a directory of them (see certreload_options_add_crl() for which files of a directory
+/// The roots are one file (PEM, or DER of one certificate) or a directory of such files (see certreload_options_add_crl() for which files of a directory
 /// count); every certificate in them is a trust anchor. Roots of clients, roots of servers, revocation lists and mode
 /// are one unit, the trust: good or bad as a whole, and a handle has one. From the generation on that comes without a
 /// root nobody gets in by it, sessions that are resumed included; connections that exist stay.
@@ -108,8 +111,7 @@ pub unsafe extern "C" fn certreload_options_set_client_auth(
 /// that. One handle can have both roles, and a handle with roots of servers needs no identity.
 ///
 /// @param options     must not be NULL; changed
-/// @param roots_path  a PEM file, or a directory of them, as for certreload_options_set_client_auth(); must not be NULL or
-///                    ""; copied
+/// @param roots_path  a file or a directory, as for certreload_options_set_client_auth(); must not be NULL or ""; copied
 /// @return            OK; NULL_PARAMETER; INVALID_PARAMETER
 /// Ownership:         strings are copied
 /// Threads:           exclusive access to options
@@ -173,16 +175,24 @@ fn platform_roots() -> Result<PathBuf, Error> {
 ///
 /// A file is PEM with any number of lists, or DER with one. Of a directory those files count whose names end in ".pem",
 /// ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or are of the form that OpenSSL's rehash makes
-/// ("5ad8a5d6.r0", of roots "5ad8a5d6.0"); hidden files and directories in it do not. The lists hold for clients and
-/// servers alike.
+/// ("5ad8a5d6.r0", of roots "5ad8a5d6.0"); hidden files and directories in it do not.
 ///
-/// A list must be signed by its issuer where that is a root (CRL_SIGNATURE), must not be older than the one that serves
-/// (CRL_ROLLBACK), must not have expired (CRL_EXPIRED), and the list of a root must not get lost (CRL_LOST): else the whole
-/// trust stays as it was. A list of an intermediate is taken with a warning, and counts when a peer shows that
-/// intermediate. Of several lists of one issuer the newest counts.
+/// A list must be signed by its issuer where that is a root (CRL_SIGNATURE), must not be older than one that has served
+/// since open (CRL_ROLLBACK), must not have expired (CRL_EXPIRED), and a list that serves must not get lost while its
+/// root is trusted (CRL_LOST): else the whole trust stays as it was. Of several lists of one issuer the newest counts.
+///
+/// A list of an intermediate is checked with the intermediate's certificate where it stands beside the list in the CRL
+/// file (or the directory), or in the chain of one of the handle's own identities; that makes it no root. Where neither
+/// is so, the list is taken with a warning (CRL_UNRELATED), and checked when a peer shows that intermediate. It must not
+/// get lost either until its nextUpdate has passed: then that is a warning (CRL_LOST). Which root an intermediate is
+/// under is not known, so that holds too where its root is taken out: leave the list where it is until it has expired.
+///
+/// The lists hold for clients and servers alike, but that of an authority which is a root of one role only, and
+/// nobody's intermediate as far as is known, is no concern of the other role.
 ///
 /// What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
-/// nothing is looked up; with one, a root that has none is warned of (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots are a mistake, and INVALID_PARAMETER at open.
+/// nothing is looked up; with one, a root that has none is warned of (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots
+/// are a mistake, and INVALID_PARAMETER at open.
 ///
 /// @param options   must not be NULL; changed
 /// @param crl_path  a file or a directory; must not be NULL or ""; copied

@@ -86,9 +86,17 @@ impl Authority {
 
     /// Its certificate as an authority under this one.
     pub(super) fn certifies(&self, other: &Self, serial: u64) -> CertificateDer<'static> {
+        self.certified(other, serial).into()
+    }
+
+    pub(super) fn certifies_pem(&self, other: &Self, serial: u64) -> String {
+        self.certified(other, serial).pem()
+    }
+
+    fn certified(&self, other: &Self, serial: u64) -> rcgen::Certificate {
         let mut params = other.params.clone();
         params.serial_number = Some(serial.into());
-        params.signed_by(other.issuer.key(), &self.issuer).unwrap().into()
+        params.signed_by(other.issuer.key(), &self.issuer).unwrap()
     }
 
     /// A peer of either role, named `a.test`, and the certificates that lead up from this authority.

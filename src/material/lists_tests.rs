@@ -6,27 +6,32 @@ use rcgen::KeyUsagePurpose;
 use rustls::crypto::aws_lc_rs::default_provider;
 
 use super::authority::{Authority, Listing, file, in_directory, now};
-use super::lists::{Checks, List, Lists};
+use super::list_signers::Signers;
+use super::lists::{Checks, Lists};
 use super::roots::{Reading, Roots, sha256};
 use super::trust_file::TrustFile;
 use super::warnings::WarningKind;
 use crate::error::{Cause, Error};
+
+const DAY: i64 = 24 * 3600;
 
 /// The roots, and when it is, and what serves.
 struct Scene<'a> {
     roots: &'a [&'a Authority],
     allow_expired: bool,
     now: i64,
-    before: &'a [List],
+    before: Option<&'a Lists>,
+    /// Certificates that are known besides.
+    issuers: &'a [&'a [u8]],
 }
 
 impl<'a> Scene<'a> {
     fn of(roots: &'a [&'a Authority]) -> Self {
-        Self { roots, allow_expired: false, now: now(), before: &[] }
+        Self { roots, allow_expired: false, now: now(), before: None, issuers: &[] }
     }
 
     fn after(self, before: &'a Lists) -> Self {
-        Self { before: &before.counting, ..self }
+        Self { before: Some(before), ..self }
     }
 
     /// Reads one file of lists.
@@ -43,16 +48,18 @@ impl<'a> Scene<'a> {
             [] => None,
             _ => Some(Roots::read(&[file("/roots", &pem)], &reading).unwrap()),
         };
+        let roots: Vec<_> = roots.iter().flat_map(|roots| roots.anchors.values()).collect();
         let places: Vec<_> = places.iter().map(PathBuf::from).collect();
         Lists::read(
             files,
             &Checks {
                 places: &places,
-                roots: roots.iter().flat_map(|roots| roots.anchors.values()).collect(),
+                signers: Signers::new(&roots, self.issuers, files),
                 algorithms: &algorithms,
                 allow_expired: self.allow_expired,
                 now: self.now,
-                before: self.before,
+                before: self.before.map_or(&[], |before| &before.counting),
+                newest: self.before.map_or(&[], |before| &before.newest),
             },
         )
     }
@@ -164,7 +171,7 @@ fn an_expired_list_is_refused_unless_it_is_allowed_or_serves_already() {
     assert_eq!(warned(&allowed.read(&[fresh, list.clone()]).unwrap()), [WarningKind::CrlExpired]);
 
     // One authority that is late keeps no other's list away.
-    let in_time = Scene { now: now() - 7 * 24 * 3600, ..Scene::of(&roots) };
+    let in_time = Scene { now: now() - 7 * DAY, ..Scene::of(&roots) };
     let served = in_time.read(&[list.clone(), two.list_pem(&Listing::number(1))]).unwrap();
     let scene = scene.after(&served);
     let lists = scene.read(&[list, two.list_pem(&Listing::number(2))]).unwrap();
@@ -220,7 +227,7 @@ fn the_list_of_a_root_is_not_lost_while_the_root_is_trusted() {
     let served = Scene::of(&both).read(&lists).unwrap();
     let (cause, words) = Scene::of(&both).after(&served).refused(&lists[..1]);
     assert_eq!(cause, Cause::CrlLost { issuer: "two".to_owned() });
-    assert!(words.contains("still trusted"), "{words}");
+    assert!(words.contains("still be trusted"), "{words}");
     // Together with its root it goes.
     let without = Scene::of(&both[..1]).after(&served).read(&lists[..1]).unwrap();
     assert_eq!(warned(&without), []);
@@ -247,13 +254,16 @@ fn a_part_is_lost_unless_a_list_of_all_takes_its_place() {
 }
 
 #[test]
-fn the_list_of_an_intermediate_goes_with_a_warning() {
+fn the_list_of_an_intermediate_is_not_lost_while_it_holds() {
     let (root, middle) = (Authority::new("root"), Authority::new("middle"));
     let roots = [&root];
     let of_root = root.list_pem(&Listing::number(1));
-    let served =
-        Scene::of(&roots).read(&[of_root.clone(), middle.list_pem(&Listing::number(1))]).unwrap();
-    let lists = Scene::of(&roots).after(&served).read(&[of_root]).unwrap();
+    let short = Listing { next_update: (2026, 6, 20), ..Listing::number(1) };
+    let served = Scene::of(&roots).read(&[of_root.clone(), middle.list_pem(&short)]).unwrap();
+    let (cause, _) = Scene::of(&roots).after(&served).refused(&[of_root.clone()]);
+    assert_eq!(cause, Cause::CrlLost { issuer: "middle".to_owned() });
+    let later = Scene { now: now() + 5 * DAY, ..Scene::of(&roots) }.after(&served);
+    let lists = later.read(&[of_root]).unwrap();
     assert_eq!(warned(&lists), [WarningKind::CrlLost]);
     assert!(lists.warnings[0].text.contains("of \"middle\" any more; /lists had one"));
     // That it becomes a root makes it no other list.
@@ -263,6 +273,97 @@ fn the_list_of_an_intermediate_goes_with_a_warning() {
         Scene::of(&scene).after(&served).refused(&lists).0,
         Cause::CrlRollback { index: 2, .. }
     ));
+}
+
+#[test]
+fn a_list_that_was_gone_for_a_while_does_not_come_back_with_an_older_one() {
+    let (one, two, middle) =
+        (Authority::new("one"), Authority::new("two"), Authority::new("middle"));
+    let both = [&one, &two];
+    let lists = |middle_and_two| {
+        let list = Listing::number(middle_and_two);
+        [one.list_pem(&Listing::number(1)), middle.list_pem(&list), two.list_pem(&list)]
+    };
+    let of_one = Listing { next_update: (2027, 6, 1), ..Listing::number(2) };
+    let of_one = [one.list_pem(&of_one)];
+    let much_later = |roots| Scene { now: now() + 90 * DAY, ..Scene::of(roots) };
+    let first = Scene::of(&both).read(&lists(300)).unwrap();
+    // The root went, and the intermediate's list after it had expired.
+    let gone = much_later(&both[..1]).after(&first).read(&of_one).unwrap();
+    let still = much_later(&both[..1]).after(&gone).read(&of_one).unwrap();
+    let back = |number| {
+        let list = Listing { next_update: (2027, 6, 1), ..Listing::number(number) };
+        [&of_one[0], &*middle.list_pem(&list), &two.list_pem(&list)].map(str::to_owned)
+    };
+    let scene = much_later(&both).after(&still);
+    let (cause, words) = scene.refused(&back(299));
+    assert!(matches!(cause, Cause::CrlRollback { index: 2, .. }), "{words}");
+    let (cause, words) =
+        scene.refused(&[back(300)[1].clone(), back(299)[2].clone(), back(1)[0].clone()]);
+    assert!(matches!(cause, Cause::CrlRollback { index: 2, .. }), "{words}");
+    assert_eq!(scene.read(&back(300)).unwrap().counting.len(), 3);
+}
+
+#[test]
+fn an_older_list_of_all_does_not_take_the_place_of_parts() {
+    let one = Authority::new("one");
+    let roots = [&one];
+    let list = |part, number, day| {
+        one.list_pem(&Listing { part, this_update: (2026, 6, day), ..Listing::number(number) })
+    };
+    let part = |number, day| list(Some("http://a"), number, day);
+    let served = Scene::of(&roots).read(&[part(5, 5)]).unwrap();
+    let scene = Scene::of(&roots).after(&served);
+    for older in [list(None, 4, 5), list(None, 4, 4), list(None, 6, 4)] {
+        let (cause, words) = scene.refused(&[older.clone()]);
+        assert!(matches!(cause, Cause::CrlRollback { index: 1, .. }), "{words}");
+        assert_eq!(scene.read(&[older, part(5, 5)]).unwrap().counting.len(), 2, "beside it");
+    }
+    for newer in [list(None, 6, 5), list(None, 1, 6)] {
+        assert_eq!(scene.read(&[newer]).unwrap().counting.len(), 1);
+    }
+}
+
+#[test]
+fn the_list_of_an_intermediate_is_checked_with_its_certificate() {
+    let (root, middle, forger) =
+        (Authority::new("root"), Authority::new("middle"), Authority::new("middle"));
+    let roots = [&root];
+    let (list, forged) =
+        (middle.list_pem(&Listing::number(1)), forger.list_pem(&Listing::number(2)));
+    let (pem, der) = (root.certifies_pem(&middle, 7), root.certifies(&middle, 7));
+    let scene = Scene::of(&roots);
+    assert_eq!(warned(&scene.read(&[forged.clone()]).unwrap()), [WarningKind::CrlUnrelated]);
+
+    assert_eq!(warned(&scene.read(&[pem.clone(), list.clone()]).unwrap()), []);
+    let signature = Cause::CrlSignature { index: 1, issuer: "middle".to_owned() };
+    assert_eq!(scene.refused(&[forged.clone(), pem.clone()]).0, signature);
+
+    let issuers: [&[u8]; 2] = [b"no certificate", &der];
+    let known = Scene { issuers: &issuers, ..Scene::of(&roots) };
+    assert_eq!(warned(&known.read(&[list.clone()]).unwrap()), []);
+    assert_eq!(known.refused(&[forged.clone()]).0, signature);
+    // After a change of its key an authority has the same name twice.
+    let both = [root.certifies_pem(&forger, 8), forged.clone(), list.clone()];
+    assert_eq!(warned(&known.read(&both).unwrap()), []);
+
+    for bytes in [pem.as_bytes(), &der] {
+        let files = |list| [in_directory("/b/list.pem", list), in_directory("/b/a.der", bytes)];
+        assert_eq!(warned(&scene.read_files(&files(&list), &["/b"]).unwrap()), []);
+        assert!(scene.read_files(&files(&forged), &["/b"]).is_err());
+    }
+    let unfit = root.certifies_pem(&middle.that_may(&[KeyUsagePurpose::KeyCertSign]), 7);
+    assert!(matches!(scene.refused(&[unfit, list]).0, Cause::CrlSigner { index: 1, .. }));
+}
+
+#[test]
+fn a_certificate_beside_a_list_does_not_stand_in_for_a_root() {
+    let (root, forger) = (Authority::new("root"), Authority::new("root"));
+    let lists = [forger.root_pem(), forger.list_pem(&Listing::number(9))];
+    let der = forger.root();
+    let scene = [&root];
+    let scene = Scene { issuers: &[&der], ..Scene::of(&scene) };
+    assert!(matches!(scene.refused(&lists).0, Cause::CrlSignature { index: 1, .. }));
 }
 
 #[test]

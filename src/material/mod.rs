@@ -15,6 +15,7 @@ mod identity;
 mod key;
 mod key_kind;
 mod lifetime;
+mod list_signers;
 mod lists;
 #[cfg(test)]
 mod lists_tests;
@@ -23,6 +24,7 @@ mod ocsp;
 mod pem;
 mod responder;
 mod roots;
+mod series;
 mod signature;
 mod staple;
 mod ticket_key;
@@ -34,9 +36,11 @@ mod trust_tests;
 mod warnings;
 mod x509;
 
+pub(crate) use crl::MAX_CRLS;
 pub(crate) use identity::{Identity, Parts};
 pub(crate) use key::{Password, takes_password};
 pub(crate) use pem::MAX_CERTIFICATES;
+pub(crate) use roots::MAX_ROOTS;
 pub(crate) use staple::Staple;
 pub(crate) use ticket_key::TicketKey;
 pub(crate) use ticket_keys::{TicketFile, TicketKeys};
@@ -53,5 +57,4 @@ pub(crate) mod fuzzing {
     pub(crate) use super::key::load as load_key;
     pub(crate) use super::ocsp::{MAX_RESPONSE, parse as parse_ocsp};
     pub(crate) use super::pem::certificates;
-    pub(crate) use super::roots::MAX_ROOTS;
 }

@@ -14,9 +14,11 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 
 use super::coverage::roots_without_list;
+use super::list_signers::Signers;
 pub(crate) use super::lists::List;
 use super::lists::{Checks, Lists};
 use super::roots::{Hash, Reading, Root, Roots, Served};
+use super::series::Place;
 use super::trust_file::{TrustFile, TrustParts};
 use super::warnings::Warning;
 use crate::error::{Cause, Error};
@@ -28,8 +30,12 @@ pub(crate) struct Trust {
     clients: Role<dyn ClientCertVerifier>,
     servers: Role<dyn ServerCertVerifier>,
     lists: Vec<List>,
+    /// The newest of each series of lists that serves or ever did.
+    newest: Vec<Place>,
     /// From then on peers are refused for lists that have expired.
     hold_until: Option<i64>,
+    /// The same for clients.
+    sessions_hold_until: Option<i64>,
     warnings: Vec<Warning>,
 }
 
@@ -61,38 +67,45 @@ impl Trust {
         let served = before.map(|before| &before.servers.served);
         let servers = read(parts.server_roots.as_ref(), options.server_roots.as_ref(), served)?;
         let rules = options.crl_rules;
+        let roots = roots_of([clients.as_ref(), servers.as_ref()]);
         let checks = Checks {
             places: &options.crls,
-            roots: roots_of([clients.as_ref(), servers.as_ref()]),
+            signers: Signers::new(&roots, &parts.issuers, &parts.crls),
             algorithms,
             allow_expired: rules.allow_expired,
             now,
             before: before.map_or(&[], |before| &before.lists),
+            newest: before.map_or(&[], |before| &before.newest),
         };
-        let Lists { ders, counting: lists, warnings } = Lists::read(&parts.crls, &checks)?;
+        let Lists { ders, counting: lists, warnings, newest } = Lists::read(&parts.crls, &checks)?;
 
-        let making = Making { ders, lists: &lists, rules, provider };
+        let making = Making { ders, lists: &lists, rules, provider, signers: &checks.signers };
         let of_clients = clients.as_ref().filter(|_| options.client_auth != ClientAuth::None);
         let mode = options.client_auth as u8;
-        let clients_role =
-            making.role(of_clients, mode, before.map(|before| &before.clients), |store| {
-                making.client_verifier(store, options.client_auth)
-            })?;
-        let servers_role =
-            making.role(servers.as_ref(), 0, before.map(|before| &before.servers), |store| {
-                making.server_verifier(store)
-            })?;
-        let roots = roots_of([clients.as_ref(), servers.as_ref()]);
+        let clients_role = making.role(
+            of_clients,
+            mode,
+            before.map(|before| &before.clients),
+            |store, ders| making.client_verifier(store, ders, options.client_auth),
+        )?;
+        let servers_role = making.role(
+            servers.as_ref(),
+            0,
+            before.map(|before| &before.servers),
+            |store, ders| Ok(making.server_verifier(store, ders)?),
+        )?;
+        let hold_until = making.hold_until(0..lists.len());
+        let sessions_hold_until = making.hold_until(making.lists_of(of_clients));
         let without_list = roots_without_list(&roots, &lists, rules);
-        let ends = lists.iter().filter_map(|list| list.next_update);
-        let hold_until = if rules.allow_expired { None } else { ends.min() };
         let of_roots = [clients, servers].into_iter().flatten().flat_map(|roots| roots.warnings);
         Ok(Self {
             clients: clients_role,
             servers: servers_role,
             warnings: of_roots.chain(warnings).chain(without_list).collect(),
             hold_until,
+            sessions_hold_until,
             lists,
+            newest,
         })
     }
 
@@ -144,7 +157,7 @@ impl Trust {
 
     /// The same for clients, and so for the sessions that they were let into.
     pub(crate) fn sessions_hold_until(&self) -> Option<i64> {
-        self.hold_until.filter(|_| self.clients.verifier.is_some())
+        self.sessions_hold_until.filter(|_| self.clients.verifier.is_some())
     }
 
     pub(crate) fn warnings(&self) -> &[Warning] {
@@ -156,10 +169,14 @@ fn roots_of(roles: [Option<&Roots>; 2]) -> Vec<&Root> {
     roles.into_iter().flatten().flat_map(|roots| roots.anchors.values()).collect()
 }
 
+type Ders = Vec<CertificateRevocationListDer<'static>>;
+
 /// What verifiers are made of.
 struct Making<'a> {
-    ders: Vec<CertificateRevocationListDer<'static>>,
+    ders: Ders,
+    /// Each goes with the DER at the same place.
     lists: &'a [List],
+    signers: &'a Signers<'a>,
     rules: CrlRules,
     provider: &'a Arc<CryptoProvider>,
 }
@@ -172,14 +189,15 @@ impl Making<'_> {
         roots: Option<&Roots>,
         mode: u8,
         before: Option<&Role<V>>,
-        verifier: impl Fn(&Arc<RootCertStore>) -> Result<Arc<V>, VerifierBuilderError>,
+        verifier: impl Fn(&Arc<RootCertStore>, Ders) -> Result<Arc<V>, VerifierBuilderError>,
     ) -> Result<Role<V>, Error> {
         let fingerprint = self.fingerprint(roots, mode);
         let same = before.filter(|before| before.fingerprint == fingerprint);
         let verifier = match (same, roots) {
             (Some(same), _) => same.verifier.clone(),
             (None, Some(roots)) => {
-                Some(verifier(&roots.store).map_err(|error| self.refused(&roots.store, &error))?)
+                let made = verifier(&roots.store, self.ders_of(roots));
+                Some(made.map_err(|error| self.refused(&roots.store, &error))?)
             }
             (None, None) => None,
         };
@@ -188,23 +206,57 @@ impl Making<'_> {
 
     /// Whatever order things come in, it is the same.
     fn fingerprint(&self, roots: Option<&Roots>, mode: u8) -> Hash {
-        let Some(roots) = roots else { return [0; 32] };
+        let Some(anchors) = roots.map(|roots| &roots.anchors) else { return [0; 32] };
         let CrlRules { leaf_only, allow_unknown, allow_expired } = self.rules;
-        let rules = [mode, leaf_only.into(), allow_unknown.into(), allow_expired.into()];
-        let roots: Vec<&Hash> = roots.anchors.keys().collect();
-        let mut lists: Vec<&Hash> = self.lists.iter().map(|list| &list.sha256).collect();
+        let is_looked_up = !self.lists.is_empty();
+        let rules = [leaf_only, allow_unknown, allow_expired, is_looked_up].map(u8::from);
+        let anchors: Vec<&Hash> = anchors.keys().collect();
+        let mut lists: Vec<&Hash> = self.lists_of(roots).map(|at| &self.lists[at].sha256).collect();
         lists.sort_unstable();
-        joined([&rules[..], &joined(roots), &joined(lists)])
+        joined([&[mode][..], &rules, &joined(anchors), &joined(lists)])
+    }
+
+    /// Which lists tell of peers of this role: those of its roots, and of intermediates. A root of the other role
+    /// alone has nobody under it here, unless its certificate makes it an intermediate as well.
+    fn lists_of(&self, roots: Option<&Roots>) -> impl Iterator<Item = usize> {
+        let own = roots.map(|roots| &roots.anchors);
+        let concerns = move |list: &List| {
+            let is_of = |root: &&Root| list.is_of(root);
+            let is_elsewhere = || self.signers.roots.iter().any(|root| list.is_of(root));
+            let known = || self.signers.roots.iter().copied().chain(&self.signers.others);
+            let is_below_another = || known().any(|root| is_of(&root) && !root.is_self_issued);
+            own.is_some_and(|own| own.values().any(|root| is_of(&root)))
+                || !is_elsewhere()
+                || is_below_another()
+        };
+        (0..self.lists.len()).filter(move |at| concerns(&self.lists[*at]))
+    }
+
+    /// Where there are lists, but none for this role, peers are looked up all the same, and nothing is known of them:
+    /// rustls does that where it has any list at all.
+    fn ders_of(&self, roots: &Roots) -> Ders {
+        let mut ders: Ders = self.lists_of(Some(roots)).map(|at| self.ders[at].clone()).collect();
+        if ders.is_empty() {
+            ders.extend(self.ders.first().cloned());
+        }
+        ders
+    }
+
+    /// Until when these lists hold, if peers are refused after that.
+    fn hold_until(&self, lists: impl Iterator<Item = usize>) -> Option<i64> {
+        let ends = lists.filter_map(|at| self.lists[at].next_update);
+        ends.min().filter(|_| !self.rules.allow_expired)
     }
 
     fn client_verifier(
         &self,
         store: &Arc<RootCertStore>,
+        ders: Ders,
         mode: ClientAuth,
     ) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
         let (store, provider) = (store.clone(), self.provider.clone());
-        let mut builder = WebPkiClientVerifier::builder_with_provider(store, provider)
-            .with_crls(self.ders.iter().cloned());
+        let mut builder =
+            WebPkiClientVerifier::builder_with_provider(store, provider).with_crls(ders);
         if mode == ClientAuth::Optional {
             builder = builder.allow_unauthenticated();
         }
@@ -223,19 +275,11 @@ impl Making<'_> {
     fn server_verifier(
         &self,
         store: &Arc<RootCertStore>,
-    ) -> Result<Arc<dyn ServerCertVerifier>, VerifierBuilderError> {
-        let verifier = self.server_verifier_with(store, &self.ders)?;
-        Ok(verifier)
-    }
-
-    fn server_verifier_with(
-        &self,
-        store: &Arc<RootCertStore>,
-        ders: &[CertificateRevocationListDer<'static>],
+        ders: Ders,
     ) -> Result<Arc<WebPkiServerVerifier>, VerifierBuilderError> {
         let (store, provider) = (store.clone(), self.provider.clone());
-        let mut builder = WebPkiServerVerifier::builder_with_provider(store, provider)
-            .with_crls(ders.iter().cloned());
+        let mut builder =
+            WebPkiServerVerifier::builder_with_provider(store, provider).with_crls(ders);
         if self.rules.leaf_only {
             builder = builder.only_check_end_entity_revocation();
         }
@@ -251,7 +295,7 @@ impl Making<'_> {
     /// Why rustls takes no lists like these: it does not say which of them it means.
     fn refused(&self, store: &Arc<RootCertStore>, error: &VerifierBuilderError) -> Error {
         let refused = self.lists.iter().zip(&self.ders).find_map(|(list, der)| {
-            match self.server_verifier_with(store, std::slice::from_ref(der)) {
+            match self.server_verifier(store, vec![der.clone()]) {
                 Err(VerifierBuilderError::InvalidCrl(why)) => Some((list, why)),
                 _ => None,
             }

@@ -16,4 +16,7 @@ pub(crate) struct TrustParts<'a> {
     pub(crate) client_roots: Option<Vec<TrustFile<'a>>>,
     pub(crate) server_roots: Option<Vec<TrustFile<'a>>>,
     pub(crate) crls: Vec<TrustFile<'a>>,
+    /// Certificates (DER) that are known otherwise: lists of authorities that are no roots are checked with them. They
+    /// are trusted for nothing else.
+    pub(crate) issuers: Vec<&'a [u8]>,
 }

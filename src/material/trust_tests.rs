@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::{PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error as TlsError, RootCertStore};
 use rustls::{ServerConfig, ServerConnection};
@@ -26,6 +26,8 @@ struct Setup {
     lists: Option<String>,
     client_auth: ClientAuth,
     rules: CrlRules,
+    /// Certificates that are known besides.
+    issuers: Vec<CertificateDer<'static>>,
     now: i64,
 }
 
@@ -38,6 +40,7 @@ impl Setup {
             lists: None,
             client_auth: ClientAuth::Required,
             rules: CrlRules::default(),
+            issuers: Vec::new(),
             now: now(),
         }
     }
@@ -61,6 +64,7 @@ impl Setup {
             client_roots: roots(&self.client_roots).map(|file| vec![file]),
             server_roots: roots(&self.server_roots).map(|file| vec![file]),
             crls: lists.into_iter().collect(),
+            issuers: self.issuers.iter().map(AsRef::as_ref).collect(),
         };
         let options = TrustOptions {
             client_auth: self.client_auth,
@@ -330,6 +334,47 @@ fn a_role_of_which_nothing_changes_keeps_its_verifier() {
 }
 
 #[test]
+fn the_list_of_a_root_of_the_other_role_is_no_concern_of_this_one() {
+    let [root, other, middle, below] = ["root", "other", "middle", "below"].map(Authority::new);
+    let clients = |trust: &Trust| Arc::as_ptr(trust.client_verifier().unwrap()).cast::<()>();
+    let soon =
+        |number| other.list_pem(&Listing { next_update: (2026, 7, 1), ..Listing::number(number) });
+    let (of_root, of_middle) =
+        (root.list_pem(&Listing::number(1)), middle.list_pem(&Listing::number(1)));
+    let lists = |of_other: String| [of_root.clone(), of_other, of_middle.clone()];
+    let setup = Setup::clients(&[&root]).with_servers(&[&other]);
+    let before = setup.clone().with_lists(&lists(soon(1))).trust();
+    let ends = before.lists()[0].next_update;
+    assert_eq!(
+        (before.sessions_hold_until(), before.lists_hold_until()),
+        (ends, before.lists()[1].next_update)
+    );
+    let after = setup.clone().with_lists(&lists(soon(2))).after(Some(&before)).unwrap();
+    assert_eq!(after.fingerprint(), before.fingerprint());
+    assert_eq!(clients(&after), clients(&before));
+    let renewed = [of_root.clone(), soon(2), middle.list_pem(&Listing::number(2))];
+    let after = setup.clone().with_lists(&renewed).after(Some(&after)).unwrap();
+    assert_ne!(after.fingerprint(), before.fingerprint(), "an intermediate may be under either");
+
+    // What is looked up nowhere is still unknown.
+    let only_other = setup.clone().with_lists(&[other.list_pem(&Listing::number(1))]).trust();
+    assert_eq!(client(&only_other, &root.peer(1, &[])), UNKNOWN);
+    assert_ne!(only_other.fingerprint(), setup.trust().fingerprint());
+
+    // A root of one role that is an intermediate of the other.
+    let cross = root.certifies(&below, 9);
+    let peer = below.peer(66, std::slice::from_ref(&cross));
+    let lists =
+        [root.list_pem(&Listing::number(1)), below.list_pem(&Listing::number(1).revoking(&[66]))];
+    let rules = CrlRules { allow_unknown: true, ..CrlRules::default() };
+    let setup = Setup::clients(&[&root]).with_servers(&[&below]).with_rules(rules);
+    let known = Setup { issuers: vec![cross], ..setup.clone() };
+    assert_eq!(client(&known.with_lists(&lists).trust(), &peer), REVOKED);
+    let anchor = Setup { server_roots: Some(root.certifies_pem(&below, 9)), ..setup };
+    assert_eq!(client(&anchor.with_lists(&lists).trust(), &peer), REVOKED);
+}
+
+#[test]
 fn a_list_is_due_before_it_expires() {
     let root = Authority::new("root");
     let setup = Setup::clients(&[&root]).with_lists(&[root.list_pem(&Listing::number(1))]);
@@ -338,4 +383,18 @@ fn a_list_is_due_before_it_expires() {
     assert_eq!(trust.lists()[0].expiring_from, day(8, 1).map(|at| at - 61 * 24 * 360));
     let trust = trust.with_expiry_warning(Some(std::time::Duration::from_secs(24 * 3600)));
     assert_eq!(trust.lists()[0].expiring_from, day(7, 31));
+}
+
+#[test]
+fn a_certificate_that_lists_are_checked_with_makes_nobody_trusted() {
+    let [root, middle, stranger] = ["root", "middle", "stranger"].map(Authority::new);
+    let certificate = root.certifies(&middle, 7);
+    let peer = middle.peer(1, std::slice::from_ref(&certificate));
+    let of_middle = middle.list_pem(&Listing::number(1));
+    let lists = |root: &Authority| [root.list_pem(&Listing::number(1)), of_middle.clone()];
+    let setup = Setup { issuers: vec![certificate], ..Setup::clients(&[&root]) };
+    let trust = setup.clone().with_lists(&lists(&root)).trust();
+    assert_eq!((client(&trust, &peer), trust.warnings()), (Ok(()), &[][..]));
+    let elsewhere = Setup { client_roots: Some(stranger.root_pem()), ..setup };
+    assert_eq!(client(&elsewhere.with_lists(&lists(&stranger)).trust(), &peer), STRANGER);
 }

@@ -88,7 +88,8 @@ fn list(unit: usize, list: &List, counts: bool) -> Option<Dated<'_>> {
         unit,
         id: &list.sha256,
         expiring_from: list.expiring_from,
-        not_after: list.next_update?,
+        // rustls has a list expire in the second of its nextUpdate.
+        not_after: list.next_update?.saturating_sub(1),
         what: What::List(list, counts),
     })
 }

@@ -77,6 +77,7 @@ fn make_trust(
         client_roots: roots(Purpose::ClientRoots)?,
         server_roots: roots(Purpose::ServerRoots)?,
         crls: of(Purpose::Crls),
+        issuers: with.authorities.iter().map(|der| &der[..]).collect(),
     };
     Trust::new(&parts, &files.options, with.provider, with.now, before)
         .map(|trust| trust.with_expiry_warning(with.options.expiry_warning))
