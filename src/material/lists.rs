@@ -74,7 +74,7 @@ impl Lists {
         for (list, der) in found(files, checks)? {
             match newest.iter_mut().find(|(other, _)| other.place.series.is(&list.place.series)) {
                 Some(other) if other.0.place.compare(&list.place) == Ordering::Less => {
-                    *other = (list, der)
+                    *other = (list, der);
                 }
                 Some(_) => {}
                 None => newest.push((list, der)),

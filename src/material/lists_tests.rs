@@ -1,6 +1,7 @@
 //! Which revocation lists are taken, and which are refused, and with what words.
 
 use std::path::PathBuf;
+use std::slice::from_ref;
 
 use rcgen::KeyUsagePurpose;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -139,7 +140,7 @@ fn a_root_that_may_not_sign_lists_has_none() {
     });
     let list = root.list_pem(&Listing::number(1));
     let unfit = root.that_may(&[KeyUsagePurpose::KeyCertSign]);
-    let (cause, words) = Scene::of(&[&unfit]).refused(std::slice::from_ref(&list));
+    let (cause, words) = Scene::of(&[&unfit]).refused(from_ref(&list));
     assert!(matches!(cause, Cause::CrlSigner { index: 1, .. }), "{words}");
     let free = root.that_may(&[]);
     assert_eq!(warned(&Scene::of(&[&free]).read(&[list]).unwrap()), []);
@@ -260,7 +261,7 @@ fn the_list_of_an_intermediate_is_not_lost_while_it_holds() {
     let of_root = root.list_pem(&Listing::number(1));
     let short = Listing { next_update: (2026, 6, 20), ..Listing::number(1) };
     let served = Scene::of(&roots).read(&[of_root.clone(), middle.list_pem(&short)]).unwrap();
-    let (cause, _) = Scene::of(&roots).after(&served).refused(&[of_root.clone()]);
+    let (cause, _) = Scene::of(&roots).after(&served).refused(from_ref(&of_root));
     assert_eq!(cause, Cause::CrlLost { issuer: "middle".to_owned() });
     let later = Scene { now: now() + 5 * DAY, ..Scene::of(&roots) }.after(&served);
     let lists = later.read(&[of_root]).unwrap();
@@ -315,7 +316,7 @@ fn an_older_list_of_all_does_not_take_the_place_of_parts() {
     let served = Scene::of(&roots).read(&[part(5, 5)]).unwrap();
     let scene = Scene::of(&roots).after(&served);
     for older in [list(None, 4, 5), list(None, 4, 4), list(None, 6, 4)] {
-        let (cause, words) = scene.refused(&[older.clone()]);
+        let (cause, words) = scene.refused(from_ref(&older));
         assert!(matches!(cause, Cause::CrlRollback { index: 1, .. }), "{words}");
         assert_eq!(scene.read(&[older, part(5, 5)]).unwrap().counting.len(), 2, "beside it");
     }
@@ -329,28 +330,27 @@ fn the_list_of_an_intermediate_is_checked_with_its_certificate() {
     let (root, middle, forger) =
         (Authority::new("root"), Authority::new("middle"), Authority::new("middle"));
     let roots = [&root];
-    let (list, forged) =
-        (middle.list_pem(&Listing::number(1)), forger.list_pem(&Listing::number(2)));
+    let (list, fake) = (middle.list_pem(&Listing::number(1)), forger.list_pem(&Listing::number(2)));
     let (pem, der) = (root.certifies_pem(&middle, 7), root.certifies(&middle, 7));
     let scene = Scene::of(&roots);
-    assert_eq!(warned(&scene.read(&[forged.clone()]).unwrap()), [WarningKind::CrlUnrelated]);
+    assert_eq!(warned(&scene.read(from_ref(&fake)).unwrap()), [WarningKind::CrlUnrelated]);
 
     assert_eq!(warned(&scene.read(&[pem.clone(), list.clone()]).unwrap()), []);
     let signature = Cause::CrlSignature { index: 1, issuer: "middle".to_owned() };
-    assert_eq!(scene.refused(&[forged.clone(), pem.clone()]).0, signature);
+    assert_eq!(scene.refused(&[fake.clone(), pem.clone()]).0, signature);
 
     let issuers: [&[u8]; 2] = [b"no certificate", &der];
     let known = Scene { issuers: &issuers, ..Scene::of(&roots) };
-    assert_eq!(warned(&known.read(&[list.clone()]).unwrap()), []);
-    assert_eq!(known.refused(&[forged.clone()]).0, signature);
+    assert_eq!(warned(&known.read(from_ref(&list)).unwrap()), []);
+    assert_eq!(known.refused(from_ref(&fake)).0, signature);
     // After a change of its key an authority has the same name twice.
-    let both = [root.certifies_pem(&forger, 8), forged.clone(), list.clone()];
+    let both = [root.certifies_pem(&forger, 8), fake.clone(), list.clone()];
     assert_eq!(warned(&known.read(&both).unwrap()), []);
 
     for bytes in [pem.as_bytes(), &der] {
         let files = |list| [in_directory("/b/list.pem", list), in_directory("/b/a.der", bytes)];
         assert_eq!(warned(&scene.read_files(&files(&list), &["/b"]).unwrap()), []);
-        assert!(scene.read_files(&files(&forged), &["/b"]).is_err());
+        assert!(scene.read_files(&files(&fake), &["/b"]).is_err());
     }
     let unfit = root.certifies_pem(&middle.that_may(&[KeyUsagePurpose::KeyCertSign]), 7);
     assert!(matches!(scene.refused(&[unfit, list]).0, Cause::CrlSigner { index: 1, .. }));

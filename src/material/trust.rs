@@ -196,8 +196,8 @@ impl Making<'_> {
         let verifier = match (same, roots) {
             (Some(same), _) => same.verifier.clone(),
             (None, Some(roots)) => {
-                let made = verifier(&roots.store, self.ders_of(roots));
-                Some(made.map_err(|error| self.refused(&roots.store, &error))?)
+                let verifier = verifier(&roots.store, self.ders_of(roots));
+                Some(verifier.map_err(|error| self.refused(&roots.store, &error))?)
             }
             (None, None) => None,
         };
