@@ -14,6 +14,8 @@ use crate::error::{Cause, Error};
 
 /// More than a fleet lists: a key of the day before, that of today and that of tomorrow are three.
 const MAX_KEYS: usize = 64;
+/// The year 2020. Images and stores of packages give files an mtime of 0, of 1 or of 1980, which says nothing of a key.
+const EARLIEST: i64 = 1_577_836_800;
 const SHORT: usize = 48;
 const LONG: usize = 80;
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -50,7 +52,8 @@ impl TicketKeys {
     }
 
     fn read(file: &TicketFile<'_>, now: i64, before: Option<&Self>) -> Result<Self, Cause> {
-        let written = file.modified.min(now);
+        let is_known = (EARLIEST..now).contains(&file.modified);
+        let written = if is_known { file.modified } else { now };
         let mut keys: Vec<TicketKey> = Vec::new();
         for secret in secrets(file.bytes)? {
             let mut key = TicketKey::derived_from(&secret)?;
@@ -77,7 +80,8 @@ impl TicketKeys {
         &self.keys[0]
     }
 
-    fn with_name(&self, name: &[u8]) -> Option<&TicketKey> {
+    /// That of this name, if it is there.
+    pub(crate) fn with_name(&self, name: &[u8]) -> Option<&TicketKey> {
         self.keys.iter().find(|key| key.name == name)
     }
 }
@@ -328,7 +332,10 @@ mod tests {
         assert_eq!(since(&both), [NOW + 50, NOW - 100]);
         let touched = at(&one, NOW + 70, NOW + 80, Some(&both));
         assert_eq!(since(&touched), [NOW - 100], "writing it again makes it no younger");
-        assert_eq!(since(&at(&one, NOW + 500, NOW, None)), [NOW], "an mtime of the future");
+        for unknown in [i64::MIN, 0, 1, 315_532_800, EARLIEST - 1, NOW + 500] {
+            assert_eq!(since(&at(&one, unknown, NOW, None)), [NOW], "an mtime of {unknown}");
+        }
+        assert_eq!(since(&at(&one, EARLIEST, NOW, None)), [EARLIEST]);
     }
 
     #[test]

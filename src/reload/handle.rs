@@ -99,6 +99,7 @@ impl Handle {
 
     /// Ends every session: none that was begun until now is resumed.
     pub(crate) fn invalidate_sessions(&self) -> Result<(), Error> {
+        let _call = self.call()?;
         self.shared.current.load_full().foundation().invalidate_sessions()
     }
 

@@ -150,6 +150,7 @@ static void closing_waits_for_every_call_that_has_begun(certreload_runtime runti
     CHECK_INT(c.ended, 0);
     start(&closer, close_handle, &c);
     CHECK(!gate_opens_within(&c.has_closed, A_MOMENT_MS));
+    CHECK_RESULT(certreload_invalidate_sessions(c.handle), CLOSED);
     gate_open(&c.may_go);
     CHECK_INT(pthread_join(closer, NULL), 0);
     for (int i = 0; i < CALLERS; i++)

@@ -11,7 +11,7 @@ mod session_value;
 mod tickets;
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -33,15 +33,18 @@ use crate::sys::unforked;
 /// back where revocation lists come late.
 const LIFETIME: i64 = 6 * 3600;
 
+/// How many keys of files are remembered, of the latest: of eleven years with a new one each day.
+const KEYS_REMEMBERED: usize = 4096;
+
 /// The sessions of a handle. One for all its generations, which see them through a [`View`] each.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     resumption: Resumption,
     ring: Ring,
     caches: Caches,
-    /// The keys of files that some generation has.
-    loaded: ArcSwap<Vec<Weak<TicketKeys>>>,
-    /// Names of keys that are not to be used again, whatever file they come in.
+    /// Names of keys of files, the one that was loaded last at the end: of those that came and went, too.
+    loaded: ArcSwap<Vec<[u8; 16]>>,
+    /// Names of keys that are not to be used again, whatever file they come in. Sorted.
     distrusted: ArcSwap<Vec<[u8; 16]>>,
 }
 
@@ -128,18 +131,14 @@ impl Sessions {
 
     /// No session that was begun until now is resumed, whichever generation it was begun in.
     ///
-    /// Of the keys of a file none that is loaded is used again, for as long as the handle lives: whoever has it
-    /// makes tickets of any date. On failure nothing has changed.
+    /// Of the keys of a file none that was ever loaded is used again, for as long as the handle lives: whoever has
+    /// it makes tickets of any date, and a file of before may come back. On failure nothing has changed.
     pub(crate) fn invalidate(&self) -> Result<(), Error> {
         self.ring.redraw(clock::unix_now()).map_err(Error::new)?;
-        let loaded = self.loaded.load();
-        let loaded: Vec<_> = loaded.iter().filter_map(Weak::upgrade).collect();
-        self.distrusted.rcu(|distrusted| {
-            let mut distrusted = Vec::clone(distrusted);
-            distrusted.extend(loaded.iter().flat_map(|keys| keys.keys()).map(|key| key.name));
-            distrusted.sort_unstable();
-            distrusted.dedup();
-            distrusted
+        self.distrusted.rcu(|_| {
+            let mut loaded = Vec::clone(&self.loaded.load());
+            loaded.sort_unstable();
+            loaded
         });
         self.caches.forget();
         Ok(())
@@ -149,12 +148,12 @@ impl Sessions {
         self.distrusted.load().binary_search(key).is_ok()
     }
 
-    fn remember(&self, keys: &Arc<TicketKeys>) {
+    fn remember(&self, keys: &TicketKeys) {
         self.loaded.rcu(|loaded| {
-            let in_use = loaded.iter().filter(|known| known.strong_count() > 0);
-            let others = in_use.filter(|known| !std::ptr::eq(known.as_ptr(), Arc::as_ptr(keys)));
-            let mut loaded: Vec<_> = others.cloned().collect();
-            loaded.push(Arc::downgrade(keys));
+            let others = loaded.iter().filter(|name| keys.with_name(&name[..]).is_none());
+            let mut loaded: Vec<_> = others.copied().collect();
+            loaded.extend(keys.keys().iter().map(|key| key.name));
+            loaded.drain(..loaded.len().saturating_sub(KEYS_REMEMBERED));
             loaded
         });
     }

@@ -8,6 +8,7 @@ use rustls::ServerConfig;
 use super::peers::{VERSIONS, World, keys, sessions, view};
 use crate::clock;
 use crate::generation::sessions::View;
+use crate::material::{TicketFile, TicketKeys};
 use crate::options::Resumption;
 
 fn with_keys(bytes: &[u8]) -> View {
@@ -79,7 +80,7 @@ fn a_key_makes_tickets_for_twice_its_lifetime_and_takes_them_for_as_long_as_it_i
 }
 
 #[test]
-fn invalidating_distrusts_all_keys_that_are_loaded_until_the_file_holds_others() {
+fn invalidating_distrusts_all_keys_that_were_ever_loaded_until_the_file_holds_others() {
     let (world, sessions) = (World::new(), sessions(Resumption::Auto));
     let server = world.server(&sessions, with_keys(b"ab"));
     drop(world.server(&sessions, with_keys(b"c")));
@@ -89,7 +90,8 @@ fn invalidating_distrusts_all_keys_that_are_loaded_until_the_file_holds_others()
         assert!(!client.resumes(&server));
         assert!(!client.resumes(&elsewhere(&world, b"ab")), "{version:?}: it has no ticket");
         assert!(!client.resumes(&server), "{version:?}: and one of elsewhere is of no use");
-        for (bytes, works) in [(&b"ab"[..], false), (b"b", false), (b"ac", false), (b"ca", true)] {
+        // The third came and went before.
+        for (bytes, works) in [(&b"ab"[..], false), (b"b", false), (b"ca", false), (b"da", true)] {
             let server = world.server(&sessions, with_keys(bytes));
             let client = world.client(version);
             assert!(!client.resumes(&server));
@@ -115,4 +117,28 @@ fn an_old_ticket_is_of_no_use_once_its_key_is_distrusted() {
         assert!(!client.resumes(&new), "{version:?}: although the file has the key");
         assert!(client.resumes(&new), "{version:?}: by the new key");
     }
+}
+
+#[test]
+fn g17_so_many_keys_are_remembered_at_most_and_the_latest_are() {
+    let sessions = sessions(Resumption::Auto);
+    let file = |number: u8| {
+        let key = |index: u8| [&[0xff, number, index][..], &[0; 45]].concat();
+        let bytes: Vec<u8> = (0..64).flat_map(key).collect();
+        let path = "keys".as_ref();
+        let file = TicketFile { path, bytes: &bytes, is_readable_by_others: false, modified: 0 };
+        TicketKeys::new(&file, 0, None).unwrap()
+    };
+    let distrusts = |number| {
+        let keys = file(number);
+        keys.keys().iter().filter(|key| sessions.distrusts(&key.name)).count()
+    };
+    (0..64).for_each(|number| sessions.remember(&file(number)));
+    // Again, and so among the latest, and not twice.
+    (0..3).for_each(|_| sessions.remember(&file(0)));
+    sessions.invalidate().unwrap();
+    assert_eq!((0..64).map(distrusts).sum::<usize>(), 64 * 64);
+    sessions.remember(&file(64));
+    sessions.invalidate().unwrap();
+    assert_eq!([0, 1, 2, 63, 64].map(distrusts), [64, 0, 64, 64, 64]);
 }
