@@ -738,8 +738,8 @@ enum certreload_resumption
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /**
-   * Those that were begun under the same trust and mode, with a name that is still served, in the last six hours: a
-   * renewed certificate, key, chain or staple, or an added name, costs nobody his session. The default.
+   * Those that were begun under the same trust and mode, with a name that is still served, and came back in the last six
+   * hours: a renewed certificate, key, chain or staple, or an added name, costs nobody his session. The default.
    */
   CERTRELOAD_RESUMPTION_AUTO = 0,
   /**
@@ -1564,7 +1564,18 @@ certreload_result certreload_options_set_client_template(certreload_options *opt
  * Sessions are kept in tickets (RFC 5077, RFC 8446 section 4.6.1) that the client stores, encrypted with keys that are
  * drawn at random and replaced every six hours, or come from certreload_options_set_ticket_keys(); a TLS 1.2 client that
  * takes no tickets resumes by session id. A ticket is bound to the trust that it was issued under: after any change of
- * roots, revocation lists or mode it is of no use. It ends with the client's certificate, too.
+ * roots, revocation lists or mode it is of no use. It ends with the first certificate of the client's chain to end, and
+ * with the revocation lists, too; so does what the client role keeps.
+ *
+ * A ticket lives six hours, and whoever comes back with it is given another. In TLS 1.2 that one ends when the first
+ * does, six hours after the full handshake, for the secret of the session stays the same. In TLS 1.3 it has six hours of
+ * its own, for each resumption agrees on fresh keys: who comes back in time goes on without another full handshake, until
+ * one of the ends above or certreload_invalidate_sessions().
+ *
+ * Drawn at random the keys are as long as the process has not forked. From the first fork() on each key follows from the
+ * one before it in this process and in those forked from it, for good, so that they go on resuming each other's
+ * sessions: whoever reads the keys out of the memory of one of them can compute those to come, until
+ * certreload_invalidate_sessions() in each. posix_spawn(), system() and popen() are no forks in this sense.
  *
  * A template keeps its own session storage unless this is called. That storage is shared by all generations and knows
  * nothing of them: names that are no longer served are resumed from it. With certreload_options_set_client_auth() it
@@ -1597,7 +1608,9 @@ certreload_result certreload_options_set_resumption(certreload_options *options,
  *
  * Forward secrecy: whoever gets a key of the file can decrypt recorded TLS 1.2 sessions whose tickets it encrypted, and
  * can impersonate the server to clients that resume, as long as the key is in the file. So keep the file out of backups,
- * in memory (tmpfs) at best, and rotate it daily; certreload_options_set_ticket_key_lifetime() sees to that.
+ * in memory (tmpfs) at best, and rotate it daily; certreload_options_set_ticket_key_lifetime() sees to that. A session of
+ * TLS 1.2 has one secret for its six hours, which any ticket of it gives away; of TLS 1.3 nothing that was recorded can be
+ * read, but for early data.
  *
  * @param options  must not be NULL; changed
  * @param path     must not be NULL or ""; copied. A relative path is taken from the working directory at the time of open
@@ -1614,7 +1627,8 @@ certreload_result certreload_options_set_ticket_keys(certreload_options *options
 /**
  * Set how long a key of the ticket key file may encrypt.
  *
- * It counts from when the key was first seen, or from the file's mtime where that is earlier. After it
+ * It counts from when the key was first seen, or from the file's mtime where that is earlier (one of before 2020 counts as
+ * none). After it
  * CERTRELOAD_EVENT_KIND_EXPIRING is told, with CERTRELOAD_WARNING_TICKET_KEY_OLD, and health is EXPIRING. After twice as
  * long the key encrypts no more, and EXPIRED is told: no tickets are issued until another key is first, so handshakes are
  * full ones; nothing fails.
@@ -1636,17 +1650,19 @@ certreload_result certreload_options_set_ticket_key_lifetime(certreload_options 
  *
  * No session that was begun until now is resumed, in either role, by whichever generation or config of this handle, those
  * that were acquired before included; connections that exist go on. Keys drawn at random are replaced. The keys of a
- * ticket key file cannot be: those that are loaded now are not used again as long as the handle is open, and there are
- * no tickets until the file holds others. A template's own session storage is its owner's to empty.
+ * ticket key file cannot be: those that this handle has loaded until now, the latest 4096 of them, are not used again as
+ * long as it is open, even if they come back in another file, and there are no tickets until the file holds others. So
+ * first call this, and then rotate the file. A template's own session storage is its owner's to empty.
  *
- * In a forked child it is about the child's sessions, and the parent's are the parent's.
+ * It is about the sessions of this process. Each forked worker and each host that shares the keys has to be told, those
+ * that inherited the handle before the call as well; and a process that is started later trusts whatever is in the file.
  *
  * @param handle  must not be NULL
  * @return        OK; NULL_PARAMETER; SYSTEM where there is no randomness for new keys; CLOSED
  * Ownership:     nothing changes hands
  * Threads:       any thread, concurrently; also inside a callback
  * Signals:       not async-signal-safe
- * Blocks:        never
+ * Blocks:        while another thread is in fork(), for a second at most
  * Since:         0.1.0
  */
 certreload_result certreload_invalidate_sessions(certreload_handle *handle);

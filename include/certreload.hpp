@@ -1307,7 +1307,7 @@ class handle {
                                         raw.path};
     }
 
-    /// End every session at once: for the day a key leaks.
+    /// End every session of this process at once: for the day a key leaks. Forked workers and other hosts have to be told, too.
     void invalidate_sessions() const {
         detail::check(certreload_invalidate_sessions(raw_.get()));
     }

@@ -28,9 +28,9 @@ use crate::material::TicketKeys;
 use crate::options::Resumption;
 use crate::sys::unforked;
 
-/// How long a session can be resumed, in seconds: 6 hours, where TLS 1.3 allows for a week. As long can what was
-/// said in TLS 1.2 be read by whoever gets hold of the key, and as long may a client that was revoked come
-/// back where revocation lists come late.
+/// How long a client may take to come back, in seconds: 6 hours, where TLS 1.3 allows for a week. It is then given
+/// another ticket: in TLS 1.2, where the secret stays the same, for what is left of that time, and in TLS 1.3, where keys are
+/// agreed on anew, for as long again. Such a chain ends with the trust, the client's certificates, or the lists.
 const LIFETIME: i64 = 6 * 3600;
 
 /// How many keys of files are remembered, of the latest: of eleven years with a new one each day.
