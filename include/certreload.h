@@ -1487,7 +1487,8 @@ certreload_result certreload_options_set_platform_roots(certreload_options *opti
  * nobody's intermediate as far as is known, is no concern of the other role.
  *
  * What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
- * nothing is looked up; with one, a root that has none is warned of (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots are a mistake, and INVALID_PARAMETER at open.
+ * nothing is looked up; with one, a root that has none is warned of (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots
+ * are a mistake, and INVALID_PARAMETER at open.
  *
  * @param options   must not be NULL; changed
  * @param crl_path  a file or a directory; must not be NULL or ""; copied

@@ -13,7 +13,7 @@ pub(super) fn roots_without_list(roots: &[&Root], lists: &[List], rules: CrlRule
     if lists.is_empty() || rules.allow_unknown || rules.leaf_only {
         return Vec::new();
     }
-    let has_list = |root: &Root| lists.iter().any(|list| list.is_issued_by(&root.subject));
+    let has_list = |root: &Root| lists.iter().any(|list| list.is_of(root));
     let warning = |root: &Root| {
         let name = X509Name::from_der(&root.subject)
             .map_or_else(|_| "a root".to_owned(), |(_, name)| name.to_string());

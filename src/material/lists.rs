@@ -97,10 +97,6 @@ impl Lists {
 }
 
 impl List {
-    pub(super) fn is_issued_by(&self, subject: &[u8]) -> bool {
-        self.place.series.issuer == subject
-    }
-
     fn new(
         path: &Path,
         crl: Crl,
