@@ -1307,7 +1307,8 @@ class handle {
                                         raw.path};
     }
 
-    /// End every session of this process at once: for the day a key leaks. Forked workers and other hosts have to be told, too.
+    /// End every session of this process at once: for the day a key leaks. Forked workers and other
+    /// hosts have to be told, too.
     void invalidate_sessions() const {
         detail::check(certreload_invalidate_sessions(raw_.get()));
     }

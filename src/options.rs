@@ -242,10 +242,6 @@ impl Options {
             "there is a template for the client role, and no roots to check servers with"
         } else if self.ticket_keys.is_some() && !has(Role::Server) {
             "there are ticket keys, and no identity to serve: clients keep their sessions themselves"
-        } else if self.ticket_keys.is_some()
-            && !matches!(self.resumption, None | Some(Resumption::Auto))
-        {
-            "there are ticket keys, and with this resumption nobody would be resumed by them"
         } else {
             return Ok(());
         };
