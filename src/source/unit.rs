@@ -34,8 +34,10 @@ pub(crate) fn read_together(paths: &[&Path]) -> Result<Vec<Result<FileBytes, Err
                 file::read(place, MAX_FILE_SIZE).map_err(|cause| Error::at(path, cause))
             })
             .collect();
-        // When the last file has been read the first one may have been replaced already.
-        moved = (0..paths.len()).find(|&i| has_moved(paths[i], &places[i], &files[i]));
+        // When the last file has been read the first one may have been replaced already; and while one is
+        // looked for, those before it, by a directory that is swapped to and fro. So there and back.
+        let mut there_and_back = (0..paths.len()).chain((0..paths.len()).rev());
+        moved = there_and_back.find(|&i| has_moved(paths[i], &places[i], &files[i]));
         if moved.is_none() {
             return Ok(files);
         }
