@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use certreload::ffi::event::{CERTRELOAD_WARNING_KEY_READABLE, certreload_event_kind as Kind};
+use certreload::ffi::event::CERTRELOAD_WARNING_KEY_READABLE;
 use certreload::ffi::options::certreload_options_require_name;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::certreload_health as Health;
