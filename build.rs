@@ -1,13 +1,12 @@
 //! Links the shared library as a good citizen, and generates both C headers.
 //!
 //! `certreload.h` comes from `src/ffi` and is compared with the committed copy by a test;
-//! `rustls.h` comes from the sources of the rustls-ffi crate in use, in a form that also compiles as
-//! C++. Both go to `OUT_DIR/include`, where `CMakeLists.txt` finds them.
+//! `rustls.h` is the header of the rustls-ffi release in use, in a form that also compiles as C++.
+//! Both go to `OUT_DIR/include`, where `CMakeLists.txt` finds them.
 
 #![allow(clippy::expect_used, reason = "a build that cannot go on says why, and ends")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 fn main() {
@@ -46,19 +45,39 @@ fn generate_certreload_header(header: &Path) {
     builder.generate().expect("src/ffi is readable to cbindgen").write_to_file(header);
 }
 
+/// Copies the header that rustls-ffi's build script publishes, and makes it fit for C++.
+///
+/// cargo passes the directory on because rustls-ffi is a direct dependency with `links = "rustls_ffi"`. Asking
+/// `cargo metadata` instead would need the manifests of packages that a build never downloads.
 fn generate_rustls_header(header: &Path) {
-    let crate_root = rustls_ffi_root();
-    let mut config = read_config(&crate_root);
-    config.cpp_compat = true;
-    // The functions of the aws-lc-rs provider are in this library, so the header shows them.
-    let after_includes = config.after_includes.get_or_insert_default();
-    after_includes.push_str("\n#ifndef DEFINE_AWS_LC_RS\n#define DEFINE_AWS_LC_RS\n#endif\n");
-    cbindgen::Builder::new()
-        .with_config(config)
-        .with_src(crate_root.join("src/lib.rs"))
-        .generate()
-        .expect("the sources of rustls-ffi are readable to cbindgen")
-        .write_to_file(header);
+    let shipped = required_path("DEP_RUSTLS_FFI_INCLUDE").join("rustls.h");
+    println!("cargo:rerun-if-changed={}", shipped.display());
+    let text = fs::read_to_string(&shipped).expect("rustls-ffi publishes its header");
+    fs::write(header, fit_for_cpp(&text)).expect("OUT_DIR is writable");
+}
+
+/// The whole header has C linkage, the functions of the aws-lc-rs provider are visible because this library
+/// exports them, and an enum of a fixed type has that type in C++ too.
+fn fit_for_cpp(shipped: &str) -> String {
+    const C23: &str = "#if __STDC_VERSION__ >= 202311L\n";
+    const FIRST: &str = "#include <stdlib.h>\n";
+    assert!(
+        shipped.contains(C23) && shipped.contains(FIRST) && !shipped.contains("__cplusplus"),
+        "rustls-ffi's header has another form than build.rs was written for"
+    );
+    let (includes, declarations) = shipped.split_once(FIRST).expect("asserted above");
+    let declarations =
+        declarations.replace(C23, "#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L\n");
+    let (declarations, end_of_guard) =
+        declarations.rsplit_once("#endif").expect("a header ends with its include guard");
+    format!(
+        "{includes}{FIRST}\n\
+         #ifndef DEFINE_AWS_LC_RS\n#define DEFINE_AWS_LC_RS\n#endif\n\n\
+         #ifdef __cplusplus\nextern \"C\" {{\n#endif\n\
+         {declarations}\
+         #ifdef __cplusplus\n}} // extern \"C\"\n#endif\n\n\
+         #endif{end_of_guard}"
+    )
 }
 
 /// The C types in the order in which a reader of the header wants to meet them.
@@ -91,29 +110,6 @@ fn ffi_sources(root: &Path) -> Vec<PathBuf> {
 
 fn read_config(root: &Path) -> cbindgen::Config {
     cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is valid")
-}
-
-/// Where cargo keeps the sources of the rustls-ffi release that this build links.
-fn rustls_ffi_root() -> PathBuf {
-    let output = Command::new(required_path("CARGO"))
-        .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
-        .arg(required_path("CARGO_MANIFEST_DIR").join("Cargo.toml"))
-        .output()
-        .expect("cargo can be run");
-    let metadata = String::from_utf8_lossy(&output.stdout);
-    let manifest = manifest_path_of(&metadata, "rustls-ffi").unwrap_or_else(|| {
-        panic!("cargo metadata knows no rustls-ffi: {}", String::from_utf8_lossy(&output.stderr))
-    });
-    manifest.parent().expect("a manifest lies in a directory").to_path_buf()
-}
-
-/// Finds `"name":"<name>"` among cargo's packages, and the `"manifest_path"` that follows it.
-fn manifest_path_of(metadata: &str, name: &str) -> Option<PathBuf> {
-    let package = format!("{{\"name\":\"{name}\",\"version\":");
-    let rest = &metadata[metadata.find(&package)?..];
-    let key = "\"manifest_path\":\"";
-    let rest = &rest[rest.find(key)? + key.len()..];
-    Some(PathBuf::from(&rest[..rest.find('"')?]))
 }
 
 fn required_path(variable: &str) -> PathBuf {
