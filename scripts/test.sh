@@ -9,11 +9,11 @@ usage() {
 usage: scripts/test.sh [--quick | --soak]
 
 Installs what is missing and runs: rustfmt, clippy, cargo test, models of what threads do to each
-other, the fuzz targets for a moment, clang-format, CMake build and ctest, scripts/demo.sh, the C
-tests under valgrind and under sanitizers, and renewals under load. Ends with the closing lines of
-cargo test and ctest.
+other, the fuzz targets for a moment, clang-format, CMake build and ctest, scripts/demo.sh (once with
+an empty cargo cache), the C tests under valgrind and under sanitizers, and renewals under load. Ends
+with what this machine could not test, and the closing lines of cargo test and ctest.
 
-  --quick   without fuzzing, valgrind, sanitizers and load
+  --quick   without the empty cargo cache, fuzzing, valgrind, sanitizers and load
   --soak    with 2,000 renewals under load, a torture of 10,000 changes, ten minutes of chaos, ten of
             fuzzing, and the Rust tests driven by a host besides: fifty minutes more
   --help    this text
@@ -43,6 +43,9 @@ cd "$root"
 # Most tests wait more than they compute.
 at_once=$((2 * $(nproc)))
 beside=''
+ran=() # the logs of this run
+not_installed=$logs/not-installed.log
+: >"$not_installed"
 trap stop_beside EXIT
 
 main() {
@@ -53,7 +56,10 @@ main() {
 
     headline "Rust"
     gate "rustfmt" cargo fmt --check
+    # It waits for downloads, and clippy for one processor.
+    [ "$mode" = quick ] || begin "demo on an empty cargo cache" cold_demo
     gate "clippy" cargo clippy --locked --all-targets -- -D warnings
+    [ "$mode" = quick ] || finish "demo on an empty cargo cache"
     # Tests wait for most of their time, which is enough for the compilers.
     begin "release build, C and C++" build_all
     gate "cargo test" cargo test --locked
@@ -65,6 +71,7 @@ main() {
     finish "release build, C and C++"
     [ "$mode" = quick ] || begin "instrumented build" tests/sanitizers/run.sh build
     gate "ctest" ctest --test-dir "$build_dir" --parallel "$at_once" --output-on-failure
+    ran+=("$build_dir/Testing/Temporary/LastTest.log")
 
     headline "together"
     gate "demo" scripts/demo.sh
@@ -88,6 +95,7 @@ headline() {
 
 # gate NAME COMMAND...
 gate() {
+    ran+=("$(log_of "$1")")
     run_quietly "$1" "$(log_of "$1")" "${@:2}"
 }
 
@@ -129,6 +137,39 @@ build_all() {
     build all
 }
 
+# The demo as a new user runs it: no cargo cache, no build directory, nothing but the sources. What a
+# warm cache hides, such as a build that wants packages it does not download, shows here.
+cold_demo() {
+    local cold=$build_dir/cold home=${CARGO_HOME:-$HOME/.cargo} status=0 config
+    rm -rf "$cold"
+    mkdir -p "$cold/project" "$cold/cargo"
+    for config in "$home/config.toml" "$home/config"; do
+        [ ! -f "$config" ] || cp "$config" "$cold/cargo/"
+    done
+    copy_sources "$cold/project"
+    env -u CARGO_TARGET_DIR -u CERTRELOAD_BUILD_DIR "CARGO_HOME=$cold/cargo" \
+        "$cold/project/scripts/demo.sh" || status=$?
+    if [ "$status" -ne 0 ] && grep -qsE "$unreachable" "$cold/project/build/logs/build.log"; then
+        echo "NOT TESTED: the demo on an empty cargo cache: the crate registry cannot be reached"
+        status=0
+    fi
+    rm -rf "$cold"
+    return "$status"
+}
+unreachable="Could ?n[o']t (resolve host|connect to server)"
+
+# copy_sources DIRECTORY: what git tracks, as it is in the working tree; without git, all that is not built.
+copy_sources() {
+    if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+        git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
+            [ ! -e "$file" ] || printf '%s\0' "$file"
+        done | tar --null --files-from - -c | tar -x -C "$1"
+    else
+        tar --exclude ./target --exclude ./build --exclude ./fuzz/target --exclude ./tests/models/target \
+            -c . | tar -x -C "$1"
+    fi
+}
+
 fuzz_gate() {
     gate "clippy, fuzzing" cargo clippy --locked -- --cfg fuzzing -D warnings
     if [ "$mode" = soak ]; then
@@ -151,15 +192,29 @@ valgrind_gate() {
 }
 
 run_under_valgrind() {
+    local status=0 name
+    if ! command -v valgrind >/dev/null; then
+        echo "NOT TESTED: the C tests under valgrind: it is not installed"
+        return
+    fi
     export CERTRELOAD_EXAMPLES_DIR="$build_dir/examples" CERTRELOAD_TESTS_DIR="$root/tests"
     find "$build_dir/tests" -maxdepth 1 -type f -name 'c_*' -print0 |
-        xargs -0 -P "$at_once" -n 1 tests/c/valgrind.sh "$logs"
+        xargs -0 -P "$at_once" -n 1 tests/c/valgrind.sh "$logs" | tee "$logs/valgrind-results.log" || status=$?
+    sed -n 's/^FAILED: \([^ ]*\) .*/\1/p' "$logs/valgrind-results.log" | while read -r name; do
+        printf '\n%s:\n' "$name"
+        tail -n 60 "$logs/valgrind-$name.log"
+    done
+    return "$status"
 }
 
 # Memory errors, leaks, undefined behaviour and data races, in C and in Rust.
 sanitizer_gates() {
+    local sanitizer
     gate "AddressSanitizer and UBSan" tests/sanitizers/run.sh address
     gate "ThreadSanitizer" tests/sanitizers/run.sh thread
+    for sanitizer in address thread; do
+        ran+=("$build_dir/sanitizers/$sanitizer/Testing/Temporary/LastTest.log")
+    done
 }
 
 # ctest has put the first of them under load already.
@@ -195,10 +250,13 @@ load() {
 }
 
 closing_lines() {
-    printf '\n%sAll gates passed in %d min %d s.%s The test runners close with:\n' \
-        "$green" $((SECONDS / 60)) $((SECONDS % 60)) "$plain"
-    grep -E '^test result:|^torture: |^NOT TESTED: ' "$logs/cargo-test.log"
-    grep -hs '^NOT TESTED: ' "$(log_of "instrumented build")" || true
+    local untested
+    untested=$(sed -ns 's/.*\(NOT TESTED: .*\)/\1/p' "${ran[@]}" "$not_installed" 2>/dev/null | sort -u)
+    [ -z "$untested" ] || printf '\n%sNot tested on this machine: %d.%s\n%s\n' \
+        "$bold" "$(wc -l <<<"$untested")" "$plain" "$untested"
+    printf '\n%sAll gates passed in %d min %d s%s, %d left untested. The test runners close with:\n' \
+        "$green" $((SECONDS / 60)) $((SECONDS % 60)) "$plain" "$(grep -c . <<<"$untested" || true)"
+    grep -E '^test result:|^torture: ' "$logs/cargo-test.log"
     grep -E '^[0-9]+% tests passed|^Total Test time' "$logs/ctest.log"
 }
 

@@ -408,10 +408,13 @@ class CppServer(Examples, unittest.TestCase):
     program = "cpp_server"
 
 
-@unittest.skipUnless(Path(os.environ["CERTRELOAD_EXAMPLES_DIR"], "libevent_server").exists(),
-                     "NOT TESTED: libevent_server was not built")
 class LibeventServer(Examples, unittest.TestCase):
     program = "libevent_server"
+
+    def setUp(self):
+        if not Path(os.environ["CERTRELOAD_EXAMPLES_DIR"], self.program).exists():
+            not_tested(self, "it was not built, without libevent's development files")
+        super().setUp()
 
     def test_one_thread_does_it_all(self):
         server = self.start(*NO_POLL)
@@ -513,7 +516,7 @@ class Prefork(unittest.TestCase):
 
     def test_sighup_reloads_what_nobody_else_tells_of(self):
         if os.geteuid() != 0:
-            self.skipTest("only root can mount")
+            not_tested(self, "a bind mount: only root can mount")
         server = self.start()
         self.meet_all(server)
         other = self.directory / "other"
@@ -523,7 +526,7 @@ class Prefork(unittest.TestCase):
         mounted = subprocess.run(["mount", "--bind", other, self.directory / "live"],
                                  capture_output=True)
         if mounted.returncode != 0:
-            self.skipTest("NOT TESTED: mounts are not allowed here")
+            not_tested(self, "a bind mount: not allowed here")
         self.addCleanup(subprocess.run, ["umount", self.directory / "live"], check=True)
         server.send(signal.SIGHUP)
         self.wait_until_all_serve(server, self.two)
@@ -553,11 +556,15 @@ class Prefork(unittest.TestCase):
         self.assertIn(str(missing), done.stderr)
 
 
-@unittest.skipIf(os.geteuid() != 0, "only root can become somebody else")
 class PreforkWithoutPrivileges(Prefork):
     """The same, with workers that may not read the key."""
 
     options = ["--user", "nobody"]
+
+    def setUp(self):
+        if os.geteuid() != 0:
+            not_tested(self, "only root can become another user")
+        super().setUp()
 
     def test_workers_have_no_privileges_no_threads_and_no_text_of_a_key(self):
         server = self.start()
@@ -876,16 +883,28 @@ def children_of(pid):
     return [int(child) for child in children]
 
 
+def not_tested(test, why):
+    """unittest itself prints no reasons."""
+    print(f"NOT TESTED: {test.id()}: {why}", flush=True)
+    test.skipTest(why)
+
+
 def count_sockets(pid):
-    links = Path(f"/proc/{pid}/fd").iterdir()
-    return sum(os.readlink(link).startswith("socket:") for link in links if int(link.name) > 2)
+    """A descriptor that is closed between the listing and the look is no socket any more."""
+    count = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            count += int(link.name) > 2 and os.readlink(link).startswith("socket:")
+        except FileNotFoundError:
+            pass
+    return count
 
 
 def is_running(pid):
-    """Nobody may be there to take note of its end: then it is a zombie."""
+    """A process that has ended and whose parent has not waited for it is a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -896,10 +915,19 @@ def holds(pid, text):
             extent, access = line.split()[:2]
             if access.startswith("rw"):
                 start, end = (int(part, 16) for part in extent.split("-"))
-                memory.seek(start)
-                if text in memory.read(end - start):
+                if text in read_memory(memory, start, end):
                     return True
     return False
+
+
+def read_memory(memory, start, end):
+    """A read may be short; of a mapping that has gone since it was listed there is nothing to read."""
+    memory.seek(start)
+    read = bytearray()
+    with contextlib.suppress(OSError):
+        while part := memory.read(end - start - len(read)):
+            read += part
+    return bytes(read)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ except ImportError:
     system = "/usr/bin/python3"
     if os.access(system, os.X_OK) and os.path.realpath(sys.executable) != os.path.realpath(system):
         os.execv(system, [system, "-B", *sys.argv])
-    print("python3-prometheus-client is not installed")
+    print("NOT TESTED: metrics with the Prometheus parser: python3-prometheus-client is not installed")
     sys.exit(77)
 
 OK, BUFFER_TOO_SMALL = 0, 12

@@ -27,9 +27,8 @@ fn options(site: &Site) -> Builder {
 /// Every writer on every shape: 308 rows.
 fn rows(finder: Finder) -> impl Iterator<Item = Row> {
     let driver = Driver::of_this_run();
-    let on_all_shapes = move |writer| {
-        Shape::ALL.into_iter().map(move |shape| Row { writer, shape, finder, driver })
-    };
+    let on_all_shapes =
+        move |writer| Shape::all().map(move |shape| Row { writer, shape, finder, driver });
     Writer::ALL.into_iter().flat_map(on_all_shapes)
 }
 
@@ -37,7 +36,7 @@ fn rows(finder: Finder) -> impl Iterator<Item = Row> {
 /// by the host.
 fn rows_of_host(finder: Finder) -> impl Iterator<Item = Row> {
     let driver = Driver::Host;
-    let others = Shape::ALL.into_iter().filter(|shape| *shape != Shape::Plain).cycle();
+    let others = Shape::all().filter(|shape| *shape != Shape::Plain).cycle();
     let pairs = Writer::ALL.into_iter().zip(others);
     pairs
         .flat_map(|(writer, shape)| [(writer, Shape::Plain), (writer, shape)])

@@ -39,7 +39,7 @@ fn g19_every_writer_is_followed_while_notification_breaks_and_comes_back() {
     let _alone = ALONE.lock();
     let _mended = Mended;
     // Each writer on one shape, in turn, so that all of both are met.
-    let shapes = Shape::ALL.into_iter().cycle();
+    let shapes = Shape::all().cycle();
     let driver = Driver::of_this_run();
     let rows: Vec<_> = Writer::ALL
         .into_iter()

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
-# Sourced: what scripts say to the person who runs them. Colours only where a person looks on.
+# Sourced: what scripts print for the person who runs them. Colours only on a terminal.
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
     bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m' erase_line=$'\r\e[K'
@@ -12,8 +12,8 @@ die() {
     exit 1
 }
 
-# run_quietly WHAT LOG COMMAND...: one line that ends in "ok" and the time; on failure, the end of
-# the log. On a terminal the line shows how far the command is; elsewhere, what is waited for.
+# run_quietly WHAT LOG COMMAND...: one line that ends in "ok" and the time; on failure, what the log says
+# of it. On a terminal the line shows how far the command is; elsewhere, what is waited for.
 run_quietly() {
     local what=$1 log=$2 started=$SECONDS status=0 ticker=''
     shift 2
@@ -32,11 +32,26 @@ run_quietly() {
     fi
     if [ "$status" -ne 0 ]; then
         printf '%sFAILED%s\n\n' "$red" "$plain"
-        tail -n 120 "$log"
-        printf '\n%sFAILED:%s %s (exit code %s of: %s)\n' "$red" "$plain" "$what" "$status" "$*" >&2
+        show_failure "$log"
+        printf '\n%sFAILED:%s %s (exit code %s of: %s). The whole log: %s\n' \
+            "$red" "$plain" "$what" "$status" "$*" "$log" >&2
         return "$status"
     fi
     printf '%sok%s  %d s\n' "$green" "$plain" $((SECONDS - started))
+}
+
+# show_failure LOG: the output of the tests that failed, where a test runner wrote the log, and the end of
+# the log. Tests that run side by side go on after one has failed, so the end alone does not show it.
+show_failure() {
+    local failed
+    # ctest prints the output of a failed test between its line and the next test's.
+    failed=$(awk '/^ *[0-9]+\/[0-9]+ Test +#|^ +Start +[0-9]+:|^[0-9]+% tests passed/ { inside = 0 }
+        / Test +#.*\*\*\*/ && !/\*\*\*Skipped/ { inside = 1; lines = 0 }
+        inside && lines++ < 300' "$1")
+    # cargo test prints it after the line "failures:".
+    [ -n "$failed" ] || failed=$(awk '/^failures:$/ { inside = 1 } inside && lines++ < 300' "$1")
+    [ -z "$failed" ] || printf '%s\n\n' "$failed"
+    tail -n "$([ -n "$failed" ] && echo 20 || echo 120)" "$1"
 }
 
 show_progress() {

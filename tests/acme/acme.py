@@ -44,7 +44,7 @@ def main() -> int:
     """Runs the tests that are named, or all of them; side by side, as the tools mostly wait."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
-        print(f"acme: skipped, for there is no {', no '.join(missing)}")
+        print(f"NOT TESTED: renewals by ACME clients: not installed: {', '.join(missing)}")
         return SKIPPED
     started = time.monotonic()
     names = sys.argv[1:] or [case.__name__ for case in (*Followed.__subclasses__(), LinksBack)]

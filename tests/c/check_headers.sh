@@ -9,7 +9,7 @@ cc=$1 cxx=$2
 shift 2
 for compiler in "$cc" "$cxx"; do
     if ! command -v "$compiler" >/dev/null; then
-        echo "skipped: $compiler is not installed"
+        echo "NOT TESTED: headers with $compiler: it is not installed"
         exit 77
     fi
 done

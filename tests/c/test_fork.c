@@ -199,7 +199,7 @@ static void without_threads(void *unused) {
 static void a_child_that_gets_no_threads_serves_on(void) {
     test_begin(__func__);
     if (geteuid() != 0) {
-        puts("skipped: only root can become somebody else");
+        puts("NOT TESTED: a child without threads: only root can become another user");
         return;
     }
     CHECK_INT(chmod(scratch("."), 0711), 0);

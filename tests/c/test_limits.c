@@ -248,7 +248,7 @@ int main(void) {
     in_a_child("a_host_that_does_the_work_needs_no_thread",
                a_host_that_does_the_work_needs_no_thread);
     if (is_under_a_tool()) {
-        puts("  NOT TESTED here: limits of memory, which the tool would meet");
+        puts("  NOT TESTED: limits of memory: the tool that runs this test would meet them");
         return 0;
     }
     in_a_child("address_space_runs_out", address_space_runs_out);

@@ -50,7 +50,7 @@ static void as_nobody(void) {
 int main(void) {
     test_begin("a_directory_that_cannot_be_watched_is_told_and_the_rest_is_watched");
     if (geteuid() != 0) {
-        puts("skipped: only root can become somebody else");
+        puts("NOT TESTED: privileges: only root can become another user");
         return 0;
     }
     CHECK(mkdir(scratch("volume"), 0711) == 0 && mkdir(scratch("volume/data"), 0755) == 0);

@@ -188,7 +188,7 @@ static void renew_for(pid_t child) {
 
 int main(void) {
     if (geteuid() != 0) {
-        puts("skipped: only root can become somebody else");
+        puts("NOT TESTED: dropped privileges: only root can become another user");
         return 0;
     }
     alarm(4 * PATIENCE_SECONDS);

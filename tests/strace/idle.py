@@ -6,6 +6,7 @@ Each server is watched under strace with a poll interval of a day, and then of a
 served a client. Ends with 77 where strace is not to be had.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -132,8 +133,12 @@ class Server:
         return [call for call in calls_in(self._trace) if call.at >= begun]
 
     def _threads(self):
-        tasks = Path(f"/proc/{self.pid}/task").iterdir()
-        return {int(task.name): (task / "comm").read_text().strip() for task in tasks}
+        """A thread that ends between the listing and the look is not counted."""
+        threads = {}
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                threads[int(task.name)] = (task / "comm").read_text().strip()
+        return threads
 
 
 def serve_once(port):

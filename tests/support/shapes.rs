@@ -2,9 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use super::certificates::Pair;
 
@@ -70,7 +72,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    pub const ALL: [Self; 11] = [
+    const ALL: [Self; 11] = [
         Self::Plain,
         Self::LinkedAncestor,
         Self::AbsoluteLink,
@@ -84,13 +86,25 @@ impl Shape {
         Self::Tmpfs,
     ];
 
+    /// The shapes that this machine allows; reports the one that it does not past the test harness.
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
+        static REPORT: Once = Once::new();
+        let has_tmpfs = is_tmpfs("/dev/shm");
+        if !has_tmpfs {
+            REPORT.call_once(|| {
+                let stderr = &mut io::stderr();
+                writeln!(stderr, "NOT TESTED: files on a tmpfs: /dev/shm is not one").unwrap();
+            });
+        }
+        Self::ALL.into_iter().filter(move |shape| has_tmpfs || *shape != Self::Tmpfs)
+    }
+
     /// A fresh directory for everything.
     pub fn root(self) -> tempfile::TempDir {
-        if self == Self::Tmpfs {
-            assert!(is_tmpfs("/dev/shm"), "/dev/shm is no tmpfs here: this shape cannot be had");
-            return tempfile::tempdir_in("/dev/shm").unwrap();
+        match self {
+            Self::Tmpfs => tempfile::tempdir_in("/dev/shm").unwrap(),
+            _ => tempfile::tempdir().unwrap(),
         }
-        tempfile::tempdir().unwrap()
     }
 
     /// Makes the directories in which the writers work.
