@@ -200,7 +200,11 @@ apt_install() {
 }
 
 fetch_lists() {
+    local said
     fetched_lists=yes
     become_root "the list of packages cannot be fetched: neither root nor sudo"
-    "${as_root[@]}" apt-get update --quiet >/dev/null
+    said=$("${as_root[@]}" apt-get update --quiet 2>&1) || {
+        printf '%s\n' "$said" >&2
+        return 1
+    }
 }
