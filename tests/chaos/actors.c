@@ -80,8 +80,10 @@ static void turn_mayfly(slot *here) {
     (void)here;
     pthread_t thread;
     uintptr_t seed = 1 + chance(1u << 30);
+    forks_wait();
     CHECK(pthread_create(&thread, NULL, one_handshake, (void *)seed) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
+    forks_go_ahead();
     nap(4000);
 }
 
@@ -220,8 +222,12 @@ void actors_start(uint64_t seed) {
 }
 
 void actors_join(void) {
+    /* Before the first of them ends; and the forker may wait to fork once more. */
+    forks_wait();
+    atomic_store(&round_is_over, true);
     for (size_t each = 0; each < PARTS; each++)
         CHECK(pthread_join(actors[each].thread, NULL) == 0);
+    forks_go_ahead();
     CHECK(pthread_join(forker, NULL) == 0);
     rustls_client_config_free(client);
 }

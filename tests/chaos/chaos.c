@@ -146,7 +146,6 @@ static void run_round(unsigned number, unsigned milliseconds) {
         struct timespec time = {.tv_nsec = 100000000};
         nanosleep(&time, NULL);
     }
-    atomic_store(&round_is_over, true);
     actors_join();
     alive("settling");
     unsigned versions[NAMES];

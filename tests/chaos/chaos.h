@@ -146,8 +146,11 @@ void deed_status(slot *here, certreload_handle *handle);
 void deed_push(slot *here, certreload_handle *handle, certreload_result instead);
 /* Takes a new connection through its handshake; the handle may be closed meanwhile. */
 void deed_handshake(rustls_connection *server, unsigned name, const rustls_client_config *client);
-/* Forks while no other thread is in a handshake of deed_handshake(). */
+/* Forks while no other thread is in a handshake of deed_handshake(), or between the next two. */
 pid_t fork_between_handshakes(void);
+/* Keeps forks out while threads that made handshakes end. Many threads may do so at once. */
+void forks_wait(void);
+void forks_go_ahead(void);
 /* Whether a result is one that files and time alone can bring about. */
 bool is_of_files(certreload_result result);
 

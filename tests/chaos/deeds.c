@@ -93,10 +93,20 @@ void deed_push(slot *here, certreload_handle *handle, certreload_result instead)
                   certreload_result_str(result), certreload_last_error());
 }
 
-/* Held to read in handshakes of the parent, and to write in its forks: a thread that draws random
- * numbers for a handshake of the host's own while another forks leaves a lock of AWS-LC behind, for
- * which the child waits when it draws its first. */
+/* Held to read in handshakes of the parent and while threads of it end, and to write in its forks.
+ * AWS-LC keeps a list of what each thread draws random numbers from: a thread takes the lock of
+ * that list with its first random number and when it ends. If another thread forks at that moment,
+ * the child inherits the lock and waits for it for ever when it draws its own first random number.
+ */
 static pthread_rwlock_t drawing = PTHREAD_RWLOCK_INITIALIZER;
+
+void forks_wait(void) {
+    pthread_rwlock_rdlock(&drawing);
+}
+
+void forks_go_ahead(void) {
+    pthread_rwlock_unlock(&drawing);
+}
 
 pid_t fork_between_handshakes(void) {
     bool is_bold = getenv("CERTRELOAD_CHAOS_BOLD") != NULL;
@@ -113,11 +123,11 @@ void deed_handshake(rustls_connection *server, unsigned name, const rustls_clien
     int fds[2];
     socket_pair(fds);
     if (!is_child)
-        pthread_rwlock_rdlock(&drawing);
+        forks_wait();
     CHECK_INT(rustls_client_connection_new(config, pool_name(name), &client), RUSTLS_RESULT_OK);
     tls_handshake(server, fds[0], client, fds[1]);
     if (!is_child)
-        pthread_rwlock_unlock(&drawing);
+        forks_go_ahead();
     const rustls_certificate *shown = rustls_connection_get_peer_certificate(client, 0);
     const uint8_t *der = NULL;
     size_t size = 0;
