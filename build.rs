@@ -92,6 +92,7 @@ fn ffi_sources(root: &Path) -> Vec<PathBuf> {
         "sessions",
         "watch_options",
         "key_password",
+        "options_error",
         "status",
         "trust_status",
         "metrics",

@@ -54,21 +54,18 @@ static void on_event(void *userdata, const certreload_event *event) {
  */
 static certreload_result open_certificates(const struct arguments *arguments) {
     certreload_options *options = certreload_options_new();
-    certreload_result result = CERTRELOAD_RESULT_OK;
 
-    for (size_t i = 0; result == CERTRELOAD_RESULT_OK && i < arguments->identities; i++) {
-        result =
-            certreload_options_add_identity(options, arguments->certs[i], arguments->keys[i], NULL);
+    for (size_t i = 0; i < arguments->identities; i++) {
+        certreload_options_add_identity(options, arguments->certs[i], arguments->keys[i], NULL);
     }
-    if (result == CERTRELOAD_RESULT_OK && arguments->poll_ms != 0) {
-        result = certreload_options_set_poll_interval(options, arguments->poll_ms);
+    if (arguments->poll_ms != 0) {
+        certreload_options_set_poll_interval(options, arguments->poll_ms);
     }
-    if (result == CERTRELOAD_RESULT_OK && !arguments->quiet) {
-        result = certreload_options_set_event_callback(options, on_event, NULL);
+    if (!arguments->quiet) {
+        certreload_options_set_event_callback(options, on_event, NULL);
     }
-    if (result == CERTRELOAD_RESULT_OK) {
-        result = certreload_open(options, &certificates);
-    }
+    /* Returns the failure of any of the calls above, too. */
+    const certreload_result result = certreload_open(options, &certificates);
     certreload_options_free(options);
     return result;
 }

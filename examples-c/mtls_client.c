@@ -68,25 +68,22 @@ static const rustls_client_config *config_of_version(uint16_t version) {
  */
 static certreload_result open_trust(const struct client *client) {
     certreload_options *options = certreload_options_new();
-    certreload_result result = certreload_options_set_server_roots(options, client->roots);
 
-    if (result == CERTRELOAD_RESULT_OK && client->cert != NULL) {
-        result = certreload_options_add_client_identity(options, client->cert, client->key);
+    certreload_options_set_server_roots(options, client->roots);
+    if (client->cert != NULL) {
+        certreload_options_add_client_identity(options, client->cert, client->key);
     }
-    if (result == CERTRELOAD_RESULT_OK && client->version != 0) { /* settings of yours stay */
+    if (client->version != 0) { /* settings of yours stay */
         const rustls_client_config *config = config_of_version(client->version);
-        result = certreload_options_set_client_template(options, config);
+        certreload_options_set_client_template(options, config);
         rustls_client_config_free(config);
     }
-    if (result == CERTRELOAD_RESULT_OK && client->poll_ms != 0) {
-        result = certreload_options_set_poll_interval(options, client->poll_ms);
+    if (client->poll_ms != 0) {
+        certreload_options_set_poll_interval(options, client->poll_ms);
     }
-    if (result == CERTRELOAD_RESULT_OK) {
-        result = certreload_options_set_event_callback(options, on_event, NULL);
-    }
-    if (result == CERTRELOAD_RESULT_OK) {
-        result = certreload_open(options, &trust);
-    }
+    certreload_options_set_event_callback(options, on_event, NULL);
+    /* Returns the failure of any of the calls above, too. */
+    const certreload_result result = certreload_open(options, &trust);
     certreload_options_free(options);
     return result;
 }

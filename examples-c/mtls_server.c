@@ -56,27 +56,21 @@ static certreload_client_auth mode_of(const struct server *server) {
 static certreload_result open_handle(const struct server *server) {
     certreload_options *options = certreload_options_new();
     const uint32_t poll_ms = (uint32_t)strtoul(server->poll_ms, NULL, 10);
-    certreload_result result =
-        certreload_options_add_identity(options, server->cert, server->key, NULL);
 
-    if (result == CERTRELOAD_RESULT_OK) {
-        result = certreload_options_set_client_auth(options, mode_of(server), server->roots);
+    certreload_options_add_identity(options, server->cert, server->key, NULL);
+    certreload_options_set_client_auth(options, mode_of(server), server->roots);
+    if (server->crls != NULL) {
+        certreload_options_add_crl(options, server->crls);
     }
-    if (result == CERTRELOAD_RESULT_OK && server->crls != NULL) {
-        result = certreload_options_add_crl(options, server->crls);
+    if (server->peer != NULL) { /* the client role */
+        certreload_options_set_server_roots(options, server->roots);
     }
-    if (result == CERTRELOAD_RESULT_OK && server->peer != NULL) { /* the client role */
-        result = certreload_options_set_server_roots(options, server->roots);
+    if (poll_ms != 0) {
+        certreload_options_set_poll_interval(options, poll_ms);
     }
-    if (result == CERTRELOAD_RESULT_OK && poll_ms != 0) {
-        result = certreload_options_set_poll_interval(options, poll_ms);
-    }
-    if (result == CERTRELOAD_RESULT_OK) {
-        result = certreload_options_set_event_callback(options, on_event, NULL);
-    }
-    if (result == CERTRELOAD_RESULT_OK) {
-        result = certreload_open(options, &handle);
-    }
+    certreload_options_set_event_callback(options, on_event, NULL);
+    /* Returns the failure of any of the calls above, too: no server opens without its checks. */
+    const certreload_result result = certreload_open(options, &handle);
     certreload_options_free(options);
     return result;
 }

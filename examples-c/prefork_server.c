@@ -56,21 +56,18 @@ static int listener;
  */
 static bool open_certificates(const certreload_identity_bytes *bytes) {
     certreload_options *options = certreload_options_new();
-    certreload_result result;
 
     if (bytes == NULL) {
-        result =
-            certreload_options_add_identity(options, arguments.certs[0], arguments.keys[0], NULL);
+        certreload_options_add_identity(options, arguments.certs[0], arguments.keys[0], NULL);
     } else {
-        result = certreload_options_add_identity_memory(options, bytes);
+        certreload_options_add_identity_memory(options, bytes);
         certreload_options_set_runtime(options, CERTRELOAD_RUNTIME_HOST);
     }
-    if (result == CERTRELOAD_RESULT_OK && arguments.poll_ms != 0) {
-        result = certreload_options_set_poll_interval(options, arguments.poll_ms);
+    if (arguments.poll_ms != 0) {
+        certreload_options_set_poll_interval(options, arguments.poll_ms);
     }
-    if (result == CERTRELOAD_RESULT_OK) {
-        result = certreload_open(options, &certificates);
-    }
+    /* Returns the failure of any of the calls above, too. */
+    const certreload_result result = certreload_open(options, &certificates);
     certreload_options_free(options); /* which wipes its copy of the key */
     return result == CERTRELOAD_RESULT_OK;
 }
@@ -116,9 +113,8 @@ static bool read_pair(void) {
         read_file(arguments.keys[0], fresh.bytes + fresh.chain_size, MAX_PAIR - fresh.chain_size);
     const certreload_identity_bytes bytes = bytes_of(&fresh);
     certreload_options *options = certreload_options_new();
-    const bool is_pair =
-        certreload_options_add_identity_memory(options, &bytes) == CERTRELOAD_RESULT_OK &&
-        certreload_check(options) == CERTRELOAD_RESULT_OK;
+    certreload_options_add_identity_memory(options, &bytes);
+    const bool is_pair = certreload_check(options) == CERTRELOAD_RESULT_OK;
     certreload_options_free(options); /* which wipes its copy of the key */
     if (is_pair) {
         pair = fresh;

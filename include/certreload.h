@@ -15,6 +15,9 @@
  *   Signals    whether a signal handler may call it. certreload_reload() is made for that.
  *   Blocks     how long it can take.
  *
+ * Options fail closed: the options remember a certreload_options_* function that fails, and
+ * certreload_open() returns that failure instead of opening. Its result needs no check at each call.
+ *
  * No function prints, installs a signal handler, or ends the process. NULL where it is not allowed
  * is a result code, never a crash.
  */
@@ -1253,12 +1256,18 @@ const char *certreload_trigger_str(certreload_trigger trigger);
 const char *certreload_warning_str(uint32_t warning);
 
 /**
- * Make an empty set of options: no identity yet, everything else at its default.
+ * Create an empty set of options: no identity yet, everything else at its default.
  *
- * A function that fails leaves the options as they were, so they can be used on. Options may be opened any number
- * of times.
+ * Options fail closed. A certreload_options_* function that fails changes no setting, and the options remember its result
+ * and message: certreload_open() and certreload_check() return the first such failure and do nothing else, each time, until
+ * certreload_options_clear_error(). So the results of these functions may be ignored. Without this rule, an ignored failure
+ * could open a weaker server: one without client authentication, for example, because a path is NULL.
  *
- * @return         the options, or NULL where there is no memory
+ * If options is NULL, a function has nothing to remember its failure in; certreload_open() refuses NULL as well.
+ *
+ * Options may be opened any number of times.
+ *
+ * @return         the options, or NULL if there is no memory
  * Ownership:      the caller's, until certreload_options_free()
  * Threads:        any thread; each options object by one thread at a time
  * Signals:        not async-signal-safe
@@ -1449,19 +1458,24 @@ certreload_result certreload_options_set_server_roots(certreload_options *option
                                                       const char *roots_path);
 
 /**
- * Take on the client role with the roots of the system, which reload as any others.
+ * Set the roots of the client role to those of the system, which reload as any others.
  *
- * They are the file that SSL_CERT_FILE names at the time of this call, be it there or not; where that is not set, the
- * bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and its like), else its directory. On Linux this is
- * what a platform verifier goes by; and when the system's roots are updated, this handle has them at once. They take the
- * place of certreload_options_set_server_roots(), and that theirs: the last call counts.
+ * They are the file that SSL_CERT_FILE names at the time of this call, whether it exists or not. If that variable is not
+ * set, they are the bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and similar paths); if there is no
+ * bundle, the directory that SSL_CERT_DIR names, else the distribution's directory. On Linux a platform verifier uses the
+ * same roots. When the system's roots are updated, this handle reloads them. This call replaces the roots of
+ * certreload_options_set_server_roots(), and that call replaces these: the last call counts.
+ *
+ * A process that has more rights than its caller (set-user-ID, set-group-ID, file capabilities) ignores both variables, as
+ * OpenSSL does with secure_getenv(): the caller must not choose whom such a process trusts.
  *
  * @param options  must not be NULL; changed
- * @return         OK; NULL_PARAMETER; FILE_NOT_FOUND where the system has none
+ * @return         OK; NULL_PARAMETER; FILE_NOT_FOUND if the system has none (if the host has other roots for that case, it
+ *                 calls certreload_options_clear_error())
  * Ownership:      nothing changes hands
  * Threads:        exclusive access to options; reads the environment
  * Signals:        not async-signal-safe
- * Blocks:         looks for files
+ * Blocks:         file lookups
  * Since:          0.1.0
  */
 certreload_result certreload_options_set_platform_roots(certreload_options *options);
@@ -1795,6 +1809,39 @@ certreload_result certreload_options_set_key_password_file(certreload_options *o
                                                            const char *path);
 
 /**
+ * Return the first failure that the options remember: for a host that wants to know before it opens them.
+ *
+ * certreload_open() and certreload_check() return it, too, so that no host has to ask.
+ *
+ * @param options  must not be NULL; borrowed for the call
+ * @return         OK if no certreload_options_* function has failed on these options; NULL_PARAMETER if options is NULL;
+ *                 else the result of the first function that failed, with its message in certreload_last_error()
+ * Ownership:      options stay the caller's
+ * Threads:        any thread, concurrently, while no thread changes options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_error(const certreload_options *options);
+
+/**
+ * Forget the failure that the options remember, so that they can be opened without the setting that failed.
+ *
+ * For a host that can do without that setting, or has another value for it. Every setting is as it was before the call
+ * that failed; of several failures all are forgotten, and the first is returned.
+ *
+ * @param options  must not be NULL; changed
+ * @return         what certreload_options_error() would have returned, with the same message in certreload_last_error():
+ *                 OK if there was no failure; NULL_PARAMETER if options is NULL
+ * Ownership:      options stay the caller's
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_clear_error(certreload_options *options);
+
+/**
  * Tell how a handle is doing.
  *
  * One snapshot: its fields agree with each other, and need not with those of a later call, nor with what
@@ -1965,10 +2012,14 @@ certreload_result certreload_write_metrics_page(certreload_handle *const *handle
  *
  * The first event may be delivered before this returns, and after *handle_out is written.
  *
+ * If a certreload_options_* function has failed on these options, its result is returned, with its message in
+ * certreload_last_error(), and nothing is opened: see certreload_options_new(). certreload_options_clear_error() ends that.
+ *
  * @param options     must not be NULL; copied: it may be changed or freed afterwards
  * @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
- * @return            OK; NULL_PARAMETER; NOTHING_TO_LOAD; SYSTEM where no thread or descriptor could be had; else what
- *                    is wrong with the first bad file (100 and up). certreload_last_error() has path and reason
+ * @return            OK; NULL_PARAMETER; the first failure that the options remember; NOTHING_TO_LOAD; SYSTEM where no
+ *                    thread or descriptor could be had; else what is wrong with the first bad file (100 and up).
+ *                    certreload_last_error() has path and reason
  * Ownership:         the caller's, until certreload_close()
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe
@@ -2004,6 +2055,9 @@ certreload_result certreload_open_files(const char *chain_path,
  * Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing. As
  * certreload_open() it waits for nothing: files that are half-written at this very moment fail, so try again for about
  * the settle timeout where they may be.
+ *
+ * If a certreload_options_* function has failed on these options, its result and message are returned, and no file is
+ * read.
  *
  * @param options  must not be NULL; borrowed for the call
  * @return         as certreload_open()

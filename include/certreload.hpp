@@ -387,9 +387,13 @@ using password_function = std::function<std::optional<std::string>(const std::st
 
 namespace detail {
 
-[[noreturn]] inline void fail(certreload_result result) {
+inline error to_error(certreload_result result) {
     const char *message = certreload_last_error();
-    throw error(result, *message != '\0' ? message : certreload_result_str(result));
+    return error(result, *message != '\0' ? message : certreload_result_str(result));
+}
+
+[[noreturn]] inline void fail(certreload_result result) {
+    throw to_error(result);
 }
 
 inline void check(certreload_result result) {
@@ -635,6 +639,10 @@ inline void set_log(log_function function, log_level max_level = log_level::info
 
 /// What to load and how to watch it. Every function returns the options, for chaining: also those
 /// of a temporary, as in `options o = options().add_identity(chain, key);`.
+///
+/// A function that fails throws and changes nothing, so a program that catches the exception may
+/// open the options without that setting. What fails in C, by native(), is thrown by check() and
+/// handle::open().
 class options {
   public:
     options() : raw_(certreload_options_new()), listener_(), password_() {
@@ -646,9 +654,8 @@ class options {
     /// The first identity added is the default one. An empty ocsp path means none.
     options &add_identity(const std::string &chain_path, const std::string &key_path,
                           const std::string &ocsp_path = std::string()) & {
-        detail::check(certreload_options_add_identity(raw_.get(), detail::c_text(chain_path),
-                                                      detail::c_text(key_path),
-                                                      detail::c_text_or_null(ocsp_path)));
+        apply(certreload_options_add_identity, detail::c_text(chain_path), detail::c_text(key_path),
+              detail::c_text_or_null(ocsp_path));
         return *this;
     }
     options add_identity(const std::string &chain_path, const std::string &key_path,
@@ -662,7 +669,7 @@ class options {
                                  bytes ocsp_der = {}) & {
         const certreload_identity_bytes raw =
             detail::to_identity_bytes(chain_pem, key_pem, ocsp_der);
-        detail::check(certreload_options_add_identity_memory(raw_.get(), &raw));
+        apply(certreload_options_add_identity_memory, &raw);
         return *this;
     }
     options add_identity_memory(std::string_view chain_pem, std::string_view key_pem,
@@ -671,7 +678,7 @@ class options {
     }
 
     options &require_name(const std::string &dns_name) & {
-        detail::check(certreload_options_require_name(raw_.get(), detail::c_text(dns_name)));
+        apply(certreload_options_require_name, detail::c_text(dns_name));
         return *this;
     }
     options require_name(const std::string &dns_name) && {
@@ -687,8 +694,8 @@ class options {
         if (function) {
             next = std::make_shared<password_function>(std::move(function));
         }
-        detail::check(certreload_options_set_key_password_callback(
-            raw_.get(), next ? detail::ask_for_password : nullptr, next.get()));
+        apply(certreload_options_set_key_password_callback,
+              next ? detail::ask_for_password : nullptr, next.get());
         password_ = std::move(next);
         return *this;
     }
@@ -698,8 +705,7 @@ class options {
 
     /// An empty path means none.
     options &set_key_password_file(const std::string &path) & {
-        detail::check(
-            certreload_options_set_key_password_file(raw_.get(), detail::c_text_or_null(path)));
+        apply(certreload_options_set_key_password_file, detail::c_text_or_null(path));
         password_.reset();
         return *this;
     }
@@ -713,7 +719,7 @@ class options {
         for (const std::string &protocol : protocols) {
             pointers.push_back(detail::c_text(protocol));
         }
-        detail::check(certreload_options_set_alpn(raw_.get(), pointers.data(), pointers.size()));
+        apply(certreload_options_set_alpn, pointers.data(), pointers.size());
         return *this;
     }
     options set_alpn(const std::vector<std::string> &protocols) && {
@@ -722,7 +728,7 @@ class options {
 
     /// The options keep a reference of their own.
     options &set_server_template(const rustls_server_config *config) & {
-        detail::check(certreload_options_set_server_template(raw_.get(), config));
+        apply(certreload_options_set_server_template, config);
         return *this;
     }
     options set_server_template(const rustls_server_config *config) && {
@@ -733,8 +739,7 @@ class options {
     /// files. Only client_auth::none goes without.
     options &set_client_auth(client_auth mode, const std::string &roots_path = {}) & {
         const char *roots = mode == client_auth::none ? nullptr : detail::c_text(roots_path);
-        detail::check(certreload_options_set_client_auth(
-            raw_.get(), static_cast<certreload_client_auth>(mode), roots));
+        apply(certreload_options_set_client_auth, static_cast<certreload_client_auth>(mode), roots);
         return *this;
     }
     options set_client_auth(client_auth mode, const std::string &roots_path = {}) && {
@@ -743,7 +748,7 @@ class options {
 
     /// The client role: handle::client_connection() checks servers against these roots.
     options &set_server_roots(const std::string &roots_path) & {
-        detail::check(certreload_options_set_server_roots(raw_.get(), detail::c_text(roots_path)));
+        apply(certreload_options_set_server_roots, detail::c_text(roots_path));
         return *this;
     }
     options set_server_roots(const std::string &roots_path) && {
@@ -752,7 +757,7 @@ class options {
 
     /// The client role, with the roots of the system.
     options &set_platform_roots() & {
-        detail::check(certreload_options_set_platform_roots(raw_.get()));
+        apply(certreload_options_set_platform_roots);
         return *this;
     }
     options set_platform_roots() && {
@@ -761,7 +766,7 @@ class options {
 
     /// Revocation lists: a file, or a directory of files.
     options &add_crl(const std::string &crl_path) & {
-        detail::check(certreload_options_add_crl(raw_.get(), detail::c_text(crl_path)));
+        apply(certreload_options_add_crl, detail::c_text(crl_path));
         return *this;
     }
     options add_crl(const std::string &crl_path) && {
@@ -770,7 +775,7 @@ class options {
 
     /// CERTRELOAD_CRL_* bits; 0, the default, is the strict rule.
     options &set_crl_rules(std::uint32_t rules) & {
-        detail::check(certreload_options_set_crl_rules(raw_.get(), rules));
+        apply(certreload_options_set_crl_rules, rules);
         return *this;
     }
     options set_crl_rules(std::uint32_t rules) && {
@@ -779,8 +784,8 @@ class options {
 
     /// What a client proves itself with; without it the first identity, where that may be.
     options &add_client_identity(const std::string &chain_path, const std::string &key_path) & {
-        detail::check(certreload_options_add_client_identity(raw_.get(), detail::c_text(chain_path),
-                                                             detail::c_text(key_path)));
+        apply(certreload_options_add_client_identity, detail::c_text(chain_path),
+              detail::c_text(key_path));
         return *this;
     }
     options add_client_identity(const std::string &chain_path, const std::string &key_path) && {
@@ -789,7 +794,7 @@ class options {
 
     /// The options keep a reference of their own.
     options &set_client_template(const rustls_client_config *config) & {
-        detail::check(certreload_options_set_client_template(raw_.get(), config));
+        apply(certreload_options_set_client_template, config);
         return *this;
     }
     options set_client_template(const rustls_client_config *config) && {
@@ -797,8 +802,7 @@ class options {
     }
 
     options &set_resumption(resumption which) & {
-        detail::check(certreload_options_set_resumption(raw_.get(),
-                                                        static_cast<certreload_resumption>(which)));
+        apply(certreload_options_set_resumption, static_cast<certreload_resumption>(which));
         return *this;
     }
     options set_resumption(resumption which) && {
@@ -807,7 +811,7 @@ class options {
 
     /// A file of ticket keys that several processes share; the first encrypts, all decrypt.
     options &set_ticket_keys(const std::string &path) & {
-        detail::check(certreload_options_set_ticket_keys(raw_.get(), detail::c_text(path)));
+        apply(certreload_options_set_ticket_keys, detail::c_text(path));
         return *this;
     }
     options set_ticket_keys(const std::string &path) && {
@@ -816,8 +820,7 @@ class options {
 
     /// Zero for no limit; a negative time is none either.
     options &set_ticket_key_lifetime(std::chrono::seconds lifetime) & {
-        detail::check(
-            certreload_options_set_ticket_key_lifetime(raw_.get(), detail::to_seconds(lifetime)));
+        apply(certreload_options_set_ticket_key_lifetime, detail::to_seconds(lifetime));
         return *this;
     }
     options set_ticket_key_lifetime(std::chrono::seconds lifetime) && {
@@ -825,8 +828,7 @@ class options {
     }
 
     options &set_watch(watch_mode mode) & {
-        detail::check(
-            certreload_options_set_watch(raw_.get(), static_cast<certreload_watch>(mode)));
+        apply(certreload_options_set_watch, static_cast<certreload_watch>(mode));
         return *this;
     }
     options set_watch(watch_mode mode) && {
@@ -836,8 +838,7 @@ class options {
     /// With runtime::host the library creates no thread: the host waits for handle::event_fd() and
     /// calls handle::dispatch().
     options &set_runtime(runtime who) & {
-        detail::check(
-            certreload_options_set_runtime(raw_.get(), static_cast<certreload_runtime>(who)));
+        apply(certreload_options_set_runtime, static_cast<certreload_runtime>(who));
         return *this;
     }
     options set_runtime(runtime who) && {
@@ -845,8 +846,7 @@ class options {
     }
 
     options &set_poll_interval(std::chrono::milliseconds interval) & {
-        detail::check(certreload_options_set_poll_interval(
-            raw_.get(), detail::to_milliseconds(interval, UINT32_MAX)));
+        apply(certreload_options_set_poll_interval, detail::to_milliseconds(interval, UINT32_MAX));
         return *this;
     }
     options set_poll_interval(std::chrono::milliseconds interval) && {
@@ -854,9 +854,8 @@ class options {
     }
 
     options &set_settle(std::chrono::milliseconds quiet, std::chrono::milliseconds timeout) & {
-        detail::check(certreload_options_set_settle(raw_.get(),
-                                                    detail::to_milliseconds(quiet, UINT32_MAX),
-                                                    detail::to_milliseconds(timeout, UINT32_MAX)));
+        apply(certreload_options_set_settle, detail::to_milliseconds(quiet, UINT32_MAX),
+              detail::to_milliseconds(timeout, UINT32_MAX));
         return *this;
     }
     options set_settle(std::chrono::milliseconds quiet, std::chrono::milliseconds timeout) && {
@@ -870,8 +869,8 @@ class options {
         if (before.count() < 0) {
             throw error(CERTRELOAD_RESULT_INVALID_PARAMETER, "an expiry warning is negative");
         }
-        detail::check(certreload_options_set_expiry_warning(
-            raw_.get(), static_cast<std::uint32_t>((before < limit ? before : limit).count())));
+        apply(certreload_options_set_expiry_warning,
+              static_cast<std::uint32_t>((before < limit ? before : limit).count()));
         return *this;
     }
     options set_expiry_warning(std::chrono::seconds before) && {
@@ -880,7 +879,7 @@ class options {
 
     /// What people call the handle: a label of its metrics. An empty name is none.
     options &set_name(const std::string &name) & {
-        detail::check(certreload_options_set_name(raw_.get(), detail::c_text_or_null(name)));
+        apply(certreload_options_set_name, detail::c_text_or_null(name));
         return *this;
     }
     options set_name(const std::string &name) && {
@@ -895,8 +894,7 @@ class options {
     /// one handle never overlap; those for different handles may.
     options &on_event(event_function function, exception_function on_exception = {}) & {
         auto next = detail::make_listener(std::move(function), std::move(on_exception));
-        detail::check(certreload_options_set_event_callback(
-            raw_.get(), next ? detail::deliver : nullptr, next.get()));
+        apply(certreload_options_set_event_callback, next ? detail::deliver : nullptr, next.get());
         listener_ = std::move(next);
         return *this;
     }
@@ -915,6 +913,22 @@ class options {
 
   private:
     friend class handle;
+
+    /// Calls a function of the C API that changes the options. If it fails, the options forget its
+    /// failure, for the exception reports it. A failure of a C call on native() that came before is
+    /// kept: no exception has reported it.
+    template <typename Setter, typename... Arguments>
+    void apply(Setter setter, Arguments... arguments) {
+        const bool had_failed = certreload_options_error(raw_.get()) != CERTRELOAD_RESULT_OK;
+        const certreload_result result = setter(raw_.get(), arguments...);
+        if (result != CERTRELOAD_RESULT_OK) {
+            const error failure = detail::to_error(result);
+            if (!had_failed) {
+                certreload_options_clear_error(raw_.get());
+            }
+            throw failure;
+        }
+    }
 
     std::unique_ptr<certreload_options, detail::free_options> raw_;
     std::shared_ptr<detail::listener> listener_;

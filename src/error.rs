@@ -292,12 +292,14 @@ pub(crate) struct Error {
     pub(crate) path: Option<Arc<Path>>,
     /// What may explain it.
     circumstance: Option<Arc<String>>,
+    /// The C function that failed, where the failure is reported later than its call.
+    function: Option<&'static str>,
 }
 
 impl Error {
     /// A failure that is about no file.
     pub(crate) fn new(cause: Cause) -> Self {
-        Self { cause, path: None, circumstance: None }
+        Self { cause, path: None, circumstance: None, function: None }
     }
 
     /// A parameter that must not be NULL is.
@@ -321,6 +323,12 @@ impl Error {
         self
     }
 
+    /// The same, as the failure of a C function.
+    pub(crate) fn in_call(mut self, function: &'static str) -> Self {
+        self.function = Some(function);
+        self
+    }
+
     /// rustls refused something.
     pub(crate) fn tls(error: &dyn fmt::Display) -> Self {
         Self::new(Cause::Tls(error.to_string()))
@@ -334,6 +342,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(function) = self.function {
+            write!(f, "{function}: ")?;
+        }
         if let Some(path) = &self.path {
             write!(f, "{}: ", path.display())?;
         }

@@ -8,6 +8,7 @@ use super::cast;
 use super::event::{ToldEvent, certreload_event};
 use super::handle::certreload_handle;
 use super::options::certreload_options;
+use super::options_error::setter;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::options::RuntimeMode;
@@ -48,16 +49,19 @@ pub unsafe extern "C" fn certreload_options_set_runtime(
     options: *mut certreload_options,
     runtime: runtime_number,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_runtime",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.options.runtime = match runtime {
-            0 => RuntimeMode::Thread,
-            1 => RuntimeMode::Host,
-            _ => return Err(Error::invalid(format!("{runtime} is no certreload_runtime"))),
-        };
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.runtime = match runtime {
+                0 => RuntimeMode::Thread,
+                1 => RuntimeMode::Host,
+                _ => return Err(Error::invalid(format!("{runtime} is no certreload_runtime"))),
+            };
+            Ok(())
+        },
+    )
 }
 
 /// Get a descriptor to wait for in an event loop.

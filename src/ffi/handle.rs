@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::boundary::boundary;
 use super::cast::{self, Opaque};
 use super::event::{certreload_event_callback, sink_from_c};
-use super::options::{HostOptions, certreload_options};
+use super::options::certreload_options;
 use super::result::certreload_result;
-use crate::options::{IdentityFiles, Role};
+use crate::options::{IdentityFiles, Options, Role};
 use crate::reload::{Handle, Outcome};
 
 /// Certificates that reload: opaque.
@@ -38,10 +38,14 @@ pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 ///
 /// The first event may be delivered before this returns, and after *handle_out is written.
 ///
+/// If a certreload_options_* function has failed on these options, its result is returned, with its message in
+/// certreload_last_error(), and nothing is opened: see certreload_options_new(). certreload_options_clear_error() ends that.
+///
 /// @param options     must not be NULL; copied: it may be changed or freed afterwards
 /// @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
-/// @return            OK; NULL_PARAMETER; NOTHING_TO_LOAD; SYSTEM where no thread or descriptor could be had; else what
-///                    is wrong with the first bad file (100 and up). certreload_last_error() has path and reason
+/// @return            OK; NULL_PARAMETER; the first failure that the options remember; NOTHING_TO_LOAD; SYSTEM where no
+///                    thread or descriptor could be had; else what is wrong with the first bad file (100 and up).
+///                    certreload_last_error() has path and reason
 /// Ownership:         the caller's, until certreload_close()
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
@@ -58,7 +62,8 @@ pub unsafe extern "C" fn certreload_open(
         // SAFETY: the caller passes options of certreload_options_new() and a place to write, or NULL.
         let (options, mut out) =
             unsafe { (cast::borrow(options, "options")?, cast::out(handle_out, "handle_out")?) };
-        let handle = Handle::open(&options.options, options.sink.clone())?;
+        let host = options.complete()?;
+        let handle = Handle::open(&host.options, host.sink.clone())?;
         out.set(cast::arc_into_raw::<certreload_handle>(handle.clone()).cast_mut());
         handle.release_events();
         Ok(certreload_result::Ok)
@@ -92,8 +97,8 @@ pub unsafe extern "C" fn certreload_open_files(
                 cast::out(handle_out, "handle_out")?,
             )
         };
-        let mut host = HostOptions::default();
-        host.options.identities.push(IdentityFiles {
+        let mut options = Options::default();
+        options.identities.push(IdentityFiles {
             role: Role::Server,
             chain,
             key,
@@ -101,7 +106,7 @@ pub unsafe extern "C" fn certreload_open_files(
             password: None,
             memory: None,
         });
-        let handle = Handle::open(&host.options, None)?;
+        let handle = Handle::open(&options, None)?;
         out.set(cast::arc_into_raw::<certreload_handle>(handle.clone()).cast_mut());
         handle.release_events();
         Ok(certreload_result::Ok)
@@ -113,6 +118,9 @@ pub unsafe extern "C" fn certreload_open_files(
 /// Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing. As
 /// certreload_open() it waits for nothing: files that are half-written at this very moment fail, so try again for about
 /// the settle timeout where they may be.
+///
+/// If a certreload_options_* function has failed on these options, its result and message are returned, and no file is
+/// read.
 ///
 /// @param options  must not be NULL; borrowed for the call
 /// @return         as certreload_open()
@@ -128,7 +136,7 @@ pub unsafe extern "C" fn certreload_check(options: *const certreload_options) ->
     boundary(|| {
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         let options = unsafe { cast::borrow(options, "options")? };
-        Handle::check(&options.options)?;
+        Handle::check(&options.complete()?.options)?;
         Ok(certreload_result::Ok)
     })
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::boundary::boundary;
 use super::cast;
 use super::options::certreload_options;
+use super::options_error::setter;
 use super::result::certreload_result;
 use crate::options::{KeyPassword, PasswordCallback};
 
@@ -59,13 +59,16 @@ pub unsafe extern "C" fn certreload_options_set_key_password_callback(
     callback: certreload_key_password_callback,
     userdata: *mut c_void,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_key_password_callback",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.options.key_password =
-            password_callback_from_c(callback, userdata).map(KeyPassword::Callback);
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.key_password =
+                password_callback_from_c(callback, userdata).map(KeyPassword::Callback);
+            Ok(())
+        },
+    )
 }
 
 /// Name the file with the password of encrypted private keys. It replaces a password callback.
@@ -88,17 +91,20 @@ pub unsafe extern "C" fn certreload_options_set_key_password_file(
     options: *mut certreload_options,
     path: *const c_char,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_key_password_file",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.options.key_password = if path.is_null() {
-            None
-        } else {
-            // SAFETY: not NULL, and the caller passes a C string.
-            Some(KeyPassword::File(unsafe { cast::path(path, "path")? }))
-        };
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.key_password = if path.is_null() {
+                None
+            } else {
+                // SAFETY: not NULL, and the caller passes a C string.
+                Some(KeyPassword::File(unsafe { cast::path(path, "path")? }))
+            };
+            Ok(())
+        },
+    )
 }
 
 /// A function and the pointer that the host wants back with each call.

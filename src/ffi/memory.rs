@@ -10,6 +10,7 @@ use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
 use super::options::certreload_options;
+use super::options_error::setter;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::options::{IdentityBytes, IdentityFiles};
@@ -56,16 +57,19 @@ pub unsafe extern "C" fn certreload_options_add_identity_memory(
     options: *mut certreload_options,
     bytes: *const certreload_identity_bytes,
 ) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes options of certreload_options_new() and bytes that live during the
-        // call, or NULL.
-        let (options, bytes) =
-            unsafe { (cast::borrow_mut(options, "options")?, copy_bytes(bytes)?) };
-        let identities = options.room_for_identity()?;
-        let index = identities.len();
-        identities.push(IdentityFiles::in_memory(index, Some(Arc::new(bytes))));
-        Ok(certreload_result::Ok)
-    })
+    setter(
+        "certreload_options_add_identity_memory",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes bytes that live during the call, or NULL.
+            let bytes = unsafe { copy_bytes(bytes)? };
+            let identities = options.room_for_identity()?;
+            let index = identities.len();
+            identities.push(IdentityFiles::in_memory(index, Some(Arc::new(bytes))));
+            Ok(())
+        },
+    )
 }
 
 /// Hand over new bytes for an identity, for new connections from now on.

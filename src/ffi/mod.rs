@@ -24,6 +24,7 @@ pub mod log;
 pub mod memory;
 pub mod metrics;
 pub mod options;
+pub mod options_error;
 pub mod result;
 pub mod sessions;
 pub mod status;

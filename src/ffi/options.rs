@@ -8,8 +8,9 @@ use rustls::pki_types::DnsName;
 use rustls_ffi::server::rustls_server_config;
 
 use super::boundary::boundary;
-use super::cast::{self, Opaque};
+use super::cast;
 use super::event::{certreload_event_callback, sink_from_c};
+use super::options_error::{GuardedOptions, setter};
 use super::result::certreload_result;
 use crate::error::Error;
 use crate::material::MAX_CERTIFICATES;
@@ -54,16 +55,18 @@ impl HostOptions {
     }
 }
 
-impl Opaque for certreload_options {
-    type Inner = HostOptions;
-}
-
-/// Make an empty set of options: no identity yet, everything else at its default.
+/// Create an empty set of options: no identity yet, everything else at its default.
 ///
-/// A function that fails leaves the options as they were, so they can be used on. Options may be opened any number
-/// of times.
+/// Options fail closed. A certreload_options_* function that fails changes no setting, and the options remember its result
+/// and message: certreload_open() and certreload_check() return the first such failure and do nothing else, each time, until
+/// certreload_options_clear_error(). So the results of these functions may be ignored. Without this rule, an ignored failure
+/// could open a weaker server: one without client authentication, for example, because a path is NULL.
 ///
-/// @return         the options, or NULL where there is no memory
+/// If options is NULL, a function has nothing to remember its failure in; certreload_open() refuses NULL as well.
+///
+/// Options may be opened any number of times.
+///
+/// @return         the options, or NULL if there is no memory
 /// Ownership:      the caller's, until certreload_options_free()
 /// Threads:        any thread; each options object by one thread at a time
 /// Signals:        not async-signal-safe
@@ -71,7 +74,7 @@ impl Opaque for certreload_options {
 /// Since:          0.1.0
 #[unsafe(no_mangle)]
 pub extern "C" fn certreload_options_new() -> *mut certreload_options {
-    boundary(|| Ok(cast::box_into_raw(HostOptions::default())))
+    boundary(|| Ok(cast::box_into_raw(GuardedOptions::default())))
 }
 
 /// Free options. Handles that were opened with them are not touched.
@@ -122,32 +125,33 @@ pub unsafe extern "C" fn certreload_options_add_identity(
     key_path: *const c_char,
     ocsp_path: *const c_char,
 ) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes options of certreload_options_new() and C strings, or NULL.
-        let (options, chain, key) = unsafe {
-            (
-                cast::borrow_mut(options, "options")?,
-                cast::path(chain_path, "chain_path")?,
-                cast::path(key_path, "key_path")?,
-            )
-        };
-        let ocsp = if ocsp_path.is_null() {
-            None
-        } else {
-            // SAFETY: as above, and not NULL.
-            Some(unsafe { cast::path(ocsp_path, "ocsp_path")? })
-        };
-        let identities = options.room_for_identity()?;
-        identities.push(IdentityFiles {
-            role: Role::Server,
-            chain,
-            key,
-            ocsp,
-            password: None,
-            memory: None,
-        });
-        Ok(certreload_result::Ok)
-    })
+    setter(
+        "certreload_options_add_identity",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes C strings, or NULL.
+            let (chain, key) = unsafe {
+                (cast::path(chain_path, "chain_path")?, cast::path(key_path, "key_path")?)
+            };
+            let ocsp = if ocsp_path.is_null() {
+                None
+            } else {
+                // SAFETY: as above, and not NULL.
+                Some(unsafe { cast::path(ocsp_path, "ocsp_path")? })
+            };
+            let identities = options.room_for_identity()?;
+            identities.push(IdentityFiles {
+                role: Role::Server,
+                chain,
+                key,
+                ocsp,
+                password: None,
+                memory: None,
+            });
+            Ok(())
+        },
+    )
 }
 
 /// Require that some identity has a DNS name: exactly, or by a wildcard for its first label.
@@ -170,20 +174,26 @@ pub unsafe extern "C" fn certreload_options_require_name(
     options: *mut certreload_options,
     dns_name: *const c_char,
 ) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes options of certreload_options_new() and a C string, or NULL.
-        let (options, name) =
-            unsafe { (cast::borrow_mut(options, "options")?, cast::bytes(dns_name, "dns_name")?) };
-        let name = required_name(name).map_err(Error::invalid)?;
-        let required = &mut options.options.required_names;
-        if !required.contains(&name) {
-            if required.len() >= CERTRELOAD_MAX_REQUIRED_NAMES {
-                return Err(Error::invalid("CERTRELOAD_MAX_REQUIRED_NAMES are required already"));
+    setter(
+        "certreload_options_require_name",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes a C string, or NULL.
+            let name = unsafe { cast::bytes(dns_name, "dns_name")? };
+            let name = required_name(name).map_err(Error::invalid)?;
+            let required = &mut options.options.required_names;
+            if !required.contains(&name) {
+                if required.len() >= CERTRELOAD_MAX_REQUIRED_NAMES {
+                    return Err(Error::invalid(
+                        "CERTRELOAD_MAX_REQUIRED_NAMES are required already",
+                    ));
+                }
+                required.push(name);
             }
-            required.push(name);
-        }
-        Ok(certreload_result::Ok)
-    })
+            Ok(())
+        },
+    )
 }
 
 /// Set the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
@@ -205,36 +215,39 @@ pub unsafe extern "C" fn certreload_options_set_alpn(
     protocols: *const *const c_char,
     count: usize,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_alpn",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        if count > 64 {
-            return Err(Error::invalid(format!("{count} ALPN protocols are more than 64")));
-        }
-        if count > 0 && protocols.is_null() {
-            return Err(Error::null("protocols"));
-        }
-        let pointers: &[*const c_char] = match count {
-            0 => &[],
-            // SAFETY: not NULL, and the caller vouches for count pointers.
-            _ => unsafe { slice::from_raw_parts(protocols, count) },
-        };
-        let mut alpn = Vec::with_capacity(count);
-        for (index, pointer) in pointers.iter().enumerate() {
-            // SAFETY: each is a C string or NULL.
-            let name = unsafe { cast::bytes(*pointer, "protocols") }
-                .map_err(|_| Error::null(format!("protocols[{index}]")))?;
-            if !(1..=255).contains(&name.len()) {
-                let length = name.len();
-                return Err(Error::invalid(format!(
-                    "protocols[{index}] has {length} bytes, and 1 to 255 can be told"
-                )));
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            if count > 64 {
+                return Err(Error::invalid(format!("{count} ALPN protocols are more than 64")));
             }
-            alpn.push(name.to_vec());
-        }
-        options.options.alpn = alpn;
-        Ok(certreload_result::Ok)
-    })
+            if count > 0 && protocols.is_null() {
+                return Err(Error::null("protocols"));
+            }
+            let pointers: &[*const c_char] = match count {
+                0 => &[],
+                // SAFETY: not NULL, and the caller vouches for count pointers.
+                _ => unsafe { slice::from_raw_parts(protocols, count) },
+            };
+            let mut alpn = Vec::with_capacity(count);
+            for (index, pointer) in pointers.iter().enumerate() {
+                // SAFETY: each is a C string or NULL.
+                let name = unsafe { cast::bytes(*pointer, "protocols") }
+                    .map_err(|_| Error::null(format!("protocols[{index}]")))?;
+                if !(1..=255).contains(&name.len()) {
+                    let length = name.len();
+                    return Err(Error::invalid(format!(
+                        "protocols[{index}] has {length} bytes, and 1 to 255 can be told"
+                    )));
+                }
+                alpn.push(name.to_vec());
+            }
+            options.options.alpn = alpn;
+            Ok(())
+        },
+    )
 }
 
 /// Take over every setting of an existing config: only the identity comes from the files.
@@ -256,13 +269,17 @@ pub unsafe extern "C" fn certreload_options_set_server_template(
     options: *mut certreload_options,
     config: *const rustls_server_config,
 ) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes options of certreload_options_new() and a live config, or NULL.
-        let (options, template) =
-            unsafe { (cast::borrow_mut(options, "options")?, cast::arc_clone(config, "config")?) };
-        options.options.template = Some(template);
-        Ok(certreload_result::Ok)
-    })
+    setter(
+        "certreload_options_set_server_template",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes a live config, or NULL.
+            let template = unsafe { cast::arc_clone(config, "config")? };
+            options.options.template = Some(template);
+            Ok(())
+        },
+    )
 }
 
 /// Name the handle: what the host's people call it, such as "public" or "admin".
@@ -282,26 +299,29 @@ pub unsafe extern "C" fn certreload_options_set_name(
     options: *mut certreload_options,
     name: *const c_char,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_name",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.options.name = if name.is_null() {
-            None
-        } else {
-            // SAFETY: a C string, and not NULL.
-            match str::from_utf8(unsafe { cast::bytes(name, "name")? }) {
-                Ok(name) if (1..=255).contains(&name.len()) => Some(name.into()),
-                Ok(name) => {
-                    let length = name.len();
-                    return Err(Error::invalid(format!(
-                        "a name has 1 to 255 bytes, and this has {length}"
-                    )));
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.name = if name.is_null() {
+                None
+            } else {
+                // SAFETY: a C string, and not NULL.
+                match str::from_utf8(unsafe { cast::bytes(name, "name")? }) {
+                    Ok(name) if (1..=255).contains(&name.len()) => Some(name.into()),
+                    Ok(name) => {
+                        let length = name.len();
+                        return Err(Error::invalid(format!(
+                            "a name has 1 to 255 bytes, and this has {length}"
+                        )));
+                    }
+                    Err(_) => return Err(Error::invalid("a name is UTF-8, and this is not")),
                 }
-                Err(_) => return Err(Error::invalid("a name is UTF-8, and this is not")),
-            }
-        };
-        Ok(certreload_result::Ok)
-    })
+            };
+            Ok(())
+        },
+    )
 }
 
 /// Name the function that each handle opened with these options tells its events from the start.
@@ -323,12 +343,15 @@ pub unsafe extern "C" fn certreload_options_set_event_callback(
     callback: certreload_event_callback,
     userdata: *mut c_void,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_event_callback",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.sink = sink_from_c(callback, userdata);
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.sink = sink_from_c(callback, userdata);
+            Ok(())
+        },
+    )
 }
 
 /// A name that can be required, or why it cannot.

@@ -7,6 +7,7 @@ use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
 use super::options::certreload_options;
+use super::options_error::setter;
 use super::result::certreload_result;
 use crate::error::Error;
 use crate::options::Resumption;
@@ -64,17 +65,22 @@ pub unsafe extern "C" fn certreload_options_set_resumption(
     options: *mut certreload_options,
     resumption: resumption_number,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_resumption",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.options.resumption = Some(match resumption {
-            0 => Resumption::Auto,
-            1 => Resumption::AlwaysReset,
-            2 => Resumption::Off,
-            _ => return Err(Error::invalid(format!("{resumption} is no certreload_resumption"))),
-        });
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.resumption = Some(match resumption {
+                0 => Resumption::Auto,
+                1 => Resumption::AlwaysReset,
+                2 => Resumption::Off,
+                _ => {
+                    return Err(Error::invalid(format!("{resumption} is no certreload_resumption")));
+                }
+            });
+            Ok(())
+        },
+    )
 }
 
 /// Share ticket keys with other processes: a file of keys, which reloads.
@@ -107,13 +113,16 @@ pub unsafe extern "C" fn certreload_options_set_ticket_keys(
     options: *mut certreload_options,
     path: *const c_char,
 ) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes options of certreload_options_new() and a C string, or NULL.
-        let (options, path) =
-            unsafe { (cast::borrow_mut(options, "options")?, cast::path(path, "path")?) };
-        options.options.ticket_keys = Some(path);
-        Ok(certreload_result::Ok)
-    })
+    setter(
+        "certreload_options_set_ticket_keys",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes a C string, or NULL.
+            options.options.ticket_keys = Some(unsafe { cast::path(path, "path")? });
+            Ok(())
+        },
+    )
 }
 
 /// Set how long a key of the ticket key file may encrypt.
@@ -137,12 +146,15 @@ pub unsafe extern "C" fn certreload_options_set_ticket_key_lifetime(
     options: *mut certreload_options,
     seconds: u32,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_ticket_key_lifetime",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.options.ticket_key_lifetime = Duration::from_secs(seconds.into());
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.ticket_key_lifetime = Duration::from_secs(seconds.into());
+            Ok(())
+        },
+    )
 }
 
 /// End every session at once: for the day a key leaks.

@@ -1,19 +1,17 @@
 //! The options about peers: whom a server and a client trust, and what a client proves itself with.
 
-use std::env;
 use std::ffi::c_char;
-use std::path::PathBuf;
 
 use rustls_ffi::client::rustls_client_config;
 
-use super::boundary::boundary;
 use super::cast;
 use super::options::certreload_options;
+use super::options_error::setter;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::material::{MAX_CRLS, MAX_ROOTS};
 use crate::options::{ClientAuth, CrlRules, IdentityFiles, Role};
-use crate::source::{MAX_FILES_IN_DIRECTORY, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE};
+use crate::source::{MAX_FILES_IN_DIRECTORY, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE, platform_roots};
 
 /// Whether a server asks clients for a certificate.
 #[repr(u32)]
@@ -84,24 +82,27 @@ pub unsafe extern "C" fn certreload_options_set_client_auth(
     mode: client_auth_number,
     roots_path: *const c_char,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_client_auth",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        let mode = match mode {
-            0 => ClientAuth::None,
-            1 => ClientAuth::Optional,
-            2 => ClientAuth::Required,
-            _ => return Err(Error::invalid(format!("{mode} is no certreload_client_auth"))),
-        };
-        let trust = &mut options.options.trust;
-        trust.client_roots = match mode {
-            ClientAuth::None => None,
-            // SAFETY: a C string, or NULL.
-            _ => Some(unsafe { cast::path(roots_path, "roots_path")? }),
-        };
-        trust.client_auth = mode;
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            let mode = match mode {
+                0 => ClientAuth::None,
+                1 => ClientAuth::Optional,
+                2 => ClientAuth::Required,
+                _ => return Err(Error::invalid(format!("{mode} is no certreload_client_auth"))),
+            };
+            let trust = &mut options.options.trust;
+            trust.client_roots = match mode {
+                ClientAuth::None => None,
+                // SAFETY: a C string, or NULL.
+                _ => Some(unsafe { cast::path(roots_path, "roots_path")? }),
+            };
+            trust.client_auth = mode;
+            Ok(())
+        },
+    )
 }
 
 /// Take on the client role: check servers against roots that reload.
@@ -123,52 +124,53 @@ pub unsafe extern "C" fn certreload_options_set_server_roots(
     options: *mut certreload_options,
     roots_path: *const c_char,
 ) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes options of certreload_options_new() and a C string, or NULL.
-        let (options, path) = unsafe {
-            (cast::borrow_mut(options, "options")?, cast::path(roots_path, "roots_path")?)
-        };
-        options.options.trust.server_roots = Some(path);
-        Ok(certreload_result::Ok)
-    })
+    setter(
+        "certreload_options_set_server_roots",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes a C string, or NULL.
+            options.options.trust.server_roots =
+                Some(unsafe { cast::path(roots_path, "roots_path")? });
+            Ok(())
+        },
+    )
 }
 
-/// Take on the client role with the roots of the system, which reload as any others.
+/// Set the roots of the client role to those of the system, which reload as any others.
 ///
-/// They are the file that SSL_CERT_FILE names at the time of this call, be it there or not; where that is not set, the
-/// bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and its like), else its directory. On Linux this is
-/// what a platform verifier goes by; and when the system's roots are updated, this handle has them at once. They take the
-/// place of certreload_options_set_server_roots(), and that theirs: the last call counts.
+/// They are the file that SSL_CERT_FILE names at the time of this call, whether it exists or not. If that variable is not
+/// set, they are the bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and similar paths); if there is no
+/// bundle, the directory that SSL_CERT_DIR names, else the distribution's directory. On Linux a platform verifier uses the
+/// same roots. When the system's roots are updated, this handle reloads them. This call replaces the roots of
+/// certreload_options_set_server_roots(), and that call replaces these: the last call counts.
+///
+/// A process that has more rights than its caller (set-user-ID, set-group-ID, file capabilities) ignores both variables, as
+/// OpenSSL does with secure_getenv(): the caller must not choose whom such a process trusts.
 ///
 /// @param options  must not be NULL; changed
-/// @return         OK; NULL_PARAMETER; FILE_NOT_FOUND where the system has none
+/// @return         OK; NULL_PARAMETER; FILE_NOT_FOUND if the system has none (if the host has other roots for that case, it
+///                 calls certreload_options_clear_error())
 /// Ownership:      nothing changes hands
 /// Threads:        exclusive access to options; reads the environment
 /// Signals:        not async-signal-safe
-/// Blocks:         looks for files
+/// Blocks:         file lookups
 /// Since:          0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_options_set_platform_roots(
     options: *mut certreload_options,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_platform_roots",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.options.trust.server_roots = Some(platform_roots()?);
-        Ok(certreload_result::Ok)
-    })
-}
-
-fn platform_roots() -> Result<PathBuf, Error> {
-    // Whoever has set it means that file, and no other: also where it is not there.
-    if let Some(file) = env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) {
-        return Ok(file.into());
-    }
-    let found = openssl_probe::probe();
-    found
-        .cert_file
-        .or_else(|| found.cert_dir.into_iter().next())
-        .ok_or_else(|| Error::at("/etc/ssl/certs".as_ref(), Cause::NotFound))
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            let roots = platform_roots()
+                .ok_or_else(|| Error::at("/etc/ssl/certs".as_ref(), Cause::NotFound))?;
+            options.options.trust.server_roots = Some(roots);
+            Ok(())
+        },
+    )
 }
 
 /// Add revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
@@ -207,17 +209,21 @@ pub unsafe extern "C" fn certreload_options_add_crl(
     options: *mut certreload_options,
     crl_path: *const c_char,
 ) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes options of certreload_options_new() and a C string, or NULL.
-        let (options, path) =
-            unsafe { (cast::borrow_mut(options, "options")?, cast::path(crl_path, "crl_path")?) };
-        let crls = &mut options.options.trust.crls;
-        if crls.len() >= CERTRELOAD_MAX_CRL_PATHS {
-            return Err(Error::invalid("CERTRELOAD_MAX_CRL_PATHS have been added already"));
-        }
-        crls.push(path);
-        Ok(certreload_result::Ok)
-    })
+    setter(
+        "certreload_options_add_crl",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes a C string, or NULL.
+            let path = unsafe { cast::path(crl_path, "crl_path")? };
+            let crls = &mut options.options.trust.crls;
+            if crls.len() >= CERTRELOAD_MAX_CRL_PATHS {
+                return Err(Error::invalid("CERTRELOAD_MAX_CRL_PATHS have been added already"));
+            }
+            crls.push(path);
+            Ok(())
+        },
+    )
 }
 
 /// Set how revocation lists are taken.
@@ -240,19 +246,22 @@ pub unsafe extern "C" fn certreload_options_set_crl_rules(
 ) -> certreload_result {
     const ALL: u32 =
         CERTRELOAD_CRL_LEAF_ONLY | CERTRELOAD_CRL_ALLOW_UNKNOWN | CERTRELOAD_CRL_ALLOW_EXPIRED;
-    boundary(|| {
+    setter(
+        "certreload_options_set_crl_rules",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        if rules & !ALL != 0 {
-            return Err(Error::invalid(format!("{rules} are no CERTRELOAD_CRL_* rules")));
-        }
-        options.options.trust.crl_rules = CrlRules {
-            leaf_only: rules & CERTRELOAD_CRL_LEAF_ONLY != 0,
-            allow_unknown: rules & CERTRELOAD_CRL_ALLOW_UNKNOWN != 0,
-            allow_expired: rules & CERTRELOAD_CRL_ALLOW_EXPIRED != 0,
-        };
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            if rules & !ALL != 0 {
+                return Err(Error::invalid(format!("{rules} are no CERTRELOAD_CRL_* rules")));
+            }
+            options.options.trust.crl_rules = CrlRules {
+                leaf_only: rules & CERTRELOAD_CRL_LEAF_ONLY != 0,
+                allow_unknown: rules & CERTRELOAD_CRL_ALLOW_UNKNOWN != 0,
+                allow_expired: rules & CERTRELOAD_CRL_ALLOW_EXPIRED != 0,
+            };
+            Ok(())
+        },
+    )
 }
 
 /// Add the identity that a client proves itself with: a certificate chain and its private key.
@@ -276,26 +285,27 @@ pub unsafe extern "C" fn certreload_options_add_client_identity(
     chain_path: *const c_char,
     key_path: *const c_char,
 ) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes options of certreload_options_new() and C strings, or NULL.
-        let (options, chain, key) = unsafe {
-            (
-                cast::borrow_mut(options, "options")?,
-                cast::path(chain_path, "chain_path")?,
-                cast::path(key_path, "key_path")?,
-            )
-        };
-        let files = IdentityFiles {
-            role: Role::Client,
-            chain,
-            key,
-            ocsp: None,
-            password: None,
-            memory: None,
-        };
-        options.room_for_identity()?.push(files);
-        Ok(certreload_result::Ok)
-    })
+    setter(
+        "certreload_options_add_client_identity",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes C strings, or NULL.
+            let (chain, key) = unsafe {
+                (cast::path(chain_path, "chain_path")?, cast::path(key_path, "key_path")?)
+            };
+            let files = IdentityFiles {
+                role: Role::Client,
+                chain,
+                key,
+                ocsp: None,
+                password: None,
+                memory: None,
+            };
+            options.room_for_identity()?.push(files);
+            Ok(())
+        },
+    )
 }
 
 /// Take over every setting of an existing client config: only identity, server verifier and sessions are the handle's.
@@ -316,11 +326,15 @@ pub unsafe extern "C" fn certreload_options_set_client_template(
     options: *mut certreload_options,
     config: *const rustls_client_config,
 ) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes options of certreload_options_new() and a live config, or NULL.
-        let (options, template) =
-            unsafe { (cast::borrow_mut(options, "options")?, cast::arc_clone(config, "config")?) };
-        options.options.client_template = Some(template);
-        Ok(certreload_result::Ok)
-    })
+    setter(
+        "certreload_options_set_client_template",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes a live config, or NULL.
+            let template = unsafe { cast::arc_clone(config, "config")? };
+            options.options.client_template = Some(template);
+            Ok(())
+        },
+    )
 }

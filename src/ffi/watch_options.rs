@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::boundary::boundary;
 use super::cast;
 use super::options::certreload_options;
+use super::options_error::setter;
 use super::result::certreload_result;
 use crate::error::Error;
 use crate::options::WatchMode;
@@ -48,17 +48,20 @@ pub unsafe extern "C" fn certreload_options_set_watch(
     options: *mut certreload_options,
     mode: watch_mode,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_watch",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.options.watch = match mode {
-            0 => WatchMode::Auto,
-            1 => WatchMode::Poll,
-            2 => WatchMode::Off,
-            _ => return Err(Error::invalid(format!("{mode} is no certreload_watch"))),
-        };
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.watch = match mode {
+                0 => WatchMode::Auto,
+                1 => WatchMode::Poll,
+                2 => WatchMode::Off,
+                _ => return Err(Error::invalid(format!("{mode} is no certreload_watch"))),
+            };
+            Ok(())
+        },
+    )
 }
 
 /// Set how often the files are read to see whether they changed, notifications or not.
@@ -80,17 +83,20 @@ pub unsafe extern "C" fn certreload_options_set_poll_interval(
     options: *mut certreload_options,
     milliseconds: u32,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_poll_interval",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        if !POLL_RANGE.contains(&milliseconds) {
-            return Err(Error::invalid(format!(
-                "a poll interval is 10 to 86400000 milliseconds, and this is {milliseconds}"
-            )));
-        }
-        options.options.poll_interval = Duration::from_millis(milliseconds.into());
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            if !POLL_RANGE.contains(&milliseconds) {
+                return Err(Error::invalid(format!(
+                    "a poll interval is 10 to 86400000 milliseconds, and this is {milliseconds}"
+                )));
+            }
+            options.options.poll_interval = Duration::from_millis(milliseconds.into());
+            Ok(())
+        },
+    )
 }
 
 /// Set how long a change may take to become whole.
@@ -117,18 +123,21 @@ pub unsafe extern "C" fn certreload_options_set_settle(
     quiet_ms: u32,
     timeout_ms: u32,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_settle",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        if timeout_ms > MAX_SETTLE || quiet_ms > timeout_ms {
-            return Err(Error::invalid(format!(
-                "quiet_ms ({quiet_ms}) is at most timeout_ms ({timeout_ms}), and that at most 3600000"
-            )));
-        }
-        options.options.settle_quiet = Duration::from_millis(quiet_ms.into());
-        options.options.settle_timeout = Duration::from_millis(timeout_ms.into());
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            if timeout_ms > MAX_SETTLE || quiet_ms > timeout_ms {
+                return Err(Error::invalid(format!(
+                    "quiet_ms ({quiet_ms}) is at most timeout_ms ({timeout_ms}), and that at most 3600000"
+                )));
+            }
+            options.options.settle_quiet = Duration::from_millis(quiet_ms.into());
+            options.options.settle_timeout = Duration::from_millis(timeout_ms.into());
+            Ok(())
+        },
+    )
 }
 
 /// Set how long before its notAfter a certificate counts as expiring.
@@ -154,10 +163,13 @@ pub unsafe extern "C" fn certreload_options_set_expiry_warning(
     options: *mut certreload_options,
     seconds: u32,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_expiry_warning",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.options.expiry_warning = Some(Duration::from_secs(seconds.into()));
-        Ok(certreload_result::Ok)
-    })
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.expiry_warning = Some(Duration::from_secs(seconds.into()));
+            Ok(())
+        },
+    )
 }

@@ -2,6 +2,7 @@
 
 mod bell;
 mod clock;
+mod environment;
 mod epoll;
 mod file_system;
 mod fork;
@@ -13,6 +14,7 @@ mod wait;
 
 pub(crate) use bell::{Bell, ring};
 pub(crate) use clock::{Alarm, ClockWatch};
+pub(crate) use environment::environment_variable;
 pub(crate) use epoll::Epoll;
 pub(crate) use file_system::is_on_local_file_system;
 pub(crate) use fork::{forks, unforked};

@@ -347,6 +347,7 @@ static void only_so_many_names_can_be_required(void) {
         CHECK_OK(certreload_options_require_name(options, name));
     }
     CHECK_RESULT(certreload_options_require_name(options, "one.test"), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_clear_error(options), INVALID_PARAMETER);
     CHECK_OK(certreload_options_require_name(options, "N0.test")); /* is required already */
     CHECK_OK(certreload_options_add_identity(options, good_chain, good_key, NULL));
     CHECK_RESULT(certreload_check(options), NAME_MISSING);
@@ -402,6 +403,8 @@ static void parameters_have_ranges(void) {
     CHECK_OK(certreload_options_set_settle(options, 3600000, 3600000));
 
     /* Nothing of what was refused is in the options. */
+    CHECK_RESULT(certreload_check(options), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_clear_error(options), INVALID_PARAMETER);
     CHECK_RESULT(certreload_check(options), NOTHING_TO_LOAD);
     CHECK_OK(certreload_options_add_identity(options, good_chain, good_key, NULL));
     CHECK_OK(certreload_check(options));

@@ -12,7 +12,7 @@
 #include <string.h>
 
 static const char *chain, *key;
-static certreload_options *options;
+static certreload_options *options, *spoiled;
 static certreload_handle *handle;
 
 /* The call is refused, and this thread's last error names the parameter. */
@@ -33,7 +33,7 @@ static certreload_handle *handle;
 
 /* Leaves another failure as the last one, so that a stale message is not taken for a new one. */
 static void forget_last_error(void) {
-    CHECK_RESULT(certreload_options_set_poll_interval(options, 0), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_poll_interval(spoiled, 0), INVALID_PARAMETER);
 }
 
 static void options_refuse_null(void) {
@@ -92,7 +92,12 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_ticket_key_lifetime(NULL, 1), "options");
     rustls_client_config_free(client);
 
+    CHECK_REFUSED(certreload_options_error(NULL), "options");
+    CHECK_REFUSED(certreload_options_clear_error(NULL), "options");
+
     /* None of the refused calls added an identity. */
+    CHECK_RESULT(certreload_options_error(options), NULL_PARAMETER);
+    CHECK_RESULT(certreload_options_clear_error(options), NULL_PARAMETER);
     CHECK_RESULT(certreload_check(options), NOTHING_TO_LOAD);
     CHECK_OK(certreload_options_set_alpn(options, NULL, 0));
     CHECK_OK(certreload_options_set_event_callback(options, NULL, NULL));
@@ -298,8 +303,8 @@ int main(void) {
     chain = scratch("one.chain");
     key = scratch("one.key");
     make_pair(chain, key, "one.test");
-    options = certreload_options_new();
-    CHECK(options != NULL);
+    options = certreload_options_new(), spoiled = certreload_options_new();
+    CHECK(options != NULL && spoiled != NULL);
     certreload_options *both_roles = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(both_roles, chain, key, NULL));
     CHECK_OK(certreload_options_set_server_roots(both_roles, chain));
@@ -317,5 +322,6 @@ int main(void) {
 
     certreload_close(handle);
     certreload_options_free(options);
+    certreload_options_free(spoiled);
     return 0;
 }

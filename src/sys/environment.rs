@@ -1,0 +1,74 @@
+//! Reads environment variables, and ignores them in a process that has more rights than its caller.
+
+#![allow(unsafe_code, reason = "a call of libc; its block argues for itself")]
+
+use std::env;
+use std::ffi::OsString;
+
+/// Returns the value of a variable; `None` if it is not set or empty, or must not be trusted.
+///
+/// As `secure_getenv(3)`: if a program is set-user-ID or set-group-ID, or has file capabilities, its
+/// caller chooses the environment and must not choose what the program trusts. A test below
+/// sees to it that no other module reads a variable by other means.
+pub(crate) fn environment_variable(name: &str) -> Option<OsString> {
+    if has_more_rights_than_its_caller() {
+        return None;
+    }
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Stays true when the process drops these rights later.
+fn has_more_rights_than_its_caller() -> bool {
+    // SAFETY: takes a number and returns one; reads what the kernel passed at exec.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// What reads the environment in std, libc and the crates used here, whoever started the process.
+    const READERS: [&str; 5] = [
+        concat!("env::", "var"),
+        concat!("get", "env("),
+        concat!("temp", "_dir("),
+        concat!("home", "_dir("),
+        concat!("openssl_probe::", "probe("),
+    ];
+
+    /// Threads without a stack size of their own read `RUST_MIN_STACK`.
+    const SPAWN: &str = concat!("thread::", "spawn(");
+
+    #[test]
+    fn environment_is_read_in_this_module_alone() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let (mut directories, mut found) = (vec![root.clone()], Vec::new());
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.strip_prefix(&root).unwrap();
+                if path.is_dir() {
+                    directories.push(path);
+                } else if name != Path::new("sys/environment.rs") && name != Path::new("fuzzing.rs")
+                {
+                    let text = fs::read_to_string(&path).unwrap();
+                    let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                    let reader =
+                        READERS.iter().chain([&SPAWN]).find(|reader| product.contains(**reader));
+                    found.extend(reader.map(|reader| format!("{}: {reader}", name.display())));
+                }
+            }
+        }
+        assert!(found.is_empty(), "{found:#?}");
+    }
+
+    #[test]
+    fn variable_of_an_ordinary_process_is_read() {
+        assert!(!has_more_rights_than_its_caller());
+        assert_eq!(environment_variable("PATH"), env::var_os("PATH"));
+        assert_eq!(environment_variable("CERTRELOAD_NO_SUCH_VARIABLE"), None);
+    }
+}
