@@ -75,7 +75,9 @@ pub unsafe extern "C" fn certreload_options_set_resumption(
                 1 => Resumption::AlwaysReset,
                 2 => Resumption::Off,
                 _ => {
-                    return Err(Error::invalid(format!("{resumption} is no certreload_resumption")));
+                    return Err(Error::invalid(format!(
+                        "{resumption} is no certreload_resumption"
+                    )));
                 }
             });
             Ok(())
