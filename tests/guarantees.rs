@@ -21,6 +21,7 @@ use certreload::ffi::event::*;
 use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::options::*;
+use certreload::ffi::options_error::certreload_options_clear_error;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_status};
 use certreload::ffi::watch_options::*;
@@ -517,8 +518,9 @@ fn a_check_says_what_open_would_say() {
     assert_eq!(unsafe { certreload_check(Builder::new().0) }, Outcome::NothingToLoad);
 }
 
+/// G22: every call that failed left its settings as they were.
 #[test]
-fn options_can_be_used_on_after_a_call_that_failed() {
+fn options_with_failed_calls_open_after_the_error_is_cleared() {
     let site = Site::plain(&Pair::new(&[NAME]));
     let options = options(&site);
     // SAFETY: live options.
@@ -538,6 +540,10 @@ fn options_can_be_used_on_after_a_call_that_failed() {
             Outcome::InvalidParameter
         );
         assert_eq!(certreload_options_set_alpn(options.0, ptr::null(), 1), Outcome::NullParameter);
+        assert_eq!(certreload_check(options.0), Outcome::InvalidParameter);
+        let expected = "certreload_options_set_watch: 3 is no certreload_watch";
+        assert_eq!(last_error(), expected);
+        assert_eq!(certreload_options_clear_error(options.0), Outcome::InvalidParameter);
     }
     let host = options.open();
     assert_eq!(host.status().identities, 1);

@@ -83,6 +83,8 @@ static void options_keep_the_mask(certreload_options **options, certreload_runti
     WITH_MASK_KEPT(CHECK_OK(certreload_options_add_identity(*options, chain, key, NULL)));
     WITH_MASK_KEPT(
         CHECK_RESULT(certreload_options_set_poll_interval(*options, 0), INVALID_PARAMETER));
+    WITH_MASK_KEPT(CHECK_RESULT(certreload_options_error(*options), INVALID_PARAMETER));
+    WITH_MASK_KEPT(CHECK_RESULT(certreload_options_clear_error(*options), INVALID_PARAMETER));
     WITH_MASK_KEPT(CHECK_OK(certreload_options_set_settle(*options, 0, 100)));
     WITH_MASK_KEPT(CHECK_OK(certreload_options_set_runtime(*options, runtime)));
     WITH_MASK_KEPT(CHECK_OK(certreload_check(*options)));
