@@ -290,16 +290,22 @@ impl From<io::Error> for Cause {
 pub(crate) struct Error {
     pub(crate) cause: Cause,
     pub(crate) path: Option<Arc<Path>>,
+    context: Option<Arc<Context>>,
+}
+
+/// What else is known about a failure; behind a pointer, so that results stay small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Context {
     /// What may explain it.
-    circumstance: Option<Arc<String>>,
-    /// The C function that failed, where the failure is reported later than its call.
-    function: Option<&'static str>,
+    Circumstance(String),
+    /// The C function that failed, if the failure is reported later than its call.
+    Function(&'static str),
 }
 
 impl Error {
     /// A failure that is about no file.
     pub(crate) fn new(cause: Cause) -> Self {
-        Self { cause, path: None, circumstance: None, function: None }
+        Self { cause, path: None, context: None }
     }
 
     /// A parameter that must not be NULL is.
@@ -319,13 +325,13 @@ impl Error {
 
     /// The same, with what may explain it, if anything does.
     pub(crate) fn under(mut self, circumstance: Option<String>) -> Self {
-        self.circumstance = circumstance.map(Arc::new);
+        self.context = circumstance.map(|why| Arc::new(Context::Circumstance(why)));
         self
     }
 
     /// The same, as the failure of a C function.
     pub(crate) fn in_call(mut self, function: &'static str) -> Self {
-        self.function = Some(function);
+        self.context = Some(Arc::new(Context::Function(function)));
         self
     }
 
@@ -342,7 +348,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(function) = self.function {
+        let context = self.context.as_deref();
+        if let Some(Context::Function(function)) = context {
             write!(f, "{function}: ")?;
         }
         if let Some(path) = &self.path {
@@ -352,7 +359,10 @@ impl fmt::Display for Error {
             Stage::Call => write!(f, "{}", self.cause)?,
             stage => write!(f, "{} ({stage})", self.cause)?,
         }
-        self.circumstance.as_ref().map_or(Ok(()), |why| write!(f, "; {why}"))
+        match context {
+            Some(Context::Circumstance(why)) => write!(f, "; {why}"),
+            Some(Context::Function(_)) | None => Ok(()),
+        }
     }
 }
 
