@@ -20,7 +20,7 @@ Runs arc-swap's copy with a call in each race window of `load`, and checks what 
 Passes each ARGUMENT to the test program, for instance the name of a test, or --nocapture.
 
 CERTRELOAD_ARC_SWAP_VERSION names another version of arc-swap to test, which cargo then downloads. The tests
-fail with 1.9.3 and earlier.
+fail with versions before 1.9.5.
 END
 }
 

@@ -103,7 +103,9 @@ impl Writer {
         let (sender, done) = sync_channel(0);
         let thread = thread::spawn(move || {
             for stores in receiver {
-                stores.into_iter().for_each(|instance| instances.store(instance));
+                for instance in stores {
+                    instances.store(instance);
+                }
                 sender.send(()).unwrap();
             }
         });
@@ -159,8 +161,8 @@ fn explore(name: &str, are_full: bool, plans: impl Iterator<Item = [Stores; WIND
     let instances = Instances::new();
     let (writer, thread) = Writer::new(instances.clone());
     let mut tally = Tally::default();
-    let hold = |count| (0..count).map(|_| instances.swaps[OWN].load()).collect::<Vec<_>>();
-    let held = hold(if are_full { SLOTS } else { 0 });
+    let count = if are_full { SLOTS } else { 0 };
+    let held: Vec<_> = (0..count).map(|_| instances.swaps[OWN].load()).collect();
     for plan in plans {
         load_among(&instances, &writer, plan, &mut tally);
     }

@@ -67,7 +67,7 @@ impl Host {
         unsafe {
             let options = certreload_options_new();
             expect_ok(certreload_options_add_identity_memory(options, &pairs[0].bytes()));
-            expect_ok(certreload_open(options, &mut handle));
+            expect_ok(certreload_open(options, &raw mut handle));
             certreload_options_free(options);
         }
         Self { handle, pairs }
@@ -96,7 +96,7 @@ impl Host {
         unsafe {
             let mut status = mem::zeroed::<certreload_status>();
             let size = mem::size_of::<certreload_status>();
-            expect_ok(certreload_get_status(self.handle, &mut status, size));
+            expect_ok(certreload_get_status(self.handle, &raw mut status, size));
             status.generations_alive
         }
     }
