@@ -82,18 +82,18 @@ if(NOT OPENSSL_FOUND OR NOT GNUTLS_FOUND)
     return()
 endif()
 
-# Built as the Rust tests are, so that there is little left to build; with the versions of Cargo.lock.
+# Built as the Rust tests are, so that there is little left to build; its Cargo.lock follows the library's.
 set(second_dir "${CMAKE_CURRENT_BINARY_DIR}/second")
 set(second_rustls "${CERTRELOAD_CARGO_TARGET_DIR}/debug/libsecond_rustls.a")
 configure_file("${loading_dir}/second/Cargo.toml" "${second_dir}/Cargo.toml" COPYONLY)
 configure_file("${loading_dir}/second/second.rs" "${second_dir}/second.rs" COPYONLY)
-configure_file(Cargo.lock "${second_dir}/Cargo.lock" COPYONLY)
+configure_file("${loading_dir}/second/Cargo.lock" "${second_dir}/Cargo.lock" COPYONLY)
 add_custom_command(
     OUTPUT "${second_rustls}"
     COMMAND "${CMAKE_COMMAND}" -E env --unset=MAKEFLAGS --unset=MFLAGS
-            "${CERTRELOAD_CARGO}" build --quiet --manifest-path "${second_dir}/Cargo.toml"
+            "${CERTRELOAD_CARGO}" build --locked --quiet --manifest-path "${second_dir}/Cargo.toml"
             --target-dir "${CERTRELOAD_CARGO_TARGET_DIR}"
-    DEPENDS "${loading_dir}/second/Cargo.toml" certreload_cargo
+    DEPENDS "${loading_dir}/second/Cargo.toml" "${loading_dir}/second/Cargo.lock" certreload_cargo
     # Where .cargo/config.toml is.
     WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"
     USES_TERMINAL VERBATIM)

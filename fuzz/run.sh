@@ -43,8 +43,7 @@ trap 'rm -rf "$work"' EXIT
 corpus=${corpus:-$work/corpus}
 
 main() {
-    [ "$here/Cargo.lock" -nt "$here/../Cargo.lock" ] || cp "$here/../Cargo.lock" "$here/Cargo.lock"
-    RUSTC_WRAPPER=$here/instrument cargo build --quiet --manifest-path "$here/Cargo.toml"
+    RUSTC_WRAPPER=$here/instrument cargo build --locked --quiet --manifest-path "$here/Cargo.toml"
     local target
     for target in "${targets[@]}"; do
         run "$target"
