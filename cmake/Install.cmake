@@ -28,6 +28,7 @@ install(
     DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
     COMPONENT development)
 
+# LICENSE-THIRD-PARTY, which scripts/notices.py writes, is among them.
 file(GLOB papers CONFIGURE_DEPENDS LICENSE* README.md CHANGELOG.md)
 install(
     FILES ${papers}

@@ -55,6 +55,9 @@ install_and_move() {
         fail "the links to the shared library are missing"
     [ -f "$libdir/libcertreload.so.$version" ] && [ ! -L "$libdir/libcertreload.so.$version" ] ||
         fail "libcertreload.so.$version is missing"
+    notices=$(find "$prefix" -name LICENSE-THIRD-PARTY)
+    [ -n "$notices" ] && grep -q '^- rustls ' "$notices" && grep -q 'AWS Libcrypto (AWS-LC)' "$notices" ||
+        fail "the licences of third-party software are not installed"
 }
 
 case $way in
