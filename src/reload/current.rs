@@ -24,8 +24,8 @@ const LINE: usize = 128;
 /// that threads that take one for each connection do not meet: taking from a shelf costs less than
 /// a read lock, and does not slow down when threads are many.
 pub(super) struct Current {
-    /// Relies on five properties of arc-swap, which tests/arc_swap checks with threads held inside of `load`:
-    /// a load returns what was stored here, never a value of another instance (G2); it returns the latest
+    /// Relies on five properties of arc-swap, which `tests/arc_swap` checks with threads held inside of
+    /// `load`: a load returns what was stored here, never a value of another instance (G2); it returns the latest
     /// value if the store returned before the load began (G13); one thread never gets an older value than
     /// before (G7); a loaded value stays as it is while it is in use, and a replaced value is dropped once,
     /// with its last user (G8). The loom models take these for granted. Before 1.9.5 the first one fails.

@@ -17,7 +17,7 @@ usage() {
 usage: tests/arc_swap/run.sh [ARGUMENT...]
 
 Runs arc-swap's copy with a call in each race window of `load`, and checks what the library relies on.
-Passes each ARGUMENT to the test program, for instance the name of a test, or --nocapture.
+Passes each ARGUMENT to the test program, for instance the name of a test.
 
 CERTRELOAD_ARC_SWAP_VERSION names another version of arc-swap to test, which cargo then downloads. The tests
 fail with versions before 1.9.5.

@@ -15,7 +15,7 @@ use std::thread;
 
 use arc_swap::ArcSwap;
 
-use crate::windows::{WINDOWS, with_windows};
+use crate::windows::{WINDOWS, entered, with_windows};
 
 /// Two instances: the readers load from the first.
 const OWN: usize = 0;
@@ -156,8 +156,14 @@ fn load_among(instances: &Instances, writer: &Writer, plan: [Stores; WINDOWS], t
     assert_eq!((counted.owner, counted.number), (owner, number), "a counted value changed");
 }
 
-/// Runs all `plans`, with the slots of this thread free or full, and checks what is left in the end.
-fn explore(name: &str, are_full: bool, plans: impl Iterator<Item = [Stores; WINDOWS]>) {
+/// Runs all `plans`, with the slots of this thread free or full, and checks what is left in the end. Each of
+/// the `windows` has to be entered by more than a tenth of the loads.
+fn explore(
+    name: &str,
+    are_full: bool,
+    windows: &[usize],
+    plans: impl Iterator<Item = [Stores; WINDOWS]>,
+) {
     let instances = Instances::new();
     let (writer, thread) = Writer::new(instances.clone());
     let mut tally = Tally::default();
@@ -171,6 +177,9 @@ fn explore(name: &str, are_full: bool, plans: impl Iterator<Item = [Stores; WIND
         tally.foreign, tally.loads
     );
     assert_eq!(tally.foreign, 0);
+    let entered = entered();
+    let are_entered = windows.iter().all(|window| entered[*window] > tally.loads / 10);
+    assert!(are_entered, "{entered:?} of {} loads were in the windows", tally.loads);
     drop(held);
     drop(writer);
     thread.join().unwrap();
@@ -196,13 +205,18 @@ fn plans(of: [Vec<Stores>; WINDOWS]) -> impl Iterator<Item = [Stores; WINDOWS]> 
 #[test]
 fn load_among_stores_returns_own_values() {
     let none = || sequences(0);
-    explore("load", false, plans([sequences(4), sequences(4), none(), none(), none()]));
+    explore("load", false, &[0, 1], plans([sequences(4), sequences(4), none(), none(), none()]));
 }
 
 /// The fallback follows if the pointer changed and no writer paid the debt.
 #[test]
 fn load_that_falls_back_returns_own_values() {
-    explore("load, then fallback", false, plans(std::array::from_fn(|_| sequences(2))));
+    explore(
+        "load, then fallback",
+        false,
+        &[0, 1, 2, 3, 4],
+        plans(std::array::from_fn(|_| sequences(2))),
+    );
 }
 
 /// A thread that holds eight guards takes the fallback at once.
@@ -212,6 +226,7 @@ fn load_with_full_slots_returns_own_values() {
     explore(
         "fallback",
         true,
+        &[0, 2, 3, 4],
         plans([sequences(2), none(), sequences(3), sequences(3), sequences(3)]),
     );
 }

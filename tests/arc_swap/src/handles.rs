@@ -16,7 +16,7 @@ use certreload::ffi::options::*;
 use certreload::ffi::result::certreload_result;
 use certreload::ffi::status::{certreload_get_status, certreload_status};
 
-use crate::windows::with_windows;
+use crate::windows::{entered, with_windows};
 
 const NAMES: [&str; 2] = ["first.test", "second.test"];
 const READERS: usize = 8;
@@ -181,6 +181,7 @@ fn acquire_of_one_handle_returns_no_generation_of_the_other() {
                             foreign.fetch_add(1, Ordering::SeqCst);
                         }
                     }
+                    assert!(entered()[..2].iter().all(|count| *count >= ACQUIRES_OF_EACH));
                 })
             })
             .collect();
