@@ -74,7 +74,7 @@ fn read_table(text: &str) -> Result<Vec<Minimum>, String> {
             continue;
         }
         if line == "[[minimum]]" {
-            rows.extend(row.replace(Vec::new()).map(finish_row).transpose()?);
+            rows.extend(row.replace(Vec::new()).as_deref().map(finish_row).transpose()?);
             continue;
         }
         let (key, value) = key_and_value(line).ok_or_else(|| wrong("not understood"))?;
@@ -87,7 +87,7 @@ fn read_table(text: &str) -> Result<Vec<Minimum>, String> {
         }
         row.push((key, value));
     }
-    rows.extend(row.map(finish_row).transpose()?);
+    rows.extend(row.as_deref().map(finish_row).transpose()?);
     if rows.is_empty() {
         return Err("no rows".to_owned());
     }
@@ -100,7 +100,7 @@ fn read_table(text: &str) -> Result<Vec<Minimum>, String> {
     Ok(rows)
 }
 
-fn finish_row(row: Vec<(&str, &str)>) -> Result<Minimum, String> {
+fn finish_row(row: &[(&str, &str)]) -> Result<Minimum, String> {
     let value = |wanted: &str| {
         let found = row.iter().find(|(key, _)| *key == wanted);
         found.map(|(_, value)| *value).ok_or_else(|| format!("no {wanted} in the row {row:?}"))
