@@ -1,6 +1,7 @@
 /*
  * What many handles cost in one process: the time to open and to close them, memory, threads,
- * descriptors. Usage: handles SCRATCH CHAIN KEY same|own THREAD|HOST COUNT
+ * descriptors, and the processor time while nothing changes.
+ * Usage: handles SCRATCH CHAIN KEY same|own THREAD|HOST COUNT [IDLE_SECONDS]
  *
  * "same" opens all on one pair, "own" each on a pair of its own, in a directory of its own.
  */
@@ -76,10 +77,23 @@ static double heap_kib(void) {
     return (double)(heap.uordblks + heap.hblkhd) / 1024;
 }
 
+/* Returns the share of one core that the process uses while nothing changes, in percent. The first
+ * polls are left out: they read files that are still too new for their time stamps to prove
+ * anything. */
+static double idle_percent(long seconds) {
+    enum { FIRST_POLLS_MS = 15000 };
+    pause_ms(FIRST_POLLS_MS);
+    const double used = clock_ns(CLOCK_PROCESS_CPUTIME_ID), begun = now_ns();
+    pause_ms(seconds * 1000);
+    return 100 * (clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used) / (now_ns() - begun);
+}
+
 int main(int argc, char **argv) {
-    const int count = argc == 7 ? atoi(argv[6]) : 0;
-    if (count < 2) {
-        fprintf(stderr, "usage: %s SCRATCH CHAIN KEY same|own THREAD|HOST COUNT\n", argv[0]);
+    const int count = argc == 7 || argc == 8 ? atoi(argv[6]) : 0;
+    const long idle_seconds = argc == 8 ? atol(argv[7]) : 0;
+    if (count < 2 || idle_seconds < 0) {
+        fprintf(stderr, "usage: %s SCRATCH CHAIN KEY same|own THREAD|HOST COUNT [IDLE_SECONDS]\n",
+                argv[0]);
         return 2;
     }
     const bool own = strcmp(argv[4], "own") == 0;
@@ -109,13 +123,18 @@ int main(int argc, char **argv) {
     const int more_threads = entries_of("/proc/self/task") - threads;
     const int more_descriptors = entries_of("/proc/self/fd") - descriptors;
     const double more_pss = (double)(pss_kib() - pss), more_heap = heap_kib() - heap;
+    const double idle = idle_seconds > 0 ? idle_percent(idle_seconds) : 0;
     const double others = count - 1, closing = now_ns();
     for (int i = 0; i < count; i++) {
         certreload_close(handles[i]);
     }
-    printf("%5d %-5s %-7s %9.2f %9.2f %10.1f %10.1f %8d %12d\n", count, argv[4], argv[5],
+    printf("%5d %-5s %-7s %9.2f %9.2f %10.1f %10.1f %8d %12d", count, argv[4], argv[5],
            (opened - begun) / 1e9, (now_ns() - closing) / 1e9, more_heap / others,
            more_pss / others, more_threads, more_descriptors);
+    if (idle_seconds > 0) {
+        printf(" %8.2f", idle);
+    }
+    putchar('\n');
     free(handles);
     free(directories);
     return 0;

@@ -73,9 +73,9 @@ make_big_trust() (
 # Each row is of a process of its own, so that none uses memory again that another gave back.
 many_handles() {
     local row number=0
-    printf '%5s %-5s %-7s %9s %9s %10s %10s %8s %12s\n' n pairs runtime 'open, s' 'close, s' \
-        'heap, KiB' 'PSS, KiB' '+threads' '+descriptors'
-    for row in 'same THREAD 1000' 'own THREAD 1000' 'same HOST 100'; do
+    printf '%5s %-5s %-7s %9s %9s %10s %10s %8s %12s %8s\n' n pairs runtime 'open, s' 'close, s' \
+        'heap, KiB' 'PSS, KiB' '+threads' '+descriptors' 'idle, %'
+    for row in 'same THREAD 1000' 'same HOST 100' 'own THREAD 250 30' 'own THREAD 1000 30' 'own THREAD 4000 30'; do
         mkdir "$scratch/handles$((++number))"
         # shellcheck disable=SC2086 # words
         "$build_dir/benches/handles" "$scratch/handles$number" "$scratch/one.pem" "$scratch/one.key" $row

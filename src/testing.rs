@@ -25,3 +25,10 @@ pub fn mend_watch() {
 pub fn set_clock(offset_seconds: i64) {
     reload::set_clock(offset_seconds);
 }
+
+/// Returns how many steps the worker threads of this process have made: one is made for a handle that was
+/// woken, or whose deadline has come.
+#[must_use]
+pub fn worker_steps() -> u64 {
+    reload::steps()
+}

@@ -3,20 +3,21 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::Now;
+use super::deadlines::NextStep;
 use super::delivery::Delivery;
-use super::handles::Handles;
+use super::handles::{Handles, Step};
 use super::rest::Rest;
 use super::waits::{Resource, Waits};
 use crate::guard::guarded;
 use crate::sys::{
     Bell, ClockWatch, Inherited, ThreadNumber, unforked, wait_readable, with_signals_blocked,
 };
-use crate::watch::{Heard, Watcher};
+use crate::watch::Heard;
 
 /// Names as `top -H` shows them: the kernel keeps 15 bytes.
 const WORKER: &str = "certreload";
@@ -114,26 +115,33 @@ impl Crew {
         }
     }
 
-    /// Steps every handle, and sleeps until there is something to do: the body of the worker.
+    /// Steps the handles that were woken or are due, and sleeps until the next one is: the body of the
+    /// worker. An idle handle costs nothing, however many there are.
     fn work(&self, handles: &Handles) {
         let mut rest = Rest::default();
         while !self.stopped.load(Ordering::SeqCst) {
-            let steps = handles.steps();
-            let open = steps.iter().filter_map(Weak::upgrade);
-            // A child that is forked meanwhile could not give up what is half-changed.
-            let next = open.filter_map(|handle| unforked(|| handle.step(Now::read()))).min();
+            for (id, handle) in handles.take_due(Instant::now()) {
+                // A child that is forked meanwhile could not give up what is half-changed.
+                let step = |handle: Arc<dyn Step>| unforked(|| handle.step(Now::read()));
+                handles.set_deadline(id, handle.upgrade().and_then(step));
+            }
             if self.delivery.wants_thread(Instant::now()) {
                 // Where none can be had, what waits goes on waiting, and this is tried again.
                 let _ = self.start_delivery();
             }
+            let next = match handles.next_step() {
+                NextStep::Now => Some(Instant::now()),
+                NextStep::At(at) => Some(at),
+                NextStep::WhenWoken => None,
+            };
             let next = [next, self.delivery.ask_at()].into_iter().flatten().min();
-            self.wait_until(next, &mut rest, handles.watcher());
+            self.wait_until(next, &mut rest, handles);
         }
     }
 
     /// Waits until `next`, or until somebody rings, the kernel tells of a change, or the clock is set.
-    fn wait_until(&self, next: Option<Instant>, rest: &mut Rest, watcher: &Watcher) {
-        let now = Instant::now();
+    fn wait_until(&self, next: Option<Instant>, rest: &mut Rest, handles: &Handles) {
+        let (now, watcher) = (Instant::now(), handles.watcher());
         let rest_until = rest.until(now);
         let limit = [next, rest_until].into_iter().flatten().min();
         let notifier = watcher.descriptor().filter(|_| rest_until.is_none());
@@ -143,10 +151,13 @@ impl Crew {
             limit.map(|limit| limit.saturating_duration_since(now)),
         );
         if rung {
+            // In this order: a flag that is set after the load comes with another ring.
             self.bell.hush();
+            handles.mark_requested();
         }
         if clock_was_set && let Some(clock) = &self.clock {
             clock.rearm();
+            handles.mark_all();
         }
         // A panic in there is a defect; whatever was read then is lost, and the poll finds it.
         if rest_until.is_none()

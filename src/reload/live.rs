@@ -14,6 +14,7 @@ use super::Now;
 use super::current::Current;
 use super::drive::Drive;
 use super::event::{EventSink, Speaker, log_answer, log_life};
+use super::handles::Waker;
 use super::pipeline::Pipeline;
 use super::queue::EventQueue;
 use super::runtime::{self, Runtime};
@@ -21,7 +22,7 @@ use super::standing::Standing;
 use super::tickets::{Outcome, Tickets};
 use super::touches::Touches;
 use super::waits::{self, Circle, Resource, Waits};
-use super::work::Work;
+use super::work::{Polls, Work};
 use crate::error::{Cause, Error};
 use crate::generation::{Alive, Generation};
 use crate::options::{IdentityBytes, Options, Role, WatchMode};
@@ -46,7 +47,7 @@ pub(super) struct Shared {
     /// Whom events are told to, where a child finds it.
     pub(super) sink: ArcSwapOption<EventSink>,
     /// Set in signal handlers: nothing but a store.
-    pub(super) requested: AtomicBool,
+    pub(super) requested: Arc<AtomicBool>,
     /// The descriptor of the bell to ring then, and the process that it is of: in a child it is the
     /// parent's, or whatever has got its number since.
     bell: AtomicI32,
@@ -69,7 +70,7 @@ impl Shared {
             alive,
             is_memory: is_memory.collect(),
             sink: ArcSwapOption::empty(),
-            requested: AtomicBool::new(false),
+            requested: Arc::default(),
             bell: AtomicI32::new(-1),
             bell_is_of: EraCell::new(),
             options,
@@ -93,8 +94,8 @@ impl Shared {
 pub(super) struct Live {
     pub(super) id: ObserverId,
     pub(super) shared: Arc<Shared>,
-    /// Rung, it makes somebody step.
-    pub(super) bell: Arc<Bell>,
+    /// Makes the worker, or the host, step this handle.
+    pub(super) waker: Waker,
     pub(super) touches: Arc<Touches>,
     pub(super) tickets: Tickets,
     pub(super) events: Arc<EventQueue>,
@@ -131,19 +132,23 @@ impl Live {
             let drive = Drive::new(&events).map_err(refused)?;
             (events, drive.bell().clone(), Some(drive))
         };
-        let wakes = drive.is_some().then(|| bell.clone());
+        let waker = || match drive {
+            None => Waker::of_worker(bell.clone(), runtime.handles().clone(), id),
+            Some(_) => Waker::of_host(bell.clone()),
+        };
         let standing = Standing::new(state_of(mode), &shared.current.load());
-        let next_poll = (mode != WatchMode::Off).then(|| now + options.poll_interval);
+        let polls = Polls::new(options.poll_interval, runtime.handles().started());
+        let next_poll = (mode != WatchMode::Off).then(|| polls.next(now));
         let live = Self {
             id,
-            bell,
-            touches: Arc::new(Touches::new(&options, wakes)),
+            touches: Arc::new(Touches::new(&options, Some(waker()))),
+            waker: waker(),
             tickets: Tickets::default(),
             events,
             drive,
             closed: AtomicBool::new(false),
             standing: Mutex::new(standing),
-            work: Mutex::new(Work::new(pipeline, next_poll)),
+            work: Mutex::new(Work::new(pipeline, polls, next_poll)),
             runtime,
             shared,
         };
@@ -154,10 +159,11 @@ impl Live {
     /// Lets whoever does the work step, and signal handlers ask for it.
     pub(super) fn start(self: &Arc<Self>) {
         // In this order: who sees the process sees its bell.
-        self.shared.bell.store(self.bell.as_raw_fd(), Ordering::SeqCst);
+        self.shared.bell.store(self.waker.bell().as_raw_fd(), Ordering::SeqCst);
         self.shared.bell_is_of.set(self.runtime.era());
-        self.runtime.handles().register(self.id, Arc::downgrade(&(self.clone() as _)));
-        self.bell.ring();
+        let (handles, requested) = (self.runtime.handles(), self.shared.requested.clone());
+        handles.register(self.id, Arc::downgrade(&(self.clone() as _)), requested);
+        self.waker.wake();
         log_life(self.speaker(), "is open", self.id, self.shared.options.identities.len());
     }
 
@@ -257,7 +263,7 @@ impl Live {
         self.arm(&mut work, &[index].into());
         // Let go first, so that the worker finds it free.
         drop(work);
-        self.bell.ring();
+        self.waker.wake();
         outcome
     }
 
@@ -330,7 +336,7 @@ impl Live {
         if let Some(drive) = live.drive {
             drive.abandon();
         }
-        std::mem::forget((live.events, live.touches, live.tickets, live.bell, live.runtime));
+        std::mem::forget((live.events, live.touches, live.tickets, live.waker, live.runtime));
     }
 
     pub(super) fn work(&self) -> Result<Working<'_>, Error> {

@@ -4,6 +4,7 @@
 mod crew;
 mod current;
 mod dates;
+mod deadlines;
 mod delivery;
 mod drive;
 mod event;
@@ -40,6 +41,7 @@ pub(crate) use queue::MAX_WAITING;
 pub(crate) use runtime::wake;
 pub(crate) use standing::Failing;
 pub(crate) use status::{Health, IdentityStatus, Status, TrustStatus};
+pub(crate) use step::steps;
 pub(crate) use tickets::Outcome;
 
 use std::time::Instant;

@@ -141,7 +141,7 @@ impl Runtime {
         &self.waits
     }
 
-    pub(super) fn handles(&self) -> &Handles {
+    pub(super) fn handles(&self) -> &Arc<Handles> {
         &self.handles
     }
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::handles::Waker;
 use crate::options::Options;
-use crate::sys::Bell;
 use crate::watch::{Observer, Touch};
 
 /// Units of which a writer has a file open, and which file that is.
@@ -17,8 +17,8 @@ pub(super) struct Touches {
     state: Mutex<Touched>,
     quiet: Duration,
     timeout: Duration,
-    /// Rung with each, where who reads is not who looks.
-    wakes: Option<Arc<Bell>>,
+    /// Marks the handle with each notification.
+    waker: Option<Waker>,
 }
 
 #[derive(Default)]
@@ -53,9 +53,9 @@ pub(super) struct Due {
 }
 
 impl Touches {
-    pub(super) fn new(options: &Options, wakes: Option<Arc<Bell>>) -> Self {
+    pub(super) fn new(options: &Options, waker: Option<Waker>) -> Self {
         let (quiet, timeout) = (options.settle_quiet, options.settle_timeout);
-        Self { state: Mutex::default(), quiet, timeout, wakes }
+        Self { state: Mutex::default(), quiet, timeout, waker }
     }
 
     /// When there is something to look at: the changes have been quiet for long enough, or have gone
@@ -121,9 +121,9 @@ impl Touches {
         touched.held.remove(&unit);
     }
 
-    fn wake(&self) {
-        if let Some(bell) = &self.wakes {
-            bell.ring();
+    fn mark(&self) {
+        if let Some(waker) = &self.waker {
+            waker.mark();
         }
     }
 
@@ -198,7 +198,8 @@ impl Observer for Touches {
             Touch::Written(path) => touched.hold(unit, path, now, self.timeout),
             Touch::Closed(path) | Touch::Changed(path) => touched.let_go(unit, path, now),
         }
-        self.wake();
+        drop(touched);
+        self.mark();
     }
 
     fn missed(&self) {
@@ -209,7 +210,8 @@ impl Observer for Touches {
         }
         touched.everything = true;
         touched.extend_span(Instant::now());
-        self.wake();
+        drop(touched);
+        self.mark();
     }
 }
 
