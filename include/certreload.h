@@ -225,6 +225,11 @@ typedef struct rustls_client_config rustls_client_config;
 #define CERTRELOAD_MAX_PATH_TEXT 512
 
 /**
+ * The largest number of handles on one page.
+ */
+#define CERTRELOAD_MAX_PAGE_HANDLES 100000
+
+/**
  * For a timeout: wait as long as it takes.
  */
 #define CERTRELOAD_WAIT_FOREVER 4294967295
@@ -1850,7 +1855,7 @@ certreload_result certreload_options_clear_error(certreload_options *options);
  * @param handle       must not be NULL
  * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
  * @param status_size  sizeof(certreload_status) of the header that the program was compiled with
- * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16; CLOSED
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16 or above 65536; CLOSED
  * Ownership:          a copy; nothing to free
  * Threads:            any thread, concurrently
  * Signals:            not async-signal-safe
@@ -1869,8 +1874,8 @@ certreload_result certreload_get_status(certreload_handle *handle,
  *                     their order in every generation
  * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
  * @param status_size  sizeof(certreload_identity_status) of the header that the program was compiled with
- * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such index, or status_size is below 16;
- *                     CLOSED
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such index, or status_size is below 16 or above
+ *                     65536; CLOSED
  * Ownership:          a copy; nothing to free
  * Threads:            any thread, concurrently
  * Signals:            not async-signal-safe
@@ -1914,8 +1919,8 @@ const char *certreload_watch_state_str(certreload_watch_state state);
  * @param handle       must not be NULL
  * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
  * @param status_size  sizeof(certreload_trust_status) of the header that the program was compiled with
- * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16; NOT_CONFIGURED where the handle
- *                     has no roots; CLOSED
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16 or above 65536; NOT_CONFIGURED where
+ *                     the handle has no roots; CLOSED
  * Ownership:          a copy; nothing to free
  * Threads:            any thread, concurrently
  * Signals:            not async-signal-safe
@@ -1956,11 +1961,12 @@ certreload_result certreload_get_trust_status(certreload_handle *handle,
  *
  * @param handle      must not be NULL
  * @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0
- * @param size        bytes in buffer
+ * @param size        bytes in buffer, at most PTRDIFF_MAX
  * @param needed_out  must not be NULL; the size that the text needs, its NUL included; written on OK and
  *                    BUFFER_TOO_SMALL
  * @return            OK; BUFFER_TOO_SMALL, and of the text nothing is written: where size is not 0, buffer is "";
- *                    NULL_PARAMETER, which a NULL buffer with another size is too; CLOSED
+ *                    NULL_PARAMETER, which a NULL buffer with another size is too; INVALID_PARAMETER if size is above
+ *                    PTRDIFF_MAX; CLOSED
  * Ownership:         a copy; nothing to free
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe
@@ -1979,11 +1985,12 @@ certreload_result certreload_write_metrics(certreload_handle *handle,
  * two may be the same: a reader refuses a page that has a series twice.
  *
  * @param handles     count open handles, none NULL; NULL only with count 0
- * @param count       how many
+ * @param count       at most CERTRELOAD_MAX_PAGE_HANDLES
  * @param buffer      as with certreload_write_metrics()
  * @param size        likewise
  * @param needed_out  likewise
- * @return            likewise; INVALID_PARAMETER where two handles have the same label, which the message names
+ * @return            likewise; INVALID_PARAMETER also if count is too large, or two handles have the same label, which
+ *                    the message names
  * Ownership:         a copy; nothing to free
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::ptr::NonNull;
+use std::slice;
 use std::sync::Arc;
 
 use rustls_ffi::client::rustls_client_config;
@@ -162,6 +163,43 @@ pub(crate) unsafe fn path(pointer: *const c_char, name: &'static str) -> Result<
         [] => Err(Error::invalid(format!("{name} is empty"))),
         bytes => Ok(PathBuf::from(OsStr::from_bytes(bytes))),
     }
+}
+
+/// The largest size of a buffer that the caller writes to: no object in memory is larger (PTRDIFF_MAX).
+pub(crate) const MAX_BUFFER_SIZE: usize = isize::MAX.cast_unsigned();
+
+/// The largest size of a struct whose `size` the caller sets: more than any later version will have.
+pub(crate) const MAX_STRUCT_SIZE: usize = 65_536;
+
+/// Checks a count or a size before anything is read, written or allocated by it. An absurd one, such as -1
+/// of a call that failed, is a message and not the end of the process (G12).
+pub(crate) fn at_most(number: usize, max: usize, name: &str) -> Result<(), Error> {
+    if number > max {
+        return Err(Error::invalid(format!("{name} is {number}: at most {max} is possible")));
+    }
+    Ok(())
+}
+
+/// Borrows an array of the caller's; 0 elements of NULL are an empty one.
+///
+/// # Safety
+/// If `count` is above 0 and at most `max`, `pointer` is NULL or points to `count` values that nobody changes
+/// during the call.
+pub(crate) unsafe fn slice<'a, T>(
+    pointer: *const T,
+    count: usize,
+    max: usize,
+    (name, count_name): (&str, &str),
+) -> Result<&'a [T], Error> {
+    at_most(count, max.min(MAX_BUFFER_SIZE / size_of::<T>().max(1)), count_name)?;
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if pointer.is_null() {
+        return Err(Error::null(name.to_owned()));
+    }
+    // SAFETY: not NULL, and no more bytes than an object may have; the rest is the caller's promise.
+    Ok(unsafe { slice::from_raw_parts(pointer, count) })
 }
 
 /// What is at `index` of `all`, which are called `what` together.

@@ -1,7 +1,6 @@
 //! Identities that the host hands over in memory.
 
 use std::ffi::c_char;
-use std::slice;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -178,6 +177,7 @@ unsafe fn copy_bytes(bytes: *const certreload_identity_bytes) -> Result<Identity
             "bytes->size is {size}: set it to sizeof(certreload_identity_bytes)"
         )));
     }
+    cast::at_most(size, cast::MAX_STRUCT_SIZE, "bytes->size")?;
     // SAFETY: the caller vouches for so many bytes, which are what this version reads.
     let given = unsafe { &*bytes };
     // SAFETY: the caller vouches for what the struct points to.
@@ -208,5 +208,6 @@ unsafe fn copy(start: *const u8, size: usize, name: &str) -> Result<Option<Vec<u
         return Err(Error::at(name.as_ref(), Cause::TooLarge { limit: MAX_FILE_SIZE }));
     }
     // SAFETY: not NULL and not too large, which is checked; the rest is the caller's promise.
-    Ok(Some(unsafe { slice::from_raw_parts(start, size) }.to_vec()))
+    let bytes = unsafe { cast::slice(start, size, MAX_FILE_SIZE, (name, name))? };
+    Ok(Some(bytes.to_vec()))
 }

@@ -1,7 +1,7 @@
 //! Handles in the text format of Prometheus, for the host's own metrics page.
 
 use std::ffi::c_char;
-use std::{ptr, slice};
+use std::ptr;
 
 use super::boundary::boundary;
 use super::cast::{self, Out};
@@ -9,6 +9,9 @@ use super::handle::certreload_handle;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::reload::write_metrics;
+
+/// The largest number of handles on one page.
+pub const CERTRELOAD_MAX_PAGE_HANDLES: usize = 100000;
 
 /// Write what there is to measure of a handle in the Prometheus text format, version 0.0.4.
 ///
@@ -39,11 +42,12 @@ use crate::reload::write_metrics;
 ///
 /// @param handle      must not be NULL
 /// @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0
-/// @param size        bytes in buffer
+/// @param size        bytes in buffer, at most PTRDIFF_MAX
 /// @param needed_out  must not be NULL; the size that the text needs, its NUL included; written on OK and
 ///                    BUFFER_TOO_SMALL
 /// @return            OK; BUFFER_TOO_SMALL, and of the text nothing is written: where size is not 0, buffer is "";
-///                    NULL_PARAMETER, which a NULL buffer with another size is too; CLOSED
+///                    NULL_PARAMETER, which a NULL buffer with another size is too; INVALID_PARAMETER if size is above
+///                    PTRDIFF_MAX; CLOSED
 /// Ownership:         a copy; nothing to free
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
@@ -75,11 +79,12 @@ pub unsafe extern "C" fn certreload_write_metrics(
 /// two may be the same: a reader refuses a page that has a series twice.
 ///
 /// @param handles     count open handles, none NULL; NULL only with count 0
-/// @param count       how many
+/// @param count       at most CERTRELOAD_MAX_PAGE_HANDLES
 /// @param buffer      as with certreload_write_metrics()
 /// @param size        likewise
 /// @param needed_out  likewise
-/// @return            likewise; INVALID_PARAMETER where two handles have the same label, which the message names
+/// @return            likewise; INVALID_PARAMETER also if count is too large, or two handles have the same label, which
+///                    the message names
 /// Ownership:         a copy; nothing to free
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
@@ -94,15 +99,10 @@ pub unsafe extern "C" fn certreload_write_metrics_page(
     needed_out: *mut usize,
 ) -> certreload_result {
     boundary(|| {
-        if count > 0 && handles.is_null() {
-            return Err(Error::null("handles"));
-        }
-        let pointers: &[*mut certreload_handle] = match count {
-            0 => &[],
-            // SAFETY: not NULL, and the caller vouches for count pointers.
-            _ => unsafe { slice::from_raw_parts(handles, count) },
-        };
-        let mut snapshots = Vec::with_capacity(count);
+        let names = ("handles", "count");
+        // SAFETY: the caller vouches for count pointers.
+        let pointers = unsafe { cast::slice(handles, count, CERTRELOAD_MAX_PAGE_HANDLES, names)? };
+        let mut snapshots = Vec::with_capacity(pointers.len());
         // SAFETY: the caller passes open handles, room for `size` bytes and a place to write, or
         // NULL.
         unsafe {
@@ -120,6 +120,7 @@ pub unsafe extern "C" fn certreload_write_metrics_page(
 
 /// Checks a buffer of the caller's.
 fn room(buffer: *mut c_char, size: usize) -> Result<(*mut c_char, usize), Error> {
+    cast::at_most(size, cast::MAX_BUFFER_SIZE, "size")?;
     if buffer.is_null() && size > 0 {
         return Err(Error::null("buffer"));
     }

@@ -2,7 +2,6 @@
 
 use std::ffi::{c_char, c_void};
 use std::net::IpAddr;
-use std::slice;
 
 use rustls::pki_types::DnsName;
 use rustls_ffi::server::rustls_server_config;
@@ -220,18 +219,9 @@ pub unsafe extern "C" fn certreload_options_set_alpn(
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         unsafe { cast::borrow_mut(options, "options") },
         |options| {
-            if count > 64 {
-                return Err(Error::invalid(format!("{count} ALPN protocols are more than 64")));
-            }
-            if count > 0 && protocols.is_null() {
-                return Err(Error::null("protocols"));
-            }
-            let pointers: &[*const c_char] = match count {
-                0 => &[],
-                // SAFETY: not NULL, and the caller vouches for count pointers.
-                _ => unsafe { slice::from_raw_parts(protocols, count) },
-            };
-            let mut alpn = Vec::with_capacity(count);
+            // SAFETY: the caller vouches for count pointers.
+            let pointers = unsafe { cast::slice(protocols, count, 64, ("protocols", "count"))? };
+            let mut alpn = Vec::with_capacity(pointers.len());
             for (index, pointer) in pointers.iter().enumerate() {
                 // SAFETY: each is a C string or NULL.
                 let name = unsafe { cast::bytes(*pointer, "protocols") }

@@ -154,7 +154,7 @@ pub struct certreload_identity_status {
 /// @param handle       must not be NULL
 /// @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
 /// @param status_size  sizeof(certreload_status) of the header that the program was compiled with
-/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16; CLOSED
+/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16 or above 65536; CLOSED
 /// Ownership:          a copy; nothing to free
 /// Threads:            any thread, concurrently
 /// Signals:            not async-signal-safe
@@ -192,8 +192,8 @@ pub unsafe extern "C" fn certreload_get_status(
 ///                     their order in every generation
 /// @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
 /// @param status_size  sizeof(certreload_identity_status) of the header that the program was compiled with
-/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such index, or status_size is below 16;
-///                     CLOSED
+/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such index, or status_size is below 16 or above
+///                     65536; CLOSED
 /// Ownership:          a copy; nothing to free
 /// Threads:            any thread, concurrently
 /// Signals:            not async-signal-safe
@@ -239,6 +239,7 @@ pub(super) unsafe fn write_cut<T: Copy>(
     if room < 16 {
         return Err(Error::invalid(format!("status_size is {room}, below 16")));
     }
+    cast::at_most(room, cast::MAX_STRUCT_SIZE, "status_size")?;
     let size = room.min(size_of::<T>());
     set_size(&mut status, size);
     // SAFETY: `size` is no more than the bytes that the caller vouches for, and than `status` has.

@@ -65,8 +65,8 @@ pub struct certreload_trust_status {
 /// @param handle       must not be NULL
 /// @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
 /// @param status_size  sizeof(certreload_trust_status) of the header that the program was compiled with
-/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16; NOT_CONFIGURED where the handle
-///                     has no roots; CLOSED
+/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16 or above 65536; NOT_CONFIGURED where
+///                     the handle has no roots; CLOSED
 /// Ownership:          a copy; nothing to free
 /// Threads:            any thread, concurrently
 /// Signals:            not async-signal-safe
