@@ -16,7 +16,8 @@ thread_local! {
 pub(crate) fn guarded<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     // Not a Once: a child that was forked meanwhile would wait for it.
     static IS_QUIET: AtomicBool = AtomicBool::new(false);
-    if !IS_QUIET.swap(true, Ordering::SeqCst) {
+    // Loaded first: a swap by every call of every thread would make processors pass its cache line around.
+    if !IS_QUIET.load(Ordering::Acquire) && !IS_QUIET.swap(true, Ordering::SeqCst) {
         stay_quiet_inside();
     }
     DEPTH.set(DEPTH.get() + 1);

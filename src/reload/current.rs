@@ -14,6 +14,9 @@ use crate::generation::Generation;
 /// Places from which threads take configs: a power of two, about as many as busy threads meet.
 const SHELVES: usize = 16;
 
+/// Stacks of two threads lie at least this many bits of the address apart: 64 KiB, the smallest that hosts use.
+const STACK_BITS: u32 = 16;
+
 /// Between looks at what another thread has for some nanoseconds.
 const NAP: Duration = Duration::from_micros(100);
 
@@ -188,10 +191,16 @@ impl Shelf {
 /// Threads differ in where their stacks are; that is cheaper to ask than a thread's name.
 fn shelf_of_this_thread() -> usize {
     let here = 0_u8;
-    let stack = (&raw const here).addr() >> 16;
-    // Fibonacci hashing: the top bits of the product depend on all bits of the address.
-    let hash = (stack as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(hash >> 32).unwrap_or(0) % SHELVES
+    shelf_of((&raw const here).addr())
+}
+
+/// Returns the shelf of a thread whose stack is around `address`.
+///
+/// Fibonacci hashing: the top bits of the product depend on all bits of the address, and multiples of any
+/// stack size are spread evenly over them (Knuth, TAOCP volume 3, 6.4).
+fn shelf_of(address: usize) -> usize {
+    let hash = ((address >> STACK_BITS) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    usize::try_from(hash >> (u64::BITS - SHELVES.ilog2())).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -222,6 +231,46 @@ mod tests {
         let now = crate::reload::Now::read().unix;
         let (_, first, _) = Pipeline::open(options, Alive::default(), now).unwrap();
         (directory, Current::new(first))
+    }
+
+    /// Stack sizes that hosts use, with and without a guard page, in bytes.
+    const STACKS: [usize; 10] = [
+        1 << 16,
+        (1 << 16) + 4096,
+        1 << 18,
+        1 << 19,
+        1 << 20,
+        (1 << 20) + 4096,
+        1 << 21,
+        (1 << 21) + 4096,
+        1 << 23,
+        (1 << 23) + 4096,
+    ];
+
+    /// Where the stacks of a process may begin: the top of the address space, wherever it was randomised to.
+    fn bases() -> impl Iterator<Item = usize> {
+        (0..1000).map(|number| 0x7fff_ffff_f000 - number * 0x1234_5000)
+    }
+
+    #[test]
+    fn threads_with_neighbouring_stacks_have_different_shelves() {
+        for stack in STACKS {
+            let shares = |base: &usize| shelf_of(*base) == shelf_of(*base - stack);
+            let shared = bases().filter(shares).count();
+            assert!(shared <= 150, "{shared} of 1000 pairs with stacks of {stack} bytes share one");
+        }
+    }
+
+    #[test]
+    fn consecutive_stacks_are_spread_over_the_shelves() {
+        for stack in STACKS {
+            for base in bases() {
+                let mut threads = [0; SHELVES];
+                (0..SHELVES).for_each(|number| threads[shelf_of(base - number * stack)] += 1);
+                let used = threads.iter().filter(|count| **count > 0).count();
+                assert!(used >= SHELVES / 2, "stacks of {stack} bytes use {used}: {threads:?}");
+            }
+        }
     }
 
     #[test]
