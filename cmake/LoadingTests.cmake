@@ -99,39 +99,53 @@ add_custom_command(
     USES_TERMINAL VERBATIM)
 add_custom_target(certreload_second_rustls DEPENDS "${second_rustls}")
 
-# certreload_add_beside_test(name names_lead_to libraries...): links in the order given.
-function(certreload_add_beside_test name names_lead_to)
+# certreload_add_beside_test(name names_lead_to warns_of libraries...): links in the order given.
+function(certreload_add_beside_test name names_lead_to warns_of)
     set(sources beside peer rustls_peer openssl_peer gnutls_peer)
     list(TRANSFORM sources PREPEND "${loading_dir}/")
     list(TRANSFORM sources APPEND ".c")
     certreload_add_loading_test(${name} ${sources})
     add_dependencies(${name} certreload_second_rustls)
-    target_compile_definitions(${name} PRIVATE NAMES_LEAD_TO="${names_lead_to}")
+    target_compile_definitions(${name} PRIVATE NAMES_LEAD_TO="${names_lead_to}" WARNS_OF="${warns_of}")
     target_link_libraries(${name} PRIVATE ${ARGN} OpenSSL::SSL GnuTLS::GnuTLS m)
 endfunction()
 
 # The names are those of the library where that comes first, and the program's own where they are in
 # it; which the library does not mind.
-certreload_add_beside_test(beside_library_first libcertreload.so certreload::certreload "${second_rustls}")
-certreload_add_beside_test(beside_library_last beside_library_last "${second_rustls}" certreload::certreload)
-foreach(order first last)
-    target_sources(beside_library_${order} PRIVATE "${loading_dir}/second_rustls.c")
+certreload_add_beside_test(
+    beside_library_first libcertreload.so "" certreload::certreload "${second_rustls}")
+certreload_add_beside_test(
+    beside_library_last beside_library_last beside_library_last "${second_rustls}" certreload::certreload)
+# Without PIE the program has stubs of its own under the names of functions whose address it takes; the
+# names lead to these, and they to the library.
+certreload_add_beside_test(beside_no_pie beside_no_pie "" certreload::certreload)
+target_compile_options(beside_no_pie PRIVATE -fno-pie)
+target_link_options(beside_no_pie PRIVATE -no-pie)
+foreach(program library_first library_last no_pie)
+    target_sources(beside_${program} PRIVATE "${loading_dir}/second_rustls.c")
 endforeach()
 
-# A copy that nobody outside of the library that holds it can see.
-add_library(test_hidden_rustls SHARED "${loading_dir}/second_rustls.c")
-add_dependencies(test_hidden_rustls certreload_second_rustls)
-target_include_directories(
-    test_hidden_rustls PRIVATE "$<TARGET_PROPERTY:certreload::certreload,INTERFACE_INCLUDE_DIRECTORIES>")
-target_link_libraries(test_hidden_rustls PRIVATE "${second_rustls}" m)
+# A copy in a shared library: one that nobody outside of it can see, and one that everybody can.
+foreach(kind hidden visible)
+    add_library(test_${kind}_rustls SHARED "${loading_dir}/second_rustls.c")
+    add_dependencies(test_${kind}_rustls certreload_second_rustls)
+    target_include_directories(
+        test_${kind}_rustls PRIVATE "$<TARGET_PROPERTY:certreload::certreload,INTERFACE_INCLUDE_DIRECTORIES>")
+    target_link_libraries(test_${kind}_rustls PRIVATE "${second_rustls}" m)
+    set_target_properties(
+        test_${kind}_rustls PROPERTIES C_EXTENSIONS OFF
+                                       LIBRARY_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/tests")
+endforeach()
 target_link_options(test_hidden_rustls PRIVATE -Wl,--exclude-libs,ALL)
-set_target_properties(
-    test_hidden_rustls PROPERTIES C_EXTENSIONS OFF
-                                  LIBRARY_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/tests")
 certreload_add_beside_test(
-    beside_hidden_first libtest_hidden_rustls.so test_hidden_rustls certreload::certreload)
+    beside_hidden_first libtest_hidden_rustls.so "" test_hidden_rustls certreload::certreload)
 certreload_add_beside_test(
-    beside_hidden_last libtest_hidden_rustls.so certreload::certreload test_hidden_rustls)
+    beside_hidden_last libtest_hidden_rustls.so "" certreload::certreload test_hidden_rustls)
+certreload_add_beside_test(
+    beside_visible_first libtest_visible_rustls.so libtest_visible_rustls.so
+    test_visible_rustls certreload::certreload)
+certreload_add_beside_test(
+    beside_visible_last libcertreload.so libtest_visible_rustls.so certreload::certreload test_visible_rustls)
 
 # A program with functions of all those names that must not be called by the library.
 set(traps "#include <stdlib.h>\n")
@@ -140,11 +154,11 @@ foreach(rustls_name IN LISTS rustls_names)
     string(APPEND traps "void ${rustls_name}(void);\nvoid ${rustls_name}(void) { abort(); }\n")
 endforeach()
 file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/traps.c" CONTENT "${traps}" @ONLY)
-certreload_add_beside_test(beside_traps beside_traps certreload::certreload)
+certreload_add_beside_test(beside_traps beside_traps beside_traps certreload::certreload)
 target_sources(
     beside_traps PRIVATE "${loading_dir}/second_rustls.c" "${CMAKE_CURRENT_BINARY_DIR}/traps.c")
 target_compile_definitions(beside_traps PRIVATE NAMES_ARE_TRAPS)
 
-certreload_add_beside_test(beside_static beside_static certreload::static)
+certreload_add_beside_test(beside_static beside_static "" certreload::static)
 target_sources(beside_static PRIVATE "${loading_dir}/second_rustls.c")
 target_compile_definitions(beside_static PRIVATE CERTRELOAD_IS_STATIC)

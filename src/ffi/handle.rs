@@ -7,6 +7,7 @@ use super::boundary::boundary;
 use super::cast::{self, Opaque};
 use super::event::{certreload_event_callback, sink_from_c};
 use super::options::certreload_options;
+use super::other_copy;
 use super::result::certreload_result;
 use crate::options::{IdentityFiles, Options, Role};
 use crate::reload::{Handle, Outcome};
@@ -66,6 +67,7 @@ pub unsafe extern "C" fn certreload_open(
         let handle = Handle::open(&host.options, host.sink.clone())?;
         out.set(cast::arc_into_raw::<certreload_handle>(handle.clone()).cast_mut());
         handle.release_events();
+        other_copy::warn_once();
         Ok(certreload_result::Ok)
     })
 }
@@ -109,6 +111,7 @@ pub unsafe extern "C" fn certreload_open_files(
         let handle = Handle::open(&options, None)?;
         out.set(cast::arc_into_raw::<certreload_handle>(handle.clone()).cast_mut());
         handle.release_events();
+        other_copy::warn_once();
         Ok(certreload_result::Ok)
     })
 }

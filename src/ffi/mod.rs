@@ -25,6 +25,7 @@ pub mod memory;
 pub mod metrics;
 pub mod options;
 pub mod options_error;
+mod other_copy;
 pub mod result;
 pub mod sessions;
 pub mod status;

@@ -1,7 +1,8 @@
 /*
  * One process with certreload, OpenSSL, GnuTLS and a second rustls-ffi: each serves, and each is a
  * client of each. What differs from program to program is the order of linking, and with it whose
- * the names of rustls-ffi are; NAMES_LEAD_TO says what is to come of it.
+ * the names of rustls-ffi are; NAMES_LEAD_TO says what is to come of it, and WARNS_OF which file
+ * the library warns of.
  */
 
 #define _GNU_SOURCE
@@ -10,6 +11,7 @@
 #include "support.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *chain, *key, *roots;
@@ -48,6 +50,32 @@ static void the_names_lead_where_they_should(void) {
 #ifndef CERTRELOAD_IS_STATIC
     CHECK_CONTAINS(FILE_OF(inside.rustls_connection_read_tls), "libcertreload.so");
 #endif
+}
+
+/* Warnings of another copy: how many, and the last one. */
+static struct {
+    int count;
+    char text[1024];
+} warned;
+
+static void on_log(void *userdata, certreload_log_level level, const char *message) {
+    (void)userdata;
+    if (strstr(message, "defines functions of rustls-ffi") == NULL)
+        return;
+    CHECK_INT(level, CERTRELOAD_LOG_LEVEL_WARN);
+    warned.count++;
+    snprintf(warned.text, sizeof warned.text, "%s", message);
+}
+
+/* WARNS_OF names the file with another visible copy; "" is none. */
+static void another_visible_copy_is_warned_of_once(void) {
+    test_begin(__func__);
+    certreload_handle *again = NULL;
+    CHECK_OK(certreload_open_files(chain, key, &again));
+    certreload_close(again);
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
+    CHECK_INT(warned.count, WARNS_OF[0] != '\0');
+    CHECK_CONTAINS(warned.text, WARNS_OF);
 }
 
 static peer certreload_server(int fd) {
@@ -125,7 +153,9 @@ int main(void) {
     key = scratch("one.key");
     roots = root_certificate();
     make_pair(chain, key, "one.test");
+    CHECK_OK(certreload_set_log_callback(on_log, NULL, CERTRELOAD_LOG_LEVEL_WARN));
     CHECK_OK(certreload_open_files(chain, key, &handle));
+    another_visible_copy_is_warned_of_once();
     find_the_functions();
     the_names_lead_where_they_should();
     each_serves_each();

@@ -1,0 +1,185 @@
+//! Warns if the process holds a second rustls-ffi whose functions share their names with those in this library.
+//!
+//! An object of one copy that is given to a function of the other is undefined behaviour. Which copy a call reaches
+//! depends on the order of linking, so the host cannot see it in its source. The dynamic linker can say it.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ::log::{Level, log_enabled, warn};
+
+use crate::reload::LOG_TARGET;
+
+/// The functions that hosts call with what certreload gives them. A static library is linked in parts, so another
+/// copy may define some of the names only.
+const NAMES: [&CStr; 6] = [
+    c"rustls_server_connection_new",
+    c"rustls_client_connection_new",
+    c"rustls_connection_read_tls",
+    c"rustls_server_config_free",
+    c"rustls_client_config_free",
+    c"rustls_version",
+];
+
+/// The release that is linked into this library; a test compares it with what that says of itself. Asking it at
+/// run time could reach another copy.
+const OURS: &str = "0.15.7";
+
+const ADVICE: &str = "give both the same version and link only one of them, or keep the other copy inside a \
+     shared library of its own (-Wl,--exclude-libs,ALL)";
+
+/// Writes a warning to the log once, if another copy is found. Until somebody listens to the log, nothing is looked up.
+pub(super) fn warn_once() {
+    static IS_DONE: AtomicBool = AtomicBool::new(false);
+    if IS_DONE.load(Ordering::Acquire)
+        || !log_enabled!(target: LOG_TARGET, Level::Warn)
+        || IS_DONE.swap(true, Ordering::AcqRel)
+    {
+        return;
+    }
+    if let Some(words) = found() {
+        warn!(target: LOG_TARGET, "{words}");
+    }
+}
+
+fn found() -> Option<String> {
+    let ours = object_of(warn_once as *const c_void)?;
+    // What is linked into the program itself binds to itself, whatever else the process holds.
+    if is_the_program(&ours) {
+        return None;
+    }
+    let other = |from: *mut c_void, name: &CStr| {
+        let found = definition(from, name)?;
+        (found.base != ours.base).then_some(found.file)
+    };
+    let first = |program| NAMES.iter().find_map(|name| other(program, name));
+    if let Some(file) = global_scope().and_then(first) {
+        return Some(format!(
+            "{file}: defines functions of rustls-ffi, and calls by name reach these and not those of rustls-ffi {OURS} in \
+             certreload; giving objects of certreload to them is undefined behaviour; {ADVICE}"
+        ));
+    }
+    let file = NAMES.iter().find_map(|name| other(libc::RTLD_NEXT, name))?;
+    Some(format!(
+        "{file}: defines functions of rustls-ffi, and calls by name reach those of rustls-ffi {OURS} in certreload instead; \
+         that is undefined behaviour if the versions differ; {ADVICE}"
+    ))
+}
+
+/// Returns the handle of the scope in which the calls of the program are looked up. `RTLD_DEFAULT` would not do: this
+/// library is linked with -Bsymbolic, and its own definitions come first for it.
+fn global_scope() -> Option<*mut c_void> {
+    type Dlopen = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
+    // By name, because linkers warn of dlopen(3) in programs that are linked with -static.
+    // SAFETY: a pseudo-handle of dlsym(3), and a C string.
+    let dlopen = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"dlopen".as_ptr()) };
+    if dlopen.is_null() {
+        return None;
+    }
+    // SAFETY: dlopen(3) has this signature; NULL is the program itself, which is never unloaded, so that the handle is
+    // not given back.
+    let program =
+        unsafe { std::mem::transmute::<*mut c_void, Dlopen>(dlopen)(ptr::null(), libc::RTLD_LAZY) };
+    (!program.is_null()).then_some(program)
+}
+
+/// A program or a shared library in memory.
+struct Object {
+    base: *mut c_void,
+    file: String,
+}
+
+/// Returns the object whose definition of `name` a search with the handle `from` finds first.
+fn definition(from: *mut c_void, name: &CStr) -> Option<Object> {
+    // SAFETY: a handle or a pseudo-handle of dlsym(3), and a C string. What is found is compared, never called.
+    let address = unsafe { libc::dlsym(from, name.as_ptr()) };
+    if address.is_null() || is_a_stub(address) {
+        return None;
+    }
+    object_of(address)
+}
+
+fn object_of(address: *const c_void) -> Option<Object> {
+    let mut info = libc::Dl_info {
+        dli_fname: ptr::null(),
+        dli_fbase: ptr::null_mut(),
+        dli_sname: ptr::null(),
+        dli_saddr: ptr::null_mut(),
+    };
+    // SAFETY: dladdr(3) takes any address, and writes to a live struct.
+    let is_known = unsafe { libc::dladdr(address, &raw mut info) } != 0;
+    if !is_known || info.dli_fname.is_null() {
+        return None;
+    }
+    // SAFETY: a C string of the dynamic linker's, which lives as long as the object is loaded.
+    let file = unsafe { CStr::from_ptr(info.dli_fname) }.to_string_lossy().into_owned();
+    Some(Object { base: info.dli_fbase, file })
+}
+
+fn is_the_program(object: &Object) -> bool {
+    // SAFETY: takes a number, and gives one back.
+    let entry = unsafe { libc::getauxval(libc::AT_ENTRY) };
+    let entry = ptr::without_provenance::<c_void>(usize::try_from(entry).unwrap_or(0));
+    object_of(entry).is_none_or(|program| program.base == object.base)
+}
+
+/// Whether the address is a stub for a function that is defined elsewhere. A program that is linked with -no-pie has one
+/// for each function whose address it takes, and dlsym(3) finds the stub under the name of the function.
+fn is_a_stub(address: *const c_void) -> bool {
+    type Dladdr1 =
+        unsafe extern "C" fn(*const c_void, *mut libc::Dl_info, *mut *mut c_void, c_int) -> c_int;
+    const RTLD_DL_SYMENT: c_int = 1;
+    #[cfg(target_pointer_width = "64")]
+    type Symbol = libc::Elf64_Sym;
+    #[cfg(target_pointer_width = "32")]
+    type Symbol = libc::Elf32_Sym;
+    // Not every C library has it; those that lack it find no stubs.
+    // SAFETY: as in `definition`.
+    let dladdr1 = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"dladdr1".as_ptr()) };
+    if dladdr1.is_null() {
+        return false;
+    }
+    let mut info = libc::Dl_info {
+        dli_fname: ptr::null(),
+        dli_fbase: ptr::null_mut(),
+        dli_sname: ptr::null(),
+        dli_saddr: ptr::null_mut(),
+    };
+    let mut symbol = ptr::null_mut();
+    // SAFETY: dladdr1(3) of glibc has this signature, and writes to a live struct and a live pointer; the entry that it
+    // points to is part of the loaded object.
+    unsafe {
+        let dladdr1 = std::mem::transmute::<*mut c_void, Dladdr1>(dladdr1);
+        let is_known = dladdr1(address, &raw mut info, &raw mut symbol, RTLD_DL_SYMENT) != 0;
+        let symbol = symbol.cast::<Symbol>();
+        // 0 is SHN_UNDEF: another object defines it.
+        is_known && !symbol.is_null() && (*symbol).st_shndx == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_in_messages_is_that_of_the_copy_inside() {
+        let version = rustls_ffi::rustls_version();
+        // SAFETY: static text.
+        let full = unsafe { version.to_str() };
+        assert!(full.starts_with(&format!("rustls-ffi/{OURS}/")), "{full}");
+    }
+
+    #[test]
+    fn a_program_that_holds_the_library_is_warned_of_nothing() {
+        assert_eq!(found(), None);
+    }
+
+    #[test]
+    fn the_file_that_defines_a_function_is_found() {
+        let found = definition(libc::RTLD_DEFAULT, c"getpid").unwrap();
+        let ours = object_of(warn_once as *const c_void).unwrap();
+        assert!(found.base != ours.base && found.file.contains("lib"), "{}", found.file);
+        assert!(is_the_program(&ours));
+    }
+}
