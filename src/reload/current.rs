@@ -255,9 +255,9 @@ mod tests {
     #[test]
     fn threads_with_neighbouring_stacks_have_different_shelves() {
         for stack in STACKS {
-            let shares = |base: &usize| shelf_of(*base) == shelf_of(*base - stack);
-            let shared = bases().filter(shares).count();
-            assert!(shared <= 150, "{shared} of 1000 pairs with stacks of {stack} bytes share one");
+            let meet = |base: &usize| shelf_of(*base) == shelf_of(*base - stack);
+            let count = bases().filter(meet).count();
+            assert!(count <= 150, "{count} of 1000 pairs with stacks of {stack} bytes share one");
         }
     }
 

@@ -98,7 +98,9 @@ impl Handles {
 
     pub(super) fn mark_all(&self) {
         let State { open, deadlines } = &mut *self.state();
-        open.keys().for_each(|id| deadlines.wake(*id));
+        for id in open.keys() {
+            deadlines.wake(*id);
+        }
     }
 
     /// Takes the next handles to step. Each is to be held for its own step alone, and its next deadline to

@@ -48,8 +48,9 @@ impl Polls {
         let latest = now + self.interval;
         let grid = (self.interval / 16).min(GRID).as_nanos().max(1);
         let past_grid = latest.saturating_duration_since(self.start).as_nanos() % grid;
-        // Smaller than the grid, so it always fits.
-        latest - Duration::from_nanos(u64::try_from(past_grid).unwrap_or(0))
+        // Smaller than the interval, so `now` is not passed.
+        let early = Duration::from_nanos(u64::try_from(past_grid).unwrap_or(0));
+        latest.checked_sub(early).unwrap_or(latest)
     }
 }
 
@@ -68,7 +69,7 @@ mod tests {
                 let now = start + step * Duration::from_micros(12_345_678) / 100;
                 let next = polls.next(now);
                 assert!(next <= now + interval, "late by {:?}", next - (now + interval));
-                assert!(next >= now + interval - interval / 16, "{:?} of {interval:?}", next - now);
+                assert!(next + interval / 16 >= now + interval, "{:?} of {interval:?}", next - now);
             }
         }
     }
