@@ -193,8 +193,12 @@ static certreload_handle *open_pair(const char *directory) {
     certreload_handle *handle = NULL;
     certreload_options_add_identity(options, path_in(directory, "/live.pem"),
                                     path_in(directory, "/live.key"), NULL);
-    certreload_options_set_settle(options, QUIET_MS, LIMIT_MS);
-    if (certreload_open(options, &handle) != CERTRELOAD_RESULT_OK) {
+    /* A client that resumes a session is not shown a certificate, and would report the one of
+     * before. */
+    if (certreload_options_set_settle(options, QUIET_MS, LIMIT_MS) != CERTRELOAD_RESULT_OK ||
+        certreload_options_set_resumption(options, CERTRELOAD_RESUMPTION_OFF) !=
+            CERTRELOAD_RESULT_OK ||
+        certreload_open(options, &handle) != CERTRELOAD_RESULT_OK) {
         die("certreload_open");
     }
     certreload_options_free(options);
