@@ -125,7 +125,7 @@ foreach(program library_first library_last no_pie)
     target_sources(beside_${program} PRIVATE "${loading_dir}/second_rustls.c")
 endforeach()
 
-# A copy in a shared library: one that nobody outside of it can see, and one that everybody can.
+# A copy in a shared library: one that is hidden from all others, and one that is visible to all.
 foreach(kind hidden visible)
     add_library(test_${kind}_rustls SHARED "${loading_dir}/second_rustls.c")
     add_dependencies(test_${kind}_rustls certreload_second_rustls)

@@ -183,7 +183,7 @@ pub(crate) fn at_most(number: usize, max: usize, name: &str) -> Result<(), Error
 /// Borrows an array of the caller's; 0 elements of NULL are an empty one.
 ///
 /// # Safety
-/// If `count` is above 0 and at most `max`, `pointer` is NULL or points to `count` values that nobody changes
+/// If `count` is above 0 and at most `max`, `pointer` is NULL or points to `count` values that do not change
 /// during the call.
 pub(crate) unsafe fn slice<'a, T>(
     pointer: *const T,

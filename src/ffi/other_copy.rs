@@ -29,7 +29,7 @@ const OURS: &str = "0.15.7";
 const ADVICE: &str = "give both the same version and link only one of them, or keep the other copy inside a \
      shared library of its own (-Wl,--exclude-libs,ALL)";
 
-/// Writes a warning to the log once, if another copy is found. Until somebody listens to the log, nothing is looked up.
+/// Writes a warning to the log once, if another copy is found. Without a log function nothing is looked up.
 pub(super) fn warn_once() {
     static IS_DONE: AtomicBool = AtomicBool::new(false);
     if IS_DONE.load(Ordering::Acquire)
