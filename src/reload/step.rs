@@ -260,7 +260,7 @@ impl Live {
         let before = work.troubles.values().next().cloned();
         for unit in units.iter().copied() {
             let lookups = work.pipeline.lookups(unit);
-            let Followed { look_again, trouble } =
+            let Followed { look_again, trouble, .. } =
                 self.runtime.watcher().follow((self.id, unit), &observer, lookups);
             match trouble {
                 Some(error) => work.troubles.insert(unit, error),

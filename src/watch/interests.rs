@@ -95,15 +95,37 @@ impl Interests {
         }
     }
 
-    fn touch(&self, path: &Path, touch: Touch<'_>) -> bool {
-        let followers: BTreeSet<_> =
-            self.followers.get(path).into_iter().flatten().chain(self.listers_of(path)).collect();
-        for (id, unit) in &followers {
-            if let Some(observer) = self.listeners.get(id).and_then(Listener::upgrade) {
-                observer.touched(*unit, touch);
+    /// Tells everybody but `one` that the entry at `path` changed.
+    pub(super) fn tell_others(&self, path: &Path, one: Follower) {
+        for follower in self.followers_of(path) {
+            if follower != one {
+                self.touch_one(follower, Touch::Changed(path));
             }
         }
+    }
+
+    fn touch(&self, path: &Path, touch: Touch<'_>) -> bool {
+        let followers = self.followers_of(path);
+        for follower in &followers {
+            self.touch_one(*follower, touch);
+        }
         !followers.is_empty()
+    }
+
+    fn touch_one(&self, (id, unit): Follower, touch: Touch<'_>) {
+        if let Some(observer) = self.listeners.get(&id).and_then(Listener::upgrade) {
+            observer.touched(unit, touch);
+        }
+    }
+
+    fn followers_of(&self, path: &Path) -> BTreeSet<Follower> {
+        self.followers
+            .get(path)
+            .into_iter()
+            .flatten()
+            .chain(self.listers_of(path))
+            .copied()
+            .collect()
     }
 
     /// Those to whom the entry at `path` is one of a directory's that they list.

@@ -92,11 +92,15 @@ impl Kernel {
         }
         let mut before = self.wanted.insert(follower, places.clone()).unwrap_or_default();
         for (path, want) in &places {
+            let was_watched = self.descriptor_of(path);
             let mut armed = self.arm(path);
             if armed == Err(no_room()) {
                 // What is about to be given up is room enough as often as not.
                 self.give_up(&std::mem::take(&mut before));
                 armed = self.arm(path);
+            }
+            if was_watched.is_some() && self.descriptor_of(path) != was_watched {
+                outcome.moved.push(path.clone());
             }
             match armed {
                 Ok(gained) => outcome.look_again |= gained,
@@ -169,6 +173,10 @@ impl Kernel {
                 self.place(&path).watch = None;
             }
         }
+    }
+
+    fn descriptor_of(&self, path: &Path) -> Option<WatchDescriptor> {
+        self.places.get(path).and_then(|place| place.watch.clone())
     }
 
     fn place(&mut self, path: &Path) -> &mut Place {
@@ -246,9 +254,7 @@ impl Kernel {
     /// Watches for no more than what is wanted: a directory that became one that merely leads the
     /// way tells of nothing else.
     fn narrow(&mut self, path: &Path) {
-        let Some(descriptor) = self.places.get(path).and_then(|place| place.watch.clone()) else {
-            return;
-        };
+        let Some(descriptor) = self.descriptor_of(path) else { return };
         let Some(watch) = self.watches.get(&descriptor) else { return };
         let wanted = watch.paths.iter().map(|path| self.mask_of(path));
         let wanted = wanted.fold(WatchMask::empty(), |all, mask| all | mask);

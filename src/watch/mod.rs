@@ -7,7 +7,7 @@ mod listed;
 mod places;
 
 use std::os::fd::{OwnedFd, RawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -71,6 +71,8 @@ pub(crate) struct Followed {
     pub(crate) look_again: bool,
     /// Why a place cannot be watched.
     pub(crate) trouble: Option<Error>,
+    /// Paths whose old watch ended, because they lead to another inode now or to none.
+    moved: Vec<PathBuf>,
 }
 
 /// How long a kernel that failed is not asked again. The look that its failure sets off is not to
@@ -103,17 +105,22 @@ impl Watcher {
     ) -> Followed {
         let mut state = self.state();
         let State { interests, kernel, failed } = &mut *state;
-        let mut followed =
-            Followed { look_again: interests.follow((id, unit), observer, lookups), trouble: None };
+        let look_again = interests.follow((id, unit), observer, lookups);
+        let mut followed = Followed { look_again, ..Followed::default() };
         let running = match kernel {
             Some(running) => running,
             None => match started(failed.as_ref()) {
                 Ok(started) => kernel.insert(started),
                 // Nothing is seen that was not seen before.
-                Err(error) => return Followed { trouble: Some(error), look_again: false },
+                Err(error) => return Followed { trouble: Some(error), ..Followed::default() },
             },
         };
         running.watch((id, unit), lookups, &mut followed);
+        // The kernel's events about an old watch can no longer be told apart once it has ended. The
+        // others who follow these paths find them armed already, and would miss the change (G1).
+        for path in &followed.moved {
+            interests.tell_others(path, (id, unit));
+        }
         followed
     }
 
@@ -366,6 +373,28 @@ mod tests {
         assert_eq!(scene.units_told(), [0]);
         fs::write(scene.path("gone/tls/live/a"), "x").unwrap();
         assert_eq!(scene.units_told(), [], "nobody's any more");
+    }
+
+    /// The unit that arms a path anew ends its old watch, and with that the events that the kernel has
+    /// queued for the others.
+    #[test]
+    fn g1_a_path_that_leads_elsewhere_is_told_to_all_who_follow_it() {
+        let scene = Scene::new();
+        for top in ["here", "next"] {
+            fs::create_dir(scene.path(top)).unwrap();
+            fs::write(scene.path(top).join("a"), top).unwrap();
+        }
+        scene.follow(0, "here/a");
+        scene.follow(1, "here/a");
+        assert_eq!(scene.units_told(), []);
+        fs::rename(scene.path("here"), scene.path("gone")).unwrap();
+        fs::rename(scene.path("next"), scene.path("here")).unwrap();
+        assert!(scene.follow(0, "here/a").look_again, "another directory");
+        assert_eq!(scene.units_told(), [1]);
+        assert!(!scene.follow(1, "here/a").look_again, "it is told already");
+        fs::rename(scene.path("here"), scene.path("removed")).unwrap();
+        assert!(scene.follow(0, "here/a").look_again, "nothing is there");
+        assert!(scene.units_told().contains(&1));
     }
 
     #[test]
