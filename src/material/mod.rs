@@ -47,7 +47,7 @@ pub(crate) use ticket_keys::{TicketFile, TicketKeys};
 pub(crate) use trust::{List, Trust};
 pub(crate) use trust_file::{TrustFile, TrustParts};
 pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
-pub(crate) use x509::{format_time, not_after_of};
+pub(crate) use x509::{format_time, not_after_of, subject_and_key_of};
 
 /// What the fuzz targets reach besides.
 #[cfg(fuzzing)]

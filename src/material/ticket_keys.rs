@@ -1,7 +1,7 @@
 //! Keys for session tickets that several processes share: a file of them.
 //!
 //! The forms are those that servers have in common: keys of 48 or of 80 bytes, one after the other (nginx,
-//! Apache), or each in base64 on a line of its own (haproxy).
+//! Apache), or each in base64 on a line of its own (haproxy). A line of base64 may have a comment before it that dates it.
 
 use std::fmt;
 use std::path::Path;
@@ -10,6 +10,7 @@ use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
 
 use super::ticket_key::TicketKey;
+use super::x509::parse_time;
 use crate::error::{Cause, Error};
 
 /// More than a fleet lists: a key of the day before, that of today and that of tomorrow are three.
@@ -18,6 +19,8 @@ const MAX_KEYS: usize = 64;
 const EARLIEST: i64 = 1_577_836_800;
 const SHORT: usize = 48;
 const LONG: usize = 80;
+/// What a comment begins with that says when the key after it was made.
+const CREATED: &str = "certreload-created:";
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The keys of a file: the first encrypts, all decrypt. One at least.
@@ -55,13 +58,15 @@ impl TicketKeys {
         let is_known = (EARLIEST..now).contains(&file.modified);
         let written = if is_known { file.modified } else { now };
         let mut keys: Vec<TicketKey> = Vec::new();
-        for secret in secrets(file.bytes)? {
-            let mut key = TicketKey::derived_from(&secret)?;
+        for Secret { bytes, created } in secrets(file.bytes)? {
+            let mut key = TicketKey::derived_from(&bytes)?;
             if let Some(first) = keys.iter().position(|other| other.name == key.name) {
                 return Err(Cause::TicketKeyRepeated { first: first + 1, second: keys.len() + 1 });
             }
             let served = before.and_then(|before| before.with_name(&key.name));
-            key.since = served.map_or(written, |served| served.since);
+            // The clock of the host that wrote a date may be ahead.
+            let dated = created.map(|created| created.min(now));
+            key.since = dated.unwrap_or_else(|| served.map_or(written, |served| served.since));
             keys.push(key);
         }
         if file.is_readable_by_others {
@@ -86,8 +91,14 @@ impl TicketKeys {
     }
 }
 
-/// The bytes of one key, as the file has them.
-type Secret = Zeroizing<Vec<u8>>;
+/// One key as the file has it.
+struct Secret {
+    bytes: Bytes,
+    /// Seconds since 1970, if the file says it.
+    created: Option<i64>,
+}
+
+type Bytes = Zeroizing<Vec<u8>>;
 
 fn secrets(bytes: &[u8]) -> Result<Vec<Secret>, Cause> {
     let secrets = match text(bytes) {
@@ -95,7 +106,7 @@ fn secrets(bytes: &[u8]) -> Result<Vec<Secret>, Cause> {
         Some(text) => secrets_of_lines(text)?,
         None => secrets_of_bytes(bytes)?,
     };
-    match secrets.iter().position(|secret| secret.iter().all(|byte| *byte == 0)) {
+    match secrets.iter().position(|secret| secret.bytes.iter().all(|byte| *byte == 0)) {
         Some(zero) => Err(malformed(format!("all bytes of key {} are zero", zero + 1))),
         None => Ok(secrets),
     }
@@ -127,23 +138,30 @@ fn secrets_of_bytes(bytes: &[u8]) -> Result<Vec<Secret>, Cause> {
     if length / size > MAX_KEYS {
         return Err(too_many());
     }
-    Ok(bytes.chunks(size).map(|key| Zeroizing::new(key.to_vec())).collect())
+    let secret = |key: &[u8]| Secret { bytes: Zeroizing::new(key.to_vec()), created: None };
+    Ok(bytes.chunks(size).map(secret).collect())
 }
 
 fn secrets_of_lines(text: &str) -> Result<Vec<Secret>, Cause> {
-    let lines = text.lines().map(str::trim).enumerate();
-    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    let mut lines = lines.map(|(index, line)| decode(index + 1, line)).peekable();
+    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+    let mut lines = lines.filter_map(|(index, line)| read_line(index + 1, line)).peekable();
     let mut secrets = Vec::new();
+    let mut created = None;
     while let Some(line) = lines.next() {
-        let (number, mut secret) = line?;
-        if secret.len() == SHORT
-            && let Some(Ok((_, rest))) = lines.next_if(is_rest)
+        let (number, mut bytes) = match line? {
+            Line::Created(date) => {
+                created = Some(date);
+                continue;
+            }
+            Line::Bytes(number, bytes) => (number, bytes),
+        };
+        if bytes.len() == SHORT
+            && let Some(Ok(Line::Bytes(_, rest))) = lines.next_if(is_rest)
         {
-            secret = Zeroizing::new([&secret[..], &rest[..]].concat());
+            bytes = Zeroizing::new([&bytes[..], &rest[..]].concat());
         }
-        if !matches!(secret.len(), SHORT | LONG) {
-            let length = secret.len();
+        if !matches!(bytes.len(), SHORT | LONG) {
+            let length = bytes.len();
             return Err(malformed(format!(
                 "keys have 48 bytes each or 80, and that of line {number} has {length}"
             )));
@@ -151,7 +169,8 @@ fn secrets_of_lines(text: &str) -> Result<Vec<Secret>, Cause> {
         if secrets.len() == MAX_KEYS {
             return Err(too_many());
         }
-        secrets.push(secret);
+        // A date is that of one key, the next: the one behind that may be of another day.
+        secrets.push(Secret { bytes, created: created.take() });
     }
     if secrets.is_empty() {
         return Err(malformed("there are only comments and empty lines".to_owned()));
@@ -159,15 +178,28 @@ fn secrets_of_lines(text: &str) -> Result<Vec<Secret>, Cause> {
     Ok(secrets)
 }
 
-type Line = Result<(usize, Secret), Cause>;
-
-/// Whether a line that ends at 48 bytes, as "openssl rand -base64 80" breaks it, goes on in this one.
-fn is_rest(next: &Line) -> bool {
-    matches!(next, Ok((_, rest)) if rest.len() == LONG - SHORT)
+enum Line {
+    /// Its number, and what it says in base64.
+    Bytes(usize, Bytes),
+    /// Seconds since 1970.
+    Created(i64),
 }
 
-/// What the line says in base64, and again its number.
-fn decode(number: usize, line: &str) -> Line {
+/// None for a comment that says nothing here.
+fn read_line(number: usize, line: &str) -> Option<Result<Line, Cause>> {
+    let Some(comment) = line.strip_prefix('#') else { return Some(decode(number, line)) };
+    let date = comment.trim_start().strip_prefix(CREATED)?.trim();
+    let malformed =
+        || malformed(format!("line {number} has no date such as # {CREATED} 2026-11-30T06:00:00Z"));
+    Some(parse_time(date).map(Line::Created).ok_or_else(malformed))
+}
+
+/// Whether a line that ends at 48 bytes, as "openssl rand -base64 80" breaks it, continues in this one.
+fn is_rest(next: &Result<Line, Cause>) -> bool {
+    matches!(next, Ok(Line::Bytes(_, rest)) if rest.len() == LONG - SHORT)
+}
+
+fn decode(number: usize, line: &str) -> Result<Line, Cause> {
     let digits = line.trim_end_matches('=');
     let mut secret = Zeroizing::new(vec![0; digits.len() / 4 * 3 + 3]);
     let Ok(decoded) = Base64Unpadded::decode(digits, &mut secret) else {
@@ -177,7 +209,7 @@ fn decode(number: usize, line: &str) -> Line {
     };
     let length = decoded.len();
     secret.truncate(length);
-    Ok((number, secret))
+    Ok(Line::Bytes(number, secret))
 }
 
 fn too_many() -> Cause {
@@ -336,6 +368,44 @@ mod tests {
             assert_eq!(since(&at(&one, unknown, NOW, None)), [NOW], "an mtime of {unknown}");
         }
         assert_eq!(since(&at(&one, EARLIEST, NOW, None)), [EARLIEST]);
+    }
+
+    #[test]
+    fn a_key_with_a_date_is_as_old_as_that() {
+        let lines = [secret(1, 48), secret(2, 48), secret(3, 80)].map(|key| base64(&key));
+        let [one, two, three] = &lines;
+        let since = |text: &str| -> Result<Vec<i64>, String> {
+            let keys = keys(text.as_bytes()).map_err(|cause| cause.to_string())?;
+            Ok(keys.keys().iter().map(|key| key.since).collect::<Vec<_>>())
+        };
+        let date = "# certreload-created: 2026-11-30T06:00:00Z";
+        let dated = 1_796_018_400;
+        let (head, tail) = three.split_at(64);
+        let without = NOW - 100;
+        let table = [
+            (format!("{date}\n{one}\n{two}\n"), vec![dated, without]),
+            (
+                format!("{one}\n#certreload-created:2026-11-30T06:00:00Z \n\n# of today\n{two}"),
+                vec![without, dated],
+            ),
+            (format!("{date}\n{head}\n{tail}\n"), vec![dated]),
+            (format!("# certreload-created: 2100-01-01T00:00:00Z\n{one}"), vec![NOW]),
+            (format!("# certreload-created: 1999-01-01T00:00:00Z\n{one}"), vec![915_148_800]),
+            (format!("# created 2026-11-30T06:00:00Z\n{one}\n{date}"), vec![without]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(since(&text), Ok(expected), "{text}");
+        }
+        for bad in ["", "today", "2026-11-30", "2026-11-30T06:00:00+01:00", "2026-02-30T06:00:00Z"]
+        {
+            let cause = since(&format!("\n# certreload-created: {bad}\n{one}")).unwrap_err();
+            assert!(cause.contains("line 2 has no date such as # certreload-created: "), "{cause}");
+        }
+
+        let now = TicketKeys::new(&file(one.as_bytes()), NOW, None).unwrap();
+        let text = format!("{date}\n{one}");
+        let then = TicketKeys::new(&file(text.as_bytes()), NOW, Some(&now)).unwrap();
+        assert_eq!(then.encrypting().since, dated, "a date that is added later counts");
     }
 
     #[test]

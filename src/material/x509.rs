@@ -180,6 +180,21 @@ fn shortened(text: &str) -> String {
 /// The end of a certificate's life, in seconds since 1970, read without the rest of it: a session ticket is made for
 /// each handshake, and nothing else in it is needed there.
 pub(crate) fn not_after_of(certificate: &[u8]) -> Option<i64> {
+    let (validity, _) = validity_of(certificate)?;
+    let (_not_before, not_after) = der::element(validity)?;
+    Some(ASN1Time::from_der(not_after).ok()?.1.timestamp())
+}
+
+/// The contents of a certificate's subject, empty if it has none, and of its public key.
+pub(crate) fn subject_and_key_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_validity, rest) = validity_of(certificate)?;
+    let (subject, rest) = der::tagged(rest, der::SEQUENCE)?;
+    let (public_key, _) = der::tagged(rest, der::SEQUENCE)?;
+    Some((subject, public_key))
+}
+
+/// The validity, and what follows it.
+fn validity_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     const VERSION: u8 = 0xa0;
     let (certificate, _) = der::tagged(certificate, der::SEQUENCE)?;
     let (mut rest, _) = der::tagged(certificate, der::SEQUENCE)?;
@@ -189,9 +204,7 @@ pub(crate) fn not_after_of(certificate: &[u8]) -> Option<i64> {
     let (_serial, rest) = der::tagged(rest, der::INTEGER)?;
     let (_algorithm, rest) = der::tagged(rest, der::SEQUENCE)?;
     let (_issuer, rest) = der::tagged(rest, der::SEQUENCE)?;
-    let (validity, _) = der::tagged(rest, der::SEQUENCE)?;
-    let (_not_before, not_after) = der::element(validity)?;
-    Some(ASN1Time::from_der(not_after).ok()?.1.timestamp())
+    der::tagged(rest, der::SEQUENCE)
 }
 
 /// Lower-case hexadecimal.
@@ -209,6 +222,15 @@ pub(crate) fn format_time(seconds: i64) -> String {
     format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
 }
 
+/// Reads what [`format_time`] writes.
+pub(super) fn parse_time(text: &str) -> Option<i64> {
+    // The same digits as ASN.1 has them (RFC 5280 section 4.1.2.5.2).
+    let digits: String = text.chars().filter(char::is_ascii_digit).chain(['Z']).collect();
+    let der = [&[0x18, u8::try_from(digits.len()).ok()?][..], digits.as_bytes()].concat();
+    let seconds = ASN1Time::from_der(&der).ok()?.1.timestamp();
+    (format_time(seconds) == text).then_some(seconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,5 +241,15 @@ mod tests {
         assert_eq!(format_time(1_803_003_044), "2027-02-19T02:10:44Z");
         assert_eq!(format_time(253_402_300_799), "9999-12-31T23:59:59Z");
         assert_eq!(format_time(i64::MAX), i64::MAX.to_string());
+    }
+
+    #[test]
+    fn a_date_is_read_as_it_is_written_and_no_other_way() {
+        for seconds in [0, 1_803_003_044, 1_800_000_000, 253_402_300_799] {
+            assert_eq!(parse_time(&format_time(seconds)), Some(seconds));
+        }
+        for text in ["2027-02-19 02:10:44Z", "2027-02-19T02:10:44", "20270219021044Z", "", "é"] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
     }
 }
