@@ -10,7 +10,7 @@ use crate::error::Cause;
 /// Whatever else a secret is used for, nothing else derives keys from it under this label. Another form of
 /// tickets is to have another, and with it other names of keys: hosts of two releases then pass over one
 /// another's tickets.
-const LABEL: &[u8] = b"certreload session tickets, form 1";
+const LABEL: &[u8] = b"certreload session tickets, form 2";
 
 /// A key as tickets use it. Nothing of it can be traced back to the secret.
 pub(crate) struct TicketKey {
@@ -38,11 +38,9 @@ impl TicketKey {
         Ok(key)
     }
 
-    /// The secret that comes after `secret`, and from which that one cannot be told.
-    pub(crate) fn secret_after(secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cause> {
-        let mut next = Zeroizing::new(vec![0; 32]);
-        derive(secret, b"next", &mut next)?;
-        Ok(next)
+    /// Fills `out` from all of `secret`, which cannot be computed from `out`.
+    pub(crate) fn mix(secret: &[u8], out: &mut [u8]) -> Result<(), Cause> {
+        derive(secret, b"mix", out)
     }
 }
 
@@ -86,10 +84,10 @@ mod tests {
         // Of HMAC-SHA-256 by hand (RFC 5869), for hosts of a fleet are upgraded one after the other.
         let key = TicketKey::derived_from(&[0x5a; 48]).unwrap();
         let hexadecimal = |bytes: &[u8]| super::super::x509::hexadecimal(bytes);
-        assert_eq!(hexadecimal(&key.name), "1e6e0bd1e9648d8a5c03bb40747f8216");
+        assert_eq!(hexadecimal(&key.name), "ed5c1fd7091f226e36ea7d4fc1143d8f");
         assert_eq!(
             hexadecimal(&key.secret),
-            "fd85a47eb63d948ac065578c7ea4479f24dbb8e4dc07e288906386b99c50c626"
+            "508c55483bb77da8f04193dea1ff254ab18105f92d263bd771927e515a91d8b6"
         );
     }
 }

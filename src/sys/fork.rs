@@ -22,8 +22,6 @@ const NAP: Duration = Duration::from_micros(50);
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
 /// Threads that fork at this moment.
 static FORKING: AtomicUsize = AtomicUsize::new(0);
-/// Forks of this process and, before it was forked itself, of those it comes from.
-static FORKS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// How many times this thread is inside.
@@ -35,14 +33,6 @@ thread_local! {
 pub(crate) fn unforked<T>(body: impl FnOnce() -> T) -> T {
     let _inside = Inside::enter();
     body()
-}
-
-/// How many forks there have been, in this process and above it, since forks were kept out first; the same
-/// number again says that whatever is in memory is in the memory of no other process.
-///
-/// Only inside of [`unforked`] it stays what it is.
-pub(crate) fn forks() -> usize {
-    FORKS.load(Ordering::SeqCst)
 }
 
 struct Inside;
@@ -91,7 +81,6 @@ extern "C" fn before() {
     {
         thread::sleep(NAP);
     }
-    FORKS.fetch_add(1, Ordering::SeqCst);
 }
 
 extern "C" fn after_in_parent() {
