@@ -827,6 +827,16 @@ class options {
         return std::move(set_ticket_key_lifetime(lifetime));
     }
 
+    /// Keeps sessions apart from those of services with another context: 1 to 255 bytes.
+    options &set_session_context(const std::string &context) & {
+        detail::check(
+            certreload_options_set_session_context(raw_.get(), context.data(), context.size()));
+        return *this;
+    }
+    options set_session_context(const std::string &context) && {
+        return std::move(set_session_context(context));
+    }
+
     options &set_watch(watch_mode mode) & {
         apply(certreload_options_set_watch, static_cast<certreload_watch>(mode));
         return *this;

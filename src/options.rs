@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) ticket_keys: Option<PathBuf>,
     /// How long a ticket key of that file may encrypt.
     pub(crate) ticket_key_lifetime: Duration,
+    /// Services with another one resume no sessions of this one. Empty for none.
+    pub(crate) session_context: Vec<u8>,
     pub(crate) watch: WatchMode,
     pub(crate) poll_interval: Duration,
     pub(crate) settle_quiet: Duration,
@@ -193,6 +195,7 @@ impl Default for Options {
             resumption: None,
             ticket_keys: None,
             ticket_key_lifetime: Duration::from_secs(24 * 3600),
+            session_context: Vec::new(),
             watch: WatchMode::Auto,
             poll_interval: Duration::from_secs(10),
             settle_quiet: Duration::from_millis(50),

@@ -1,6 +1,7 @@
 //! Which sessions are resumed: the options, and the end of them all.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
+use std::slice;
 use std::time::Duration;
 
 use super::boundary::boundary;
@@ -17,7 +18,7 @@ use crate::options::Resumption;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_resumption {
     /// Those that were begun under the same trust and mode, with a name that is still served, and came back in the last six
-    /// hours: a renewed certificate, key, chain or staple, or an added name, costs nobody his session. The default.
+    /// hours: a renewed certificate, key, chain or staple, or an added name, ends no session. The default.
     Auto = 0,
     /// Those of the same generation: every reload ends all sessions.
     AlwaysReset = 1,
@@ -37,20 +38,30 @@ pub(crate) type resumption_number = u32;
 /// roots, revocation lists or mode it is of no use. It ends with the first certificate of the client's chain to end, and
 /// with the revocation lists, too; so does what the client role keeps.
 ///
-/// A ticket lives six hours, and whoever comes back with it is given another. In TLS 1.2 that one ends when the first
-/// does, six hours after the full handshake, for the secret of the session stays the same. In TLS 1.3 it has six hours of
-/// its own, for each resumption agrees on fresh keys: who comes back in time goes on without another full handshake, until
-/// one of the ends above or certreload_invalidate_sessions().
+/// A ticket is also bound to a name. If an identity has the name that the client asks for, the ticket works as long as an
+/// identity has that name. If the client sends no name, or one that no identity has, the default identity answers: then the
+/// ticket works as long as the default identity has the first name that it had. A certificate without names is known by its
+/// subject, and one without a subject by its public key.
 ///
-/// Drawn at random the keys are as long as the process has not forked. From the first fork() on each key follows from the
-/// one before it in this process and in those forked from it, for good, so that they go on resuming each other's
-/// sessions: whoever reads the keys out of the memory of one of them can compute those to come, until
-/// certreload_invalidate_sessions() in each. posix_spawn(), system() and popen() are no forks in this sense.
+/// A ticket lives six hours, and a client that returns with it is given another. In TLS 1.2 the new ticket ends when the
+/// first does, six hours after the full handshake, because the secret of the session stays the same. In TLS 1.3 the new
+/// ticket has six hours too, because each resumption agrees on fresh keys. Such a chain ends with one of the ends above or
+/// certreload_invalidate_sessions(). If the client showed certificates, it also ends at the client's weekly boundary (RFC
+/// 8446 section 4.6.1): (now + SHA-256(the client's chain) mod 7 d) / 7 d, in whole numbers, is another week then. In the
+/// last minute before it no such session is resumed, so that no handshake lasts across it; let handshakes take less. A
+/// client without certificates has proved nothing that it could be asked for again: such chains have no total limit. In the
+/// client role the server sets the limit.
 ///
-/// A template keeps its own session storage unless this is called. That storage is shared by all generations and knows
-/// nothing of them: names that are no longer served are resumed from it. With certreload_options_set_client_auth() it
-/// would resume clients that the trust refuses by now: then the storage that rustls itself gives a config is replaced,
-/// and one of the host's own (rustls_server_config_builder_set_persistence()) is refused at open, until this is called.
+/// A process and those forked from it resume each other's sessions, although keys are drawn at random: each period's key
+/// comes from a secret of the handle, which forked processes inherit, and from randomness that is drawn anew for each
+/// period in memory that they share. A copy of one process's memory does not show the keys to come. posix_spawn(), system()
+/// and popen() are no forks in this sense.
+///
+/// A template keeps its own session storage unless this, certreload_options_set_ticket_keys() or
+/// certreload_options_set_session_context() is called. That storage is shared by all generations and knows nothing of them:
+/// it resumes names that are no longer served. With certreload_options_set_client_auth() it would resume clients that the
+/// trust refuses by now. Then the storage that rustls itself gives a config is replaced, and a storage of the host's own
+/// (rustls_server_config_builder_set_persistence()) is refused at open, until one of the three is called.
 ///
 /// @param options     must not be NULL; changed
 /// @param resumption  CERTRELOAD_RESUMPTION_AUTO (the default), _ALWAYS_RESET or _OFF
@@ -93,6 +104,10 @@ pub unsafe extern "C" fn certreload_options_set_resumption(
 /// after the other as they are, or a line of base64 each ("openssl rand 80 > keys", "openssl rand -base64 48 > keys").
 /// Tickets are not exchanged with those servers, and keys that are used here are derived from what the file holds.
 ///
+/// Services that share the file resume only sessions of names that both serve; see certreload_options_set_resumption() for
+/// clients that send no name. To keep services apart whose names overlap, give each a
+/// certreload_options_set_session_context().
+///
 /// A file that is short, holds a key twice or may be read by every user is refused (TICKET_KEYS_MALFORMED,
 /// TICKET_KEY_REPEATED, TICKET_KEYS_READABLE): at open, or later with the keys before it in use.
 ///
@@ -129,11 +144,14 @@ pub unsafe extern "C" fn certreload_options_set_ticket_keys(
 
 /// Set how long a key of the ticket key file may encrypt.
 ///
-/// It counts from when the key was first seen, or from the file's mtime where that is earlier (one of before 2020 counts as
-/// none). After it
-/// CERTRELOAD_EVENT_KIND_EXPIRING is told, with CERTRELOAD_WARNING_TICKET_KEY_OLD, and health is EXPIRING. After twice as
-/// long the key encrypts no more, and EXPIRED is told: no tickets are issued until another key is first, so handshakes are
-/// full ones; nothing fails.
+/// The time counts from when the key was made. A comment line before a key of a base64 file gives that date, in UTC:
+/// "# certreload-created: 2026-11-30T06:00:00Z". A date that cannot be read is refused (TICKET_KEYS_MALFORMED). Without such
+/// a line the file's mtime counts, or the time at which this handle first loaded the key, whichever is earlier; an mtime
+/// before 2020 counts as none. So if a file is copied without its mtime and the process restarts, the key counts as new.
+///
+/// When the time is over, CERTRELOAD_EVENT_KIND_EXPIRING is reported with CERTRELOAD_WARNING_TICKET_KEY_OLD, and health is
+/// EXPIRING. After twice the time the key encrypts no more, and EXPIRED is reported: no tickets are issued until another key
+/// is first, so handshakes are full ones; nothing fails.
 ///
 /// @param options  must not be NULL; changed
 /// @param seconds  the default is 86400, a day; 0 for no limit
@@ -159,6 +177,45 @@ pub unsafe extern "C" fn certreload_options_set_ticket_key_lifetime(
     )
 }
 
+/// Keep sessions apart from those of other services, as SSL_CTX_set_session_id_context() of OpenSSL does.
+///
+/// A ticket is bound to the context. Handles with different contexts never resume each other's sessions, even if they share
+/// a ticket key file and serve the same names; nor does a handle with a context and one without. A handle with the same
+/// context in another process, or in this one after a restart, does as before.
+///
+/// @param options  must not be NULL; changed
+/// @param context  1 to 255 bytes, any; copied. NULL with size 0 for no context, which is the default
+/// @param size     how many bytes there are. 0 with a context that is not NULL is refused: an empty setting would keep
+///                 nothing apart
+/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:      bytes are copied
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_session_context(
+    options: *mut certreload_options,
+    context: *const c_void,
+    size: usize,
+) -> certreload_result {
+    boundary(|| {
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        let options = unsafe { cast::borrow_mut(options, "options")? };
+        options.options.session_context = match (context.is_null(), size) {
+            (true, 0) => Vec::new(),
+            (true, _) => return Err(Error::null("context")),
+            // SAFETY: not NULL, and the caller vouches for so many bytes, which are few.
+            (false, 1..=255) => unsafe { slice::from_raw_parts(context.cast(), size) }.to_vec(),
+            _ => {
+                let words = format!("a session context has 1 to 255 bytes, and this has {size}");
+                return Err(Error::invalid(words));
+            }
+        };
+        Ok(certreload_result::Ok)
+    })
+}
+
 /// End every session at once: for the day a key leaks.
 ///
 /// No session that was begun until now is resumed, in either role, by whichever generation or config of this handle, those
@@ -167,8 +224,9 @@ pub unsafe extern "C" fn certreload_options_set_ticket_key_lifetime(
 /// long as it is open, even if they come back in another file, and there are no tickets until the file holds others. So
 /// first call this, and then rotate the file. A template's own session storage is its owner's to empty.
 ///
-/// It is about the sessions of this process. Each forked worker and each host that shares the keys has to be told, those
-/// that inherited the handle before the call as well; and a process that is started later trusts whatever is in the file.
+/// The call concerns this process, and those that it forks from then on: they leave the family of processes that resume each
+/// other's sessions, and are a new one. Call it in each forked worker, in those that inherited the handle before as well,
+/// and on each host that shares the keys. A process that is started later trusts whatever is in the file.
 ///
 /// @param handle  must not be NULL
 /// @return        OK; NULL_PARAMETER; SYSTEM where there is no randomness for new keys; CLOSED

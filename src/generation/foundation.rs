@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::aws_lc_rs::digest::{SHA256, digest};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::StoresServerSessions;
 use rustls::server::danger::ClientCertVerifier;
@@ -30,6 +31,7 @@ pub(crate) struct Foundation {
     server_sessions: Option<Arc<Sessions>>,
     sessions: Arc<Sessions>,
     ticket_key_lifetime: Duration,
+    session_context: [u8; 32],
     alive: Alive,
 }
 
@@ -52,6 +54,7 @@ impl Foundation {
             server,
             sessions,
             ticket_key_lifetime: options.ticket_key_lifetime,
+            session_context: context_of(&options.session_context),
             alive,
         })
     }
@@ -84,6 +87,7 @@ impl Foundation {
         if let Some(sessions) = &self.server_sessions {
             let sessions = sessions.server(View {
                 trust: trust.map_or([0; 32], |trust| *trust.fingerprint()),
+                context: self.session_context,
                 names: roster.clone(),
                 keys: parts.ticket_keys.clone(),
                 key_lifetime: self.ticket_key_lifetime,
@@ -132,6 +136,15 @@ impl Foundation {
     }
 }
 
+/// Of one length whatever the host passes. Zero for none.
+fn context_of(bytes: &[u8]) -> [u8; 32] {
+    let mut context = [0; 32];
+    if !bytes.is_empty() {
+        context.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    }
+    context
+}
+
 /// That of a template, else the one that the host has made its process's default, if it has; none is installed
 /// here.
 fn provider(options: &Options) -> Arc<CryptoProvider> {
@@ -158,7 +171,8 @@ fn default_config(provider: &Arc<CryptoProvider>) -> Result<ServerConfig, Error>
 /// against trust that reloads: a store that knows nothing of it would let in whom it refuses (G13).
 fn owns_sessions(options: &Options, server: &ServerConfig) -> Result<bool, Error> {
     let Some(_) = &options.template else { return Ok(true) };
-    if options.resumption.is_some() || options.ticket_keys.is_some() {
+    let has_context = !options.session_context.is_empty();
+    if options.resumption.is_some() || options.ticket_keys.is_some() || has_context {
         return Ok(true);
     }
     if options.trust.client_auth == ClientAuth::None {

@@ -10,8 +10,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::AliveToken;
-use super::sessions::ServedNames;
-use crate::material::Identity;
+use super::sessions::{KnownBy, ServedNames};
+use crate::material::{Identity, subject_and_key_of};
 use crate::options::Role;
 
 /// The identities of one generation, found by server name: exact, then a wildcard for one label
@@ -142,6 +142,28 @@ impl ServedNames for Roster {
     fn serves(&self, name: &str) -> bool {
         self.covers(name)
     }
+
+    /// Of identities with one name and several kinds of keys the first: which of them the client takes is not known when
+    /// a ticket is made.
+    fn answering(&self, name: Option<&str>) -> Option<KnownBy> {
+        names_of(self.select(name)?).next()
+    }
+
+    fn is_answering(&self, name: Option<&str>, known_by: &KnownBy) -> bool {
+        let identity = self.select(name);
+        identity.is_some_and(|identity| names_of(identity).any(|other| other == *known_by))
+    }
+}
+
+/// What `identity` is known by, if not by a name then by what its renewals have in common.
+fn names_of(identity: &Identity) -> impl Iterator<Item = KnownBy> {
+    let names = identity.names().iter().map(|name| KnownBy::name(name.to_bytes()));
+    let leaf = identity.chain().first().filter(|_| identity.names().is_empty());
+    let nameless = leaf.and_then(|leaf| match subject_and_key_of(leaf)? {
+        (b"", key) => Some(KnownBy::public_key(key)),
+        (subject, _) => Some(KnownBy::subject(subject)),
+    });
+    names.chain(nameless)
 }
 
 fn lower_case(name: &str) -> Cow<'_, str> {
@@ -167,7 +189,11 @@ mod tests {
     fn identity(names: &[&str], algorithm: &'static SignatureAlgorithm) -> Arc<Identity> {
         let key = KeyPair::generate_for(algorithm).unwrap();
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let chain = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap().pem();
+        identity_of(&rcgen::CertificateParams::new(names).unwrap(), &key)
+    }
+
+    fn identity_of(params: &rcgen::CertificateParams, key: &KeyPair) -> Arc<Identity> {
+        let chain = params.self_signed(key).unwrap().pem();
         let key = key.serialize_pem();
         let parts = Parts {
             role: Role::Server,
@@ -233,6 +259,45 @@ mod tests {
         // However many there are: the time of looking at each pair of these would be noticed.
         let many = vec![p256(); 100_000];
         assert_eq!(Roster::new(many, Alive::default().token().into()).duplicates().count, 99_999);
+    }
+
+    #[test]
+    fn g14_the_identity_that_answers_is_known_by_its_first_name_and_found_by_any() {
+        let roster = roster(&[&["a.test", "b.test"], &["c.test"]]);
+        let known_by = |name: &str| KnownBy::name(name.as_bytes());
+        for asked in [None, Some("nobody.test")] {
+            assert_eq!(roster.answering(asked), Some(known_by("a.test")));
+            for (name, expected) in [("a.test", true), ("b.test", true), ("c.test", false)] {
+                assert_eq!(roster.is_answering(asked, &known_by(name)), expected, "{name}");
+            }
+        }
+        let none = Roster::new(Vec::new(), Alive::default().token().into());
+        assert_eq!(none.answering(None), None);
+        assert!(!none.is_answering(None, &known_by("a.test")));
+    }
+
+    #[test]
+    fn g14_an_identity_without_names_is_known_by_its_subject_or_else_by_its_key() {
+        let keys = [(); 2].map(|()| KeyPair::generate().unwrap());
+        let known_by = |subject: &str, key: &KeyPair| {
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            if !subject.is_empty() {
+                params.distinguished_name.push(rcgen::DnType::CommonName, subject);
+            }
+            let identity = identity_of(&params, key);
+            assert!(identity.names().is_empty());
+            let roster = Roster::new(vec![identity], Alive::default().token().into());
+            let known_by = roster.answering(None).unwrap();
+            assert!(roster.is_answering(Some("a.test"), &known_by));
+            known_by
+        };
+        let one = known_by("one", &keys[0]);
+        assert_eq!(known_by("one", &keys[1]), one, "a renewal with another key");
+        assert_ne!(known_by("other", &keys[0]), one);
+        let nameless = known_by("", &keys[0]);
+        assert_eq!(known_by("", &keys[0]), nameless, "a renewal with the same key");
+        assert_ne!(known_by("", &keys[1]), nameless);
     }
 
     #[test]

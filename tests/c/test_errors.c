@@ -398,6 +398,12 @@ static void parameters_have_ranges(void) {
     CHECK_RESULT(certreload_options_set_resumption(options, (certreload_resumption)3),
                  INVALID_PARAMETER);
     CHECK_RESULT(certreload_options_set_ticket_keys(options, ""), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_session_context(options, "", 0), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_session_context(options, longest, 256), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_session_context(options, longest, SIZE_MAX),
+                 INVALID_PARAMETER);
+    CHECK_OK(certreload_options_set_session_context(options, longest, 255));
+    CHECK_OK(certreload_options_set_session_context(options, NULL, 0));
     CHECK_RESULT(certreload_options_set_settle(options, 2, 1), INVALID_PARAMETER);
     CHECK_RESULT(certreload_options_set_settle(options, 0, 3600001), INVALID_PARAMETER);
     CHECK_OK(certreload_options_set_settle(options, 3600000, 3600000));

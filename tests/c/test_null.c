@@ -90,6 +90,9 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_ticket_keys(NULL, key), "options");
     CHECK_REFUSED(certreload_options_set_ticket_keys(options, NULL), "path");
     CHECK_REFUSED(certreload_options_set_ticket_key_lifetime(NULL, 1), "options");
+    CHECK_REFUSED(certreload_options_set_session_context(NULL, "context", 7), "options");
+    CHECK_REFUSED(certreload_options_set_session_context(options, NULL, 1), "context");
+    CHECK_OK(certreload_options_set_session_context(options, NULL, 0));
     rustls_client_config_free(client);
 
     CHECK_REFUSED(certreload_options_error(NULL), "options");

@@ -344,6 +344,32 @@ static void a_bad_file_is_refused_and_the_keys_before_serve_on(void) {
     certreload_close(handle);
 }
 
+static void services_with_different_session_contexts_keep_their_sessions_apart(void) {
+    test_begin(__func__);
+    const char *keys = make_keys(scratch("contexts.keys"), "one");
+    const char *contexts[] = {"one", "one", "other", NULL};
+    const bool resumed[] = {true, true, false, false};
+    certreload_handle *handles[4];
+    for (size_t i = 0; i < 4; i++) {
+        certreload_options *options = unwatched_options(chain, key, 200);
+        CHECK_OK(certreload_options_set_ticket_keys(options, keys));
+        const char *context = contexts[i];
+        CHECK_OK(certreload_options_set_session_context(options, context,
+                                                        context == NULL ? 0 : strlen(context)));
+        CHECK_OK(certreload_open(options, &handles[i]));
+        certreload_options_free(options);
+    }
+    for (size_t version = 0; version < 2; version++)
+        for (size_t i = 0; i < 4; i++) {
+            const rustls_client_config *client = client_new(versions[version]);
+            CHECK(!resumes_here(client, handles[0]));
+            CHECK_INT(resumes_here(client, handles[i]), resumed[i]);
+            rustls_client_config_free(client);
+        }
+    for (size_t i = 0; i < 4; i++)
+        certreload_close(handles[i]);
+}
+
 int main(void) {
     chain = scratch("one.chain"), key = scratch("one.key");
     make_pair(chain, key, "one.test");
@@ -351,5 +377,6 @@ int main(void) {
     an_old_ticket_works_while_its_key_is_listed_and_not_after();
     invalidating_distrusts_the_keys_of_the_file_until_it_holds_others();
     a_bad_file_is_refused_and_the_keys_before_serve_on();
+    services_with_different_session_contexts_keep_their_sessions_apart();
     return 0;
 }

@@ -140,6 +140,8 @@ void names_and_settings_that_are_none_are_errors() {
     CHECK(code_of([&] { options.set_server_roots(""); }) == invalid);
     CHECK(code_of([&] { options.set_client_auth(certreload::client_auth::required); }) == invalid);
     options.set_client_auth(certreload::client_auth::none);
+    CHECK(code_of([&] { options.set_session_context(""); }) == invalid);
+    CHECK(code_of([&] { options.set_session_context(std::string(256, 'x')); }) == invalid);
 }
 
 // A chain of calls on options that are moved along, and one on options that stay.
@@ -150,14 +152,16 @@ void settings_of_trust_chain() {
     stays.set_client_template(config.get())
         .set_resumption(certreload::resumption::always_reset)
         .set_crl_rules(CERTRELOAD_CRL_LEAF_ONLY | CERTRELOAD_CRL_ALLOW_UNKNOWN)
-        .set_ticket_key_lifetime(1h);
+        .set_ticket_key_lifetime(1h)
+        .set_session_context("one");
     const certreload::handle one = certreload::handle::open(stays);
     const certreload::handle two =
         certreload::handle::open(both_roles()
                                      .set_client_template(config.get())
                                      .set_resumption(certreload::resumption::off)
                                      .set_crl_rules(0)
-                                     .set_ticket_key_lifetime(0s));
+                                     .set_ticket_key_lifetime(0s)
+                                     .set_session_context(std::string("\0", 1)));
     CHECK(do_meet(one, two));
     CHECK(do_meet(two, one));
 }

@@ -11,9 +11,11 @@ use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue,
 };
 use rustls::pki_types::ServerName;
-use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
+use rustls::server::StoresServerSessions;
+use zeroize::Zeroizing;
 
 use super::scope::{Scope, Stamp};
+use super::server_store::ServerStore;
 use crate::clock;
 use crate::sys::Era;
 
@@ -82,7 +84,7 @@ impl<T: fmt::Debug> Cache<T> {
 /// The caches of a handle.
 #[derive(Debug)]
 pub(super) struct Caches {
-    server: Arc<Cache<Arc<ServerSessionMemoryCache>>>,
+    server: Arc<Cache<ServerStore>>,
     client: Arc<Cache<ClientSessionMemoryCache>>,
     forgotten: Arc<AtomicU64>,
 }
@@ -90,7 +92,7 @@ pub(super) struct Caches {
 impl Caches {
     pub(super) fn new() -> Self {
         let forgotten = Arc::default();
-        let begin = || ServerSessionMemoryCache::new(SERVER_SESSIONS);
+        let begin = || ServerStore::new(SERVER_SESSIONS);
         let server = Arc::new(Cache::new(Arc::clone(&forgotten), begin));
         Self { server, client: Self::client_of(&forgotten), forgotten }
     }
@@ -126,26 +128,28 @@ impl Caches {
 /// Sessions behind what they are bound to and before their stamp.
 #[derive(Debug)]
 struct ServerCache {
-    cache: Arc<Cache<Arc<ServerSessionMemoryCache>>>,
+    cache: Arc<Cache<ServerStore>>,
     scope: Arc<Scope>,
 }
 
 impl ServerCache {
-    fn admitted(&self, mut value: Vec<u8>) -> Option<Vec<u8>> {
-        let stamp = Stamp::split_off(&mut value)?;
-        let session = value.strip_suffix(self.scope.bound_to())?.len();
-        value.truncate(session);
-        self.scope.admits(&value, &stamp, clock::unix_now()).then_some(value)
+    fn admitted(&self, mut value: Zeroizing<Vec<u8>>) -> Option<Vec<u8>> {
+        let stamp = value.len().checked_sub(Stamp::LENGTH)?;
+        let session = value[..stamp].strip_suffix(self.scope.bound_to())?.len();
+        // Moved within the buffer: nothing of a session is left behind.
+        value.drain(session..stamp);
+        self.scope.admitted(value, clock::unix_now())
     }
 }
 
 impl StoresServerSessions for ServerCache {
-    fn put(&self, id: Vec<u8>, mut value: Vec<u8>) -> bool {
-        let Some(stamp) = self.scope.stamp(&value, clock::unix_now()) else { return false };
-        value.reserve_exact(self.scope.bound_to().len() + Stamp::LENGTH);
-        value.extend_from_slice(self.scope.bound_to());
-        value.extend_from_slice(&stamp.to_bytes());
-        self.cache.with(|cache| cache.put(id, value)).unwrap_or(false)
+    fn put(&self, id: Vec<u8>, value: Vec<u8>) -> bool {
+        let session = Zeroizing::new(value);
+        let Some(stamp) = self.scope.stamp(&session, clock::unix_now()) else { return false };
+        // A new buffer: one that grows is freed as it is.
+        let parts = [&session[..], self.scope.bound_to(), &stamp.to_bytes()];
+        let value = Zeroizing::new(parts.concat());
+        self.cache.with(|cache| cache.put(id, value)).is_some()
     }
 
     fn get(&self, id: &[u8]) -> Option<Vec<u8>> {

@@ -9,7 +9,7 @@ use super::scope::{Scope, Stamp};
 use super::sealer::Sealer;
 use super::session_value::SessionValue;
 use super::tickets::{SharedKeys, Tickets};
-use super::{ServedNames, Sessions, View};
+use super::{KnownBy, ServedNames, Sessions, View};
 use crate::material::{TicketFile, TicketKeys};
 use crate::options::Resumption;
 
@@ -22,6 +22,14 @@ struct Seeded;
 impl ServedNames for Seeded {
     fn serves(&self, name: &str) -> bool {
         name == "a.test"
+    }
+
+    fn answering(&self, _name: Option<&str>) -> Option<KnownBy> {
+        Some(KnownBy::name(b"a.test"))
+    }
+
+    fn is_answering(&self, _name: Option<&str>, known_by: &KnownBy) -> bool {
+        *known_by == KnownBy::name(b"a.test")
     }
 }
 
@@ -37,6 +45,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let sealer = Sealer::new(keys.encrypting()).unwrap();
     let view = View {
         trust: [1; 32],
+        context: [0; 32],
         names: Arc::new(Seeded),
         keys: Some(keys),
         key_lifetime: Duration::ZERO,

@@ -1,12 +1,15 @@
 //! Which sessions are resumed: tickets and caches that outlive generations, bound to what a session was begun under.
 
+mod answering;
 mod caches;
+mod family;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod origin;
 mod ring;
 mod scope;
 mod sealer;
+mod server_store;
 mod session_value;
 mod tickets;
 
@@ -18,6 +21,7 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
 
+pub(crate) use self::answering::KnownBy;
 use self::caches::Caches;
 use self::ring::Ring;
 use self::scope::Scope;
@@ -30,7 +34,8 @@ use crate::sys::unforked;
 
 /// How long a client may take to come back, in seconds: 6 hours, where TLS 1.3 allows for a week. It is then given
 /// another ticket: in TLS 1.2, where the secret stays the same, for what is left of that time, and in TLS 1.3, where keys are
-/// agreed on anew, for as long again. Such a chain ends with the trust, the client's certificates, or the lists.
+/// agreed on anew, for as long again. Such a chain ends with the trust, the client's certificates, or the lists, and once a
+/// week where the client has a certificate.
 const LIFETIME: i64 = 6 * 3600;
 
 /// How many keys of files are remembered, of the latest: of eleven years with a new one each day.
@@ -48,10 +53,14 @@ pub(crate) struct Sessions {
     distrusted: ArcSwap<Vec<[u8; 16]>>,
 }
 
-/// Who answers to which name, as far as sessions are concerned.
+/// Which identity answers a client, as far as sessions are concerned.
 pub(crate) trait ServedNames: fmt::Debug + Send + Sync {
     /// Whether an identity has `name`.
     fn serves(&self, name: &str) -> bool;
+    /// What the identity is known by that answers a client which asks for `name`, or for none: the first of its names.
+    fn answering(&self, name: Option<&str>) -> Option<KnownBy>;
+    /// Whether that identity is known by `known_by`, among others.
+    fn is_answering(&self, name: Option<&str>, known_by: &KnownBy) -> bool;
 }
 
 /// What sessions have to do with one generation.
@@ -59,7 +68,10 @@ pub(crate) trait ServedNames: fmt::Debug + Send + Sync {
 pub(crate) struct View {
     /// Sessions that were begun under another one are not resumed (G13).
     pub(crate) trust: [u8; 32],
-    /// Sessions of a name that was served and is not are not resumed (G14).
+    /// Nor those of a service with another session context. Zero for none.
+    pub(crate) context: [u8; 32],
+    /// Sessions of a name that was served and is not are not resumed (G14). If the client's name is not served, or it
+    /// sent none, the session ends when the identity that answers has lost its name.
     pub(crate) names: Arc<dyn ServedNames>,
     /// The keys that are shared, where a file of them is asked for.
     pub(crate) keys: Option<Arc<TicketKeys>>,

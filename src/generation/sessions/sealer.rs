@@ -1,9 +1,11 @@
 //! How a session is sealed into a ticket, and opened again.
 
 use std::fmt;
+use std::mem;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
+use zeroize::Zeroizing;
 
 use crate::error::Cause;
 use crate::material::TicketKey;
@@ -60,7 +62,8 @@ impl Sealer {
         }
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
-        let mut ticket = Vec::with_capacity(length);
+        // Wiped if it cannot be sealed.
+        let mut ticket = Zeroizing::new(Vec::with_capacity(length));
         for part in [&self.name[..], &nonce, first, second] {
             ticket.extend_from_slice(part);
         }
@@ -68,14 +71,14 @@ impl Sealer {
         let nonce = Nonce::assume_unique_for_key(nonce);
         let tag = self.key.seal_in_place_separate_tag(nonce, aad, &mut ticket[HEAD..]).ok()?;
         ticket.extend_from_slice(tag.as_ref());
-        Some(ticket)
+        Some(mem::take(&mut *ticket))
     }
 
     /// What was sealed, the first part and the second.
-    pub(super) fn open(&self, bound_to: &[u8], ticket: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn open(&self, bound_to: &[u8], ticket: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (head, sealed) = ticket.split_at_checked(HEAD)?;
         let nonce = Nonce::try_assume_unique_for_key(head.strip_prefix(&self.name)?).ok()?;
-        let mut opened = sealed.to_vec();
+        let mut opened = Zeroizing::new(sealed.to_vec());
         let length = self.key.open_in_place(nonce, self.aad(bound_to), &mut opened).ok()?.len();
         opened.truncate(length);
         Some(opened)

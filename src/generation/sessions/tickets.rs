@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::server::ProducesTickets;
 
 use super::Sessions;
-use super::scope::{Scope, Stamp};
+use super::scope::Scope;
 use super::sealer::Sealer;
 use super::{LIFETIME, View};
 use crate::clock;
@@ -90,9 +90,7 @@ impl Tickets {
     }
 
     fn opened_with(&self, sealer: &Sealer, ticket: &[u8], now: i64) -> Option<Vec<u8>> {
-        let mut session = sealer.open(self.scope.bound_to(), ticket)?;
-        let stamp = Stamp::split_off(&mut session)?;
-        self.scope.admits(&session, &stamp, now).then_some(session)
+        self.scope.admitted(sealer.open(self.scope.bound_to(), ticket)?, now)
     }
 }
 

@@ -9,7 +9,7 @@ use rustls::server::ProducesTickets;
 use super::peers::{VERSIONS, World, sessions, view};
 use super::values::{session, tickets};
 use crate::clock;
-use crate::generation::sessions::scope::Scope;
+use crate::generation::sessions::scope::{Scope, boundary_after};
 use crate::generation::sessions::tickets::Tickets;
 use crate::generation::sessions::{LIFETIME, View};
 use crate::options::Resumption;
@@ -65,6 +65,39 @@ fn a_session_of_tls_1_2_ends_six_hours_after_its_keys_were_agreed_on() {
         assert_eq!(comes_at(LIFETIME), lasts, "{version:?}");
         assert!(comes_at(LIFETIME + LIFETIME / 2), "{version:?}: begun anew");
         assert_eq!(comes_at(2 * LIFETIME + 1), lasts, "{version:?}");
+    }
+}
+
+/// RFC 8446 section 4.6.1.
+#[test]
+fn a_chain_of_resumptions_ends_at_the_weekly_boundary_of_a_client_with_certificates() {
+    let (world, now) = (World::new(), clock::unix_now());
+    let (config, timed) = server(&world, now);
+    for version in VERSIONS {
+        let certified = world.certified_client(version, now + 30 * 86400);
+        let anonymous = world.client(version);
+        let boundary = boundary_after(now, &certified.chain());
+        let comes_at = |seconds: i64| {
+            timed.now.store(boundary + seconds, Ordering::SeqCst);
+            (certified.resumes(&config), anonymous.resumes(&config))
+        };
+        // In TLS 1.2 every chain ends six hours after its beginning.
+        let is_tls_1_2 = version.version == rustls::ProtocolVersion::TLSv1_2;
+        let hour = 3600;
+        assert_eq!(comes_at(-4 * hour), (false, false));
+        assert_eq!(comes_at(-hour), (true, true), "{version:?}");
+        assert_eq!(comes_at(-61), (true, true), "{version:?}");
+        assert_eq!(comes_at(-60), (is_tls_1_2, true), "{version:?}: the handshake may last");
+        assert_eq!(comes_at(-1), (is_tls_1_2, true), "{version:?}: it got no ticket");
+        assert_eq!(comes_at(0), (is_tls_1_2, true), "{version:?}");
+        assert_eq!(comes_at(1), (true, true), "{version:?}: begun anew");
+        assert_eq!(comes_at(hour), (true, true), "{version:?}");
+        if !is_tls_1_2 {
+            let all_week = (1..33).all(|fifth| comes_at(fifth * 5 * hour) == (true, true));
+            assert!(all_week, "until the next boundary");
+            assert_eq!(comes_at(33 * 5 * hour), (true, true), "three hours before it");
+            assert_eq!(comes_at(7 * 24 * hour), (false, true), "the next boundary");
+        }
     }
 }
 

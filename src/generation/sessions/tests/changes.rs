@@ -1,6 +1,6 @@
 //! What a session outlives, and what it does not.
 
-use super::peers::{VERSIONS, World, named, sessions, view};
+use super::peers::{VERSIONS, World, keys, named, sessions, view};
 use crate::generation::sessions::View;
 use crate::options::Resumption;
 
@@ -150,6 +150,47 @@ fn g13_no_server_is_resumed_past_the_end_of_the_lists_it_was_checked_with() {
             assert!(!client.resumes(&plain) && client.resumes(&plain), "{version:?}");
             let client = until(now);
             assert!(!client.resumes(&plain) && !client.resumes(&plain), "{version:?}");
+        }
+    }
+}
+
+/// Two services, each with an identity of its own, that share a ticket key file.
+#[test]
+fn a_session_without_a_served_name_is_resumed_only_by_an_identity_that_has_the_name_of_the_first() {
+    let world = World::new();
+    let server = |names: &[&'static str]| {
+        let keys = Some(keys(b"k", crate::clock::unix_now()));
+        world.server(&sessions(Resumption::Auto), View { keys, ..named(names) })
+    };
+    let (one, other) = (server(&["b.test"]), server(&["a.test"]));
+    let (renewed, fleet) = (server(&["c.test", "b.test"]), server(&["b.test"]));
+    for version in VERSIONS {
+        // A name that no identity has, and none at all.
+        for name in ["some-longer.name.test", "127.0.0.1"] {
+            let client = || world.client(version).asking_for(name);
+            for (next, expected) in [(&other, false), (&renewed, true), (&fleet, true)] {
+                let client = client();
+                assert!(!client.resumes(&one));
+                assert_eq!(client.resumes(next), expected, "{version:?} {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn services_with_different_session_contexts_never_resume_each_others_sessions() {
+    let world = World::new();
+    let server = |context| {
+        let keys = Some(keys(b"k", crate::clock::unix_now()));
+        world.server(&sessions(Resumption::Auto), View { context, keys, ..view() })
+    };
+    let (one, same, other, none) =
+        (server([1; 32]), server([1; 32]), server([2; 32]), server([0; 32]));
+    for version in VERSIONS {
+        for (next, expected) in [(&same, true), (&other, false), (&none, false)] {
+            let client = world.client(version);
+            assert!(!client.resumes(&one));
+            assert_eq!(client.resumes(next), expected, "{version:?}");
         }
     }
 }

@@ -5,3 +5,4 @@ mod changes;
 mod keys;
 mod peers;
 mod values;
+mod wiping;

@@ -1,6 +1,5 @@
 //! A server that has its sessions from here, and clients that come back to it.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +14,28 @@ use rustls::{
     ServerConnection, SideData, SupportedProtocolVersion,
 };
 
-use crate::generation::sessions::{ServedNames, Sessions, View};
+use crate::generation::sessions::{KnownBy, ServedNames, Sessions, View};
 use crate::material::{TicketFile, TicketKeys};
 use crate::options::Resumption;
 
 pub(super) const VERSIONS: [&SupportedProtocolVersion; 2] =
     [&rustls::version::TLS12, &rustls::version::TLS13];
 
-/// Names that somebody has.
+/// The names of one identity.
 #[derive(Debug)]
-pub(super) struct Names(pub(super) BTreeSet<&'static str>);
+pub(super) struct Names(Vec<&'static str>);
 
 impl ServedNames for Names {
     fn serves(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.0.contains(&name)
+    }
+
+    fn answering(&self, _name: Option<&str>) -> Option<KnownBy> {
+        self.0.first().map(|name| KnownBy::name(name.as_bytes()))
+    }
+
+    fn is_answering(&self, _name: Option<&str>, known_by: &KnownBy) -> bool {
+        self.0.iter().any(|name| KnownBy::name(name.as_bytes()) == *known_by)
     }
 }
 
@@ -40,7 +47,8 @@ pub(super) fn view() -> View {
 pub(super) fn named(names: &[&'static str]) -> View {
     View {
         trust: [1; 32],
-        names: Arc::new(Names(names.iter().copied().collect())),
+        context: [0; 32],
+        names: Arc::new(Names(names.to_vec())),
         keys: None,
         key_lifetime: Duration::from_secs(86400),
         until: None,
