@@ -1,7 +1,6 @@
 //! Which sessions are resumed: the options, and the end of them all.
 
 use std::ffi::{c_char, c_void};
-use std::slice;
 use std::time::Duration;
 
 use super::boundary::boundary;
@@ -199,21 +198,21 @@ pub unsafe extern "C" fn certreload_options_set_session_context(
     context: *const c_void,
     size: usize,
 ) -> certreload_result {
-    boundary(|| {
+    setter(
+        "certreload_options_set_session_context",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.options.session_context = match (context.is_null(), size) {
-            (true, 0) => Vec::new(),
-            (true, _) => return Err(Error::null("context")),
-            // SAFETY: not NULL, and the caller vouches for so many bytes, which are few.
-            (false, 1..=255) => unsafe { slice::from_raw_parts(context.cast(), size) }.to_vec(),
-            _ => {
-                let words = format!("a session context has 1 to 255 bytes, and this has {size}");
-                return Err(Error::invalid(words));
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            let context = context.cast::<u8>();
+            // SAFETY: the caller vouches for so many bytes.
+            let bytes = unsafe { cast::slice(context, size, 255, ("context", "size"))? };
+            if bytes.is_empty() && !context.is_null() {
+                return Err(Error::invalid("a session context has 1 to 255 bytes, and this has 0"));
             }
-        };
-        Ok(certreload_result::Ok)
-    })
+            options.options.session_context = bytes.to_vec();
+            Ok(())
+        },
+    )
 }
 
 /// End every session at once: for the day a key leaks.

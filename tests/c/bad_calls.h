@@ -75,6 +75,10 @@ static const certreload_identity_bytes large_ocsp = {sizeof large_ocsp,      "pe
     X(40, set_server_roots, INVALID_PARAMETER, "roots_path is empty", "")                          \
     X(41, set_crl_rules, INVALID_PARAMETER, "8 are no CERTRELOAD_CRL_* rules", 8)                  \
     X(42, set_resumption, INVALID_PARAMETER, "3 is no certreload_resumption", 3)                   \
+    X(52, set_session_context, NULL_PARAMETER, "context is NULL", NULL, 1)                         \
+    X(53, set_session_context, INVALID_PARAMETER, "1 to 255 bytes", "", 0)                         \
+    X(54, set_session_context, INVALID_PARAMETER, "255", too_long, 256)                            \
+    X(55, set_session_context, INVALID_PARAMETER, "255", too_long, SIZE_MAX)                       \
     X(43, set_ticket_keys, NULL_PARAMETER, "path is NULL", NULL)                                   \
     X(44, set_ticket_keys, INVALID_PARAMETER, "path is empty", "")                                 \
     X(45, set_key_password_file, INVALID_PARAMETER, "path is empty", "")                           \
