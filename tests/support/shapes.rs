@@ -181,9 +181,9 @@ impl Shape {
 /// The last line about a mount point is the mount on top.
 fn is_tmpfs(path: &str) -> bool {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let kinds = mounts.lines().filter_map(|line| {
+    let mut kinds = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);
         (fields.next() == Some(path)).then(|| fields.next().unwrap_or_default())
     });
-    kinds.last() == Some("tmpfs")
+    kinds.next_back() == Some("tmpfs")
 }
