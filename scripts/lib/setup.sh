@@ -14,7 +14,7 @@ ensure_commands() {
 want_commands() {
     local missing=() packages=() at
     find_missing "$@"
-    [ ${#missing[@]} -eq 0 ] || try_install "${missing[*]}" "${packages[@]}" || {
+    [ ${#missing[@]} -eq 0 ] || { can_install && try_install "${missing[*]}" "${packages[@]}"; } || {
         # Most likely one of them has no package here.
         for at in "${!missing[@]}"; do
             want_packages "${missing[at]}" "${packages[at]}"
@@ -56,8 +56,9 @@ ensure_test_tools() {
         want_packages "a parser of metrics" python3-prometheus-client
     pkg-config --exists openssl gnutls ||
         want_packages "other TLS libraries" libssl-dev libgnutls28-dev
-    has_libraries libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2 ||
-        want_packages "other allocators" libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0
+    has_libraries libjemalloc.so.2 || want_packages "jemalloc" libjemalloc2
+    has_libraries libtcmalloc_minimal.so.4 || want_packages "tcmalloc" libtcmalloc-minimal4
+    has_libraries libmimalloc.so.2 || want_packages "mimalloc" libmimalloc2.0
     ensure_cargo_component fmt rustfmt rustfmt rustfmt-web
     ensure_cargo_component clippy clippy rust-clippy rust-web-clippy
 }
@@ -132,7 +133,7 @@ ensure_cargo_component() {
     if command -v rustup >/dev/null && rustup component add "$component" >/dev/null 2>&1; then
         return
     fi
-    owner=$(dpkg -S "$(command -v cargo)" 2>/dev/null | cut -d : -f 1)
+    owner=$({ dpkg -S "$(command -v cargo)" 2>/dev/null || true; } | cut -d : -f 1)
     for package in "$@"; do
         case $owner:$package in
         cargo:*web*) ;;
@@ -158,12 +159,16 @@ install_packages() {
         die "could not install: $what. As root, try: apt-get update && apt-get install $*"
 }
 
-# want_packages WHAT PACKAGES...: goes on where they cannot be installed.
+# want_packages WHAT PACKAGES...: continues where they cannot be installed.
 want_packages() {
     local what=$1
     shift
-    try_install "$what" "$@" ||
+    { can_install && try_install "$what" "$@"; } ||
         echo "NOT TESTED: what needs $what: could not install $*" | tee -a "${not_installed:-/dev/null}"
+}
+
+can_install() {
+    command -v apt-get >/dev/null && { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null; }
 }
 
 # Ends the script where there is no way to install anything.
