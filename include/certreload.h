@@ -16,7 +16,7 @@
  *   Blocks     how long it can take.
  *
  * Options fail closed: the options remember a certreload_options_* function that fails, and
- * certreload_open() returns that failure instead of opening. Its result needs no check at each call.
+ * certreload_open() returns that failure instead of opening. The results of these functions need no check.
  *
  * No function prints, installs a signal handler, or ends the process. NULL where it is not allowed
  * is a result code, never a crash.
@@ -721,7 +721,7 @@ enum certreload_client_auth
    */
   CERTRELOAD_CLIENT_AUTH_NONE = 0,
   /**
-   * Yes, and a client that has none is served too: the server sees that it showed none.
+   * Yes, and a client that shows none is served too. One whose certificate fails verification is refused.
    */
   CERTRELOAD_CLIENT_AUTH_OPTIONAL = 1,
   /**
@@ -1264,9 +1264,10 @@ const char *certreload_warning_str(uint32_t warning);
  * Create an empty set of options: no identity yet, everything else at its default.
  *
  * Options fail closed. A certreload_options_* function that fails changes no setting, and the options remember its result
- * and message: certreload_open() and certreload_check() return the first such failure and do nothing else, each time, until
- * certreload_options_clear_error(). So the results of these functions may be ignored. Without this rule, an ignored failure
- * could open a weaker server: one without client authentication, for example, because a path is NULL.
+ * and message: certreload_open() and certreload_check() return the first such failure and do nothing else, each time. A later
+ * call of the same function that succeeds does not change that: only certreload_options_clear_error() does. So the results
+ * of these functions may be ignored. Without this rule, an ignored failure could open a weaker server: one without client
+ * authentication, for example, because a path is NULL.
  *
  * If options is NULL, a function has nothing to remember its failure in; certreload_open() refuses NULL as well.
  *
@@ -1347,7 +1348,8 @@ certreload_result certreload_options_require_name(certreload_options *options,
 /**
  * Set the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
  *
- * Without this call, or with count 0, ALPN is what the template says, or not negotiated where there is none.
+ * Without this call, or with count 0, ALPN is what the template says, or not negotiated where there is none. A client that
+ * offers protocols and none of these is refused (no_application_protocol); one that offers none is served.
  *
  * @param options    must not be NULL; changed
  * @param protocols  count strings of 1 to 255 bytes each, such as "h2" and "http/1.1"; NULL only with count 0; copied
@@ -1430,7 +1432,7 @@ certreload_result certreload_options_set_event_callback(certreload_options *opti
  *
  * @param options     must not be NULL; changed
  * @param mode        CERTRELOAD_CLIENT_AUTH_NONE (the default), _OPTIONAL or _REQUIRED
- * @param roots_path  a file or a directory; NULL only with NONE; not ""; copied. A relative path is taken from the working
+ * @param roots_path  a file or a directory; not used with NONE; else not NULL and not ""; copied. A relative path is taken from the working
  *                    directory at the time of open
  * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
  * Ownership:         strings are copied
@@ -1690,9 +1692,8 @@ certreload_result certreload_options_set_ticket_key_lifetime(certreload_options 
  * context in another process, or in this one after a restart, does as before.
  *
  * @param options  must not be NULL; changed
- * @param context  1 to 255 bytes, any; copied. NULL with size 0 for no context, which is the default
- * @param size     how many bytes there are. 0 with a context that is not NULL is refused: an empty setting would keep
- *                 nothing apart
+ * @param context  must not be NULL; 1 to 255 bytes, any; copied. Without this call there is no context
+ * @param size     how many bytes there are. 0 is refused: an empty context would keep nothing apart
  * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
  * Ownership:      bytes are copied
  * Threads:        exclusive access to options
@@ -1870,14 +1871,15 @@ certreload_result certreload_options_set_key_password_file(certreload_options *o
 certreload_result certreload_options_error(const certreload_options *options);
 
 /**
- * Forget the failure that the options remember, so that they can be opened without the setting that failed.
+ * Forget the latest failure that the options remember, so that they can be opened without the setting that failed.
  *
- * For a host that can do without that setting, or has another value for it. Every setting is as it was before the call
- * that failed; of several failures all are forgotten, and the first is returned.
+ * For a host that can do without that setting, or has another value for it: call this right after the function that failed.
+ * Every setting is as it was before that function. Failures before it stay remembered, for forgetting a failure that the
+ * host has not looked at could open a weaker server.
  *
  * @param options  must not be NULL; changed
- * @return         what certreload_options_error() would have returned, with the same message in certreload_last_error():
- *                 OK if there was no failure; NULL_PARAMETER if options is NULL
+ * @return         the result that is forgotten, with its message in certreload_last_error(); OK if there was no failure;
+ *                 NULL_PARAMETER if options is NULL
  * Ownership:      options stay the caller's
  * Threads:        exclusive access to options
  * Signals:        not async-signal-safe

@@ -18,7 +18,8 @@
  *               after_fork(), close(), move, destruction) need exclusive access to the object, as
  *               usual in C++.
  *   Texts       a std::string with a NUL inside, which C cannot be handed, is an error
- *               (CERTRELOAD_RESULT_INVALID_PARAMETER).
+ *               (CERTRELOAD_RESULT_INVALID_PARAMETER). Check the result of getenv() before it becomes
+ *               a std::string: to make one of a null pointer is an error of the C++ library.
  */
 
 #ifndef CERTRELOAD_HPP
@@ -818,8 +819,12 @@ class options {
         return std::move(set_ticket_keys(path));
     }
 
-    /// Zero for no limit; a negative time is none either.
+    /// Zero for no limit. A negative time is refused: it would switch the limit off by mistake.
     options &set_ticket_key_lifetime(std::chrono::seconds lifetime) & {
+        if (lifetime.count() < 0) {
+            throw error(CERTRELOAD_RESULT_INVALID_PARAMETER,
+                        "set_ticket_key_lifetime: a lifetime is not negative");
+        }
         apply(certreload_options_set_ticket_key_lifetime, detail::to_seconds(lifetime));
         return *this;
     }
@@ -829,8 +834,7 @@ class options {
 
     /// Keeps sessions apart from those of services with another context: 1 to 255 bytes.
     options &set_session_context(const std::string &context) & {
-        detail::check(
-            certreload_options_set_session_context(raw_.get(), context.data(), context.size()));
+        apply(certreload_options_set_session_context, context.data(), context.size());
         return *this;
     }
     options set_session_context(const std::string &context) && {
@@ -924,18 +928,15 @@ class options {
   private:
     friend class handle;
 
-    /// Calls a function of the C API that changes the options. If it fails, the options forget its
+    /// Calls a function of the C API that changes the options. If it fails, the options forget this
     /// failure, for the exception reports it. A failure of a C call on native() that came before is
     /// kept: no exception has reported it.
     template <typename Setter, typename... Arguments>
     void apply(Setter setter, Arguments... arguments) {
-        const bool had_failed = certreload_options_error(raw_.get()) != CERTRELOAD_RESULT_OK;
         const certreload_result result = setter(raw_.get(), arguments...);
         if (result != CERTRELOAD_RESULT_OK) {
             const error failure = detail::to_error(result);
-            if (!had_failed) {
-                certreload_options_clear_error(raw_.get());
-            }
+            certreload_options_clear_error(raw_.get());
             throw failure;
         }
     }

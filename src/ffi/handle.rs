@@ -9,6 +9,7 @@ use super::event::{certreload_event_callback, sink_from_c};
 use super::options::certreload_options;
 use super::other_copy;
 use super::result::certreload_result;
+use crate::guard::guarded;
 use crate::options::{IdentityFiles, Options, Role};
 use crate::reload::{Handle, Outcome};
 
@@ -60,6 +61,8 @@ pub unsafe extern "C" fn certreload_open(
     handle_out: *mut *mut certreload_handle,
 ) -> certreload_result {
     boundary(|| {
+        // First, because a template of the other copy may be about to be used. A defect in it is no failure to open.
+        let _ = guarded(other_copy::warn_once);
         // SAFETY: the caller passes options of certreload_options_new() and a place to write, or NULL.
         let (options, mut out) =
             unsafe { (cast::borrow(options, "options")?, cast::out(handle_out, "handle_out")?) };
@@ -67,7 +70,6 @@ pub unsafe extern "C" fn certreload_open(
         let handle = Handle::open(&host.options, host.sink.clone())?;
         out.set(cast::arc_into_raw::<certreload_handle>(handle.clone()).cast_mut());
         handle.release_events();
-        other_copy::warn_once();
         Ok(certreload_result::Ok)
     })
 }
@@ -91,6 +93,7 @@ pub unsafe extern "C" fn certreload_open_files(
     handle_out: *mut *mut certreload_handle,
 ) -> certreload_result {
     boundary(|| {
+        let _ = guarded(other_copy::warn_once);
         // SAFETY: the caller passes C strings and a place to write, or NULL.
         let (chain, key, mut out) = unsafe {
             (
@@ -111,7 +114,6 @@ pub unsafe extern "C" fn certreload_open_files(
         let handle = Handle::open(&options, None)?;
         out.set(cast::arc_into_raw::<certreload_handle>(handle.clone()).cast_mut());
         handle.release_events();
-        other_copy::warn_once();
         Ok(certreload_result::Ok)
     })
 }

@@ -57,9 +57,10 @@ impl HostOptions {
 /// Create an empty set of options: no identity yet, everything else at its default.
 ///
 /// Options fail closed. A certreload_options_* function that fails changes no setting, and the options remember its result
-/// and message: certreload_open() and certreload_check() return the first such failure and do nothing else, each time, until
-/// certreload_options_clear_error(). So the results of these functions may be ignored. Without this rule, an ignored failure
-/// could open a weaker server: one without client authentication, for example, because a path is NULL.
+/// and message: certreload_open() and certreload_check() return the first such failure and do nothing else, each time. A later
+/// call of the same function that succeeds does not change that: only certreload_options_clear_error() does. So the results
+/// of these functions may be ignored. Without this rule, an ignored failure could open a weaker server: one without client
+/// authentication, for example, because a path is NULL.
 ///
 /// If options is NULL, a function has nothing to remember its failure in; certreload_open() refuses NULL as well.
 ///
@@ -197,7 +198,8 @@ pub unsafe extern "C" fn certreload_options_require_name(
 
 /// Set the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
 ///
-/// Without this call, or with count 0, ALPN is what the template says, or not negotiated where there is none.
+/// Without this call, or with count 0, ALPN is what the template says, or not negotiated where there is none. A client that
+/// offers protocols and none of these is refused (no_application_protocol); one that offers none is served.
 ///
 /// @param options    must not be NULL; changed
 /// @param protocols  count strings of 1 to 255 bytes each, such as "h2" and "http/1.1"; NULL only with count 0; copied
@@ -229,7 +231,7 @@ pub unsafe extern "C" fn certreload_options_set_alpn(
                 if !(1..=255).contains(&name.len()) {
                     let length = name.len();
                     return Err(Error::invalid(format!(
-                        "protocols[{index}] has {length} bytes, and 1 to 255 can be told"
+                        "protocols[{index}] has {length} bytes, and a protocol has 1 to 255"
                     )));
                 }
                 alpn.push(name.to_vec());

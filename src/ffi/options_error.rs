@@ -1,4 +1,4 @@
-//! Remembers the first option setter that failed, so that `certreload_open` refuses the options (G22).
+//! Remembers the option setters that failed, so that `certreload_open` refuses the options (G22).
 
 use super::boundary::boundary;
 use super::cast::{self, Opaque};
@@ -7,14 +7,14 @@ use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::guard::guarded;
 
-/// Settings as C makes them, and the first failure of a function that changes them.
+/// Settings as C makes them, and the failures of functions that change them, the oldest first.
 ///
 /// The fields are private: [`setter`] alone changes settings, and [`Self::complete`] alone shows them.
 /// A new setter cannot forget to record its failure, and no reader can overlook one.
 #[derive(Default)]
 pub(crate) struct GuardedOptions {
     settings: HostOptions,
-    failure: Option<Error>,
+    failures: Vec<Error>,
 }
 
 impl Opaque for certreload_options {
@@ -24,7 +24,7 @@ impl Opaque for certreload_options {
 impl GuardedOptions {
     /// Returns the settings, or the first failure if a setter has failed.
     pub(crate) fn complete(&self) -> Result<&HostOptions, Error> {
-        self.failure.clone().map_or(Ok(&self.settings), Err)
+        self.failures.first().cloned().map_or(Ok(&self.settings), Err)
     }
 
     fn change(
@@ -38,7 +38,7 @@ impl GuardedOptions {
 
 /// Runs the body of a C function that changes options.
 ///
-/// A failure, a panic included, names `function` and is recorded if it is the first one.
+/// A failure, a panic included, names `function` and is recorded.
 pub(crate) fn setter(
     function: &'static str,
     options: Result<&mut GuardedOptions, Error>,
@@ -48,7 +48,7 @@ pub(crate) fn setter(
         let options = options.map_err(|error| error.in_call(function))?;
         options.change(change).map_err(|error| {
             let error = error.in_call(function);
-            options.failure.get_or_insert_with(|| error.clone());
+            options.failures.push(error.clone());
             error
         })?;
         Ok(certreload_result::Ok)
@@ -78,14 +78,15 @@ pub unsafe extern "C" fn certreload_options_error(
     })
 }
 
-/// Forget the failure that the options remember, so that they can be opened without the setting that failed.
+/// Forget the latest failure that the options remember, so that they can be opened without the setting that failed.
 ///
-/// For a host that can do without that setting, or has another value for it. Every setting is as it was before the call
-/// that failed; of several failures all are forgotten, and the first is returned.
+/// For a host that can do without that setting, or has another value for it: call this right after the function that failed.
+/// Every setting is as it was before that function. Failures before it stay remembered, for forgetting a failure that the
+/// host has not looked at could open a weaker server.
 ///
 /// @param options  must not be NULL; changed
-/// @return         what certreload_options_error() would have returned, with the same message in certreload_last_error():
-///                 OK if there was no failure; NULL_PARAMETER if options is NULL
+/// @return         the result that is forgotten, with its message in certreload_last_error(); OK if there was no failure;
+///                 NULL_PARAMETER if options is NULL
 /// Ownership:      options stay the caller's
 /// Threads:        exclusive access to options
 /// Signals:        not async-signal-safe
@@ -98,7 +99,7 @@ pub unsafe extern "C" fn certreload_options_clear_error(
     boundary(|| {
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         let options = unsafe { cast::borrow_mut(options, "options")? };
-        options.failure.take().map_or(Ok(certreload_result::Ok), Err)
+        options.failures.pop().map_or(Ok(certreload_result::Ok), Err)
     })
 }
 

@@ -29,16 +29,16 @@ const OURS: &str = "0.15.7";
 const ADVICE: &str = "give both the same version and link only one of them, or keep the other copy inside a \
      shared library of its own (-Wl,--exclude-libs,ALL)";
 
-/// Writes a warning to the log once, if another copy is found. Without a log function nothing is looked up.
+/// Writes a warning to the log once, if another copy is found: a plugin may bring one between two opens. Without a log
+/// function nothing is looked up.
 pub(super) fn warn_once() {
     static IS_DONE: AtomicBool = AtomicBool::new(false);
-    if IS_DONE.load(Ordering::Acquire)
-        || !log_enabled!(target: LOG_TARGET, Level::Warn)
-        || IS_DONE.swap(true, Ordering::AcqRel)
-    {
+    if IS_DONE.load(Ordering::Acquire) || !log_enabled!(target: LOG_TARGET, Level::Warn) {
         return;
     }
-    if let Some(words) = found() {
+    if let Some(words) = found()
+        && !IS_DONE.swap(true, Ordering::AcqRel)
+    {
         warn!(target: LOG_TARGET, "{words}");
     }
 }

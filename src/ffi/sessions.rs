@@ -183,9 +183,8 @@ pub unsafe extern "C" fn certreload_options_set_ticket_key_lifetime(
 /// context in another process, or in this one after a restart, does as before.
 ///
 /// @param options  must not be NULL; changed
-/// @param context  1 to 255 bytes, any; copied. NULL with size 0 for no context, which is the default
-/// @param size     how many bytes there are. 0 with a context that is not NULL is refused: an empty setting would keep
-///                 nothing apart
+/// @param context  must not be NULL; 1 to 255 bytes, any; copied. Without this call there is no context
+/// @param size     how many bytes there are. 0 is refused: an empty context would keep nothing apart
 /// @return         OK; NULL_PARAMETER; INVALID_PARAMETER
 /// Ownership:      bytes are copied
 /// Threads:        exclusive access to options
@@ -206,7 +205,10 @@ pub unsafe extern "C" fn certreload_options_set_session_context(
             let context = context.cast::<u8>();
             // SAFETY: the caller vouches for so many bytes.
             let bytes = unsafe { cast::slice(context, size, 255, ("context", "size"))? };
-            if bytes.is_empty() && !context.is_null() {
+            if context.is_null() {
+                return Err(Error::null("context"));
+            }
+            if bytes.is_empty() {
                 return Err(Error::invalid("a session context has 1 to 255 bytes, and this has 0"));
             }
             options.options.session_context = bytes.to_vec();

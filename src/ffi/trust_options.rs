@@ -19,7 +19,7 @@ use crate::source::{MAX_FILES_IN_DIRECTORY, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE,
 pub enum certreload_client_auth {
     /// No. The default.
     None = 0,
-    /// Yes, and a client that has none is served too: the server sees that it showed none.
+    /// Yes, and a client that shows none is served too. One whose certificate fails verification is refused.
     Optional = 1,
     /// Yes, and a client that has none is refused.
     Required = 2,
@@ -68,7 +68,7 @@ pub const CERTRELOAD_MAX_CRL_PATHS: usize = 1000;
 ///
 /// @param options     must not be NULL; changed
 /// @param mode        CERTRELOAD_CLIENT_AUTH_NONE (the default), _OPTIONAL or _REQUIRED
-/// @param roots_path  a file or a directory; NULL only with NONE; not ""; copied. A relative path is taken from the working
+/// @param roots_path  a file or a directory; not used with NONE; else not NULL and not ""; copied. A relative path is taken from the working
 ///                    directory at the time of open
 /// @return            OK; NULL_PARAMETER; INVALID_PARAMETER
 /// Ownership:         strings are copied
@@ -252,7 +252,9 @@ pub unsafe extern "C" fn certreload_options_set_crl_rules(
         unsafe { cast::borrow_mut(options, "options") },
         |options| {
             if rules & !ALL != 0 {
-                return Err(Error::invalid(format!("{rules} are no CERTRELOAD_CRL_* rules")));
+                return Err(Error::invalid(format!(
+                    "{rules} is no combination of CERTRELOAD_CRL_* rules"
+                )));
             }
             options.options.trust.crl_rules = CrlRules {
                 leaf_only: rules & CERTRELOAD_CRL_LEAF_ONLY != 0,

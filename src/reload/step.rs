@@ -260,8 +260,12 @@ impl Live {
         let before = work.troubles.values().next().cloned();
         for unit in units.iter().copied() {
             let lookups = work.pipeline.lookups(unit);
-            let Followed { look_again, trouble, .. } =
+            let Followed { look_again, trouble, touched_others, .. } =
                 self.runtime.watcher().follow((self.id, unit), &observer, lookups);
+            if touched_others && self.drive.is_none() {
+                // This may be a thread of the host's, and the worker asleep.
+                self.waker.bell().ring();
+            }
             match trouble {
                 Some(error) => work.troubles.insert(unit, error),
                 None => work.troubles.remove(&unit),

@@ -36,8 +36,9 @@ mod tests {
     use super::*;
 
     /// What reads the environment in std, libc and the crates used here, whoever started the process.
-    const READERS: [&str; 5] = [
+    const READERS: [&str; 6] = [
         concat!("env::", "var"),
+        concat!("var_", "os("),
         concat!("get", "env("),
         concat!("temp", "_dir("),
         concat!("home", "_dir("),

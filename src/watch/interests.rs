@@ -95,13 +95,16 @@ impl Interests {
         }
     }
 
-    /// Tells everybody but `one` that the entry at `path` changed.
-    pub(super) fn tell_others(&self, path: &Path, one: Follower) {
+    /// Reports to every follower but `one` that the entry at `path` changed; returns whether there is another.
+    pub(super) fn tell_others(&self, path: &Path, one: Follower) -> bool {
+        let mut has_others = false;
         for follower in self.followers_of(path) {
             if follower != one {
+                has_others = true;
                 self.touch_one(follower, Touch::Changed(path));
             }
         }
+        has_others
     }
 
     fn touch(&self, path: &Path, touch: Touch<'_>) -> bool {

@@ -71,6 +71,8 @@ pub(crate) struct Followed {
     pub(crate) look_again: bool,
     /// Why a place cannot be watched.
     pub(crate) trouble: Option<Error>,
+    /// Other followers have something to do: whoever sleeps for them is to be woken.
+    pub(crate) touched_others: bool,
     /// Paths whose old watch ended, because they lead to another inode now or to none.
     moved: Vec<PathBuf>,
 }
@@ -119,7 +121,7 @@ impl Watcher {
         // The kernel's events about an old watch can no longer be told apart once it has ended. The
         // others who follow these paths find them armed already, and would miss the change (G1).
         for path in &followed.moved {
-            interests.tell_others(path, (id, unit));
+            followed.touched_others |= interests.tell_others(path, (id, unit));
         }
         followed
     }
@@ -391,7 +393,7 @@ mod tests {
         fs::rename(scene.path("next"), scene.path("here")).unwrap();
         assert!(scene.follow(0, "here/a").look_again, "another directory");
         assert_eq!(scene.units_told(), [1]);
-        assert!(!scene.follow(1, "here/a").look_again, "it is told already");
+        assert!(!scene.follow(1, "here/a").look_again, "it has been reported");
         fs::rename(scene.path("here"), scene.path("removed")).unwrap();
         assert!(scene.follow(0, "here/a").look_again, "nothing is there");
         assert!(scene.units_told().contains(&1));

@@ -61,8 +61,8 @@ static const certreload_identity_bytes large_ocsp = {sizeof large_ocsp,      "pe
     X(26, set_alpn, NULL_PARAMETER, "protocols[1] is NULL", null_protocol, 2)                      \
     X(27, set_alpn, INVALID_PARAMETER, "protocols[1] has 0 bytes", empty_protocol, 2)              \
     X(28, set_alpn, INVALID_PARAMETER, "protocols[0] has 256 bytes", long_protocol, 1)             \
-    X(29, set_alpn, INVALID_PARAMETER, "65 ALPN protocols", many, 65)                              \
-    X(30, set_alpn, INVALID_PARAMETER, "ALPN protocols are more than 64", many, SIZE_MAX)          \
+    X(29, set_alpn, INVALID_PARAMETER, "count is 65: at most 64", many, 65)                        \
+    X(30, set_alpn, INVALID_PARAMETER, "at most 64", many, SIZE_MAX)                               \
     X(31, set_server_template, NULL_PARAMETER, "config is NULL", NULL)                             \
     X(32, set_client_template, NULL_PARAMETER, "config is NULL", NULL)                             \
     X(33, set_name, INVALID_PARAMETER, "1 to 255 bytes, and this has 0", "")                       \
@@ -73,9 +73,10 @@ static const certreload_identity_bytes large_ocsp = {sizeof large_ocsp,      "pe
     X(38, set_client_auth, INVALID_PARAMETER, "3 is no certreload_client_auth", 3, chain)          \
     X(39, set_server_roots, NULL_PARAMETER, "roots_path is NULL", NULL)                            \
     X(40, set_server_roots, INVALID_PARAMETER, "roots_path is empty", "")                          \
-    X(41, set_crl_rules, INVALID_PARAMETER, "8 are no CERTRELOAD_CRL_* rules", 8)                  \
+    X(41, set_crl_rules, INVALID_PARAMETER, "8 is no combination of CERTRELOAD_CRL", 8)            \
     X(42, set_resumption, INVALID_PARAMETER, "3 is no certreload_resumption", 3)                   \
     X(52, set_session_context, NULL_PARAMETER, "context is NULL", NULL, 1)                         \
+    X(56, set_session_context, NULL_PARAMETER, "context is NULL", NULL, 0)                         \
     X(53, set_session_context, INVALID_PARAMETER, "1 to 255 bytes", "", 0)                         \
     X(54, set_session_context, INVALID_PARAMETER, "255", too_long, 256)                            \
     X(55, set_session_context, INVALID_PARAMETER, "255", too_long, SIZE_MAX)                       \

@@ -68,6 +68,11 @@ static certreload_options *fail_and_check_that_nothing_opens(const struct bad_ca
     }
     CHECK(handle == untouched);
 
+    /* The latest failure is forgotten first: what the host has not looked at stays remembered. */
+    CHECK_RESULT(certreload_options_clear_error(options), INVALID_PARAMETER);
+    CHECK_CONTAINS(certreload_last_error(), PREFIX "set_settle: ");
+    forget_last_error();
+    CHECK_INT(certreload_options_error(options), bad->expected);
     forget_last_error();
     CHECK_INT(certreload_options_clear_error(options), bad->expected);
     CHECK_STR(certreload_last_error(), message);

@@ -354,8 +354,8 @@ static void services_with_different_session_contexts_keep_their_sessions_apart(v
         certreload_options *options = unwatched_options(chain, key, 200);
         CHECK_OK(certreload_options_set_ticket_keys(options, keys));
         const char *context = contexts[i];
-        CHECK_OK(certreload_options_set_session_context(options, context,
-                                                        context == NULL ? 0 : strlen(context)));
+        if (context != NULL)
+            CHECK_OK(certreload_options_set_session_context(options, context, strlen(context)));
         CHECK_OK(certreload_open(options, &handles[i]));
         certreload_options_free(options);
     }

@@ -38,6 +38,7 @@ void options_setter_that_throws_leaves_options_that_open() {
         {"set_crl_rules", [&] { options.set_crl_rules(8); }},
         {"set_resumption", [&] { options.set_resumption(certreload::resumption{3}); }},
         {"set_ticket_keys", [&] { options.set_ticket_keys(""); }},
+        {"set_session_context", [&] { options.set_session_context(""); }},
         {"set_watch", [&] { options.set_watch(certreload::watch_mode{3}); }},
         {"set_runtime", [&] { options.set_runtime(certreload::runtime{2}); }},
         {"set_poll_interval", [&] { options.set_poll_interval(1ms); }},

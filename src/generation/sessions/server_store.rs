@@ -11,11 +11,11 @@ type Session = Zeroizing<Vec<u8>>;
 /// In place of the memory cache of rustls, which frees sessions of TLS 1.2 with their secrets in them (G18).
 pub(super) struct ServerStore {
     limit: usize,
-    held: Mutex<Held>,
+    held: Mutex<Stored>,
 }
 
 #[derive(Default)]
-struct Held {
+struct Stored {
     sessions: HashMap<Vec<u8>, Session>,
     /// The oldest first.
     ids: VecDeque<Vec<u8>>,
@@ -56,7 +56,7 @@ impl ServerStore {
         Some(session)
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, Stored> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
