@@ -87,6 +87,7 @@ fn ffi_sources(root: &Path) -> Vec<PathBuf> {
         "last_error",
         "version",
         "event",
+        "options_object",
         "options",
         "trust_options",
         "sessions",

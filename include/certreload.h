@@ -145,6 +145,11 @@ typedef struct rustls_client_config rustls_client_config;
 #define CERTRELOAD_WARNING_CRL_MISSING 32768
 
 /**
+ * The most identities that one handle holds.
+ */
+#define CERTRELOAD_MAX_IDENTITIES 100000
+
+/**
  * The largest file that is read, in bytes.
  */
 #define CERTRELOAD_MAX_FILE_SIZE 1048576
@@ -153,11 +158,6 @@ typedef struct rustls_client_config rustls_client_config;
  * The longest chain that is accepted, in certificates.
  */
 #define CERTRELOAD_MAX_CERTIFICATES 64
-
-/**
- * The most identities that one handle holds.
- */
-#define CERTRELOAD_MAX_IDENTITIES 100000
 
 /**
  * The most names that certreload_options_require_name() takes.
@@ -1474,7 +1474,7 @@ certreload_result certreload_options_set_server_roots(certreload_options *option
  * certreload_options_set_server_roots(), and that call replaces these: the last call counts.
  *
  * A process that has more rights than its caller (set-user-ID, set-group-ID, file capabilities) ignores both variables, as
- * OpenSSL does with secure_getenv(): the caller must not choose whom such a process trusts.
+ * OpenSSL does with secure_getenv(): the caller must not choose the roots that such a process trusts.
  *
  * @param options  must not be NULL; changed
  * @return         OK; NULL_PARAMETER; FILE_NOT_FOUND if the system has none (if the host has other roots for that case, it

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::cast;
 use super::options::certreload_options;
-use super::options_error::setter;
+use super::options_object::setter;
 use super::result::certreload_result;
 use crate::options::{KeyPassword, PasswordCallback};
 

@@ -9,7 +9,7 @@ use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
 use super::options::certreload_options;
-use super::options_error::setter;
+use super::options_object::setter;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::options::{IdentityBytes, IdentityFiles};

@@ -25,6 +25,7 @@ pub mod memory;
 pub mod metrics;
 pub mod options;
 pub mod options_error;
+pub mod options_object;
 mod other_copy;
 pub mod result;
 pub mod sessions;

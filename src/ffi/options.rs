@@ -9,50 +9,25 @@ use rustls_ffi::server::rustls_server_config;
 use super::boundary::boundary;
 use super::cast;
 use super::event::{certreload_event_callback, sink_from_c};
-use super::options_error::{GuardedOptions, setter};
+use super::options_object::{GuardedOptions, setter};
 use super::result::certreload_result;
 use crate::error::Error;
 use crate::material::MAX_CERTIFICATES;
-use crate::options::{IdentityFiles, Options, Role};
-use crate::reload::EventSink;
+use crate::options::{IdentityFiles, Role};
 use crate::source::MAX_FILE_SIZE;
 
-/// What to load and how to watch it: opaque.
-pub struct certreload_options {
-    _private: [u8; 0],
-}
+pub use super::options_object::certreload_options;
 
 /// The largest file that is read, in bytes.
 pub const CERTRELOAD_MAX_FILE_SIZE: usize = 1048576;
 /// The longest chain that is accepted, in certificates.
 pub const CERTRELOAD_MAX_CERTIFICATES: usize = 64;
-/// The most identities that one handle holds.
-pub const CERTRELOAD_MAX_IDENTITIES: usize = 100000;
 
 const _: () = assert!(CERTRELOAD_MAX_FILE_SIZE == MAX_FILE_SIZE);
 const _: () = assert!(CERTRELOAD_MAX_CERTIFICATES == MAX_CERTIFICATES);
 
 /// The most names that certreload_options_require_name() takes.
 pub const CERTRELOAD_MAX_REQUIRED_NAMES: usize = 1000;
-
-/// Options as C builds them: the plain data, and whom to tell.
-#[derive(Clone, Default)]
-pub(crate) struct HostOptions {
-    pub(crate) options: Options,
-    pub(crate) sink: Option<EventSink>,
-}
-
-impl HostOptions {
-    /// The identities so far, where there is room for another one.
-    pub(crate) fn room_for_identity(&mut self) -> Result<&mut Vec<IdentityFiles>, Error> {
-        if self.options.identities.len() >= CERTRELOAD_MAX_IDENTITIES {
-            return Err(Error::invalid(
-                "the options hold CERTRELOAD_MAX_IDENTITIES identities already",
-            ));
-        }
-        Ok(&mut self.options.identities)
-    }
-}
 
 /// Create an empty set of options: no identity yet, everything else at its default.
 ///

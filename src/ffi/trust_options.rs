@@ -6,7 +6,7 @@ use rustls_ffi::client::rustls_client_config;
 
 use super::cast;
 use super::options::certreload_options;
-use super::options_error::setter;
+use super::options_object::setter;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::material::{MAX_CRLS, MAX_ROOTS};
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn certreload_options_set_server_roots(
 /// certreload_options_set_server_roots(), and that call replaces these: the last call counts.
 ///
 /// A process that has more rights than its caller (set-user-ID, set-group-ID, file capabilities) ignores both variables, as
-/// OpenSSL does with secure_getenv(): the caller must not choose whom such a process trusts.
+/// OpenSSL does with secure_getenv(): the caller must not choose the roots that such a process trusts.
 ///
 /// @param options  must not be NULL; changed
 /// @return         OK; NULL_PARAMETER; FILE_NOT_FOUND if the system has none (if the host has other roots for that case, it

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::cast;
 use super::options::certreload_options;
-use super::options_error::setter;
+use super::options_object::setter;
 use super::result::certreload_result;
 use crate::error::Error;
 use crate::options::WatchMode;

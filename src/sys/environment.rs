@@ -35,7 +35,7 @@ mod tests {
 
     use super::*;
 
-    /// What reads the environment in std, libc and the crates used here, whoever started the process.
+    /// What reads the environment in std, libc and the crates used here without asking who started the process.
     const READERS: [&str; 6] = [
         concat!("env::", "var"),
         concat!("var_", "os("),

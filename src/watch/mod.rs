@@ -71,7 +71,7 @@ pub(crate) struct Followed {
     pub(crate) look_again: bool,
     /// Why a place cannot be watched.
     pub(crate) trouble: Option<Error>,
-    /// Other followers have something to do: whoever sleeps for them is to be woken.
+    /// Other followers have something to do, and the thread that works for them may sleep.
     pub(crate) touched_others: bool,
     /// Paths whose old watch ended, because they lead to another inode now or to none.
     moved: Vec<PathBuf>,
@@ -118,7 +118,7 @@ impl Watcher {
             },
         };
         running.watch((id, unit), lookups, &mut followed);
-        // The kernel's events about an old watch can no longer be told apart once it has ended. The
+        // The kernel's events about an old watch mean nothing any more once it has ended. The
         // others who follow these paths find them armed already, and would miss the change (G1).
         for path in &followed.moved {
             followed.touched_others |= interests.tell_others(path, (id, unit));

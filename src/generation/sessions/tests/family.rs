@@ -10,7 +10,7 @@ pub(in super::super) fn new() -> Family {
     Family(Box::leak(Box::default()))
 }
 
-/// What somebody has who read the words once.
+/// A copy of the words, as an attacker has who read them once.
 pub(in super::super) fn copied(family: Family) -> Family {
     let copy = new();
     for (to, from) in copy.0.iter().zip(family.0) {
