@@ -133,6 +133,7 @@ impl Keys {
 mod tests {
     use super::super::family::tests::{copied, new};
     use super::*;
+    use crate::sys::freed_with;
 
     /// At the beginning of a period.
     const START: i64 = 83_333 * PERIOD;
@@ -211,6 +212,16 @@ mod tests {
             assert!(opens(&child, now, &sealed));
             assert!(!opens(&copy, now, &sealed), "foreseen");
         }
+    }
+
+    /// The words that the family shares lead to no key without this secret, so nothing else has to be wiped.
+    #[test]
+    fn g18_after_the_last_close_the_secret_of_the_ring_is_wiped() {
+        let ring = ring();
+        ticket(&ring, START + PERIOD);
+        let secret = ring.keys.load().root.0.to_vec();
+        let (found, ()) = freed_with(&secret, || drop(ring));
+        assert_eq!(found, 0, "blocks of freed memory with the secret in them");
     }
 
     #[test]
