@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::event::Trigger;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::source::Digest;
 
 /// Between tries of what looks half-written: the first step, and the longest.
@@ -27,6 +27,15 @@ pub(super) struct Failure {
     pub(super) error: Error,
     /// `None` where the bytes could not be read, or never held still.
     pub(super) digest: Option<Digest>,
+}
+
+impl Failure {
+    /// Whether a host that knows of `other` knows of this. Of files that keep changing it is chance which one
+    /// was found in motion, so a path does not make another failure (G3).
+    fn is_same_as(&self, other: &Self) -> bool {
+        let is_in_motion = |failure: &Self| failure.error.cause == Cause::Unstable;
+        self == other || (is_in_motion(self) && is_in_motion(other))
+    }
 }
 
 #[derive(Debug)]
@@ -63,7 +72,7 @@ impl Settle {
     ) -> Option<(Failure, Trigger)> {
         let waits = failure.error.cause.may_be_half_written();
         let trigger = self.trigger().unwrap_or(moment.trigger);
-        if self.told() == Some(&failure) {
+        if self.told().is_some_and(|told| failure.is_same_as(told)) {
             *self = Self::Failed(failure);
             return None;
         }
@@ -86,7 +95,7 @@ impl Settle {
 
     /// Takes in a failure that waiting does not mend; tells whether the host has not been told of it.
     pub(super) fn refuse(&mut self, failure: Failure) -> bool {
-        let is_news = self.told() != Some(&failure);
+        let is_news = self.told().is_none_or(|told| !failure.is_same_as(told));
         *self = Self::Failed(failure);
         is_news
     }
@@ -160,7 +169,6 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Cause;
 
     const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -191,6 +199,17 @@ mod tests {
         assert!((10..40).contains(&tries), "{tries} tries");
         let again = settle.fail(failure(Cause::Empty), at(Trigger::Poll, now + TIMEOUT), TIMEOUT);
         assert_eq!(again, None, "told already");
+    }
+
+    #[test]
+    fn g3_files_that_keep_changing_are_reported_once_whichever_is_found_in_motion() {
+        let in_motion =
+            |path: &str| Failure { error: Error::at(path.as_ref(), Cause::Unstable), digest: None };
+        let since = Instant::now();
+        let late = Moment { since, ..at(Trigger::Poll, since + TIMEOUT) };
+        let mut settle = Settle::Failed(in_motion("/tls/chain.pem"));
+        assert_eq!(settle.fail(in_motion("/tls/key.pem"), late, TIMEOUT), None);
+        assert!(!settle.refuse(in_motion("/tls/chain.pem")));
     }
 
     #[test]
