@@ -18,8 +18,8 @@
  *               after_fork(), close(), move, destruction) need exclusive access to the object, as
  *               usual in C++.
  *   Texts       a std::string with a NUL inside, which C cannot be handed, is an error
- *               (CERTRELOAD_RESULT_INVALID_PARAMETER). Check the result of getenv() before it
- * becomes a std::string: to make one of a null pointer is an error of the C++ library.
+ *               (CERTRELOAD_RESULT_INVALID_PARAMETER). Check what getenv() returns before it
+ *               becomes a std::string: the C++ library does not make one of a null pointer.
  */
 
 #ifndef CERTRELOAD_HPP
