@@ -8,11 +8,35 @@
 #ifndef BLOCKING_CALL_H
 #define BLOCKING_CALL_H
 
+#include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 
 #include "blocking_tls.h"
 
 enum { MAX_SERIAL = 64, MAX_REASON = 256 };
+
+/*
+ * connect(), also where a signal arrives meanwhile: with SO_SNDTIMEO it is not restarted after a
+ * handler (signal(7)), and the kernel continues to connect.
+ */
+static inline bool finish_connecting(int socket, const struct sockaddr *address, socklen_t size) {
+    struct pollfd ready = {.fd = socket, .events = POLLOUT};
+    int failure = 0, count = 0;
+    socklen_t length = sizeof failure;
+
+    if (connect(socket, address, size) == 0) {
+        return true;
+    }
+    if (errno != EINTR) {
+        return false;
+    }
+    do {
+        count = poll(&ready, 1, SILENCE_SECONDS * 1000);
+    } while (count < 0 && errno == EINTR);
+    return count == 1 && getsockopt(socket, SOL_SOCKET, SO_ERROR, &failure, &length) == 0 &&
+           failure == 0;
+}
 
 /* A socket that is connected to the first address of `host` where somebody answers; -1: nobody. */
 static inline int connect_to(const char *host, const char *port) {
@@ -30,7 +54,7 @@ static inline int connect_to(const char *host, const char *port) {
         setsockopt(found, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         setsockopt(found, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
         no_delay(found);
-        if (connect(found, at->ai_addr, at->ai_addrlen) != 0) {
+        if (!finish_connecting(found, at->ai_addr, at->ai_addrlen)) {
             close(found);
             found = -1;
         }

@@ -873,6 +873,11 @@ class MutualTls(unittest.TestCase):
         for _ in range(100):
             client.wait_for_calls(1)
             client.send(signal.SIGHUP)
+        # At every moment of a call, connect() included.
+        target, limit = len(client.calls()) + 100, time.monotonic() + PATIENCE
+        while len(client.calls()) < target and not client.failed() and time.monotonic() < limit:
+            client.send(signal.SIGHUP)
+        client.wait_for_calls(1)
         client_pair.deploy(self.old.issue("client"))
         client.send(signal.SIGHUP)
         client.wait_for_line(f"call .*, client {serial_of(client_pair)}")
