@@ -22,13 +22,13 @@ use std::sync::Arc;
 
 use certreload::ffi::connection::certreload_acquire_server_config;
 use certreload::ffi::handle::{certreload_close, certreload_handle, certreload_open};
+use certreload::ffi::options::trust::{certreload_client_auth, certreload_options_set_client_auth};
 use certreload::ffi::options::{
     certreload_options, certreload_options_add_identity, certreload_options_free,
     certreload_options_new,
 };
 use certreload::ffi::result::certreload_result;
 use certreload::ffi::sessions::certreload_options_set_ticket_keys;
-use certreload::ffi::trust_options::{certreload_client_auth, certreload_options_set_client_auth};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,

@@ -1,7 +1,7 @@
 //! The wall clock of the process, as far as certreload reads it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
@@ -31,5 +31,19 @@ impl TimeProvider for WallClock {
     fn current_time(&self) -> Option<UnixTime> {
         let seconds = u64::try_from(unix_now()).unwrap_or(0);
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+/// One moment on both clocks: deadlines go by the first, dates in certificates by the second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) instant: Instant,
+    /// Seconds since 1970.
+    pub(crate) unix: i64,
+}
+
+impl Now {
+    pub(crate) fn read() -> Self {
+        Self { instant: Instant::now(), unix: unix_now() }
     }
 }

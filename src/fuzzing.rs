@@ -29,11 +29,12 @@ use crate::ffi::options::{
     certreload_options_add_identity, certreload_options_free, certreload_options_new,
 };
 use crate::ffi::result::certreload_result;
-use crate::generation;
-use crate::material::fuzzing::{Crl, StapleFacts};
-use crate::material::{self, Identity, Parts, Password, Staple, TicketFile, TicketKeys};
-use crate::material::{Trust, TrustFile, TrustParts};
 use crate::options::{ClientAuth, Role, TrustOptions};
+use crate::pki;
+use crate::pki::fuzzing::{Crl, StapleFacts};
+use crate::pki::{Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys};
+use crate::pki::{Trust, TrustFile, TrustInput};
+use crate::tls;
 
 /// What separates the files of one input.
 const SEPARATOR: &[u8] = b"\n=====\n";
@@ -43,18 +44,18 @@ const NOW: i64 = 1_800_000_000;
 
 /// Certificates and a private key, out of bytes.
 pub fn pem(bytes: &[u8]) {
-    let certificates = material::fuzzing::certificates(bytes);
-    assert_eq!(certificates, material::fuzzing::certificates(bytes), "not a function of its bytes");
+    let certificates = pki::fuzzing::certificates(bytes);
+    assert_eq!(certificates, pki::fuzzing::certificates(bytes), "not a function of its bytes");
     match &certificates {
         Ok(chain) => {
             let again: String = chain.iter().map(|der| armour("CERTIFICATE", der)).collect();
-            let again = material::fuzzing::certificates(again.as_bytes());
+            let again = pki::fuzzing::certificates(again.as_bytes());
             assert_eq!(again.as_ref(), Ok(chain), "the DER was not what the PEM says");
         }
         Err(cause) => must_not_quote(bytes, &cause.to_string()),
     }
     let provider = default_provider();
-    let load = || material::fuzzing::load_key(Path::new("key"), bytes, &provider, &ask_password);
+    let load = || pki::fuzzing::load_key(Path::new("key"), bytes, &provider, &ask_password);
     match (load(), load()) {
         (Ok(key), Ok(again)) => assert_eq!(key.public_key(), again.public_key()),
         (Err(error), Err(again)) => {
@@ -78,7 +79,7 @@ pub fn identity(bytes: &[u8]) {
     let (key, staple) = rest.map_or((chain, None), split);
     let (chain, key) = (&in_pem("CERTIFICATE", chain), &in_pem("PRIVATE KEY", key));
     let load = || {
-        let parts = Parts {
+        let parts = IdentityInput {
             role: Role::Server,
             chain: (Path::new("chain"), chain),
             key: (Path::new("key"), key),
@@ -109,11 +110,11 @@ pub fn identity(bytes: &[u8]) {
 
 /// An OCSP response.
 pub fn ocsp(bytes: &[u8]) {
-    let parse = material::fuzzing::parse_ocsp;
+    let parse = pki::fuzzing::parse_ocsp;
     match (parse(bytes), parse(bytes)) {
         (Ok(response), Ok(again)) => {
             assert_eq!(format!("{response:?}"), format!("{again:?}"));
-            assert!(bytes.len() <= material::fuzzing::MAX_RESPONSE);
+            assert!(bytes.len() <= pki::fuzzing::MAX_RESPONSE);
             assert!(parse(&bytes[..bytes.len() - 1]).is_err(), "cut off");
             assert!(parse(&[bytes, b"\0"].concat()).is_err(), "with a tail");
         }
@@ -131,7 +132,7 @@ pub fn roots(bytes: &[u8]) {
 pub fn crl(bytes: &[u8]) {
     let file = trust_file(bytes);
     let crls = || {
-        let crls = material::fuzzing::crls(&file)?;
+        let crls = pki::fuzzing::crls(&file)?;
         let told = crls.iter().map(facts_of_list).collect::<Vec<_>>();
         let again: String = crls.iter().map(|crl| armour("X509 CRL", &crl.der)).collect();
         Ok::<_, Cause>((told, again))
@@ -139,7 +140,7 @@ pub fn crl(bytes: &[u8]) {
     match (crls(), crls()) {
         (Ok((told, again)), Ok(second)) => {
             assert_eq!((&told, &again), (&second.0, &second.1));
-            let again = material::fuzzing::crls(&trust_file(again.as_bytes())).unwrap();
+            let again = pki::fuzzing::crls(&trust_file(again.as_bytes())).unwrap();
             assert!(again.iter().map(facts_of_list).eq(told), "another list as PEM");
         }
         (Err(cause), Err(again)) => {
@@ -170,7 +171,7 @@ fn trusted(roots: &[u8], lists: &[u8]) {
         ..TrustOptions::default()
     };
     let crls = if lists.is_empty() { Vec::new() } else { vec![trust_file(lists)] };
-    let parts = TrustParts {
+    let parts = TrustInput {
         client_roots: Some(vec![trust_file(roots)]),
         server_roots: None,
         crls,
@@ -182,7 +183,7 @@ fn trusted(roots: &[u8], lists: &[u8]) {
         (Ok(trust), Ok(again)) => {
             assert_eq!(trust.fingerprint(), again.fingerprint());
             assert_eq!(trust.warnings(), again.warnings());
-            assert!((1..=material::MAX_ROOTS).contains(&trust.client_root_count()));
+            assert!((1..=pki::MAX_ROOTS).contains(&trust.client_root_count()));
             let after = load(Some(&trust)).expect("what serves may serve on");
             assert_eq!(trust.fingerprint(), after.fingerprint());
         }
@@ -222,7 +223,7 @@ pub fn ticket_keys(bytes: &[u8]) {
 
 /// What a client sends for a ticket, and what rustls writes of a session.
 pub fn ticket(bytes: &[u8]) {
-    generation::fuzzing::ticket(bytes);
+    tls::fuzzing::ticket(bytes);
 }
 
 /// A chain and a key in two files, through the C functions, up to the handshake.
@@ -294,7 +295,7 @@ fn facts(identity: &Identity) -> impl std::fmt::Debug + '_ {
 
 /// As it came, and not past its end.
 fn must_be_stapled_whole(der: &[u8], staple: &StapleFacts) {
-    assert!(material::fuzzing::parse_ocsp(der).is_ok());
+    assert!(pki::fuzzing::parse_ocsp(der).is_ok());
     assert_eq!(digest(&SHA256, der).as_ref(), staple.sha256);
     assert!(staple.next_update.is_none_or(|at| NOW < at));
     assert!(
@@ -305,7 +306,7 @@ fn must_be_stapled_whole(der: &[u8], staple: &StapleFacts) {
 /// Valid now, within its limits, and the key is the one that the leaf names.
 fn must_be_servable(identity: &Identity) {
     assert!((identity.not_before()..=identity.not_after()).contains(&NOW));
-    assert!((1..=material::MAX_CERTIFICATES).contains(&identity.chain().len()));
+    assert!((1..=pki::MAX_CERTIFICATES).contains(&identity.chain().len()));
     if let Some(key) = identity.certified_key().key.public_key() {
         let leaf = x509_parser::parse_x509_certificate(&identity.chain()[0]).unwrap().1;
         assert_eq!(key, SubjectPublicKeyInfoDer::from(leaf.public_key().raw), "another's key");

@@ -1,34 +1,33 @@
 //! TLS certificates that renew inside running C and C++ servers.
 //!
-//! The crate is used through its C ABI ([`ffi`], `include/certreload.h`). Data flows one way through
-//! the rooms, each handing an owned value to the next:
+//! The crate is used through its C ABI ([`ffi`], `include/certreload.h`). Modules import only modules below them,
+//! in this order from the top:
 //!
-//! - [`options`]: what to load and how: plain data
-//! - [`source`]: bytes: stable, bounded reads of a unit's files
-//! - [`material`]: meaning: bytes to identities, and what makes one valid
-//! - [`generation`]: a candidate, the config built from it, and the handshake that proves it
-//! - [`reload`]: the machine: triggers, settle, publish, events, health
-//! - [`watch`]: the kernel's notifications
-//! - [`ffi`]: the C ABI; nothing depends on it
+//! - [`ffi`]: the C ABI, one file per C type
+//! - [`runtime`]: which thread runs a reload pass for which handle, and when
+//! - [`reload`]: from a trigger to a published generation; [`status`]: what can be observed of a handle
+//! - [`events`]: what the host is notified of
+//! - [`tls`]: the TLS configurations of one generation, and their self-check; [`watch`]: change notification
+//! - [`pki`]: bytes to certificates, keys, revocation lists; [`files`]: consistent, bounded reads of files
+//! - [`options`], [`error`], [`clock`], and [`sys`]: system calls that std lacks
 //!
-//! [`error`] holds what any of them can fail with; [`clock`] tells the time; [`sys`] the system calls that std lacks; [`guard`]
-//! turns a panic into a value, [`hush`] keeps the self-check out of the log, [`wipe`] keys off the stack; [`testing`] makes faults that tests cannot make from outside.
+//! [`testing`] causes faults that tests cannot cause from outside.
 
 mod clock;
 mod error;
+mod events;
 pub mod ffi;
+mod files;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod generation;
-mod guard;
-mod hush;
-mod material;
 mod options;
+mod pki;
 mod reload;
-mod source;
+mod runtime;
+mod status;
 mod sys;
 #[doc(hidden)]
 pub mod testing;
+mod tls;
 mod watch;
-mod wipe;

@@ -10,8 +10,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use certreload::ffi::options::watch::certreload_watch;
 use certreload::ffi::result::certreload_result as Outcome;
-use certreload::ffi::watch_options::certreload_watch;
 use support::certificates::{Pair, Site};
 use support::host::{Builder, Client, fingerprint};
 use support::server::{run, serve};

@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use certreload::ffi::watch_options::certreload_watch as Watch;
+use certreload::ffi::options::watch::certreload_watch as Watch;
 use inotify::{Inotify, WatchMask};
 use support::certificates::{Pair, Site, replace};
 use support::host::{Builder, Host, PATIENCE};

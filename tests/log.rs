@@ -20,8 +20,8 @@ use certreload::ffi::log::{
     certreload_log_callback, certreload_log_level_str, certreload_set_log_callback,
 };
 use certreload::ffi::options::certreload_options_set_name;
+use certreload::ffi::options::watch::certreload_watch;
 use certreload::ffi::result::certreload_result as Outcome;
-use certreload::ffi::watch_options::certreload_watch;
 use certreload::testing;
 use support::certificates::{Pair, Site, write_private};
 use support::host::{Builder, c_path, text};

@@ -12,9 +12,9 @@ use std::ptr;
 
 use certreload::ffi::metrics::{certreload_write_metrics, certreload_write_metrics_page};
 use certreload::ffi::options::certreload_options_set_name;
+use certreload::ffi::options::trust::certreload_options_set_server_roots;
+use certreload::ffi::options::watch::certreload_watch;
 use certreload::ffi::result::certreload_result as Outcome;
-use certreload::ffi::trust_options::certreload_options_set_server_roots;
-use certreload::ffi::watch_options::certreload_watch;
 use support::certificates::{Pair, Site, write_private};
 use support::host::{Builder, Host, last_error};
 

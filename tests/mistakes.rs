@@ -121,9 +121,10 @@ const MISTAKES: [Mistake; 22] = [
 fn open(site: &Site, finder: Finder) -> Host {
     let options = Builder::new().identity(&site.chain(), &site.key()).settle_ms(10, 250);
     match finder {
-        Finder::Polling => {
-            options.watch(certreload::ffi::watch_options::certreload_watch::Poll).poll_ms(15).open()
-        }
+        Finder::Polling => options
+            .watch(certreload::ffi::options::watch::certreload_watch::Poll)
+            .poll_ms(15)
+            .open(),
         _ => options.poll_ms(NEVER).open(),
     }
 }

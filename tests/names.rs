@@ -10,8 +10,8 @@ use std::ffi::CString;
 
 use certreload::ffi::event::CERTRELOAD_WARNING_DUPLICATE_NAME;
 use certreload::ffi::options::certreload_options_require_name;
+use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
-use certreload::ffi::watch_options::certreload_watch as Watch;
 use support::certificates::{Pair, Site};
 use support::host::{Builder, last_error};
 use support::workshop::{Workshop, warnings_at_open};

@@ -14,9 +14,9 @@ use std::thread;
 use std::time::Duration;
 
 use certreload::ffi::event::{certreload_event_kind as Kind, certreload_trigger as Trigger};
+use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_watch_state as WatchState};
-use certreload::ffi::watch_options::certreload_watch as Watch;
 use support::certificates::{Authority, Pair, Site, Writer, replace, write_private};
 use support::file_writers::Mapping;
 use support::host::Builder;

@@ -12,7 +12,7 @@ use std::ptr;
 use std::sync::Mutex;
 
 use certreload::ffi::event::CERTRELOAD_WARNING_KEY_READABLE;
-use certreload::ffi::key_password::*;
+use certreload::ffi::options::key_password::*;
 use certreload::ffi::result::certreload_result as Outcome;
 use support::certificates::write_private;
 use support::host::{Builder, c_path, last_error};

@@ -295,7 +295,7 @@ fn g4_a_poll_takes_no_chain_that_goes_on_growing() {
     let site = Site::plain(&first);
     let host = Builder::new()
         .identity(&site.chain(), &site.key())
-        .watch(certreload::ffi::watch_options::certreload_watch::Poll)
+        .watch(certreload::ffi::options::watch::certreload_watch::Poll)
         .poll_ms(10)
         .settle_ms(2_000, 60_000)
         .open();

@@ -16,9 +16,9 @@ use certreload::ffi::generation::{
     certreload_acquire, certreload_generation_identity, certreload_release,
 };
 use certreload::ffi::identity::certreload_identity_ocsp_der;
+use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::certreload_health as Health;
-use certreload::ffi::watch_options::certreload_watch as Watch;
 use rustls::HandshakeKind;
 use support::clock::Clock;
 use support::host::{Builder, Client, Host};

@@ -18,11 +18,11 @@ use certreload::ffi::event::{
     CERTRELOAD_WARNING_CRL_EXPIRED, CERTRELOAD_WARNING_CRL_UNRELATED,
     CERTRELOAD_WARNING_ROOT_UNUSABLE,
 };
+use certreload::ffi::options::trust::*;
+use certreload::ffi::options::watch::certreload_watch;
 use certreload::ffi::result::certreload_result::{self as Outcome, *};
 use certreload::ffi::status::certreload_health as Health;
-use certreload::ffi::trust_options::*;
-use certreload::ffi::trust_status::{certreload_get_trust_status, certreload_trust_status};
-use certreload::ffi::watch_options::certreload_watch;
+use certreload::ffi::status::trust::{certreload_get_trust_status, certreload_trust_status};
 use rustls::HandshakeKind;
 use support::certificates::{Authority, Pair, Site, replace};
 use support::clock::Clock;

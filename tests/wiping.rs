@@ -22,9 +22,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use certreload::ffi::key_password::*;
+use certreload::ffi::options::key_password::*;
+use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
-use certreload::ffi::watch_options::certreload_watch as Watch;
 use support::host::{Builder, c_path};
 
 /// What `tr` turns in every byte of a secret before this process sees it.

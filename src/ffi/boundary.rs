@@ -5,7 +5,7 @@ use std::ptr;
 use super::last_error;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
-use crate::guard::guarded;
+use crate::sys::catch_panic;
 
 /// What a C function returns when it fails.
 pub(crate) trait Failed {
@@ -18,7 +18,7 @@ pub(crate) trait Failed {
 /// A failure, a panic included, becomes the function's failing return value and this thread's last
 /// error.
 pub(crate) fn boundary<T: Failed>(body: impl FnOnce() -> Result<T, Error>) -> T {
-    match guarded(body) {
+    match catch_panic(body) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => fail(&error),
         Err(panic) => fail(&Error::new(Cause::Panic(panic))),
@@ -75,8 +75,8 @@ impl Failed for i64 {
 mod tests {
     use std::ffi::CStr;
 
+    use super::super::last_error::certreload_last_error;
     use super::*;
-    use crate::ffi::last_error::certreload_last_error;
 
     fn last_error_text() -> String {
         // SAFETY: the text lives until the next failing call on this thread.

@@ -15,7 +15,7 @@ use super::cast;
 use super::handle::certreload_handle;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
-use crate::reload::Handle;
+use crate::runtime::Handle;
 
 /// Make a server connection with the config that is current at this moment.
 ///

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::cast::to_c_text;
 use super::result::certreload_result;
-use crate::material::{WarningKind, Warnings};
-use crate::reload::{Event, EventKind, EventSink, MAX_WAITING, Trigger};
+use crate::events::{Event, EventKind, EventSink, MAX_WAITING, Trigger};
+use crate::pki::{WarningKind, Warnings};
 
 /// What an event is about.
 #[repr(u32)]
@@ -228,19 +228,19 @@ pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
 pub(crate) type trigger_number = u32;
 
 /// A callback and the pointer that the host wants back with each call.
-struct HostCallback {
+struct EventCallback {
     function: unsafe extern "C" fn(*mut c_void, *const certreload_event),
     userdata: *mut c_void,
 }
 
 // SAFETY: the function is plain code; the userdata is never dereferenced here, and the host has been
 // told (at certreload_event_callback) that it is handed to the function on another thread.
-unsafe impl Send for HostCallback {}
+unsafe impl Send for EventCallback {}
 // SAFETY: as above. Calls for one handle are made one at a time; handles that are opened with the same options
 // share the callback, and the host is told that those may call it at the same time.
-unsafe impl Sync for HostCallback {}
+unsafe impl Sync for EventCallback {}
 
-impl HostCallback {
+impl EventCallback {
     fn call(&self, event: &Event) {
         let told = ToldEvent::new(event);
         // SAFETY: `function` has the documented signature, and `told` with all that it points to
@@ -286,7 +286,7 @@ pub(crate) fn sink_from_c(
     callback: certreload_event_callback,
     userdata: *mut c_void,
 ) -> Option<EventSink> {
-    let host = HostCallback { function: callback?, userdata };
+    let host = EventCallback { function: callback?, userdata };
     Some(EventSink::new(move |event: &Event| host.call(event)))
 }
 

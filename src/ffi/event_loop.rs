@@ -8,7 +8,7 @@ use super::cast;
 use super::event::{ToldEvent, certreload_event};
 use super::handle::certreload_handle;
 use super::options::certreload_options;
-use super::options_object::setter;
+use super::options::setter;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::options::RuntimeMode;

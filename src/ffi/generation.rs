@@ -6,11 +6,12 @@ use rustls_ffi::client::rustls_client_config;
 use rustls_ffi::server::rustls_server_config;
 
 use super::boundary::boundary;
-use super::cast::{self, Opaque};
+use super::cast;
+use super::cast::Opaque;
 use super::handle::certreload_handle;
 use super::identity::certreload_identity;
 use crate::error::{Cause, Error};
-use crate::generation::Generation;
+use crate::tls::Generation;
 
 /// An immutable snapshot of every identity, with the config built from it: opaque.
 pub struct certreload_generation {

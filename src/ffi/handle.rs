@@ -4,14 +4,16 @@ use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
 use super::boundary::boundary;
-use super::cast::{self, Opaque};
+use super::cast;
+use super::cast::Opaque;
 use super::event::{certreload_event_callback, sink_from_c};
 use super::options::certreload_options;
 use super::other_copy;
 use super::result::certreload_result;
-use crate::guard::guarded;
 use crate::options::{IdentityFiles, Options, Role};
-use crate::reload::{Handle, Outcome};
+use crate::reload::Outcome;
+use crate::runtime::Handle;
+use crate::sys::catch_panic;
 
 /// Certificates that reload: opaque.
 pub struct certreload_handle {
@@ -62,7 +64,7 @@ pub unsafe extern "C" fn certreload_open(
 ) -> certreload_result {
     boundary(|| {
         // First, because a template of the other copy may be about to be used. A defect in it is no failure to open.
-        let _ = guarded(other_copy::warn_once);
+        let _ = catch_panic(other_copy::warn_once);
         // SAFETY: the caller passes options of certreload_options_new() and a place to write, or NULL.
         let (options, mut out) =
             unsafe { (cast::borrow(options, "options")?, cast::out(handle_out, "handle_out")?) };
@@ -93,7 +95,7 @@ pub unsafe extern "C" fn certreload_open_files(
     handle_out: *mut *mut certreload_handle,
 ) -> certreload_result {
     boundary(|| {
-        let _ = guarded(other_copy::warn_once);
+        let _ = catch_panic(other_copy::warn_once);
         // SAFETY: the caller passes C strings and a place to write, or NULL.
         let (chain, key, mut out) = unsafe {
             (

@@ -4,8 +4,9 @@ use std::ffi::c_char;
 use std::ptr;
 
 use super::boundary::boundary;
-use super::cast::{self, Opaque};
-use crate::material::Identity;
+use super::cast;
+use super::cast::Opaque;
+use crate::pki::Identity;
 
 /// A certificate chain and its key, as one generation serves them: opaque.
 pub struct certreload_identity {

@@ -12,9 +12,9 @@ const ROOM: usize = 8192;
 
 /// At one place for as long as the thread lives: a pointer to it that is kept too long shows another
 /// message, and never memory that was given back. Made with the first failure.
-struct Place(Cell<*mut [u8; ROOM]>);
+struct MessageSlot(Cell<*mut [u8; ROOM]>);
 
-impl Drop for Place {
+impl Drop for MessageSlot {
     fn drop(&mut self) {
         if !self.0.get().is_null() {
             // SAFETY: from Box::into_raw in `set`, and nobody's after this thread.
@@ -24,7 +24,7 @@ impl Drop for Place {
 }
 
 thread_local! {
-    static LAST: Place = const { Place(Cell::new(ptr::null_mut())) };
+    static LAST: MessageSlot = const { MessageSlot(Cell::new(ptr::null_mut())) };
 }
 
 /// Remembers `error` as this thread's last failure.

@@ -16,9 +16,9 @@ use super::boundary::boundary;
 use super::cast::to_c_text;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
-use crate::hush::is_hushed;
-use crate::reload::LOG_TARGET;
-use crate::sys::{Era, unforked};
+use crate::events::LOG_TARGET;
+use crate::sys::is_logging_disabled;
+use crate::sys::{ForkGeneration, without_fork};
 
 /// How much a log line matters: the lower, the more.
 #[repr(u32)]
@@ -86,13 +86,13 @@ pub unsafe extern "C" fn certreload_set_log_callback(
             None => None,
             Some(function) => {
                 let level = level_filter(max_level)?;
-                Some(Arc::new(Listener::new(function, userdata, level)))
+                Some(Arc::new(LogReceiver::new(function, userdata, level)))
             }
         };
         let before = {
             if next.is_some() && !is_ours() {
                 // A child that was forked in the middle of it would wait for its end for ever.
-                let _ = unforked(|| ::log::set_logger(&FORWARDER));
+                let _ = without_fork(|| ::log::set_logger(&FORWARDER));
                 // Refused to one of two threads that come at once, but the facade is ours then.
                 if !is_ours() {
                     return Err(Error::new(Cause::LoggerInUse));
@@ -146,7 +146,7 @@ fn level_filter(number: u32) -> Result<LevelFilter, Error> {
 }
 
 /// Who listens now.
-static LISTENER: ArcSwapOption<Listener> = ArcSwapOption::const_empty();
+static LISTENER: ArcSwapOption<LogReceiver> = ArcSwapOption::const_empty();
 
 /// Whether the logger of this process's facade is ours. Asked of the facade, and nothing noted of it
 /// under a lock, which a forked child might find held by a thread that it does not have.
@@ -159,7 +159,7 @@ fn set_level() {
     loop {
         let listener = LISTENER.load_full();
         ::log::set_max_level(listener.as_ref().map_or(LevelFilter::Off, |now| now.level));
-        let address = |listener: &Option<Arc<Listener>>| listener.as_ref().map(Arc::as_ptr);
+        let address = |listener: &Option<Arc<LogReceiver>>| listener.as_ref().map(Arc::as_ptr);
         if address(&listener) == address(&LISTENER.load_full()) {
             return;
         }
@@ -168,7 +168,7 @@ fn set_level() {
 
 thread_local! {
     /// The listener whose call runs on this thread, if one does.
-    static INSIDE: Cell<*const Listener> = const { Cell::new(ptr::null()) };
+    static INSIDE: Cell<*const LogReceiver> = const { Cell::new(ptr::null()) };
 }
 
 static FORWARDER: Forwarder = Forwarder { _place: 0 };
@@ -187,7 +187,7 @@ impl Log for Forwarder {
         // A thread that is being torn down cannot tell whether it is inside.
         let is_inside = INSIDE.try_with(|inside| !inside.get().is_null()).unwrap_or(true);
         // The host serves nobody in the handshakes that prove an identity.
-        let is_of_self_check = record.target() != LOG_TARGET && is_hushed();
+        let is_of_self_check = record.target() != LOG_TARGET && is_logging_disabled();
         if is_inside || is_of_self_check || !self.enabled(record.metadata()) {
             return;
         }
@@ -203,7 +203,7 @@ impl Log for Forwarder {
 const RETIRED: usize = 1;
 
 /// A callback, the pointer that the host wants back with each call, and the calls that run.
-struct Listener {
+struct LogReceiver {
     function: unsafe extern "C" fn(*mut c_void, certreload_log_level, *const c_char),
     userdata: *mut c_void,
     level: LevelFilter,
@@ -211,16 +211,16 @@ struct Listener {
     calls: AtomicUsize,
     lock: Mutex<()>,
     left: Condvar,
-    era: Era,
+    era: ForkGeneration,
 }
 
 // SAFETY: the function is plain code; the userdata is never dereferenced here, and the host has been
 // told (at certreload_log_callback) that it is handed to the function on any thread.
-unsafe impl Send for Listener {}
+unsafe impl Send for LogReceiver {}
 // SAFETY: as above; on several threads at once.
-unsafe impl Sync for Listener {}
+unsafe impl Sync for LogReceiver {}
 
-impl Listener {
+impl LogReceiver {
     fn new(
         function: unsafe extern "C" fn(*mut c_void, certreload_log_level, *const c_char),
         userdata: *mut c_void,
@@ -233,7 +233,7 @@ impl Listener {
             calls: AtomicUsize::new(0),
             lock: Mutex::new(()),
             left: Condvar::new(),
-            era: Era::now(),
+            era: ForkGeneration::now(),
         }
     }
 
@@ -263,7 +263,7 @@ impl Listener {
     fn retire(&self) {
         self.calls.fetch_or(RETIRED, Ordering::SeqCst);
         // The threads of a process that was forked from stayed there, and with them whoever has the lock.
-        if self.era != Era::now() {
+        if self.era != ForkGeneration::now() {
             return;
         }
         let mut left = self.lock.lock().unwrap_or_else(PoisonError::into_inner);

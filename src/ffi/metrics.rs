@@ -4,11 +4,12 @@ use std::ffi::c_char;
 use std::ptr;
 
 use super::boundary::boundary;
-use super::cast::{self, Out};
+use super::cast;
+use super::cast::Out;
 use super::handle::certreload_handle;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
-use crate::reload::write_metrics;
+use crate::status::write_metrics;
 
 /// The largest number of handles on one page.
 pub const CERTRELOAD_MAX_PAGE_HANDLES: usize = 100000;

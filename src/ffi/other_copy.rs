@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::log::{Level, log_enabled, warn};
 
-use crate::reload::LOG_TARGET;
+use crate::events::LOG_TARGET;
 
 /// The functions that hosts call with what certreload gives them. A static library is linked in parts, so another
 /// copy may define some of the names only.

@@ -7,7 +7,7 @@ use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
 use super::options::certreload_options;
-use super::options_object::setter;
+use super::options::setter;
 use super::result::certreload_result;
 use crate::error::Error;
 use crate::options::Resumption;

@@ -6,50 +6,53 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::files::Files;
 use super::load_trust::{load_ticket_keys, load_trust};
-use super::loading::{Found, Hopeless, Loaded, Loading, is_readable_by_others, readable};
-use super::settle::Failure;
-use crate::error::{Cause, Error};
-use crate::generation::Part;
-use crate::material::{Identity, Parts, Password, Staple, Warning, takes_password};
-use crate::options::{IdentityBytes, IdentityFiles, KeyPassword};
-use crate::source::{
-    Digest, FileBytes, Fingerprint, MAX_FILE_SIZE, Way, digest_of, digest_of_parts, read_together,
+use super::loading::{
+    FoundFiles, LoadContext, Loaded, PermanentFailure, is_readable_by_others, readable,
 };
+use super::retry::Failure;
+use super::unit_files::UnitFiles;
+use crate::error::{Cause, Error};
+use crate::files::{
+    Digest, FileBytes, Fingerprint, MAX_FILE_SIZE, PathResolver, digest_of, digest_of_parts,
+    read_consistently,
+};
+use crate::options::{IdentityBytes, IdentityFiles, KeyPassword};
+use crate::pki::{Identity, IdentityInput, Password, Staple, Warning, takes_password};
+use crate::tls::Part;
 
 /// Reads and checks the files of a unit, unless they hold what `serving` was made from, or what is known to
 /// be `hopeless`.
 pub(super) fn load(
-    files: &Files,
+    files: &UnitFiles,
     serving: Option<(&Part, Digest)>,
-    hopeless: Option<&Hopeless>,
-    with: &Loading<'_>,
-) -> (Result<Loaded, Failure>, Found) {
+    hopeless: Option<&PermanentFailure>,
+    with: &LoadContext<'_>,
+) -> (Result<Loaded, Failure>, FoundFiles) {
     let known = serving.map(|(_, digest)| digest);
     match (files, serving) {
-        (Files::Identity(files), _) => load_identity(files, known, hopeless, with),
-        (Files::Trust(files), Some((Part::Trust(before), _))) => {
+        (UnitFiles::Identity(files), _) => load_identity(files, known, hopeless, with),
+        (UnitFiles::Trust(files), Some((Part::Trust(before), _))) => {
             load_trust(files, known, Some(before), hopeless, with)
         }
-        (Files::Trust(files), _) => load_trust(files, None, None, hopeless, with),
-        (Files::TicketKeys(path), Some((Part::TicketKeys(before), _))) => {
+        (UnitFiles::Trust(files), _) => load_trust(files, None, None, hopeless, with),
+        (UnitFiles::TicketKeys(path), Some((Part::TicketKeys(before), _))) => {
             load_ticket_keys(path, known, Some(before), with.now)
         }
-        (Files::TicketKeys(path), _) => load_ticket_keys(path, None, None, with.now),
+        (UnitFiles::TicketKeys(path), _) => load_ticket_keys(path, None, None, with.now),
     }
 }
 
 fn load_identity(
     files: &IdentityFiles,
     known: Option<Digest>,
-    hopeless: Option<&Hopeless>,
-    with: &Loading<'_>,
-) -> (Result<Loaded, Failure>, Found) {
+    hopeless: Option<&PermanentFailure>,
+    with: &LoadContext<'_>,
+) -> (Result<Loaded, Failure>, FoundFiles) {
     let paths: Vec<&Path> = files.paths().collect();
     let read_at = SystemTime::now();
-    let read = read_together(&paths);
-    let mut way = Way::default();
+    let read = read_consistently(&paths);
+    let mut way = PathResolver::default();
     let trails: Vec<_> = paths.iter().map(|path| way.trail(path)).collect();
     let lookups = trails.concat();
     match read {
@@ -68,9 +71,11 @@ fn load_identity(
                     Err(error) => Err(Failure { digest: about(&error, &paths, read), error }),
                 },
             };
-            (loaded, Found { lookups, fingerprint, digest: Some(digest), exposed })
+            (loaded, FoundFiles { lookups, fingerprint, digest: Some(digest), exposed })
         }
-        Err(error) => (Err(Failure { error, digest: None }), Found { lookups, ..Found::default() }),
+        Err(error) => {
+            (Err(Failure { error, digest: None }), FoundFiles { lookups, ..FoundFiles::default() })
+        }
     }
 }
 
@@ -80,7 +85,7 @@ pub(super) fn load_memory(
     files: &IdentityFiles,
     bytes: &IdentityBytes,
     known: Option<Digest>,
-    with: &Loading<'_>,
+    with: &LoadContext<'_>,
 ) -> Result<Loaded, Failure> {
     let chain = (files.chain.as_path(), &bytes.chain[..]);
     let key = (files.key.as_path(), &bytes.key[..]);
@@ -92,7 +97,7 @@ pub(super) fn load_memory(
     let identity = within_limits([chain, key]).and_then(|()| {
         let password = || match &files.password {
             Some(KeyPassword::File(path)) => {
-                let read = read_together(&[path])?;
+                let read = read_consistently(&[path])?;
                 let line = |file: FileBytes| first_line(&file.bytes);
                 read.into_iter().next().transpose().map(|file| file.map(line))
             }
@@ -104,7 +109,11 @@ pub(super) fn load_memory(
             _ => Staple::NotAskedFor,
         };
         let (role, password) = (files.role, &password as _);
-        Identity::new(&Parts { role, chain, key, password, staple }, with.provider, with.now)
+        Identity::new(
+            &IdentityInput { role, chain, key, password, staple },
+            with.provider,
+            with.now,
+        )
     });
     match identity {
         Ok(identity) => Ok(Loaded::New(as_part(identity, with), digest)),
@@ -112,7 +121,7 @@ pub(super) fn load_memory(
     }
 }
 
-fn as_part(identity: Identity, with: &Loading<'_>) -> Part {
+fn as_part(identity: Identity, with: &LoadContext<'_>) -> Part {
     Part::Identity(Arc::new(identity.with_expiry_warning(with.options.expiry_warning)))
 }
 
@@ -161,9 +170,9 @@ fn is_encrypted(read: &[Result<FileBytes, Error>]) -> bool {
 fn make(
     files: &IdentityFiles,
     read: &[Result<FileBytes, Error>],
-    with: &Loading<'_>,
+    with: &LoadContext<'_>,
 ) -> Result<Identity, Error> {
-    // `read_together` answers in the order of `IdentityFiles::paths`: chain, key, staple, password.
+    // `read_consistently` answers in the order of `IdentityFiles::paths`: chain, key, staple, password.
     let mut read = read.iter().map(|file| file.as_ref().map_err(Clone::clone));
     let (Some(chain), Some(key)) = (read.next().transpose()?, read.next().transpose()?) else {
         return Err(Error::at(&files.chain, Cause::NotFound));
@@ -181,7 +190,7 @@ fn make(
         (Some(KeyPassword::Callback(callback)), _) => Ok(callback.ask(&files.key)),
         _ => Ok(None),
     };
-    let parts = Parts {
+    let parts = IdentityInput {
         role: files.role,
         chain: (&files.chain, &chain.bytes),
         key: (&files.key, &key.bytes),

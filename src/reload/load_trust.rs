@@ -3,16 +3,18 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::files::{Purpose, TrustFiles};
-use super::loading::{Found, Hopeless, Loaded, Loading, is_readable_by_others, readable};
-use super::settle::Failure;
-use crate::error::{Cause, Error};
-use crate::generation::Part;
-use crate::material::{TicketFile, TicketKeys, Trust, TrustFile, TrustParts};
-use crate::source::{
-    Digest, Fingerprint, Gathered, GatheredFile, Way, digest_of, digest_of_gathered, gather,
-    read_together,
+use super::loading::{
+    FoundFiles, LoadContext, Loaded, PermanentFailure, is_readable_by_others, readable,
 };
+use super::retry::Failure;
+use super::unit_files::{Purpose, TrustFiles};
+use crate::error::{Cause, Error};
+use crate::files::{
+    Digest, Fingerprint, PathResolver, Snapshot, SnapshotFile, digest_of, digest_of_snapshot,
+    read_consistently, take_snapshot,
+};
+use crate::pki::{TicketFile, TicketKeys, Trust, TrustFile, TrustInput};
+use crate::tls::Part;
 
 /// Reads and checks a trust, unless its files hold what `known` is the digest of, or what is known to be
 /// `hopeless`.
@@ -20,16 +22,16 @@ pub(super) fn load_trust(
     files: &TrustFiles,
     known: Option<Digest>,
     before: Option<&Trust>,
-    hopeless: Option<&Hopeless>,
-    with: &Loading<'_>,
-) -> (Result<Loaded, Failure>, Found) {
-    let Gathered { files: gathered, lookups, fingerprint } = gather(&files.places);
-    let found = Found { lookups, ..Found::default() };
+    hopeless: Option<&PermanentFailure>,
+    with: &LoadContext<'_>,
+) -> (Result<Loaded, Failure>, FoundFiles) {
+    let Snapshot { files: gathered, lookups, fingerprint } = take_snapshot(&files.places);
+    let found = FoundFiles { lookups, ..FoundFiles::default() };
     let gathered = match gathered {
         Ok(gathered) => gathered,
         Err(error) => return (Err(Failure { error, digest: None }), found),
     };
-    let digest = digest_of_gathered(&gathered);
+    let digest = digest_of_snapshot(&gathered);
     let made = match hopeless {
         _ if known == Some(digest) => Ok(Loaded::Same),
         Some((known, failure)) if *known == digest => Err(failure.clone()),
@@ -37,26 +39,26 @@ pub(super) fn load_trust(
             .map(|trust| Loaded::New(Part::Trust(trust.into()), digest))
             .map_err(|error| Failure { digest: Some(about(&error, &gathered, digest)), error }),
     };
-    (made, Found { fingerprint, digest: Some(digest), ..found })
+    (made, FoundFiles { fingerprint, digest: Some(digest), ..found })
 }
 
 /// The digest of the file that `error` names, so that a change of another one is no new failure; else of `all`.
-fn about(error: &Error, gathered: &[GatheredFile], all: Digest) -> Digest {
+fn about(error: &Error, gathered: &[SnapshotFile], all: Digest) -> Digest {
     let named = gathered.iter().find(|file| error.path.as_deref() == Some(&file.path));
     named.map_or(all, |file| digest_of(std::slice::from_ref(&file.read)))
 }
 
 fn make_trust(
     files: &TrustFiles,
-    gathered: &[GatheredFile],
+    gathered: &[SnapshotFile],
     before: Option<&Trust>,
-    with: &Loading<'_>,
+    with: &LoadContext<'_>,
 ) -> Result<Trust, Error> {
     if let Some(error) = gathered.iter().find_map(|file| file.read.as_ref().err()) {
         return Err(error.clone());
     }
     let of = |purpose: Purpose| {
-        let read = move |file: &'_ GatheredFile| files.purposes[file.place] == purpose;
+        let read = move |file: &'_ SnapshotFile| files.purposes[file.place] == purpose;
         gathered.iter().filter(move |file| read(file)).filter_map(as_trust_file).collect::<Vec<_>>()
     };
     let roots = |purpose: Purpose| -> Result<Option<Vec<TrustFile<'_>>>, Error> {
@@ -73,7 +75,7 @@ fn make_trust(
         }
         Ok(Some(roots))
     };
-    let parts = TrustParts {
+    let parts = TrustInput {
         client_roots: roots(Purpose::ClientRoots)?,
         server_roots: roots(Purpose::ServerRoots)?,
         crls: of(Purpose::Crls),
@@ -83,7 +85,7 @@ fn make_trust(
         .map(|trust| trust.with_expiry_warning(with.options.expiry_warning))
 }
 
-fn as_trust_file(file: &GatheredFile) -> Option<TrustFile<'_>> {
+fn as_trust_file(file: &SnapshotFile) -> Option<TrustFile<'_>> {
     let bytes = &file.read.as_ref().ok()?.bytes;
     Some(TrustFile { path: &file.path, bytes, is_in_directory: file.is_in_directory })
 }
@@ -94,11 +96,11 @@ pub(super) fn load_ticket_keys(
     known: Option<Digest>,
     before: Option<&TicketKeys>,
     now: i64,
-) -> (Result<Loaded, Failure>, Found) {
+) -> (Result<Loaded, Failure>, FoundFiles) {
     let read_at = SystemTime::now();
-    let read = read_together(&[path]);
-    let trails = vec![Way::default().trail(path)];
-    let found = Found { lookups: trails.concat(), ..Found::default() };
+    let read = read_consistently(&[path]);
+    let trails = vec![PathResolver::default().trail(path)];
+    let found = FoundFiles { lookups: trails.concat(), ..FoundFiles::default() };
     let read = match read {
         Ok(read) => read,
         Err(error) => return (Err(Failure { error, digest: None }), found),
@@ -115,7 +117,7 @@ pub(super) fn load_ticket_keys(
     let is_readable_by_others = is_readable_by_others(file);
     // Of what serves it is too late to refuse it.
     let exposed = is_readable_by_others.then(|| readable(path)).into_iter().collect();
-    let found = Found { fingerprint, digest: Some(digest), exposed, ..found };
+    let found = FoundFiles { fingerprint, digest: Some(digest), exposed, ..found };
     if known == Some(digest) {
         return (Ok(Loaded::Same), found);
     }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
-use super::files::Files;
-use super::settle::Failure;
-use crate::generation::Part;
-use crate::material::{Warning, WarningKind};
+use super::retry::Failure;
+use super::unit_files::UnitFiles;
+use crate::files::{Digest, FileBytes, Fingerprint, Lookup};
 use crate::options::Options;
-use crate::source::{Digest, FileBytes, Fingerprint, Lookup};
+use crate::pki::{Warning, WarningKind};
+use crate::tls::Part;
 
 /// Permission bit: everybody may read.
 const READABLE_BY_OTHERS: u32 = 0o004;
@@ -26,7 +26,7 @@ pub(super) enum Loaded {
 
 /// What loading takes besides files.
 #[derive(Clone, Copy)]
-pub(super) struct Loading<'a> {
+pub(super) struct LoadContext<'a> {
     pub(super) provider: &'a Arc<CryptoProvider>,
     pub(super) options: &'a Options,
     pub(super) now: i64,
@@ -36,7 +36,7 @@ pub(super) struct Loading<'a> {
 
 /// How the files were found, whatever they hold.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundFiles {
     /// Every name that was looked up on the way to any of them, found out after they were read.
     pub(super) lookups: Vec<Lookup>,
     /// Where it says anything, of what was read.
@@ -48,7 +48,7 @@ pub(super) struct Found {
 }
 
 /// Content that could not be used, and will be no better when it is read again.
-pub(super) type Hopeless = (Digest, Failure);
+pub(super) type PermanentFailure = (Digest, Failure);
 
 pub(super) fn is_readable_by_others(file: &FileBytes) -> bool {
     file.mode & READABLE_BY_OTHERS != 0
@@ -61,10 +61,10 @@ pub(super) fn readable(path: &Path) -> Warning {
 
 /// What a trust may have to know, for the identities come before it: whoever certifies those that are `serving`.
 pub(super) fn authorities_for<'a>(
-    files: &Files,
+    files: &UnitFiles,
     serving: impl Iterator<Item = &'a Part>,
 ) -> Vec<CertificateDer<'static>> {
-    let Files::Trust(_) = files else { return Vec::new() };
+    let UnitFiles::Trust(_) = files else { return Vec::new() };
     let authorities: HashSet<_> =
         serving.filter_map(Part::as_identity).flat_map(|it| it.chain().iter().skip(1)).collect();
     authorities.into_iter().cloned().collect()

@@ -4,28 +4,29 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Now;
-use super::event::Trigger;
-use super::files::Files;
-use super::loading::{Loading, authorities_for};
-use super::look::{Look, Scope};
-use super::proof::{check_template, prove, prove_guarded};
-use super::settle::{Failure, Moment};
-use super::standing::{Finding, Note};
-use super::tickets::Outcome;
-use super::told::Told;
-use super::touches::Held;
+use super::debounce::OpenForWriting;
+use super::loading::{LoadContext, authorities_for};
+use super::outcome::Outcome;
+use super::outcome::{Finding, Note};
+use super::pass::{PassResult, PassScope};
+use super::report::ReloadReport;
+use super::retry::{Failure, PassTime};
 use super::unit::{Fresh, Unit};
+use super::unit_files::UnitFiles;
+use crate::clock::Now;
 use crate::error::{Cause, Error};
-use crate::generation::{Alive, Candidate, Foundation, Generation, Part, Parts};
-use crate::material::Warning;
+use crate::events::Trigger;
+use crate::files::{Digest, Fingerprint, Lookup, PathResolver};
 use crate::options::{IdentityBytes, Options};
-use crate::source::{Digest, Fingerprint, Lookup, Way};
+use crate::pki::Warning;
 use crate::sys::Privileges;
+use crate::sys::catch_panic;
+use crate::tls::check_template;
+use crate::tls::{BaseConfig, Candidate, Generation, GenerationCount, Part, Parts};
 
-pub(super) struct Pipeline {
+pub(crate) struct Pipeline {
     options: Arc<Options>,
-    foundation: Arc<Foundation>,
+    base_config: Arc<BaseConfig>,
     units: Vec<Unit>,
     number: u64,
     /// Of the time when the handle was opened, and when all files were last looked at.
@@ -35,25 +36,25 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     /// Loads everything for the first time: all good, or the first failure.
-    pub(super) fn open(
+    pub(crate) fn open(
         mut options: Options,
-        alive: Alive,
+        alive: GenerationCount,
         wall: i64,
-    ) -> Result<(Self, Arc<Generation>, Told), Error> {
-        let foundation = Arc::new(Foundation::new(&options, alive)?);
+    ) -> Result<(Self, Arc<Generation>, ReloadReport), Error> {
+        let base_config = Arc::new(BaseConfig::new(&options, alive)?);
         let mut units = Vec::with_capacity(options.identities.len());
-        for files in Files::of_units(&options) {
+        for files in UnitFiles::of_units(&options) {
             let authorities =
                 authorities_for(&files, units.iter().map(|unit: &Unit| &unit.serving));
-            let with = Loading {
-                provider: foundation.provider(),
+            let with = LoadContext {
+                provider: base_config.provider(),
                 options: &options,
                 now: wall,
                 authorities: &authorities,
             };
             units.push(Unit::open(files, &with).map_err(|failure| failure.error)?);
         }
-        let candidate = foundation.candidate(serving(&units))?;
+        let candidate = Candidate::new(&base_config, serving(&units))?;
         if let Some(name) = missing(&options, &candidate).next() {
             return Err(Error::new(Cause::NameMissing { name: name.clone() }));
         }
@@ -65,7 +66,7 @@ impl Pipeline {
         check_template(&options, asks_clients)?;
         // Each unit has made use of its bytes, if it was given any: no key stays here.
         options.identities.iter_mut().for_each(|files| files.memory = None);
-        let mut pipeline = Self::new(options.into(), foundation, units, 0, Privileges::now());
+        let mut pipeline = Self::new(options.into(), base_config, units, 0, Privileges::now());
         let everything: Vec<_> = (0..pipeline.units.len()).collect();
         let (generation, told) = pipeline.publish(candidate, &everything, &[], Trigger::Open, wall);
         Ok((pipeline, generation, told))
@@ -74,14 +75,14 @@ impl Pipeline {
     /// Takes up what serves: in a child that was forked, where nothing else can be relied on.
     ///
     /// The host hands over those that `is_memory`.
-    pub(super) fn resume(
+    pub(crate) fn resume(
         options: Arc<Options>,
         serving: &Generation,
         is_memory: impl Fn(usize) -> bool,
         opened_as: Privileges,
     ) -> Self {
         let parts = serving.parts().iter().zip(serving.contents());
-        let mut units: Vec<_> = Files::of_units(&options)
+        let mut units: Vec<_> = UnitFiles::of_units(&options)
             .into_iter()
             .zip(parts)
             .map(|(files, (part, digest))| Unit::resume(files, part, *digest))
@@ -89,37 +90,37 @@ impl Pipeline {
         for (index, unit) in units.iter_mut().enumerate().filter(|(index, _)| is_memory(*index)) {
             unit.detach(index);
         }
-        Self::new(options, serving.foundation().clone(), units, serving.number(), opened_as)
+        Self::new(options, serving.base_config().clone(), units, serving.number(), opened_as)
     }
 
     fn new(
         options: Arc<Options>,
-        foundation: Arc<Foundation>,
+        base_config: Arc<BaseConfig>,
         units: Vec<Unit>,
         number: u64,
         opened_as: Privileges,
     ) -> Self {
         let looked_as = opened_as.clone();
-        Self { options, foundation, units, number, opened_as, looked_as }
+        Self { options, base_config, units, number, opened_as, looked_as }
     }
 
-    pub(super) fn options(&self) -> &Arc<Options> {
+    pub(crate) fn options(&self) -> &Arc<Options> {
         &self.options
     }
 
     /// As whom the handle was opened.
-    pub(super) fn opened_as(&self) -> &Privileges {
+    pub(crate) fn opened_as(&self) -> &Privileges {
         &self.opened_as
     }
 
     /// When the next pending unit that is not held is to be tried again.
-    pub(super) fn retry_at(&self, held: &Held, now: Now) -> Option<Instant> {
+    pub(crate) fn retry_at(&self, held: &OpenForWriting, now: Now) -> Option<Instant> {
         let free = self.units.iter().enumerate().filter(|(index, _)| !held.contains_key(index));
         free.filter_map(|(_, unit)| unit.retry_at(now)).min()
     }
 
     /// The units that were refused for a name that others may have brought meanwhile.
-    pub(super) fn refused_for_a_name(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn refused_for_a_name(&self) -> impl Iterator<Item = usize> {
         let refused = |unit: &Unit| {
             unit.settle
                 .failed()
@@ -130,26 +131,26 @@ impl Pipeline {
     }
 
     /// Which secrets of the unit at `index` every user may read.
-    pub(super) fn exposed(&self, index: usize) -> &[Warning] {
+    pub(crate) fn exposed(&self, index: usize) -> &[Warning] {
         &self.units[index].exposed
     }
 
     /// Whether the host hands over the identity at `index`.
-    pub(super) fn is_memory(&self, index: usize) -> bool {
+    pub(crate) fn is_memory(&self, index: usize) -> bool {
         self.units[index].is_memory()
     }
 
     /// What the unit at `index` is called by.
-    pub(super) fn path(&self, index: usize) -> &Path {
+    pub(crate) fn path(&self, index: usize) -> &Path {
         self.units[index].files.path()
     }
 
-    pub(super) fn unit_count(&self) -> usize {
+    pub(crate) fn unit_count(&self) -> usize {
         self.units.len()
     }
 
     /// Every name that was looked up on the way to a file of the unit at `index`.
-    pub(super) fn lookups(&self, index: usize) -> &[Lookup] {
+    pub(crate) fn lookups(&self, index: usize) -> &[Lookup] {
         &self.units[index].lookups
     }
 
@@ -157,23 +158,23 @@ impl Pipeline {
     ///
     /// What is held is not looked at, and pending. That is asked again before anything is published:
     /// a writer may have begun while its files were read.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
-        scope: &Scope,
-        held: &dyn Fn() -> Held,
-        moment: Moment,
+        scope: &PassScope,
+        held: &dyn Fn() -> OpenForWriting,
+        moment: PassTime,
         wall: i64,
         newest: u64,
-    ) -> Look {
+    ) -> PassResult {
         let mut failures = Vec::new();
         let held_before = held();
         // What was seen as another user was seen by somebody else.
         let privileges = Privileges::now();
         let scope = match scope {
-            Scope::Poll if self.looked_as != privileges => &Scope::All,
+            PassScope::Poll if self.looked_as != privileges => &PassScope::All,
             scope => scope,
         };
-        if *scope == Scope::All {
+        if *scope == PassScope::All {
             self.looked_as = privileges;
         }
         let to_read = self.to_read(scope, &held_before, moment, wall);
@@ -192,7 +193,7 @@ impl Pipeline {
         };
         let published = self.prove(fresh, held, moment, wall, &mut notes, &mut refuse);
         notes.append(&mut refused);
-        Look {
+        PassResult {
             notes,
             outcome: self.outcome_of_files(published.is_some()),
             pending: self.pending(&held()),
@@ -208,16 +209,16 @@ impl Pipeline {
     ///
     /// What that came to is the caller's affair; the look is about how the files stand after it, for those
     /// who wait for them.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         index: usize,
         bytes: IdentityBytes,
-        held: &dyn Fn() -> Held,
+        held: &dyn Fn() -> OpenForWriting,
         now: Now,
         newest: u64,
-    ) -> (Look, Result<Outcome, Error>) {
+    ) -> (PassResult, Result<Outcome, Error>) {
         let trigger = Trigger::Push;
-        let moment = Moment { trigger, now: now.instant, since: now.instant, is_quiet: true };
+        let moment = PassTime { trigger, now: now.instant, since: now.instant, is_quiet: true };
         let mut notes = Vec::new();
         let mut refused = None;
         let mut published = None;
@@ -231,8 +232,14 @@ impl Pipeline {
                 let fresh = self.fresh(index, (part, digest, None), trigger);
                 let fresh = Fresh { is_memory: true, ..fresh };
                 let mut refuse = |_: &mut Unit, _, failure| refused = Some(failure);
-                published =
-                    self.prove(vec![fresh], &Held::new, moment, now.unix, &mut notes, &mut refuse);
+                published = self.prove(
+                    vec![fresh],
+                    &OpenForWriting::new,
+                    moment,
+                    now.unix,
+                    &mut notes,
+                    &mut refuse,
+                );
             }
             Err(failure) => refused = Some(failure),
         }
@@ -250,7 +257,7 @@ impl Pipeline {
             }
             failures.push((failure, trigger));
         }
-        let look = Look {
+        let look = PassResult {
             failures,
             outcome: self.outcome_of_files(published.is_some()),
             pending: self.pending(&held()),
@@ -283,9 +290,9 @@ impl Pipeline {
         Fresh { index, part, digest, fingerprint, warnings, trigger, is_memory: false }
     }
 
-    fn loading(&self, now: i64) -> Loading<'_> {
-        let provider = self.foundation.provider();
-        Loading { provider, options: &self.options, now, authorities: &[] }
+    fn loading(&self, now: i64) -> LoadContext<'_> {
+        let provider = self.base_config.provider();
+        LoadContext { provider, options: &self.options, now, authorities: &[] }
     }
 
     /// The newest ticket since which every unit has been read.
@@ -293,23 +300,29 @@ impl Pipeline {
         self.units.iter().map(Unit::read_for).min().unwrap_or(newest)
     }
 
-    fn to_read(&self, scope: &Scope, held: &Held, moment: Moment, wall: i64) -> Vec<usize> {
-        let mut way = Way::default();
+    fn to_read(
+        &self,
+        scope: &PassScope,
+        held: &OpenForWriting,
+        moment: PassTime,
+        wall: i64,
+    ) -> Vec<usize> {
+        let mut way = PathResolver::default();
         let now = Now { instant: moment.now, unix: wall };
         let next_poll = moment.now + self.options.poll_interval;
         let mut wanted = |(index, unit): &(usize, &Unit)| match scope {
             _ if unit.is_memory() || held.contains_key(index) => false,
-            Scope::All => true,
-            Scope::Poll => !unit.looks_unchanged(&mut way, next_poll),
-            Scope::Units(units) => units.contains(index),
-            Scope::Retries => unit.retry_at(now).is_some_and(|at| at <= moment.now),
+            PassScope::All => true,
+            PassScope::Poll => !unit.looks_unchanged(&mut way, next_poll),
+            PassScope::Units(units) => units.contains(index),
+            PassScope::Retries => unit.retry_at(now).is_some_and(|at| at <= moment.now),
         };
         let units = self.units.iter().enumerate().filter(|unit| wanted(unit));
         units.map(|(index, _)| index).collect()
     }
 
     /// The first unit that may still be half-written, or that its writer has not closed.
-    fn pending(&self, held: &Held) -> Option<Error> {
+    fn pending(&self, held: &OpenForWriting) -> Option<Error> {
         let mut open = held.iter().filter(|(index, _)| !self.units[**index].is_memory());
         let open = open.next().map(|(_, path)| Error::at(path, Cause::StillOpen));
         self.units.iter().find_map(|unit| unit.settle.pending()).cloned().or(open)
@@ -319,22 +332,22 @@ impl Pipeline {
     fn read(
         &mut self,
         to_read: &[usize],
-        moment: Moment,
+        moment: PassTime,
         wall: i64,
         newest: u64,
         failures: &mut Vec<(Failure, Trigger)>,
         notes: &mut Vec<Note>,
     ) -> Vec<Fresh> {
         let timeout = self.options.settle_timeout;
-        let (foundation, options) = (self.foundation.clone(), self.options.clone());
+        let (base_config, options) = (self.base_config.clone(), self.options.clone());
         let mut fresh = Vec::new();
         for index in to_read.iter().copied() {
             let authorities = {
                 let serving = self.units.iter().map(|unit: &Unit| &unit.serving);
                 authorities_for(&self.units[index].files, serving)
             };
-            let with = Loading {
-                provider: foundation.provider(),
+            let with = LoadContext {
+                provider: base_config.provider(),
                 options: &options,
                 now: wall,
                 authorities: &authorities,
@@ -369,17 +382,17 @@ impl Pipeline {
     fn prove(
         &mut self,
         mut fresh: Vec<Fresh>,
-        held: &dyn Fn() -> Held,
-        moment: Moment,
+        held: &dyn Fn() -> OpenForWriting,
+        moment: PassTime,
         wall: i64,
         notes: &mut Vec<Note>,
         refuse: &mut dyn FnMut(&mut Unit, usize, Failure),
-    ) -> Option<(Arc<Generation>, Told)> {
+    ) -> Option<(Arc<Generation>, ReloadReport)> {
         let mut refuse = |units: &mut [Unit], index: usize, digest, error| {
             refuse(&mut units[index], index, Failure { error, digest: Some(digest) });
         };
         while !fresh.is_empty() {
-            let candidate = match self.foundation.candidate(self.parts_with(&fresh)) {
+            let candidate = match Candidate::new(&self.base_config, self.parts_with(&fresh)) {
                 Ok(candidate) => candidate,
                 Err(error) => {
                     for new in fresh {
@@ -436,7 +449,7 @@ impl Pipeline {
     }
 
     /// Leaves what is being written for when it is closed; tells whether anything is.
-    fn put_back_held(&mut self, fresh: &mut Vec<Fresh>, held: &Held) -> bool {
+    fn put_back_held(&mut self, fresh: &mut Vec<Fresh>, held: &OpenForWriting) -> bool {
         let before = fresh.len();
         fresh.retain(|new| {
             let is_held = held.contains_key(&new.index);
@@ -455,12 +468,12 @@ impl Pipeline {
         warnings: &[Warning],
         trigger: Trigger,
         wall: i64,
-    ) -> (Arc<Generation>, Told) {
+    ) -> (Arc<Generation>, ReloadReport) {
         self.number += 1;
-        let told = Told::new(&self.units, changed, &candidate, warnings, trigger);
+        let told = ReloadReport::new(&self.units, changed, &candidate, warnings, trigger);
         let contents = self.units.iter().map(Unit::digest).collect();
-        let foundation = self.foundation.clone();
-        let next = candidate.accept(self.number, wall, told.warnings, contents, foundation);
+        let base_config = self.base_config.clone();
+        let next = candidate.accept(self.number, wall, told.warnings, contents, base_config);
         (Arc::new(next), told)
     }
 }
@@ -485,4 +498,18 @@ fn missing<'a>(
 
 fn serving(units: &[Unit]) -> Parts {
     units.iter().map(|unit| unit.serving.clone()).collect()
+}
+
+/// Proves what is new with the unit at `index`; tells whether clients are asked for certificates.
+fn prove(candidate: &Candidate, index: usize, part: &Part) -> Result<bool, Cause> {
+    match part {
+        Part::Identity(_) => candidate.prove(index),
+        Part::Trust(_) => candidate.prove_trust().map(|()| false),
+        Part::TicketKeys(_) => Ok(false),
+    }
+}
+
+/// The same, where a panic on the way is a failure.
+fn prove_guarded(candidate: &Candidate, index: usize, part: &Part) -> Result<bool, Cause> {
+    catch_panic(|| prove(candidate, index, part)).unwrap_or_else(|panic| Err(Cause::Panic(panic)))
 }

@@ -3,21 +3,21 @@
 
 use std::time::{Duration, Instant};
 
-use super::Now;
-use super::event::Trigger;
-use super::files::Files;
 use super::load::{load, load_memory};
-use super::loading::{Found, Hopeless, Loaded, Loading};
-use super::settle::{Failure, Moment, Settle};
-use super::standing::{Finding, Note};
+use super::loading::{FoundFiles, LoadContext, Loaded, PermanentFailure};
+use super::outcome::{Finding, Note};
+use super::retry::{Failure, PassTime, RetryState};
+use super::unit_files::UnitFiles;
+use crate::clock::Now;
 use crate::error::{Cause, Error};
-use crate::generation::Part;
-use crate::guard::guarded;
-use crate::material::Warning;
+use crate::events::Trigger;
+use crate::files::{Digest, Fingerprint, Lookup, PathResolver};
 use crate::options::{IdentityBytes, IdentityFiles, Options};
-use crate::source::{Digest, Fingerprint, Lookup, Way};
-use crate::sys::unforked;
-use crate::wipe::wiping_stack;
+use crate::pki::Warning;
+use crate::sys::catch_panic;
+use crate::sys::wiping_stack;
+use crate::sys::without_fork;
+use crate::tls::Part;
 
 /// How long a poll takes a fingerprint for an answer. After that it reads the bytes again: a store
 /// through a memory mapping, and a stamp that somebody forged with the disk's own tools, show nowhere
@@ -29,20 +29,20 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// Good or bad as a whole.
 pub(super) struct Unit {
-    pub(super) files: Files,
+    pub(super) files: UnitFiles,
     /// The host hands it over: there are no files to look at.
     is_memory: bool,
     pub(super) serving: Part,
     /// Of the content that `serving` was made from.
     digest: Digest,
-    pub(super) settle: Settle,
+    pub(super) settle: RetryState,
     /// Every name that was looked up on the way to a file when they were last read.
     pub(super) lookups: Vec<Lookup>,
     /// Of the files when they last held what serves.
     fingerprint: Option<Fingerprint>,
     /// Secrets that every user may read.
     pub(super) exposed: Vec<Warning>,
-    hopeless: Option<Hopeless>,
+    hopeless: Option<PermanentFailure>,
     /// When the files were last read, and the newest ticket that was drawn before that.
     read_at: Instant,
     read_for: u64,
@@ -62,14 +62,14 @@ struct Sighting {
 
 impl Unit {
     /// Loads it for the first time.
-    pub(super) fn open(files: Files, with: &Loading<'_>) -> Result<Self, Failure> {
+    pub(super) fn open(files: UnitFiles, with: &LoadContext<'_>) -> Result<Self, Failure> {
         let read_at = Instant::now();
         let memory = files.as_identity().and_then(|files| Some((files, files.memory.as_ref()?)));
         let is_memory = memory.is_some();
         let (loaded, found) = match memory {
             Some((names, bytes)) => {
                 let load = || load_memory(names, bytes, None, with);
-                (kept_to_itself(load), Found::default())
+                (kept_to_itself(load), FoundFiles::default())
             }
             None if files.hold_secrets() => kept_to_itself(|| load(&files, None, None, with)),
             None => load(&files, None, None, with),
@@ -92,12 +92,12 @@ impl Unit {
     }
 
     /// Takes up what serves, made from what has this `digest`, without a look at the files.
-    pub(super) fn resume(files: Files, serving: Part, digest: Digest) -> Self {
+    pub(super) fn resume(files: UnitFiles, serving: Part, digest: Digest) -> Self {
         Self::new(files, serving, digest, Instant::now())
     }
 
-    fn new(mut files: Files, serving: Part, digest: Digest, read_at: Instant) -> Self {
-        if let Files::Identity(files) = &mut files {
+    fn new(mut files: UnitFiles, serving: Part, digest: Digest, read_at: Instant) -> Self {
+        if let UnitFiles::Identity(files) = &mut files {
             // The bytes have been made use of, and the key among them is to be kept nowhere else.
             files.memory = None;
         }
@@ -106,7 +106,7 @@ impl Unit {
             is_memory: false,
             serving,
             digest,
-            settle: Settle::Good,
+            settle: RetryState::Good,
             lookups: Vec::new(),
             fingerprint: None,
             exposed: Vec::new(),
@@ -133,7 +133,7 @@ impl Unit {
         &self,
         index: usize,
         bytes: IdentityBytes,
-        with: &Loading<'_>,
+        with: &LoadContext<'_>,
     ) -> Result<Option<(Part, Digest)>, Failure> {
         let Some(names) = self.names_in_memory(index, Some(bytes)) else { return Ok(None) };
         let Some(bytes) = &names.memory else { return Ok(None) };
@@ -157,7 +157,7 @@ impl Unit {
     /// From now on the host hands it over, the unit at `index`: its files are not looked at again.
     pub(super) fn detach(&mut self, index: usize) {
         let Some(names) = self.names_in_memory(index, None) else { return };
-        self.files = Files::Identity(names);
+        self.files = UnitFiles::Identity(names);
         self.is_memory = true;
         self.lookups = Vec::new();
         self.exposed = Vec::new();
@@ -170,14 +170,14 @@ impl Unit {
     /// of this unit alone. What is new comes with its fingerprint.
     pub(super) fn load(
         &mut self,
-        with: &Loading<'_>,
+        with: &LoadContext<'_>,
         newest: u64,
     ) -> Result<Option<(Part, Digest, Option<Fingerprint>)>, Failure> {
         (self.read_at, self.read_for, self.fingerprint) = (Instant::now(), newest, None);
         let (serving, hopeless) = (Some((&self.serving, self.digest)), self.hopeless.as_ref());
         let load = || load(&self.files, serving, hopeless, with);
         let hold_secrets = self.files.hold_secrets();
-        let attempt = guarded(|| if hold_secrets { kept_to_itself(load) } else { load() });
+        let attempt = catch_panic(|| if hold_secrets { kept_to_itself(load) } else { load() });
         let (loaded, found) = attempt.map_err(|panic| {
             let error = Error::at(self.files.path(), Cause::Panic(panic));
             Failure { error, digest: None }
@@ -219,7 +219,7 @@ impl Unit {
 
     /// Whether a poll may leave the files unread until the one at `next_poll`: they were good, and
     /// look as they did.
-    pub(super) fn looks_unchanged(&self, way: &mut Way, next_poll: Instant) -> bool {
+    pub(super) fn looks_unchanged(&self, way: &mut PathResolver, next_poll: Instant) -> bool {
         self.settle.is_good()
             && next_poll < self.read_at + PROOF_LASTS
             && self.fingerprint.as_ref().is_some_and(|before| self.files.look_like(before, way))
@@ -230,7 +230,7 @@ impl Unit {
     pub(super) fn settled(
         &mut self,
         digest: Digest,
-        moment: Moment,
+        moment: PassTime,
         options: &Options,
     ) -> Option<Trigger> {
         let trigger = self.settle.trigger().unwrap_or(moment.trigger);
@@ -313,7 +313,7 @@ impl Unit {
 /// Runs what reads keys: no child gets a copy of the bytes before they are wiped, and none stay on the
 /// stack.
 fn kept_to_itself<T>(load: impl FnOnce() -> T) -> T {
-    unforked(|| wiping_stack(load))
+    without_fork(|| wiping_stack(load))
 }
 
 /// What has been loaded and not been proved yet.

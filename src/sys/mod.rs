@@ -1,31 +1,41 @@
-//! The few system calls that std lacks, each wrapped to be safe.
+//! System calls that std lacks, each behind a safe interface.
 
-mod bell;
-mod clock;
+mod credentials;
 mod environment;
-mod epoll;
-mod file_system;
-mod fork;
-#[cfg(test)]
-mod freed;
-mod inherited;
-mod process;
-mod shared_words;
+mod fork_generation;
+mod fork_guard;
+mod fs_kind;
+mod handle_id;
+mod inherited_fds;
+mod log_scope;
+mod panic;
+mod poller;
+pub(crate) mod shared_words;
 mod signals;
-mod thread_number;
-mod wait;
-
-pub(crate) use bell::{Bell, ring};
-pub(crate) use clock::{Alarm, ClockWatch};
-pub(crate) use environment::environment_variable;
-pub(crate) use epoll::Epoll;
-pub(crate) use file_system::is_on_local_file_system;
-pub(crate) use fork::unforked;
+mod stack_wipe;
 #[cfg(test)]
-pub(crate) use freed::freed_with;
-pub(crate) use inherited::Inherited;
-pub(crate) use process::{Era, EraCell, Privileges};
+mod tests_freed_memory;
+mod thread_id;
+mod timer;
+pub(crate) mod wait_graph;
+mod waker;
+
+pub(crate) use credentials::Privileges;
+pub(crate) use environment::environment_variable;
+pub(crate) use fork_generation::{ForkGeneration, ForkGenerationCell};
+pub(crate) use fork_guard::without_fork;
+pub(crate) use fs_kind::is_on_local_file_system;
+pub(crate) use handle_id::HandleId;
+pub(crate) use inherited_fds::InheritedFd;
+pub(crate) use log_scope::{is_logging_disabled, without_logging};
+pub(crate) use panic::catch_panic;
+pub(crate) use poller::{Poller, wait_readable};
 pub(crate) use shared_words::{SHARED_WORDS, SharedWords, shared_words};
 pub(crate) use signals::with_signals_blocked;
-pub(crate) use thread_number::ThreadNumber;
-pub(crate) use wait::wait_readable;
+pub(crate) use stack_wipe::wiping_stack;
+#[cfg(test)]
+pub(crate) use tests_freed_memory::freed_with;
+pub(crate) use thread_id::ThreadId;
+pub(crate) use timer::{ClockWatch, Timer};
+pub(crate) use wait_graph::{Deadlock, Resource, WaitGraph};
+pub(crate) use waker::{Waker, ring};

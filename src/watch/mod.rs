@@ -1,22 +1,23 @@
 //! The kernel's notifications: one inotify instance for the process, told which places matter to whom.
 
-mod interests;
-mod kernel;
+mod inotify;
+mod subscriptions;
+mod targets;
 #[cfg(test)]
-mod listed;
-mod places;
+mod tests_directories;
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
-use crate::source::Lookup;
-use interests::Interests;
-use kernel::Kernel;
+pub(crate) use self::inotify::testing;
 
-pub(crate) use kernel::testing;
+use self::inotify::Backend;
+use crate::error::Error;
+use crate::files::Lookup;
+use crate::sys::HandleId;
+use subscriptions::Subscriptions;
 
 /// How changes are being found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(crate) enum WatchState {
 
 /// What the kernel told of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Touch<'a> {
+pub(crate) enum Change<'a> {
     /// The entry is another one now: created, renamed, removed, or its permissions changed.
     Changed(&'a Path),
     /// Bytes were written to the file, and the writer still has it open.
@@ -45,18 +46,15 @@ pub(crate) enum Touch<'a> {
 /// Somebody who wants to know. Is told by whoever reads.
 pub(crate) trait Observer: Send + Sync {
     /// Something was seen on the way to a file of `unit`. Must be quick, and not follow.
-    fn touched(&self, unit: usize, touch: Touch<'_>);
+    fn touched(&self, unit: usize, touch: Change<'_>);
 
     /// Something may have been missed: everything is to be looked at.
     fn missed(&self);
 }
 
-/// Who follows: unique in the process.
-pub(crate) type ObserverId = u64;
-
 /// What reading came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum ReadOutcome {
     Nothing,
     /// All of it was of no use to anybody.
     ForNobody,
@@ -66,7 +64,7 @@ pub(crate) enum Heard {
 
 /// What following came to.
 #[derive(Default)]
-pub(crate) struct Followed {
+pub(crate) struct Subscribed {
     /// Something was not followed before: what happened there until now may have been missed.
     pub(crate) look_again: bool,
     /// Why a place cannot be watched.
@@ -86,13 +84,13 @@ const REST_AFTER_FAILURE: Duration = Duration::from_millis(250);
 /// The way to a file is watched, not only the file: what is renamed over is another inode, and only
 /// its directory tells.
 #[derive(Default)]
-pub(crate) struct Watcher(Mutex<State>);
+pub(crate) struct Watcher(Mutex<WatcherState>);
 
 #[derive(Default)]
-struct State {
-    interests: Interests,
+struct WatcherState {
+    interests: Subscriptions,
     /// Started with the first unit; taken away when it fails, and tried again.
-    kernel: Option<Kernel>,
+    kernel: Option<Backend>,
     /// Why it was taken away last, and when.
     failed: Option<(Error, Instant)>,
 }
@@ -101,20 +99,20 @@ impl Watcher {
     /// Follows exactly these lookups for one unit of `id` from now on, in place of those before.
     pub(crate) fn follow(
         &self,
-        (id, unit): (ObserverId, usize),
+        (id, unit): (HandleId, usize),
         observer: &Weak<dyn Observer>,
         lookups: &[Lookup],
-    ) -> Followed {
+    ) -> Subscribed {
         let mut state = self.state();
-        let State { interests, kernel, failed } = &mut *state;
+        let WatcherState { interests, kernel, failed } = &mut *state;
         let look_again = interests.follow((id, unit), observer, lookups);
-        let mut followed = Followed { look_again, ..Followed::default() };
+        let mut followed = Subscribed { look_again, ..Subscribed::default() };
         let running = match kernel {
             Some(running) => running,
             None => match started(failed.as_ref()) {
                 Ok(started) => kernel.insert(started),
                 // Nothing is seen that was not seen before.
-                Err(error) => return Followed { trouble: Some(error), ..Followed::default() },
+                Err(error) => return Subscribed { trouble: Some(error), ..Subscribed::default() },
             },
         };
         running.watch((id, unit), lookups, &mut followed);
@@ -127,7 +125,7 @@ impl Watcher {
     }
 
     /// Follows nothing any more for any unit of `id`.
-    pub(crate) fn unfollow(&self, id: ObserverId) {
+    pub(crate) fn unfollow(&self, id: HandleId) {
         let mut state = self.state();
         for follower in state.interests.remove(id) {
             if let Some(kernel) = &mut state.kernel {
@@ -138,13 +136,13 @@ impl Watcher {
 
     /// Becomes readable when the kernel has something to tell. Only [`Watcher::read`] closes it.
     pub(crate) fn descriptor(&self) -> Option<RawFd> {
-        self.state().kernel.as_ref().map(Kernel::descriptor)
+        self.state().kernel.as_ref().map(Backend::descriptor)
     }
 
     /// The same as a descriptor of its own, for those who listen to several; another one after the
     /// kernel failed.
     pub(crate) fn notifier(&self) -> Option<Arc<OwnedFd>> {
-        self.state().kernel.as_mut().and_then(Kernel::notifier)
+        self.state().kernel.as_mut().and_then(Backend::notifier)
     }
 
     /// In a child that was forked: gives up the parent's notifications, unless a thread of the parent's
@@ -158,46 +156,46 @@ impl Watcher {
     }
 
     /// Takes what the kernel tells, and passes it on.
-    pub(crate) fn read(&self) -> Heard {
+    pub(crate) fn read(&self) -> ReadOutcome {
         let mut state = self.state();
-        let State { interests, kernel, failed } = &mut *state;
-        let Some(running) = kernel else { return Heard::Nothing };
+        let WatcherState { interests, kernel, failed } = &mut *state;
+        let Some(running) = kernel else { return ReadOutcome::Nothing };
         let mut told = Vec::new();
         if let Err(error) = running.read(&mut told) {
             // Nothing that it watched is watched any more. All will follow anew.
             *kernel = None;
             *failed = Some((Error::system("inotify failed", &error), Instant::now()));
             interests.tell_all();
-            return Heard::ForSomebody;
+            return ReadOutcome::ForSomebody;
         }
         match told.iter().filter(|news| interests.tell(news)).count() {
-            _ if told.is_empty() => Heard::Nothing,
-            0 => Heard::ForNobody,
-            _ => Heard::ForSomebody,
+            _ if told.is_empty() => ReadOutcome::Nothing,
+            0 => ReadOutcome::ForNobody,
+            _ => ReadOutcome::ForSomebody,
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WatcherState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn started(failed: Option<&(Error, Instant)>) -> Result<Kernel, Error> {
+fn started(failed: Option<&(Error, Instant)>) -> Result<Backend, Error> {
     match failed {
         Some((error, at)) if at.elapsed() < REST_AFTER_FAILURE => Err(error.clone()),
-        _ => Kernel::start(),
+        _ => Backend::start(),
     }
 }
 
 /// One unit of one observer.
-type Follower = (ObserverId, usize);
+type Subscriber = (HandleId, usize);
 
 /// An observer that may have gone.
-type Listener = Weak<dyn Observer>;
+type WeakObserver = Weak<dyn Observer>;
 
 /// What the kernel told, in paths.
 #[derive(Debug, PartialEq, Eq)]
-enum News {
+enum BackendEvent {
     Changed(Arc<Path>),
     Written(Arc<Path>),
     Closed(Arc<Path>),
@@ -205,258 +203,5 @@ enum News {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::ffi::OsString;
-    use std::fs::{self, File};
-    use std::io::{Read, Write};
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    use super::*;
-    use crate::source::Way;
-
-    /// Notes what it is told of its units.
-    #[derive(Default)]
-    pub(super) struct Notes(Mutex<Noted>);
-
-    #[derive(Default)]
-    struct Noted {
-        units: BTreeSet<usize>,
-        words: Vec<&'static str>,
-        names: BTreeSet<OsString>,
-    }
-
-    impl Observer for Notes {
-        fn touched(&self, unit: usize, touch: Touch<'_>) {
-            let mut noted = self.0.lock().unwrap();
-            noted.units.insert(unit);
-            let (word, path) = match touch {
-                Touch::Changed(path) => ("changed", path),
-                Touch::Written(path) => ("written", path),
-                Touch::Closed(path) => ("closed", path),
-            };
-            noted.words.push(word);
-            noted.names.extend(path.file_name().map(ToOwned::to_owned));
-        }
-
-        fn missed(&self) {
-            self.0.lock().unwrap().words.push("missed");
-        }
-    }
-
-    pub(super) struct Scene {
-        pub(super) watcher: Watcher,
-        notes: Arc<Notes>,
-        pub(super) root: tempfile::TempDir,
-    }
-
-    impl Scene {
-        pub(super) fn new() -> Self {
-            let root = tempfile::tempdir().unwrap();
-            Self { watcher: Watcher::default(), notes: Arc::default(), root }
-        }
-
-        pub(super) fn path(&self, below: &str) -> std::path::PathBuf {
-            self.root.path().join(below)
-        }
-
-        /// Follows the file `below` the root as a unit; the kernel has nothing more to tell then.
-        pub(super) fn follow(&self, unit: usize, below: &str) -> Followed {
-            self.follow_all(unit, &Way::default().trail(&self.path(below)))
-        }
-
-        /// Follows what was looked up for a unit.
-        pub(super) fn follow_all(&self, unit: usize, lookups: &[Lookup]) -> Followed {
-            let observer: Weak<dyn Observer> = Arc::downgrade(&(self.notes.clone() as _));
-            let followed = self.watcher.follow((1, unit), &observer, lookups);
-            assert_eq!(followed.trouble, None);
-            followed
-        }
-
-        /// What was told since the last time, without those told more than once in a row.
-        pub(super) fn told(&self) -> (BTreeSet<usize>, Vec<&'static str>) {
-            self.watcher.read();
-            let Noted { units, mut words, .. } = std::mem::take(&mut *self.notes.0.lock().unwrap());
-            words.dedup();
-            (units, words)
-        }
-
-        pub(super) fn units_told(&self) -> Vec<usize> {
-            self.told().0.into_iter().collect()
-        }
-
-        /// The names of the entries that were told of.
-        pub(super) fn names_told(&self) -> Vec<OsString> {
-            self.watcher.read();
-            std::mem::take(&mut *self.notes.0.lock().unwrap()).names.into_iter().collect()
-        }
-
-        pub(super) fn kernel_watches(&self) -> usize {
-            let descriptor = self.watcher.descriptor().unwrap();
-            let info = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap();
-            info.lines().filter(|line| line.starts_with("inotify wd:")).count()
-        }
-    }
-
-    #[test]
-    fn g1_a_file_is_told_of_when_it_is_written_replaced_or_removed() {
-        let scene = Scene::new();
-        let file = scene.path("a");
-        fs::write(&file, "x").unwrap();
-        assert!(scene.follow(0, "a").look_again, "it was not followed before");
-        assert!(!scene.follow(0, "a").look_again, "it was");
-        let mut open = File::options().append(true).open(&file).unwrap();
-        open.write_all(b"y").unwrap();
-        assert_eq!(scene.told().1, ["written"]);
-        drop(open);
-        assert_eq!(scene.told().1, ["closed"]);
-        fs::write(scene.path("b"), "z").unwrap();
-        fs::write(scene.path("c"), "of no interest").unwrap();
-        assert_eq!(scene.watcher.read(), Heard::ForNobody);
-        fs::rename(scene.path("b"), &file).unwrap();
-        assert_eq!(scene.told().1, ["changed"]);
-        assert!(scene.follow(0, "a").look_again, "another inode");
-        fs::remove_file(&file).unwrap();
-        assert_eq!(scene.told().1, ["changed"]);
-    }
-
-    #[test]
-    fn reading_is_told_to_nobody() {
-        let scene = Scene::new();
-        fs::write(scene.path("a"), "x").unwrap();
-        symlink("a", scene.path("link")).unwrap();
-        scene.follow(0, "link");
-        for _ in 0..3 {
-            let mut text = String::new();
-            File::open(scene.path("link")).unwrap().read_to_string(&mut text).unwrap();
-            fs::metadata(scene.path("link")).unwrap();
-            fs::read_dir(scene.root.path()).unwrap().for_each(drop);
-        }
-        let descriptor = scene.watcher.descriptor();
-        let ready = crate::sys::wait_readable([descriptor], Some(std::time::Duration::ZERO));
-        assert_eq!(ready, [false], "the kernel has something to tell");
-    }
-
-    #[test]
-    fn g1_a_write_by_another_name_of_the_file_is_told() {
-        let scene = Scene::new();
-        for directory in ["here", "there"] {
-            fs::create_dir(scene.path(directory)).unwrap();
-        }
-        fs::write(scene.path("here/a"), "x").unwrap();
-        fs::hard_link(scene.path("here/a"), scene.path("there/b")).unwrap();
-        scene.follow(0, "here/a");
-        fs::write(scene.path("there/b"), "y").unwrap();
-        assert_eq!(scene.units_told(), [0]);
-        // Two units with one inode: both are told, and one that leaves takes nothing from the other.
-        scene.follow(1, "there/b");
-        fs::write(scene.path("there/b"), "z").unwrap();
-        assert_eq!(scene.units_told(), [0, 1]);
-        scene.follow(1, "elsewhere");
-        fs::write(scene.path("here/a"), "x").unwrap();
-        assert_eq!(scene.units_told(), [0]);
-    }
-
-    #[test]
-    fn g1_every_directory_on_the_way_is_told_of_when_it_goes() {
-        let scene = Scene::new();
-        for top in ["one", "two"] {
-            fs::create_dir_all(scene.path(top).join("tls/live")).unwrap();
-            fs::write(scene.path(top).join("tls/live/a"), top).unwrap();
-        }
-        scene.follow(0, "one/tls/live/a");
-        fs::rename(scene.path("one"), scene.path("gone")).unwrap();
-        assert_eq!(scene.units_told(), [0]);
-        assert!(scene.follow(0, "one/tls/live/a").look_again, "its way ends higher up");
-        fs::rename(scene.path("two"), scene.path("one")).unwrap();
-        assert_eq!(scene.units_told(), [0]);
-        assert!(scene.follow(0, "one/tls/live/a").look_again);
-        fs::write(scene.path("one/tls/live/a"), "x").unwrap();
-        assert_eq!(scene.units_told(), [0]);
-        fs::write(scene.path("gone/tls/live/a"), "x").unwrap();
-        assert_eq!(scene.units_told(), [], "nobody's any more");
-    }
-
-    /// The unit that arms a path anew ends its old watch, and with that the events that the kernel has
-    /// queued for the others.
-    #[test]
-    fn g1_a_path_that_leads_elsewhere_is_told_to_all_who_follow_it() {
-        let scene = Scene::new();
-        for top in ["here", "next"] {
-            fs::create_dir(scene.path(top)).unwrap();
-            fs::write(scene.path(top).join("a"), top).unwrap();
-        }
-        scene.follow(0, "here/a");
-        scene.follow(1, "here/a");
-        assert_eq!(scene.units_told(), []);
-        fs::rename(scene.path("here"), scene.path("gone")).unwrap();
-        fs::rename(scene.path("next"), scene.path("here")).unwrap();
-        assert!(scene.follow(0, "here/a").look_again, "another directory");
-        assert_eq!(scene.units_told(), [1]);
-        assert!(!scene.follow(1, "here/a").look_again, "it has been reported");
-        fs::rename(scene.path("here"), scene.path("removed")).unwrap();
-        assert!(scene.follow(0, "here/a").look_again, "nothing is there");
-        assert!(scene.units_told().contains(&1));
-    }
-
-    #[test]
-    fn a_directory_that_only_leads_the_way_does_not_tell_what_happens_in_it() {
-        let scene = Scene::new();
-        fs::create_dir_all(scene.path("busy/tls")).unwrap();
-        // While the file is missing the directory above would do, and then it no longer does.
-        scene.follow(0, "busy/not-yet/a");
-        scene.follow(0, "busy/tls/a");
-        scene.watcher.read();
-        fs::write(scene.path("busy/x"), "x").unwrap();
-        fs::remove_file(scene.path("busy/x")).unwrap();
-        assert_eq!(scene.watcher.read(), Heard::Nothing, "the kernel told of it");
-        fs::rename(scene.path("busy/tls"), scene.path("busy/other")).unwrap();
-        assert_eq!(scene.units_told(), [0]);
-    }
-
-    #[test]
-    fn a_way_that_is_barred_is_told_of_when_it_is_opened() {
-        let scene = Scene::new();
-        fs::create_dir(scene.path("tls")).unwrap();
-        // To whoever may list a directory and not pass it, nothing is there.
-        scene.follow(0, "tls/missing");
-        fs::set_permissions(scene.path("tls"), fs::Permissions::from_mode(0o750)).unwrap();
-        assert_eq!(scene.units_told(), [0]);
-    }
-
-    #[test]
-    fn what_is_at_a_place_that_is_given_up_is_not_watched_by_mistake() {
-        let scene = Scene::new();
-        fs::create_dir_all(scene.path("here/sub")).unwrap();
-        scene.follow(0, "here/missing");
-        scene.follow(1, "here/sub/a");
-        scene.watcher.read();
-        // It goes on to lead the way to another, and is not what it was by now.
-        fs::rename(scene.path("here"), scene.path("gone")).unwrap();
-        fs::create_dir(scene.path("here")).unwrap();
-        scene.follow(0, "elsewhere");
-        scene.watcher.unfollow(1);
-        assert_eq!(scene.kernel_watches(), 0);
-    }
-
-    #[test]
-    fn watches_go_with_the_last_who_wants_them() {
-        let scene = Scene::new();
-        fs::create_dir(scene.path("tls")).unwrap();
-        for name in ["tls/a", "tls/b"] {
-            fs::write(scene.path(name), "x").unwrap();
-        }
-        scene.follow(0, "tls/a");
-        let alone = scene.kernel_watches();
-        for _ in 0..3 {
-            scene.follow(1, "tls/b");
-        }
-        assert_eq!(scene.kernel_watches(), alone + 1, "the file of its own, and nothing twice");
-        scene.follow(1, "tls/a");
-        assert_eq!(scene.kernel_watches(), alone);
-        scene.watcher.unfollow(1);
-        assert_eq!(scene.kernel_watches(), 0);
-        fs::write(scene.path("tls/a"), "y").unwrap();
-        assert_eq!(scene.units_told(), []);
-    }
-}
+#[path = "tests_watch.rs"]
+mod tests;

@@ -17,8 +17,8 @@ use std::process::Command;
 
 use authorities::AUTHORITIES;
 use certreload::ffi::event::certreload_event_kind as Kind;
+use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
-use certreload::ffi::watch_options::certreload_watch as Watch;
 use scene::{CHANGES, Change, Contents, Scene, add_lists, trusting, try_trusting};
 use support::host::{Host, last_error};
 use support::rotation::{Finder, NAME, NEVER, run_each};

@@ -5,10 +5,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use certreload::ffi::result::certreload_result as Outcome;
-use certreload::ffi::trust_options::{
+use certreload::ffi::options::trust::{
     certreload_client_auth, certreload_options_add_crl, certreload_options_set_client_auth,
 };
+use certreload::ffi::result::certreload_result as Outcome;
 
 use super::authorities::{AUTHORITIES, SERVER};
 use super::support::certificates::write_private;

@@ -4,13 +4,19 @@
 use std::path::Path;
 use std::{env, fs};
 
-const FILES: [&str; 4] = ["current", "delivery", "queue", "waits"];
+/// Module and folder.
+const FILES: [(&str, &str); 4] = [
+    ("published", "runtime"),
+    ("dispatcher", "events"),
+    ("queue", "events"),
+    ("wait_graph", "sys"),
+];
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src/reload");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src");
     let out = env::var("OUT_DIR").unwrap();
-    for name in FILES {
-        let path = root.join(name).with_extension("rs");
+    for (name, folder) in FILES {
+        let path = root.join(folder).join(name).with_extension("rs");
         println!("cargo:rerun-if-changed={}", path.display());
         let source = fs::read_to_string(&path).unwrap();
         fs::write(Path::new(&out).join(name).with_extension("rs"), model_of(name, &source))
@@ -32,7 +38,7 @@ fn model_of(name: &str, source: &str) -> String {
         .replace("std::time::", "crate::shared::time::")
         .replace("arc_swap::", "crate::shared::arc_swap::")
         .replace("spin::mutex::", "crate::shared::spin::");
-    if name == "current" {
+    if name == "published" {
         // Two shelves do what sixteen do; and stacks lie where they like.
         replace(&mut code, "const SHELVES: usize = 16", "const SHELVES: usize = 2");
         replace(&mut code, "fn shelf_of_this_thread", "fn _shelf_of_this_thread");
@@ -44,7 +50,7 @@ fn model_of(name: &str, source: &str) -> String {
         replace(&mut code, "    shelves: [", "    pub(super) shelves: [");
         replace(&mut code, "struct Shelf {", "pub(super) struct Shelf {");
         replace(&mut code, "    config: SpinMutex<", "    pub(super) config: SpinMutex<");
-        replace(&mut code, "use rustls::", "use crate::generation::");
+        replace(&mut code, "use rustls::", "use crate::tls::");
     }
     code
 }

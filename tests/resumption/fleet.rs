@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use certreload::ffi::options::trust::certreload_client_auth as ClientAuth;
 use certreload::ffi::sessions::certreload_resumption as Resumption;
-use certreload::ffi::trust_options::certreload_client_auth as ClientAuth;
 
 use crate::peers::{Alert, Guest, Peer, VERSIONS, Visit};
 use crate::server::Server;

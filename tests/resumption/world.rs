@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use certreload::ffi::options::trust::certreload_client_auth as ClientAuth;
+use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::sessions::certreload_resumption as Resumption;
-use certreload::ffi::trust_options::certreload_client_auth as ClientAuth;
-use certreload::ffi::watch_options::certreload_watch as Watch;
 
 use crate::ca::{Ca, Issued};
 use crate::peers::{Peer, Version, Visitor};

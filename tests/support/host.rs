@@ -14,13 +14,13 @@ use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::identity::*;
 use certreload::ffi::last_error::certreload_last_error;
+use certreload::ffi::options::watch::*;
 use certreload::ffi::options::*;
 use certreload::ffi::result::certreload_result;
 use certreload::ffi::status::{
     certreload_get_identity_status, certreload_get_status, certreload_identity_status,
     certreload_status,
 };
-use certreload::ffi::watch_options::*;
 
 use super::certificates::{Pair, sha256};
 #[allow(unused_imports, reason = "each test program uses a part")]

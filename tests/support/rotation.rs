@@ -10,9 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use certreload::ffi::event::{certreload_event_kind as Kind, certreload_trigger as Trigger};
+use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::certreload_health as Health;
-use certreload::ffi::watch_options::certreload_watch as Watch;
 
 use super::certificates::{Authority, Pair, Site};
 use super::driver::Driver;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use certreload::ffi::options::trust::*;
 use certreload::ffi::result::certreload_result;
 use certreload::ffi::sessions::*;
-use certreload::ffi::trust_options::*;
 
 use super::host::{Builder, Host, c_path};
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use certreload::ffi::watch_options::certreload_watch as Watch;
+use certreload::ffi::options::watch::certreload_watch as Watch;
 
 use super::host::{Builder, Host};
 

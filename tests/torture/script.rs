@@ -11,9 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use certreload::ffi::event::{certreload_event, certreload_event_kind as Kind};
+use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_watch_state as WatchState};
-use certreload::ffi::watch_options::certreload_watch as Watch;
 use certreload::testing::{break_watch, mend_watch};
 
 use crate::changes::{Bad, Good, Ground};

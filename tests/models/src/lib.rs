@@ -7,24 +7,24 @@
 #![cfg(test)]
 #![allow(dead_code, unused_imports)]
 
-mod generation;
 mod shared;
 mod surroundings;
+mod tls;
 
-mod current {
-    include!(concat!(env!("OUT_DIR"), "/current.rs"));
+mod published {
+    include!(concat!(env!("OUT_DIR"), "/published.rs"));
 }
-mod delivery {
-    include!(concat!(env!("OUT_DIR"), "/delivery.rs"));
+mod dispatcher {
+    include!(concat!(env!("OUT_DIR"), "/dispatcher.rs"));
 }
 mod queue {
     include!(concat!(env!("OUT_DIR"), "/queue.rs"));
 }
-mod waits {
-    include!(concat!(env!("OUT_DIR"), "/waits.rs"));
+mod wait_graph {
+    include!(concat!(env!("OUT_DIR"), "/wait_graph.rs"));
 }
 
-use surroundings::{event, sys, watch};
+use surroundings::{event, handle_id, sys, thread_id};
 
 mod model_of_close;
 mod model_of_events;

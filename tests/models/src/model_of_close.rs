@@ -1,6 +1,6 @@
 //! Closing: no call that another thread has begun is running when it returns.
 //!
-//! `Live::enter` and `Live::close` are told again here, for what is around them cannot be had without the
+//! `Instance::enter` and `Instance::close` are told again here, for what is around them cannot be had without the
 //! library; the ledger that they go by is the library's own.
 
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use loom::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use loom::thread;
 
 use crate::explore;
-use crate::waits::{Resource, Waits};
+use crate::wait_graph::{Resource, WaitGraph};
 
 const CALLS: Resource = Resource::Calls(1);
-const WORK: Resource = Resource::Work(1);
+const WORK: Resource = Resource::WorkerState(1);
 
 #[derive(Default)]
 struct Handle {
-    waits: Arc<Waits>,
+    waits: Arc<WaitGraph>,
     closed: AtomicBool,
     gone: AtomicBool,
 }
 
 impl Handle {
-    /// Like `Live::enter`, and what a call does then.
+    /// Like `Instance::enter`, and what a call does then.
     fn call(&self) -> bool {
         let held = self.waits.hold(CALLS);
         if self.closed.load(SeqCst) {
@@ -33,7 +33,7 @@ impl Handle {
         true
     }
 
-    /// Like `Live::close`.
+    /// Like `Instance::close`.
     fn close(&self) {
         self.closed.store(true, SeqCst);
         self.waits.wait_for_others(CALLS);
@@ -72,7 +72,7 @@ fn a_close_inside_a_call_does_not_wait_for_itself() {
 #[test]
 fn two_that_want_what_the_other_holds_do_not_wait_for_ever() {
     explore(3, || {
-        let waits = Arc::new(Waits::default());
+        let waits = Arc::new(WaitGraph::default());
         let gate = Arc::new(loom::sync::Mutex::new(()));
         let (others, others_gate) = (waits.clone(), gate.clone());
         // The one holds the work, and closes: it waits for calls.

@@ -6,24 +6,24 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
-use crate::delivery::{Deliver, Delivery};
+use crate::dispatcher::{Deliver, Dispatcher};
 use crate::event::{Event, EventSink};
 use crate::explore;
 use crate::queue::EventQueue;
 use crate::shared::arc_swap::ArcSwapOption;
-use crate::sys::Bell;
-use crate::waits::Waits;
+use crate::sys::Waker;
+use crate::wait_graph::WaitGraph;
 
 struct Scene {
-    delivery: Arc<Delivery>,
-    waits: Arc<Waits>,
+    delivery: Arc<Dispatcher>,
+    waits: Arc<WaitGraph>,
 }
 
 impl Scene {
     fn new() -> Self {
         Self {
-            delivery: Arc::new(Delivery::new(Arc::new(Bell))),
-            waits: Arc::new(Waits::default()),
+            delivery: Arc::new(Dispatcher::new(Arc::new(Waker))),
+            waits: Arc::new(WaitGraph::default()),
         }
     }
 
@@ -39,14 +39,14 @@ impl Scene {
 
 /// Numbers in the order in which they were told.
 #[derive(Default)]
-struct Told {
+struct ReloadReport {
     numbers: Mutex<Vec<u64>>,
     more: Condvar,
     is_running: AtomicBool,
     is_over: AtomicBool,
 }
 
-impl Told {
+impl ReloadReport {
     fn sink(self: &Arc<Self>) -> EventSink {
         let told = self.clone();
         EventSink::new(move |event| {
@@ -72,7 +72,7 @@ impl Told {
 #[test]
 fn every_event_is_delivered_in_order() {
     explore(2, || {
-        let (scene, told) = (Scene::new(), Arc::new(Told::default()));
+        let (scene, told) = (Scene::new(), Arc::new(ReloadReport::default()));
         let queue = scene.queue(1, told.sink());
         queue.push(Event::new(1));
         let delivers = scene.delivers();
@@ -90,7 +90,7 @@ fn every_event_is_delivered_in_order() {
 #[test]
 fn a_thread_that_goes_leaves_nothing_behind() {
     explore(2, || {
-        let (scene, told) = (Scene::new(), [Arc::new(Told::default()), Arc::new(Told::default())]);
+        let (scene, told) = (Scene::new(), [Arc::new(ReloadReport::default()), Arc::new(ReloadReport::default())]);
         let queues = [scene.queue(1, told[0].sink()), scene.queue(2, told[1].sink())];
         queues.iter().for_each(EventQueue::release);
         let deliver = [scene.delivers(), scene.delivers()];
@@ -106,7 +106,7 @@ fn a_thread_that_goes_leaves_nothing_behind() {
 #[test]
 fn threads_of_a_host_that_dispatch_at_once_deliver_one_at_a_time() {
     explore(2, || {
-        let (scene, told) = (Scene::new(), Arc::new(Told::default()));
+        let (scene, told) = (Scene::new(), Arc::new(ReloadReport::default()));
         let queue = EventQueue::of_host(1, scene.waits.clone(), None, Some(told.sink())).unwrap();
         queue.release();
         (1..=2).for_each(|number| queue.push(Event::new(number)));
@@ -123,7 +123,7 @@ fn threads_of_a_host_that_dispatch_at_once_deliver_one_at_a_time() {
 #[test]
 fn no_callback_runs_after_close_has_returned() {
     explore(2, || {
-        let (scene, told) = (Scene::new(), Arc::new(Told::default()));
+        let (scene, told) = (Scene::new(), Arc::new(ReloadReport::default()));
         let queue = scene.queue(1, told.sink());
         queue.release();
         let delivers = scene.delivers();
@@ -140,7 +140,7 @@ fn no_callback_runs_after_close_has_returned() {
 #[test]
 fn no_callback_runs_after_unregistering_has_returned() {
     explore(2, || {
-        let (scene, told) = (Scene::new(), Arc::new(Told::default()));
+        let (scene, told) = (Scene::new(), Arc::new(ReloadReport::default()));
         let queue = scene.queue(1, told.sink());
         queue.release();
         queue.push(Event::new(1));

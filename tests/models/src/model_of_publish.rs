@@ -5,18 +5,18 @@ use std::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering::*};
 use loom::thread;
 
-use crate::current::Current;
+use crate::published::Published;
 use crate::explore;
-use crate::generation::Generation;
+use crate::tls::Generation;
 use crate::shared::go_to_shelf;
 
-fn taken_at(current: &Current, shelf: usize) -> u64 {
+fn taken_at(current: &Published, shelf: usize) -> u64 {
     go_to_shelf(shelf);
     current.config().0
 }
 
 fn publish(
-    current: &Arc<Current>,
+    current: &Arc<Published>,
     numbers: std::ops::RangeInclusive<u64>,
 ) -> thread::JoinHandle<()> {
     let current = current.clone();
@@ -26,7 +26,7 @@ fn publish(
 #[test]
 fn who_begins_after_another_has_the_new_config_gets_no_older_one() {
     explore(3, || {
-        let current = Arc::new(Current::new(Generation::new(1)));
+        let current = Arc::new(Published::new(Generation::new(1)));
         let publishes = publish(&current, 2..=2);
         let is_out = Arc::new(AtomicBool::new(false));
         let (first, out) = (current.clone(), is_out.clone());
@@ -46,7 +46,7 @@ fn who_begins_after_another_has_the_new_config_gets_no_older_one() {
 #[test]
 fn who_begins_after_publish_has_returned_gets_the_new_config() {
     explore(3, || {
-        let current = Arc::new(Current::new(Generation::new(1)));
+        let current = Arc::new(Published::new(Generation::new(1)));
         let is_done = Arc::new(AtomicBool::new(false));
         let (taken_from, done) = (current.clone(), is_done.clone());
         let takes = thread::spawn(move || {
@@ -64,7 +64,7 @@ fn who_begins_after_publish_has_returned_gets_the_new_config() {
 #[test]
 fn nobody_goes_back_from_one_place_to_another() {
     explore(3, || {
-        let current = Arc::new(Current::new(Generation::new(1)));
+        let current = Arc::new(Published::new(Generation::new(1)));
         let publishes = publish(&current, 2..=3);
         let on_one = taken_at(&current, 0);
         let whole = current.load_full().number();
@@ -78,7 +78,7 @@ fn nobody_goes_back_from_one_place_to_another() {
 fn an_old_config_is_kept_by_nobody_once_the_new_one_is_published() {
     explore(3, || {
         let first = Generation::new(1);
-        let current = Arc::new(Current::new(first.clone()));
+        let current = Arc::new(Published::new(first.clone()));
         let publishes = publish(&current, 2..=2);
         taken_at(&current, 0);
         publishes.join().unwrap();
@@ -89,7 +89,7 @@ fn an_old_config_is_kept_by_nobody_once_the_new_one_is_published() {
 #[test]
 fn closing_waits_for_who_is_at_the_swap() {
     explore(3, || {
-        let current = Arc::new(Current::new(Generation::new(1)));
+        let current = Arc::new(Published::new(Generation::new(1)));
         let taken_from = current.clone();
         let takes = thread::spawn(move || drop(taken_from.load_full()));
         let visits = current.swap.visits();
@@ -104,7 +104,7 @@ fn closing_waits_for_who_is_at_the_swap() {
 #[test]
 fn closing_waits_for_who_is_at_a_shelf_and_never_for_ever() {
     explore(3, || {
-        let current = Arc::new(Current::new(Generation::new(1)));
+        let current = Arc::new(Published::new(Generation::new(1)));
         let taken_from = current.clone();
         let takes = thread::spawn(move || taken_at(&taken_from, 0));
         current.publish(Generation::new(2));
@@ -116,7 +116,7 @@ fn closing_waits_for_who_is_at_a_shelf_and_never_for_ever() {
 #[test]
 fn closing_waits_for_who_is_on_the_way_from_a_shelf_to_the_swap() {
     explore(3, || {
-        let current = Arc::new(Current::new(Generation::new(1)));
+        let current = Arc::new(Published::new(Generation::new(1)));
         // As while another generation is being published.
         current.shelved.store(0, SeqCst);
         let taken_from = current.clone();
@@ -132,7 +132,7 @@ fn closing_waits_for_who_is_on_the_way_from_a_shelf_to_the_swap() {
 #[test]
 fn closing_waits_for_who_takes_from_a_shelf() {
     explore(3, || {
-        let current = Arc::new(Current::new(Generation::new(1)));
+        let current = Arc::new(Published::new(Generation::new(1)));
         let taken_from = current.clone();
         let takes = thread::spawn(move || taken_at(&taken_from, 0));
         let shelf = &current.shelves[0].config;

@@ -4,18 +4,20 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-pub(crate) mod watch {
-    pub(crate) type ObserverId = u64;
+pub(crate) mod handle_id {
+    pub(crate) type HandleId = u64;
 }
 
 pub(crate) mod sys {
     use super::*;
+    pub(crate) use crate::handle_id::HandleId;
+    pub(crate) use crate::wait_graph::{Deadlock, Resource, WaitGraph};
 
     /// Nobody sleeps by it here.
     #[derive(Debug)]
-    pub(crate) struct Bell;
+    pub(crate) struct Waker;
 
-    impl Bell {
+    impl Waker {
         pub(crate) fn new() -> io::Result<Self> {
             Ok(Self)
         }
@@ -25,31 +27,33 @@ pub(crate) mod sys {
         pub(crate) fn hush(&self) {}
     }
 
-    impl AsRawFd for Bell {
+    impl AsRawFd for Waker {
         fn as_raw_fd(&self) -> RawFd {
             -1
         }
     }
 
-    impl AsFd for Bell {
+    impl AsFd for Waker {
         fn as_fd(&self) -> BorrowedFd<'_> {
             panic!("no model looks at it")
         }
     }
 
     /// Nobody forks here.
-    pub(crate) enum Inherited {
+    pub(crate) enum InheritedFd {
         Event,
     }
 
-    impl Inherited {
+    impl InheritedFd {
         pub(crate) fn close(self, _: RawFd) {}
     }
+}
 
+pub(crate) mod thread_id {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub(crate) struct ThreadNumber(loom::thread::ThreadId);
+    pub(crate) struct ThreadId(loom::thread::ThreadId);
 
-    impl ThreadNumber {
+    impl ThreadId {
         pub(crate) fn mine() -> Self {
             Self(loom::thread::current().id())
         }
@@ -73,10 +77,10 @@ pub(crate) mod event {
             Self { kind: 0, path: None, number, count: 1, further: Vec::new() }
         }
 
-        pub(crate) fn log(&self, _: Speaker<'_>) {}
+        pub(crate) fn log(&self, _: HandleName<'_>) {}
     }
 
-    pub(crate) struct Speaker<'a>(pub(crate) Option<&'a str>);
+    pub(crate) struct HandleName<'a>(pub(crate) Option<&'a str>);
 
     #[derive(Clone)]
     pub(crate) struct EventSink(Arc<dyn Fn(&Event) + Send + Sync>);

@@ -1,0 +1,11 @@
+//! What the host is notified of: events, their order, and the threads that deliver them.
+
+mod dispatcher;
+mod event;
+mod queue;
+
+pub(crate) use dispatcher::Dispatcher;
+pub(crate) use event::{
+    Event, EventKind, EventSink, HandleName, LOG_TARGET, Trigger, log_answer, log_life,
+};
+pub(crate) use queue::{EventQueue, MAX_WAITING};

@@ -1,0 +1,155 @@
+//! The password of encrypted private keys: from a function of the host, or from a file.
+
+use std::ffi::{CString, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::object::certreload_options;
+use super::object::setter;
+use crate::ffi::cast;
+use crate::ffi::result::certreload_result;
+use crate::options::{KeyPassword, PasswordCallback};
+
+/// The size of the buffer that a certreload_key_password_callback is given.
+pub const CERTRELOAD_MAX_KEY_PASSWORD: usize = 1024;
+
+/// A function of the host that knows the passwords of encrypted private keys.
+///
+/// It is called once for each load of an encrypted key: on the thread that opens (or checks), while it does, and on a
+/// background thread of the library whenever a file of the identity has changed; again at each try while a change that
+/// looks half-written is waited for, and a wrong password looks like that. Reloads of all handles wait for it, and
+/// connections do not. A fork() by another thread of the process waits for it too, for up to a second, and goes ahead
+/// then: so be quick, and take no lock that is held around a fork. It must not call a certreload function, must not
+/// throw or longjmp out, nor end its thread (pthread_exit()).
+///
+/// It writes the password's bytes to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, their
+/// number to *length_out, and returns true. False, or a length that is too large, says that there is none, and the load
+/// fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options at the same
+/// time may call it at the same time.
+#[allow(non_camel_case_types, reason = "the name in C")]
+pub type certreload_key_password_callback = Option<
+    unsafe extern "C" fn(
+        userdata: *mut c_void,
+        key_path: *const c_char,
+        password_out: *mut c_char,
+        password_size: usize,
+        length_out: *mut usize,
+    ) -> bool,
+>;
+
+/// Name the function that knows the passwords of encrypted private keys. It replaces a password file.
+///
+/// It is one for all keys of the options: where they have several passwords, it tells them apart by key_path.
+///
+/// @param options   must not be NULL; changed
+/// @param callback  NULL for no password at all
+/// @param userdata  handed to each call as it is; must stay valid until every handle that was opened with these options
+///                  is closed
+/// @return          OK; NULL_PARAMETER
+/// Ownership:       userdata stays the caller's
+/// Threads:         exclusive access to options; see certreload_key_password_callback for where the callback runs
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_key_password_callback(
+    options: *mut certreload_options,
+    callback: certreload_key_password_callback,
+    userdata: *mut c_void,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_key_password_callback",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.key_password =
+                password_callback_from_c(callback, userdata).map(KeyPassword::Callback);
+            Ok(())
+        },
+    )
+}
+
+/// Name the file with the password of encrypted private keys. It replaces a password callback.
+///
+/// There is one password for all keys of the options; for several, name a callback instead. The password is the first
+/// line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it is
+/// read together with the key, and a change of it is a change of the identity.
+///
+/// @param options  must not be NULL; changed
+/// @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path is taken
+///                 from the working directory at the time of open
+/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the path is empty
+/// Ownership:      strings are copied
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_key_password_file(
+    options: *mut certreload_options,
+    path: *const c_char,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_key_password_file",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.key_password = if path.is_null() {
+                None
+            } else {
+                // SAFETY: not NULL, and the caller passes a C string.
+                Some(KeyPassword::File(unsafe { cast::path(path, "path")? }))
+            };
+            Ok(())
+        },
+    )
+}
+
+/// A function and the pointer that the host wants back with each call.
+struct HostPassword {
+    function:
+        unsafe extern "C" fn(*mut c_void, *const c_char, *mut c_char, usize, *mut usize) -> bool,
+    userdata: *mut c_void,
+}
+
+// SAFETY: the function is plain code; the userdata is never dereferenced here, and the host has been
+// told (at certreload_key_password_callback) that it is handed to the function on other threads.
+unsafe impl Send for HostPassword {}
+// SAFETY: as above. Handles share the options' callback, and the host is told that opening threads
+// and the library's own call it.
+unsafe impl Sync for HostPassword {}
+
+impl HostPassword {
+    fn ask(&self, key_path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+        // A path that came from C holds no NUL.
+        let path = CString::new(key_path.as_os_str().as_bytes()).ok()?;
+        let mut buffer = Zeroizing::new(vec![0_u8; CERTRELOAD_MAX_KEY_PASSWORD]);
+        let mut length = 0;
+        // SAFETY: `function` has the documented signature; the path, the buffer with its size, and
+        // the length live until the call returns.
+        let is_given = unsafe {
+            (self.function)(
+                self.userdata,
+                path.as_ptr(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                &raw mut length,
+            )
+        };
+        if !is_given || length > buffer.len() {
+            return None;
+        }
+        buffer.truncate(length);
+        Some(buffer)
+    }
+}
+
+fn password_callback_from_c(
+    callback: certreload_key_password_callback,
+    userdata: *mut c_void,
+) -> Option<PasswordCallback> {
+    let host = HostPassword { function: callback?, userdata };
+    Some(PasswordCallback::new(move |key_path| host.ask(key_path)))
+}

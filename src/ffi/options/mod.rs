@@ -1,0 +1,383 @@
+//! The builder of what to load and how to watch it.
+
+pub mod error;
+pub mod key_password;
+pub mod object;
+pub mod trust;
+pub mod watch;
+
+use std::ffi::{c_char, c_void};
+use std::net::IpAddr;
+
+use rustls::pki_types::DnsName;
+use rustls_ffi::server::rustls_server_config;
+
+pub use object::certreload_options;
+pub(crate) use object::{GuardedOptions, setter};
+
+use super::boundary::boundary;
+use super::cast;
+use super::event::{certreload_event_callback, sink_from_c};
+use super::result::certreload_result;
+use crate::error::Error;
+use crate::files::MAX_FILE_SIZE;
+use crate::options::{IdentityFiles, Role};
+use crate::pki::MAX_CERTIFICATES;
+
+/// The largest file that is read, in bytes.
+pub const CERTRELOAD_MAX_FILE_SIZE: usize = 1048576;
+/// The longest chain that is accepted, in certificates.
+pub const CERTRELOAD_MAX_CERTIFICATES: usize = 64;
+
+const _: () = assert!(CERTRELOAD_MAX_FILE_SIZE == MAX_FILE_SIZE);
+const _: () = assert!(CERTRELOAD_MAX_CERTIFICATES == MAX_CERTIFICATES);
+
+/// The most names that certreload_options_require_name() takes.
+pub const CERTRELOAD_MAX_REQUIRED_NAMES: usize = 1000;
+
+/// Create an empty set of options: no identity yet, everything else at its default.
+///
+/// Options fail closed. A certreload_options_* function that fails changes no setting, and the options remember its result
+/// and message: certreload_open() and certreload_check() return the first such failure and do nothing else, each time. A later
+/// call of the same function that succeeds does not change that: only certreload_options_clear_error() does. So the results
+/// of these functions may be ignored. Without this rule, an ignored failure could open a weaker server: one without client
+/// authentication, for example, because a path is NULL.
+///
+/// If options is NULL, a function has nothing to remember its failure in; certreload_open() refuses NULL as well.
+///
+/// Options may be opened any number of times.
+///
+/// @return         the options, or NULL if there is no memory
+/// Ownership:      the caller's, until certreload_options_free()
+/// Threads:        any thread; each options object by one thread at a time
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub extern "C" fn certreload_options_new() -> *mut certreload_options {
+    boundary(|| Ok(cast::box_into_raw(GuardedOptions::default())))
+}
+
+/// Free options. Handles that were opened with them are not touched.
+///
+/// @param options  may be NULL, then nothing happens; consumed
+/// Ownership:      the pointer is dangling afterwards
+/// Threads:        any thread; exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_free(options: *mut certreload_options) {
+    boundary(|| {
+        // SAFETY: the caller hands over a pointer of certreload_options_new(), or NULL.
+        drop(unsafe { cast::box_from_raw(options) });
+        Ok(())
+    });
+}
+
+/// Add an identity: a certificate chain, its private key and, if there is one, an OCSP response.
+///
+/// The first identity added is the default: it serves clients that send no server name (SNI, RFC 6066), and names
+/// that no identity has. Files are PEM (RFC 7468); chain and key may be the same file, and text and other sections are
+/// passed over. The chain is the leaf and after it the issuer of each; where only the order is wrong it is put right,
+/// with a warning. The key is PKCS#8, PKCS#1 or SEC1; an encrypted one (PKCS#8 with PBES2, as OpenSSL makes it) takes
+/// certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). Nothing is read yet.
+///
+/// The OCSP response is DER (RFC 6960). Clients that ask for it get it from its thisUpdate until its nextUpdate. One that
+/// is about another certificate, says anything but "good", has expired, or was not signed for the issuer is left out
+/// with a warning (CERTRELOAD_WARNING_OCSP_UNUSABLE) and replaces the one before it all the same; so does a file that is
+/// missing. Signature and issuer are checked by the certificates in the chain and in the response.
+///
+/// @param options     must not be NULL; changed
+/// @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path is taken from the
+///                    working directory at the time of open
+/// @param key_path    likewise
+/// @param ocsp_path   likewise, but may be NULL for none
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER where a path is empty or the options are full
+/// Ownership:         strings are copied
+/// Threads:           exclusive access to options
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_add_identity(
+    options: *mut certreload_options,
+    chain_path: *const c_char,
+    key_path: *const c_char,
+    ocsp_path: *const c_char,
+) -> certreload_result {
+    setter(
+        "certreload_options_add_identity",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes C strings, or NULL.
+            let (chain, key) = unsafe {
+                (cast::path(chain_path, "chain_path")?, cast::path(key_path, "key_path")?)
+            };
+            let ocsp = if ocsp_path.is_null() {
+                None
+            } else {
+                // SAFETY: as above, and not NULL.
+                Some(unsafe { cast::path(ocsp_path, "ocsp_path")? })
+            };
+            let identities = options.room_for_identity()?;
+            identities.push(IdentityFiles {
+                role: Role::Server,
+                chain,
+                key,
+                ocsp,
+                password: None,
+                memory: None,
+            });
+            Ok(())
+        },
+    )
+}
+
+/// Require that some identity has a DNS name: exactly, or by a wildcard for its first label.
+///
+/// A handle does not open without it (NAME_MISSING). Later a change that would take the name away is refused, and
+/// what serves goes on serving; the changes of other identities are taken.
+///
+/// @param options   must not be NULL; changed
+/// @param dns_name  must not be NULL; a DNS name as in a certificate, not an IP address: ASCII (A-labels), at most 253 bytes, no dot at its
+///                  end, upper and lower case alike; a first label "*" asks for that wildcard itself. Copied
+/// @return          OK, also where it is required already; NULL_PARAMETER; INVALID_PARAMETER where it is no DNS name, or
+///                  CERTRELOAD_MAX_REQUIRED_NAMES are required already
+/// Ownership:       strings are copied
+/// Threads:         exclusive access to options
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_require_name(
+    options: *mut certreload_options,
+    dns_name: *const c_char,
+) -> certreload_result {
+    setter(
+        "certreload_options_require_name",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes a C string, or NULL.
+            let name = unsafe { cast::bytes(dns_name, "dns_name")? };
+            let name = required_name(name).map_err(Error::invalid)?;
+            let required = &mut options.options.required_names;
+            if !required.contains(&name) {
+                if required.len() >= CERTRELOAD_MAX_REQUIRED_NAMES {
+                    return Err(Error::invalid(
+                        "CERTRELOAD_MAX_REQUIRED_NAMES are required already",
+                    ));
+                }
+                required.push(name);
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Set the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
+///
+/// Without this call, or with count 0, ALPN is what the template says, or not negotiated where there is none. A client that
+/// offers protocols and none of these is refused (no_application_protocol); one that offers none is served.
+///
+/// @param options    must not be NULL; changed
+/// @param protocols  count strings of 1 to 255 bytes each, such as "h2" and "http/1.1"; NULL only with count 0; copied
+/// @param count      0 to 64
+/// @return           OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:        strings are copied
+/// Threads:          exclusive access to options
+/// Signals:          not async-signal-safe
+/// Blocks:           never
+/// Since:            0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_alpn(
+    options: *mut certreload_options,
+    protocols: *const *const c_char,
+    count: usize,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_alpn",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller vouches for count pointers.
+            let pointers = unsafe { cast::slice(protocols, count, 64, ("protocols", "count"))? };
+            let mut alpn = Vec::with_capacity(pointers.len());
+            for (index, pointer) in pointers.iter().enumerate() {
+                // SAFETY: each is a C string or NULL.
+                let name = unsafe { cast::bytes(*pointer, "protocols") }
+                    .map_err(|_| Error::null(format!("protocols[{index}]")))?;
+                if !(1..=255).contains(&name.len()) {
+                    let length = name.len();
+                    return Err(Error::invalid(format!(
+                        "protocols[{index}] has {length} bytes, and a protocol has 1 to 255"
+                    )));
+                }
+                alpn.push(name.to_vec());
+            }
+            options.options.alpn = alpn;
+            Ok(())
+        },
+    )
+}
+
+/// Take over every setting of an existing config: only the identity comes from the files.
+///
+/// Cipher suites, versions, ALPN, key log, session storage, tickets and the client verifier stay as the template has
+/// them. A template's session storage is used by every generation.
+///
+/// @param options   must not be NULL; changed
+/// @param config    must not be NULL; a config of rustls_server_config_builder_build(), whose own certificate is not
+///                  used; counted
+/// @return          OK; NULL_PARAMETER
+/// Ownership:       a reference is kept; free yours with rustls_server_config_free() as usual
+/// Threads:         exclusive access to options
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_server_template(
+    options: *mut certreload_options,
+    config: *const rustls_server_config,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_server_template",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes a live config, or NULL.
+            let template = unsafe { cast::arc_clone(config, "config")? };
+            options.options.template = Some(template);
+            Ok(())
+        },
+    )
+}
+
+/// Name the handle: what the host's people call it, such as "public" or "admin".
+///
+/// Every series of certreload_write_metrics() then has the label handle with this name.
+///
+/// @param options  must not be NULL; changed
+/// @param name     1 to 255 bytes of UTF-8, copied; NULL for no name, which is the default
+/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:      the string is copied
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_name(
+    options: *mut certreload_options,
+    name: *const c_char,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_name",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.name = if name.is_null() {
+                None
+            } else {
+                // SAFETY: a C string, and not NULL.
+                match str::from_utf8(unsafe { cast::bytes(name, "name")? }) {
+                    Ok(name) if (1..=255).contains(&name.len()) => Some(name.into()),
+                    Ok(name) => {
+                        let length = name.len();
+                        return Err(Error::invalid(format!(
+                            "a name has 1 to 255 bytes, and this has {length}"
+                        )));
+                    }
+                    Err(_) => return Err(Error::invalid("a name is UTF-8, and this is not")),
+                }
+            };
+            Ok(())
+        },
+    )
+}
+
+/// Name the function that each handle opened with these options tells its events from the start.
+///
+/// It is told of the first load too, so the warnings of that are not lost.
+///
+/// @param options   must not be NULL; changed
+/// @param callback  NULL for none
+/// @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
+/// @return          OK; NULL_PARAMETER
+/// Ownership:       userdata stays the caller's
+/// Threads:         exclusive access to options; see certreload_event_callback for where the callback runs
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_event_callback(
+    options: *mut certreload_options,
+    callback: certreload_event_callback,
+    userdata: *mut c_void,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_event_callback",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.sink = sink_from_c(callback, userdata);
+            Ok(())
+        },
+    )
+}
+
+/// A name that can be required, or why it cannot.
+fn required_name(bytes: &[u8]) -> Result<String, String> {
+    dns_name_in_lower_case(bytes).ok_or_else(|| {
+        let given: String = String::from_utf8_lossy(bytes).chars().take(300).collect();
+        let address = given.trim_matches(['[', ']']);
+        let hint = match address.parse::<IpAddr>() {
+            Ok(_) => "; IP addresses cannot be required",
+            Err(_) => "",
+        };
+        format!("not a DNS name: \"{given}\"{hint}")
+    })
+}
+
+/// A DNS name, perhaps with a wildcard before it, as identities have it.
+fn dns_name_in_lower_case(name: &[u8]) -> Option<String> {
+    let name = str::from_utf8(name).ok()?.to_ascii_lowercase();
+    let base = name.strip_prefix("*.").unwrap_or(&name);
+    let is_name = DnsName::try_from(base).is_ok() && !base.ends_with('.') && name.len() <= 253;
+    is_name.then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_required_name_is_a_dns_name_or_a_wildcard() {
+        for name in
+            ["a.test", "A.TEST", "localhost", "*.a.test", "xn--bcher-kva.example", "a_b.test"]
+        {
+            let expected = Some(name.to_ascii_lowercase());
+            assert_eq!(dns_name_in_lower_case(name.as_bytes()), expected, "{name}");
+        }
+        let longest = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(61));
+        assert_eq!(longest.len(), 253);
+        assert!(dns_name_in_lower_case(longest.as_bytes()).is_some());
+        for name in
+            ["", ".", "a.test.", "*", "*.", "a.*.test", "*.*.test", "a b.test", "bücher.test"]
+        {
+            assert_eq!(dns_name_in_lower_case(name.as_bytes()), None, "{name}");
+        }
+        for name in ["127.0.0.1", "-a.test", "a..test", &format!("{longest}c")] {
+            assert_eq!(dns_name_in_lower_case(name.as_bytes()), None, "{name}");
+        }
+        assert_eq!(dns_name_in_lower_case(b"\xff.test"), None);
+        let why_not = |name: &str| required_name(name.as_bytes()).unwrap_err();
+        assert_eq!(why_not("a..test"), "not a DNS name: \"a..test\"");
+        for address in ["127.0.0.1", "::1", "[::1]"] {
+            let expected =
+                format!("not a DNS name: \"{address}\"; IP addresses cannot be required");
+            assert_eq!(why_not(address), expected);
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! The options about peers: whom a server and a client trust, and what a client proves itself with.
+
+use std::ffi::c_char;
+
+use rustls_ffi::client::rustls_client_config;
+
+use super::object::certreload_options;
+use super::object::setter;
+use crate::error::{Cause, Error};
+use crate::ffi::cast;
+use crate::ffi::result::certreload_result;
+use crate::files::{MAX_FILES_IN_DIRECTORY, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE, platform_roots};
+use crate::options::{ClientAuth, CrlRules, IdentityFiles, Role};
+use crate::pki::{MAX_CRLS, MAX_ROOTS};
+
+/// Whether a server asks clients for a certificate.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum certreload_client_auth {
+    /// No. The default.
+    None = 0,
+    /// Yes, and a client that shows none is served too. One whose certificate fails verification is refused.
+    Optional = 1,
+    /// Yes, and a client that has none is refused.
+    Required = 2,
+}
+
+/// What C passes for a `certreload_client_auth`: any number at all.
+#[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
+pub(crate) type client_auth_number = u32;
+
+/// Look up only the peer's own certificate in the revocation lists, and not those of the authorities above it.
+pub const CERTRELOAD_CRL_LEAF_ONLY: u32 = 1;
+/// Let a certificate pass whose issuer has no revocation list.
+pub const CERTRELOAD_CRL_ALLOW_UNKNOWN: u32 = 2;
+/// Let a revocation list count on whose nextUpdate has passed, with a warning.
+pub const CERTRELOAD_CRL_ALLOW_EXPIRED: u32 = 4;
+
+/// The largest file of roots or revocation lists that is read, in bytes.
+pub const CERTRELOAD_MAX_TRUST_FILE_SIZE: usize = 33554432;
+/// The most bytes that all files of a trust have together.
+pub const CERTRELOAD_MAX_TRUST_SIZE: usize = 67108864;
+/// The most files of a directory that count. Of all its files, whatever their names, there may be ten times as many.
+pub const CERTRELOAD_MAX_DIRECTORY_FILES: usize = 1000;
+/// The most roots that either role is checked against.
+pub const CERTRELOAD_MAX_ROOTS: usize = 10000;
+/// The most revocation lists of a handle, in all files together.
+pub const CERTRELOAD_MAX_CRLS: usize = 1000;
+
+const _: () = assert!(CERTRELOAD_MAX_TRUST_FILE_SIZE == MAX_TRUST_FILE_SIZE);
+const _: () = assert!(CERTRELOAD_MAX_TRUST_SIZE == MAX_TRUST_SIZE);
+const _: () = assert!(CERTRELOAD_MAX_DIRECTORY_FILES == MAX_FILES_IN_DIRECTORY);
+const _: () = assert!(CERTRELOAD_MAX_ROOTS == MAX_ROOTS);
+const _: () = assert!(CERTRELOAD_MAX_CRLS == MAX_CRLS);
+
+/// The most paths that certreload_options_add_crl() takes.
+pub const CERTRELOAD_MAX_CRL_PATHS: usize = 1000;
+
+/// Ask clients for certificates, and check them against roots that reload.
+///
+/// The roots are one file (PEM, or DER of one certificate) or a directory of such files (see certreload_options_add_crl() for which files of a directory
+/// count); every certificate in them is a trust anchor. Roots of clients, roots of servers, revocation lists and mode
+/// are one unit, the trust: good or bad as a whole, and a handle has one. From the generation on that comes without a
+/// root nobody gets in by it, sessions that are resumed included; connections that exist stay.
+///
+/// Who the client is tells rustls_connection_get_peer_certificate(), as usual. With a template the trust takes the place
+/// of the template's client verifier; its sessions, see certreload_options_set_resumption().
+///
+/// @param options     must not be NULL; changed
+/// @param mode        CERTRELOAD_CLIENT_AUTH_NONE (the default), _OPTIONAL or _REQUIRED
+/// @param roots_path  a file or a directory; not used with NONE; else not NULL and not ""; copied. A relative path is taken from the working
+///                    directory at the time of open
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:         strings are copied
+/// Threads:           exclusive access to options
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_client_auth(
+    options: *mut certreload_options,
+    mode: client_auth_number,
+    roots_path: *const c_char,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_client_auth",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            let mode = match mode {
+                0 => ClientAuth::None,
+                1 => ClientAuth::Optional,
+                2 => ClientAuth::Required,
+                _ => return Err(Error::invalid(format!("{mode} is no certreload_client_auth"))),
+            };
+            let trust = &mut options.options.trust;
+            trust.client_roots = match mode {
+                ClientAuth::None => None,
+                // SAFETY: a C string, or NULL.
+                _ => Some(unsafe { cast::path(roots_path, "roots_path")? }),
+            };
+            trust.client_auth = mode;
+            Ok(())
+        },
+    )
+}
+
+/// Take on the client role: check servers against roots that reload.
+///
+/// certreload_client_connection_new() then makes connections to servers. The client proves itself with the identity of
+/// certreload_options_add_client_identity(), else with the first identity of all, where its extended key usage allows
+/// that. One handle can have both roles, and a handle with roots of servers needs no identity.
+///
+/// @param options     must not be NULL; changed
+/// @param roots_path  a file or a directory, as for certreload_options_set_client_auth(); must not be NULL or ""; copied
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:         strings are copied
+/// Threads:           exclusive access to options
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_server_roots(
+    options: *mut certreload_options,
+    roots_path: *const c_char,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_server_roots",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes a C string, or NULL.
+            options.options.trust.server_roots =
+                Some(unsafe { cast::path(roots_path, "roots_path")? });
+            Ok(())
+        },
+    )
+}
+
+/// Set the roots of the client role to those of the system, which reload as any others.
+///
+/// They are the file that SSL_CERT_FILE names at the time of this call, whether it exists or not. If that variable is not
+/// set, they are the bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and similar paths); if there is no
+/// bundle, the directory that SSL_CERT_DIR names, else the distribution's directory. On Linux a platform verifier uses the
+/// same roots. When the system's roots are updated, this handle reloads them. This call replaces the roots of
+/// certreload_options_set_server_roots(), and that call replaces these: the last call counts.
+///
+/// A process that has more rights than its caller (set-user-ID, set-group-ID, file capabilities) ignores both variables, as
+/// OpenSSL does with secure_getenv(): the caller must not choose the roots that such a process trusts.
+///
+/// @param options  must not be NULL; changed
+/// @return         OK; NULL_PARAMETER; FILE_NOT_FOUND if the system has none (if the host has other roots for that case, it
+///                 calls certreload_options_clear_error())
+/// Ownership:      nothing changes hands
+/// Threads:        exclusive access to options; reads the environment
+/// Signals:        not async-signal-safe
+/// Blocks:         file lookups
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_platform_roots(
+    options: *mut certreload_options,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_platform_roots",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            let roots = platform_roots()
+                .ok_or_else(|| Error::at("/etc/ssl/certs".as_ref(), Cause::NotFound))?;
+            options.options.trust.server_roots = Some(roots);
+            Ok(())
+        },
+    )
+}
+
+/// Add revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
+///
+/// A file is PEM with any number of lists, or DER with one. Of a directory those files count whose names end in ".pem",
+/// ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or are of the form that OpenSSL's rehash makes
+/// ("5ad8a5d6.r0", of roots "5ad8a5d6.0"); hidden files and directories in it do not.
+///
+/// A list must be signed by its issuer where that is a root (CRL_SIGNATURE), must not be older than one that has served
+/// since open (CRL_ROLLBACK), must not have expired (CRL_EXPIRED), and a list that serves must not get lost while its
+/// root is trusted (CRL_LOST): else the whole trust stays as it was. Of several lists of one issuer the newest counts.
+///
+/// A list of an intermediate is checked with the intermediate's certificate where it stands beside the list in the CRL
+/// file (or the directory), or in the chain of one of the handle's own identities; that makes it no root. Where neither
+/// is so, the list is taken with a warning (CRL_UNRELATED), and checked when a peer shows that intermediate. It must not
+/// get lost either until its nextUpdate has passed: then that is a warning (CRL_LOST). Which root an intermediate is
+/// under is not known, so that holds too where its root is taken out: leave the list where it is until it has expired.
+///
+/// The lists hold for clients and servers alike, but that of an authority which is a root of one role only, and
+/// nobody's intermediate as far as is known, is no concern of the other role.
+///
+/// What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
+/// nothing is looked up; with one, a root that has none is warned of (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots
+/// are a mistake, and INVALID_PARAMETER at open.
+///
+/// @param options   must not be NULL; changed
+/// @param crl_path  a file or a directory; must not be NULL or ""; copied
+/// @return          OK; NULL_PARAMETER; INVALID_PARAMETER, also where CERTRELOAD_MAX_CRL_PATHS have been added
+/// Ownership:       strings are copied
+/// Threads:         exclusive access to options
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_add_crl(
+    options: *mut certreload_options,
+    crl_path: *const c_char,
+) -> certreload_result {
+    setter(
+        "certreload_options_add_crl",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes a C string, or NULL.
+            let path = unsafe { cast::path(crl_path, "crl_path")? };
+            let crls = &mut options.options.trust.crls;
+            if crls.len() >= CERTRELOAD_MAX_CRL_PATHS {
+                return Err(Error::invalid("CERTRELOAD_MAX_CRL_PATHS have been added already"));
+            }
+            crls.push(path);
+            Ok(())
+        },
+    )
+}
+
+/// Set how revocation lists are taken.
+///
+/// The default, 0, is the strict one, as OpenSSL, nginx and haproxy have it: each certificate of the peer's chain is
+/// looked up, one whose issuer has no list is refused, and so is one whose issuer's list has expired.
+///
+/// @param options  must not be NULL; changed
+/// @param rules    CERTRELOAD_CRL_LEAF_ONLY, _ALLOW_UNKNOWN and _ALLOW_EXPIRED, or'ed; 0 for none of them
+/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such rule
+/// Ownership:      nothing changes hands
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_crl_rules(
+    options: *mut certreload_options,
+    rules: u32,
+) -> certreload_result {
+    const ALL: u32 =
+        CERTRELOAD_CRL_LEAF_ONLY | CERTRELOAD_CRL_ALLOW_UNKNOWN | CERTRELOAD_CRL_ALLOW_EXPIRED;
+    setter(
+        "certreload_options_set_crl_rules",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            if rules & !ALL != 0 {
+                return Err(Error::invalid(format!(
+                    "{rules} is no combination of CERTRELOAD_CRL_* rules"
+                )));
+            }
+            options.options.trust.crl_rules = CrlRules {
+                leaf_only: rules & CERTRELOAD_CRL_LEAF_ONLY != 0,
+                allow_unknown: rules & CERTRELOAD_CRL_ALLOW_UNKNOWN != 0,
+                allow_expired: rules & CERTRELOAD_CRL_ALLOW_EXPIRED != 0,
+            };
+            Ok(())
+        },
+    )
+}
+
+/// Add the identity that a client proves itself with: a certificate chain and its private key.
+///
+/// It serves no server name, and its extended key usage must allow clientAuth. It has an index as the other identities
+/// have, in the order in which all are added. Of several the first is the client's. Without roots to check servers with it
+/// is a mistake, and INVALID_PARAMETER at open.
+///
+/// @param options     must not be NULL; changed
+/// @param chain_path  as for certreload_options_add_identity()
+/// @param key_path    likewise
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER where a path is empty or the options are full
+/// Ownership:         strings are copied
+/// Threads:           exclusive access to options
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_add_client_identity(
+    options: *mut certreload_options,
+    chain_path: *const c_char,
+    key_path: *const c_char,
+) -> certreload_result {
+    setter(
+        "certreload_options_add_client_identity",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes C strings, or NULL.
+            let (chain, key) = unsafe {
+                (cast::path(chain_path, "chain_path")?, cast::path(key_path, "key_path")?)
+            };
+            let files = IdentityFiles {
+                role: Role::Client,
+                chain,
+                key,
+                ocsp: None,
+                password: None,
+                memory: None,
+            };
+            options.room_for_identity()?.push(files);
+            Ok(())
+        },
+    )
+}
+
+/// Take over every setting of an existing client config: only identity, server verifier and sessions are the handle's.
+///
+/// Cipher suites, versions, ALPN, SNI and key log stay as the template has them. Without an identity that the client may
+/// prove itself with, the template's own client certificate stays, too.
+///
+/// @param options   must not be NULL; changed
+/// @param config    must not be NULL; a config of rustls_client_config_builder_build(); counted
+/// @return          OK; NULL_PARAMETER
+/// Ownership:       a reference is kept; free yours with rustls_client_config_free() as usual
+/// Threads:         exclusive access to options
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_client_template(
+    options: *mut certreload_options,
+    config: *const rustls_client_config,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_client_template",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            // SAFETY: the caller passes a live config, or NULL.
+            let template = unsafe { cast::arc_clone(config, "config")? };
+            options.options.client_template = Some(template);
+            Ok(())
+        },
+    )
+}

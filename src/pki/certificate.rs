@@ -1,0 +1,255 @@
+//! What a certificate says of itself: names, dates, serial, and what it is for.
+
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::net::IpAddr;
+
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
+use x509_parser::time::ASN1Time;
+
+use super::der;
+use crate::error::Cause;
+
+/// id-pe-tlsfeature, 1.3.6.1.5.5.7.1.24 (RFC 7633).
+const TLS_FEATURE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 0x18];
+/// The feature of a server that staples, `status_request`: an INTEGER (RFC 6066 section 8).
+const STATUS_REQUEST: &[u8] = &[5];
+
+/// The longest that a message quotes of a name: whoever made the certificate chose it.
+const LONGEST_TITLE: usize = 64;
+
+/// The facts of one certificate that matter here.
+#[allow(clippy::struct_excessive_bools, reason = "facts, each with a name")]
+pub(crate) struct Facts<'a> {
+    pub(super) names: Vec<CString>,
+    pub(super) not_before: i64,
+    pub(super) not_after: i64,
+    pub(super) serial: String,
+    /// Names as they stand, to be compared byte by byte.
+    pub(super) subject: &'a [u8],
+    pub(super) issuer: &'a [u8],
+    pub(super) subject_key_id: Option<&'a [u8]>,
+    pub(super) authority_key_id: Option<&'a [u8]>,
+    /// The whole `SubjectPublicKeyInfo`.
+    pub(super) public_key: &'a [u8],
+    pub(super) is_authority: bool,
+    /// Whether it says where the certificate of its issuer can be had.
+    pub(super) tells_of_issuer: bool,
+    /// Whether the key may make signatures; true where the certificate does not restrict it.
+    pub(super) may_sign: bool,
+    /// Whether the key may sign revocation lists; true where the certificate does not restrict it.
+    pub(super) may_sign_lists: bool,
+    /// Whether it is for TLS servers; true where the certificate does not restrict it.
+    pub(super) may_serve: bool,
+    /// The same for TLS clients.
+    pub(super) may_be_client: bool,
+    /// Whether its issuer lets it answer for certificates, as an OCSP responder.
+    pub(super) may_answer: bool,
+    /// Whether clients are to refuse it where no OCSP response is stapled.
+    pub(super) must_staple: bool,
+    /// What people call it, and who issued it.
+    pub(super) title: String,
+    pub(super) issuer_title: String,
+}
+
+impl Facts<'_> {
+    pub(super) fn is_self_issued(&self) -> bool {
+        self.subject == self.issuer
+    }
+
+    pub(super) fn is_valid_at(&self, now: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
+    }
+}
+
+/// Reads the facts of the certificate at `index` of a chain.
+pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
+    let malformed = |reason: String| Cause::CertificateMalformed { index: index + 1, reason };
+    let (rest, certificate) =
+        X509Certificate::from_der(der).map_err(|error| malformed(error.to_string()))?;
+    if !rest.is_empty() {
+        return Err(malformed("bytes follow it".to_owned()));
+    }
+    let alternatives = certificate
+        .subject_alternative_name()
+        .map_err(|error| malformed(error.to_string()))?
+        .map_or(&[][..], |extension| &extension.value.general_names);
+    let validity = certificate.validity();
+    let tbs = &certificate.tbs_certificate;
+    let mut facts = Facts {
+        names: names(alternatives),
+        not_before: validity.not_before.timestamp(),
+        not_after: validity.not_after.timestamp(),
+        serial: hexadecimal(certificate.raw_serial()),
+        subject: tbs.subject.as_raw(),
+        issuer: tbs.issuer.as_raw(),
+        subject_key_id: None,
+        authority_key_id: None,
+        public_key: tbs.subject_pki.raw,
+        is_authority: false,
+        tells_of_issuer: false,
+        may_sign: true,
+        may_sign_lists: true,
+        may_serve: true,
+        may_be_client: true,
+        may_answer: false,
+        must_staple: false,
+        title: title(&tbs.subject),
+        issuer_title: title(&tbs.issuer),
+    };
+    for extension in certificate.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => facts.subject_key_id = Some(id.0),
+            ParsedExtension::AuthorityKeyIdentifier(authority) => {
+                facts.authority_key_id = authority.key_identifier.as_ref().map(|id| id.0);
+            }
+            ParsedExtension::BasicConstraints(constraints) => facts.is_authority = constraints.ca,
+            ParsedExtension::KeyUsage(usage) => {
+                facts.may_sign = usage.digital_signature();
+                facts.may_sign_lists = usage.crl_sign();
+            }
+            ParsedExtension::ExtendedKeyUsage(usage) => {
+                facts.may_serve = usage.server_auth || usage.any;
+                facts.may_be_client = usage.client_auth || usage.any;
+                facts.may_answer = usage.ocsp_signing;
+            }
+            ParsedExtension::AuthorityInfoAccess(access) => {
+                facts.tells_of_issuer = access
+                    .iter()
+                    .any(|at| at.access_method == OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS);
+            }
+            _ if extension.oid.as_bytes() == TLS_FEATURE => {
+                facts.must_staple = asks_for_staple(extension.value);
+            }
+            _ => {}
+        }
+    }
+    if facts.title.is_empty() {
+        facts.title =
+            facts.names.first().map_or_else(String::new, |name| shortened(&name.to_string_lossy()));
+    }
+    Ok(facts)
+}
+
+/// `Features ::= SEQUENCE OF INTEGER`
+fn asks_for_staple(features: &[u8]) -> bool {
+    let mut rest = der::only(features, der::SEQUENCE).unwrap_or_default();
+    while let Some((feature, after)) = der::tagged(rest, der::INTEGER) {
+        if feature == STATUS_REQUEST {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+fn names(alternatives: &[GeneralName<'_>]) -> Vec<CString> {
+    // A NUL in a name is how certificates were once forged: such a name is nobody's.
+    let names = alternatives.iter().filter_map(text_of).filter_map(|name| CString::new(name).ok());
+    let mut seen = HashSet::new();
+    names.filter(|name| seen.insert(name.clone())).collect()
+}
+
+fn text_of(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::IPAddress(bytes) => match bytes.len() {
+            4 => Some(IpAddr::from(<[u8; 4]>::try_from(*bytes).ok()?).to_string()),
+            16 => Some(IpAddr::from(<[u8; 16]>::try_from(*bytes).ok()?).to_string()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The common name, else the whole name.
+pub(super) fn title(name: &X509Name<'_>) -> String {
+    let common = name.iter_common_name().find_map(|part| part.as_str().ok());
+    shortened(&common.map_or_else(|| name.to_string(), str::to_owned))
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_TITLE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The end of a certificate's life, in seconds since 1970, read without the rest of it: a session ticket is made for
+/// each handshake, and nothing else in it is needed there.
+pub(crate) fn not_after_of(certificate: &[u8]) -> Option<i64> {
+    let (validity, _) = validity_of(certificate)?;
+    let (_not_before, not_after) = der::element(validity)?;
+    Some(ASN1Time::from_der(not_after).ok()?.1.timestamp())
+}
+
+/// The contents of a certificate's subject, empty if it has none, and of its public key.
+pub(crate) fn subject_and_key_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_validity, rest) = validity_of(certificate)?;
+    let (subject, rest) = der::tagged(rest, der::SEQUENCE)?;
+    let (public_key, _) = der::tagged(rest, der::SEQUENCE)?;
+    Some((subject, public_key))
+}
+
+/// The validity, and what follows it.
+fn validity_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+    const VERSION: u8 = 0xa0;
+    let (certificate, _) = der::tagged(certificate, der::SEQUENCE)?;
+    let (mut rest, _) = der::tagged(certificate, der::SEQUENCE)?;
+    if let Some((_, after)) = der::tagged(rest, VERSION) {
+        rest = after;
+    }
+    let (_serial, rest) = der::tagged(rest, der::INTEGER)?;
+    let (_algorithm, rest) = der::tagged(rest, der::SEQUENCE)?;
+    let (_issuer, rest) = der::tagged(rest, der::SEQUENCE)?;
+    der::tagged(rest, der::SEQUENCE)
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('?');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+}
+
+/// Seconds since 1970 as people and programs read them (ISO 8601), in UTC.
+pub(crate) fn format_time(seconds: i64) -> String {
+    let Ok(time) = ASN1Time::from_timestamp(seconds) else { return seconds.to_string() };
+    let time = time.to_datetime();
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
+}
+
+/// Reads what [`format_time`] writes.
+pub(super) fn parse_time(text: &str) -> Option<i64> {
+    // The same digits as ASN.1 has them (RFC 5280 section 4.1.2.5.2).
+    let digits: String = text.chars().filter(char::is_ascii_digit).chain(['Z']).collect();
+    let der = [&[0x18, u8::try_from(digits.len()).ok()?][..], digits.as_bytes()].concat();
+    let seconds = ASN1Time::from_der(&der).ok()?.1.timestamp();
+    (format_time(seconds) == text).then_some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_told_as_iso_8601_has_it() {
+        assert_eq!(format_time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(format_time(1_803_003_044), "2027-02-19T02:10:44Z");
+        assert_eq!(format_time(253_402_300_799), "9999-12-31T23:59:59Z");
+        assert_eq!(format_time(i64::MAX), i64::MAX.to_string());
+    }
+
+    #[test]
+    fn a_date_is_read_as_it_is_written_and_no_other_way() {
+        for seconds in [0, 1_803_003_044, 1_800_000_000, 253_402_300_799] {
+            assert_eq!(parse_time(&format_time(seconds)), Some(seconds));
+        }
+        for text in ["2027-02-19 02:10:44Z", "2027-02-19T02:10:44", "20270219021044Z", "", "é"] {
+            assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+}

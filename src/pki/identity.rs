@@ -1,0 +1,306 @@
+//! One identity: a chain, the key that belongs to it, perhaps a staple, and what they say.
+
+use std::collections::HashSet;
+use std::ffi::{CStr, CString};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::SignatureScheme;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::{CertifiedKey, SigningKey};
+
+use super::certificate;
+use super::certificate::{Facts, format_time, hexadecimal};
+use super::chain::check_signatures;
+use super::chain::{Chain, Order};
+use super::key;
+use super::key::AskPassword;
+use super::ocsp::StapleFacts;
+use super::ocsp::{Staple, Stapled};
+use super::warnings::{Warning, WarningKind};
+use super::{pem, renewal};
+use crate::clock::unix_now;
+use crate::error::{Cause, Error};
+use crate::options::Role;
+use crate::pki::ocsp::staple;
+
+/// The bytes that an identity is made of, each with the path to name in a failure.
+pub(crate) struct IdentityInput<'a> {
+    pub(crate) role: Role,
+    pub(crate) chain: (&'a Path, &'a [u8]),
+    pub(crate) key: (&'a Path, &'a [u8]),
+    /// Asked once, where the key is encrypted.
+    pub(crate) password: AskPassword<'a>,
+    pub(crate) staple: Staple<'a>,
+}
+
+/// What a server proves itself with. Immutable; the key is wiped when the last user lets go.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// Without the staple.
+    certified_key: Arc<CertifiedKey>,
+    stapled: Option<Box<Stapled>>,
+    /// What the key signs with, if it is given the choice: it tells kinds of keys apart.
+    scheme: Option<SignatureScheme>,
+    names: Vec<CString>,
+    not_before: i64,
+    not_after: i64,
+    expiring_from: Option<i64>,
+    role: Role,
+    may_be_client: bool,
+    serial: CString,
+    sha256: CString,
+    warnings: Vec<Warning>,
+}
+
+impl Identity {
+    /// Makes an identity out of bytes, or says what is wrong with them at the time `now`.
+    pub(crate) fn new(
+        parts: &IdentityInput<'_>,
+        provider: &CryptoProvider,
+        now: i64,
+    ) -> Result<Self, Error> {
+        let (chain_path, chain_bytes) = parts.chain;
+        let (key_path, key_bytes) = parts.key;
+        let at_chain = |cause: Cause| Error::at(chain_path, cause);
+
+        let certificates = pem::certificates(chain_bytes).map_err(at_chain)?;
+        let facts = facts_of(&certificates).map_err(at_chain)?;
+        let key = key::load(key_path, key_bytes, provider, parts.password)?;
+        let position = position_of_leaf(&facts, &*key).ok_or_else(|| {
+            Error::at(key_path, Cause::KeyMismatch { chain: chain_path.to_owned() })
+        })?;
+        let leaf = &facts[position];
+        check_dates(leaf, now).map_err(at_chain)?;
+        check_usage(leaf, parts.role).map_err(at_chain)?;
+
+        let chain = Chain {
+            path: chain_path,
+            certificates: &certificates,
+            facts: &facts,
+            leaf: position,
+            algorithms: &provider.signature_verification_algorithms,
+            now,
+        };
+        check_signatures(&chain).map_err(at_chain)?;
+        let Order { positions, mut warnings } = chain.order();
+        if !leaf.may_sign {
+            warnings.push(Warning::new(WarningKind::KeyUsage, MAY_NOT_SIGN));
+        }
+        let in_order = positions.iter().map(|at| certificates[*at].clone()).collect();
+        let certified_key = CertifiedKey::new(in_order, key);
+        let (staple, warning) = match parts.role {
+            Role::Server => staple::choose(parts.staple, &chain),
+            // Nobody asks clients for one.
+            Role::Client => (None, None),
+        };
+        warnings.extend(warning);
+        Ok(Self {
+            scheme: scheme_of(&*certified_key.key),
+            names: leaf.names.clone(),
+            not_before: leaf.not_before,
+            not_after: leaf.not_after,
+            expiring_from: renewal::expiring_from(leaf.not_before, leaf.not_after, None),
+            role: parts.role,
+            may_be_client: leaf.may_be_client,
+            serial: c_string(leaf.serial.clone()),
+            sha256: c_string(hexadecimal(digest(&SHA256, &certified_key.cert[0]).as_ref())),
+            stapled: staple.map(|(der, facts)| Box::new(Stapled::new(&certified_key, der, facts))),
+            certified_key: Arc::new(certified_key),
+            warnings,
+        })
+    }
+
+    /// Sets how long before its end a renewal should have come, in place of the default.
+    pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
+        self.expiring_from = renewal::expiring_from(self.not_before, self.not_after, warning);
+        if let Some(stapled) = &mut self.stapled
+            && warning == Some(Duration::ZERO)
+        {
+            stapled.facts.expiring_from = None;
+        }
+        self
+    }
+
+    /// The chain and the key, without a staple.
+    pub(crate) fn certified_key(&self) -> &Arc<CertifiedKey> {
+        &self.certified_key
+    }
+
+    /// What serves now: with the staple as long as that is good.
+    pub(crate) fn certified_key_now(&self) -> &Arc<CertifiedKey> {
+        match &self.stapled {
+            None => &self.certified_key,
+            // Nobody else has the clock read for each handshake.
+            Some(_) => self.certified_key_at(unix_now()),
+        }
+    }
+
+    fn certified_key_at(&self, now: i64) -> &Arc<CertifiedKey> {
+        match &self.stapled {
+            Some(stapled) if stapled.facts.is_good_at(now) => &stapled.certified_key,
+            _ => &self.certified_key,
+        }
+    }
+
+    /// What is known of the staple, if there is one, good or not.
+    pub(crate) fn staple(&self) -> Option<&StapleFacts> {
+        self.stapled.as_ref().map(|stapled| &stapled.facts)
+    }
+
+    /// DNS names in lower case and IP addresses, as the leaf has them.
+    pub(crate) fn names(&self) -> &[CString] {
+        &self.names
+    }
+
+    pub(crate) fn not_before(&self) -> i64 {
+        self.not_before
+    }
+
+    pub(crate) fn not_after(&self) -> i64 {
+        self.not_after
+    }
+
+    /// What it was made for.
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether a client may prove itself with it too, as far as its certificate says.
+    pub(crate) fn may_be_client(&self) -> bool {
+        self.may_be_client
+    }
+
+    pub(crate) fn serial(&self) -> &CStr {
+        &self.serial
+    }
+
+    /// The fingerprint of the leaf, in lower-case hexadecimal.
+    pub(crate) fn sha256(&self) -> &CStr {
+        &self.sha256
+    }
+
+    /// Leaf first.
+    pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.certified_key.cert
+    }
+
+    /// The staple, as long as it is good.
+    pub(crate) fn ocsp(&self) -> Option<&[u8]> {
+        self.certified_key_now().ocsp.as_deref()
+    }
+
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Whether it has `name`, which is in lower case: exactly, or by a wildcard for one label.
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        let rest = name.split_once('.').map_or("", |(_label, rest)| rest);
+        self.names
+            .iter()
+            .filter_map(|own| own.to_str().ok())
+            .any(|own| own == name || own.strip_prefix("*.").is_some_and(|own| own == rest))
+    }
+
+    /// Whether every client that can check the one's signatures can check the other's.
+    pub(crate) fn has_same_kind_of_key(&self, other: &Self) -> bool {
+        self.scheme.is_some() && self.scheme == other.scheme
+    }
+
+    /// From when on a renewal should have come; `None` where nobody wants to be warned.
+    pub(crate) fn expiring_from(&self) -> Option<i64> {
+        self.expiring_from
+    }
+
+    /// What taking this in the place of `before` loses.
+    pub(crate) fn warnings_after(&self, before: &Self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let kept: HashSet<_> = self.names.iter().collect();
+        let lost = before.names.iter().filter(|name| !kept.contains(name));
+        let lost: Vec<_> = lost.map(|name| name.to_string_lossy()).collect();
+        if let Some((first, more)) = lost.split_first() {
+            let more = match more.len() {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            let text = format!("it lacks names that it had before: {first}{more}");
+            warnings.push(Warning::new(WarningKind::NamesLost, text));
+        }
+        if self.not_after < before.not_after {
+            let text = "it expires earlier than the one before it";
+            warnings.push(Warning::new(WarningKind::ExpiresEarlier, text));
+        }
+        warnings
+    }
+}
+
+const MAY_NOT_SIGN: &str = "the certificate's key usage leaves out digital signatures; clients that insist on them (RFC 8446 section 4.4.2.2) refuse it";
+
+/// Every certificate must be readable, for clients will read it.
+fn facts_of<'a>(certificates: &'a [CertificateDer<'_>]) -> Result<Vec<Facts<'a>>, Cause> {
+    certificates.iter().enumerate().map(|(index, der)| certificate::facts(der, index)).collect()
+}
+
+/// The first certificate of the key; normally the first of all. A provider that does not tell its
+/// public key leaves it to the self-check to find a key that does not match.
+fn position_of_leaf(facts: &[Facts<'_>], key: &dyn SigningKey) -> Option<usize> {
+    match key.public_key() {
+        Some(public_key) => facts.iter().position(|facts| facts.public_key == public_key.as_ref()),
+        None => Some(0),
+    }
+}
+
+/// Every scheme of TLS that there is, so that each kind of key finds its own.
+fn scheme_of(key: &dyn SigningKey) -> Option<SignatureScheme> {
+    let all = [
+        SignatureScheme::RSA_PSS_SHA256,
+        SignatureScheme::RSA_PSS_SHA384,
+        SignatureScheme::RSA_PSS_SHA512,
+        SignatureScheme::RSA_PKCS1_SHA256,
+        SignatureScheme::ECDSA_NISTP256_SHA256,
+        SignatureScheme::ECDSA_NISTP384_SHA384,
+        SignatureScheme::ECDSA_NISTP521_SHA512,
+        SignatureScheme::ED25519,
+        SignatureScheme::ED448,
+        SignatureScheme::ML_DSA_44,
+        SignatureScheme::ML_DSA_65,
+        SignatureScheme::ML_DSA_87,
+    ];
+    key.choose_scheme(&all).map(|signer| signer.scheme())
+}
+
+fn check_dates(facts: &Facts<'_>, now: i64) -> Result<(), Cause> {
+    if now > facts.not_after {
+        return Err(Cause::Expired { at: format_time(facts.not_after) });
+    }
+    if now < facts.not_before {
+        let from = facts.not_before;
+        return Err(Cause::NotYetValid { at: format_time(from), from });
+    }
+    Ok(())
+}
+
+fn check_usage(facts: &Facts<'_>, role: Role) -> Result<(), Cause> {
+    match role {
+        Role::Server if !facts.may_serve => {
+            Err(Cause::KeyUsageUnfit { role: "servers", usage: "serverAuth" })
+        }
+        Role::Client if !facts.may_be_client => {
+            Err(Cause::KeyUsageUnfit { role: "clients", usage: "clientAuth" })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Hexadecimal digits hold no NUL.
+fn c_string(text: String) -> CString {
+    CString::new(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "tests_identity.rs"]
+mod tests;

@@ -1,0 +1,203 @@
+//! Encrypted PKCS#8 keys (RFC 5958): PBES2 of RFC 8018, with bounds on what opening one may cost.
+
+use pkcs5::EncryptionScheme;
+use pkcs5::pbes2::{Kdf, Parameters};
+use zeroize::Zeroizing;
+
+use crate::error::Cause;
+use crate::pki::der::{INTEGER, OCTET_STRING, SEQUENCE, element, only, tagged};
+
+/// Above what anybody recommends (OWASP: 1.4 million for SHA-1), and about a second of work.
+const MAX_ITERATIONS: u32 = 2_000_000;
+
+/// For scrypt (RFC 7914): a table of 64 MiB, four times what OpenSSL makes and twice what it opens by
+/// default, and room for the blocks that are mixed with it.
+const MAX_SCRYPT_MEMORY: u64 = 65 << 20;
+/// Blocks mixed: sixteen times what OpenSSL makes.
+const MAX_SCRYPT_WORK: u64 = 1 << 21;
+
+/// Ends each message about a kind of encryption that is not supported.
+pub(super) const REMEDY: &str =
+    "\"openssl pkcs8 -topk8 -in OLD -out NEW\" encrypts it in a way that is";
+
+/// A key that is encrypted in a way that can be opened.
+pub(super) struct EncryptedKey<'a> {
+    parameters: Parameters,
+    ciphertext: &'a [u8],
+}
+
+impl<'a> EncryptedKey<'a> {
+    /// Takes an `EncryptedPrivateKeyInfo` apart.
+    pub(super) fn parse(der: &'a [u8]) -> Result<Self, Cause> {
+        let malformed = || unsupported("the encrypted key is malformed");
+        let outer = only(der, SEQUENCE).ok_or_else(malformed)?;
+        let (algorithm, rest) = element(outer).ok_or_else(malformed)?;
+        let ciphertext = only(rest, OCTET_STRING).ok_or_else(malformed)?;
+        let kind =
+            || Cause::KeyUnsupported(format!("this kind of encryption is not supported: {REMEDY}"));
+        match EncryptionScheme::try_from(algorithm.whole).map_err(|_| kind())? {
+            EncryptionScheme::Pbes2(parameters) => {
+                within_bounds(&parameters.kdf)?;
+                Ok(Self { parameters, ciphertext })
+            }
+            _ => Err(kind()),
+        }
+    }
+
+    /// The `PrivateKeyInfo` within.
+    pub(super) fn open(&self, password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cause> {
+        let mut buffer = Zeroizing::new(self.ciphertext.to_vec());
+        let length = match self.parameters.decrypt_in_place(password, &mut buffer) {
+            Ok(opened) => opened.len(),
+            Err(pkcs5::Error::DecryptFailed) => return Err(Cause::KeyPasswordWrong),
+            Err(error) => return Err(Cause::KeyUnsupported(format!("{error}: {REMEDY}"))),
+        };
+        buffer.truncate(length);
+        // One wrong password in 256 gives something that ends like a padding.
+        if looks_like_a_key(&buffer) { Ok(buffer) } else { Err(Cause::KeyPasswordWrong) }
+    }
+}
+
+fn within_bounds(kdf: &Kdf) -> Result<(), Cause> {
+    match kdf {
+        Kdf::Pbkdf2(parameters) if parameters.iteration_count > MAX_ITERATIONS => {
+            Err(Cause::KeyUnsupported(format!(
+                "its encryption asks for {} rounds, and {MAX_ITERATIONS} are the most that are made",
+                parameters.iteration_count
+            )))
+        }
+        Kdf::Scrypt(parameters) => {
+            let blocks = parameters.cost_parameter.saturating_mul(parameters.block_size.into());
+            // The table, and beside it the p blocks that are mixed, of 128 * r bytes each (RFC 7914).
+            let mixed = u64::from(parameters.block_size) * u64::from(parameters.parallelization);
+            let memory = blocks.saturating_add(mixed).saturating_mul(128);
+            let work = blocks.saturating_mul(parameters.parallelization.into());
+            if memory > MAX_SCRYPT_MEMORY || work > MAX_SCRYPT_WORK {
+                return Err(unsupported(
+                    "its encryption (scrypt) asks for too much memory or work",
+                ));
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `PrivateKeyInfo ::= SEQUENCE { version INTEGER, algorithm SEQUENCE, … }`
+fn looks_like_a_key(der: &[u8]) -> bool {
+    only(der, SEQUENCE)
+        .and_then(|key| tagged(key, INTEGER))
+        .is_some_and(|(_, rest)| tagged(rest, SEQUENCE).is_some())
+}
+
+fn unsupported(reason: &str) -> Cause {
+    Cause::KeyUnsupported(reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use pkcs5::der::Encode;
+    use pkcs5::pbes2;
+    use pkcs5::scrypt::Params;
+
+    use super::*;
+
+    /// A `PrivateKeyInfo` as far as anybody looks here.
+    const KEY: [u8; 7] = [0x30, 0x05, 0x02, 0x01, 0x00, 0x30, 0x00];
+
+    fn sequence(content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[0x30, 0x82, length[0], length[1]], content].concat()
+    }
+
+    /// An `EncryptedPrivateKeyInfo`; the bounds are looked at before the text.
+    fn wrapped(parameters: Parameters, ciphertext: &[u8]) -> Vec<u8> {
+        let mut room = [0; 256];
+        let algorithm =
+            EncryptionScheme::Pbes2(parameters).encode_to_slice(&mut room).unwrap().to_vec();
+        let text = [&[0x04, u8::try_from(ciphertext.len()).unwrap()], ciphertext].concat();
+        sequence(&[algorithm, text].concat())
+    }
+
+    /// The key, encrypted with the password "secret".
+    fn key_in(parameters: Parameters) -> Vec<u8> {
+        let mut room = [0; 16];
+        room[..KEY.len()].copy_from_slice(&KEY);
+        let text = parameters.encrypt_in_place("secret", &mut room, KEY.len()).unwrap().to_vec();
+        wrapped(parameters, &text)
+    }
+
+    fn pbkdf2(rounds: u32) -> Parameters {
+        Parameters::generate_pbkdf2_sha256_aes256cbc(rounds, b"saltsalt", [7; 16]).unwrap()
+    }
+
+    fn scrypt(log_n: u8, r: u32, p: u32) -> Parameters {
+        let cost = Params::new(log_n, r, p).unwrap();
+        Parameters::generate_scrypt_aes256cbc(cost, b"saltsalt", [7; 16]).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_opened_with_its_password_and_with_no_other() {
+        for parameters in [pbkdf2(1), pbkdf2(2048), scrypt(14, 8, 1)] {
+            let der = key_in(parameters);
+            let key = EncryptedKey::parse(&der).unwrap();
+            assert_eq!(key.open(b"secret").unwrap().as_slice(), KEY);
+            assert_eq!(key.open(b"Secret").unwrap_err(), Cause::KeyPasswordWrong);
+            assert_eq!(key.open(b"").unwrap_err(), Cause::KeyPasswordWrong);
+        }
+    }
+
+    #[test]
+    fn what_a_wrong_password_makes_of_the_padding_is_no_key() {
+        let der = key_in(pbkdf2(1));
+        let key = EncryptedKey::parse(&der).unwrap();
+        for attempt in 0..3000 {
+            let opened = key.open(format!("{attempt}").as_bytes());
+            assert_eq!(opened.unwrap_err(), Cause::KeyPasswordWrong);
+        }
+    }
+
+    #[test]
+    fn g17_what_opening_costs_is_bounded() {
+        let table = [
+            (pbkdf2(MAX_ITERATIONS), true),
+            (pbkdf2(MAX_ITERATIONS + 1), false),
+            (scrypt(16, 8, 1), true),
+            (scrypt(17, 8, 1), false),
+            (scrypt(14, 8, 16), true),
+            (scrypt(14, 8, 17), false),
+            (scrypt(1, 8, 60_000), true),
+            (scrypt(20, 8, 1), false),
+            // Each of the p blocks takes memory too, and all of them at once.
+            (scrypt(1, 16, 32_000), true),
+            (scrypt(1, 16, 33_500), false),
+            (scrypt(1, 16, 65_535), false),
+        ];
+        let begun = Instant::now();
+        for (parameters, accepted) in table {
+            let der = wrapped(parameters.clone(), &[0; 16]);
+            assert_eq!(EncryptedKey::parse(&der).is_ok(), accepted, "{parameters:?}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1), "nothing was derived to find that out");
+    }
+
+    #[test]
+    fn what_is_malformed_or_unknown_is_told_as_that() {
+        let good = wrapped(pbkdf2(1), &[0; 16]);
+        for end in 0..good.len() {
+            assert!(matches!(EncryptedKey::parse(&good[..end]), Err(Cause::KeyUnsupported(_))));
+        }
+        let scheme = pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(1, b"saltsalt", [7; 16]);
+        let mut unknown = wrapped(scheme.unwrap(), &[0; 16]);
+        let oid = unknown.windows(3).position(|window| window == [1, 5, 13]).unwrap();
+        unknown[oid + 2] = 99;
+        let Err(cause) = EncryptedKey::parse(&unknown) else { panic!("accepted") };
+        assert!(cause.to_string().contains("openssl pkcs8 -topk8"), "{cause}");
+        // A text that is no whole number of blocks.
+        let odd = wrapped(pbkdf2(1), &[0; 15]);
+        let opened = EncryptedKey::parse(&odd).unwrap().open(b"secret");
+        assert_eq!(opened.unwrap_err(), Cause::KeyPasswordWrong);
+    }
+}

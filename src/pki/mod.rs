@@ -1,0 +1,38 @@
+//! Gives bytes their meaning: certificates, keys, OCSP responses, revocation lists, and whether each may serve.
+
+mod certificate;
+mod chain;
+mod crl;
+mod der;
+mod identity;
+mod key;
+mod ocsp;
+mod pem;
+mod renewal;
+mod signature;
+mod sniff;
+#[cfg(test)]
+mod test_ca;
+mod ticket_keys;
+mod trust;
+mod warnings;
+
+pub(crate) use certificate::{format_time, not_after_of, subject_and_key_of};
+pub(crate) use crl::{MAX_CRLS, RevocationList};
+pub(crate) use identity::{Identity, IdentityInput};
+pub(crate) use key::{Password, takes_password};
+pub(crate) use ocsp::Staple;
+pub(crate) use pem::MAX_CERTIFICATES;
+pub(crate) use ticket_keys::{TicketFile, TicketKey, TicketKeys};
+pub(crate) use trust::{MAX_ROOTS, Trust, TrustFile, TrustInput};
+pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
+
+/// What the fuzz targets reach besides.
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    pub(crate) use super::crl::{Crl, crls};
+    pub(crate) use super::key::load as load_key;
+    pub(crate) use super::ocsp::StapleFacts;
+    pub(crate) use super::ocsp::{MAX_RESPONSE, parse as parse_ocsp};
+    pub(crate) use super::pem::certificates;
+}

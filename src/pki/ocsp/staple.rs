@@ -1,0 +1,118 @@
+//! What is stapled to a certificate (RFC 6066 section 8), and until when.
+//!
+//! Nothing is that clients would refuse: a certificate alone is better than one with a response that is
+//! about another, has expired, or says that it is revoked.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::sign::CertifiedKey;
+
+use super::validate::{StapleFacts, judge};
+use crate::error::Cause;
+use crate::pki::certificate::format_time;
+use crate::pki::chain::Chain;
+use crate::pki::warnings::{Warning, WarningKind};
+
+/// Follows what is said of a response that is not stapled.
+const MUST_STAPLE: &str = "the certificate is one that must be stapled (TLS feature, RFC 7633), so clients that heed this refuse it";
+
+/// The OCSP response that goes with an identity.
+#[derive(Clone, Copy)]
+pub(crate) enum Staple<'a> {
+    NotAskedFor,
+    Unreadable(&'a Path, &'a Cause),
+    Bytes(&'a Path, &'a [u8]),
+}
+
+/// A chain and a key with their staple.
+#[derive(Debug)]
+pub(crate) struct Stapled {
+    pub(crate) certified_key: Arc<CertifiedKey>,
+    pub(crate) facts: StapleFacts,
+}
+
+impl Stapled {
+    pub(crate) fn new(certified_key: &CertifiedKey, der: &[u8], facts: StapleFacts) -> Self {
+        let CertifiedKey { cert, key, .. } = certified_key;
+        let ocsp = Some(der.to_vec());
+        let stapled = CertifiedKey { cert: cert.clone(), key: key.clone(), ocsp };
+        Self { certified_key: Arc::new(stapled), facts }
+    }
+}
+
+/// What is to be stapled to the leaf of `chain`, and what there is to be warned of.
+pub(crate) fn choose<'a>(
+    given: Staple<'a>,
+    chain: &Chain<'_>,
+) -> (Option<(&'a [u8], StapleFacts)>, Option<Warning>) {
+    let (staple, trouble) = match given {
+        Staple::NotAskedFor => (None, None),
+        Staple::Unreadable(path, cause) => (None, Some(left_out(path, cause))),
+        Staple::Bytes(path, der) => match judge(der, chain) {
+            Ok(facts) if facts.is_good_at(chain.now) => return (Some((der, facts)), None),
+            Ok(facts) => {
+                let at = format_time(facts.this_update);
+                let trouble = format!(
+                    "the OCSP response {} is left out until {at}, its thisUpdate",
+                    path.display()
+                );
+                (Some((der, facts)), Some(trouble))
+            }
+            Err(unfit) => (None, Some(left_out(path, &unfit))),
+        },
+    };
+    let text = match (trouble, chain.facts[chain.leaf].must_staple) {
+        (None, false) => return (staple, None),
+        (Some(trouble), false) => trouble,
+        (Some(trouble), true) => format!("{trouble}; {MUST_STAPLE}"),
+        (None, true) => format!("{} has no OCSP response; {MUST_STAPLE}", chain.path.display()),
+    };
+    (staple, Some(Warning::new(WarningKind::OcspUnusable, text)))
+}
+
+fn left_out(path: &Path, why: &dyn Display) -> String {
+    format!("the OCSP response {} cannot be used and is left out: {why}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::validate::SKEW;
+    use super::*;
+    use crate::pki::test_ca::Authorities;
+
+    #[test]
+    fn what_cannot_be_stapled_is_warned_of() {
+        let authorities = Authorities::new();
+        let chosen = |name: &str, given: &str, later| {
+            authorities.with_chain(&[name, "ca"], later, |chain| {
+                let (bytes, path) = (authorities.file(given), Path::new("ocsp.der"));
+                let given = match given {
+                    "nothing" => Staple::NotAskedFor,
+                    "missing" => Staple::Unreadable(path, &Cause::NotFound),
+                    _ => Staple::Bytes(path, &bytes),
+                };
+                let (staple, warning) = choose(given, chain);
+                assert!(warning.iter().all(|warning| warning.kind == WarningKind::OcspUnusable));
+                (staple.is_some(), warning.map_or(String::new(), |warning| warning.text))
+            })
+        };
+        let must = format!("; {MUST_STAPLE}");
+        let left_out = "the OCSP response ocsp.der cannot be used and is left out: ";
+        assert_eq!(chosen("leaf", "nothing", 0), (false, String::new()));
+        assert_eq!(chosen("leaf", "good", 0), (true, String::new()));
+        assert_eq!(chosen("must", "must-good", 0), (true, String::new()));
+        assert_eq!(chosen("leaf", "missing", 0), (false, format!("{left_out}no such file")));
+        assert_eq!(chosen("must", "missing", 0), (false, format!("{left_out}no such file{must}")));
+        assert_eq!(
+            chosen("must", "nothing", 0),
+            (false, format!("chain has no OCSP response{must}"))
+        );
+        let (taken, said) = chosen("must", "good", 0);
+        assert!(!taken && said.starts_with(left_out) && said.ends_with(&must), "{said}");
+        let (taken, said) = chosen("leaf", "good", -3600);
+        assert!(taken && said.contains("ocsp.der is left out until 20"), "{said}");
+        assert_eq!(chosen("leaf", "good", 120 - SKEW), (true, String::new()), "clocks differ");
+    }
+}

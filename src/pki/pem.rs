@@ -1,0 +1,287 @@
+//! PEM (RFC 7468) as people have it: sections with other text around them, each decoded when it is
+//! wanted. What is decoded may be a key, so no copy is left behind.
+
+use base64ct::{Base64Unpadded, Encoding};
+use rustls::pki_types::CertificateDer;
+use zeroize::Zeroizing;
+
+use super::{der, sniff};
+use crate::error::Cause;
+
+/// The longest chain that is accepted. rustls refuses to read a chain of more than 64 KiB.
+pub(crate) const MAX_CERTIFICATES: usize = 64;
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+const HYPHENS: &[u8] = b"-----";
+const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What stands between a BEGIN and an END line, and under which label.
+#[derive(Clone, Copy)]
+pub(super) struct Section<'a> {
+    pub(super) label: &'a [u8],
+    /// Headers of RFC 1421, from the time before PKCS#8.
+    headers: &'a [u8],
+    base64: &'a [u8],
+}
+
+impl Section<'_> {
+    /// Whether it is encrypted in the way of RFC 1421: `Proc-Type: 4,ENCRYPTED`.
+    pub(super) fn is_encrypted_of_old(&self) -> bool {
+        Lines::of(self.headers)
+            .any(|line| line.text.starts_with(b"Proc-Type:") && line.text.ends_with(b"ENCRYPTED"))
+    }
+
+    /// The bytes that are meant.
+    pub(super) fn decode(&self) -> Result<Zeroizing<Vec<u8>>, Cause> {
+        let not_base64 = || Cause::PemMalformed("what stands between BEGIN and END is not base64");
+        let mut buffer = Zeroizing::new(Vec::with_capacity(self.base64.len()));
+        buffer.extend(self.base64.iter().filter(|byte| !byte.is_ascii_whitespace()));
+        let unpadded = buffer.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+        buffer.truncate(unpadded);
+        if buffer.is_empty() {
+            return Err(Cause::PemMalformed("nothing stands between BEGIN and END"));
+        }
+        let length = Base64Unpadded::decode_in_place(&mut buffer).map_err(|_| not_base64())?.len();
+        buffer.truncate(length);
+        Ok(buffer)
+    }
+}
+
+/// Every section of `bytes`, in order, up to the first that is malformed.
+pub(super) fn sections(bytes: &[u8]) -> impl Iterator<Item = Result<Section<'_>, Cause>> {
+    let mut lines = Lines::of(bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes));
+    std::iter::from_fn(move || {
+        let begin = lines.find(|line| line.text.starts_with(BEGIN))?;
+        let section = section(begin.text, &mut lines);
+        if section.is_err() {
+            lines = Lines::of(&[]);
+        }
+        Some(section)
+    })
+}
+
+/// Whether there is a section in `bytes`, and none is malformed.
+pub(super) fn is_pem(bytes: &[u8]) -> bool {
+    let mut sections = sections(bytes).peekable();
+    sections.peek().is_some() && sections.all(|section| section.is_ok())
+}
+
+/// Reads on to the END line that belongs to `begin`.
+fn section<'a>(begin: &'a [u8], lines: &mut Lines<'a>) -> Result<Section<'a>, Cause> {
+    let Some(label) = begin.strip_prefix(BEGIN).and_then(|line| line.strip_suffix(HYPHENS)) else {
+        return Err(Cause::PemMalformed("a BEGIN line does not end in five hyphens"));
+    };
+    let (within, offset) = (lines.rest, lines.position);
+    // Base64 has no colon, so a line with one is a header, as is what continues it indented.
+    let (mut headers, mut base64) = (0, 0);
+    for line in lines {
+        if let Some(end) = line.text.strip_prefix(END) {
+            return match end.strip_suffix(HYPHENS) {
+                Some(end) if end == label => Ok(Section {
+                    label,
+                    headers: &within[..headers],
+                    base64: &within[headers..base64],
+                }),
+                _ => Err(Cause::PemMalformed("an END line does not match its BEGIN line")),
+            };
+        }
+        if line.text.starts_with(BEGIN) {
+            break;
+        }
+        let continues = headers > 0 && line.text.starts_with(b" ");
+        if headers == base64 && (line.text.contains(&b':') || continues) {
+            headers = line.end - offset;
+        }
+        base64 = line.end - offset;
+    }
+    Err(Cause::PemTruncated(marker(label)))
+}
+
+/// Lines that end in LF, CRLF or CR alone, without the white space at their ends.
+struct Lines<'a> {
+    rest: &'a [u8],
+    position: usize,
+}
+
+struct Line<'a> {
+    text: &'a [u8],
+    /// Where the next line begins in what [`Lines`] was made of.
+    end: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, position: 0 }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let length = self.rest.iter().position(ends).map_or(self.rest.len(), |end| end + 1);
+        let (line, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        self.position += length;
+        Some(Line { text: line.trim_ascii_end(), end: self.position })
+    }
+}
+
+/// Every certificate in `bytes`, in order; keys and other sections are passed over.
+pub(crate) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Cause> {
+    certificates_up_to(bytes, MAX_CERTIFICATES)
+}
+
+/// The same with another limit: for what is no chain.
+pub(super) fn certificates_up_to(
+    bytes: &[u8],
+    limit: usize,
+) -> Result<Vec<CertificateDer<'static>>, Cause> {
+    let mut chain = Vec::new();
+    for section in sections(bytes) {
+        let section = section?;
+        let mut der = match section.label {
+            b"CERTIFICATE" | b"X509 CERTIFICATE" => section.decode()?,
+            // OpenSSL's own: a certificate, and after it what its owner thinks of it.
+            b"TRUSTED CERTIFICATE" => without_trust(section.decode()?),
+            _ => continue,
+        };
+        if chain.len() == limit {
+            return Err(Cause::TooManyCertificates { limit });
+        }
+        chain.push(CertificateDer::from(std::mem::take(&mut *der)));
+    }
+    if chain.is_empty() {
+        return Err(Cause::NoCertificate(sniff::without_certificate(bytes)));
+    }
+    Ok(chain)
+}
+
+fn without_trust(mut der: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    if let Some((certificate, _)) = der::element(&der) {
+        let length = certificate.whole.len();
+        der.truncate(length);
+    }
+    der
+}
+
+/// The end marker as it would stand, if it can be nothing but a label: what a file says in the place
+/// of one may be a piece of a key (G18).
+///
+/// A label is a few words, none of them long.
+fn marker(label: &[u8]) -> String {
+    let is_word = |word: &[u8]| {
+        word.len() <= 12 && word.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'))
+    };
+    match str::from_utf8(label) {
+        Ok(text) if text.len() <= 40 && label.split(|byte| *byte == b' ').all(is_word) => {
+            format!("\"END {text}\"")
+        }
+        _ => "the END line".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = "MAMCAQU=";
+    const DER: [u8; 5] = [0x30, 0x03, 0x02, 0x01, 0x05];
+
+    fn pem(label: &str, body: &str) -> String {
+        format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+    }
+
+    fn only_section(text: &[u8]) -> Result<Vec<u8>, Cause> {
+        let mut found = sections(text).collect::<Result<Vec<_>, _>>()?;
+        assert_eq!(found.len(), 1);
+        Ok(found.remove(0).decode()?.to_vec())
+    }
+
+    #[test]
+    fn sections_are_found_in_every_shape_that_they_have_in_the_field() {
+        let plain = pem("X", BODY);
+        let table = [
+            ("plain", plain.clone()),
+            ("CRLF", plain.replace('\n', "\r\n")),
+            ("CR alone", plain.replace('\n', "\r")),
+            ("spaces at the ends", plain.replace('\n', " \t\n")),
+            ("no newline at the end", plain.trim_end().to_owned()),
+            ("a byte order mark", format!("\u{feff}{plain}")),
+            ("text around it", format!("Bag Attributes\n    a: b\n{plain}trailing text\n")),
+            ("blank lines within", pem("X", "\nMAMC\n\nAQU=\n")),
+            ("lines of any length", pem("X", "M\nAMCAQ\nU=")),
+            ("indented base64", pem("X", "  MAMC\n  AQU=")),
+            ("no padding", pem("X", "MAMCAQU")),
+            ("headers", pem("X", "A: b,\n c\nD: e\n\nMAMCAQU=")),
+        ];
+        for (shape, text) in table {
+            assert_eq!(only_section(text.as_bytes()).as_deref(), Ok(&DER[..]), "{shape}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pem_is_told_apart() {
+        let cause = |text: &str| only_section(text.as_bytes()).unwrap_err();
+        let whole = pem("X", BODY);
+        assert_eq!(cause(&whole[..20]), Cause::PemTruncated("\"END X\"".to_owned()));
+        assert_eq!(
+            cause(&whole[..whole.len() - 3]),
+            cause(&pem("X", BODY).replace("END X", "END Y"))
+        );
+        let two = format!("{}\n{whole}", &whole[..20]);
+        assert_eq!(cause(&two), Cause::PemTruncated("\"END X\"".to_owned()));
+        for body in ["MA?CAQU=", "MAMC=AQU", "MAMCA", "MAMCAQU=: a", "€", ""] {
+            let cause = cause(&pem("X", body));
+            assert!(matches!(cause, Cause::PemMalformed(_)), "{body}: {cause}");
+        }
+        assert!(sections(b"").next().is_none());
+        assert!(sections(b"- -----BEGIN X-----").next().is_none());
+    }
+
+    #[test]
+    fn a_malformed_section_is_the_last() {
+        let text = format!("-----BEGIN X\n{}", pem("Y", BODY));
+        assert_eq!(sections(text.as_bytes()).count(), 1);
+    }
+
+    #[test]
+    fn certificates_are_taken_and_all_else_is_passed_over() {
+        let text = [
+            pem("PRIVATE KEY", "not even base64"),
+            pem("CERTIFICATE", BODY),
+            pem("DH PARAMETERS", BODY),
+            pem("X509 CERTIFICATE", BODY),
+            // Followed by `SEQUENCE {}`: no trust at all.
+            pem("TRUSTED CERTIFICATE", "MAMCAQUwAA=="),
+        ];
+        let found = certificates(text.concat().as_bytes()).unwrap();
+        assert_eq!(found.len(), 3);
+        assert!(found.iter().all(|der| der.as_ref() == DER));
+    }
+
+    #[test]
+    fn a_chain_has_a_longest_length() {
+        let text = pem("CERTIFICATE", BODY).repeat(MAX_CERTIFICATES);
+        assert_eq!(certificates(text.as_bytes()).unwrap().len(), MAX_CERTIFICATES);
+        let cause = certificates((text + &pem("CERTIFICATE", BODY)).as_bytes()).unwrap_err();
+        assert_eq!(cause, Cause::TooManyCertificates { limit: MAX_CERTIFICATES });
+    }
+
+    #[test]
+    fn g18_no_message_quotes_the_file() {
+        for text in [
+            "-----BEGIN PRIVATE KEY----- MIGHsecret",
+            "-----BEGIN MIGHsecret-----\n",
+            "-----BEGIN MIGHAGEAMBMGBYQGSM49-----\n",
+        ] {
+            let cause = only_section(text.as_bytes()).unwrap_err();
+            assert!(!cause.to_string().contains("MIGH"), "{cause}");
+        }
+    }
+}

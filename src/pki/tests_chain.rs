@@ -1,0 +1,216 @@
+//! Chains of certificates: their order, and what is wrong with them.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, Issuer,
+    KeyPair, date_time_ymd,
+};
+use rustls::crypto::aws_lc_rs::default_provider;
+
+use super::super::certificate::facts;
+use super::check_signatures;
+use super::*;
+use crate::error::Cause;
+use WarningKind::{ChainExpired, ChainIncomplete, ChainReordered, ChainUnrelated};
+
+const ID_PE_AUTHORITY_INFO_ACCESS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+/// One caIssuers, `http://a`.
+const ACCESS: &[u8] = b"\x30\x16\x30\x14\x06\x08\x2b\x06\x01\x05\x05\x07\x30\x02\x86\x08http://a";
+
+/// A party with a key, that certifies others.
+struct Party(Issuer<'static, KeyPair>, CertificateParams);
+
+impl Party {
+    fn new(name: &str) -> Self {
+        Self::with(name, |_| {})
+    }
+
+    fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.use_authority_key_identifier_extension = true;
+        params.not_before = date_time_ymd(2026, 1, 1);
+        params.not_after = date_time_ymd(2036, 1, 1);
+        change(&mut params);
+        Self(Issuer::new(params.clone(), KeyPair::generate().unwrap()), params)
+    }
+
+    fn leaf(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        Self::with("leaf", |params| {
+            params.is_ca = IsCa::NoCa;
+            params.not_after = date_time_ymd(2027, 1, 1);
+            change(params);
+        })
+    }
+
+    fn by(&self, issuer: &Self) -> CertificateDer<'static> {
+        self.1.signed_by(self.0.key(), &issuer.0).unwrap().into()
+    }
+
+    fn by_itself(&self) -> CertificateDer<'static> {
+        self.1.self_signed(self.0.key()).unwrap().into()
+    }
+}
+
+fn order(certificates: &[CertificateDer<'static>], leaf: usize) -> Order {
+    let order = |chain: &Chain<'_>| -> Order { chain.order() };
+    with_chain(certificates, leaf, order)
+}
+
+fn with_chain<T>(
+    certificates: &[CertificateDer<'static>],
+    leaf: usize,
+    look: fn(&Chain<'_>) -> T,
+) -> T {
+    let facts: Vec<_> =
+        certificates.iter().enumerate().map(|(at, der)| facts(der, at).unwrap()).collect();
+    look(&Chain {
+        path: "chain".as_ref(),
+        certificates,
+        facts: &facts,
+        leaf,
+        algorithms: &default_provider().signature_verification_algorithms,
+        now: date_time_ymd(2026, 6, 1).unix_timestamp(),
+    })
+}
+
+#[test]
+fn a_chain_is_served_in_order_and_told_of_where_it_is_not_in_order() {
+    let [root, other_root, upper, lower] = ["root", "other root", "upper", "lower"].map(Party::new);
+    let leaf = Party::leaf(|_| {});
+    // `cross` is the upper one as another root certifies it.
+    let known = [
+        ("leaf", leaf.by(&lower)),
+        ("lower", lower.by(&upper)),
+        ("upper", upper.by(&root)),
+        ("root", root.by_itself()),
+        ("cross", upper.by(&other_root)),
+        ("stranger", Party::new("stranger").by_itself()),
+    ];
+    let certificate =
+        |name: &str| known.iter().find(|(known, _)| *known == name).unwrap().1.clone();
+    let both = &[ChainReordered, ChainUnrelated][..];
+    let table = [
+        ("leaf lower upper", &[0, 1, 2][..], &[][..]),
+        ("leaf lower upper root", &[0, 1, 2, 3], &[]),
+        ("leaf lower", &[0, 1], &[]),
+        ("upper lower leaf", &[2, 1, 0], &[ChainReordered]),
+        ("root upper lower leaf", &[3, 2, 1, 0], &[ChainReordered]),
+        ("leaf root upper lower", &[0, 3, 2, 1], &[ChainReordered]),
+        ("leaf lower upper cross", &[0, 1, 2, 3], &[]),
+        ("leaf lower cross upper", &[0, 1, 2, 3], &[]),
+        ("cross leaf upper lower", &[1, 3, 0, 2], &[ChainReordered]),
+        ("leaf lower stranger", &[0, 1, 2], &[ChainUnrelated]),
+        ("leaf stranger lower", &[0, 2, 1], both),
+        ("leaf upper", &[0, 1], &[ChainIncomplete, ChainUnrelated]),
+        ("leaf leaf lower", &[0, 2], &[ChainReordered]),
+        ("lower leaf lower", &[1, 0], &[ChainReordered, ChainReordered]),
+    ];
+    for (what, positions, kinds) in table {
+        let certificates: Vec<_> = what.split(' ').map(certificate).collect();
+        let leaf = what.split(' ').position(|name| name == "leaf").unwrap();
+        let order = order(&certificates, leaf);
+        assert_eq!(order.positions, positions, "{what}");
+        let told: Vec<_> = order.warnings.iter().map(|warning| warning.kind).collect();
+        assert_eq!(told, kinds, "{what}: {:?}", order.warnings);
+    }
+}
+
+#[test]
+fn a_leaf_alone_is_incomplete_only_where_its_issuer_is_to_be_fetched() {
+    let root = Party::new("root");
+    let plain = Party::leaf(|_| {});
+    let fetched = Party::leaf(|params| {
+        let content = ACCESS.to_vec();
+        let oid = &ID_PE_AUTHORITY_INFO_ACCESS;
+        params.custom_extensions.push(CustomExtension::from_oid_content(oid, content));
+    });
+    assert_eq!(order(&[plain.by(&root)], 0).warnings, []);
+    assert_eq!(order(&[plain.by_itself()], 0).warnings, []);
+    assert_eq!(order(&[fetched.by(&root), root.by_itself()], 0).warnings, []);
+    let warnings = order(&[fetched.by(&root)], 0).warnings;
+    assert_eq!(warnings[0].kind, ChainIncomplete);
+    assert!(warnings[0].text.contains("\"root\""), "{}", warnings[0].text);
+    assert_eq!(warnings.len(), 1);
+}
+
+#[test]
+fn dates_of_issuers_are_told_of() {
+    let root = Party::new("root");
+    let leaf = Party::leaf(|_| {});
+    let between = |from, until| {
+        Party::with("lower", |params| {
+            params.not_before = date_time_ymd(from, 1, 1);
+            params.not_after = date_time_ymd(until, 1, 1);
+        })
+    };
+    let told = |lower: &Party| {
+        let warnings = order(&[leaf.by(lower), lower.by(&root)], 0).warnings;
+        assert!(warnings.iter().all(|warning| warning.kind == ChainExpired));
+        warnings.iter().map(|warning| warning.text.clone()).collect::<String>()
+    };
+    assert_eq!(told(&between(2020, 2030)), "");
+    assert!(told(&between(2020, 2026)).contains("(\"lower\") expired at 2026-01-01T"));
+    assert!(told(&between(2030, 2040)).contains("is not valid before"));
+    let short = Party::with("lower", |params| params.not_after = date_time_ymd(2026, 7, 1));
+    assert!(told(&short).contains("before the leaf does"), "{}", told(&short));
+    // A root that expires is the clients' own affair.
+    let root = Party::with("root", |params| params.not_after = date_time_ymd(2026, 7, 1));
+    assert_eq!(order(&[leaf.by(&root), root.by_itself()], 0).warnings, []);
+}
+
+#[test]
+fn of_two_issuers_the_one_that_is_valid_is_taken_where_the_order_is_put_right() {
+    let root = Party::new("root");
+    let leaf = Party::leaf(|_| {});
+    let fresh = Party::new("lower");
+    let mut expired = fresh.1.clone();
+    expired.not_after = date_time_ymd(2026, 2, 1);
+    let expired = expired.signed_by(fresh.0.key(), &root.0).unwrap().into();
+    let order = order(&[leaf.by(&fresh), expired, fresh.by(&root)], 0);
+    assert_eq!(order.positions, [0, 2, 1]);
+    let told: Vec<_> = order.warnings.iter().map(|warning| warning.kind).collect();
+    assert_eq!(told, [ChainReordered, ChainExpired]);
+}
+
+#[test]
+fn a_name_is_no_proof_where_the_signature_can_be_checked() {
+    let anonymous = |params: &mut CertificateParams| {
+        params.use_authority_key_identifier_extension = false;
+    };
+    let (right, wrong) = (Party::with("root", anonymous), Party::with("root", anonymous));
+    let leaf = Party::leaf(anonymous);
+    let order = order(&[leaf.by(&right), wrong.by_itself(), right.by_itself()], 0);
+    assert_eq!(order.positions, [0, 2, 1]);
+}
+
+#[test]
+fn a_certificate_is_damaged_where_no_key_that_it_may_mean_signed_it() {
+    let same_id = |params: &mut CertificateParams| {
+        params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(vec![1, 2, 3]);
+    };
+    let (right, wrong) = (Party::with("root", same_id), Party::with("root", same_id));
+    let leaf = Party::leaf(|_| {}).by(&right);
+    let check = |others: &[&Party]| {
+        let others = others.iter().map(|party| party.by_itself());
+        let chain: Vec<_> = [leaf.clone()].into_iter().chain(others).collect();
+        with_chain(&chain, 0, check_signatures)
+    };
+    assert_eq!(check(&[]), Ok(()));
+    assert_eq!(check(&[&right]), Ok(()));
+    assert_eq!(check(&[&wrong, &right]), Ok(()));
+    assert_eq!(check(&[&wrong]), Err(Cause::CertificateDamaged { index: 1, issuer: 2 }));
+}
+
+#[test]
+fn the_longest_chain_takes_no_time_to_speak_of() {
+    // Every one of them could have issued every other, by its name.
+    let parties: Vec<_> = (0..64).map(|_| Party::new("same")).collect();
+    let mut certificates = vec![Party::leaf(|_| {}).by(&parties[63])];
+    certificates.extend(parties.windows(2).rev().map(|pair| pair[0].by(&pair[1])));
+    certificates.reverse();
+    let begun = std::time::Instant::now();
+    order(&certificates, 63);
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+}

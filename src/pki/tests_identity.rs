@@ -1,0 +1,126 @@
+//! Identities: what is accepted, refused, and warned of.
+
+use rcgen::ExtendedKeyUsagePurpose::{Any, ClientAuth, CodeSigning, ServerAuth};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
+use rustls::crypto::aws_lc_rs::default_provider;
+
+use super::*;
+
+struct Pair {
+    chain: String,
+    key: String,
+}
+
+fn pair(names: &[&str], year: i32) -> Pair {
+    pair_for(names, year, &[])
+}
+
+fn pair_for(names: &[&str], year: i32, usages: &[ExtendedKeyUsagePurpose]) -> Pair {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(year, 1, 1);
+    params.extended_key_usages = usages.to_vec();
+    let key = KeyPair::generate().unwrap();
+    let chain = params.self_signed(&key).unwrap().pem();
+    Pair { chain, key: key.serialize_pem() }
+}
+
+fn identity(chain: &str, key: &str) -> Result<Identity, Error> {
+    identity_for(Role::Server, chain, key)
+}
+
+fn identity_for(role: Role, chain: &str, key: &str) -> Result<Identity, Error> {
+    let parts = IdentityInput {
+        role,
+        chain: ("/tls/chain".as_ref(), chain.as_bytes()),
+        key: ("/tls/key".as_ref(), key.as_bytes()),
+        password: &|| Ok(None),
+        staple: Staple::NotAskedFor,
+    };
+    let now = date_time_ymd(2026, 6, 1).unix_timestamp();
+    Identity::new(&parts, &default_provider(), now)
+}
+
+#[test]
+fn the_leaf_is_the_certificate_of_the_key_wherever_it_stands() {
+    let (one, two) = (pair(&["one.test"], 2030), pair(&["two.test"], 2030));
+    let both = one.chain.clone() + &two.chain;
+    let first = identity(&both, &one.key).unwrap();
+    assert_eq!(first.names(), [c"one.test".to_owned()]);
+    let second = identity(&both, &two.key).unwrap();
+    assert_eq!(second.names(), [c"two.test".to_owned()]);
+    assert_eq!(second.chain()[0], first.chain()[1], "served leaf first");
+    assert_eq!(second.sha256(), identity(&two.chain, &two.key).unwrap().sha256());
+}
+
+#[test]
+fn a_key_of_no_certificate_is_a_mismatch_that_names_both_files() {
+    let (one, two) = (pair(&["one.test"], 2030), pair(&["two.test"], 2030));
+    let told = identity(&one.chain, &two.key).unwrap_err().to_string();
+    assert!(told.contains("/tls/key") && told.contains("/tls/chain"), "{told}");
+}
+
+#[test]
+fn dates_are_those_of_the_leaf_whatever_else_is_in_the_file() {
+    let (good, expired) = (pair(&["one.test"], 2030), pair(&["two.test"], 2021));
+    let both = expired.chain.clone() + &good.chain;
+    let identity_of = |key| identity(&both, key);
+    assert_eq!(
+        identity_of(&good.key).unwrap().not_after(),
+        date_time_ymd(2030, 1, 1).unix_timestamp()
+    );
+    let cause = identity_of(&expired.key).unwrap_err().cause;
+    assert!(matches!(cause, Cause::Expired { .. }), "{cause}");
+}
+
+#[test]
+fn what_is_lost_is_told_by_name() {
+    let before = pair(&["a.test", "b.test", "c.test"], 2030);
+    let after = pair(&["b.test"], 2029);
+    let before = identity(&before.chain, &before.key).unwrap();
+    let after = identity(&after.chain, &after.key).unwrap();
+    let warnings = after.warnings_after(&before);
+    let kinds: Vec<_> = warnings.iter().map(|warning| warning.kind).collect();
+    assert_eq!(kinds, [WarningKind::NamesLost, WarningKind::ExpiresEarlier]);
+    assert!(warnings[0].text.ends_with("a.test and 1 more"), "{}", warnings[0].text);
+    assert_eq!(before.warnings_after(&after), []);
+}
+
+/// Extended key usages, and whether a server and a client may be such a certificate's.
+#[test]
+fn a_certificate_must_be_for_what_it_is_added_for() {
+    let table: &[(&[ExtendedKeyUsagePurpose], bool, bool)] = &[
+        (&[], true, true),
+        (&[Any], true, true),
+        (&[ServerAuth, ClientAuth], true, true),
+        (&[ServerAuth], true, false),
+        (&[ClientAuth], false, true),
+        (&[CodeSigning], false, false),
+    ];
+    for (usages, serves, calls) in table {
+        let Pair { chain, key } = pair_for(&["a.test"], 2030, usages);
+        let unfit = |role, told| Err(Cause::KeyUsageUnfit { role, usage: told });
+        let server = identity_for(Role::Server, &chain, &key);
+        let client = identity_for(Role::Client, &chain, &key);
+        for identity in [&server, &client].into_iter().flatten() {
+            assert_eq!(identity.may_be_client(), *calls, "{usages:?}");
+        }
+        let server = server.map(|_| ()).map_err(|error| error.cause);
+        let client = client.map(|_| ()).map_err(|error| error.cause);
+        assert_eq!(server, if *serves { Ok(()) } else { unfit("servers", "serverAuth") });
+        assert_eq!(client, if *calls { Ok(()) } else { unfit("clients", "clientAuth") });
+    }
+}
+
+#[test]
+fn a_name_is_covered_exactly_or_by_a_wildcard_of_one_label() {
+    let pair = pair(&["a.test", "*.wild.test"], 2030);
+    let identity = identity(&pair.chain, &pair.key).unwrap();
+    for name in ["a.test", "x.wild.test", "*.wild.test"] {
+        assert!(identity.covers(name), "{name}");
+    }
+    for name in ["b.test", "wild.test", "y.x.wild.test", "*.test", "test", ""] {
+        assert!(!identity.covers(name), "{name}");
+    }
+}

@@ -1,0 +1,400 @@
+//! What [`Trust`] promises, told by handshakes in memory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{CertificateError, ClientConfig, ClientConnection, Error as TlsError, RootCertStore};
+use rustls::{ServerConfig, ServerConnection};
+
+use super::Trust;
+use super::input::{TrustFile, TrustInput};
+use crate::error::{Cause, Error};
+use crate::options::{ClientAuth, CrlRules, TrustOptions};
+use crate::pki::test_ca::{Authority, Listing, Peer, file, now, openssl_list};
+
+const ROOTS: &str = "/trust/roots.pem";
+const LISTS: &str = "/trust/lists.pem";
+
+/// Files, and how they are taken.
+#[derive(Clone)]
+struct Setup {
+    client_roots: Option<String>,
+    server_roots: Option<String>,
+    lists: Option<String>,
+    client_auth: ClientAuth,
+    rules: CrlRules,
+    /// Certificates that are known besides.
+    issuers: Vec<CertificateDer<'static>>,
+    now: i64,
+}
+
+impl Setup {
+    /// A server that requires certificates of clients under one of `roots`.
+    fn clients(roots: &[&Authority]) -> Self {
+        Self {
+            client_roots: Some(pem_of(roots)),
+            server_roots: None,
+            lists: None,
+            client_auth: ClientAuth::Required,
+            rules: CrlRules::default(),
+            issuers: Vec::new(),
+            now: now(),
+        }
+    }
+
+    fn with_lists(self, lists: &[String]) -> Self {
+        Self { lists: Some(lists.concat()), ..self }
+    }
+
+    fn with_servers(self, roots: &[&Authority]) -> Self {
+        Self { server_roots: Some(pem_of(roots)), ..self }
+    }
+
+    fn with_rules(self, rules: CrlRules) -> Self {
+        Self { rules, ..self }
+    }
+
+    fn after(&self, before: Option<&Trust>) -> Result<Trust, Error> {
+        let roots = |text: &'_ Option<String>| text.clone().map(|text| leaked(ROOTS, text));
+        let lists = self.lists.clone().map(|text| leaked(LISTS, text));
+        let parts = TrustInput {
+            client_roots: roots(&self.client_roots).map(|file| vec![file]),
+            server_roots: roots(&self.server_roots).map(|file| vec![file]),
+            crls: lists.into_iter().collect(),
+            issuers: self.issuers.iter().map(AsRef::as_ref).collect(),
+        };
+        let options = TrustOptions {
+            client_auth: self.client_auth,
+            client_roots: self.client_roots.as_ref().map(|_| ROOTS.into()),
+            server_roots: self.server_roots.as_ref().map(|_| ROOTS.into()),
+            crls: self.lists.iter().map(|_| PathBuf::from(LISTS)).collect(),
+            crl_rules: self.rules,
+        };
+        Trust::new(&parts, &options, &Arc::new(default_provider()), self.now, before)
+    }
+
+    fn trust(&self) -> Trust {
+        self.after(None).unwrap()
+    }
+
+    fn refused(&self, before: Option<&Trust>) -> Cause {
+        let error = self.after(before).unwrap_err();
+        assert_eq!(error.path.as_deref(), Some(LISTS.as_ref()), "{error}");
+        error.cause
+    }
+}
+
+fn leaked(path: &'static str, text: String) -> TrustFile<'static> {
+    file(path, text.leak())
+}
+
+fn pem_of(roots: &[&Authority]) -> String {
+    roots.iter().map(|root| root.root_pem()).collect()
+}
+
+/// The clock of handshakes.
+#[derive(Debug)]
+struct At(i64);
+
+impl TimeProvider for At {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = self.0.cast_unsigned();
+        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)))
+    }
+}
+
+/// Whether `peer`, as a client, is let in at `now`; it goes without a certificate if there is no peer.
+fn client_at(trust: &Trust, peer: Option<&Peer>, now: i64) -> Result<(), TlsError> {
+    let itself = Authority::new("server");
+    let server = itself.peer(1, &[]);
+    let config = ServerConfig::builder_with_details(default_provider().into(), Arc::new(At(now)))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(trust.client_verifier().unwrap().clone())
+        .with_single_cert(server.chain.clone(), key_of(&server))
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(itself.root()).unwrap();
+    let client = ClientConfig::builder_with_details(default_provider().into(), Arc::new(At(now)))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let client = match peer {
+        Some(peer) => client.with_client_auth_cert(peer.chain.clone(), key_of(peer)).unwrap(),
+        None => client.with_no_client_auth(),
+    };
+    handshake(client, config)
+}
+
+fn client(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
+    client_at(trust, Some(peer), now())
+}
+
+/// Whether `peer`, as a server, is accepted.
+fn server(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
+    let verifier = trust.server_verifier().unwrap().clone();
+    let client = ClientConfig::builder_with_details(default_provider().into(), Arc::new(At(now())))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    let config = ServerConfig::builder_with_details(default_provider().into(), Arc::new(At(now())))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(peer.chain.clone(), key_of(peer))
+        .unwrap();
+    handshake(client, config)
+}
+
+fn key_of(peer: &Peer) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::Pkcs8(peer.key.clone_key())
+}
+
+fn handshake(client: ClientConfig, server: ServerConfig) -> Result<(), TlsError> {
+    let name = ServerName::try_from("a.test").unwrap();
+    let mut client = ClientConnection::new(client.into(), name).unwrap();
+    let mut server = ServerConnection::new(server.into()).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).unwrap();
+        }
+        server.read_tls(&mut &bytes[..]).unwrap();
+        server.process_new_packets()?;
+        bytes.clear();
+        while server.wants_write() {
+            server.write_tls(&mut bytes).unwrap();
+        }
+        client.read_tls(&mut &bytes[..]).unwrap();
+        client.process_new_packets()?;
+    }
+    Ok(())
+}
+
+const REVOKED: Result<(), TlsError> = Err(TlsError::InvalidCertificate(CertificateError::Revoked));
+const UNKNOWN: Result<(), TlsError> =
+    Err(TlsError::InvalidCertificate(CertificateError::UnknownRevocationStatus));
+const STRANGER: Result<(), TlsError> =
+    Err(TlsError::InvalidCertificate(CertificateError::UnknownIssuer));
+
+#[test]
+fn g13_a_root_that_is_taken_out_lets_nobody_in_any_more() {
+    let (old, new) = (Authority::new("old"), Authority::new("new"));
+    let (of_old, of_new) = (old.peer(1, &[]), new.peer(1, &[]));
+    let both = Setup::clients(&[&old, &new]).with_servers(&[&old, &new]).trust();
+    for peer in [&of_old, &of_new] {
+        assert_eq!((client(&both, peer), server(&both, peer)), (Ok(()), Ok(())));
+    }
+    let one = Setup::clients(&[&new]).with_servers(&[&new]).after(Some(&both)).unwrap();
+    assert_eq!((client(&one, &of_new), server(&one, &of_new)), (Ok(()), Ok(())));
+    assert_eq!((client(&one, &of_old), server(&one, &of_old)), (STRANGER, STRANGER));
+    assert_eq!((both.client_root_count(), one.client_root_count()), (2, 1));
+    assert_eq!((both.server_root_count(), one.server_root_count()), (2, 1));
+}
+
+#[test]
+fn the_mode_says_who_has_to_show_a_certificate() {
+    let root = Authority::new("root");
+    let required = Setup::clients(&[&root]);
+    let optional = Setup { client_auth: ClientAuth::Optional, ..required.clone() };
+    let none = Setup { client_auth: ClientAuth::None, ..required.clone() };
+    let stranger = Authority::new("stranger").peer(1, &[]);
+    let missing = Err(TlsError::NoCertificatesPresented);
+    assert_eq!(client_at(&required.trust(), None, now()), missing);
+    assert_eq!(client_at(&optional.trust(), None, now()), Ok(()));
+    assert_eq!(client(&optional.trust(), &stranger), STRANGER, "optional is not anybody");
+    assert!(none.trust().client_verifier().is_none());
+    assert!(required.trust().server_verifier().is_none());
+    let verifier = required.trust().client_verifier().unwrap().clone();
+    assert_eq!(verifier.root_hint_subjects().len(), 1);
+}
+
+#[test]
+fn g13_a_certificate_that_a_list_revokes_is_refused_in_either_role() {
+    let root = Authority::new("root");
+    let (good, bad) = (root.peer(1, &[]), root.peer(2, &[]));
+    let lists = [root.list_pem(&Listing::number(1).revoking(&[2]))];
+    let trust = Setup::clients(&[&root]).with_servers(&[&root]).with_lists(&lists).trust();
+    assert_eq!((client(&trust, &good), server(&trust, &good)), (Ok(()), Ok(())));
+    assert_eq!((client(&trust, &bad), server(&trust, &bad)), (REVOKED, REVOKED));
+    assert_eq!((trust.lists().len(), trust.lists()[0].revoked), (1, 1));
+    assert_eq!(trust.warnings(), []);
+}
+
+#[test]
+fn an_intermediate_is_looked_up_too_unless_only_leaves_are() {
+    let (root, middle) = (Authority::new("root"), Authority::new("middle"));
+    let peer = middle.peer(1, &[root.certifies(&middle, 7)]);
+    let lists =
+        [root.list_pem(&Listing::number(1).revoking(&[7])), middle.list_pem(&Listing::number(1))];
+    let setup = Setup::clients(&[&root]).with_lists(&lists);
+    assert_eq!(client(&setup.trust(), &peer), REVOKED);
+    let leaf_only = CrlRules { leaf_only: true, ..CrlRules::default() };
+    assert_eq!(client(&setup.with_rules(leaf_only).trust(), &peer), Ok(()));
+}
+
+#[test]
+fn whoever_no_list_tells_of_passes_only_where_that_is_allowed() {
+    let (root, middle) = (Authority::new("root"), Authority::new("middle"));
+    let peer = middle.peer(1, &[root.certifies(&middle, 7)]);
+    let setup = Setup::clients(&[&root]).with_lists(&[root.list_pem(&Listing::number(1))]);
+    assert_eq!(client(&setup.trust(), &peer), UNKNOWN);
+    let allowed = CrlRules { allow_unknown: true, ..CrlRules::default() };
+    assert_eq!(client(&setup.with_rules(allowed).trust(), &peer), Ok(()));
+    let no_lists = Setup::clients(&[&root]).trust();
+    assert_eq!(client(&no_lists, &peer), Ok(()), "nobody asked for lists");
+}
+
+#[test]
+fn a_list_that_expires_while_it_serves_lets_nobody_in_unless_that_is_allowed() {
+    let root = Authority::new("root");
+    let peer = root.peer(1, &[]);
+    let setup = Setup::clients(&[&root]).with_lists(&[root.list_pem(&Listing::number(1))]);
+    let trust = setup.trust();
+    let ends = trust.lists_hold_until().unwrap();
+    assert_eq!(Some(ends), trust.lists()[0].next_update);
+    assert_eq!(Some(ends), trust.sessions_hold_until());
+    assert_eq!(client_at(&trust, Some(&peer), ends - 1), Ok(()));
+    let refused = client_at(&trust, Some(&peer), ends).unwrap_err();
+    let words = format!("{refused:?}");
+    assert!(words.contains("ExpiredRevocationList"), "{words}");
+    let allowed = CrlRules { allow_expired: true, ..CrlRules::default() };
+    let trust = setup.clone().with_rules(allowed).trust();
+    assert_eq!(client_at(&trust, Some(&peer), ends + 1), Ok(()));
+    assert_eq!((trust.lists_hold_until(), trust.sessions_hold_until()), (None, None));
+    let nobody = Setup { client_auth: ClientAuth::None, ..setup };
+    assert_eq!(nobody.trust().sessions_hold_until(), None, "no client is refused");
+}
+
+#[test]
+fn what_rustls_does_not_take_is_told_by_the_list() {
+    let root = Authority::new("root");
+    let critical = "default_crl_days=7\ncrl_extensions=e\n[e]\n1.2.3.4=critical,DER:05:00\n";
+    let list = String::from_utf8(openssl_list(critical)).unwrap();
+    let setup = Setup { now: crate::clock::unix_now(), ..Setup::clients(&[&root]) };
+    let fine = root.list_pem(&Listing { next_update: (2099, 1, 1), ..Listing::number(1) });
+    let cause = setup.with_lists(&[fine, list]).refused(None);
+    let Cause::CrlMalformed { index: 2, reason } = cause else { panic!("{cause}") };
+    assert!(reason.contains("UnsupportedCriticalExtension"), "{reason}");
+}
+
+#[test]
+fn the_fingerprint_is_of_what_is_trusted_and_not_of_how_it_is_written() {
+    let (one, two) = (Authority::new("one"), Authority::new("two"));
+    let lists = [one.list_pem(&Listing::number(1)), two.list_pem(&Listing::number(1))];
+    let print = |setup: &Setup| *setup.trust().fingerprint();
+    let setup = Setup::clients(&[&one, &two]).with_lists(&lists);
+    let mut swapped = Setup { lists: Some(lists[1].clone() + &lists[0]), ..setup.clone() };
+    let root_pem = pem_of(&[&two, &one, &two]);
+    swapped.client_roots = Some(format!("# written by another hand\n{root_pem}"));
+    assert_eq!(print(&setup), print(&swapped));
+    assert_eq!(print(&setup), print(&setup.clone().with_servers(&[&one])), "no client's affair");
+
+    let rules = |leaf_only, allow_unknown, allow_expired| {
+        setup.clone().with_rules(CrlRules { leaf_only, allow_unknown, allow_expired })
+    };
+    let newer = [one.list_pem(&Listing::number(2)), lists[1].clone()];
+    let others = [
+        Setup { client_auth: ClientAuth::Optional, ..setup.clone() },
+        Setup { client_auth: ClientAuth::None, ..setup.clone() },
+        setup.clone().with_lists(&newer),
+        Setup { client_roots: Some(one.root_pem()), ..setup.clone() },
+        Setup { lists: None, ..setup.clone() },
+        rules(true, false, false),
+        rules(false, true, false),
+        rules(false, false, true),
+    ];
+    let mut prints: Vec<_> = others.iter().map(print).collect();
+    prints.push(print(&setup));
+    prints.sort_unstable();
+    prints.dedup();
+    assert_eq!(prints.len(), others.len() + 1);
+}
+
+#[test]
+fn a_role_of_which_nothing_changes_keeps_its_verifier() {
+    let (one, two) = (Authority::new("one"), Authority::new("two"));
+    let setup = Setup::clients(&[&one]).with_servers(&[&one]);
+    let before = setup.trust();
+    let clients = |trust: &Trust| Arc::as_ptr(trust.client_verifier().unwrap()).cast::<()>();
+    let servers = |trust: &Trust| Arc::as_ptr(trust.server_verifier().unwrap()).cast::<()>();
+    let more_servers = setup.clone().with_servers(&[&one, &two]);
+    let after = more_servers.after(Some(&before)).unwrap();
+    assert_eq!(clients(&after), clients(&before));
+    assert_ne!(servers(&after), servers(&before));
+    let optional = Setup { client_auth: ClientAuth::Optional, ..setup.clone() };
+    let after = optional.after(Some(&before)).unwrap();
+    assert_ne!(clients(&after), clients(&before));
+    assert_eq!(servers(&after), servers(&before));
+}
+
+#[test]
+fn the_list_of_a_root_of_the_other_role_is_no_concern_of_this_one() {
+    let [root, other, middle, below] = ["root", "other", "middle", "below"].map(Authority::new);
+    let clients = |trust: &Trust| Arc::as_ptr(trust.client_verifier().unwrap()).cast::<()>();
+    let soon =
+        |number| other.list_pem(&Listing { next_update: (2026, 7, 1), ..Listing::number(number) });
+    let (of_root, of_middle) =
+        (root.list_pem(&Listing::number(1)), middle.list_pem(&Listing::number(1)));
+    let lists = |of_other: String| [of_root.clone(), of_other, of_middle.clone()];
+    let setup = Setup::clients(&[&root]).with_servers(&[&other]);
+    let before = setup.clone().with_lists(&lists(soon(1))).trust();
+    let ends = before.lists()[0].next_update;
+    assert_eq!(
+        (before.sessions_hold_until(), before.lists_hold_until()),
+        (ends, before.lists()[1].next_update)
+    );
+    let after = setup.clone().with_lists(&lists(soon(2))).after(Some(&before)).unwrap();
+    assert_eq!(after.fingerprint(), before.fingerprint());
+    assert_eq!(clients(&after), clients(&before));
+    let renewed = [of_root.clone(), soon(2), middle.list_pem(&Listing::number(2))];
+    let after = setup.clone().with_lists(&renewed).after(Some(&after)).unwrap();
+    assert_ne!(after.fingerprint(), before.fingerprint(), "an intermediate may be under either");
+
+    // What is looked up nowhere is still unknown.
+    let only_other = setup.clone().with_lists(&[other.list_pem(&Listing::number(1))]).trust();
+    assert_eq!(client(&only_other, &root.peer(1, &[])), UNKNOWN);
+    assert_ne!(only_other.fingerprint(), setup.trust().fingerprint());
+
+    // A root of one role that is an intermediate of the other.
+    let cross = root.certifies(&below, 9);
+    let peer = below.peer(66, std::slice::from_ref(&cross));
+    let lists =
+        [root.list_pem(&Listing::number(1)), below.list_pem(&Listing::number(1).revoking(&[66]))];
+    let rules = CrlRules { allow_unknown: true, ..CrlRules::default() };
+    let setup = Setup::clients(&[&root]).with_servers(&[&below]).with_rules(rules);
+    let known = Setup { issuers: vec![cross], ..setup.clone() };
+    assert_eq!(client(&known.with_lists(&lists).trust(), &peer), REVOKED);
+    let anchor = Setup { server_roots: Some(root.certifies_pem(&below, 9)), ..setup };
+    assert_eq!(client(&anchor.with_lists(&lists).trust(), &peer), REVOKED);
+}
+
+#[test]
+fn a_list_is_due_before_it_expires() {
+    let root = Authority::new("root");
+    let setup = Setup::clients(&[&root]).with_lists(&[root.list_pem(&Listing::number(1))]);
+    let day = |month, day| Some(rcgen::date_time_ymd(2026, month, day).unix_timestamp());
+    let trust = setup.trust();
+    assert_eq!(trust.lists()[0].expiring_from, day(8, 1).map(|at| at - 61 * 24 * 360));
+    let trust = trust.with_expiry_warning(Some(std::time::Duration::from_secs(24 * 3600)));
+    assert_eq!(trust.lists()[0].expiring_from, day(7, 31));
+}
+
+#[test]
+fn a_certificate_that_lists_are_checked_with_makes_nobody_trusted() {
+    let [root, middle, stranger] = ["root", "middle", "stranger"].map(Authority::new);
+    let certificate = root.certifies(&middle, 7);
+    let peer = middle.peer(1, std::slice::from_ref(&certificate));
+    let of_middle = middle.list_pem(&Listing::number(1));
+    let lists = |root: &Authority| [root.list_pem(&Listing::number(1)), of_middle.clone()];
+    let setup = Setup { issuers: vec![certificate], ..Setup::clients(&[&root]) };
+    let trust = setup.clone().with_lists(&lists(&root)).trust();
+    assert_eq!((client(&trust, &peer), trust.warnings()), (Ok(()), &[][..]));
+    let elsewhere = Setup { client_roots: Some(stranger.root_pem()), ..setup };
+    assert_eq!(client(&elsewhere.with_lists(&lists(&stranger)).trust(), &peer), STRANGER);
+}

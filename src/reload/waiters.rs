@@ -1,0 +1,239 @@
+//! Explicit reloads that somebody waits for (G6).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::outcome::Outcome;
+use crate::error::{Cause, Error};
+use crate::sys::Waker;
+
+/// The callers that wait, each with a ticket. Only a look that began after a ticket was drawn may
+/// answer it, so no answer is about files as they were before the call.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    state: Mutex<WaitersState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct WaitersState {
+    last: u64,
+    waiting: BTreeMap<u64, Slot>,
+    /// What is being waited for, for those whose time runs out.
+    pending: Option<Error>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// A generation was published since the ticket was drawn, while another unit was pending.
+    published: bool,
+    answer: Option<Result<Outcome, Error>>,
+    /// Rung with the answer, for one who sleeps elsewhere.
+    bell: Option<Arc<Waker>>,
+}
+
+impl Slot {
+    fn wake(&self) {
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
+    }
+}
+
+/// What a caller waits with; given up when it is dropped.
+pub(crate) struct Waiter<'a> {
+    waiters: &'a Waiters,
+    number: u64,
+    begun: Instant,
+    limit: Option<Duration>,
+}
+
+impl Waiters {
+    /// Draws a ticket, calls `ask`, and waits for the answer.
+    pub(crate) fn wait(
+        &self,
+        limit: Option<Duration>,
+        ask: impl FnOnce(),
+    ) -> Result<Outcome, Error> {
+        let waiter = self.draw(limit, None)?;
+        ask();
+        let mut state = self.state();
+        loop {
+            if let Some(answer) = waiter.answer_in(&mut state) {
+                drop(state);
+                return answer;
+            }
+            state = self.sleep(state, waiter.left());
+        }
+    }
+
+    /// Draws a ticket that is good for as long as `limit`. The `bell`, if any, is rung with its answer.
+    pub(crate) fn draw(
+        &self,
+        limit: Option<Duration>,
+        bell: Option<Arc<Waker>>,
+    ) -> Result<Waiter<'_>, Error> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(Error::new(Cause::Closed));
+        }
+        state.last += 1;
+        let number = state.last;
+        state.waiting.insert(number, Slot { bell, ..Slot::default() });
+        Ok(Waiter { waiters: self, number, begun: Instant::now(), limit })
+    }
+
+    /// Whether nobody waits for an answer.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state().waiting.is_empty()
+    }
+
+    /// The newest ticket drawn so far: a look that begins now answers up to it.
+    pub(crate) fn newest(&self) -> u64 {
+        self.state().last
+    }
+
+    /// Takes in what a look came to before which tickets up to `newest` were drawn, and answers those
+    /// up to `complete`: since they were drawn every unit has been read. `pending` is a unit that is
+    /// not settled yet, for which all go on waiting.
+    pub(crate) fn answer(
+        &self,
+        newest: u64,
+        complete: u64,
+        outcome: &Result<Outcome, Error>,
+        pending: Option<&Error>,
+    ) {
+        let mut state = self.state();
+        state.pending = pending.cloned();
+        for (number, waiter) in state.waiting.range_mut(..=newest) {
+            waiter.published |= *outcome == Ok(Outcome::Reloaded);
+            if *number <= complete && pending.is_none() && waiter.answer.is_none() {
+                waiter.answer = Some(match outcome {
+                    Ok(Outcome::Unchanged) if waiter.published => Ok(Outcome::Reloaded),
+                    outcome => outcome.clone(),
+                });
+                waiter.wake();
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// Lets everybody go.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.waiting.values().for_each(Slot::wake);
+        self.changed.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, WaitersState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sleep<'a>(
+        &self,
+        state: MutexGuard<'a, WaitersState>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, WaitersState> {
+        match limit {
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => {
+                self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
+    }
+}
+
+impl Waiter<'_> {
+    /// The answer, if there is one, or if there will be none.
+    pub(crate) fn answer(&self) -> Option<Result<Outcome, Error>> {
+        self.answer_in(&mut self.waiters.state())
+    }
+
+    /// How long to wait for it still.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.limit.map(|limit| limit.saturating_sub(self.begun.elapsed()))
+    }
+
+    fn answer_in(&self, state: &mut WaitersState) -> Option<Result<Outcome, Error>> {
+        let slot = state.waiting.get_mut(&self.number);
+        match slot.and_then(|slot| slot.answer.take()) {
+            Some(answer) => Some(answer),
+            None if state.closed => Some(Err(Error::new(Cause::Closed))),
+            None if self.left().is_some_and(|left| left.is_zero()) => {
+                Some(Err(timed_out(self.limit.unwrap_or_default(), state.pending.as_ref())))
+            }
+            None => None,
+        }
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.waiters.state().waiting.remove(&self.number);
+    }
+}
+
+fn timed_out(limit: Duration, pending: Option<&Error>) -> Error {
+    let so_far = pending.map_or_else(String::new, |error| format!("; so far: {error}"));
+    let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    Error::new(Cause::TimedOut { milliseconds, so_far })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn g6_a_look_that_began_before_the_call_does_not_answer_it() {
+        let waiters = Waiters::default();
+        let before = waiters.newest();
+        thread::scope(|scope| {
+            let (asked, drawn) = mpsc::channel();
+            let waiting =
+                scope.spawn(|| waiters.wait(None, move || asked.send(()).unwrap()).unwrap());
+            drawn.recv().unwrap();
+            waiters.answer(before, before, &Ok(Outcome::Unchanged), None);
+            let newest = waiters.newest();
+            waiters.answer(newest, before, &Ok(Outcome::Reloaded), None);
+            // Another unit has been read only now; what the call is told of came with the one before.
+            waiters.answer(newest, newest, &Ok(Outcome::Unchanged), None);
+            assert_eq!(waiting.join().unwrap(), Outcome::Reloaded);
+        });
+    }
+
+    #[test]
+    fn a_timeout_says_what_is_being_waited_for() {
+        let waiters = Waiters::default();
+        let missing = Error::at("/tls/key.pem".as_ref(), Cause::NotFound);
+        let error = waiters
+            .wait(Some(Duration::from_millis(20)), || {})
+            .map(|_| ())
+            .expect_err("nobody answers");
+        assert_eq!(error.to_string(), "no answer within 20 ms");
+        waiters.answer(waiters.newest(), waiters.newest(), &Ok(Outcome::Unchanged), Some(&missing));
+        let error = waiters.wait(Some(Duration::ZERO), || {}).expect_err("nobody answers");
+        assert_eq!(
+            error.to_string(),
+            "no answer within 0 ms; so far: /tls/key.pem: no such file (read)"
+        );
+    }
+
+    #[test]
+    fn closing_lets_those_go_who_wait() {
+        let waiters = Waiters::default();
+        thread::scope(|scope| {
+            let (asked, drawn) = mpsc::channel();
+            let waiting = scope.spawn(|| waiters.wait(None, move || asked.send(()).unwrap()));
+            drawn.recv().unwrap();
+            waiters.close();
+            assert_eq!(waiting.join().unwrap(), Err(Error::new(Cause::Closed)));
+        });
+        assert_eq!(waiters.wait(None, || {}), Err(Error::new(Cause::Closed)));
+    }
+}

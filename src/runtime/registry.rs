@@ -1,0 +1,218 @@
+//! The handles of a process that are driven alike, and the watch that they share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use super::deadlines::{Deadlines, NextStep};
+use crate::clock::Now;
+use crate::sys::HandleId;
+use crate::sys::Waker;
+use crate::watch::Watcher;
+
+/// What is worked on.
+pub(super) trait Step: Send + Sync {
+    /// Does what is due, and tells when there will be something to do again. Does not panic.
+    fn step(&self, now: Now) -> Option<Instant>;
+
+    /// Sees to it that a step is made.
+    fn wake(&self);
+}
+
+/// Those that are open.
+pub(super) struct Registry {
+    watcher: Watcher,
+    started: Instant,
+    state: Mutex<RegistryState>,
+}
+
+/// No other lock is taken while this one is held.
+#[derive(Default)]
+struct RegistryState {
+    open: BTreeMap<HandleId, RegistryEntry>,
+    /// Used by the worker thread only; a host that does the work has a timer for each handle.
+    deadlines: Deadlines,
+}
+
+struct RegistryEntry {
+    step: Weak<dyn Step>,
+    requested: Arc<AtomicBool>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { watcher: Watcher::default(), started: Instant::now(), state: Mutex::default() }
+    }
+}
+
+impl Registry {
+    pub(super) fn watcher(&self) -> &Watcher {
+        &self.watcher
+    }
+
+    /// When the first of them was opened: polls are aligned to it.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Adds a handle. The worker steps it when it is woken for the first time. `requested` is the flag that
+    /// signal handlers set before they ring.
+    pub(super) fn register(
+        &self,
+        id: HandleId,
+        handle: Weak<dyn Step>,
+        requested: Arc<AtomicBool>,
+    ) {
+        self.state().open.insert(id, RegistryEntry { step: handle, requested });
+    }
+
+    pub(super) fn deregister(&self, id: HandleId) {
+        let mut state = self.state();
+        state.open.remove(&id);
+        state.deadlines.remove(id);
+    }
+
+    /// Every handle that is open. To be held for its own step alone: whoever closes it frees it then.
+    pub(super) fn steps(&self) -> Vec<Weak<dyn Step>> {
+        self.state().open.values().map(|entry| entry.step.clone()).collect()
+    }
+
+    /// Makes the worker step `id` next. Rings no bell. A handle that is not registered is ignored.
+    pub(super) fn mark(&self, id: HandleId) {
+        let mut state = self.state();
+        if state.open.contains_key(&id) {
+            state.deadlines.wake(id);
+        }
+    }
+
+    /// Marks the handles whose reload was requested. A signal handler may not take a lock, so it only sets
+    /// a flag: the worker loads one flag of each handle, which costs a hundredth of a step.
+    pub(super) fn mark_requested(&self) {
+        let RegistryState { open, deadlines } = &mut *self.state();
+        for (id, entry) in open {
+            if entry.requested.load(Ordering::SeqCst) {
+                deadlines.wake(*id);
+            }
+        }
+    }
+
+    pub(super) fn mark_all(&self) {
+        let RegistryState { open, deadlines } = &mut *self.state();
+        for id in open.keys() {
+            deadlines.wake(*id);
+        }
+    }
+
+    /// Takes the next handles to step. Each is to be held for its own step alone, and its next deadline to
+    /// be set after it.
+    pub(super) fn take_due(&self, now: Instant) -> Vec<(HandleId, Weak<dyn Step>)> {
+        let RegistryState { open, deadlines } = &mut *self.state();
+        let due = deadlines.take_due(now).into_iter();
+        due.filter_map(|id| open.get(&id).map(|entry| (id, entry.step.clone()))).collect()
+    }
+
+    /// Sets when `id` is stepped next, unless it is woken before. A handle that was deregistered is ignored.
+    pub(super) fn set_deadline(&self, id: HandleId, deadline: Option<Instant>) {
+        let mut state = self.state();
+        if state.open.contains_key(&id) {
+            state.deadlines.set(id, deadline);
+        }
+    }
+
+    pub(super) fn next_step(&self) -> NextStep {
+        self.state().deadlines.next()
+    }
+
+    fn state(&self) -> MutexGuard<'_, RegistryState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes the worker, or the host, step one handle.
+pub(super) struct HandleWaker {
+    bell: Arc<Waker>,
+    /// `None` if the host does the work: then the bell belongs to this handle alone.
+    of_worker: Option<(Arc<Registry>, HandleId)>,
+}
+
+impl HandleWaker {
+    pub(super) fn of_worker(bell: Arc<Waker>, handles: Arc<Registry>, id: HandleId) -> Self {
+        Self { bell, of_worker: Some((handles, id)) }
+    }
+
+    pub(super) fn of_host(bell: Arc<Waker>) -> Self {
+        Self { bell, of_worker: None }
+    }
+
+    /// Makes the step due. The worker finds it before it sleeps again; a thread that is not the worker rings
+    /// after it.
+    pub(super) fn mark(&self) {
+        match &self.of_worker {
+            Some((handles, id)) => handles.mark(*id),
+            None => self.bell.ring(),
+        }
+    }
+
+    /// Makes the step due, and ends the worker's or the host's sleep.
+    pub(super) fn wake(&self) {
+        self.mark();
+        if self.of_worker.is_some() {
+            self.bell.ring();
+        }
+    }
+
+    pub(super) fn bell(&self) -> &Waker {
+        &self.bell
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Step for Nothing {
+        fn step(&self, _: Now) -> Option<Instant> {
+            None
+        }
+
+        fn wake(&self) {}
+    }
+
+    /// Registers `count` handles that live as long as the first result.
+    fn handles(count: u64) -> (Arc<dyn Step>, Vec<Arc<AtomicBool>>, Registry) {
+        let (step, handles): (Arc<dyn Step>, _) = (Arc::new(Nothing), Registry::default());
+        let flags: Vec<_> = (0..count).map(|_| Arc::new(AtomicBool::new(false))).collect();
+        for (id, flag) in (0..).zip(&flags) {
+            handles.register(id, Arc::downgrade(&step), flag.clone());
+        }
+        (step, flags, handles)
+    }
+
+    fn due(handles: &Registry) -> Vec<HandleId> {
+        handles.take_due(Instant::now()).into_iter().map(|(id, _)| id).collect()
+    }
+
+    #[test]
+    fn a_request_marks_its_own_handle_only() {
+        let (_step, flags, handles) = handles(40);
+        flags[17].store(true, Ordering::SeqCst);
+        handles.mark_requested();
+        assert_eq!(due(&handles), [17]);
+        assert_eq!(handles.next_step(), NextStep::WhenWoken);
+    }
+
+    #[test]
+    fn a_deregistered_handle_is_neither_marked_nor_given_a_deadline() {
+        let (_step, _, handles) = handles(2);
+        handles.mark(1);
+        handles.deregister(1);
+        handles.mark(1);
+        handles.set_deadline(1, Some(Instant::now()));
+        assert_eq!(due(&handles), []);
+        handles.mark_all();
+        assert_eq!(due(&handles), [0]);
+    }
+}

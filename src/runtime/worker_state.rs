@@ -1,0 +1,91 @@
+//! What only the thread that steps a handle touches.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::reload::Pipeline;
+use crate::status::ExpiryAlerts;
+
+/// Behind a lock, for closing waits for a step that is running.
+pub(super) struct WorkerState {
+    pub(super) pipeline: Pipeline,
+    pub(super) polls: Polls,
+    pub(super) next_poll: Option<Instant>,
+    /// Units whose files cannot be watched, and why.
+    pub(super) troubles: BTreeMap<usize, Error>,
+    pub(super) expiry: ExpiryAlerts,
+}
+
+impl WorkerState {
+    pub(super) fn new(pipeline: Pipeline, polls: Polls, next_poll: Option<Instant>) -> Self {
+        Self {
+            pipeline,
+            polls,
+            next_poll,
+            troubles: BTreeMap::new(),
+            expiry: ExpiryAlerts::default(),
+        }
+    }
+}
+
+/// The largest distance between two times at which polls may start.
+const GRID: Duration = Duration::from_millis(250);
+
+/// The times at which a handle polls.
+///
+/// They lie on a grid that all handles with the same interval share, so that the polls of thousands of
+/// handles wake the worker a few times in each interval, and not once for each handle.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Polls {
+    interval: Duration,
+    start: Instant,
+}
+
+impl Polls {
+    /// The grid begins at `start`.
+    pub(super) fn new(interval: Duration, start: Instant) -> Self {
+        Self { interval, start }
+    }
+
+    /// Returns the last time of the grid within one interval after `now` (G1): at most a sixteenth of the
+    /// interval too early, and never too late.
+    pub(super) fn next(&self, now: Instant) -> Instant {
+        let latest = now + self.interval;
+        let grid = (self.interval / 16).min(GRID).as_nanos().max(1);
+        let past_grid = latest.saturating_duration_since(self.start).as_nanos() % grid;
+        // Smaller than the interval, so `now` is not passed.
+        let early = Duration::from_nanos(u64::try_from(past_grid).unwrap_or(0));
+        latest.checked_sub(early).unwrap_or(latest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn g1_a_poll_is_never_later_than_one_interval_and_hardly_earlier() {
+        let start = Instant::now();
+        for interval in [1, 10, 999, 10_000, 3_600_000].map(Duration::from_millis) {
+            let polls = Polls::new(interval, start);
+            for step in 0..100 {
+                let now = start + step * Duration::from_micros(12_345_678) / 100;
+                let next = polls.next(now);
+                assert!(next <= now + interval, "late by {:?}", next - (now + interval));
+                assert!(next + interval / 16 >= now + interval, "{:?} of {interval:?}", next - now);
+            }
+        }
+    }
+
+    #[test]
+    fn handles_that_were_opened_at_different_times_poll_at_few_times() {
+        let (start, interval) = (Instant::now(), Duration::from_secs(10));
+        let polls = Polls::new(interval, start);
+        let times: BTreeSet<_> =
+            (0..4000).map(|number| polls.next(start + number * interval / 4000)).collect();
+        assert!(times.len() <= 41, "{} times for 4,000 handles", times.len());
+    }
+}

@@ -1,0 +1,24 @@
+//! The TLS configurations of one generation, and the handshakes that prove them before it is published.
+
+mod base_config;
+mod candidate;
+mod cert_resolver;
+mod client_config;
+mod generation;
+mod generation_count;
+mod parts;
+mod protocol_versions;
+mod self_check;
+mod sessions;
+
+pub(crate) use base_config::{BaseConfig, check_template};
+pub(crate) use candidate::Candidate;
+pub(crate) use generation::Generation;
+pub(crate) use generation_count::GenerationCount;
+pub(crate) use parts::{Part, Parts};
+
+/// What the fuzz targets reach besides.
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    pub(crate) use super::sessions::ticket;
+}

@@ -1,0 +1,74 @@
+//! What a generation is made of: one part for each unit.
+
+use std::sync::Arc;
+
+use crate::options::Role;
+use crate::pki::{Identity, TicketKeys, Trust, Warning};
+
+/// What one unit has been made into.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    Identity(Arc<Identity>),
+    Trust(Arc<Trust>),
+    TicketKeys(Arc<TicketKeys>),
+}
+
+impl Part {
+    /// What should not go unnoticed as long as it serves.
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        match self {
+            Self::Identity(identity) => identity.warnings(),
+            Self::Trust(trust) => trust.warnings(),
+            Self::TicketKeys(_) => &[],
+        }
+    }
+
+    /// What taking this in the place of `before` loses.
+    pub(crate) fn warnings_after(&self, before: &Self) -> Vec<Warning> {
+        match (self, before) {
+            (Self::Identity(identity), Self::Identity(before)) => identity.warnings_after(before),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn as_identity(&self) -> Option<&Arc<Identity>> {
+        if let Self::Identity(identity) = self { Some(identity) } else { None }
+    }
+}
+
+/// The parts of all units, in the order of the units: identities, trust, ticket keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) identities: Vec<Arc<Identity>>,
+    pub(crate) trust: Option<Arc<Trust>>,
+    pub(crate) ticket_keys: Option<Arc<TicketKeys>>,
+}
+
+impl Parts {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Part> + '_ {
+        let identities = self.identities.iter().cloned().map(Part::Identity);
+        let trust = self.trust.iter().cloned().map(Part::Trust);
+        let ticket_keys = self.ticket_keys.iter().cloned().map(Part::TicketKeys);
+        identities.chain(trust).chain(ticket_keys)
+    }
+
+    /// Whom a client proves itself with: the identity that is for that, else the first that may be.
+    pub(crate) fn client_identity(&self) -> Option<&Arc<Identity>> {
+        let of_client = self.identities.iter().find(|identity| identity.role() == Role::Client);
+        of_client.or_else(|| self.identities.first().filter(|identity| identity.may_be_client()))
+    }
+}
+
+impl FromIterator<Part> for Parts {
+    fn from_iter<T: IntoIterator<Item = Part>>(all: T) -> Self {
+        let mut parts = Self::default();
+        for part in all {
+            match part {
+                Part::Identity(identity) => parts.identities.push(identity),
+                Part::Trust(trust) => parts.trust = Some(trust),
+                Part::TicketKeys(keys) => parts.ticket_keys = Some(keys),
+            }
+        }
+        parts
+    }
+}

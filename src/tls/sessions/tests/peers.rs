@@ -1,0 +1,266 @@
+//! A server that has its sessions from here, and clients that come back to it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rustls::client::Resumption as ClientResumption;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{
+    ClientConfig, ClientConnection, ConnectionCommon, HandshakeKind, RootCertStore, ServerConfig,
+    ServerConnection, SideData, SupportedProtocolVersion,
+};
+
+use crate::options::Resumption;
+use crate::pki::{TicketFile, TicketKeys};
+use crate::tls::sessions::known_by::KnownBy;
+use crate::tls::sessions::{ServedNames, Sessions, View};
+
+pub(super) const VERSIONS: [&SupportedProtocolVersion; 2] =
+    [&rustls::version::TLS12, &rustls::version::TLS13];
+
+/// The names of one identity.
+#[derive(Debug)]
+pub(super) struct Names(Vec<&'static str>);
+
+impl ServedNames for Names {
+    fn serves(&self, name: &str) -> bool {
+        self.0.contains(&name)
+    }
+
+    fn answering(&self, _name: Option<&str>) -> Option<KnownBy> {
+        self.0.first().map(|name| KnownBy::name(name.as_bytes()))
+    }
+
+    fn is_answering(&self, _name: Option<&str>, known_by: &KnownBy) -> bool {
+        self.0.iter().any(|name| KnownBy::name(name.as_bytes()) == *known_by)
+    }
+}
+
+/// A view as most generations have it: one trust, and the name `a.test`.
+pub(super) fn view() -> View {
+    named(&["a.test"])
+}
+
+pub(super) fn named(names: &[&'static str]) -> View {
+    View {
+        trust: [1; 32],
+        context: [0; 32],
+        names: Arc::new(Names(names.to_vec())),
+        keys: None,
+        key_lifetime: Duration::from_secs(86400),
+        until: None,
+    }
+}
+
+pub(super) fn sessions(resumption: Resumption) -> Arc<Sessions> {
+    Sessions::new(resumption).unwrap()
+}
+
+/// A key for each of these letters, which is none in the key: that would be text.
+pub(super) fn keys(letters: &[u8], now: i64) -> Arc<TicketKeys> {
+    let bytes: Vec<u8> = letters.iter().flat_map(|letter| [!letter; 48]).collect();
+    let path = Path::new("keys");
+    let file = TicketFile { path, bytes: &bytes, is_readable_by_others: false, modified: now };
+    Arc::new(TicketKeys::new(&file, now, None).unwrap())
+}
+
+/// An authority, and whom it certifies.
+pub(super) struct World {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    server_key: KeyPair,
+    server: CertificateDer<'static>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let server_key = KeyPair::generate().unwrap();
+        let names = ["a.test", "b.test", "some-longer.name.test", "127.0.0.1"].map(str::to_owned);
+        let params = CertificateParams::new(names).unwrap();
+        let server = params.signed_by(&server_key, &issuer).unwrap().der().clone();
+        Self { issuer, server_key, server }
+    }
+
+    fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        Arc::new(roots)
+    }
+
+    /// A server of one generation of `sessions`.
+    pub(super) fn server(&self, sessions: &Arc<Sessions>, view: View) -> Arc<ServerConfig> {
+        let given = sessions.server(view).unwrap();
+        let mut config = self.server_config();
+        config.ticketer = given.ticketer;
+        config.session_storage = given.storage;
+        config.send_tls13_tickets = given.tls13_tickets;
+        Arc::new(config)
+    }
+
+    /// A server that has nothing of ours.
+    pub(super) fn plain_server(&self) -> Arc<ServerConfig> {
+        let mut config = self.server_config();
+        config.ticketer = aws_lc_rs::Ticketer::new().unwrap();
+        Arc::new(config)
+    }
+
+    /// Asks for certificates of clients, and does not insist.
+    pub(super) fn server_config(&self) -> ServerConfig {
+        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider())
+            .allow_unauthenticated();
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(vec![self.server.clone()], key(&self.server_key))
+            .unwrap();
+        config.time_provider = Arc::new(crate::clock::WallClock);
+        config
+    }
+
+    pub(super) fn client(&self, version: &'static SupportedProtocolVersion) -> Client {
+        let config = self.client_config(version).with_no_client_auth();
+        Client { config, name: "a.test", chain: Vec::new() }
+    }
+
+    /// One that has a certificate, good until so many seconds after 1970.
+    pub(super) fn certified_client(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        not_after: i64,
+    ) -> Client {
+        let (certificate, own_key) = certificate(not_after, &self.issuer);
+        let chain = vec![certificate, self.issuer.der().clone()];
+        self.client_with(version, chain, &own_key)
+    }
+
+    /// The same with an intermediate that has an end of its own.
+    pub(super) fn client_by_intermediate(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        not_after: [i64; 2],
+    ) -> Client {
+        let mut params = until(not_after[1]);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "intermediate");
+        let ca_key = KeyPair::generate().unwrap();
+        let ca = CertifiedIssuer::signed_by(params, ca_key, &self.issuer).unwrap();
+        let (certificate, own_key) = certificate(not_after[0], &ca);
+        self.client_with(version, vec![certificate, ca.der().clone()], &own_key)
+    }
+
+    fn client_with(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        chain: Vec<CertificateDer<'static>>,
+        own_key: &KeyPair,
+    ) -> Client {
+        let config = self.client_config(version);
+        let config = config.with_client_auth_cert(chain.clone(), key(own_key)).unwrap();
+        Client { config, name: "a.test", chain }
+    }
+
+    fn client_config(
+        &self,
+        version: &'static SupportedProtocolVersion,
+    ) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+        ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(self.roots())
+    }
+}
+
+/// Of a client, and good until so many seconds after 1970.
+fn certificate(
+    not_after: i64,
+    issuer: &CertifiedIssuer<'static, KeyPair>,
+) -> (CertificateDer<'static>, KeyPair) {
+    let key = KeyPair::generate().unwrap();
+    (until(not_after).signed_by(&key, issuer).unwrap().der().clone(), key)
+}
+
+fn until(not_after: i64) -> CertificateParams {
+    let mut params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+    let since_1970 = Duration::from_secs(not_after.cast_unsigned());
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + since_1970;
+    params
+}
+
+fn key(pair: &KeyPair) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::Pkcs8(pair.serialize_der().into())
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// A client that remembers one session or more.
+pub(super) struct Client {
+    config: ClientConfig,
+    name: &'static str,
+    chain: Vec<CertificateDer<'static>>,
+}
+
+impl Client {
+    pub(super) fn asking_for(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self.config.enable_sni = name.parse::<std::net::IpAddr>().is_err();
+        self
+    }
+
+    pub(super) fn speaking(mut self, protocol: &[u8]) -> Self {
+        self.config.alpn_protocols = vec![protocol.to_vec()];
+        self
+    }
+
+    /// What it shows, if anything.
+    pub(super) fn chain(&self) -> Vec<&[u8]> {
+        self.chain.iter().map(AsRef::as_ref).collect()
+    }
+
+    /// As many do not: rustls-ffi's, curl's and Python's take tickets, and some embedded ones only ids.
+    pub(super) fn without_tickets(mut self) -> Self {
+        let ids = rustls::client::Tls12Resumption::SessionIdOnly;
+        self.config.resumption = ClientResumption::default().tls12_resumption(ids);
+        self
+    }
+
+    pub(super) fn remembering(mut self, resumption: ClientResumption) -> Self {
+        self.config.resumption = resumption;
+        self
+    }
+
+    /// Connects, once; whether that was by a session of before.
+    pub(super) fn resumes(&self, server: &Arc<ServerConfig>) -> bool {
+        let name = ServerName::try_from(self.name).unwrap();
+        let mut client = ClientConnection::new(Arc::new(self.config.clone()), name).unwrap();
+        let mut server = ServerConnection::new(server.clone()).unwrap();
+        // The tickets come behind the handshake.
+        while carry(&mut client, &mut server) + carry(&mut server, &mut client) > 0 {}
+        assert_eq!(client.handshake_kind(), server.handshake_kind());
+        client.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+}
+
+fn carry<A: SideData, B: SideData>(
+    from: &mut ConnectionCommon<A>,
+    to: &mut ConnectionCommon<B>,
+) -> usize {
+    let mut said = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut said).unwrap();
+    }
+    let mut wire = said.as_slice();
+    while !wire.is_empty() {
+        to.read_tls(&mut wire).unwrap();
+        to.process_new_packets().unwrap();
+    }
+    said.len()
+}
