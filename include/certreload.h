@@ -145,11 +145,6 @@ typedef struct rustls_client_config rustls_client_config;
 #define CERTRELOAD_WARNING_CRL_MISSING 32768
 
 /**
- * The most identities that one handle holds.
- */
-#define CERTRELOAD_MAX_IDENTITIES 100000
-
-/**
  * The largest file that is read, in bytes.
  */
 #define CERTRELOAD_MAX_FILE_SIZE 1048576
@@ -163,6 +158,16 @@ typedef struct rustls_client_config rustls_client_config;
  * The most names that certreload_options_require_name() takes.
  */
 #define CERTRELOAD_MAX_REQUIRED_NAMES 1000
+
+/**
+ * The size of the buffer that a certreload_key_password_callback is given.
+ */
+#define CERTRELOAD_MAX_KEY_PASSWORD 1024
+
+/**
+ * The most identities that one handle holds.
+ */
+#define CERTRELOAD_MAX_IDENTITIES 100000
 
 /**
  * Look up only the peer's own certificate in the revocation lists, and not those of the authorities above it.
@@ -208,11 +213,6 @@ typedef struct rustls_client_config rustls_client_config;
  * The most paths that certreload_options_add_crl() takes.
  */
 #define CERTRELOAD_MAX_CRL_PATHS 1000
-
-/**
- * The size of the buffer that a certreload_key_password_callback is given.
- */
-#define CERTRELOAD_MAX_KEY_PASSWORD 1024
 
 /**
  * Room for the text of a failure, its NUL included.
@@ -1420,6 +1420,80 @@ certreload_result certreload_options_set_event_callback(certreload_options *opti
                                                         void *userdata);
 
 /**
+ * Return the first failure that the options remember: for a host that wants to know before it opens them.
+ *
+ * certreload_open() and certreload_check() return it, too, so that no host has to ask.
+ *
+ * @param options  must not be NULL; borrowed for the call
+ * @return         OK if no certreload_options_* function has failed on these options; NULL_PARAMETER if options is NULL;
+ *                 else the result of the first function that failed, with its message in certreload_last_error()
+ * Ownership:      options stay the caller's
+ * Threads:        any thread, concurrently, while no thread changes options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_error(const certreload_options *options);
+
+/**
+ * Forget the latest failure that the options remember, so that they can be opened without the setting that failed.
+ *
+ * For a host that can do without that setting, or has another value for it: call this right after the function that failed.
+ * Every setting is as it was before that function. Failures before it stay remembered, for forgetting a failure that the
+ * host has not looked at could open a weaker server.
+ *
+ * @param options  must not be NULL; changed
+ * @return         the result that is forgotten, with its message in certreload_last_error(); OK if there was no failure;
+ *                 NULL_PARAMETER if options is NULL
+ * Ownership:      options stay the caller's
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_clear_error(certreload_options *options);
+
+/**
+ * Name the function that knows the passwords of encrypted private keys. It replaces a password file.
+ *
+ * It is one for all keys of the options: where they have several passwords, it tells them apart by key_path.
+ *
+ * @param options   must not be NULL; changed
+ * @param callback  NULL for no password at all
+ * @param userdata  handed to each call as it is; must stay valid until every handle that was opened with these options
+ *                  is closed
+ * @return          OK; NULL_PARAMETER
+ * Ownership:       userdata stays the caller's
+ * Threads:         exclusive access to options; see certreload_key_password_callback for where the callback runs
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_set_key_password_callback(certreload_options *options,
+                                                               certreload_key_password_callback callback,
+                                                               void *userdata);
+
+/**
+ * Name the file with the password of encrypted private keys. It replaces a password callback.
+ *
+ * There is one password for all keys of the options; for several, name a callback instead. The password is the first
+ * line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it is
+ * read together with the key, and a change of it is a change of the identity.
+ *
+ * @param options  must not be NULL; changed
+ * @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path is taken
+ *                 from the working directory at the time of open
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the path is empty
+ * Ownership:      strings are copied
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_key_password_file(certreload_options *options,
+                                                           const char *path);
+
+/**
  * Ask clients for certificates, and check them against roots that reload.
  *
  * The roots are one file (PEM, or DER of one certificate) or a directory of such files (see certreload_options_add_crl() for which files of a directory
@@ -1581,6 +1655,92 @@ certreload_result certreload_options_set_client_template(certreload_options *opt
                                                          const rustls_client_config *config);
 
 /**
+ * Choose how changes are found.
+ *
+ * Notifications are of the files, by whatever name they are written, and of everything on the way to them: links,
+ * directories that hold a file or a link, and directories that merely lead there, wherever one of them is moved,
+ * replaced, removed or made. What the kernel tells of to nobody, a poll finds: a mount over the files, a write on
+ * another machine or below a layered file system.
+ *
+ * @param options  must not be NULL; changed
+ * @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_watch(certreload_options *options,
+                                               certreload_watch mode);
+
+/**
+ * Set how often the files are read to see whether they changed, notifications or not.
+ *
+ * A poll follows the links and compares device, inode, size, mtime and ctime: some microseconds a file. It reads the
+ * bytes where anything of that changed or proves little (a file changed in the last two seconds, a network or layered
+ * file system, a failure that stands), and once a minute whatever it looks like. Requests always read the bytes.
+ *
+ * @param options       must not be NULL; changed
+ * @param milliseconds  10 to 86400000 (a day); the default is 10000
+ * @return              OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:           nothing changes hands
+ * Threads:             exclusive access to options
+ * Signals:             not async-signal-safe
+ * Blocks:              never
+ * Since:               0.1.0
+ */
+certreload_result certreload_options_set_poll_interval(certreload_options *options,
+                                                       uint32_t milliseconds);
+
+/**
+ * Set how long a change may take to become whole.
+ *
+ * After a notification the files are read when they have been quiet for quiet_ms, so that a burst of changes gives
+ * one reload; and what only a poll found is taken when it is the same quiet_ms later. What looks half-written then (a
+ * key that does not match yet, a PEM that is cut off, a file that is missing, may not be read yet or is still open for
+ * writing) is tried again, and reported as a failure only when timeout_ms have passed.
+ *
+ * This is about changes: certreload_open(), certreload_check() and certreload_push_identity() wait for nothing.
+ *
+ * @param options     must not be NULL; changed
+ * @param quiet_ms    0 to timeout_ms, milliseconds; the default is 50
+ * @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:         nothing changes hands
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_set_settle(certreload_options *options,
+                                                uint32_t quiet_ms,
+                                                uint32_t timeout_ms);
+
+/**
+ * Set how long before its notAfter a certificate counts as expiring.
+ *
+ * That is when CERTRELOAD_EVENT_KIND_EXPIRING is told, and health becomes EXPIRING. Without this call it is the last
+ * third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
+ * Where certificates are shorter-lived than the time that is set here, they count as expiring from their notBefore on.
+ *
+ * Revocation lists count as expiring in the last tenth of the time from thisUpdate to nextUpdate, at most 30 days; where
+ * something is set here, for that long, and a third of their time at most. OCSP responses do in the last third of theirs,
+ * whatever is set here. 0 switches both off.
+ *
+ * @param options  must not be NULL; changed
+ * @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
+ * @return         OK; NULL_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_expiry_warning(certreload_options *options,
+                                                        uint32_t seconds);
+
+/**
  * Choose which sessions are resumed, in both roles.
  *
  * Sessions are kept in tickets (RFC 5077, RFC 8446 section 4.6.1) that the client stores, encrypted with keys that are
@@ -1727,166 +1887,6 @@ certreload_result certreload_options_set_session_context(certreload_options *opt
  * Since:         0.1.0
  */
 certreload_result certreload_invalidate_sessions(certreload_handle *handle);
-
-/**
- * Choose how changes are found.
- *
- * Notifications are of the files, by whatever name they are written, and of everything on the way to them: links,
- * directories that hold a file or a link, and directories that merely lead there, wherever one of them is moved,
- * replaced, removed or made. What the kernel tells of to nobody, a poll finds: a mount over the files, a write on
- * another machine or below a layered file system.
- *
- * @param options  must not be NULL; changed
- * @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
- * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
- * Ownership:      nothing changes hands
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_set_watch(certreload_options *options,
-                                               certreload_watch mode);
-
-/**
- * Set how often the files are read to see whether they changed, notifications or not.
- *
- * A poll follows the links and compares device, inode, size, mtime and ctime: some microseconds a file. It reads the
- * bytes where anything of that changed or proves little (a file changed in the last two seconds, a network or layered
- * file system, a failure that stands), and once a minute whatever it looks like. Requests always read the bytes.
- *
- * @param options       must not be NULL; changed
- * @param milliseconds  10 to 86400000 (a day); the default is 10000
- * @return              OK; NULL_PARAMETER; INVALID_PARAMETER
- * Ownership:           nothing changes hands
- * Threads:             exclusive access to options
- * Signals:             not async-signal-safe
- * Blocks:              never
- * Since:               0.1.0
- */
-certreload_result certreload_options_set_poll_interval(certreload_options *options,
-                                                       uint32_t milliseconds);
-
-/**
- * Set how long a change may take to become whole.
- *
- * After a notification the files are read when they have been quiet for quiet_ms, so that a burst of changes gives
- * one reload; and what only a poll found is taken when it is the same quiet_ms later. What looks half-written then (a
- * key that does not match yet, a PEM that is cut off, a file that is missing, may not be read yet or is still open for
- * writing) is tried again, and reported as a failure only when timeout_ms have passed.
- *
- * This is about changes: certreload_open(), certreload_check() and certreload_push_identity() wait for nothing.
- *
- * @param options     must not be NULL; changed
- * @param quiet_ms    0 to timeout_ms, milliseconds; the default is 50
- * @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
- * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
- * Ownership:         nothing changes hands
- * Threads:           exclusive access to options
- * Signals:           not async-signal-safe
- * Blocks:            never
- * Since:             0.1.0
- */
-certreload_result certreload_options_set_settle(certreload_options *options,
-                                                uint32_t quiet_ms,
-                                                uint32_t timeout_ms);
-
-/**
- * Set how long before its notAfter a certificate counts as expiring.
- *
- * That is when CERTRELOAD_EVENT_KIND_EXPIRING is told, and health becomes EXPIRING. Without this call it is the last
- * third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
- * Where certificates are shorter-lived than the time that is set here, they count as expiring from their notBefore on.
- *
- * Revocation lists count as expiring in the last tenth of the time from thisUpdate to nextUpdate, at most 30 days; where
- * something is set here, for that long, and a third of their time at most. OCSP responses do in the last third of theirs,
- * whatever is set here. 0 switches both off.
- *
- * @param options  must not be NULL; changed
- * @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
- * @return         OK; NULL_PARAMETER
- * Ownership:      nothing changes hands
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_set_expiry_warning(certreload_options *options,
-                                                        uint32_t seconds);
-
-/**
- * Name the function that knows the passwords of encrypted private keys. It replaces a password file.
- *
- * It is one for all keys of the options: where they have several passwords, it tells them apart by key_path.
- *
- * @param options   must not be NULL; changed
- * @param callback  NULL for no password at all
- * @param userdata  handed to each call as it is; must stay valid until every handle that was opened with these options
- *                  is closed
- * @return          OK; NULL_PARAMETER
- * Ownership:       userdata stays the caller's
- * Threads:         exclusive access to options; see certreload_key_password_callback for where the callback runs
- * Signals:         not async-signal-safe
- * Blocks:          never
- * Since:           0.1.0
- */
-certreload_result certreload_options_set_key_password_callback(certreload_options *options,
-                                                               certreload_key_password_callback callback,
-                                                               void *userdata);
-
-/**
- * Name the file with the password of encrypted private keys. It replaces a password callback.
- *
- * There is one password for all keys of the options; for several, name a callback instead. The password is the first
- * line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it is
- * read together with the key, and a change of it is a change of the identity.
- *
- * @param options  must not be NULL; changed
- * @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path is taken
- *                 from the working directory at the time of open
- * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the path is empty
- * Ownership:      strings are copied
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_set_key_password_file(certreload_options *options,
-                                                           const char *path);
-
-/**
- * Return the first failure that the options remember: for a host that wants to know before it opens them.
- *
- * certreload_open() and certreload_check() return it, too, so that no host has to ask.
- *
- * @param options  must not be NULL; borrowed for the call
- * @return         OK if no certreload_options_* function has failed on these options; NULL_PARAMETER if options is NULL;
- *                 else the result of the first function that failed, with its message in certreload_last_error()
- * Ownership:      options stay the caller's
- * Threads:        any thread, concurrently, while no thread changes options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_error(const certreload_options *options);
-
-/**
- * Forget the latest failure that the options remember, so that they can be opened without the setting that failed.
- *
- * For a host that can do without that setting, or has another value for it: call this right after the function that failed.
- * Every setting is as it was before that function. Failures before it stay remembered, for forgetting a failure that the
- * host has not looked at could open a weaker server.
- *
- * @param options  must not be NULL; changed
- * @return         the result that is forgotten, with its message in certreload_last_error(); OK if there was no failure;
- *                 NULL_PARAMETER if options is NULL
- * Ownership:      options stay the caller's
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_clear_error(certreload_options *options);
 
 /**
  * Tell how a handle is doing.
