@@ -1,4 +1,4 @@
-//! What the watch tells of, until it is looked at.
+//! Collects change notifications of a handle until they have been quiet for the quiet time (G4).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,15 @@ use std::time::{Duration, Instant};
 use crate::options::Options;
 use crate::watch::{Change, Observer};
 
-/// Units of which a writer has a file open, and which file that is.
-pub(super) type OpenForWriting = BTreeMap<usize, PathBuf>;
+/// The units of which a process has a file open for writing, each with that file.
+pub(crate) type OpenForWriting = BTreeMap<usize, PathBuf>;
 
-/// Gathers it, and says when it has been quiet for long enough.
+/// Answers of which units a process has a file open for writing.
+pub(crate) trait Writers {
+    fn open_for_writing(&self) -> OpenForWriting;
+}
+
+/// The changes of which no pass has read the files yet.
 pub(crate) struct Debounce {
     state: Mutex<Changes>,
     quiet: Duration,
@@ -22,32 +27,31 @@ pub(crate) struct Debounce {
 
 #[derive(Default)]
 struct Changes {
-    /// When the first and the last of what is not looked at yet came.
+    /// When the first and the last notification came.
     span: Option<(Instant, Instant)>,
     units: BTreeSet<usize>,
-    /// Something may have been missed, so all units are to be looked at.
+    /// Whether notifications were lost, so that all units must be read.
     everything: bool,
-    /// Units of which a file was written to and not closed yet: half a file, as far as anyone can
-    /// tell (G4).
-    held: BTreeMap<usize, Writing>,
+    /// Units of which a file was written and is not closed yet: it must be taken for incomplete (G4).
+    written: BTreeMap<usize, Writing>,
 }
 
-/// A unit that is being written to.
+/// Writing to the files of one unit.
 struct Writing {
-    /// When the writing began; longer than the timeout after that it holds nobody up any more.
+    /// When the writing began. After the incomplete-file timeout it no longer delays a pass.
     since: Instant,
-    /// When bytes were last seen to be written.
+    /// When bytes were last written.
     last: Instant,
-    /// When it is to be looked at though it is not closed.
+    /// When the unit is read although its files are open.
     due_at: Option<Instant>,
     open: HashSet<PathBuf>,
 }
 
-/// What is to be looked at now.
+/// The units that are due for a pass.
 pub(crate) struct DueUnits {
-    /// `None` is all units.
+    /// `None` means all units.
     pub(crate) units: Option<BTreeSet<usize>>,
-    /// When the first of the changes came.
+    /// When the first of their changes came.
     pub(crate) since: Option<Instant>,
 }
 
@@ -57,37 +61,37 @@ impl Debounce {
         Self { state: Mutex::default(), quiet, timeout, on_notification }
     }
 
-    /// When there is something to look at: the changes have been quiet for long enough, or have gone
-    /// on for too long.
+    /// Returns when a pass is due: when the changes have been quiet for the quiet time, and at the latest after the
+    /// incomplete-file timeout.
     pub(crate) fn due_at(&self) -> Option<Instant> {
-        let touched = self.state();
-        let overdue = touched.held.values().filter_map(|writing| writing.due_at).min();
-        [touched.quiet_at(self.quiet, self.timeout), overdue].into_iter().flatten().min()
+        let changes = self.state();
+        let overdue = changes.written.values().filter_map(|writing| writing.due_at).min();
+        [changes.quiet_at(self.quiet, self.timeout), overdue].into_iter().flatten().min()
     }
 
-    /// The units of which a writer has a file open, with that file: nobody looks at them before the
-    /// settle timeout.
-    pub(crate) fn held(&self, now: Instant) -> OpenForWriting {
-        let touched = self.state();
-        let waiting = touched.held.iter();
-        let waiting = waiting.filter(|(_, writing)| now < writing.since + self.timeout);
-        waiting
+    /// Returns the units of which a process has a file open for writing. No pass reads them before the
+    /// incomplete-file timeout.
+    pub(crate) fn open_for_writing(&self, now: Instant) -> OpenForWriting {
+        let changes = self.state();
+        let recent = changes.written.iter();
+        let recent = recent.filter(|(_, writing)| now < writing.since + self.timeout);
+        recent
             .filter_map(|(unit, writing)| Some((*unit, writing.open.iter().next()?.clone())))
             .collect()
     }
 
-    /// Takes what is due at `now`.
+    /// Removes and returns what is due at `now`.
     pub(crate) fn take_due(&self, now: Instant) -> DueUnits {
-        let mut touched = self.state();
+        let mut changes = self.state();
         let mut due = DueUnits { units: Some(BTreeSet::new()), since: None };
-        if touched.quiet_at(self.quiet, self.timeout).is_some_and(|at| at <= now) {
-            due.since = touched.span.take().map(|(first, _)| first);
-            due.units = Some(std::mem::take(&mut touched.units));
-            if std::mem::take(&mut touched.everything) {
+        if changes.quiet_at(self.quiet, self.timeout).is_some_and(|at| at <= now) {
+            due.since = changes.span.take().map(|(first, _)| first);
+            due.units = Some(std::mem::take(&mut changes.units));
+            if std::mem::take(&mut changes.everything) {
                 due.units = None;
             }
         }
-        for (unit, since) in touched.take_overdue(now) {
+        for (unit, since) in changes.take_overdue(now) {
             due.since = due.since.map_or(Some(since), |first| Some(first.min(since)));
             if let Some(units) = &mut due.units {
                 units.insert(unit);
@@ -96,28 +100,28 @@ impl Debounce {
         due
     }
 
-    /// Takes everything but what is held: all of it is about to be looked at. Tells when the first of
-    /// it came.
+    /// Removes all changes except those of files open for writing, because a pass over all units follows. Returns
+    /// when the first of them came.
     pub(crate) fn take_all(&self, now: Instant) -> Option<Instant> {
-        let mut touched = self.state();
-        touched.units.clear();
-        touched.everything = false;
-        let first = touched.span.take().map(|(first, _)| first);
-        touched.take_overdue(now).into_iter().map(|(_, since)| since).chain(first).min()
+        let mut changes = self.state();
+        changes.units.clear();
+        changes.everything = false;
+        let first = changes.span.take().map(|(first, _)| first);
+        changes.take_overdue(now).into_iter().map(|(_, since)| since).chain(first).min()
     }
 
-    /// What was seen of `unit` did not hold still while it was looked at.
-    pub(crate) fn touch_again(&self, unit: usize) {
-        let mut touched = self.state();
-        touched.units.insert(unit);
-        touched.extend_span(Instant::now());
+    /// Makes `unit` due again after the quiet time: what a pass read of it may be outdated.
+    pub(crate) fn mark_again(&self, unit: usize) {
+        let mut changes = self.state();
+        changes.units.insert(unit);
+        changes.extend_span(Instant::now());
     }
 
-    /// `unit` is of no interest any more.
+    /// Removes the changes of `unit`, which has no files from now on.
     pub(crate) fn forget(&self, unit: usize) {
-        let mut touched = self.state();
-        touched.units.remove(&unit);
-        touched.held.remove(&unit);
+        let mut changes = self.state();
+        changes.units.remove(&unit);
+        changes.written.remove(&unit);
     }
 
     fn state(&self) -> MutexGuard<'_, Changes> {
@@ -135,18 +139,18 @@ impl Changes {
         self.span = Some((first, now));
     }
 
-    fn hold(&mut self, unit: usize, path: &Path, now: Instant, timeout: Duration) {
+    fn begin_writing(&mut self, unit: usize, path: &Path, now: Instant, timeout: Duration) {
         self.units.remove(&unit);
-        // Changes that came before count as one with the writing.
+        // Changes that came before are part of the same burst.
         let since = self.span.map_or(now, |(first, _)| first);
-        let writing = self.held.entry(unit).or_insert_with(|| Writing {
+        let writing = self.written.entry(unit).or_insert_with(|| Writing {
             since,
             last: now,
             due_at: Some(since + timeout),
             open: HashSet::new(),
         });
         if now >= writing.last + timeout {
-            // Long after the last: another writing, by one who keeps the file open.
+            // The last write is long ago, so this is another change by a process that keeps the file open.
             (writing.since, writing.due_at) = (now, Some(now + timeout));
         }
         writing.last = now;
@@ -157,16 +161,16 @@ impl Changes {
         }
     }
 
-    /// `path` is not open any more, as far as is known.
-    fn let_go(&mut self, unit: usize, path: &Path, now: Instant) {
+    /// Records that `path` changed or was closed, so that no known writer has it open.
+    fn end_writing(&mut self, unit: usize, path: &Path, now: Instant) {
         let mut since = now;
-        if let Some(writing) = self.held.get_mut(&unit) {
+        if let Some(writing) = self.written.get_mut(&unit) {
             writing.open.remove(path);
             if !writing.open.is_empty() {
                 return;
             }
             since = writing.since;
-            self.held.remove(&unit);
+            self.written.remove(&unit);
         }
         self.units.insert(unit);
         self.extend_span(now);
@@ -175,35 +179,41 @@ impl Changes {
         }
     }
 
-    /// The units that are to be looked at though they are not closed, and since when they are written.
+    /// Removes and returns the units that are due although their files are open, with the time the writing began.
     fn take_overdue(&mut self, now: Instant) -> Vec<(usize, Instant)> {
-        let overdue = self.held.iter_mut().filter_map(|(unit, writing)| {
+        let overdue = self.written.iter_mut().filter_map(|(unit, writing)| {
             writing.due_at.take_if(|at| *at <= now).map(|_| (*unit, writing.since))
         });
         overdue.collect()
     }
 }
 
+impl Writers for Debounce {
+    fn open_for_writing(&self) -> OpenForWriting {
+        Debounce::open_for_writing(self, Instant::now())
+    }
+}
+
 impl Observer for Debounce {
     fn touched(&self, unit: usize, touch: Change<'_>) {
-        let (mut touched, now) = (self.state(), Instant::now());
+        let (mut changes, now) = (self.state(), Instant::now());
         match touch {
-            Change::Written(path) => touched.hold(unit, path, now, self.timeout),
-            Change::Closed(path) | Change::Changed(path) => touched.let_go(unit, path, now),
+            Change::Written(path) => changes.begin_writing(unit, path, now, self.timeout),
+            Change::Closed(path) | Change::Changed(path) => changes.end_writing(unit, path, now),
         }
-        drop(touched);
+        drop(changes);
         (self.on_notification)();
     }
 
     fn missed(&self) {
-        let mut touched = self.state();
-        // Whether a file was closed may be among what was missed. When it was opened is still known.
-        for writing in touched.held.values_mut() {
+        let mut changes = self.state();
+        // The lost notifications may have reported that a file was closed. When the writing began is still known.
+        for writing in changes.written.values_mut() {
             writing.open.clear();
         }
-        touched.everything = true;
-        touched.extend_span(Instant::now());
-        drop(touched);
+        changes.everything = true;
+        changes.extend_span(Instant::now());
+        drop(changes);
         (self.on_notification)();
     }
 }
@@ -241,42 +251,42 @@ mod tests {
     }
 
     #[test]
-    fn g4_a_unit_that_is_written_is_held_and_no_other() {
+    fn g4_a_unit_that_is_being_written_waits_and_no_other() {
         let debounce = debounce();
         let (chain, key) = (Path::new("/tls/a.crt"), Path::new("/tls/a.key"));
         debounce.touched(1, Change::Written(chain));
         debounce.touched(1, Change::Written(key));
         debounce.touched(2, Change::Changed(Path::new("/tls/b")));
         let now = Instant::now();
-        assert_eq!(debounce.held(now).into_keys().collect::<Vec<_>>(), [1]);
+        assert_eq!(debounce.open_for_writing(now).into_keys().collect::<Vec<_>>(), [1]);
         assert_eq!(units(&debounce.take_due(now + QUIET)), [2]);
         debounce.touched(1, Change::Closed(chain));
-        assert_eq!(debounce.held(now).into_values().collect::<Vec<_>>(), [key]);
+        assert_eq!(debounce.open_for_writing(now).into_values().collect::<Vec<_>>(), [key]);
         debounce.touched(1, Change::Closed(key));
-        assert!(debounce.held(now).is_empty());
+        assert!(debounce.open_for_writing(now).is_empty());
         assert_eq!(units(&debounce.take_due(Instant::now() + QUIET)), [1]);
     }
 
     #[test]
-    fn g4_a_writer_that_never_closes_is_waited_for_no_longer_than_the_timeout() {
+    fn g4_a_file_that_is_never_closed_delays_a_pass_until_the_timeout() {
         let debounce = debounce();
         debounce.touched(1, Change::Written(Path::new("/tls/a")));
         let due_at = debounce.due_at().unwrap();
         assert!(due_at <= Instant::now() + TIMEOUT);
-        assert!(due_at > Instant::now() + TIMEOUT / 2, "the quiet time is not for what is open");
-        assert!(debounce.held(due_at).is_empty());
+        assert!(due_at > Instant::now() + TIMEOUT / 2, "the quiet time applies to open files");
+        assert!(debounce.open_for_writing(due_at).is_empty());
         let due = debounce.take_due(due_at);
         assert_eq!(units(&due), [1]);
         assert_eq!(due.since.map(|since| since + TIMEOUT), Some(due_at));
         assert_eq!(debounce.due_at(), None);
-        // It goes on writing: looked at again after as long, and held no more.
+        // More writing makes the unit due once more, and delays no pass.
         debounce.touched(1, Change::Written(Path::new("/tls/a")));
         assert!(debounce.due_at().is_some());
-        assert!(debounce.held(due_at).is_empty(), "held for ever");
+        assert!(debounce.open_for_writing(due_at).is_empty(), "delayed for ever");
     }
 
     #[test]
-    fn a_request_takes_all_but_what_is_held() {
+    fn a_request_removes_all_changes_but_those_of_open_files() {
         let debounce = debounce();
         debounce.touched(1, Change::Written(Path::new("/tls/a")));
         debounce.touched(2, Change::Changed(Path::new("/tls/b")));
@@ -286,11 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn g19_after_an_overflow_everything_is_due_and_nothing_held() {
+    fn g19_after_an_overflow_all_units_are_due_and_none_waits() {
         let debounce = debounce();
         debounce.touched(1, Change::Written(Path::new("/tls/a")));
         debounce.missed();
-        assert!(debounce.held(Instant::now()).is_empty(), "the closing may be what was lost");
+        assert!(
+            debounce.open_for_writing(Instant::now()).is_empty(),
+            "the lost notification may be that of the close"
+        );
         assert_eq!(debounce.take_due(Instant::now() + QUIET).units, None);
     }
 }

@@ -10,7 +10,7 @@ use super::load_trust::{load_ticket_keys, load_trust};
 use super::loading::{
     FoundFiles, LoadContext, Loaded, PermanentFailure, is_readable_by_others, readable,
 };
-use super::retry::Failure;
+use super::outcome::Failure;
 use super::unit_files::UnitFiles;
 use crate::error::{Cause, Error};
 use crate::files::{

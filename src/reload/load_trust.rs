@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::loading::{
     FoundFiles, LoadContext, Loaded, PermanentFailure, is_readable_by_others, readable,
 };
-use super::retry::Failure;
+use super::outcome::Failure;
 use super::unit_files::{Purpose, TrustFiles};
 use crate::error::{Cause, Error};
 use crate::files::{

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
-use super::retry::Failure;
+use super::outcome::Failure;
 use super::unit_files::UnitFiles;
 use crate::files::{Digest, FileBytes, Fingerprint, Lookup};
 use crate::options::Options;

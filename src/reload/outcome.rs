@@ -1,15 +1,24 @@
-//! What a pass over the files of units came to.
+//! What a reload pass found out about each unit, and what it came to for all of them.
 
 use crate::error::Error;
+use crate::files::Digest;
 
-/// What a look at the files came to, where nothing failed.
+/// How a pass ended in which no unit failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Reloaded,
     Unchanged,
 }
 
-/// What a look found of one unit.
+/// A failure, and the content that it is about: the same error about other bytes is another failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// `None` if the bytes could not be read, or changed during every attempt to read them.
+    pub(crate) digest: Option<Digest>,
+}
+
+/// What a pass found out about one unit.
 #[derive(Clone, Debug)]
 pub(crate) struct Note {
     pub(crate) index: usize,
@@ -18,14 +27,14 @@ pub(crate) struct Note {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Finding {
-    /// What serves is what the files hold, as it was before.
+    /// The files hold the content that is served.
     Good,
-    /// What the files hold now serves from this look's generation on.
+    /// The content of the files is served from the generation that this pass publishes.
     Renewed,
-    /// The files look half-written and are waited for; what failed before stands.
+    /// The files look incomplete and are read again later. An earlier failure is still the unit's failure.
     Pending,
-    /// The host is told of a failure.
+    /// The files cannot be used, and this failure is reported to the host.
     Failed(Error),
-    /// The files are as bad as the host was told.
+    /// The files cannot be used, and the host knows the failure already.
     StillFailed,
 }

@@ -1,42 +1,66 @@
-//! A look at the files: which of them, and what it came to.
+//! One reload pass: which units it reads, when and why, and what it collects on its way.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::time::Instant;
 
-use super::outcome::Note;
-use super::outcome::Outcome;
-use super::report::ReloadReport;
-use super::retry::Failure;
-use crate::error::Error;
+use super::debounce::{OpenForWriting, Writers};
+use super::outcome::{Failure, Finding, Note};
+use crate::clock::Now;
 use crate::events::Trigger;
-use crate::tls::Generation;
 
-/// Which units to look at.
+/// The units that a pass reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PassScope {
-    /// All of them.
+    /// All units.
     All,
-    /// All of them, but files that look unchanged are not read.
+    /// All units, except those whose files look unchanged.
     Poll,
-    /// These.
+    /// The given units.
     Units(BTreeSet<usize>),
-    /// Those that are pending, and due to be tried again.
+    /// The units whose next retry is due.
     Retries,
 }
 
-/// What one look at the files came to.
-pub(crate) struct PassResult {
-    /// To be made current, and told of with the event.
-    pub(crate) published: Option<(Arc<Generation>, ReloadReport)>,
-    /// Failures that the host has not been told of.
-    pub(crate) failures: Vec<(Failure, Trigger)>,
-    pub(crate) outcome: Result<Outcome, Error>,
-    /// The first unit that may still be half-written.
-    pub(crate) pending: Option<Error>,
-    /// What was found of single units, where there is something to say.
-    pub(crate) notes: Vec<Note>,
-    /// The newest ticket since which every unit has been read.
-    pub(crate) complete: u64,
-    /// The units whose files were read: the ways to them may be others now.
-    pub(crate) looked_at: Vec<usize>,
+/// When and why a pass runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PassTime {
+    pub(crate) trigger: Trigger,
+    pub(crate) now: Now,
+    /// When the change began that the pass reads. The incomplete-file timeout counts from here.
+    pub(crate) since: Instant,
+    /// Whether new content may be published at once: notifications have been quiet for the quiet time, or the
+    /// host asked for the pass. Otherwise a unit waits until a second pass reads the same content (G4).
+    pub(crate) is_quiet: bool,
+}
+
+/// One run over the files of some units. A pass belongs to one thread and is consumed by the pipeline.
+pub(crate) struct Pass<'a> {
+    pub(crate) scope: PassScope,
+    pub(crate) time: PassTime,
+    /// The newest waiter when the pass began. The pass answers no waiter that came later (G6).
+    pub(crate) newest_waiter: u64,
+    writers: &'a dyn Writers,
+    pub(super) notes: Vec<Note>,
+    /// Failures that the host does not know yet.
+    pub(super) failures: Vec<(Failure, Trigger)>,
+}
+
+impl<'a> Pass<'a> {
+    pub(crate) fn new(
+        scope: PassScope,
+        time: PassTime,
+        newest_waiter: u64,
+        writers: &'a dyn Writers,
+    ) -> Self {
+        Self { scope, time, newest_waiter, writers, notes: Vec::new(), failures: Vec::new() }
+    }
+
+    /// Returns the units of which a process has a file open for writing right now.
+    pub(super) fn open_for_writing(&self) -> OpenForWriting {
+        self.writers.open_for_writing()
+    }
+
+    pub(super) fn note(&mut self, index: usize, finding: Finding) {
+        self.notes.push(Note { index, finding });
+    }
 }

@@ -1,89 +1,70 @@
-//! Whether a unit that cannot be loaded is still being written, or has failed (G3, G4).
+//! Decides whether a unit that cannot be loaded is incomplete and retried, or has failed (G3, G4).
 
 use std::time::{Duration, Instant};
 
+use super::outcome::Failure;
+use super::pass::PassTime;
 use crate::error::{Cause, Error};
 use crate::events::Trigger;
-use crate::files::Digest;
 
-/// Between tries of what looks half-written: the first step, and the longest.
-const FIRST_STEP: Duration = Duration::from_millis(20);
-const LONGEST_STEP: Duration = Duration::from_millis(500);
+/// The back-off between two reads of an incomplete unit: the first delay, and the longest.
+const FIRST_DELAY: Duration = Duration::from_millis(20);
+const LONGEST_DELAY: Duration = Duration::from_millis(500);
 
-/// How a unit stands to its files.
+/// Whether the files of a unit can be used.
 #[derive(Debug)]
 pub(super) enum RetryState {
-    /// What serves is what the files hold.
+    /// The files hold the content that is served.
     Good,
-    /// The files look half-written: they are tried again until the deadline.
+    /// The files look incomplete and are read again until the deadline.
     Pending(Pending),
-    /// The files cannot be used, and the host has been told.
+    /// The files cannot be used, and the host knows.
     Failed(Failure),
 }
 
-/// A failure, and the content that it is about: the same error about other bytes is another failure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) error: Error,
-    /// `None` where the bytes could not be read, or never held still.
-    pub(crate) digest: Option<Digest>,
-}
-
 impl Failure {
-    /// Whether a host that knows of `other` knows of this. Of files that keep changing it is chance which one
-    /// was found in motion, so a path does not make another failure (G3).
+    /// Returns whether a host that knows `other` knows this failure. Which of several changing files is named
+    /// depends on chance, so another path alone does not make another failure (G3).
     fn is_same_as(&self, other: &Self) -> bool {
-        let is_in_motion = |failure: &Self| failure.error.cause == Cause::Unstable;
-        self == other || (is_in_motion(self) && is_in_motion(other))
+        let is_unstable = |failure: &Self| failure.error.cause == Cause::Unstable;
+        self == other || (is_unstable(self) && is_unstable(other))
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Pending {
     failure: Failure,
-    /// What the host was told before this wait began, and what stands until the files are good.
-    told: Option<Failure>,
-    /// What began the wait, for the event that may end it.
+    /// The failure that the host knew when the retries began. It remains the unit's failure until the files are good.
+    reported: Option<Failure>,
+    /// What started the first pass that found the unit incomplete: the trigger of the event that ends the retries.
     trigger: Trigger,
     deadline: Instant,
     retry_at: Instant,
-    step: Duration,
-}
-
-/// A look at the files: why and when it is made, and when the change that it looks at began.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PassTime {
-    pub(crate) trigger: Trigger,
-    pub(crate) now: Instant,
-    pub(crate) since: Instant,
-    /// The kernel told of nothing more for the quiet time, or somebody asked: what is new and good
-    /// is taken as it stands.
-    pub(crate) is_quiet: bool,
+    delay: Duration,
 }
 
 impl RetryState {
-    /// Takes in that the files could not be loaded; `Some` is a failure that the host has not been
-    /// told of.
+    /// Records that the files could not be loaded. Returns the failure if it must be reported to the host.
     pub(super) fn fail(
         &mut self,
         failure: Failure,
-        moment: PassTime,
+        time: PassTime,
         timeout: Duration,
     ) -> Option<(Failure, Trigger)> {
         let waits = failure.error.cause.may_be_half_written();
-        let trigger = self.trigger().unwrap_or(moment.trigger);
-        if self.told().is_some_and(|told| failure.is_same_as(told)) {
+        let trigger = self.trigger().unwrap_or(time.trigger);
+        if self.reported().is_some_and(|known| failure.is_same_as(known)) {
             *self = Self::Failed(failure);
             return None;
         }
         match self {
-            Self::Pending(pending) if waits && moment.now < pending.deadline => {
-                pending.try_again(failure, moment.now);
+            Self::Pending(pending) if waits && time.now.instant < pending.deadline => {
+                pending.postpone(failure, time.now.instant);
                 None
             }
-            Self::Good | Self::Failed(_) if waits && moment.now < moment.since + timeout => {
-                let told = self.told().cloned();
-                *self = Self::Pending(Pending::new(failure, told, moment, timeout));
+            Self::Good | Self::Failed(_) if waits && time.now.instant < time.since + timeout => {
+                let reported = self.reported().cloned();
+                *self = Self::Pending(Pending::new(failure, reported, time, timeout));
                 None
             }
             _ => {
@@ -93,18 +74,18 @@ impl RetryState {
         }
     }
 
-    /// Takes in a failure that waiting does not mend; tells whether the host has not been told of it.
+    /// Records a failure that no retry can end. Returns whether it must be reported to the host.
     pub(super) fn refuse(&mut self, failure: Failure) -> bool {
-        let is_news = self.told().is_none_or(|told| !failure.is_same_as(told));
+        let is_new = self.reported().is_none_or(|known| !failure.is_same_as(known));
         *self = Self::Failed(failure);
-        is_news
+        is_new
     }
 
-    /// The failure that the host was told of and that stands.
-    fn told(&self) -> Option<&Failure> {
+    /// Returns the failure that the host knows and that has not ended.
+    fn reported(&self) -> Option<&Failure> {
         match self {
             Self::Good => None,
-            Self::Pending(pending) => pending.told.as_ref(),
+            Self::Pending(pending) => pending.reported.as_ref(),
             Self::Failed(failure) => Some(failure),
         }
     }
@@ -113,12 +94,12 @@ impl RetryState {
         matches!(self, Self::Good)
     }
 
-    /// Takes in that the files are good.
+    /// Records that the files are good.
     pub(super) fn succeed(&mut self) {
         *self = Self::Good;
     }
 
-    /// When the files are to be tried again.
+    /// Returns when to read the files again.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         match self {
             Self::Pending(pending) => Some(pending.retry_at),
@@ -126,7 +107,7 @@ impl RetryState {
         }
     }
 
-    /// What began the wait.
+    /// Returns the trigger of the first pass that found the unit incomplete.
     pub(super) fn trigger(&self) -> Option<Trigger> {
         match self {
             Self::Pending(pending) => Some(pending.trigger),
@@ -134,7 +115,7 @@ impl RetryState {
         }
     }
 
-    /// What is being waited for.
+    /// Returns why the unit is incomplete.
     pub(super) fn pending(&self) -> Option<&Error> {
         match self {
             Self::Pending(pending) => Some(&pending.failure.error),
@@ -142,33 +123,34 @@ impl RetryState {
         }
     }
 
-    /// What has failed, as the host was told.
+    /// Returns the failure that the host knows.
     pub(super) fn failed(&self) -> Option<&Error> {
-        self.told().map(|failure| &failure.error)
+        self.reported().map(|failure| &failure.error)
     }
 }
 
 impl Pending {
-    fn new(failure: Failure, told: Option<Failure>, moment: PassTime, timeout: Duration) -> Self {
-        let deadline = moment.since + timeout;
-        let retry_at = (moment.now + FIRST_STEP).min(deadline);
-        let trigger = moment.trigger;
-        Self { failure, told, trigger, deadline, retry_at, step: FIRST_STEP }
+    fn new(failure: Failure, reported: Option<Failure>, time: PassTime, timeout: Duration) -> Self {
+        let deadline = time.since + timeout;
+        let retry_at = (time.now.instant + FIRST_DELAY).min(deadline);
+        let trigger = time.trigger;
+        Self { failure, reported, trigger, deadline, retry_at, delay: FIRST_DELAY }
     }
 
-    fn try_again(&mut self, failure: Failure, now: Instant) {
+    fn postpone(&mut self, failure: Failure, now: Instant) {
         self.failure = failure;
-        // Another look may have come in between: the step grows only with tries of its own.
+        // A pass with another trigger may have come first. The delay grows only with retries that were due.
         if now >= self.retry_at {
-            self.step = (self.step * 2).min(LONGEST_STEP);
+            self.delay = (self.delay * 2).min(LONGEST_DELAY);
         }
-        self.retry_at = (now + self.step).min(self.deadline);
+        self.retry_at = (now + self.delay).min(self.deadline);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Now;
 
     const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -177,61 +159,60 @@ mod tests {
     }
 
     fn at(trigger: Trigger, now: Instant) -> PassTime {
-        PassTime { trigger, now, since: now, is_quiet: true }
+        PassTime { trigger, now: Now { instant: now, unix: 0 }, since: now, is_quiet: true }
     }
 
     #[test]
-    fn g4_what_may_be_half_written_is_told_once_and_only_at_the_deadline() {
-        let mut settle = RetryState::Good;
+    fn g4_an_incomplete_unit_is_reported_once_at_the_deadline() {
+        let mut state = RetryState::Good;
         let begun = Instant::now();
         let mut now = begun;
         let mut tries = 0;
-        let told = loop {
+        let reported = loop {
             tries += 1;
-            let moment = at(Trigger::Watch, now);
-            if let Some(told) = settle.fail(failure(Cause::Empty), moment, TIMEOUT) {
-                break told;
+            let time = at(Trigger::Watch, now);
+            if let Some(reported) = state.fail(failure(Cause::Empty), time, TIMEOUT) {
+                break reported;
             }
-            now = settle.retry_at().expect("a pending unit is tried again");
+            now = state.retry_at().expect("a pending unit is read again");
         };
         assert_eq!(now - begun, TIMEOUT);
-        assert_eq!(told.1, Trigger::Watch);
+        assert_eq!(reported.1, Trigger::Watch);
         assert!((10..40).contains(&tries), "{tries} tries");
-        let again = settle.fail(failure(Cause::Empty), at(Trigger::Poll, now + TIMEOUT), TIMEOUT);
-        assert_eq!(again, None, "told already");
+        let again = state.fail(failure(Cause::Empty), at(Trigger::Poll, now + TIMEOUT), TIMEOUT);
+        assert_eq!(again, None, "reported twice");
     }
 
     #[test]
-    fn g3_files_that_keep_changing_are_reported_once_whichever_is_found_in_motion() {
-        let in_motion =
+    fn g3_files_that_keep_changing_are_reported_once_whatever_file_is_named() {
+        let unstable =
             |path: &str| Failure { error: Error::at(path.as_ref(), Cause::Unstable), digest: None };
         let since = Instant::now();
         let late = PassTime { since, ..at(Trigger::Poll, since + TIMEOUT) };
-        let mut settle = RetryState::Failed(in_motion("/tls/chain.pem"));
-        assert_eq!(settle.fail(in_motion("/tls/key.pem"), late, TIMEOUT), None);
-        assert!(!settle.refuse(in_motion("/tls/chain.pem")));
+        let mut state = RetryState::Failed(unstable("/tls/chain.pem"));
+        assert_eq!(state.fail(unstable("/tls/key.pem"), late, TIMEOUT), None);
+        assert!(!state.refuse(unstable("/tls/chain.pem")));
     }
 
     #[test]
     fn g4_the_deadline_counts_from_when_the_change_began() {
-        let mut settle = RetryState::Good;
+        let mut state = RetryState::Good;
         let since = Instant::now();
-        let moment =
-            PassTime { trigger: Trigger::Watch, now: since + TIMEOUT, since, is_quiet: true };
-        assert!(settle.fail(failure(Cause::Empty), moment, TIMEOUT).is_some());
+        let time = PassTime { since, ..at(Trigger::Watch, since + TIMEOUT) };
+        assert!(state.fail(failure(Cause::Empty), time, TIMEOUT).is_some());
     }
 
     #[test]
-    fn what_waiting_cannot_mend_is_told_at_once() {
-        let mut settle = RetryState::Good;
+    fn a_failure_that_no_retry_can_end_is_reported_at_once() {
+        let mut state = RetryState::Good;
         let now = at(Trigger::Poll, Instant::now());
-        let told = settle.fail(
+        let reported = state.fail(
             failure(Cause::KeyUsageUnfit { role: "servers", usage: "serverAuth" }),
             now,
             TIMEOUT,
         );
         assert_eq!(
-            told,
+            reported,
             Some((
                 failure(Cause::KeyUsageUnfit { role: "servers", usage: "serverAuth" }),
                 Trigger::Poll
@@ -240,22 +221,22 @@ mod tests {
     }
 
     #[test]
-    fn another_failure_is_waited_for_and_told_anew_and_the_first_one_stands_meanwhile() {
-        let mut settle = RetryState::Failed(failure(Cause::Empty));
+    fn another_failure_is_retried_then_reported_and_the_first_one_remains_until_then() {
+        let mut state = RetryState::Failed(failure(Cause::Empty));
         let now = Instant::now();
         let missing = || failure(Cause::NotFound);
-        assert_eq!(settle.fail(missing(), at(Trigger::Watch, now), TIMEOUT), None);
-        assert_eq!(settle.failed(), Some(&failure(Cause::Empty).error));
-        let told = settle.fail(missing(), at(Trigger::Poll, now + TIMEOUT), TIMEOUT);
-        assert_eq!(told, Some((missing(), Trigger::Watch)));
+        assert_eq!(state.fail(missing(), at(Trigger::Watch, now), TIMEOUT), None);
+        assert_eq!(state.failed(), Some(&failure(Cause::Empty).error));
+        let reported = state.fail(missing(), at(Trigger::Poll, now + TIMEOUT), TIMEOUT);
+        assert_eq!(reported, Some((missing(), Trigger::Watch)));
     }
 
     #[test]
-    fn g3_the_same_failure_is_told_once_whatever_came_between() {
-        let mut settle = RetryState::Failed(failure(Cause::Empty));
+    fn g3_the_same_failure_is_reported_once_whatever_came_between() {
+        let mut state = RetryState::Failed(failure(Cause::Empty));
         let now = Instant::now();
-        assert_eq!(settle.fail(failure(Cause::NotFound), at(Trigger::Watch, now), TIMEOUT), None);
-        assert_eq!(settle.fail(failure(Cause::Empty), at(Trigger::Watch, now), TIMEOUT), None);
-        assert_eq!(settle.pending(), None, "known, and told");
+        assert_eq!(state.fail(failure(Cause::NotFound), at(Trigger::Watch, now), TIMEOUT), None);
+        assert_eq!(state.fail(failure(Cause::Empty), at(Trigger::Watch, now), TIMEOUT), None);
+        assert_eq!(state.pending(), None, "the host knows it");
     }
 }

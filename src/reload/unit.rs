@@ -1,12 +1,12 @@
-//! What changes together: one identity, the trust or the ticket keys, with how its files were found and
-//! whether they are good.
+//! A unit of a handle: its files, the content that is served, and whether the files can be used.
 
 use std::time::{Duration, Instant};
 
 use super::load::{load, load_memory};
 use super::loading::{FoundFiles, LoadContext, Loaded, PermanentFailure};
-use super::outcome::{Finding, Note};
-use super::retry::{Failure, PassTime, RetryState};
+use super::outcome::{Failure, Finding, Note};
+use super::pass::PassTime;
+use super::retry::RetryState;
 use super::unit_files::UnitFiles;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
@@ -14,45 +14,42 @@ use crate::events::Trigger;
 use crate::files::{Digest, Fingerprint, Lookup, PathResolver};
 use crate::options::{IdentityBytes, IdentityFiles, Options};
 use crate::pki::Warning;
-use crate::sys::catch_panic;
-use crate::sys::wiping_stack;
-use crate::sys::without_fork;
+use crate::sys::{catch_panic, wiping_stack, without_fork};
 use crate::tls::Part;
 
-/// How long a poll takes a fingerprint for an answer. After that it reads the bytes again: a store
-/// through a memory mapping, and a stamp that somebody forged with the disk's own tools, show nowhere
-/// else.
-const PROOF_LASTS: Duration = Duration::from_secs(60);
+/// How long a poll trusts a fingerprint. After that it reads the bytes again: stores through a shared memory
+/// mapping, and timestamps that were set back below the file system, change no fingerprint (G1).
+const FINGERPRINT_LIFETIME: Duration = Duration::from_secs(60);
 
-/// A date that is further away is looked for again after this.
+/// The longest time until the next look at a date, because the wall clock may be set.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// Good or bad as a whole.
+/// One identity, the trust store, or the ticket keys: what is accepted or refused as a whole (G2).
 pub(super) struct Unit {
     pub(super) files: UnitFiles,
-    /// The host hands it over: there are no files to look at.
+    /// Whether the host pushes the content, so that there are no files.
     is_memory: bool,
     pub(super) serving: Part,
-    /// Of the content that `serving` was made from.
+    /// The digest of the content that `serving` was made from.
     digest: Digest,
-    pub(super) settle: RetryState,
-    /// Every name that was looked up on the way to a file when they were last read.
+    pub(super) retry: RetryState,
+    /// Every name that was looked up on the way to the files when they were last read.
     pub(super) lookups: Vec<Lookup>,
-    /// Of the files when they last held what serves.
+    /// The fingerprint of the files when they last held the content that is served.
     fingerprint: Option<Fingerprint>,
-    /// Secrets that every user may read.
+    /// A warning for each secret that every user may read.
     pub(super) exposed: Vec<Warning>,
-    hopeless: Option<PermanentFailure>,
-    /// When the files were last read, and the newest ticket that was drawn before that.
+    permanent: Option<PermanentFailure>,
+    /// When the files were last read, and the newest waiter before that.
     read_at: Instant,
     read_for: u64,
     sighting: Option<Sighting>,
-    /// Bytes that were handed over last and could not be used, where files go on.
+    /// The last failure of pushed bytes, while the unit still has files.
     refused: Option<Failure>,
 }
 
-/// New content that was found out of turn, of which nobody knows that it is whole: what looks good may
-/// be the front of a file that is being written. It is taken when it is the same after the quiet time.
+/// New content that a pass found while changes may still go on. What can be parsed may be the first half of a file
+/// that is being written, so it is accepted when a pass after the quiet time finds it again (G4).
 struct Sighting {
     digest: Digest,
     trigger: Trigger,
@@ -61,7 +58,7 @@ struct Sighting {
 }
 
 impl Unit {
-    /// Loads it for the first time.
+    /// Loads the unit for the first time.
     pub(super) fn open(files: UnitFiles, with: &LoadContext<'_>) -> Result<Self, Failure> {
         let read_at = Instant::now();
         let memory = files.as_identity().and_then(|files| Some((files, files.memory.as_ref()?)));
@@ -69,9 +66,9 @@ impl Unit {
         let (loaded, found) = match memory {
             Some((names, bytes)) => {
                 let load = || load_memory(names, bytes, None, with);
-                (kept_to_itself(load), FoundFiles::default())
+                (guard_secrets(load), FoundFiles::default())
             }
-            None if files.hold_secrets() => kept_to_itself(|| load(&files, None, None, with)),
+            None if files.hold_secrets() => guard_secrets(|| load(&files, None, None, with)),
             None => load(&files, None, None, with),
         };
         match loaded? {
@@ -83,7 +80,7 @@ impl Unit {
                 unit.exposed = found.exposed;
                 Ok(unit)
             }
-            // Nothing is known yet that it could be the same as.
+            // Unreachable: there is no earlier content that the loaded content could equal.
             Loaded::Same => {
                 let error = Error::at(files.path(), Cause::Panic("nothing was loaded".to_owned()));
                 Err(Failure { error, digest: None })
@@ -91,14 +88,14 @@ impl Unit {
         }
     }
 
-    /// Takes up what serves, made from what has this `digest`, without a look at the files.
+    /// Creates the unit from the content that is served, without reading files.
     pub(super) fn resume(files: UnitFiles, serving: Part, digest: Digest) -> Self {
         Self::new(files, serving, digest, Instant::now())
     }
 
     fn new(mut files: UnitFiles, serving: Part, digest: Digest, read_at: Instant) -> Self {
         if let UnitFiles::Identity(files) = &mut files {
-            // The bytes have been made use of, and the key among them is to be kept nowhere else.
+            // The pushed bytes hold the key, and the identity has been made from them (G18).
             files.memory = None;
         }
         Self {
@@ -106,11 +103,11 @@ impl Unit {
             is_memory: false,
             serving,
             digest,
-            settle: RetryState::Good,
+            retry: RetryState::Good,
             lookups: Vec::new(),
             fingerprint: None,
             exposed: Vec::new(),
-            hopeless: None,
+            permanent: None,
             read_at,
             read_for: 0,
             sighting: None,
@@ -118,18 +115,18 @@ impl Unit {
         }
     }
 
-    /// Whether there are no files to look at.
+    /// Returns whether the host pushes the content, so that there are no files.
     pub(super) fn is_memory(&self) -> bool {
         self.is_memory
     }
 
-    /// Of the content that serves.
+    /// Returns the digest of the content that is served.
     pub(super) fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// Checks bytes that are handed over, the unit at `index`; `None` where they are what serves.
-    pub(super) fn check(
+    /// Loads pushed bytes for the unit at `index`. Returns `None` if they are the content that is served.
+    pub(super) fn load_pushed(
         &self,
         index: usize,
         bytes: IdentityBytes,
@@ -137,13 +134,13 @@ impl Unit {
     ) -> Result<Option<(Part, Digest)>, Failure> {
         let Some(names) = self.names_in_memory(index, Some(bytes)) else { return Ok(None) };
         let Some(bytes) = &names.memory else { return Ok(None) };
-        match kept_to_itself(|| load_memory(&names, bytes, Some(self.digest), with))? {
+        match guard_secrets(|| load_memory(&names, bytes, Some(self.digest), with))? {
             Loaded::Same => Ok(None),
             Loaded::New(part, digest) => Ok(Some((part, digest))),
         }
     }
 
-    /// What names the parts of the identity, the unit at `index`, where the host hands it over.
+    /// Returns the names that messages use for the parts of a pushed identity.
     fn names_in_memory(&self, index: usize, bytes: Option<IdentityBytes>) -> Option<IdentityFiles> {
         let files = self.files.as_identity()?;
         let (role, password) = (files.role, files.password.clone());
@@ -154,37 +151,37 @@ impl Unit {
         })
     }
 
-    /// From now on the host hands it over, the unit at `index`: its files are not looked at again.
+    /// Makes the unit at `index` one whose content the host pushes. Its files are not read again.
     pub(super) fn detach(&mut self, index: usize) {
         let Some(names) = self.names_in_memory(index, None) else { return };
         self.files = UnitFiles::Identity(names);
         self.is_memory = true;
         self.lookups = Vec::new();
         self.exposed = Vec::new();
-        (self.fingerprint, self.hopeless, self.sighting) = (None, None, None);
+        (self.fingerprint, self.permanent, self.sighting) = (None, None, None);
         self.refused = None;
-        self.settle.succeed();
+        self.retry.succeed();
     }
 
-    /// Loads it again, for tickets up to `newest`; a panic on the way, which is a defect, is a failure
-    /// of this unit alone. What is new comes with its fingerprint.
+    /// Reads the files again, for waiters up to `newest_waiter`. Returns new content with its fingerprint, and `None`
+    /// for the content that is served. A panic, which is a defect, becomes a failure of this unit alone.
     pub(super) fn load(
         &mut self,
         with: &LoadContext<'_>,
-        newest: u64,
+        newest_waiter: u64,
     ) -> Result<Option<(Part, Digest, Option<Fingerprint>)>, Failure> {
-        (self.read_at, self.read_for, self.fingerprint) = (Instant::now(), newest, None);
-        let (serving, hopeless) = (Some((&self.serving, self.digest)), self.hopeless.as_ref());
-        let load = || load(&self.files, serving, hopeless, with);
+        (self.read_at, self.read_for, self.fingerprint) = (Instant::now(), newest_waiter, None);
+        let (serving, permanent) = (Some((&self.serving, self.digest)), self.permanent.as_ref());
+        let load = || load(&self.files, serving, permanent, with);
         let hold_secrets = self.files.hold_secrets();
-        let attempt = catch_panic(|| if hold_secrets { kept_to_itself(load) } else { load() });
+        let attempt = catch_panic(|| if hold_secrets { guard_secrets(load) } else { load() });
         let (loaded, found) = attempt.map_err(|panic| {
             let error = Error::at(self.files.path(), Cause::Panic(panic));
             Failure { error, digest: None }
         })?;
         (self.lookups, self.exposed) = (found.lookups, found.exposed);
-        self.hopeless = match (&loaded, found.digest) {
-            (Err(failure), Some(digest)) if self.is_hopeless(failure) => {
+        self.permanent = match (&loaded, found.digest) {
+            (Err(failure), Some(digest)) if self.is_permanent(failure) => {
                 Some((digest, failure.clone()))
             }
             _ => None,
@@ -198,78 +195,82 @@ impl Unit {
         }
     }
 
-    /// Whether the same bytes would fail again: reading them is enough then.
-    fn is_hopeless(&self, failure: &Failure) -> bool {
+    /// Returns whether the same bytes would fail again, so that comparing their digest is enough.
+    fn is_permanent(&self, failure: &Failure) -> bool {
         let cause = &failure.error.cause;
-        // A password out of a file is among the bytes.
+        // A password that comes from a file is part of the digest.
         let files = self.files.as_identity();
         let from_file = files.is_some_and(|files| files.password_file().is_some());
         cause.is_about_bytes_alone() || from_file && *cause == Cause::KeyPasswordWrong
     }
 
-    /// The newest ticket that was drawn before the files were last read.
+    /// Returns the newest waiter before the files were last read.
     pub(super) fn read_for(&self) -> u64 {
         if self.is_memory { u64::MAX } else { self.read_for }
     }
 
-    /// What was read is not taken: as if it had not been.
-    pub(super) fn put_back(&mut self) {
+    /// Discards what the last read found, as if the files had not been read.
+    pub(super) fn discard_read(&mut self) {
         self.read_for = 0;
     }
 
-    /// Whether a poll may leave the files unread until the one at `next_poll`: they were good, and
-    /// look as they did.
-    pub(super) fn looks_unchanged(&self, way: &mut PathResolver, next_poll: Instant) -> bool {
-        self.settle.is_good()
-            && next_poll < self.read_at + PROOF_LASTS
-            && self.fingerprint.as_ref().is_some_and(|before| self.files.look_like(before, way))
+    /// Returns whether a poll may skip the unit until the poll at `next_poll`: its files were good, and their
+    /// fingerprint is unchanged and recent.
+    pub(super) fn looks_unchanged(&self, resolver: &mut PathResolver, next_poll: Instant) -> bool {
+        self.retry.is_good()
+            && next_poll < self.read_at + FINGERPRINT_LIFETIME
+            && self
+                .fingerprint
+                .as_ref()
+                .is_some_and(|before| self.files.look_like(before, resolver))
     }
 
-    /// What began the wait for good content with this `digest`, or found it; `None` as long as nobody
-    /// knows that it holds still: it was found out of turn, and not twice with the quiet time between.
-    pub(super) fn settled(
+    /// Decides whether new content with this `digest` may be accepted now. Returns the trigger that its event names,
+    /// or `None` if another pass has to find the same content after the quiet time.
+    pub(super) fn accept_sighting(
         &mut self,
         digest: Digest,
-        moment: PassTime,
+        time: PassTime,
         options: &Options,
     ) -> Option<Trigger> {
-        let trigger = self.settle.trigger().unwrap_or(moment.trigger);
-        if moment.is_quiet || trigger != Trigger::Poll && self.settle.trigger().is_some() {
+        let now = time.now.instant;
+        let trigger = self.retry.trigger().unwrap_or(time.trigger);
+        if time.is_quiet || trigger != Trigger::Poll && self.retry.trigger().is_some() {
             self.sighting = None;
             return Some(trigger);
         }
-        let due_at = moment.now + options.settle_quiet;
+        let due_at = now + options.settle_quiet;
         let sighting =
-            self.sighting.get_or_insert(Sighting { digest, trigger, first: moment.now, due_at });
+            self.sighting.get_or_insert(Sighting { digest, trigger, first: now, due_at });
         if sighting.digest != digest {
             (sighting.digest, sighting.due_at) = (digest, due_at);
         }
         let trigger = sighting.trigger;
-        if moment.now >= sighting.due_at.min(sighting.first + options.settle_timeout) {
+        if now >= sighting.due_at.min(sighting.first + options.settle_timeout) {
             self.sighting = None;
             return Some(trigger);
         }
-        self.put_back();
+        self.discard_read();
         None
     }
 
-    /// There is nothing new to be seen any more, or it has been told of.
+    /// Forgets new content that was found: the files hold the served content again, or cannot be used.
     pub(super) fn forget_sighting(&mut self) {
         self.sighting = None;
     }
 
-    /// When the files are to be looked at again, watch or poll aside.
+    /// Returns when to read the files again if no notification and no poll comes first.
     pub(super) fn retry_at(&self, now: Now) -> Option<Instant> {
         if self.is_memory {
             return None;
         }
         let sighted = self.sighting.as_ref().map(|sighting| sighting.due_at);
-        sighted.or(self.settle.retry_at()).or_else(|| self.valid_at(now))
+        sighted.or(self.retry.retry_at()).or_else(|| self.valid_at(now))
     }
 
-    /// When a certificate that came too early becomes valid; the clock may be set meanwhile.
+    /// Returns when a certificate becomes valid that was refused as not yet valid.
     fn valid_at(&self, now: Now) -> Option<Instant> {
-        match self.settle.failed().map(|error| &error.cause) {
+        match self.retry.failed().map(|error| &error.cause) {
             Some(Cause::NotYetValid { from, .. }) => {
                 let left = u64::try_from(from.saturating_sub(now.unix)).unwrap_or(0);
                 Some(now.instant + Duration::from_secs(left).min(LONGEST_WAIT))
@@ -278,62 +279,78 @@ impl Unit {
         }
     }
 
-    /// Takes what has been proved and is about to be published.
-    pub(super) fn take(&mut self, fresh: Fresh) {
+    /// Accepts content that passed the self-check and is about to be published.
+    pub(super) fn accept(&mut self, fresh: Fresh) {
         self.serving = fresh.part;
         self.digest = fresh.digest;
         self.fingerprint = fresh.fingerprint;
-        self.settle.succeed();
+        self.retry.succeed();
         if fresh.is_memory {
             self.detach(fresh.index);
         }
     }
 
-    /// Takes in that what was handed over could not be used; tells whether the host has not been told of
-    /// it. Files, where there are any, stand as they stood.
+    /// Records that pushed bytes were refused. Returns whether the failure must be reported to the host. The state of
+    /// the unit's files does not change.
     pub(super) fn refuse_pushed(&mut self, failure: &Failure) -> bool {
         if self.is_memory {
-            return self.settle.refuse(failure.clone());
+            return self.retry.refuse(failure.clone());
         }
         self.refused.replace(failure.clone()).as_ref() != Some(failure)
     }
 
-    /// What there is to say of it, the one at `index`, after a failure; `told` is what the host is
-    /// told of that.
-    pub(super) fn note(&self, index: usize, told: Option<&(Failure, Trigger)>) -> Note {
-        let finding = match told {
+    /// Returns what a pass found out about the unit at `index` that failed. `reported` is the failure that the host
+    /// is notified of, if any.
+    pub(super) fn note(&self, index: usize, reported: Option<&(Failure, Trigger)>) -> Note {
+        let finding = match reported {
             Some((failure, _)) => Finding::Failed(failure.error.clone()),
-            None if self.settle.pending().is_some() => Finding::Pending,
+            None if self.retry.pending().is_some() => Finding::Pending,
             None => Finding::StillFailed,
         };
         Note { index, finding }
     }
 }
 
-/// Runs what reads keys: no child gets a copy of the bytes before they are wiped, and none stay on the
-/// stack.
-fn kept_to_itself<T>(load: impl FnOnce() -> T) -> T {
+/// Runs `load`, which reads secrets. A child that is forked gets no copy of bytes that are not wiped yet, and the
+/// stack is wiped afterwards (G18).
+fn guard_secrets<T>(load: impl FnOnce() -> T) -> T {
     without_fork(|| wiping_stack(load))
 }
 
-/// What has been loaded and not been proved yet.
+/// Content that was loaded and has not passed the self-check yet.
 pub(super) struct Fresh {
     pub(super) index: usize,
     pub(super) part: Part,
     pub(super) digest: Digest,
     pub(super) fingerprint: Option<Fingerprint>,
-    /// What taking it loses.
+    /// What the handle loses with this content.
     pub(super) warnings: Vec<Warning>,
-    /// What began the wait for it, or the look that found it.
+    /// The trigger that the event names.
     pub(super) trigger: Trigger,
-    /// The host handed it over.
+    /// Whether the host pushed it.
     pub(super) is_memory: bool,
 }
 
 impl Fresh {
-    /// Whether `name` was covered by what serves, and is not by this.
-    pub(super) fn takes_away(&self, serving: &Part, name: &str) -> bool {
+    /// Content that was loaded for `unit`, the one at `index`.
+    pub(super) fn new(
+        index: usize,
+        unit: &Unit,
+        (part, digest, fingerprint): (Part, Digest, Option<Fingerprint>),
+        trigger: Trigger,
+    ) -> Self {
+        let warnings = part.warnings_after(&unit.serving);
+        Self { index, part, digest, fingerprint, warnings, trigger, is_memory: false }
+    }
+
+    /// Returns whether `name` is covered by `serving` and not by this content.
+    pub(super) fn loses(&self, serving: &Part, name: &str) -> bool {
         let covers = |part: &Part| part.as_identity().is_some_and(|it| it.covers(name));
         covers(serving) && !covers(&self.part)
+    }
+
+    /// Returns the failure that refuses this content.
+    pub(super) fn failure(&self, error: Error) -> (usize, Failure) {
+        (self.index, Failure { error, digest: Some(self.digest) })
     }
 }

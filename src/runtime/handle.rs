@@ -9,16 +9,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::{ClientConfig, ServerConfig};
 
-use super::instance::{Instance, Shared};
+use super::instance::Instance;
+use super::shared::Shared;
+use super::worker;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::{Event, EventSink};
 use crate::options::{IdentityBytes, Options};
-use crate::reload::Outcome;
-use crate::reload::Pipeline;
-use crate::status::HandleMetrics;
-use crate::status::UnitStates;
-use crate::status::{IdentityStatus, Status, TrustStatus};
+use crate::reload::{Outcome, Pipeline};
+use crate::status::{HandleMetrics, IdentityStatus, Status, TrustStatus, UnitStates};
 use crate::sys::wait_graph;
 use crate::tls::{Generation, GenerationCount};
 
@@ -50,19 +49,16 @@ impl Handle {
     pub(crate) fn open(options: &Options, sink: Option<EventSink>) -> Result<Arc<Self>, Error> {
         let now = Now::read();
         let alive = GenerationCount::default();
-        let (pipeline, first, told) = Pipeline::open(options.fixed()?, alive.clone(), now.unix)?;
-        let exposed: Vec<_> = (0..pipeline.unit_count())
-            .filter(|index| !pipeline.exposed(*index).is_empty())
-            .map(|index| (index, pipeline.exposed(index).to_vec()))
-            .collect();
-        let shared = Arc::new(Shared::new(&pipeline, first.clone(), alive));
+        let (pipeline, published) = Pipeline::open(options.fixed()?, alive.clone(), now.unix)?;
+        let exposed: Vec<_> = pipeline.exposed().collect();
+        let shared = Arc::new(Shared::new(&pipeline, published.generation.clone(), alive));
         shared.sink.store(sink.clone().map(Arc::new));
         let live = Instance::new(shared.clone(), pipeline, sink)?;
-        live.events.push(told.event(&first));
-        for (index, warnings) in exposed {
-            live.standing().expose(index, &warnings);
+        live.events.push(published.into_event());
+        for index in exposed {
+            live.states().set_exposed(index, true);
         }
-        live.arm_and_look_again(now);
+        worker::subscribe_and_scan(&live, now);
         live.start();
         Ok(Arc::new(Self { shared, live: ArcSwap::new(live) }))
     }
@@ -115,7 +111,7 @@ impl Handle {
 
     /// Takes new bytes for the identity at `index`, or says what is wrong with them.
     pub(crate) fn push(&self, index: usize, bytes: IdentityBytes) -> Result<Outcome, Error> {
-        self.call_here()?.push(index, bytes)
+        worker::push(&*self.call_here()?, index, bytes)
     }
 
     /// How many identities there are.
@@ -186,7 +182,7 @@ impl Handle {
         let now = Now::read().unix;
         Ok(self.call()?.with_standing(|standing, current| {
             let identity = current.identities().get(index)?;
-            let (chain, unit) = (self.shared.places.get(index)?, standing.units.get(index)?);
+            let (chain, unit) = (self.shared.paths.get(index)?, standing.units.get(index)?);
             Some(IdentityStatus::new(chain, (index, identity), current, unit, now))
         }))
     }
@@ -204,7 +200,7 @@ impl Handle {
         now: i64,
     ) -> Option<TrustStatus> {
         let (index, trust) = (current.identities().len(), current.trust()?);
-        let (path, unit) = (self.shared.places.get(index)?, standing.units.get(index)?);
+        let (path, unit) = (self.shared.paths.get(index)?, standing.units.get(index)?);
         Some(TrustStatus::new(path, index, (trust, current), unit, now))
     }
 
@@ -213,7 +209,7 @@ impl Handle {
         let now = Now::read().unix;
         Ok(self.call()?.with_standing(|standing, current| {
             let identities = current.identities().iter().enumerate();
-            let identities = identities.zip(&standing.units).zip(&self.shared.places);
+            let identities = identities.zip(&standing.units).zip(&self.shared.paths);
             let identities = identities.map(|((identity, unit), chain)| {
                 let (index, identity) = identity;
                 IdentityStatus::new(chain, (index, identity), current, unit, now)
@@ -258,8 +254,8 @@ impl Instance {
     /// Shows what the looks left behind, and the generation that it is about.
     fn with_standing<T>(&self, show: impl FnOnce(&UnitStates, &Arc<Generation>) -> T) -> T {
         if self.is_of_this_process() {
-            let standing = self.standing();
-            show(&standing, &self.current())
+            let states = self.states();
+            show(&states, &self.current())
         } else {
             let current = self.current();
             show(&UnitStates::after_fork(&current), &current)

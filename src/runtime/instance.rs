@@ -1,118 +1,51 @@
-//! What one process has of a handle besides what it serves: whoever looks at the files, and is told.
+//! The part of a handle that belongs to one process: its pipeline, events, waiters and subscriptions.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsRawFd, RawFd};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
-
 use super::Runtime;
 use super::host_loop::HostLoop;
-use super::published::Published;
-use super::registry::HandleWaker;
+use super::registry::{HandleWaker, Step};
+use super::shared::Shared;
 use super::worker_state::{Polls, WorkerState};
 use crate::clock::Now;
 use crate::error::{Cause, Error};
-use crate::events::EventQueue;
-use crate::events::{EventSink, HandleName, log_answer, log_life};
-use crate::options::{IdentityBytes, Options, Role, WatchMode};
-use crate::reload::Debounce;
-use crate::reload::Pipeline;
-use crate::reload::{Outcome, Waiters};
+use crate::events::{EventQueue, EventSink, HandleName, log_answer, log_life};
+use crate::options::WatchMode;
+use crate::reload::{Debounce, Outcome, Pipeline, Waiters};
 use crate::runtime;
 use crate::status::UnitStates;
-use crate::sys::HandleId;
-use crate::sys::ring;
-use crate::sys::{Deadlock, Resource, WaitGraph, wait_graph};
-use crate::sys::{ForkGenerationCell, Privileges, Waker, wait_readable};
-use crate::tls::{Generation, GenerationCount};
+use crate::sys::{Deadlock, HandleId, Resource, WaitGraph, Waker, wait_graph, wait_readable};
+use crate::tls::Generation;
 use crate::watch::WatchState;
 
-/// How long one sleeps at a time who cannot be woken.
-const LOOK_FOR_AN_ANSWER: Duration = Duration::from_millis(20);
+/// How often a caller checks for its answer if no descriptor is left that could wake it.
+const ANSWER_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What serves, and what a signal handler touches: the same in every process that has the handle.
-pub(super) struct Shared {
-    pub(super) options: Arc<Options>,
-    pub(super) opened_as: Privileges,
-    /// Whether there is an identity to serve.
-    pub(super) serves: bool,
-    /// What each unit is called by.
-    pub(super) places: Vec<Arc<Path>>,
-    pub(super) current: Published,
-    pub(super) alive: GenerationCount,
-    /// Which identities the host hands over: in a child, too.
-    pub(super) is_memory: Vec<AtomicBool>,
-    /// Whom events are told to, where a child finds it.
-    pub(super) sink: ArcSwapOption<EventSink>,
-    /// Set in signal handlers: nothing but a store.
-    pub(super) requested: Arc<AtomicBool>,
-    /// The descriptor of the bell to ring then, and the process that it is of: in a child it is the
-    /// parent's, or whatever has got its number since.
-    bell: AtomicI32,
-    bell_is_of: ForkGenerationCell,
-}
-
-impl Shared {
-    pub(super) fn new(pipeline: &Pipeline, first: Arc<Generation>, alive: GenerationCount) -> Self {
-        let options = pipeline.options().clone();
-        let files = &options.identities;
-        let places = (0..pipeline.unit_count()).map(|unit| pipeline.path(unit).into()).collect();
-        let serves = files.iter().any(|files| files.role == Role::Server);
-        let is_memory =
-            (0..pipeline.unit_count()).map(|index| AtomicBool::new(pipeline.is_memory(index)));
-        Self {
-            opened_as: pipeline.opened_as().clone(),
-            serves,
-            places,
-            current: Published::new(first),
-            alive,
-            is_memory: is_memory.collect(),
-            sink: ArcSwapOption::empty(),
-            requested: Arc::default(),
-            bell: AtomicI32::new(-1),
-            bell_is_of: ForkGenerationCell::new(),
-            options,
-        }
-    }
-
-    /// Asks for a reload. Async-signal-safe: a few atomic loads, a store and one `write(2)`. In a child
-    /// that has not taken the handle up it is noted, and nobody is woken.
-    ///
-    /// The store comes before the ring and the worker takes it after the wake, so the look that
-    /// follows the last request begins after it, and a hundred requests before it are one.
-    pub(super) fn request_reload(&self) {
-        self.requested.store(true, Ordering::SeqCst);
-        if self.bell_is_of.is_now() {
-            ring(self.bell.load(Ordering::SeqCst));
-        }
-    }
-}
-
-/// One for each process that works with the handle.
+/// One instance for each process that works with the handle: after a fork, the child has its own (G11).
 pub(super) struct Instance {
     pub(super) id: HandleId,
     pub(super) shared: Arc<Shared>,
-    /// Makes the worker, or the host, step this handle.
+    /// Makes the worker, or the host, run a step for this handle.
     pub(super) handle_waker: HandleWaker,
     pub(super) debounce: Arc<Debounce>,
     pub(super) waiters: Waiters,
     pub(super) events: Arc<EventQueue>,
     pub(super) runtime: Arc<Runtime>,
-    /// Where the host does the work.
+    /// Present if the host runs the steps.
     pub(super) host_loop: Option<HostLoop>,
     pub(super) closed: AtomicBool,
-    standing: Mutex<UnitStates>,
-    work: Mutex<WorkerState>,
+    states: Mutex<UnitStates>,
+    state: Mutex<WorkerState>,
 }
 
 impl Instance {
-    /// Joins the runtime with a pipeline. Nothing is told before [`EventQueue::release`], and nothing
-    /// stepped before [`Instance::start`].
+    /// Creates an instance and joins the runtime. No event is delivered before [`EventQueue::release`], and no step
+    /// runs before [`Instance::start`].
     pub(super) fn new(
         shared: Arc<Shared>,
         pipeline: Pipeline,
@@ -141,10 +74,10 @@ impl Instance {
         };
         let (handle_waker, marked) = (handle_waker(), handle_waker());
         let on_notification = Box::new(move || marked.mark());
-        let standing = UnitStates::new(state_of(mode), &shared.current.load());
+        let states = UnitStates::new(state_of(mode), &shared.current.load());
         let polls = Polls::new(options.poll_interval, runtime.handles().started());
         let next_poll = (mode != WatchMode::Off).then(|| polls.next(now));
-        let live = Self {
+        let instance = Self {
             id,
             debounce: Arc::new(Debounce::new(&options, on_notification)),
             handle_waker,
@@ -152,27 +85,25 @@ impl Instance {
             events,
             host_loop,
             closed: AtomicBool::new(false),
-            standing: Mutex::new(standing),
-            work: Mutex::new(WorkerState::new(pipeline, polls, next_poll)),
+            states: Mutex::new(states),
+            state: Mutex::new(WorkerState::new(pipeline, polls, next_poll)),
             runtime,
             shared,
         };
         entered.stay();
-        Ok(Arc::new(live))
+        Ok(Arc::new(instance))
     }
 
-    /// Lets whoever does the work step, and signal handlers ask for it.
+    /// Lets steps run, and lets signal handlers request them.
     pub(super) fn start(self: &Arc<Self>) {
-        // In this order: who sees the process sees its bell.
-        self.shared.bell.store(self.handle_waker.bell().as_raw_fd(), Ordering::SeqCst);
-        self.shared.bell_is_of.set(self.runtime.era());
+        self.shared.set_waker(self.handle_waker.bell(), self.runtime.era());
         let (handles, requested) = (self.runtime.handles(), self.shared.requested.clone());
         handles.register(self.id, Arc::downgrade(&(self.clone() as _)), requested);
         self.handle_waker.wake();
         log_life(self.speaker(), "is open", self.id, self.shared.options.identities.len());
     }
 
-    /// The current generation, for the moment.
+    /// Returns the current generation, for a short use.
     pub(super) fn current(&self) -> arc_swap::Guard<Arc<Generation>> {
         self.shared.current.load()
     }
@@ -181,7 +112,7 @@ impl Instance {
         self.runtime.is_of_this_process()
     }
 
-    /// Notes that a call is running, for whoever closes.
+    /// Registers a call of the host, which `close` waits for.
     pub(super) fn enter(&self) -> Result<wait_graph::HeldResource, Error> {
         let held = self.runtime.waits().hold(Resource::Calls(self.id));
         if self.is_closed() { Err(Error::new(Cause::Closed)) } else { Ok(held) }
@@ -191,9 +122,9 @@ impl Instance {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Reloads, and answers for the files as they are at or after the call (G6).
+    /// Reloads. The result is about the files as they are at or after the call (G6).
     pub(super) fn reload_wait(&self, limit: Option<Duration>) -> Result<Outcome, Error> {
-        let told_before = self.standing().failures;
+        let failures_before = self.states().failures;
         let answer = match &self.host_loop {
             None => {
                 let answer = |worker| self.want(Resource::Answer(worker, self.id));
@@ -202,13 +133,13 @@ impl Instance {
             }
             Some(host_loop) => self.reload_here(host_loop, limit),
         };
-        self.log_answer(&answer, told_before);
+        self.log_answer(&answer, failures_before);
         answer
     }
 
-    /// This thread, which is the host's, does the work until the answer is there.
+    /// Runs steps on this thread, which belongs to the host, until the answer is there.
     fn reload_here(&self, host_loop: &HostLoop, limit: Option<Duration>) -> Result<Outcome, Error> {
-        // Where no descriptor is left for it, the answer is looked for: most likely it is the same.
+        // If no descriptor is left, the loop checks for the answer at intervals.
         let answered = Waker::new().ok().map(Arc::new);
         let waiter = self.waiters.draw(limit, answered.clone())?;
         self.shared.request_reload();
@@ -217,18 +148,18 @@ impl Instance {
             if let Some(answer) = waiter.answer() {
                 return answer;
             }
-            // Whichever thread of the host's comes to do it: each of them sees that there is work. What
-            // waits for the host to be taken is none. One that has the work may come to wait for this
-            // thread meanwhile, and is then told that it must not.
+            // Every thread of the host that waits here wakes for work, and one of them does it. Events that the host
+            // has not fetched are no work. A thread that has the state may begin to wait for this thread: the wait
+            // graph refuses that.
             let _wanted = self.want(Resource::WorkerState(self.id))?;
             let ready =
                 [Some(host_loop.work_descriptor()), answered.as_deref().map(AsRawFd::as_raw_fd)];
-            let look_again = answered.is_none().then_some(LOOK_FOR_AN_ANSWER);
-            wait_readable(ready, [waiter.left(), look_again].into_iter().flatten().min());
+            let check_again = answered.is_none().then_some(ANSWER_CHECK_INTERVAL);
+            wait_readable(ready, [waiter.left(), check_again].into_iter().flatten().min());
         }
     }
 
-    /// Does what there is to do, on a thread of the host's.
+    /// Runs a step and delivers events, on this thread of the host.
     pub(super) fn dispatch(&self) -> Result<(), Error> {
         let Some(host_loop) = &self.host_loop else {
             return Err(Error::invalid(
@@ -244,46 +175,27 @@ impl Instance {
     fn step_here(&self, host_loop: &HostLoop) -> Result<(), Error> {
         drop(self.want(Resource::WorkerState(self.id))?);
         host_loop.begin(self.runtime.watcher());
-        self.step_guarded(Now::read());
+        self.step(Now::read());
         Ok(())
     }
 
-    /// Hands new bytes over for the identity at `index`.
-    pub(super) fn push(&self, index: usize, bytes: IdentityBytes) -> Result<Outcome, Error> {
-        let mut work = self.work()?;
-        if self.is_closed() {
-            return Err(Error::new(Cause::Closed));
+    /// Logs the answer of a reload that reported nothing else, so that every request leaves a line.
+    fn log_answer(&self, answer: &Result<Outcome, Error>, failures_before: u64) {
+        let is_of_call = answer.as_ref().is_err_and(|error| {
+            matches!(error.cause, Cause::TimedOut { .. } | Cause::Closed | Cause::Panic(_))
+        });
+        let is_reported = answer.is_err() && self.states().failures != failures_before;
+        if !is_of_call && !is_reported {
+            self.log_outcome(answer);
         }
-        let (now, newest) = (Now::read(), self.waiters.newest());
-        let held = || self.debounce.held(Instant::now());
-        let (look, outcome) = work.pipeline.push(index, bytes, &held, now, newest);
-        if outcome.is_ok() {
-            self.shared.is_memory[index].store(true, Ordering::SeqCst);
-            self.debounce.forget(index);
-            self.standing().expose(index, &[]);
-        }
-        self.take_in(look, false, false, newest, now.unix);
-        self.standing().last_outcome.clone_from(&outcome);
-        // There is less to watch.
-        self.arm(&mut work, &[index].into());
-        // Let go first, so that the worker finds it free.
-        drop(work);
-        self.handle_waker.wake();
-        outcome
     }
 
-    /// Leaves a line where nothing else does: whoever asked wants to see that it was done.
-    fn log_answer(&self, answer: &Result<Outcome, Error>, told_before: u64) {
-        match answer {
+    /// Logs the outcome of a requested pass that changed nothing.
+    pub(super) fn log_outcome(&self, outcome: &Result<Outcome, Error>) {
+        match outcome {
             Ok(Outcome::Reloaded) => {}
             Ok(Outcome::Unchanged) => log_answer(self.speaker(), "unchanged"),
-            Err(error) => {
-                let is_of_call =
-                    matches!(error.cause, Cause::TimedOut { .. } | Cause::Closed | Cause::Panic(_));
-                if !is_of_call && self.standing().failures == told_before {
-                    log_answer(self.speaker(), &format!("still cannot be used: {error}"));
-                }
-            }
+            Err(error) => log_answer(self.speaker(), &format!("still cannot be used: {error}")),
         }
     }
 
@@ -291,7 +203,7 @@ impl Instance {
         HandleName(self.shared.options.name.as_deref())
     }
 
-    /// The descriptor that a host waits for.
+    /// Returns the descriptor that the host waits for.
     pub(super) fn event_descriptor(&self) -> Result<RawFd, Error> {
         let events = self.events.descriptor();
         let events = events.map_err(|error| no_descriptor(&error))?;
@@ -304,15 +216,15 @@ impl Instance {
             .map_err(|Deadlock| would_deadlock("the callback that runs waits for this very thread"))
     }
 
-    /// Lets those go who wait, stops watching, and waits for a running look and a running callback, and
-    /// for calls of other threads; but for what waits for this very thread.
+    /// Ends all waits and subscriptions, and waits for a running pass, a running callback and calls of other threads.
+    /// It does not wait for what waits for this thread.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.waiters.close();
         self.runtime.handles().deregister(self.id);
-        // A look that runs has ended then, and the next one sees that it is closed. Where it is this
-        // thread that looks, in a callback on the way, it sees so itself.
-        drop(self.work());
+        // A running pass has ended once the state can be locked, and the next step sees that the handle is closed. If
+        // this thread runs the pass, and a callback of it called close, the step sees it when the callback returns.
+        drop(self.state());
         self.runtime.watcher().unfollow(self.id);
         self.events.close();
         self.waits().wait_for_others(Resource::Calls(self.id));
@@ -321,55 +233,56 @@ impl Instance {
         self.runtime.leave();
     }
 
-    /// In a child that was forked: gives up what the parent had, as far as no thread of the parent's was
-    /// at it; the rest is left as it is, for it may be half-changed.
+    /// Releases, in a forked child, what the parent's instance had. What a thread of the parent may have been changing
+    /// when the process forked is left alone.
     pub(super) fn abandon(self: Arc<Self>) {
         self.runtime.abandon();
         self.events.abandon();
-        let live = match Arc::try_unwrap(self) {
-            Ok(live) => live,
-            // A thread of the parent's was in a call, or this one is.
+        let instance = match Arc::try_unwrap(self) {
+            Ok(instance) => instance,
+            // A thread of the parent was in a call, or this thread is.
             Err(shared) => return std::mem::forget(shared),
         };
-        let is_quiet = live.work.try_lock().is_ok() && live.standing.try_lock().is_ok();
+        let is_quiet = instance.state.try_lock().is_ok() && instance.states.try_lock().is_ok();
         if is_quiet {
-            // What holds keys.
-            drop(live.work);
+            // The state holds keys, which are wiped (G18).
+            drop(instance.state);
         } else {
-            std::mem::forget(live.work);
+            std::mem::forget(instance.state);
         }
-        if let Some(host_loop) = live.host_loop {
+        if let Some(host_loop) = instance.host_loop {
             host_loop.abandon();
         }
         std::mem::forget((
-            live.events,
-            live.debounce,
-            live.waiters,
-            live.handle_waker,
-            live.runtime,
+            instance.events,
+            instance.debounce,
+            instance.waiters,
+            instance.handle_waker,
+            instance.runtime,
         ));
     }
 
-    pub(super) fn work(&self) -> Result<Working<'_>, Error> {
+    /// Locks the state. Fails if the thread that has it waits for this thread.
+    pub(super) fn state(&self) -> Result<StateGuard<'_>, Error> {
         let wanted = self.want(Resource::WorkerState(self.id))?;
-        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         drop(wanted);
         let held = self.waits().hold(Resource::WorkerState(self.id));
-        Ok(Working { work, _held: held })
+        Ok(StateGuard { state, _held: held })
     }
 
-    /// The pipeline, where no other thread has it right now.
-    pub(super) fn work_if_free(&self) -> Option<Working<'_>> {
-        let work = match self.work.try_lock() {
-            Ok(work) => work,
+    /// Locks the state if no other thread has it.
+    pub(super) fn state_if_free(&self) -> Option<StateGuard<'_>> {
+        let state = match self.state.try_lock() {
+            Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        Some(Working { work, _held: self.waits().hold(Resource::WorkerState(self.id)) })
+        Some(StateGuard { state, _held: self.waits().hold(Resource::WorkerState(self.id)) })
     }
 
-    pub(super) fn standing(&self) -> MutexGuard<'_, UnitStates> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn states(&self) -> MutexGuard<'_, UnitStates> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn want(&self, resource: Resource) -> Result<wait_graph::WantedResource, Error> {
@@ -383,23 +296,23 @@ impl Instance {
     }
 }
 
-/// The pipeline, while this thread has it.
-pub(super) struct Working<'a> {
-    work: MutexGuard<'a, WorkerState>,
+/// The state of a handle, while this thread has it locked.
+pub(super) struct StateGuard<'a> {
+    state: MutexGuard<'a, WorkerState>,
     _held: wait_graph::HeldResource,
 }
 
-impl Deref for Working<'_> {
+impl Deref for StateGuard<'_> {
     type Target = WorkerState;
 
     fn deref(&self) -> &WorkerState {
-        &self.work
+        &self.state
     }
 }
 
-impl DerefMut for Working<'_> {
+impl DerefMut for StateGuard<'_> {
     fn deref_mut(&mut self) -> &mut WorkerState {
-        &mut self.work
+        &mut self.state
     }
 }
 

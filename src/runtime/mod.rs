@@ -6,6 +6,7 @@ mod host_loop;
 mod instance;
 mod published;
 mod registry;
+mod shared;
 mod threads;
 mod throttle;
 mod worker;
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use arc_swap::ArcSwapOption;
 
 pub(crate) use handle::Handle;
-pub(crate) use worker::steps;
+pub(crate) use threads::steps;
 
 use crate::error::Error;
 use crate::options::RuntimeMode;

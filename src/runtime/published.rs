@@ -229,8 +229,8 @@ mod tests {
         };
         let options = Options { identities: vec![files], ..Options::default() };
         let now = crate::clock::Now::read().unix;
-        let (_, first, _) = Pipeline::open(options, GenerationCount::default(), now).unwrap();
-        (directory, Published::new(first))
+        let (_, published) = Pipeline::open(options, GenerationCount::default(), now).unwrap();
+        (directory, Published::new(published.generation))
     }
 
     /// Stack sizes that hosts use, with and without a guard page, in bytes.

@@ -1,63 +1,44 @@
-//! What the worker does for a handle at each step: look, publish, watch anew, tell.
+//! What the worker does for one handle at a step: run a pass, publish, subscribe, report expirations.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::instance::Instance;
+use super::instance::{Instance, StateGuard};
 use super::registry::Step;
-use super::worker_state::WorkerState;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
-use crate::events::{Event, EventKind, Trigger, log_answer};
-use crate::options::WatchMode;
-use crate::reload::Outcome;
-use crate::reload::PassTime;
-use crate::reload::{PassResult, PassScope};
+use crate::events::{Event, EventKind, Trigger};
+use crate::options::{IdentityBytes, WatchMode};
+use crate::reload::{OpenForWriting, Outcome, Pass, PassResult, PassScope, PassTime, Writers};
 use crate::sys::catch_panic;
 use crate::watch::{Observer, ReadOutcome, Subscribed, WatchState};
 
-/// Looks in one step while directories go on being armed anew; the rest waits for the next step.
-const LOOKS_PER_STEP: usize = 4;
-/// A poll that is later than this goes before what the watch tells of: where something changes all the
-/// time, the rest must not be forgotten.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How many passes a step runs while subscriptions to new directories need another one. The rest waits for the next
+/// step.
+const PASSES_PER_STEP: usize = 4;
 
-/// After a defect it is tried again so much later.
-const AFTER_A_PANIC: Duration = Duration::from_secs(1);
-/// A handle that cannot be worked on for now is tried again so much later.
-const OUT_OF_THE_WAY: Duration = Duration::from_millis(10);
+/// A poll that is later than this comes before change notifications. Otherwise constant changes in one unit would keep
+/// the others from being polled.
+const LATEST_POLL: Duration = Duration::from_secs(1);
 
-/// Steps of all workers so far: tests show with it that the work does not grow with the number of handles.
-static STEPS: AtomicU64 = AtomicU64::new(0);
+/// After a defect the next step comes this much later.
+const DELAY_AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// Returns how many steps the workers of this process have made.
-pub(crate) fn steps() -> u64 {
-    STEPS.load(Ordering::Relaxed)
-}
+/// If another thread has the state, the next step comes this much later.
+const DELAY_WHILE_LOCKED: Duration = Duration::from_millis(10);
 
 impl Step for Instance {
+    /// Runs a step. A panic, which is a defect, is reported as a failure; the last good generation is still served, and
+    /// the next step tries again.
     fn step(&self, now: Now) -> Option<Instant> {
-        STEPS.fetch_add(1, Ordering::Relaxed);
-        self.step_guarded(now)
-    }
-
-    fn wake(&self) {
-        self.handle_waker.wake();
-    }
-}
-
-impl Instance {
-    /// A panic inside is a defect: it is told as a failure, what serves goes on serving, and the
-    /// next step tries again.
-    pub(super) fn step_guarded(&self, now: Now) -> Option<Instant> {
         let newest = self.waiters.newest();
-        catch_panic(|| self.step_unguarded(now)).unwrap_or_else(|panic| {
+        catch_panic(|| step(self, now)).unwrap_or_else(|panic| {
             let error = Error::new(Cause::Panic(panic));
             self.events.push(Event::failed(&error, Trigger::Poll, &self.current()));
             self.waiters.answer(newest, newest, &Err(error), None);
-            let later = Some(now.instant + AFTER_A_PANIC);
+            let later = Some(now.instant + DELAY_AFTER_PANIC);
             if let Some(host_loop) = &self.host_loop {
                 host_loop.end(self.runtime.watcher(), later);
             }
@@ -65,243 +46,280 @@ impl Instance {
         })
     }
 
-    fn step_unguarded(&self, now: Now) -> Option<Instant> {
-        // One worker works for all handles: it does not wait for a thread of the host's that has this one.
-        let work = if self.host_loop.is_some() { self.work().ok() } else { self.work_if_free() };
-        let Some(mut work) = work else {
-            // Whoever has it is in a callback of the host's that waits for this thread.
-            if self.host_loop.is_some() {
-                // What was to be done is to be done still, and the ring for it is forgotten.
-                self.handle_waker.wake();
-            }
-            return Some(now.instant + OUT_OF_THE_WAY);
-        };
-        if self.is_closed() {
-            return None;
+    fn wake(&self) {
+        self.handle_waker.wake();
+    }
+}
+
+fn step(instance: &Instance, now: Now) -> Option<Instant> {
+    // The worker thread serves all handles, so it does not wait for a thread of the host that has the state.
+    let state =
+        if instance.host_loop.is_some() { instance.state().ok() } else { instance.state_if_free() };
+    let Some(state) = state else {
+        // The thread that has the state is in a callback of the host that waits for this thread.
+        if instance.host_loop.is_some() {
+            // The wake-up has been consumed, and the work for it is still to be done.
+            instance.handle_waker.wake();
         }
-        if let Some((scope, moment)) = self.take_due(&mut work, now) {
-            self.look(&mut work, &scope, moment, now.unix);
-        }
-        self.tell_expiry(&mut work, now);
-        let next = self.next_deadline(&work, now).filter(|_| !self.is_closed());
-        // While it is locked, so that no earlier step's deadline replaces it.
-        if let Some(host_loop) = &self.host_loop {
-            host_loop.end(self.runtime.watcher(), next);
-        }
-        next
+        return Some(now.instant + DELAY_WHILE_LOCKED);
+    };
+    if instance.is_closed() {
+        return None;
+    }
+    let mut worker = Worker::new(instance, state);
+    let next = worker.step(now);
+    // While the state is locked, so that the deadline of an earlier step does not replace this one.
+    if let Some(host_loop) = &instance.host_loop {
+        host_loop.end(instance.runtime.watcher(), next);
+    }
+    next
+}
+
+/// Loads bytes that the host pushes for the identity at `index` of `instance`.
+pub(super) fn push(
+    instance: &Instance,
+    index: usize,
+    bytes: IdentityBytes,
+) -> Result<Outcome, Error> {
+    let state = instance.state()?;
+    if instance.is_closed() {
+        return Err(Error::new(Cause::Closed));
+    }
+    let mut worker = Worker::new(instance, state);
+    let outcome = worker.push(index, bytes);
+    // Unlocked first, so that the worker thread finds the state free.
+    drop(worker);
+    instance.handle_waker.wake();
+    outcome
+}
+
+/// Subscribes `instance` to its directories for the first time, and reads what changed since `now`.
+pub(super) fn subscribe_and_scan(instance: &Instance, now: Now) {
+    if let Ok(state) = instance.state() {
+        Worker::new(instance, state).subscribe_and_scan(now);
+    }
+}
+
+/// The thread that has the state of a handle locked, and works for it.
+struct Worker<'a> {
+    instance: &'a Instance,
+    state: StateGuard<'a>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(instance: &'a Instance, state: StateGuard<'a>) -> Self {
+        Self { instance, state }
     }
 
-    /// What there is to do, the most urgent first. It is taken before the first read: what comes
-    /// later is for the next look.
-    fn take_due(&self, work: &mut WorkerState, at: Now) -> Option<(PassScope, PassTime)> {
-        let now = at.instant;
-        let reached = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if self.shared.requested.swap(false, Ordering::SeqCst) {
-            let since = self.debounce.take_all(now).unwrap_or(now);
-            Some((
-                PassScope::All,
-                PassTime { trigger: Trigger::Request, now, since, is_quiet: true },
-            ))
-        } else if reached(self.debounce.due_at())
-            && !reached(work.next_poll.map(|at| at + PATIENCE))
-        {
-            let due = self.debounce.take_due(now);
-            let since = due.since.unwrap_or(now);
-            // Where something was missed, nobody knows what.
+    /// Does what is due at `now`. Returns when the next step is due.
+    fn step(&mut self, now: Now) -> Option<Instant> {
+        if let Some((scope, time)) = self.take_due(now) {
+            self.scan(scope, time);
+        }
+        self.report_expirations(now);
+        if self.instance.is_closed() { None } else { self.next_deadline(now) }
+    }
+
+    /// Removes and returns what is due, the most urgent first. It is removed before the first file is read: what comes
+    /// later is for the next pass.
+    fn take_due(&mut self, now: Now) -> Option<(PassScope, PassTime)> {
+        let Self { instance, state } = self;
+        let at = now.instant;
+        let is_due = |due_at: Option<Instant>| due_at.is_some_and(|due_at| due_at <= at);
+        let poll_is_late = is_due(state.next_poll.map(|due_at| due_at + LATEST_POLL));
+        if instance.shared.requested.swap(false, Ordering::SeqCst) {
+            let since = instance.debounce.take_all(at).unwrap_or(at);
+            let time = PassTime { trigger: Trigger::Request, now, since, is_quiet: true };
+            Some((PassScope::All, time))
+        } else if is_due(instance.debounce.due_at()) && !poll_is_late {
+            let due = instance.debounce.take_due(at);
+            let since = due.since.unwrap_or(at);
+            // After lost notifications it is not known which files are quiet.
             let is_quiet = due.units.is_some();
-            let moment = PassTime { trigger: Trigger::Watch, now, since, is_quiet };
-            Some((due.units.map_or(PassScope::All, PassScope::Units), moment))
-        } else if reached(work.next_poll) {
-            work.next_poll = Some(work.polls.next(now));
-            let moment = PassTime { trigger: Trigger::Poll, now, since: now, is_quiet: false };
-            Some((PassScope::Poll, moment))
-        } else if reached(work.pipeline.retry_at(&self.debounce.held(now), at)) {
-            let moment = PassTime { trigger: Trigger::Poll, now, since: now, is_quiet: false };
-            Some((PassScope::Retries, moment))
+            let time = PassTime { trigger: Trigger::Watch, now, since, is_quiet };
+            Some((due.units.map_or(PassScope::All, PassScope::Units), time))
+        } else if is_due(state.next_poll) {
+            state.next_poll = Some(state.polls.next(at));
+            Some((PassScope::Poll, Self::poll_time(now)))
+        } else if is_due(state.pipeline.retry_at(&instance.debounce.open_for_writing(at), now)) {
+            Some((PassScope::Retries, Self::poll_time(now)))
         } else {
             None
         }
     }
 
-    fn next_deadline(&self, work: &WorkerState, now: Now) -> Option<Instant> {
-        let retry = work.pipeline.retry_at(&self.debounce.held(now.instant), now);
-        let date = Some(work.expiry.due_at(now));
-        [self.debounce.due_at(), work.next_poll, retry, date].into_iter().flatten().min()
+    fn poll_time(now: Now) -> PassTime {
+        PassTime { trigger: Trigger::Poll, now, since: now.instant, is_quiet: false }
     }
 
-    /// Looks at the files; and again as long as something was not followed while it looked, for what
-    /// happened there meanwhile went unnoticed (G1).
-    fn look(&self, work: &mut WorkerState, scope: &PassScope, moment: PassTime, wall: i64) {
-        let retries_watch = *scope == PassScope::Poll;
-        let mut looked_at = self.look_once(work, scope, moment, wall);
-        if retries_watch {
-            looked_at.extend(work.troubles.keys());
+    fn next_deadline(&self, now: Now) -> Option<Instant> {
+        let Self { instance, state } = self;
+        let open = instance.debounce.open_for_writing(now.instant);
+        let retry = state.pipeline.retry_at(&open, now);
+        let date = Some(state.expiry.due_at(now));
+        [instance.debounce.due_at(), state.next_poll, retry, date].into_iter().flatten().min()
+    }
+
+    /// Runs a pass, and further passes as long as it leads to directories that were not subscribed to, because changes
+    /// there have not been noticed (G1).
+    fn scan(&mut self, scope: PassScope, time: PassTime) {
+        let is_poll = scope == PassScope::Poll;
+        let mut scanned = self.run(scope, time);
+        if is_poll {
+            // A poll is also the time to try subscriptions again that failed.
+            scanned.extend(self.state.troubles.keys());
         }
-        // What was not followed was not told of: nobody knows that it is quiet.
-        let is_quiet = moment.trigger == Trigger::Request;
-        let moment = PassTime { trigger: Trigger::Watch, is_quiet, ..moment };
-        for _ in 0..LOOKS_PER_STEP {
-            let again = self.arm(work, &looked_at);
+        // Without a subscription it is not known whether the files are quiet.
+        let is_quiet = time.trigger == Trigger::Request;
+        let time = PassTime { trigger: Trigger::Watch, is_quiet, ..time };
+        for _ in 0..PASSES_PER_STEP {
+            let again = self.subscribe(&scanned);
             if again.is_empty() {
                 return;
             }
-            looked_at = self.look_once(work, &PassScope::Units(again), moment, wall);
+            scanned = self.run(PassScope::Units(again), time);
         }
-        for unit in self.arm(work, &looked_at) {
-            self.debounce.touch_again(unit);
-            self.handle_waker.wake();
+        for unit in self.subscribe(&scanned) {
+            self.mark_again(unit);
         }
     }
 
-    /// Tells which units were read.
-    fn look_once(
-        &self,
-        work: &mut WorkerState,
-        scope: &PassScope,
-        moment: PassTime,
-        wall: i64,
-    ) -> BTreeSet<usize> {
-        // Drawn before the first read.
-        let newest = self.waiters.newest();
-        // A file that a writer has open is half a file, whoever asks (G4).
-        let held = || {
-            // The newest word of the kernel's, for the worker itself has been busy. The handles that it is
-            // about are marked; the ring is for the worker, which this thread need not be.
-            if self.runtime.watcher().read() == ReadOutcome::ForSomebody {
-                self.handle_waker.bell().ring();
-            }
-            self.debounce.held(Instant::now())
-        };
-        let look = work.pipeline.look(scope, &held, moment, wall, newest);
-        let looked_at: BTreeSet<_> = look.looked_at.iter().copied().collect();
-        let has_published = look.published.is_some();
-        for index in &looked_at {
-            self.standing().expose(*index, work.pipeline.exposed(*index));
+    /// Runs one pass. Returns the units whose files were read.
+    fn run(&mut self, scope: PassScope, time: PassTime) -> BTreeSet<usize> {
+        let instance = self.instance;
+        let pass = Pass::new(scope, time, instance.waiters.newest(), instance);
+        let result = self.state.pipeline.run(pass);
+        let scanned = result.scanned.iter().map(|unit| unit.index).collect();
+        let again = result.retry_for_name.clone();
+        self.apply(result);
+        for unit in again {
+            self.mark_again(unit);
         }
-        let checked_all = *scope == PassScope::Poll;
-        // Who waits is answered, and the log with him.
-        let answers_a_signal = moment.trigger == Trigger::Request && self.waiters.is_idle();
-        self.take_in(look, checked_all, answers_a_signal, newest, wall);
-        if has_published {
-            for unit in work.pipeline.refused_for_a_name() {
-                self.debounce.touch_again(unit);
-                self.handle_waker.wake();
-            }
-        }
-        looked_at
+        scanned
     }
 
-    /// Publishes, counts, tells.
-    pub(super) fn take_in(
-        &self,
-        look: PassResult,
-        checked_all: bool,
-        answers_a_signal: bool,
-        newest: u64,
-        wall: i64,
-    ) {
-        let PassResult { published, failures, outcome, pending, notes, complete, looked_at } = look;
+    /// Makes a pass over `unit` due after the quiet time.
+    fn mark_again(&self, unit: usize) {
+        self.instance.debounce.mark_again(unit);
+        self.instance.handle_waker.wake();
+    }
+
+    /// Loads bytes that the host pushes for the identity at `index`.
+    fn push(&mut self, index: usize, bytes: IdentityBytes) -> Result<Outcome, Error> {
+        let (instance, now) = (self.instance, Now::read());
+        let time = PassTime { trigger: Trigger::Push, now, since: now.instant, is_quiet: true };
+        let (scope, newest) = (PassScope::Units([index].into()), instance.waiters.newest());
+        let pass = Pass::new(scope, time, newest, &*instance.debounce);
+        let (result, outcome) = self.state.pipeline.push(index, bytes, pass);
+        if outcome.is_ok() {
+            instance.shared.is_memory[index].store(true, Ordering::SeqCst);
+            instance.debounce.forget(index);
+        }
+        self.apply(result);
+        instance.states().last_outcome.clone_from(&outcome);
+        // The unit has no files any more, so its subscriptions end.
+        self.subscribe(&[index].into());
+        outcome
+    }
+
+    /// Publishes the generation of a pass, records its findings, queues its events and answers waiters.
+    fn apply(&self, result: PassResult) {
+        let instance = self.instance;
+        // A waiter gets the answer, and the log gets it from there.
+        let logs_answer = result.time.trigger == Trigger::Request && instance.waiters.is_idle();
         {
-            let mut standing = self.standing();
-            standing.checked((!checked_all).then_some(&looked_at), wall);
-            let next = published.as_ref().map(|(generation, _)| &**generation);
-            standing.note(notes, &self.current(), next, wall);
-            standing.failures += failures.len() as u64;
-            standing.reloads += u64::from(published.is_some());
-            if pending.is_none() {
-                standing.unchanged += u64::from(outcome == Ok(Outcome::Unchanged));
-                standing.last_outcome.clone_from(&outcome);
-            }
-            // While it is locked, so that nobody is shown what stands beside another generation.
-            if let Some((generation, _)) = &published {
-                self.shared.current.publish(generation.clone());
+            let mut states = instance.states();
+            states.apply(&result, &instance.current());
+            // While the states are locked, so that no status shows them beside another generation.
+            if let Some(published) = &result.published {
+                instance.shared.current.publish(published.generation.clone());
             }
         }
-        if let Some((generation, told)) = published {
-            self.events.push(told.event(&generation));
+        let PassResult { published, failures, outcome, pending, .. } = result;
+        if let Some(published) = published {
+            instance.events.push(published.into_event());
         }
-        if answers_a_signal && pending.is_none() && failures.is_empty() {
-            match &outcome {
-                Ok(Outcome::Unchanged) => log_answer(self.speaker(), "unchanged"),
-                Err(error) => {
-                    log_answer(self.speaker(), &format!("still cannot be used: {error}"));
-                }
-                Ok(Outcome::Reloaded) => {}
-            }
+        if logs_answer && pending.is_none() && failures.is_empty() {
+            instance.log_outcome(&outcome);
         }
         for (failure, trigger) in failures {
-            self.events.push(Event::failed(&failure.error, trigger, &self.current()));
+            let event = Event::failed(&failure.error, trigger, &instance.current());
+            instance.events.push(event);
         }
-        self.waiters.answer(newest, complete, &outcome, pending.as_ref());
+        instance.waiters.answer(result.newest_waiter, result.complete, &outcome, pending.as_ref());
     }
 
-    /// Watches the way to everything for the first time, and looks again at what was not watched.
-    pub(super) fn arm_and_look_again(&self, now: Now) {
-        let Ok(mut work) = self.work() else { return };
-        let everything = (0..work.pipeline.unit_count()).collect();
-        let again = self.arm(&mut work, &everything);
+    /// Subscribes to every directory for the first time, and runs a pass over the units that were read before.
+    fn subscribe_and_scan(&mut self, now: Now) {
+        let all = (0..self.state.pipeline.unit_count()).collect();
+        let again = self.subscribe(&all);
         if !again.is_empty() {
             let now = Now { instant: Instant::now(), ..now };
-            let moment = PassTime {
-                trigger: Trigger::Watch,
-                now: now.instant,
-                since: now.instant,
-                is_quiet: false,
-            };
-            self.look(&mut work, &PassScope::Units(again), moment, now.unix);
+            let time = PassTime { trigger: Trigger::Watch, ..Self::poll_time(now) };
+            self.scan(PassScope::Units(again), time);
         }
     }
 
-    /// Watches the ways by which the files of `units` are reached by now; tells for which of them
-    /// that is more than before.
-    pub(super) fn arm(&self, work: &mut WorkerState, units: &BTreeSet<usize>) -> BTreeSet<usize> {
+    /// Subscribes to the directories that lead to the files of `units`. Returns the units that need another pass,
+    /// because something on their way had no subscription when their files were read.
+    fn subscribe(&mut self, units: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let Self { instance, state } = self;
         let mut again = BTreeSet::new();
-        // Closed it is by a callback that this very look has called.
-        if work.pipeline.options().watch != WatchMode::Auto || self.is_closed() {
+        // A key-password callback of this pass may have closed the handle.
+        if state.pipeline.options().watch != WatchMode::Auto || instance.is_closed() {
             return again;
         }
-        let observer: Weak<dyn Observer> = Arc::downgrade(&(self.debounce.clone() as _));
-        let before = work.troubles.values().next().cloned();
+        let observer: Weak<dyn Observer> = Arc::downgrade(&(instance.debounce.clone() as _));
+        let before = state.troubles.values().next().cloned();
         for unit in units.iter().copied() {
-            let lookups = work.pipeline.lookups(unit);
+            let lookups = state.pipeline.lookups(unit);
+            let watcher = instance.runtime.watcher();
             let Subscribed { look_again, trouble, touched_others, .. } =
-                self.runtime.watcher().follow((self.id, unit), &observer, lookups);
-            if touched_others && self.host_loop.is_none() {
-                // This may be a thread of the host's, and the worker asleep.
-                self.handle_waker.bell().ring();
+                watcher.follow((instance.id, unit), &observer, lookups);
+            if touched_others && instance.host_loop.is_none() {
+                // This may be a thread of the host, and the worker may be asleep.
+                instance.handle_waker.bell().ring();
             }
             match trouble {
-                Some(error) => work.troubles.insert(unit, error),
-                None => work.troubles.remove(&unit),
+                Some(error) => state.troubles.insert(unit, error),
+                None => state.troubles.remove(&unit),
             };
             if look_again {
                 again.insert(unit);
             }
         }
-        let after = work.troubles.values().next();
-        match (&before, after) {
-            (None, Some(error)) => {
-                self.standing().watch = WatchState::Degraded;
-                let event = Event::of_watch(EventKind::WatchDegraded, error, &self.current());
-                self.events.push(event);
-            }
-            (Some(error), None) => {
-                self.standing().watch = WatchState::Notified;
-                let event = Event::of_watch(EventKind::WatchRestored, error, &self.current());
-                self.events.push(event);
-            }
-            _ => {}
+        let after = state.troubles.values().next();
+        let change = match (&before, after) {
+            (None, Some(error)) => Some((EventKind::WatchDegraded, error, WatchState::Degraded)),
+            (Some(error), None) => Some((EventKind::WatchRestored, error, WatchState::Notified)),
+            _ => None,
+        };
+        if let Some((kind, error, watch)) = change {
+            instance.states().watch = watch;
+            instance.events.push(Event::of_watch(kind, error, &instance.current()));
         }
         again
     }
 
-    /// Tells what has come into their warning window, or expired (G20).
-    fn tell_expiry(&self, work: &mut WorkerState, now: Now) {
-        let current = self.shared.current.load_full();
-        for due in work.expiry.due(&current, now.unix, self.events.room()) {
-            let failure = self.standing().failure_of(due.unit);
-            let path = &self.shared.places[due.unit];
-            self.events.push(due.event(&current, path, failure.as_ref(), now.unix));
+    /// Queues an event for everything that has entered its warning window, or expired (G20).
+    fn report_expirations(&mut self, now: Now) {
+        let instance = self.instance;
+        let current = instance.shared.current.load_full();
+        for due in self.state.expiry.due(&current, now.unix, instance.events.room()) {
+            let failure = instance.states().failure_of(due.unit);
+            let path = &instance.shared.paths[due.unit];
+            instance.events.push(due.event(&current, path, failure.as_ref(), now.unix));
         }
+    }
+}
+
+impl Writers for Instance {
+    /// Reads the notifications that the kernel has queued, because the worker has been busy reading files.
+    fn open_for_writing(&self) -> OpenForWriting {
+        if self.runtime.watcher().read() == ReadOutcome::ForSomebody {
+            // The notifications have marked the handles that they are about. This thread need not be the worker.
+            self.handle_waker.bell().ring();
+        }
+        self.debounce.open_for_writing(Instant::now())
     }
 }

@@ -2,8 +2,7 @@
 
 use super::expirations::dates_of_unit;
 use crate::error::{Cause, Error};
-use crate::pki::Warning;
-use crate::reload::{Finding, Note, Outcome};
+use crate::reload::{Finding, Note, Outcome, PassResult, PassScope};
 use crate::tls::Generation;
 use crate::watch::WatchState;
 
@@ -100,22 +99,39 @@ impl UnitStates {
         }
     }
 
-    /// Takes in which secrets of the unit at `index` every user may read.
-    pub(crate) fn expose(&mut self, index: usize, exposed: &[Warning]) {
+    /// Records whether every user may read a secret of the unit at `index`.
+    pub(crate) fn set_exposed(&mut self, index: usize, is_exposed: bool) {
         if let Some(unit) = self.units.get_mut(index) {
-            unit.exposed = !exposed.is_empty();
+            unit.exposed = is_exposed;
         }
     }
 
-    /// Takes in what a look found at `now`, where `before` served and `published`, if any, is next.
-    pub(crate) fn note(
+    /// Records what a pass found out. `before` is the generation that is current until the pass's own is published.
+    pub(crate) fn apply(&mut self, result: &PassResult, before: &Generation) {
+        let now = result.time.now.unix;
+        for unit in &result.scanned {
+            self.set_exposed(unit.index, unit.is_exposed);
+        }
+        self.checked(result, now);
+        let next = result.published.as_ref().map(|published| &*published.generation);
+        self.note(&result.notes, before, next, now);
+        self.failures += result.failures.len() as u64;
+        self.reloads += u64::from(next.is_some());
+        if result.pending.is_none() {
+            self.unchanged += u64::from(result.outcome == Ok(Outcome::Unchanged));
+            self.last_outcome.clone_from(&result.outcome);
+        }
+    }
+
+    fn note(
         &mut self,
-        notes: Vec<Note>,
+        notes: &[Note],
         before: &Generation,
         published: Option<&Generation>,
         now: i64,
     ) {
         for Note { index, finding } in notes {
+            let index = *index;
             let Some(unit) = self.units.get_mut(index) else { continue };
             if matches!(finding, Finding::Renewed) {
                 let dates = dates_of_unit(before, index);
@@ -126,20 +142,18 @@ impl UnitStates {
                     published.map_or(unit.renewed_generation, Generation::number);
                 unit.renewed_at = now;
             }
-            unit.take_in(finding, now);
+            unit.take_in(finding.clone(), now);
         }
     }
 
-    /// The files of these units were looked at, or of all.
-    pub(crate) fn checked(&mut self, units: Option<&Vec<usize>>, now: i64) {
+    /// Records when the files were last checked: a poll checks all units, and reads those that look changed.
+    fn checked(&mut self, result: &PassResult, now: i64) {
         self.checked_at = now;
-        match units {
-            None => self.units.iter_mut().for_each(|unit| unit.checked_at = now),
-            Some(units) => {
-                for index in units {
-                    self.units[*index].checked_at = now;
-                }
-            }
+        if result.scope == PassScope::Poll {
+            self.units.iter_mut().for_each(|unit| unit.checked_at = now);
+        }
+        for unit in &result.scanned {
+            self.units[unit.index].checked_at = now;
         }
     }
 

@@ -1,0 +1,64 @@
+//! Runs the self-check of new content in the candidate that would serve it (G15, G16).
+
+use super::outcome::Failure;
+use super::unit::Fresh;
+use super::units::Units;
+use crate::error::{Cause, Error};
+use crate::options::Options;
+use crate::sys::catch_panic;
+use crate::tls::{Candidate, Part};
+
+/// Units that failed their self-check, with their failures.
+pub(super) type Refused = Vec<(usize, Failure)>;
+
+/// Runs the self-check of each of `fresh` in `candidate`. Returns those that passed, and why the others failed.
+pub(super) fn check(
+    candidate: &Candidate,
+    fresh: Vec<Fresh>,
+    units: &Units,
+    options: &Options,
+) -> (Vec<Fresh>, Refused) {
+    let missing: Vec<_> = missing(options, candidate).collect();
+    let (mut passed, mut failed) = (Vec::new(), Refused::new());
+    for new in fresh {
+        // Identities come before the trust store. A candidate with a refused identity proves nothing about the
+        // trust store, which the next candidate checks.
+        if new.part.as_identity().is_none() && !failed.is_empty() {
+            passed.push(new);
+            continue;
+        }
+        let unit = &units[new.index];
+        let checked = match missing.iter().find(|name| new.loses(&unit.serving, name)) {
+            Some(name) => Err(Cause::NameMissing { name: (*name).clone() }),
+            None => self_check_guarded(candidate, &new),
+        };
+        match checked {
+            Ok(()) => passed.push(new),
+            Err(cause) => failed.push(new.failure(Error::at(unit.files.path(), cause))),
+        }
+    }
+    (passed, failed)
+}
+
+/// Returns the required names that no identity of `candidate` covers.
+pub(super) fn missing<'a>(
+    options: &'a Options,
+    candidate: &'a Candidate,
+) -> impl Iterator<Item = &'a String> + 'a {
+    options.required_names.iter().filter(|name| !candidate.covers(name))
+}
+
+/// Completes the handshakes that prove `part`, the unit at `index`. Returns whether clients are asked for certificates.
+pub(super) fn self_check(candidate: &Candidate, index: usize, part: &Part) -> Result<bool, Cause> {
+    match part {
+        Part::Identity(_) => candidate.prove(index),
+        Part::Trust(_) => candidate.prove_trust().map(|()| false),
+        Part::TicketKeys(_) => Ok(false),
+    }
+}
+
+/// As [`self_check`]. A panic, which is a defect, becomes a failure of this unit.
+fn self_check_guarded(candidate: &Candidate, new: &Fresh) -> Result<(), Cause> {
+    let checked = catch_panic(|| self_check(candidate, new.index, &new.part));
+    checked.unwrap_or_else(|panic| Err(Cause::Panic(panic))).map(|_| ())
+}

@@ -1,0 +1,52 @@
+//! What a pass leaves for the worker: the generation to publish, the failures to report, and the answer for waiters.
+
+use std::sync::Arc;
+
+use super::outcome::{Failure, Note, Outcome};
+use super::pass::{PassScope, PassTime};
+use super::report::ReloadReport;
+use crate::error::Error;
+use crate::events::{Event, Trigger};
+use crate::tls::Generation;
+
+/// A generation that passed its self-check, with the report of what it changes.
+pub(crate) struct Publication {
+    pub(crate) generation: Arc<Generation>,
+    pub(super) report: ReloadReport,
+}
+
+impl Publication {
+    /// Returns the RELOADED event.
+    pub(crate) fn into_event(self) -> Event {
+        self.report.event(&self.generation)
+    }
+}
+
+/// A unit whose files a pass read.
+pub(crate) struct ScannedUnit {
+    pub(crate) index: usize,
+    /// Whether every user may read a secret of the unit.
+    pub(crate) is_exposed: bool,
+}
+
+/// The result of one pass.
+pub(crate) struct PassResult {
+    pub(crate) scope: PassScope,
+    pub(crate) time: PassTime,
+    pub(crate) newest_waiter: u64,
+    /// The generation to make current.
+    pub(crate) published: Option<Publication>,
+    /// Failures that the host does not know yet.
+    pub(crate) failures: Vec<(Failure, Trigger)>,
+    pub(crate) outcome: Result<Outcome, Error>,
+    /// The first unit that looks incomplete. Waiters wait for it.
+    pub(crate) pending: Option<Error>,
+    pub(crate) notes: Vec<Note>,
+    /// The newest waiter since which every unit has been read.
+    pub(crate) complete: u64,
+    /// The units that were read. Their files may be reached through other directories now.
+    pub(crate) scanned: Vec<ScannedUnit>,
+    /// Units that were refused because the handle would lose a required name. Another unit of the published
+    /// generation may have brought the name, so the worker reads them again.
+    pub(crate) retry_for_name: Vec<usize>,
+}

@@ -1,0 +1,105 @@
+//! The units of a handle, and what can be asked of all of them.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Instant;
+
+use super::debounce::OpenForWriting;
+use super::outcome::Outcome;
+use super::unit::{Fresh, Unit};
+use crate::clock::Now;
+use crate::error::{Cause, Error};
+use crate::files::Digest;
+use crate::tls::Parts;
+
+/// Identities in the order in which they were added, then the trust store, then the ticket keys.
+pub(super) struct Units(pub(super) Vec<Unit>);
+
+impl Units {
+    /// Returns the parts that are served.
+    pub(super) fn parts(&self) -> Parts {
+        self.parts_with(&[])
+    }
+
+    /// Returns the parts that would be served with `fresh`.
+    pub(super) fn parts_with(&self, fresh: &[Fresh]) -> Parts {
+        let mut all: Vec<_> = self.iter().map(|unit| unit.serving.clone()).collect();
+        for new in fresh {
+            all[new.index] = new.part.clone();
+        }
+        all.into_iter().collect()
+    }
+
+    /// Returns the digest of the content of each unit.
+    pub(super) fn contents(&self) -> Vec<Digest> {
+        self.iter().map(Unit::digest).collect()
+    }
+
+    /// Returns the newest waiter since which every unit has been read; `newest` if no unit has files.
+    pub(super) fn read_for(&self, newest: u64) -> u64 {
+        self.iter().map(Unit::read_for).min().unwrap_or(newest)
+    }
+
+    /// Returns when to read the next incomplete unit again. Units of which a process has a file open do not count.
+    pub(super) fn retry_at(&self, open: &OpenForWriting, now: Now) -> Option<Instant> {
+        let closed = self.iter().enumerate().filter(|(index, _)| !open.contains_key(index));
+        closed.filter_map(|(_, unit)| unit.retry_at(now)).min()
+    }
+
+    /// Returns the units that have a secret which every user may read.
+    pub(super) fn exposed(&self) -> impl Iterator<Item = usize> {
+        let units = self.iter().enumerate().filter(|(_, unit)| !unit.exposed.is_empty());
+        units.map(|(index, _)| index)
+    }
+
+    /// Returns the first failure of files, or what a pass over them came to.
+    pub(super) fn outcome_of_files(&self, has_published: bool) -> Result<Outcome, Error> {
+        // A failure of pushed bytes is no failure of files.
+        let mut files = self.iter().filter(|unit| !unit.is_memory());
+        match files.find_map(|unit| unit.retry.failed()) {
+            Some(error) => Err(error.clone()),
+            None if has_published => Ok(Outcome::Reloaded),
+            None => Ok(Outcome::Unchanged),
+        }
+    }
+
+    /// Returns the first unit that looks incomplete, or of which a process has a file open.
+    pub(super) fn pending(&self, open: &OpenForWriting) -> Option<Error> {
+        let mut open = open.iter().filter(|(index, _)| !self[**index].is_memory());
+        let open = open.next().map(|(_, path)| Error::at(path, Cause::StillOpen));
+        self.iter().find_map(|unit| unit.retry.pending()).cloned().or(open)
+    }
+
+    /// Returns the units that were refused because the handle would lose a required name.
+    pub(super) fn refused_for_name(&self) -> Vec<usize> {
+        let is_refused = |unit: &Unit| {
+            let failed = unit.retry.failed();
+            failed.is_some_and(|error| matches!(error.cause, Cause::NameMissing { .. }))
+        };
+        let units = self.iter().enumerate().filter(|(_, unit)| is_refused(unit));
+        units.map(|(index, _)| index).collect()
+    }
+    /// Returns those of `fresh` of which no process has a file open for writing. The others are read again when their
+    /// files are closed. Pushed content has no files.
+    pub(super) fn without_open(&mut self, fresh: Vec<Fresh>, open: &OpenForWriting) -> Vec<Fresh> {
+        let is_open = |new: &Fresh| !new.is_memory && open.contains_key(&new.index);
+        let (open, closed): (Vec<_>, Vec<_>) = fresh.into_iter().partition(is_open);
+        for new in open {
+            self[new.index].discard_read();
+        }
+        closed
+    }
+}
+
+impl Deref for Units {
+    type Target = [Unit];
+
+    fn deref(&self) -> &[Unit] {
+        &self.0
+    }
+}
+
+impl DerefMut for Units {
+    fn deref_mut(&mut self) -> &mut [Unit] {
+        &mut self.0
+    }
+}

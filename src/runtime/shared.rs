@@ -1,0 +1,80 @@
+//! The part of a handle that outlives its instances: the options, the published generation, and the reload request.
+
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+use super::published::Published;
+use crate::events::EventSink;
+use crate::options::{Options, Role};
+use crate::reload::Pipeline;
+use crate::sys::{ForkGeneration, ForkGenerationCell, Privileges, Waker, ring};
+use crate::tls::{Generation, GenerationCount};
+
+/// The current generation, and what a signal handler touches: shared by the instances of a handle in one process.
+pub(super) struct Shared {
+    pub(super) options: Arc<Options>,
+    pub(super) opened_as: Privileges,
+    /// Whether there is an identity to serve.
+    pub(super) serves: bool,
+    /// The path that messages name each unit by.
+    pub(super) paths: Vec<Arc<Path>>,
+    pub(super) current: Published,
+    pub(super) alive: GenerationCount,
+    /// Which units the host pushes the content of. A forked child inherits it.
+    pub(super) is_memory: Vec<AtomicBool>,
+    /// The event callback, for a forked child that takes part.
+    pub(super) sink: ArcSwapOption<EventSink>,
+    /// Whether a reload has been requested. Signal handlers set it with one atomic store (G9).
+    pub(super) requested: Arc<AtomicBool>,
+    /// The descriptor that wakes the worker, and the process that it belongs to. In a forked child the number may
+    /// belong to another file by now.
+    waker_fd: AtomicI32,
+    waker_process: ForkGenerationCell,
+}
+
+impl Shared {
+    pub(super) fn new(pipeline: &Pipeline, first: Arc<Generation>, alive: GenerationCount) -> Self {
+        let options = pipeline.options().clone();
+        let files = &options.identities;
+        let paths = (0..pipeline.unit_count()).map(|unit| pipeline.path(unit).into()).collect();
+        let serves = files.iter().any(|files| files.role == Role::Server);
+        let is_memory =
+            (0..pipeline.unit_count()).map(|index| AtomicBool::new(pipeline.is_memory(index)));
+        Self {
+            opened_as: pipeline.opened_as().clone(),
+            serves,
+            paths,
+            current: Published::new(first),
+            alive,
+            is_memory: is_memory.collect(),
+            sink: ArcSwapOption::empty(),
+            requested: Arc::default(),
+            waker_fd: AtomicI32::new(-1),
+            waker_process: ForkGenerationCell::new(),
+            options,
+        }
+    }
+
+    /// Requests a reload. Async-signal-safe: a few atomic loads, a store and one `write(2)`. A forked child that has
+    /// not called `after_fork` records the request and wakes no thread.
+    ///
+    /// The store comes before the write, and the worker clears the flag after it wakes. So the pass that follows the
+    /// last request begins after that request, and all requests before a pass are answered by that pass.
+    pub(super) fn request_reload(&self) {
+        self.requested.store(true, Ordering::SeqCst);
+        if self.waker_process.is_now() {
+            ring(self.waker_fd.load(Ordering::SeqCst));
+        }
+    }
+
+    /// Lets requests wake `waker`, which belongs to `process`. In this order: a signal handler that
+    /// sees the process sees its descriptor.
+    pub(super) fn set_waker(&self, waker: &Waker, process: ForkGeneration) {
+        self.waker_fd.store(waker.as_raw_fd(), Ordering::SeqCst);
+        self.waker_process.set(process);
+    }
+}
