@@ -97,9 +97,12 @@ const MISTAKES: [Mistake; 22] = [
         result: Outcome::CertificateNotYetValid, path: Site::chain, words: "2150" },
     Mistake { what: "a directory", make: |site, _| in_the_way(&site.chain(), |path| fs::create_dir(path).unwrap()),
         result: Outcome::FileNotRegular, path: Site::chain, words: "directory" },
-    Mistake { what: "a FIFO", make: |site, _| in_the_way(&site.key(), |path| {
-            assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
-        }), result: Outcome::FileNotRegular, path: Site::key, words: "FIFO" },
+    Mistake { what: "a FIFO", make: |site, _| {
+            // Made beside it: a process may take longer to start than a missing file is waited for.
+            let fifo = site.path("fifo");
+            assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+            in_the_way(&site.key(), |path| fs::rename(&fifo, path).unwrap());
+        }, result: Outcome::FileNotRegular, path: Site::key, words: "FIFO" },
     Mistake { what: "a link to a device", make: |site, _| in_the_way(&site.key(), |path| symlink("/dev/zero", path).unwrap()),
         result: Outcome::FileNotRegular, path: Site::key, words: "device" },
     Mistake { what: "a link to nowhere", make: |site, _| in_the_way(&site.chain(), |path| symlink("nowhere.pem", path).unwrap()),

@@ -1,4 +1,4 @@
-//! Explicit reloads that somebody waits for (G6).
+//! Callers that wait for the result of a reload (G6).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,8 @@ use super::outcome::Outcome;
 use crate::error::{Cause, Error};
 use crate::sys::Waker;
 
-/// The callers that wait, each with a ticket. Only a look that began after a ticket was drawn may
-/// answer it, so no answer is about files as they were before the call.
+/// The callers that wait, each with a number. Only a pass that began after a waiter registered may answer it, so no answer
+/// is about files as they were before the call.
 #[derive(Default)]
 pub(crate) struct Waiters {
     state: Mutex<WaitersState>,
@@ -20,29 +20,29 @@ pub(crate) struct Waiters {
 struct WaitersState {
     last: u64,
     waiting: BTreeMap<u64, Slot>,
-    /// What is being waited for, for those whose time runs out.
+    /// The incomplete unit that the waiters wait for, for the message of a timeout.
     pending: Option<Error>,
     closed: bool,
 }
 
 #[derive(Default)]
 struct Slot {
-    /// A generation was published since the ticket was drawn, while another unit was pending.
+    /// Whether a generation was published since the waiter registered, while another unit was incomplete.
     published: bool,
     answer: Option<Result<Outcome, Error>>,
-    /// Rung with the answer, for one who sleeps elsewhere.
-    bell: Option<Arc<Waker>>,
+    /// Woken with the answer, for a caller that does not wait here.
+    waker: Option<Arc<Waker>>,
 }
 
 impl Slot {
     fn wake(&self) {
-        if let Some(bell) = &self.bell {
-            bell.ring();
+        if let Some(waker) = &self.waker {
+            waker.ring();
         }
     }
 }
 
-/// What a caller waits with; given up when it is dropped.
+/// A registered waiter. Dropping it ends the wait.
 pub(crate) struct Waiter<'a> {
     waiters: &'a Waiters,
     number: u64,
@@ -51,14 +51,14 @@ pub(crate) struct Waiter<'a> {
 }
 
 impl Waiters {
-    /// Draws a ticket, calls `ask`, and waits for the answer.
+    /// Registers a waiter, calls `request`, and waits for the answer.
     pub(crate) fn wait(
         &self,
         limit: Option<Duration>,
-        ask: impl FnOnce(),
+        request: impl FnOnce(),
     ) -> Result<Outcome, Error> {
-        let waiter = self.draw(limit, None)?;
-        ask();
+        let waiter = self.register(limit, None)?;
+        request();
         let mut state = self.state();
         loop {
             if let Some(answer) = waiter.answer_in(&mut state) {
@@ -69,11 +69,11 @@ impl Waiters {
         }
     }
 
-    /// Draws a ticket that is good for as long as `limit`. The `bell`, if any, is rung with its answer.
-    pub(crate) fn draw(
+    /// Registers a waiter that waits as long as `limit`. The answer wakes `waker`.
+    pub(crate) fn register(
         &self,
         limit: Option<Duration>,
-        bell: Option<Arc<Waker>>,
+        waker: Option<Arc<Waker>>,
     ) -> Result<Waiter<'_>, Error> {
         let mut state = self.state();
         if state.closed {
@@ -81,23 +81,22 @@ impl Waiters {
         }
         state.last += 1;
         let number = state.last;
-        state.waiting.insert(number, Slot { bell, ..Slot::default() });
+        state.waiting.insert(number, Slot { waker, ..Slot::default() });
         Ok(Waiter { waiters: self, number, begun: Instant::now(), limit })
     }
 
-    /// Whether nobody waits for an answer.
-    pub(crate) fn is_idle(&self) -> bool {
+    /// Returns whether no caller waits.
+    pub(crate) fn is_empty(&self) -> bool {
         self.state().waiting.is_empty()
     }
 
-    /// The newest ticket drawn so far: a look that begins now answers up to it.
+    /// Returns the newest waiter: a pass that begins now answers waiters up to it.
     pub(crate) fn newest(&self) -> u64 {
         self.state().last
     }
 
-    /// Takes in what a look came to before which tickets up to `newest` were drawn, and answers those
-    /// up to `complete`: since they were drawn every unit has been read. `pending` is a unit that is
-    /// not settled yet, for which all go on waiting.
+    /// Records the outcome of a pass that began after waiter `newest` registered. Answers the waiters up to `complete`,
+    /// since which every unit has been read. If `pending` names an incomplete unit, all waiters keep waiting for it.
     pub(crate) fn answer(
         &self,
         newest: u64,
@@ -120,7 +119,7 @@ impl Waiters {
         self.changed.notify_all();
     }
 
-    /// Lets everybody go.
+    /// Ends all waits.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
@@ -147,12 +146,12 @@ impl Waiters {
 }
 
 impl Waiter<'_> {
-    /// The answer, if there is one, or if there will be none.
+    /// Returns the answer, or why there will be none; `None` if the wait continues.
     pub(crate) fn answer(&self) -> Option<Result<Outcome, Error>> {
         self.answer_in(&mut self.waiters.state())
     }
 
-    /// How long to wait for it still.
+    /// Returns the rest of the time limit.
     pub(crate) fn left(&self) -> Option<Duration> {
         self.limit.map(|limit| limit.saturating_sub(self.begun.elapsed()))
     }
@@ -190,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn g6_a_look_that_began_before_the_call_does_not_answer_it() {
+    fn g6_a_pass_that_began_before_the_call_does_not_answer_it() {
         let waiters = Waiters::default();
         let before = waiters.newest();
         thread::scope(|scope| {
@@ -201,23 +200,23 @@ mod tests {
             waiters.answer(before, before, &Ok(Outcome::Unchanged), None);
             let newest = waiters.newest();
             waiters.answer(newest, before, &Ok(Outcome::Reloaded), None);
-            // Another unit has been read only now; what the call is told of came with the one before.
+            // Only now every unit has been read. The generation came with the pass before.
             waiters.answer(newest, newest, &Ok(Outcome::Unchanged), None);
             assert_eq!(waiting.join().unwrap(), Outcome::Reloaded);
         });
     }
 
     #[test]
-    fn a_timeout_says_what_is_being_waited_for() {
+    fn a_timeout_names_the_incomplete_unit() {
         let waiters = Waiters::default();
         let missing = Error::at("/tls/key.pem".as_ref(), Cause::NotFound);
         let error = waiters
             .wait(Some(Duration::from_millis(20)), || {})
             .map(|_| ())
-            .expect_err("nobody answers");
+            .expect_err("no pass answers");
         assert_eq!(error.to_string(), "no answer within 20 ms");
         waiters.answer(waiters.newest(), waiters.newest(), &Ok(Outcome::Unchanged), Some(&missing));
-        let error = waiters.wait(Some(Duration::ZERO), || {}).expect_err("nobody answers");
+        let error = waiters.wait(Some(Duration::ZERO), || {}).expect_err("no pass answers");
         assert_eq!(
             error.to_string(),
             "no answer within 0 ms; so far: /tls/key.pem: no such file (read)"
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_lets_those_go_who_wait() {
+    fn closing_ends_all_waits() {
         let waiters = Waiters::default();
         thread::scope(|scope| {
             let (asked, drawn) = mpsc::channel();

@@ -9,7 +9,7 @@ use crate::sys::HandleId;
 /// the kernel's notifications, so thousands of polls that fall due together do not delay a changed file.
 const BATCH: usize = 64;
 
-/// A queue of handles, by their ids.
+/// The handles of a registry, by when their next step is due.
 #[derive(Default)]
 pub(super) struct Deadlines {
     /// In the order in which they were woken, each once.

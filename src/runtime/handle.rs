@@ -1,4 +1,4 @@
-//! The reloadable thing as the host has it: what serves, and a way to whoever renews it.
+//! The handle as the host has it: the current generation, and calls to the instance that renews it.
 
 use std::ops::Deref;
 use std::os::fd::RawFd;
@@ -21,17 +21,17 @@ use crate::status::{HandleMetrics, IdentityStatus, Status, TrustStatus, UnitStat
 use crate::sys::wait_graph;
 use crate::tls::{Generation, GenerationCount};
 
-/// Certificates that reload.
+/// An open handle.
 pub(crate) struct Handle {
     shared: Arc<Shared>,
-    /// Of the process that opened the handle, or took it up after a fork.
-    live: ArcSwap<Instance>,
+    /// The instance of the process that opened the handle, or called `after_fork`.
+    instance: ArcSwap<Instance>,
 }
 
-/// A call of the host's that is running: whoever closes the handle waits for it.
+/// A call of the host that is running. `close` waits for it.
 struct Call {
-    live: Arc<Instance>,
-    /// `None` in a child that has not taken the handle up: nobody waits there.
+    instance: Arc<Instance>,
+    /// `None` in a forked child before `after_fork`, where `close` waits for nothing.
     held: Option<wait_graph::HeldResource>,
 }
 
@@ -39,106 +39,106 @@ impl Deref for Call {
     type Target = Instance;
 
     fn deref(&self) -> &Instance {
-        &self.live
+        &self.instance
     }
 }
 
 impl Handle {
-    /// Loads, proves and publishes the first generation, and arms the watch. Events wait until
+    /// Loads, checks and publishes the first generation, and subscribes to changes. Events wait until
     /// [`Handle::release_events`].
     pub(crate) fn open(options: &Options, sink: Option<EventSink>) -> Result<Arc<Self>, Error> {
         let now = Now::read();
-        let alive = GenerationCount::default();
-        let (pipeline, published) = Pipeline::open(options.fixed()?, alive.clone(), now.unix)?;
+        let count = GenerationCount::default();
+        let (pipeline, published) = Pipeline::open(options.fixed()?, count.clone(), now.unix)?;
         let exposed: Vec<_> = pipeline.exposed().collect();
-        let shared = Arc::new(Shared::new(&pipeline, published.generation.clone(), alive));
+        let shared = Arc::new(Shared::new(&pipeline, published.generation.clone(), count));
         shared.sink.store(sink.clone().map(Arc::new));
-        let live = Instance::new(shared.clone(), pipeline, sink)?;
-        live.events.push(published.into_event());
+        let instance = Instance::new(shared.clone(), pipeline, sink)?;
+        instance.events.push(published.into_event());
         for index in exposed {
-            live.states().set_exposed(index, true);
+            instance.states().set_exposed(index, true);
         }
-        worker::subscribe_and_scan(&live, now);
-        live.start();
-        Ok(Arc::new(Self { shared, live: ArcSwap::new(live) }))
+        worker::subscribe_and_scan(&instance, now);
+        instance.start();
+        Ok(Arc::new(Self { shared, instance: ArcSwap::new(instance) }))
     }
 
-    /// Lets events go to the host, which knows the handle by now.
+    /// Starts the delivery of events, because the host has the handle now.
     pub(crate) fn release_events(&self) {
-        self.live.load().events.release();
+        self.instance.load().events.release();
     }
 
-    /// What `open` would say, and nothing kept.
+    /// Returns what `open` would return, and keeps nothing.
     pub(crate) fn check(options: &Options) -> Result<(), Error> {
         Pipeline::open(options.fixed()?, GenerationCount::default(), Now::read().unix).map(|_| ())
     }
 
-    /// The current generation, counted.
+    /// Acquires the current generation.
     pub(crate) fn generation(&self) -> Arc<Generation> {
         self.shared.current.load_full()
     }
 
-    /// The current config, counted.
+    /// Acquires the current config.
     pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
         self.shared.current.config()
     }
 
-    /// Whether it has an identity to serve.
+    /// Returns whether there is an identity for servers.
     pub(crate) fn serves(&self) -> bool {
         self.shared.serves
     }
 
-    /// The current client config, counted; `None` where there are no roots to check servers with.
+    /// Acquires the current client config. `None` if there are no roots to verify servers with.
     pub(crate) fn client_config(&self) -> Option<Arc<ClientConfig>> {
         self.shared.current.client_config()
     }
 
-    /// Ends every session: none that was begun until now is resumed.
+    /// Ends every session: none that began before is resumed.
     pub(crate) fn invalidate_sessions(&self) -> Result<(), Error> {
         let _call = self.call()?;
         self.shared.current.load_full().base_config().invalidate_sessions()
     }
 
-    /// Asks for a reload. Async-signal-safe: one atomic store and one `write(2)`.
+    /// Requests a reload. Async-signal-safe: one atomic store and one `write(2)` (G9).
     pub(crate) fn request_reload(&self) {
         self.shared.request_reload();
     }
 
-    /// Reloads, and answers for the files as they are at or after the call (G6).
+    /// Reloads. The result is about the files as they are at or after the call (G6).
     pub(crate) fn reload_wait(&self, limit: Option<Duration>) -> Result<Outcome, Error> {
         self.call_here()?.reload_wait(limit)
     }
 
-    /// Takes new bytes for the identity at `index`, or says what is wrong with them.
+    /// Loads bytes that the host pushes for the identity at `index`.
     pub(crate) fn push(&self, index: usize, bytes: IdentityBytes) -> Result<Outcome, Error> {
         worker::push(&*self.call_here()?, index, bytes)
     }
 
-    /// How many identities there are.
+    /// Returns the number of identities.
     pub(crate) fn identity_count(&self) -> usize {
         self.shared.options.identities.len()
     }
 
-    /// Does what there is to do, where the host does the work.
+    /// Runs a step and delivers events, with the HOST runtime.
     pub(crate) fn dispatch(&self) -> Result<(), Error> {
         self.call_here()?.dispatch()
     }
 
-    /// The descriptor that a host waits for.
+    /// Returns the descriptor that the host waits for.
     pub(crate) fn event_descriptor(&self) -> Result<RawFd, Error> {
         self.call_here()?.event_descriptor()
     }
 
-    /// The next event for a host that asks.
+    /// Removes and returns the next event.
     pub(crate) fn next_event(&self) -> Result<Option<Event>, Error> {
         let call = self.call()?;
-        // After a fork what waits is the parent's.
+        // After a fork the queued events are the parent's.
         Ok(if call.is_of_this_process() { call.events.take() } else { None })
     }
 
     pub(crate) fn set_sink(&self, sink: Option<EventSink>) -> Result<(), Error> {
         let call = self.call()?;
-        // After a fork nobody delivers events, and whoever did is not there to be waited for.
+        // In a forked child no thread delivers events, so there is no callback to wait for.
         if call.is_of_this_process() {
             call.set_sink(sink)?;
         } else {
@@ -147,10 +147,9 @@ impl Handle {
         Ok(())
     }
 
-    /// In a child that was forked, takes the handle up: watches and answers there too. Elsewhere there
-    /// is nothing to do.
+    /// Creates the instance of a forked child, which watches and reloads there too. Does nothing in other processes.
     pub(crate) fn after_fork(&self) -> Result<(), Error> {
-        if self.live.load().is_of_this_process() {
+        if self.instance.load().is_of_this_process() {
             return Ok(());
         }
         let Shared { options, opened_as, current, .. } = &*self.shared;
@@ -159,91 +158,84 @@ impl Handle {
         let pipeline =
             Pipeline::resume(options.clone(), &current.load(), is_memory, opened_as.clone());
         let sink = self.shared.sink.load().as_deref().cloned();
-        let live = Instance::new(self.shared.clone(), pipeline, sink)?;
-        // Before anybody works for it: a callback of its own is to find the handle taken up.
-        let parents = self.live.swap(live.clone());
-        live.events.release();
-        // What changed since the fork, or while nobody looked.
+        let instance = Instance::new(self.shared.clone(), pipeline, sink)?;
+        // Before the first step: a callback of the new instance must find it here.
+        let inherited = self.instance.swap(instance.clone());
+        instance.events.release();
+        // Changes since the fork, and before the child called this function, have caused no notification here.
         self.shared.requested.store(true, Ordering::SeqCst);
-        live.start();
-        parents.abandon();
+        instance.start();
+        inherited.abandon();
         Ok(())
     }
 
     pub(crate) fn status(&self) -> Result<Status, Error> {
         let now = Now::read().unix;
-        Ok(self.call()?.with_standing(|standing, current| {
-            Status::new(current, standing, self.shared.alive.count(), now)
+        Ok(self.call()?.with_states(|states, current| {
+            Status::new(current, states, self.shared.alive.count(), now)
         }))
     }
 
-    /// How the identity at `index` is doing, if there is one.
+    /// Returns the status of the identity at `index`, if there is one.
     pub(crate) fn identity_status(&self, index: usize) -> Result<Option<IdentityStatus>, Error> {
         let now = Now::read().unix;
-        Ok(self.call()?.with_standing(|standing, current| {
+        Ok(self.call()?.with_states(|states, current| {
             let identity = current.identities().get(index)?;
-            let (chain, unit) = (self.shared.paths.get(index)?, standing.units.get(index)?);
+            let (chain, unit) = (self.shared.paths.get(index)?, states.units.get(index)?);
             Some(IdentityStatus::new(chain, (index, identity), current, unit, now))
         }))
     }
 
-    /// How what peers are checked against is doing, if there is any.
+    /// Returns the status of the trust store, if there is one.
     pub(crate) fn trust_status(&self) -> Result<Option<TrustStatus>, Error> {
         let now = Now::read().unix;
-        Ok(self.call()?.with_standing(|standing, current| self.trust_of(standing, current, now)))
+        Ok(self.call()?.with_states(|states, current| self.trust_of(states, current, now)))
     }
 
-    fn trust_of(
-        &self,
-        standing: &UnitStates,
-        current: &Generation,
-        now: i64,
-    ) -> Option<TrustStatus> {
+    fn trust_of(&self, states: &UnitStates, current: &Generation, now: i64) -> Option<TrustStatus> {
         let (index, trust) = (current.identities().len(), current.trust()?);
-        let (path, unit) = (self.shared.paths.get(index)?, standing.units.get(index)?);
+        let (path, unit) = (self.shared.paths.get(index)?, states.units.get(index)?);
         Some(TrustStatus::new(path, index, (trust, current), unit, now))
     }
 
-    /// All that there is to measure.
+    /// Returns what the metrics of this handle are made from.
     pub(crate) fn snapshot(&self) -> Result<HandleMetrics, Error> {
         let now = Now::read().unix;
-        Ok(self.call()?.with_standing(|standing, current| {
+        Ok(self.call()?.with_states(|states, current| {
             let identities = current.identities().iter().enumerate();
-            let identities = identities.zip(&standing.units).zip(&self.shared.paths);
+            let identities = identities.zip(&states.units).zip(&self.shared.paths);
             let identities = identities.map(|((identity, unit), chain)| {
                 let (index, identity) = identity;
                 IdentityStatus::new(chain, (index, identity), current, unit, now)
             });
             HandleMetrics {
                 name: self.shared.options.name.clone(),
-                status: Status::new(current, standing, self.shared.alive.count(), now),
+                status: Status::new(current, states, self.shared.alive.count(), now),
                 generation: current.clone(),
                 identities: identities.collect(),
-                trust: self.trust_of(standing, current, now),
+                trust: self.trust_of(states, current, now),
             }
         }))
     }
 
-    /// Lets those go who wait, stops watching, and waits for what runs.
-    ///
-    /// After a fork there is nothing of that in this process.
+    /// Ends waits and subscriptions, and waits for what runs. In a forked child nothing of that exists.
     pub(crate) fn close(self: Arc<Self>) {
-        let live = self.live.load_full();
-        if live.is_of_this_process() {
-            live.close();
+        let instance = self.instance.load_full();
+        if instance.is_of_this_process() {
+            instance.close();
         } else if let Some(handle) = Arc::into_inner(self) {
-            drop(live);
-            handle.live.into_inner().abandon();
+            drop(instance);
+            handle.instance.into_inner().abandon();
         }
     }
 
     fn call(&self) -> Result<Call, Error> {
-        let live = self.live.load_full();
-        let held = live.is_of_this_process().then(|| live.enter()).transpose()?;
-        Ok(Call { live, held })
+        let instance = self.instance.load_full();
+        let held = instance.is_of_this_process().then(|| instance.enter()).transpose()?;
+        Ok(Call { instance, held })
     }
 
-    /// A call that takes those who do the work.
+    /// A call that needs the worker of this process.
     fn call_here(&self) -> Result<Call, Error> {
         let call = self.call()?;
         if call.held.is_none() { Err(Error::new(Cause::Forked)) } else { Ok(call) }
@@ -251,8 +243,8 @@ impl Handle {
 }
 
 impl Instance {
-    /// Shows what the looks left behind, and the generation that it is about.
-    fn with_standing<T>(&self, show: impl FnOnce(&UnitStates, &Arc<Generation>) -> T) -> T {
+    /// Calls `show` with the states of all units, and the generation that they are about.
+    fn with_states<T>(&self, show: impl FnOnce(&UnitStates, &Arc<Generation>) -> T) -> T {
         if self.is_of_this_process() {
             let states = self.states();
             show(&states, &self.current())

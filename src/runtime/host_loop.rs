@@ -1,4 +1,4 @@
-//! What wakes a host that does the work itself: one descriptor for requests, times and files.
+//! The descriptor that wakes a host which runs the steps itself: for requests, deadlines, notifications and events.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -10,25 +10,25 @@ use crate::events::EventQueue;
 use crate::sys::{InheritedFd, Poller, Timer, Waker};
 use crate::watch::{ReadOutcome, Watcher};
 
-/// One for each handle.
+/// What wakes the host, for one handle.
 pub(super) struct HostLoop {
-    // Dropped first, before what they listen to.
-    /// Ready when there is work, or events for the host.
+    // Dropped before the descriptors that they poll.
+    /// Readable if a step is due, or events wait for the host.
     all: Poller,
-    /// Ready when there is work.
+    /// Readable if a step is due.
     work: Poller,
     bell: Arc<Waker>,
-    alarm: Timer,
+    timer: Timer,
     notifier: Mutex<Notifier>,
 }
 
-/// The kernel's notifications, which all handles of hosts share.
+/// The descriptor of the kernel's notifications, which all handles with the HOST runtime share.
 #[derive(Default)]
 struct Notifier {
-    /// A descriptor of our own for it, so that nobody else closes what is listened to.
+    /// Kept open here, because a descriptor must not be closed while it is polled.
     descriptor: Option<Arc<OwnedFd>>,
-    rest: Throttle,
-    is_resting: bool,
+    throttle: Throttle,
+    is_paused: bool,
 }
 
 impl HostLoop {
@@ -37,61 +37,60 @@ impl HostLoop {
             all: Poller::new()?,
             work: Poller::new()?,
             bell: Arc::new(Waker::new()?),
-            alarm: Timer::new()?,
+            timer: Timer::new()?,
             notifier: Mutex::default(),
         };
         host_loop.work.add(host_loop.bell.as_fd())?;
-        host_loop.work.add(host_loop.alarm.as_fd())?;
+        host_loop.work.add(host_loop.timer.as_fd())?;
         host_loop.all.add(host_loop.work.as_fd())?;
         events.with_bell(|bell| host_loop.all.add(bell)).transpose()?;
         Ok(host_loop)
     }
 
-    /// Rung, it makes the host dispatch.
+    /// Returns what wakes the host.
     pub(super) fn bell(&self) -> &Arc<Waker> {
         &self.bell
     }
 
-    /// Readable when there is something to do or to take.
+    /// Returns the descriptor that is readable if a step is due, or events wait for the host.
     pub(super) fn descriptor(&self) -> RawFd {
         self.all.as_raw_fd()
     }
 
-    /// Readable when there is something to do, whatever waits for the host.
+    /// Returns the descriptor that is readable if a step is due.
     pub(super) fn work_descriptor(&self) -> RawFd {
         self.work.as_raw_fd()
     }
 
-    /// Takes what the kernel tells, and forgets the rings so far: all there is to do is looked for next.
+    /// Reads the kernel's notifications, and clears the wake-ups so far, before a step does all that is due.
     pub(super) fn begin(&self, watcher: &Watcher) {
         let mut notifier = self.notifier();
         let now = Instant::now();
-        if notifier.rest.until(now).is_none() && watcher.read() == ReadOutcome::ForNobody {
-            notifier.rest.read_for_nobody(now);
+        if notifier.throttle.until(now).is_none() && watcher.read() == ReadOutcome::ForNobody {
+            notifier.throttle.read_in_vain(now);
         }
         drop(notifier);
         self.bell.hush();
     }
 
-    /// Wakes the host at `next`, or when the kernel tells of something.
+    /// Makes the descriptor readable at `next`, and for notifications of the kernel.
     pub(super) fn end(&self, watcher: &Watcher, next: Option<Instant>) {
         let mut notifier = self.notifier();
         let now = Instant::now();
         notifier.listen_to(watcher.notifier(), &self.work);
-        let rest_until = notifier.rest.until(now);
-        notifier.rest(rest_until.is_some(), &self.work);
-        let next = [next, rest_until].into_iter().flatten().min();
-        self.alarm.set(next.map(|next| next.saturating_duration_since(now)));
+        let paused_until = notifier.throttle.until(now);
+        notifier.pause(paused_until.is_some(), &self.work);
+        let next = [next, paused_until].into_iter().flatten().min();
+        self.timer.set(next.map(|next| next.saturating_duration_since(now)));
     }
 
-    /// In a child that was forked: closes the child's descriptors for what the parent goes on with; but
-    /// for the notifier, which is the watcher's.
+    /// Closes, in a forked child, the child's copies of the parent's descriptors. The notifier's belongs to the watcher.
     pub(super) fn abandon(self) {
         InheritedFd::Poller.close(self.all.as_raw_fd());
         InheritedFd::Poller.close(self.work.as_raw_fd());
         InheritedFd::Event.close(self.bell.as_raw_fd());
-        InheritedFd::Timer.close(self.alarm.as_fd().as_raw_fd());
-        // Nobody closes the numbers again.
+        InheritedFd::Timer.close(self.timer.as_fd().as_raw_fd());
+        // So that no number is closed twice.
         std::mem::forget(self);
     }
 
@@ -101,8 +100,8 @@ impl HostLoop {
 }
 
 impl Notifier {
-    /// Puts `now` in the place of the descriptor before. What the kernel refuses the poll makes up for.
-    fn listen_to(&mut self, now: Option<Arc<OwnedFd>>, epoll: &Poller) {
+    /// Polls `now` instead of the descriptor before. If the kernel refuses it, the poll interval finds changes.
+    fn listen_to(&mut self, now: Option<Arc<OwnedFd>>, poller: &Poller) {
         let same = |a: &Option<Arc<OwnedFd>>, b: &Option<Arc<OwnedFd>>| match (a, b) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             (None, None) => true,
@@ -112,18 +111,19 @@ impl Notifier {
             return;
         }
         if let Some(before) = &self.descriptor {
-            let _ = epoll.remove(before.as_fd());
+            let _ = poller.remove(before.as_fd());
         }
-        self.descriptor = now.filter(|descriptor| epoll.add(descriptor.as_fd()).is_ok());
-        self.is_resting = false;
+        self.descriptor = now.filter(|descriptor| poller.add(descriptor.as_fd()).is_ok());
+        self.is_paused = false;
     }
 
-    fn rest(&mut self, rests: bool, epoll: &Poller) {
+    /// Stops polling the descriptor, or starts again.
+    fn pause(&mut self, pauses: bool, poller: &Poller) {
         if let Some(descriptor) = &self.descriptor
-            && rests != self.is_resting
+            && pauses != self.is_paused
         {
-            let _ = epoll.listen(descriptor.as_fd(), !rests);
-            self.is_resting = rests;
+            let _ = poller.listen(descriptor.as_fd(), !pauses);
+            self.is_paused = pauses;
         }
     }
 }

@@ -57,11 +57,11 @@ impl Instance {
         let (mode, now) = (options.watch, Instant::now());
         let entered = runtime::enter(options.runtime)?;
         let runtime = entered.runtime().clone();
-        let (waits, name) = (runtime.waits().clone(), options.name.clone());
+        let (waits, name) = (runtime.wait_graph().clone(), options.name.clone());
         let refused = |error: io::Error| no_descriptor(&error);
         let (events, bell, host_loop) = if let Some(threads) = runtime.threads() {
-            let delivery = threads.delivery().clone();
-            let events = EventQueue::delivered(id, delivery, waits, name, sink);
+            let dispatcher = threads.dispatcher().clone();
+            let events = EventQueue::delivered(id, dispatcher, waits, name, sink);
             (events, threads.bell().clone(), None)
         } else {
             let events = EventQueue::of_host(id, waits, name, sink).map_err(refused)?;
@@ -69,13 +69,13 @@ impl Instance {
             (events, host_loop.bell().clone(), Some(host_loop))
         };
         let handle_waker = || match host_loop {
-            None => HandleWaker::of_worker(bell.clone(), runtime.handles().clone(), id),
+            None => HandleWaker::of_worker(bell.clone(), runtime.registry().clone(), id),
             Some(_) => HandleWaker::of_host(bell.clone()),
         };
         let (handle_waker, marked) = (handle_waker(), handle_waker());
         let on_notification = Box::new(move || marked.mark());
         let states = UnitStates::new(state_of(mode), &shared.current.load());
-        let polls = Polls::new(options.poll_interval, runtime.handles().started());
+        let polls = Polls::new(options.poll_interval, runtime.registry().started());
         let next_poll = (mode != WatchMode::Off).then(|| polls.next(now));
         let instance = Self {
             id,
@@ -90,15 +90,15 @@ impl Instance {
             runtime,
             shared,
         };
-        entered.stay();
+        entered.keep();
         Ok(Arc::new(instance))
     }
 
     /// Lets steps run, and lets signal handlers request them.
     pub(super) fn start(self: &Arc<Self>) {
-        self.shared.set_waker(self.handle_waker.bell(), self.runtime.era());
-        let (handles, requested) = (self.runtime.handles(), self.shared.requested.clone());
-        handles.register(self.id, Arc::downgrade(&(self.clone() as _)), requested);
+        self.shared.set_waker(self.handle_waker.bell(), self.runtime.process());
+        let (registry, requested) = (self.runtime.registry(), self.shared.requested.clone());
+        registry.register(self.id, Arc::downgrade(&(self.clone() as _)), requested);
         self.handle_waker.wake();
         log_life(self.speaker(), "is open", self.id, self.shared.options.identities.len());
     }
@@ -114,7 +114,7 @@ impl Instance {
 
     /// Registers a call of the host, which `close` waits for.
     pub(super) fn enter(&self) -> Result<wait_graph::HeldResource, Error> {
-        let held = self.runtime.waits().hold(Resource::Calls(self.id));
+        let held = self.runtime.wait_graph().hold(Resource::Calls(self.id));
         if self.is_closed() { Err(Error::new(Cause::Closed)) } else { Ok(held) }
     }
 
@@ -141,7 +141,7 @@ impl Instance {
     fn reload_here(&self, host_loop: &HostLoop, limit: Option<Duration>) -> Result<Outcome, Error> {
         // If no descriptor is left, the loop checks for the answer at intervals.
         let answered = Waker::new().ok().map(Arc::new);
-        let waiter = self.waiters.draw(limit, answered.clone())?;
+        let waiter = self.waiters.register(limit, answered.clone())?;
         self.shared.request_reload();
         loop {
             self.step_here(host_loop)?;
@@ -221,14 +221,14 @@ impl Instance {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.waiters.close();
-        self.runtime.handles().deregister(self.id);
+        self.runtime.registry().deregister(self.id);
         // A running pass has ended once the state can be locked, and the next step sees that the handle is closed. If
         // this thread runs the pass, and a callback of it called close, the step sees it when the callback returns.
         drop(self.state());
         self.runtime.watcher().unfollow(self.id);
         self.events.close();
         self.waits().wait_for_others(Resource::Calls(self.id));
-        self.shared.current.wait_for_takers();
+        self.shared.current.wait_for_readers();
         log_life(self.speaker(), "is closed", self.id, self.shared.options.identities.len());
         self.runtime.leave();
     }
@@ -292,7 +292,7 @@ impl Instance {
     }
 
     fn waits(&self) -> &Arc<WaitGraph> {
-        self.runtime.waits()
+        self.runtime.wait_graph()
     }
 }
 

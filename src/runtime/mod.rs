@@ -1,4 +1,6 @@
-//! What the handles of a process share: it begins with the first of them and ends with the last.
+//! Runs reload passes: on background threads that all handles share, or in the host's event loop.
+//!
+//! A runtime starts with the first handle that uses it and ends with the last.
 
 mod deadlines;
 mod handle;
@@ -28,51 +30,51 @@ use crate::watch::Watcher;
 use registry::Registry;
 use threads::WorkerThreads;
 
-/// One for handles whose work threads do, one for those whose work their hosts do.
+/// The runtimes of this process: one with threads, and one for handles whose hosts run the steps.
 static RUNTIMES: ArcSwapOption<Runtimes> = ArcSwapOption::const_empty();
 
-/// The runtimes of one process, each with the number of handles that use it. A forked child has
-/// others: whatever its parent's threads were doing when it was forked is left as it is there.
+/// The runtimes of one process. A forked child creates its own, and leaves those of its parent as they are: a thread of
+/// the parent may have been changing them when the process forked (G11).
 struct Runtimes {
-    era: ForkGeneration,
-    waits: Arc<WaitGraph>,
-    places: Mutex<[RuntimeSlot; 2]>,
+    process: ForkGeneration,
+    wait_graph: Arc<WaitGraph>,
+    slots: Mutex<[RuntimeSlot; 2]>,
 }
 
-/// A runtime, once there is a handle that uses it, and how many do.
+/// A runtime, and the number of handles that use it.
 type RuntimeSlot = Option<(Arc<Runtime>, usize)>;
 
-/// What all handles of the process share that are driven alike.
+/// What all handles with the same runtime mode share.
 struct Runtime {
-    era: ForkGeneration,
+    process: ForkGeneration,
     mode: RuntimeMode,
-    waits: Arc<WaitGraph>,
-    handles: Arc<Registry>,
-    /// The threads; none where hosts do the work.
+    wait_graph: Arc<WaitGraph>,
+    registry: Arc<Registry>,
+    /// `None` if hosts run the steps.
     threads: Option<Arc<WorkerThreads>>,
 }
 
 /// Joins the runtime, and starts it for the first handle.
 fn enter(mode: RuntimeMode) -> Result<Entered, Error> {
     let runtimes = runtimes();
-    let mut places = runtimes.places();
-    let place = &mut places[mode as usize];
-    let runtime = if let Some((runtime, users)) = place {
+    let mut slots = runtimes.slots();
+    let slot = &mut slots[mode as usize];
+    let runtime = if let Some((runtime, users)) = slot {
         *users += 1;
         runtime.clone()
     } else {
         let runtime = Runtime::start(&runtimes, mode)
             .map_err(|error| Error::system("background threads cannot be started", &error))?;
-        *place = Some((runtime.clone(), 1));
+        *slot = Some((runtime.clone(), 1));
         runtime
     };
-    Ok(Entered { runtime, stays: false })
+    Ok(Entered { runtime, is_kept: false })
 }
 
-/// A place in the runtime, which is left again unless somebody says to stay.
+/// A use of a runtime, which ends when it is dropped unless it is kept.
 struct Entered {
     runtime: Arc<Runtime>,
-    stays: bool,
+    is_kept: bool,
 }
 
 impl Entered {
@@ -80,128 +82,134 @@ impl Entered {
         &self.runtime
     }
 
-    /// From now on [`Runtime::leave`] leaves.
-    fn stay(mut self) {
-        self.stays = true;
+    /// Keeps the use until [`Runtime::leave`].
+    fn keep(mut self) {
+        self.is_kept = true;
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        if !self.stays {
+        if !self.is_kept {
             self.runtime.leave();
         }
     }
 }
 
-/// Makes whoever does the work look at what there is to do.
+/// Makes a step of every handle due.
 pub(crate) fn wake() {
     let running: Vec<_> =
-        runtimes().places().iter().flatten().map(|(runtime, _)| runtime.clone()).collect();
+        runtimes().slots().iter().flatten().map(|(runtime, _)| runtime.clone()).collect();
     for runtime in running {
-        runtime.handles().steps().iter().filter_map(Weak::upgrade).for_each(|handle| handle.wake());
+        runtime
+            .registry()
+            .steps()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|handle| handle.wake());
     }
 }
 
-/// Sets the wall clock of this process, as far as certreload reads it, and wakes the worker as the
-/// kernel does when somebody sets the system's.
+/// Sets the wall clock that certreload reads in this process, and wakes the worker as the kernel does when the system's
+/// clock is set.
 pub(crate) fn set_clock(offset_seconds: i64) {
     crate::clock::set_offset(offset_seconds);
     wake();
 }
 
-/// The runtimes of this process.
+/// Returns the runtimes of this process.
 fn runtimes() -> Arc<Runtimes> {
-    let era = ForkGeneration::now();
+    let process = ForkGeneration::now();
     loop {
         let known = RUNTIMES.load_full();
         if let Some(known) = &known
-            && known.era == era
+            && known.process == process
         {
             return known.clone();
         }
-        let new =
-            Arc::new(Runtimes { era, waits: Arc::default(), places: Mutex::new([None, None]) });
+        let new = Arc::new(Runtimes {
+            process,
+            wait_graph: Arc::default(),
+            slots: Mutex::new([None, None]),
+        });
         RUNTIMES.compare_and_swap(&known, Some(new));
-        // The parent's, if there were any. Threads of its own may have been changing them when this
-        // process was forked, so nothing of them is touched, not even to free it.
+        // The runtimes of the parent, if any. They are not even freed: see `Runtimes`.
         std::mem::forget(known);
     }
 }
 
 impl Runtimes {
-    fn places(&self) -> MutexGuard<'_, [RuntimeSlot; 2]> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slots(&self) -> MutexGuard<'_, [RuntimeSlot; 2]> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Runtime {
     fn start(runtimes: &Runtimes, mode: RuntimeMode) -> io::Result<Arc<Self>> {
         let threads = match mode {
-            RuntimeMode::Thread => Some(Arc::new(WorkerThreads::new(runtimes.waits.clone())?)),
+            RuntimeMode::Thread => Some(Arc::new(WorkerThreads::new(runtimes.wait_graph.clone())?)),
             RuntimeMode::Host => None,
         };
-        let handles = Arc::<Registry>::default();
+        let registry = Arc::<Registry>::default();
         if let Some(threads) = &threads {
-            threads.start(&handles)?;
+            threads.start(&registry)?;
         }
-        let (era, waits) = (runtimes.era, runtimes.waits.clone());
-        Ok(Arc::new(Self { era, mode, waits, handles, threads }))
+        let (process, wait_graph) = (runtimes.process, runtimes.wait_graph.clone());
+        Ok(Arc::new(Self { process, mode, wait_graph, registry, threads }))
     }
 
-    /// False in a child that was forked after the start: threads do not survive a fork.
+    /// Returns false in a child that was forked after the start: threads do not survive a fork.
     fn is_of_this_process(&self) -> bool {
-        self.era == ForkGeneration::now()
+        self.process == ForkGeneration::now()
     }
 
-    /// The process whose runtime it is.
-    fn era(&self) -> ForkGeneration {
-        self.era
+    /// Returns the process that the runtime belongs to.
+    fn process(&self) -> ForkGeneration {
+        self.process
     }
 
-    fn waits(&self) -> &Arc<WaitGraph> {
-        &self.waits
+    fn wait_graph(&self) -> &Arc<WaitGraph> {
+        &self.wait_graph
     }
 
-    fn handles(&self) -> &Arc<Registry> {
-        &self.handles
+    fn registry(&self) -> &Arc<Registry> {
+        &self.registry
     }
 
     fn watcher(&self) -> &Watcher {
-        self.handles.watcher()
+        self.registry.watcher()
     }
 
     fn threads(&self) -> Option<&WorkerThreads> {
         self.threads.as_deref()
     }
 
-    /// The thread that works for the handles, where there is one.
+    /// Returns the worker thread, unless hosts run the steps.
     fn worker(&self) -> Option<ThreadId> {
         self.threads().and_then(WorkerThreads::worker)
     }
 
-    /// Gives a place up; with the last one the threads end.
+    /// Ends a use of the runtime. The last one stops the threads.
     fn leave(&self) {
         let runtimes = runtimes();
-        let mut places = runtimes.places();
-        let place = &mut places[self.mode as usize];
-        let Some((_, users)) = place else { return };
+        let mut slots = runtimes.slots();
+        let slot = &mut slots[self.mode as usize];
+        let Some((_, users)) = slot else { return };
         *users -= 1;
         if *users > 0 {
             return;
         }
-        let last = place.take();
-        // Unlocked before the threads are waited for: one of them may be in a callback that opens
-        // or closes another handle.
-        drop(places);
+        let last = slot.take();
+        // Unlocked before the threads are joined: one of them may be in a callback that opens or closes another handle.
+        drop(slots);
         if let Some(threads) = &self.threads {
             threads.stop();
         }
         drop(last);
     }
 
-    /// In a child that was forked: gives up what the parent's handles shared. It may be called for each
-    /// of them; nothing in it is freed, so that nothing is closed again.
+    /// Closes, in a forked child, the descriptors of the parent's runtime. It may be called for each inherited handle.
+    /// Nothing is freed, so no descriptor is closed twice.
     fn abandon(&self) {
         self.watcher().abandon();
         if let Some(threads) = &self.threads {

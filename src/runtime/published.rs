@@ -1,4 +1,4 @@
-//! The current generation: swapped by one thread, taken by all, with no lock that anyone waits for.
+//! The published generation: one thread replaces it, all threads read it, and no reader waits for a lock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -11,196 +11,195 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::tls::Generation;
 
-/// Places from which threads take configs: a power of two, about as many as busy threads meet.
-const SHELVES: usize = 16;
+/// How many copies of the current config there are: a power of two, about the number of threads that accept
+/// connections at the same time.
+const SHARDS: usize = 16;
 
-/// Stacks of two threads lie at least this many bits of the address apart: 64 KiB, the smallest that hosts use.
+/// The stacks of two threads differ in the address above this many bits: 64 KiB is the smallest stack that hosts use.
 const STACK_BITS: u32 = 16;
 
-/// Between looks at what another thread has for some nanoseconds.
+/// How long to sleep before checking again for a lock that another thread holds for some nanoseconds.
 const NAP: Duration = Duration::from_micros(100);
 
-/// What processors keep apart: a cache line and the one that comes with it.
+/// Two 64-byte cache lines: adjacent-line prefetch makes CPUs share them in pairs.
 const LINE: usize = 128;
 
-/// The swap is the truth. The shelves are copies of its config, each in a cache line of its own, so
-/// that threads that take one for each connection do not meet: taking from a shelf costs less than
-/// a read lock, and does not slow down when threads are many.
+/// The current generation, and copies of its config for the hot path.
+///
+/// `swap` decides which generation is current. The shards are copies of its config, each on its own cache lines, so
+/// that threads which acquire a config for each connection rarely write to the same line. Reading a shard costs less
+/// than a read lock, and does not slow down with the number of threads.
 pub(super) struct Published {
-    /// Relies on five properties of arc-swap, which `tests/arc_swap` checks with threads held inside of
-    /// `load`: a load returns what was stored here, never a value of another instance (G2); it returns the latest
-    /// value if the store returned before the load began (G13); one thread never gets an older value than
-    /// before (G7); a loaded value stays as it is while it is in use, and a replaced value is dropped once,
-    /// with its last user (G8). The loom models take these for granted. Before 1.9.5 the first one fails.
+    /// Relies on five properties of arc-swap, which `tests/arc_swap` checks with threads stopped inside of `load`. A
+    /// load returns a value that was stored here, never one of another instance (G2). It returns the latest value if
+    /// the store returned before the load began (G13). One thread never gets an older value than before (G7). A loaded
+    /// value does not change while it is in use, and a replaced value is dropped once, with its last user (G8). The
+    /// loom models assume these properties. arc-swap before 1.9.5 lacks the first one.
     swap: ArcSwap<Generation>,
-    /// The generation that the shelves may serve: 0 while another one is being published.
-    shelved: AtomicU64,
-    shelves: [Shelf; SHELVES],
+    /// The number of the generation whose config readers may take from a shard: 0 during a publication.
+    valid: AtomicU64,
+    shards: [Shard; SHARDS],
 }
 
-/// Never waited for by those who take configs: they go to the swap when it is taken.
+/// A copy of the current config. A reader that finds it locked reads `swap` instead of waiting.
 #[repr(C, align(128))]
-struct Shelf {
+struct Shard {
     config: SpinMutex<(u64, Arc<ServerConfig>)>,
-    /// How many threads that begin here are taking something from the swap: whoever closes waits for them,
-    /// as for the one that has the shelf.
-    takers: AtomicUsize,
-    /// Whoever had it when this process was forked is not there to give it back.
+    /// How many threads of this shard are reading `swap`. `close` waits for them, as for the thread that has the lock.
+    readers: AtomicUsize,
+    /// Whether a thread held the lock when this process was forked. That thread does not exist here.
     is_lost: AtomicBool,
-    /// The rest of the line. Were it left to the compiler it would not be set at all, and keep what was on
-    /// the stack where it was made: registers that the loader had saved there, with the last bytes that
-    /// were copied, among them those of a key.
+    /// The rest of the lines, set to zero. Padding that the compiler inserts is never written, so it would keep old
+    /// bytes of the stack: registers saved by the dynamic loader, which may hold the last bytes copied from a key (G18).
     _rest: [u8; LINE - SET],
 }
 
-/// Bytes of a shelf that are set.
+/// The size of the fields before the padding.
 const SET: usize = size_of::<SpinMutex<(u64, Arc<ServerConfig>)>>()
     + size_of::<AtomicUsize>()
     + size_of::<AtomicBool>();
 
-const _: () = assert!(size_of::<Shelf>() == LINE);
+const _: () = assert!(size_of::<Shard>() == LINE);
 
 impl Published {
     pub(super) fn new(first: Arc<Generation>) -> Self {
         let config = || SpinMutex::new((first.number(), first.server_config().clone()));
-        let shelf = |_| Shelf {
+        let shard = |_| Shard {
             config: config(),
-            takers: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
             is_lost: AtomicBool::new(false),
             _rest: std::array::from_fn(|_| 0),
         };
         Self {
-            shelves: std::array::from_fn(shelf),
-            shelved: AtomicU64::new(first.number()),
+            shards: std::array::from_fn(shard),
+            valid: AtomicU64::new(first.number()),
             swap: ArcSwap::new(first),
         }
     }
 
-    /// The current generation, for the moment.
+    /// Returns the current generation, for a short use.
     pub(super) fn load(&self) -> Guard<Arc<Generation>> {
         self.swap.load()
     }
 
-    /// The current generation, counted.
+    /// Acquires the current generation.
     pub(super) fn load_full(&self) -> Arc<Generation> {
-        let _taker = self.place().taker();
+        let _reader = self.shard().reader();
         self.swap.load_full()
     }
 
-    /// The current config, counted.
+    /// Acquires the current config.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
-        let place = self.place();
-        let config = place.config.try_lock();
-        if let Some(shelf) = &config {
-            // Asked while the shelf is held: an answer from before the publication of another
-            // generation is then concurrent with it, never after it.
-            if shelf.0 == self.shelved.load(Ordering::SeqCst) {
-                return shelf.1.clone();
+        let shard = self.shard();
+        let config = shard.config.try_lock();
+        if let Some(copy) = &config {
+            // Read while the shard is locked: if the number is from before a publication, this call is concurrent
+            // with the publication, never after it.
+            if copy.0 == self.valid.load(Ordering::SeqCst) {
+                return copy.1.clone();
             }
         }
-        // Counted before the shelf is given back: there is no moment between the two at which whoever
-        // closes would find neither.
-        let _taker = place.taker();
+        // Counted before the shard is unlocked, so that `close` finds either the lock or the count at every moment.
+        let _reader = shard.reader();
         drop(config);
         self.swap.load().server_config().clone()
     }
 
-    /// The current config of the client role, counted.
+    /// Acquires the current config of the client role.
     pub(super) fn client_config(&self) -> Option<Arc<ClientConfig>> {
-        let _taker = self.place().taker();
+        let _reader = self.shard().reader();
         self.swap.load().client_config().cloned()
     }
 
     /// Makes `next` current. Only one thread at a time publishes.
     pub(super) fn publish(&self, next: Arc<Generation>) {
         let (number, config) = (next.number(), next.server_config().clone());
-        // From here on everybody goes to the swap, so that there is one moment for all.
-        self.shelved.store(0, Ordering::SeqCst);
+        // From here on every reader reads `swap`, so that all readers see the change at the same moment.
+        self.valid.store(0, Ordering::SeqCst);
         self.swap.store(next);
-        for shelf in &self.shelves {
-            // The old config goes outside of the lock: with it may go keys that are wiped.
+        for shard in &self.shards {
+            // The old config is dropped outside of the lock, because its keys may be wiped with it.
             let next = (number, config.clone());
-            let old = shelf.take().map(|mut shelf| std::mem::replace(&mut *shelf, next));
+            let old = shard.lock().map(|mut shard| std::mem::replace(&mut *shard, next));
             drop(old);
         }
-        self.shelved.store(number, Ordering::SeqCst);
+        self.valid.store(number, Ordering::SeqCst);
     }
 
-    /// Waits until nobody who began before takes a config any more.
-    pub(super) fn wait_for_takers(&self) {
-        for shelf in &self.shelves {
-            drop(shelf.take());
-            while shelf.takers.load(Ordering::SeqCst) > 0 {
+    /// Waits until every read that began before has ended.
+    pub(super) fn wait_for_readers(&self) {
+        for shard in &self.shards {
+            drop(shard.lock());
+            while shard.readers.load(Ordering::SeqCst) > 0 {
                 thread::sleep(NAP);
             }
         }
     }
 
-    /// In a child that was forked, before others take configs there: nobody of the parent's threads is
-    /// in the way.
+    /// Makes the shards usable in a forked child, before its threads read them: the parent's readers do not exist here.
     pub(super) fn after_fork(&self) {
-        for shelf in &self.shelves {
-            shelf.is_lost.store(shelf.config.try_lock().is_none(), Ordering::SeqCst);
-            shelf.takers.store(0, Ordering::SeqCst);
+        for shard in &self.shards {
+            shard.is_lost.store(shard.config.try_lock().is_none(), Ordering::SeqCst);
+            shard.readers.store(0, Ordering::SeqCst);
         }
         // The parent may have been publishing.
         self.publish(self.swap.load_full());
     }
 
-    /// Where this thread begins whenever it takes something.
-    fn place(&self) -> &Shelf {
-        &self.shelves[shelf_of_this_thread()]
+    /// Returns the shard of this thread.
+    fn shard(&self) -> &Shard {
+        &self.shards[shard_of_this_thread()]
     }
 }
 
-struct Taker<'a>(&'a Shelf);
+/// A read of `swap` that is in progress.
+struct Reader<'a>(&'a Shard);
 
-impl Drop for Taker<'_> {
+impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        self.0.takers.fetch_sub(1, Ordering::SeqCst);
+        self.0.readers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-impl Shelf {
-    /// Notes that this thread is taking something from the swap, until it lets go of what it gets here.
-    fn taker(&self) -> Taker<'_> {
-        self.takers.fetch_add(1, Ordering::SeqCst);
-        Taker(self)
+impl Shard {
+    /// Counts a read of `swap` until the returned value is dropped.
+    fn reader(&self) -> Reader<'_> {
+        self.readers.fetch_add(1, Ordering::SeqCst);
+        Reader(self)
     }
 
-    /// For the one who publishes or closes. Whoever has the shelf gives it back within nanoseconds, unless it
-    /// lost its processor meanwhile: then sleeping lets it run, whatever the priorities are.
-    /// `None` is a shelf that is lost.
-    fn take(&self) -> Option<SpinMutexGuard<'_, (u64, Arc<ServerConfig>)>> {
+    /// Locks the shard to publish or to close. A reader unlocks it within nanoseconds, unless it was preempted: then
+    /// sleeping lets it run, whatever the priorities are. Returns `None` if the lock was lost at a fork.
+    fn lock(&self) -> Option<SpinMutexGuard<'_, (u64, Arc<ServerConfig>)>> {
         for _ in 0..100 {
-            if let Some(shelf) = self.config.try_lock() {
-                return Some(shelf);
+            if let Some(shard) = self.config.try_lock() {
+                return Some(shard);
             }
             std::hint::spin_loop();
         }
         while !self.is_lost.load(Ordering::SeqCst) {
             thread::sleep(NAP);
-            if let Some(shelf) = self.config.try_lock() {
-                return Some(shelf);
+            if let Some(shard) = self.config.try_lock() {
+                return Some(shard);
             }
         }
         None
     }
 }
 
-/// Threads differ in where their stacks are; that is cheaper to ask than a thread's name.
-fn shelf_of_this_thread() -> usize {
+/// Chooses by the address of the stack, which costs less than asking for the thread's number.
+fn shard_of_this_thread() -> usize {
     let here = 0_u8;
-    shelf_of((&raw const here).addr())
+    shard_of((&raw const here).addr())
 }
 
-/// Returns the shelf of a thread whose stack is around `address`.
+/// Returns the shard of a thread whose stack is around `address`.
 ///
 /// Fibonacci hashing: the top bits of the product depend on all bits of the address, and multiples of any
 /// stack size are spread evenly over them (Knuth, TAOCP volume 3, 6.4).
-fn shelf_of(address: usize) -> usize {
+fn shard_of(address: usize) -> usize {
     let hash = ((address >> STACK_BITS) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(hash >> (u64::BITS - SHELVES.ilog2())).unwrap_or(0)
+    usize::try_from(hash >> (u64::BITS - SHARDS.ilog2())).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -253,71 +252,71 @@ mod tests {
     }
 
     #[test]
-    fn threads_with_neighbouring_stacks_have_different_shelves() {
+    fn threads_with_neighbouring_stacks_have_different_shards() {
         for stack in STACKS {
-            let meet = |base: &usize| shelf_of(*base) == shelf_of(*base - stack);
+            let meet = |base: &usize| shard_of(*base) == shard_of(*base - stack);
             let count = bases().filter(meet).count();
             assert!(count <= 150, "{count} of 1000 pairs with stacks of {stack} bytes share one");
         }
     }
 
     #[test]
-    fn consecutive_stacks_are_spread_over_the_shelves() {
+    fn consecutive_stacks_are_spread_over_the_shards() {
         for stack in STACKS {
             for base in bases() {
-                let mut threads = [0; SHELVES];
-                (0..SHELVES).for_each(|number| threads[shelf_of(base - number * stack)] += 1);
+                let mut threads = [0; SHARDS];
+                (0..SHARDS).for_each(|number| threads[shard_of(base - number * stack)] += 1);
                 let used = threads.iter().filter(|count| **count > 0).count();
-                assert!(used >= SHELVES / 2, "stacks of {stack} bytes use {used}: {threads:?}");
+                assert!(used >= SHARDS / 2, "stacks of {stack} bytes use {used}: {threads:?}");
             }
         }
     }
 
     #[test]
-    fn whoever_closes_waits_for_those_who_are_at_the_swap() {
+    fn close_waits_for_threads_that_read_the_swap() {
         let (_directory, current) = current();
-        current.wait_for_takers();
-        let (tell, told) = mpsc::channel();
+        current.wait_for_readers();
+        let (report, reported) = mpsc::channel();
         thread::scope(|scope| {
             let current = &current;
-            let taker = current.place().taker();
+            let reader = current.shard().reader();
             scope.spawn(move || {
-                current.wait_for_takers();
-                tell.send(()).unwrap();
+                current.wait_for_readers();
+                report.send(()).unwrap();
             });
-            // An interval for nothing to happen in.
-            assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "it did not wait");
-            drop(taker);
-            told.recv().unwrap();
+            // Nothing must happen during this interval.
+            assert!(reported.recv_timeout(Duration::from_millis(50)).is_err(), "it did not wait");
+            drop(reader);
+            reported.recv().unwrap();
         });
     }
 
     #[test]
-    fn whoever_closes_waits_for_the_one_that_has_a_shelf() {
+    fn close_waits_for_the_thread_that_has_a_shard_locked() {
         let (_directory, current) = current();
-        let (tell, told) = mpsc::channel();
+        let (report, reported) = mpsc::channel();
         thread::scope(|scope| {
             let current = &current;
-            let shelf = current.shelves[3].config.try_lock();
+            let shard = current.shards[3].config.try_lock();
             scope.spawn(move || {
-                current.wait_for_takers();
-                tell.send(()).unwrap();
+                current.wait_for_readers();
+                report.send(()).unwrap();
             });
-            // An interval for nothing to happen in.
-            assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "it did not wait");
-            drop(shelf);
-            told.recv().unwrap();
+            // Nothing must happen during this interval.
+            assert!(reported.recv_timeout(Duration::from_millis(50)).is_err(), "it did not wait");
+            drop(shard);
+            reported.recv().unwrap();
         });
     }
 
     #[test]
-    fn a_shelf_that_was_lost_at_a_fork_is_passed_over() {
+    fn a_shard_that_was_locked_at_a_fork_is_not_waited_for() {
         let (_directory, current) = current();
-        let lost = current.shelves[3].config.try_lock();
-        std::mem::forget(current.place().taker());
+        let lost = current.shards[3].config.try_lock();
+        std::mem::forget(current.shard().reader());
         current.after_fork();
         current.publish(current.load_full());
-        current.wait_for_takers();
+        current.wait_for_readers();
         drop(lost);
     }
 }

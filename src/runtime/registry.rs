@@ -1,4 +1,4 @@
-//! The handles of a process that are driven alike, and the watch that they share.
+//! The open handles of a runtime, which of them is due, and the watcher that they share.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,16 +11,16 @@ use crate::sys::HandleId;
 use crate::sys::Waker;
 use crate::watch::Watcher;
 
-/// What is worked on.
+/// A handle that steps are run for.
 pub(super) trait Step: Send + Sync {
-    /// Does what is due, and tells when there will be something to do again. Does not panic.
+    /// Does what is due, and returns when the next step is due. Does not panic.
     fn step(&self, now: Now) -> Option<Instant>;
 
-    /// Sees to it that a step is made.
+    /// Makes a step due.
     fn wake(&self);
 }
 
-/// Those that are open.
+/// The open handles of a runtime.
 pub(super) struct Registry {
     watcher: Watcher,
     started: Instant,
@@ -31,7 +31,7 @@ pub(super) struct Registry {
 #[derive(Default)]
 struct RegistryState {
     open: BTreeMap<HandleId, RegistryEntry>,
-    /// Used by the worker thread only; a host that does the work has a timer for each handle.
+    /// Used by the worker thread only: with the HOST runtime each handle has a timer.
     deadlines: Deadlines,
 }
 
@@ -51,13 +51,13 @@ impl Registry {
         &self.watcher
     }
 
-    /// When the first of them was opened: polls are aligned to it.
+    /// Returns when the runtime started. Polls are aligned to it.
     pub(super) fn started(&self) -> Instant {
         self.started
     }
 
-    /// Adds a handle. The worker steps it when it is woken for the first time. `requested` is the flag that
-    /// signal handlers set before they ring.
+    /// Adds a handle. Its first step comes when it is woken. `requested` is the flag that signal handlers set before they
+    /// wake the worker.
     pub(super) fn register(
         &self,
         id: HandleId,
@@ -73,12 +73,13 @@ impl Registry {
         state.deadlines.remove(id);
     }
 
-    /// Every handle that is open. To be held for its own step alone: whoever closes it frees it then.
+    /// Returns all open handles. The caller upgrades each for one step only, because `close` frees the handle when no
+    /// step holds it.
     pub(super) fn steps(&self) -> Vec<Weak<dyn Step>> {
         self.state().open.values().map(|entry| entry.step.clone()).collect()
     }
 
-    /// Makes the worker step `id` next. Rings no bell. A handle that is not registered is ignored.
+    /// Makes a step of `id` due without waking the worker. A handle that is not registered is ignored.
     pub(super) fn mark(&self, id: HandleId) {
         let mut state = self.state();
         if state.open.contains_key(&id) {
@@ -86,8 +87,8 @@ impl Registry {
         }
     }
 
-    /// Marks the handles whose reload was requested. A signal handler may not take a lock, so it only sets
-    /// a flag: the worker loads one flag of each handle, which costs a hundredth of a step.
+    /// Makes steps of all handles due whose reload was requested. A signal handler must not lock, so it only sets a flag,
+    /// and the worker reads the flag of every handle. That costs a hundredth of a step.
     pub(super) fn mark_requested(&self) {
         let RegistryState { open, deadlines } = &mut *self.state();
         for (id, entry) in open {
@@ -104,15 +105,15 @@ impl Registry {
         }
     }
 
-    /// Takes the next handles to step. Each is to be held for its own step alone, and its next deadline to
-    /// be set after it.
+    /// Removes and returns handles whose steps are due. The caller upgrades each for its step only, and sets its deadline
+    /// afterwards.
     pub(super) fn take_due(&self, now: Instant) -> Vec<(HandleId, Weak<dyn Step>)> {
         let RegistryState { open, deadlines } = &mut *self.state();
         let due = deadlines.take_due(now).into_iter();
         due.filter_map(|id| open.get(&id).map(|entry| (id, entry.step.clone()))).collect()
     }
 
-    /// Sets when `id` is stepped next, unless it is woken before. A handle that was deregistered is ignored.
+    /// Sets when the next step of `id` is due unless it is woken before. A handle that was removed is ignored.
     pub(super) fn set_deadline(&self, id: HandleId, deadline: Option<Instant>) {
         let mut state = self.state();
         if state.open.contains_key(&id) {
@@ -129,10 +130,10 @@ impl Registry {
     }
 }
 
-/// Makes the worker, or the host, step one handle.
+/// Makes steps of one handle due.
 pub(super) struct HandleWaker {
     bell: Arc<Waker>,
-    /// `None` if the host does the work: then the bell belongs to this handle alone.
+    /// `None` with the HOST runtime, where the waker belongs to this handle alone.
     of_worker: Option<(Arc<Registry>, HandleId)>,
 }
 
@@ -145,8 +146,7 @@ impl HandleWaker {
         Self { bell, of_worker: None }
     }
 
-    /// Makes the step due. The worker finds it before it sleeps again; a thread that is not the worker rings
-    /// after it.
+    /// Makes a step due. The worker finds it before it sleeps again; any other thread wakes the worker afterwards.
     pub(super) fn mark(&self) {
         match &self.of_worker {
             Some((handles, id)) => handles.mark(*id),
@@ -154,7 +154,7 @@ impl HandleWaker {
         }
     }
 
-    /// Makes the step due, and ends the worker's or the host's sleep.
+    /// Makes a step due, and wakes the worker or the host.
     pub(super) fn wake(&self) {
         self.mark();
         if self.of_worker.is_some() {

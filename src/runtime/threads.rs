@@ -1,4 +1,4 @@
-//! The background threads of the process: one works, others call callbacks.
+//! The background threads of the process: one worker, and threads that call the host's callbacks (G10).
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -19,35 +19,35 @@ use crate::sys::{
 use crate::sys::{Resource, WaitGraph};
 use crate::watch::ReadOutcome;
 
-/// Names as `top -H` shows them: the kernel keeps 15 bytes.
+/// Thread names as `top -H` shows them: the kernel keeps 15 bytes.
 const WORKER: &str = "certreload";
-const DELIVERY: &str = "certreload-evt";
+const DISPATCHER: &str = "certreload-evt";
 
-/// Bytes of stack for each of them. Callbacks of the host run on it too.
+/// The stack size of each thread in bytes. The host's callbacks run on it too.
 const STACK: usize = 512 * 1024;
 
 /// How many steps the worker threads of this process have made.
 static STEPS: AtomicU64 = AtomicU64::new(0);
 
 /// Returns how many steps the worker threads of this process have made. Tests show with it that the work does not grow
-/// with the number of handles.
+/// with the number of registry.
 pub(crate) fn steps() -> u64 {
     STEPS.load(Ordering::Relaxed)
 }
 
-/// One of them.
+/// A background thread.
 struct Thread {
     number: ThreadId,
     handle: JoinHandle<()>,
 }
 
-/// What the threads share.
+/// The threads of a runtime, and what they share.
 pub(super) struct WorkerThreads {
     bell: Arc<Waker>,
-    /// Where the system grants none, a clock that is set is noticed at the next poll.
+    /// `None` if the system grants no timer: a clock that is set is then noticed at the next poll.
     clock: Option<ClockWatch>,
-    delivery: Arc<Dispatcher>,
-    waits: Arc<WaitGraph>,
+    dispatcher: Arc<Dispatcher>,
+    wait_graph: Arc<WaitGraph>,
     stopped: AtomicBool,
     worker: OnceLock<ThreadId>,
     threads: Mutex<Vec<Thread>>,
@@ -55,13 +55,13 @@ pub(super) struct WorkerThreads {
 }
 
 impl WorkerThreads {
-    pub(super) fn new(waits: Arc<WaitGraph>) -> io::Result<Self> {
+    pub(super) fn new(wait_graph: Arc<WaitGraph>) -> io::Result<Self> {
         let bell = Arc::new(Waker::new()?);
         Ok(Self {
             clock: ClockWatch::new().ok(),
-            delivery: Arc::new(Dispatcher::new(bell.clone())),
+            dispatcher: Arc::new(Dispatcher::new(bell.clone())),
             bell,
-            waits,
+            wait_graph,
             stopped: AtomicBool::new(false),
             worker: OnceLock::new(),
             threads: Mutex::default(),
@@ -69,52 +69,52 @@ impl WorkerThreads {
         })
     }
 
-    /// Starts the threads, to work for `handles`.
-    pub(super) fn start(self: &Arc<Self>, handles: &Arc<Registry>) -> io::Result<()> {
-        let (threads, handles) = (self.clone(), handles.clone());
-        let worker = spawn(WORKER, move || threads.work(&handles))?;
+    /// Starts the threads for the registry of `registry`.
+    pub(super) fn start(self: &Arc<Self>, registry: &Arc<Registry>) -> io::Result<()> {
+        let (threads, registry) = (self.clone(), registry.clone());
+        let worker = spawn(WORKER, move || threads.work(&registry))?;
         self.worker.get_or_init(|| worker.number);
         self.threads().push(worker);
-        self.start_delivery().inspect_err(|_| self.stop())
+        self.start_dispatcher().inspect_err(|_| self.stop())
     }
 
-    /// Rung, it makes the worker look at what there is to do.
+    /// Returns what wakes the worker.
     pub(super) fn bell(&self) -> &Arc<Waker> {
         &self.bell
     }
 
-    /// Which thread works.
+    /// Returns the worker thread.
     pub(super) fn worker(&self) -> Option<ThreadId> {
         self.worker.get().copied()
     }
 
-    pub(super) fn delivery(&self) -> &Arc<Dispatcher> {
-        &self.delivery
+    pub(super) fn dispatcher(&self) -> &Arc<Dispatcher> {
+        &self.dispatcher
     }
 
-    /// Ends the threads, and waits for them. The last handle may be closed inside a callback: then the
-    /// thread of that, and those that wait for it, end by themselves.
+    /// Stops the threads, and joins them. If the last handle is closed inside a callback, the thread of that callback and
+    /// the threads that wait for it are not joined and end by themselves.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.bell.ring();
-        self.delivery.stop();
+        self.dispatcher.stop();
         loop {
-            // The worker may have started another one meanwhile.
+            // The worker may have started another thread since.
             let threads = std::mem::take(&mut *self.threads());
             if threads.is_empty() {
                 return;
             }
             for thread in threads {
-                if let Ok(_wanted) = self.waits.want(Resource::Thread(thread.number)) {
-                    // It catches panics; whatever it came to, it has ended.
+                if let Ok(_wanted) = self.wait_graph.want(Resource::Thread(thread.number)) {
+                    // The thread catches panics, so the result says nothing.
                     let _ = thread.handle.join();
                 }
             }
         }
     }
 
-    /// In a child that was forked: closes the child's descriptors for what the parent goes on with. Once
-    /// for all handles: no other that the child inherited makes use of them.
+    /// Closes, in a forked child, the child's copies of the parent's descriptors: once, although every inherited handle
+    /// calls it.
     pub(super) fn abandon(&self) {
         if !self.abandoned.swap(true, Ordering::SeqCst) {
             InheritedFd::Event.close(self.bell.as_raw_fd());
@@ -124,67 +124,67 @@ impl WorkerThreads {
         }
     }
 
-    /// Steps the handles that were woken or are due, and sleeps until the next one is: the body of the
-    /// worker. An idle handle costs nothing, however many there are.
-    fn work(&self, handles: &Registry) {
-        let mut rest = Throttle::default();
+    /// The body of the worker thread: runs the steps that are due, and sleeps until the next one is. An idle handle costs
+    /// nothing.
+    fn work(&self, registry: &Registry) {
+        let mut throttle = Throttle::default();
         while !self.stopped.load(Ordering::SeqCst) {
-            for (id, handle) in handles.take_due(Instant::now()) {
-                // A child that is forked meanwhile could not give up what is half-changed.
+            for (id, handle) in registry.take_due(Instant::now()) {
+                // A child that is forked during a step could not release what is half-changed (G11).
                 let step = |handle: Arc<dyn Step>| {
                     STEPS.fetch_add(1, Ordering::Relaxed);
                     without_fork(|| handle.step(Now::read()))
                 };
-                handles.set_deadline(id, handle.upgrade().and_then(step));
+                registry.set_deadline(id, handle.upgrade().and_then(step));
             }
-            if self.delivery.wants_thread(Instant::now()) {
-                // Where none can be had, what waits goes on waiting, and this is tried again.
-                let _ = self.start_delivery();
+            if self.dispatcher.wants_thread(Instant::now()) {
+                // If no thread can be started, the callbacks keep waiting, and the worker tries again.
+                let _ = self.start_dispatcher();
             }
-            let next = match handles.next_step() {
+            let next = match registry.next_step() {
                 NextStep::Now => Some(Instant::now()),
                 NextStep::At(at) => Some(at),
                 NextStep::WhenWoken => None,
             };
-            let next = [next, self.delivery.ask_at()].into_iter().flatten().min();
-            self.wait_until(next, &mut rest, handles);
+            let next = [next, self.dispatcher.ask_at()].into_iter().flatten().min();
+            self.wait_until(next, &mut throttle, registry);
         }
     }
 
-    /// Waits until `next`, or until somebody rings, the kernel tells of a change, or the clock is set.
-    fn wait_until(&self, next: Option<Instant>, rest: &mut Throttle, handles: &Registry) {
-        let (now, watcher) = (Instant::now(), handles.watcher());
-        let rest_until = rest.until(now);
-        let limit = [next, rest_until].into_iter().flatten().min();
-        let notifier = watcher.descriptor().filter(|_| rest_until.is_none());
+    /// Waits until `next`, a wake-up, a notification of the kernel, or a change of the wall clock.
+    fn wait_until(&self, next: Option<Instant>, throttle: &mut Throttle, registry: &Registry) {
+        let (now, watcher) = (Instant::now(), registry.watcher());
+        let paused_until = throttle.until(now);
+        let limit = [next, paused_until].into_iter().flatten().min();
+        let notifier = watcher.descriptor().filter(|_| paused_until.is_none());
         let clock = self.clock.as_ref().map(AsRawFd::as_raw_fd);
-        let [rung, _, clock_was_set] = wait_readable(
+        let [woken, _, clock_was_set] = wait_readable(
             [Some(self.bell.as_raw_fd()), notifier, clock],
             limit.map(|limit| limit.saturating_duration_since(now)),
         );
-        if rung {
-            // In this order: a flag that is set after the load comes with another ring.
+        if woken {
+            // In this order: a flag that is set after it was read comes with another wake-up.
             self.bell.hush();
-            handles.mark_requested();
+            registry.mark_requested();
         }
         if clock_was_set && let Some(clock) = &self.clock {
             clock.rearm();
-            handles.mark_all();
+            registry.mark_all();
         }
-        // A panic in there is a defect; whatever was read then is lost, and the poll finds it.
-        if rest_until.is_none()
+        // A panic is a defect. The notifications that were read are lost then, and the poll finds their changes.
+        if paused_until.is_none()
             && catch_panic(|| without_fork(|| watcher.read())).unwrap_or(ReadOutcome::ForNobody)
                 == ReadOutcome::ForNobody
         {
-            rest.read_for_nobody(Instant::now());
+            throttle.read_in_vain(Instant::now());
         }
     }
 
-    fn start_delivery(&self) -> io::Result<()> {
-        let delivery = self.delivery.clone();
-        let thread = spawn(DELIVERY, move || delivery.run())?;
+    fn start_dispatcher(&self) -> io::Result<()> {
+        let dispatcher = self.dispatcher.clone();
+        let thread = spawn(DISPATCHER, move || dispatcher.run())?;
         let mut threads = self.threads();
-        // Those that came to help have gone.
+        // Threads that were started for a long callback have ended.
         threads.retain(|thread| !thread.handle.is_finished());
         threads.push(thread);
         Ok(())

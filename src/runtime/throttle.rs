@@ -1,17 +1,17 @@
-//! When the kernel's notifications rest, so that a stranger's work in a watched directory is not ours.
+//! Pauses the reading of notifications while changes that concern no handle fill a watched directory.
 
 use std::time::{Duration, Instant};
 
-/// How long they rest at a time.
-const REST: Duration = Duration::from_millis(20);
+/// How long one pause lasts.
+const PAUSE: Duration = Duration::from_millis(20);
 
-/// Reads of what was nobody's are free of a rest, this many within [`WINDOW`]: temporary files beside
-/// what is watched come just before the rename that matters, which must not be seen late for that.
+/// This many reads without a change of interest within [`WINDOW`] cause no pause. Writers create temporary files just
+/// before the rename that matters, and that rename must not be seen late.
 const FREE_READS: u32 = 50;
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Whoever works all the time in a directory that is watched for one name in it makes the worker read
-/// at the end of each rest, and not for each thing that he does.
+/// Limits how often the worker reads notifications. A process that writes all the time in a directory where one name is
+/// watched costs one read after each pause, and not one for each change.
 #[derive(Default)]
 pub(super) struct Throttle {
     until: Option<Instant>,
@@ -20,21 +20,21 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    /// Until when nothing is to be read.
+    /// Returns until when no notifications are read.
     pub(super) fn until(&mut self, now: Instant) -> Option<Instant> {
         self.until = self.until.filter(|until| now < *until);
         self.until
     }
 
-    /// Takes in that all of what was read was nobody's.
-    pub(super) fn read_for_nobody(&mut self, now: Instant) {
+    /// Records a read of notifications of which none concerned a handle.
+    pub(super) fn read_in_vain(&mut self, now: Instant) {
         if self.window_until.is_none_or(|until| until <= now) {
             self.window_until = Some(now + WINDOW);
             self.reads = 0;
         }
         self.reads += 1;
         if self.reads > FREE_READS {
-            self.until = Some(now + REST);
+            self.until = Some(now + PAUSE);
         }
     }
 }
@@ -44,26 +44,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_strangers_do_not_make_it_rest_and_many_do() {
-        let (mut rest, now) = (Throttle::default(), Instant::now());
+    fn many_reads_in_vain_cause_a_pause_and_few_do_not() {
+        let (mut throttle, now) = (Throttle::default(), Instant::now());
         for _ in 0..FREE_READS {
-            rest.read_for_nobody(now);
-            assert_eq!(rest.until(now), None);
+            throttle.read_in_vain(now);
+            assert_eq!(throttle.until(now), None);
         }
-        rest.read_for_nobody(now);
-        assert_eq!(rest.until(now), Some(now + REST));
-        assert_eq!(rest.until(now + REST), None, "over");
-        rest.read_for_nobody(now + REST);
-        assert_eq!(rest.until(now + REST), Some(now + 2 * REST), "they are at it still");
+        throttle.read_in_vain(now);
+        assert_eq!(throttle.until(now), Some(now + PAUSE));
+        assert_eq!(throttle.until(now + PAUSE), None, "over");
+        throttle.read_in_vain(now + PAUSE);
+        assert_eq!(throttle.until(now + PAUSE), Some(now + 2 * PAUSE), "the changes continue");
     }
 
     #[test]
-    fn what_was_long_ago_counts_no_more() {
-        let (mut rest, now) = (Throttle::default(), Instant::now());
+    fn reads_before_the_window_do_not_count() {
+        let (mut throttle, now) = (Throttle::default(), Instant::now());
         for _ in 0..=FREE_READS {
-            rest.read_for_nobody(now);
+            throttle.read_in_vain(now);
         }
-        rest.read_for_nobody(now + WINDOW);
-        assert_eq!(rest.until(now + WINDOW), None);
+        throttle.read_in_vain(now + WINDOW);
+        assert_eq!(throttle.until(now + WINDOW), None);
     }
 }

@@ -167,7 +167,7 @@ impl<'a> Worker<'a> {
         let mut scanned = self.run(scope, time);
         if is_poll {
             // A poll is also the time to try subscriptions again that failed.
-            scanned.extend(self.state.troubles.keys());
+            scanned.extend(self.state.watch_failures.keys());
         }
         // Without a subscription it is not known whether the files are quiet.
         let is_quiet = time.trigger == Trigger::Request;
@@ -226,7 +226,7 @@ impl<'a> Worker<'a> {
     fn apply(&self, result: PassResult) {
         let instance = self.instance;
         // A waiter gets the answer, and the log gets it from there.
-        let logs_answer = result.time.trigger == Trigger::Request && instance.waiters.is_idle();
+        let logs_answer = result.time.trigger == Trigger::Request && instance.waiters.is_empty();
         {
             let mut states = instance.states();
             states.apply(&result, &instance.current());
@@ -270,7 +270,7 @@ impl<'a> Worker<'a> {
             return again;
         }
         let observer: Weak<dyn Observer> = Arc::downgrade(&(instance.debounce.clone() as _));
-        let before = state.troubles.values().next().cloned();
+        let before = state.watch_failures.values().next().cloned();
         for unit in units.iter().copied() {
             let lookups = state.pipeline.lookups(unit);
             let watcher = instance.runtime.watcher();
@@ -281,14 +281,14 @@ impl<'a> Worker<'a> {
                 instance.handle_waker.bell().ring();
             }
             match trouble {
-                Some(error) => state.troubles.insert(unit, error),
-                None => state.troubles.remove(&unit),
+                Some(error) => state.watch_failures.insert(unit, error),
+                None => state.watch_failures.remove(&unit),
             };
             if look_again {
                 again.insert(unit);
             }
         }
-        let after = state.troubles.values().next();
+        let after = state.watch_failures.values().next();
         let change = match (&before, after) {
             (None, Some(error)) => Some((EventKind::WatchDegraded, error, WatchState::Degraded)),
             (Some(error), None) => Some((EventKind::WatchRestored, error, WatchState::Notified)),

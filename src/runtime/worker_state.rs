@@ -1,4 +1,4 @@
-//! What only the thread that steps a handle touches.
+//! The state of a handle that only the thread which runs a step uses.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,13 +7,14 @@ use crate::error::Error;
 use crate::reload::Pipeline;
 use crate::status::ExpiryAlerts;
 
-/// Behind a lock, for closing waits for a step that is running.
+/// The pipeline of a handle, and when its next polls and expirations are due. The lock around it makes `close` wait for a
+/// running step.
 pub(super) struct WorkerState {
     pub(super) pipeline: Pipeline,
     pub(super) polls: Polls,
     pub(super) next_poll: Option<Instant>,
-    /// Units whose files cannot be watched, and why.
-    pub(super) troubles: BTreeMap<usize, Error>,
+    /// The units whose directories cannot be subscribed to, with the reason.
+    pub(super) watch_failures: BTreeMap<usize, Error>,
     pub(super) expiry: ExpiryAlerts,
 }
 
@@ -23,7 +24,7 @@ impl WorkerState {
             pipeline,
             polls,
             next_poll,
-            troubles: BTreeMap::new(),
+            watch_failures: BTreeMap::new(),
             expiry: ExpiryAlerts::default(),
         }
     }
@@ -34,8 +35,8 @@ const GRID: Duration = Duration::from_millis(250);
 
 /// The times at which a handle polls.
 ///
-/// They lie on a grid that all handles with the same interval share, so that the polls of thousands of
-/// handles wake the worker a few times in each interval, and not once for each handle.
+/// All handles with the same interval share one grid of times. So the polls of thousands of handles wake the worker a few
+/// times in each interval, and not once for each handle.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Polls {
     interval: Duration,
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn handles_that_were_opened_at_different_times_poll_at_few_times() {
+    fn handles_opened_at_different_times_poll_at_few_times() {
         let (start, interval) = (Instant::now(), Duration::from_secs(10));
         let polls = Polls::new(interval, start);
         let times: BTreeSet<_> =

@@ -39,16 +39,16 @@ fn model_of(name: &str, source: &str) -> String {
         .replace("arc_swap::", "crate::shared::arc_swap::")
         .replace("spin::mutex::", "crate::shared::spin::");
     if name == "published" {
-        // Two shelves do what sixteen do; and stacks lie where they like.
-        replace(&mut code, "const SHELVES: usize = 16", "const SHELVES: usize = 2");
-        replace(&mut code, "fn shelf_of_this_thread", "fn _shelf_of_this_thread");
-        replace(&mut code, "[shelf_of_this_thread()]", "[crate::shared::shelf_of_this_thread()]");
+        // Two shards do what sixteen do; and stacks lie where they like.
+        replace(&mut code, "const SHARDS: usize = 16", "const SHARDS: usize = 2");
+        replace(&mut code, "fn shard_of_this_thread", "fn _shard_of_this_thread");
+        replace(&mut code, "[shard_of_this_thread()]", "[crate::shared::shard_of_this_thread()]");
         replace(&mut code, "for _ in 0..100 {", "for _ in 0..1 {");
         // What the models look at.
         replace(&mut code, "    swap: ArcSwap<", "    pub(super) swap: ArcSwap<");
-        replace(&mut code, "    shelved: AtomicU64,", "    pub(super) shelved: AtomicU64,");
-        replace(&mut code, "    shelves: [", "    pub(super) shelves: [");
-        replace(&mut code, "struct Shelf {", "pub(super) struct Shelf {");
+        replace(&mut code, "    valid: AtomicU64,", "    pub(super) valid: AtomicU64,");
+        replace(&mut code, "    shards: [", "    pub(super) shards: [");
+        replace(&mut code, "struct Shard {", "pub(super) struct Shard {");
         replace(&mut code, "    config: SpinMutex<", "    pub(super) config: SpinMutex<");
         replace(&mut code, "use rustls::", "use crate::tls::");
     }

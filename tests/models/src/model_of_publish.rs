@@ -8,10 +8,10 @@ use loom::thread;
 use crate::published::Published;
 use crate::explore;
 use crate::tls::Generation;
-use crate::shared::go_to_shelf;
+use crate::shared::go_to_shard;
 
-fn taken_at(current: &Published, shelf: usize) -> u64 {
-    go_to_shelf(shelf);
+fn taken_at(current: &Published, shard: usize) -> u64 {
+    go_to_shard(shard);
     current.config().0
 }
 
@@ -94,7 +94,7 @@ fn closing_waits_for_who_is_at_the_swap() {
         let takes = thread::spawn(move || drop(taken_from.load_full()));
         let visits = current.swap.visits();
         if visits.has_begun() {
-            current.wait_for_takers();
+            current.wait_for_readers();
             assert!(visits.has_ended());
         }
         takes.join().unwrap();
@@ -102,27 +102,27 @@ fn closing_waits_for_who_is_at_the_swap() {
 }
 
 #[test]
-fn closing_waits_for_who_is_at_a_shelf_and_never_for_ever() {
+fn closing_waits_for_who_is_at_a_shard_and_never_for_ever() {
     explore(3, || {
         let current = Arc::new(Published::new(Generation::new(1)));
         let taken_from = current.clone();
         let takes = thread::spawn(move || taken_at(&taken_from, 0));
         current.publish(Generation::new(2));
-        current.wait_for_takers();
+        current.wait_for_readers();
         assert!(takes.join().unwrap() <= 2);
     });
 }
 
 #[test]
-fn closing_waits_for_who_is_on_the_way_from_a_shelf_to_the_swap() {
+fn closing_waits_for_who_is_on_the_way_from_a_shard_to_the_swap() {
     explore(3, || {
         let current = Arc::new(Published::new(Generation::new(1)));
         // As while another generation is being published.
-        current.shelved.store(0, SeqCst);
+        current.valid.store(0, SeqCst);
         let taken_from = current.clone();
         let takes = thread::spawn(move || taken_at(&taken_from, 0));
-        if current.shelves[0].config.was_taken() {
-            current.wait_for_takers();
+        if current.shards[0].config.was_taken() {
+            current.wait_for_readers();
             current.swap.be_gone();
         }
         takes.join().unwrap();
@@ -130,15 +130,15 @@ fn closing_waits_for_who_is_on_the_way_from_a_shelf_to_the_swap() {
 }
 
 #[test]
-fn closing_waits_for_who_takes_from_a_shelf() {
+fn closing_waits_for_who_takes_from_a_shard() {
     explore(3, || {
         let current = Arc::new(Published::new(Generation::new(1)));
         let taken_from = current.clone();
         let takes = thread::spawn(move || taken_at(&taken_from, 0));
-        let shelf = &current.shelves[0].config;
-        if shelf.was_taken() {
-            current.wait_for_takers();
-            assert!(!shelf.is_taken(), "it is still being taken from");
+        let shard = &current.shards[0].config;
+        if shard.was_taken() {
+            current.wait_for_readers();
+            assert!(!shard.is_taken(), "it is still being taken from");
         }
         takes.join().unwrap();
     });

@@ -73,13 +73,13 @@ loom::thread_local! {
     static SHELF: std::cell::Cell<usize> = std::cell::Cell::new(0);
 }
 
-pub(crate) fn shelf_of_this_thread() -> usize {
+pub(crate) fn shard_of_this_thread() -> usize {
     SHELF.with(std::cell::Cell::get)
 }
 
-/// Which shelf this thread takes from.
-pub(crate) fn go_to_shelf(at: usize) {
-    SHELF.with(|shelf| shelf.set(at));
+/// Which shard this thread takes from.
+pub(crate) fn go_to_shard(at: usize) {
+    SHELF.with(|shard| shard.set(at));
 }
 
 /// A lock that is only ever tried, and that tells of itself; loom's alone takes no turns at its release.
