@@ -1,10 +1,11 @@
 //! Calls the host's callbacks: in order and one at a time for each handle, on threads of their own.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::sys::Waker;
+use crate::sys::{Condvar, Mutex, MutexGuard};
 
 /// A callback that runs for longer than this while others wait is not waited for: another thread sees
 /// to those.
@@ -114,13 +115,13 @@ impl Dispatcher {
                 return None;
             }
             state.idle += 1;
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state);
             state.idle -= 1;
         }
     }
 
     fn state(&self) -> MutexGuard<'_, DispatcherState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
@@ -12,6 +12,7 @@ use super::event::{Event, EventSink, HandleName};
 use crate::sys::HandleId;
 use crate::sys::{Deadlock, Resource, WaitGraph};
 use crate::sys::{InheritedFd, Waker};
+use crate::sys::{Mutex, MutexGuard};
 
 /// Events that a handle keeps for a host that does not take them. Beyond that the oldest of which there
 /// is a newer one of the same kind goes into that: what is true now matters more than what was.
@@ -215,7 +216,7 @@ impl EventQueue {
     /// In a child that was forked: closes the bell, unless a thread of the parent's was at it. A write to
     /// it or a read of it would be the parent's.
     pub(crate) fn abandon(&self) {
-        if let Ok(mut state) = self.state.try_lock()
+        if let Some(mut state) = self.state.try_lock()
             && let Some(level) = state.bell.take()
         {
             InheritedFd::Event.close(level.bell.as_raw_fd());
@@ -275,7 +276,7 @@ impl EventQueue {
     }
 
     fn state(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

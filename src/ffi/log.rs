@@ -6,8 +6,8 @@
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
 use arc_swap::ArcSwapOption;
@@ -18,6 +18,7 @@ use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::events::LOG_TARGET;
 use crate::sys::is_logging_disabled;
+use crate::sys::{Condvar, Mutex};
 use crate::sys::{ForkGeneration, without_fork};
 
 /// How much a log line matters: the lower, the more.
@@ -251,7 +252,7 @@ impl LogReceiver {
         }
         if self.calls.fetch_sub(2, Ordering::SeqCst) & RETIRED != 0 {
             // Locked, so that whoever waits does not look away just now.
-            let _waiting = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            let _waiting = self.lock.lock();
             self.left.notify_all();
         }
     }
@@ -266,10 +267,10 @@ impl LogReceiver {
         if self.era != ForkGeneration::now() {
             return;
         }
-        let mut left = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.lock.lock();
         let mine = usize::from(ptr::eq(INSIDE.get(), self));
         while self.calls.load(Ordering::SeqCst) / 2 > mine {
-            left = self.left.wait(left).unwrap_or_else(PoisonError::into_inner);
+            left = self.left.wait(left);
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::options::Options;
+use crate::sys::{Mutex, MutexGuard};
 use crate::watch::{Change, Observer};
 
 /// The units of which a process has a file open for writing, each with that file.
@@ -125,7 +125,7 @@ impl Debounce {
     }
 
     fn state(&self) -> MutexGuard<'_, Changes> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,12 +1,13 @@
 //! Callers that wait for the result of a reload (G6).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::outcome::Outcome;
 use crate::error::{Cause, Error};
 use crate::sys::Waker;
+use crate::sys::{Condvar, Mutex, MutexGuard};
 
 /// The callers that wait, each with a number. Only a pass that began after a waiter registered may answer it, so no answer
 /// is about files as they were before the call.
@@ -128,7 +129,7 @@ impl Waiters {
     }
 
     fn state(&self) -> MutexGuard<'_, WaitersState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn sleep<'a>(
@@ -137,10 +138,8 @@ impl Waiters {
         limit: Option<Duration>,
     ) -> MutexGuard<'a, WaitersState> {
         match limit {
-            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(limit) => {
-                self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
-            }
+            None => self.changed.wait(state),
+            Some(limit) => self.changed.wait_timeout(state, limit),
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::throttle::Throttle;
 use crate::events::EventQueue;
 use crate::sys::{InheritedFd, Poller, Timer, Waker};
+use crate::sys::{Mutex, MutexGuard};
 use crate::watch::{ReadOutcome, Watcher};
 
 /// What wakes the host, for one handle.
@@ -95,7 +96,7 @@ impl HostLoop {
     }
 
     fn notifier(&self) -> MutexGuard<'_, Notifier> {
-        self.notifier.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notifier.lock()
     }
 }
 

@@ -15,7 +15,7 @@ mod worker;
 mod worker_state;
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 
@@ -26,6 +26,7 @@ use crate::error::Error;
 use crate::options::RuntimeMode;
 use crate::sys::WaitGraph;
 use crate::sys::{ForkGeneration, ThreadId};
+use crate::sys::{Mutex, MutexGuard};
 use crate::watch::Watcher;
 use registry::Registry;
 use threads::WorkerThreads;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::deadlines::{Deadlines, NextStep};
 use crate::clock::Now;
 use crate::sys::HandleId;
 use crate::sys::Waker;
+use crate::sys::{Mutex, MutexGuard};
 use crate::watch::Watcher;
 
 /// A handle that steps are run for.
@@ -126,7 +127,7 @@ impl Registry {
     }
 
     fn state(&self) -> MutexGuard<'_, RegistryState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -16,6 +16,7 @@ use crate::sys::catch_panic;
 use crate::sys::{
     ClockWatch, InheritedFd, ThreadId, Waker, wait_readable, with_signals_blocked, without_fork,
 };
+use crate::sys::{Mutex, MutexGuard};
 use crate::sys::{Resource, WaitGraph};
 use crate::watch::ReadOutcome;
 
@@ -191,7 +192,7 @@ impl WorkerThreads {
     }
 
     fn threads(&self) -> MutexGuard<'_, Vec<Thread>> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+        self.threads.lock()
     }
 }
 

@@ -1,9 +1,10 @@
 //! Who holds what, and who waits for it: no thread is to wait for itself, not even by way of others.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::handle_id::HandleId;
+use super::mutex::{Condvar, Mutex, MutexGuard};
 use super::thread_id::ThreadId;
 
 /// What a thread may hold while the host's code runs on it, and others may wait for.
@@ -69,13 +70,13 @@ impl WaitGraph {
         let (me, mut ledger) = (ThreadId::mine(), self.ledger());
         while ledger.holders_of(resource).any(|one| one != me && !ledger.waits_for(one, me)) {
             ledger.wanted.insert(me, resource);
-            ledger = self.released.wait(ledger).unwrap_or_else(PoisonError::into_inner);
+            ledger = self.released.wait(ledger);
             ledger.wanted.remove(&me);
         }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ledger.lock()
     }
 }
 
@@ -152,7 +153,7 @@ impl WantedResource {
     pub(crate) fn until_released(self) {
         let (me, mut ledger) = (ThreadId::mine(), self.waits.ledger());
         while ledger.holders_of(self.resource).any(|holder| holder != me) {
-            ledger = self.waits.released.wait(ledger).unwrap_or_else(PoisonError::into_inner);
+            ledger = self.waits.released.wait(ledger);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The client role: the config that proves itself with an identity, and checks servers against the trust.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
@@ -15,6 +15,7 @@ use crate::clock::WallClock;
 use crate::error::Error;
 use crate::options::Options;
 use crate::pki::{Identity, Trust};
+use crate::sys::Mutex;
 use crate::sys::without_fork;
 
 /// The settings that the client configs of all generations share.
@@ -69,7 +70,7 @@ impl ClientRole {
         // A child that is forked takes the list over, and nobody is to be at it then.
         without_fork(|| {
             let key = identity.certified_key();
-            let mut presenting = self.presenting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut presenting = self.presenting.lock();
             presenting.retain(|presents| presents.strong_count() > 0);
             let same = |presents: &Arc<PresentedIdentity>| Arc::ptr_eq(&presents.0, key);
             presenting.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
@@ -159,6 +160,6 @@ mod tests {
         drop(first);
         assert_eq!(Arc::strong_count(serves.certified_key()), 1);
         role.presenter(&serves);
-        assert_eq!(role.presenting.lock().unwrap().len(), 1, "nor are all that there were");
+        assert_eq!(role.presenting.lock().len(), 1, "nor are all that there were");
     }
 }

@@ -8,7 +8,7 @@ mod tests_directories;
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::inotify::testing;
@@ -17,6 +17,7 @@ use self::inotify::Backend;
 use crate::error::Error;
 use crate::files::Lookup;
 use crate::sys::HandleId;
+use crate::sys::{Mutex, MutexGuard};
 use subscriptions::Subscriptions;
 
 /// How changes are being found.
@@ -148,7 +149,7 @@ impl Watcher {
     /// In a child that was forked: gives up the parent's notifications, unless a thread of the parent's
     /// was at them. The parent goes on with them.
     pub(crate) fn abandon(&self) {
-        if let Ok(mut state) = self.0.try_lock()
+        if let Some(mut state) = self.0.try_lock()
             && let Some(kernel) = state.kernel.take()
         {
             kernel.abandon();
@@ -176,7 +177,7 @@ impl Watcher {
     }
 
     fn state(&self) -> MutexGuard<'_, WatcherState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

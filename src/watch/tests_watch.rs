@@ -22,7 +22,7 @@ struct Noted {
 
 impl Observer for Recorder {
     fn touched(&self, unit: usize, touch: Change<'_>) {
-        let mut noted = self.0.lock().unwrap();
+        let mut noted = self.0.lock();
         noted.units.insert(unit);
         let (word, path) = match touch {
             Change::Changed(path) => ("changed", path),
@@ -34,7 +34,7 @@ impl Observer for Recorder {
     }
 
     fn missed(&self) {
-        self.0.lock().unwrap().words.push("missed");
+        self.0.lock().words.push("missed");
     }
 }
 
@@ -70,7 +70,7 @@ impl Scene {
     /// What was told since the last time, without those told more than once in a row.
     pub(super) fn told(&self) -> (BTreeSet<usize>, Vec<&'static str>) {
         self.watcher.read();
-        let Noted { units, mut words, .. } = std::mem::take(&mut *self.notes.0.lock().unwrap());
+        let Noted { units, mut words, .. } = std::mem::take(&mut *self.notes.0.lock());
         words.dedup();
         (units, words)
     }
@@ -82,7 +82,7 @@ impl Scene {
     /// The names of the entries that were told of.
     pub(super) fn names_told(&self) -> Vec<OsString> {
         self.watcher.read();
-        std::mem::take(&mut *self.notes.0.lock().unwrap()).names.into_iter().collect()
+        std::mem::take(&mut *self.notes.0.lock()).names.into_iter().collect()
     }
 
     pub(super) fn kernel_watches(&self) -> usize {

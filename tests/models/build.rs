@@ -5,10 +5,11 @@ use std::path::Path;
 use std::{env, fs};
 
 /// Module and folder.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("published", "runtime"),
     ("dispatcher", "events"),
     ("queue", "events"),
+    ("mutex", "sys"),
     ("wait_graph", "sys"),
 ];
 

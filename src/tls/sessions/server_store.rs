@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
+
+use crate::sys::{Mutex, MutexGuard};
 
 type Session = Zeroizing<Vec<u8>>;
 
@@ -57,7 +58,7 @@ impl ServerStore {
     }
 
     fn held(&self) -> MutexGuard<'_, Stored> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 }
 

@@ -14,6 +14,9 @@ mod tls;
 mod published {
     include!(concat!(env!("OUT_DIR"), "/published.rs"));
 }
+mod mutex {
+    include!(concat!(env!("OUT_DIR"), "/mutex.rs"));
+}
 mod dispatcher {
     include!(concat!(env!("OUT_DIR"), "/dispatcher.rs"));
 }

@@ -1,6 +1,6 @@
 //! What threads share, by the names of std and of two crates, as loom sees it.
 
-pub(crate) use std::sync::{Arc, PoisonError, Weak};
+pub(crate) use std::sync::{Arc, PoisonError, TryLockError, Weak};
 
 pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
 
@@ -36,6 +36,14 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
     ) -> std::sync::LockResult<MutexGuard<'a, T>> {
         self.0.wait(guard)
+    }
+
+    pub(crate) fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        limit: std::time::Duration,
+    ) -> std::sync::LockResult<(MutexGuard<'a, T>, loom::sync::WaitTimeoutResult)> {
+        self.0.wait_timeout(guard, limit)
     }
 
     pub(crate) fn notify_one(&self) {

@@ -11,6 +11,7 @@ pub(crate) mod handle_id {
 pub(crate) mod sys {
     use super::*;
     pub(crate) use crate::handle_id::HandleId;
+    pub(crate) use crate::mutex::{Condvar, Mutex, MutexGuard};
     pub(crate) use crate::wait_graph::{Deadlock, Resource, WaitGraph};
 
     /// Nobody sleeps by it here.
