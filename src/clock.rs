@@ -1,4 +1,4 @@
-//! The wall clock of the process, as far as certreload reads it.
+//! The wall clock that the library uses for dates in certificates; tests can shift it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 
-/// What it is ahead of the system's, in seconds: 0 but in tests.
+/// The seconds by which this clock is ahead of the system's; 0 except in tests.
 static OFFSET: AtomicI64 = AtomicI64::new(0);
 
-/// Seconds since 1970; before that, less than 0.
+/// Returns the seconds since 1970, negative before 1970.
 pub(crate) fn unix_now() -> i64 {
     let unix = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
@@ -18,12 +18,12 @@ pub(crate) fn unix_now() -> i64 {
     unix.saturating_add(OFFSET.load(Ordering::Relaxed))
 }
 
-/// Sets it ahead of the system's by so many seconds.
+/// Sets this clock ahead of the system's by `seconds`.
 pub(crate) fn set_offset(seconds: i64) {
     OFFSET.store(seconds, Ordering::SeqCst);
 }
 
-/// The same clock for rustls, which goes by it when it checks a peer's certificate.
+/// The same clock for rustls, which checks the dates of a peer's certificate with it.
 #[derive(Debug)]
 pub(crate) struct WallClock;
 
@@ -34,7 +34,9 @@ impl TimeProvider for WallClock {
     }
 }
 
-/// One moment on both clocks: deadlines go by the first, dates in certificates by the second.
+/// One moment on two clocks.
+///
+/// Deadlines use the monotonic clock, which is never set. Dates in certificates need the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
     pub(crate) instant: Instant,

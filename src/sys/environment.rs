@@ -1,20 +1,20 @@
 //! Reads environment variables, and ignores them in a process that has more rights than its caller.
 //!
-//! Not covered is what other libraries read by themselves: aws-lc reads `OPENSSL_ia32cap` (on Arm
+//! Variables that other libraries read are not covered: aws-lc reads `OPENSSL_ia32cap` (on Arm
 //! `OPENSSL_armcap`), which chooses among its implementations for the CPU; rustls reads `SSLKEYLOGFILE`
 //! if the host asks for its key log file; `rustls_platform_server_cert_verifier()` of rustls-ffi reads
 //! `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
-#![allow(unsafe_code, reason = "a call of libc; its block argues for itself")]
+#![allow(unsafe_code, reason = "one call of libc, which is argued for")]
 
 use std::env;
 use std::ffi::OsString;
 
-/// Returns the value of a variable; `None` if it is not set or empty, or must not be trusted.
+/// Returns the value of a variable, or `None` if it is unset or empty, or must not be trusted.
 ///
-/// As `secure_getenv(3)`: if a program is set-user-ID or set-group-ID, or has file capabilities, its
-/// caller chooses the environment and must not choose what the program trusts. A test below
-/// sees to it that no other module reads a variable by other means.
+/// Like `secure_getenv(3)`: if a program is set-user-ID or set-group-ID, or has file capabilities, its caller chooses the
+/// environment, but must not choose which certificates the program trusts. A test below checks that no other module
+/// reads a variable by other means.
 pub(crate) fn environment_variable(name: &str) -> Option<OsString> {
     if has_more_rights_than_its_caller() {
         return None;
@@ -22,9 +22,11 @@ pub(crate) fn environment_variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// Stays true when the process drops these rights later.
+/// Returns true even if the process has dropped these rights since.
+///
+/// rustix has this function only in its backend of inline system calls, which this library does not use.
 fn has_more_rights_than_its_caller() -> bool {
-    // SAFETY: takes a number and returns one; reads what the kernel passed at exec.
+    // SAFETY: no pointers; the value is what the kernel passed at exec.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
@@ -35,7 +37,7 @@ mod tests {
 
     use super::*;
 
-    /// What reads the environment in std, libc and the crates used here without asking who started the process.
+    /// Functions of std, libc and the dependencies that read the environment without a check of the caller's rights.
     const READERS: [&str; 6] = [
         concat!("env::", "var"),
         concat!("var_", "os("),
@@ -45,11 +47,11 @@ mod tests {
         concat!("openssl_probe::", "probe("),
     ];
 
-    /// Threads without a stack size of their own read `RUST_MIN_STACK`.
+    /// Reads `RUST_MIN_STACK`; `thread::Builder` with a stack size does not.
     const SPAWN: &str = concat!("thread::", "spawn(");
 
     #[test]
-    fn environment_is_read_in_this_module_alone() {
+    fn environment_is_read_in_this_module_only() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let (mut directories, mut found) = (vec![root.clone()], Vec::new());
         while let Some(directory) = directories.pop() {
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn variable_of_an_ordinary_process_is_read() {
+    fn environment_variable_in_an_ordinary_process_is_returned() {
         assert!(!has_more_rights_than_its_caller());
         assert_eq!(environment_variable("PATH"), env::var_os("PATH"));
         assert_eq!(environment_variable("CERTRELOAD_NO_SUCH_VARIABLE"), None);

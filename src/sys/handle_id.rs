@@ -1,4 +1,6 @@
-//! Numbers that tell the handles of a process apart.
+//! Numbers for the handles of a process.
 
-/// Who follows: unique in the process.
+/// The number of a handle, unique in the process.
+///
+/// The modules below `runtime` use it to name a handle that they do not know: watches and waits belong to a number.
 pub(crate) type HandleId = u64;

@@ -1,26 +1,26 @@
-//! Leaves nothing of a secret on a thread's stack.
+//! Removes secrets from a thread's stack.
 
-/// More than reading and opening a key takes, and a small part of any thread's stack.
+/// More than reading and decrypting a key uses, and a small part of any thread's stack.
 const DEPTH: usize = 32 * 1024;
 
-/// Runs `body`, and overwrites what its frames leave behind.
+/// Runs `body`, and overwrites the stack that its frames used (G18).
 ///
-/// Below the caller's frame it would stay for as long as the thread lives and goes no deeper, and from
-/// there get into the gaps of whatever is moved over it; and the thread may be the host's (G18).
+/// Otherwise the secrets would stay below the caller's frame until later calls go as deep. From there they would
+/// also get into the padding of values that later calls move. The thread may be the host's.
 pub(crate) fn wiping_stack<T>(body: impl FnOnce() -> T) -> T {
     let result = run(body);
     overwrite();
     result
 }
 
-/// In a frame that begins where that of [`overwrite`] does.
+/// Runs `body` in a frame that begins at the same address as that of [`overwrite`].
 #[inline(never)]
 fn run<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
 #[inline(never)]
-#[allow(clippy::large_stack_arrays, reason = "the stack is what it is about")]
+#[allow(clippy::large_stack_arrays, reason = "to overwrite the stack is the purpose")]
 fn overwrite() {
     std::hint::black_box(&mut [0_u8; DEPTH]);
 }

@@ -1,12 +1,12 @@
-//! Shows tests what is left in memory that they give back.
+//! Finds secrets in memory that a test frees.
 
-#![allow(unsafe_code, reason = "an allocator; each block argues for itself")]
+#![allow(unsafe_code, reason = "an allocator; each block is argued for")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::slice;
 
-/// So many bytes of a secret are looked for.
+/// How many bytes of the secret are searched for.
 const PIECE: usize = 16;
 
 thread_local! {
@@ -14,7 +14,7 @@ thread_local! {
     static FOUND: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Runs `body`, and counts the blocks that this thread frees in it with `secret` in them.
+/// Runs `body`, and returns how many of the blocks that this thread frees in it contain `secret`.
 pub(crate) fn freed_with<T>(secret: &[u8], body: impl FnOnce() -> T) -> (usize, T) {
     FOUND.set(0);
     WATCHED.set(secret.first_chunk().copied());
@@ -28,8 +28,8 @@ struct Inspector;
 #[global_allocator]
 static INSPECTOR: Inspector = Inspector;
 
-// SAFETY: the system's allocator does the work. A block that grows is moved by the default `realloc`, which allocates,
-// copies and frees, as an allocator may.
+// SAFETY: the system's allocator does the work. The default `realloc` allocates, copies and frees, so `dealloc` also
+// checks blocks that grow.
 unsafe impl GlobalAlloc for Inspector {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise.
@@ -38,7 +38,7 @@ unsafe impl GlobalAlloc for Inspector {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if let Ok(Some(piece)) = WATCHED.try_with(Cell::get) {
-            // SAFETY: the block is live and was zeroed at first, so all of it may be read.
+            // SAFETY: the block is live, and `alloc` zeroed it, so all of its bytes are initialised.
             let bytes = unsafe { slice::from_raw_parts(block, layout.size()) };
             if bytes.windows(PIECE).any(|window| window == piece) {
                 FOUND.set(FOUND.get() + 1);

@@ -1,31 +1,33 @@
-//! Tells threads apart.
+//! Numbers for the threads of a process.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The number of a thread. The standard library's ids cannot be had on a thread that is being torn down,
-/// and a destructor of the host's may close a handle there.
+/// The number of a thread, unique in the process.
+///
+/// Not the standard library's: its thread id is not available on a thread that is being torn down, where a destructor
+/// of the host's may close a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ThreadId(u64);
 
 thread_local! {
-    /// 0 is none yet. It needs no destructor, so it is there to the last.
+    /// 0 if the thread has no number yet. The value has no destructor, so it can be read until the thread ends.
     static MINE: Cell<u64> = const { Cell::new(0) };
 }
 
 impl ThreadId {
-    /// One for a thread that is about to begin.
+    /// Returns a number for a thread that is about to start.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Makes it that of this thread, which has none yet.
+    /// Makes this the number of the current thread, which must not have one yet.
     pub(crate) fn take(self) {
         MINE.set(self.0);
     }
 
-    /// That of this thread.
+    /// Returns the number of the current thread.
     pub(crate) fn mine() -> Self {
         if MINE.get() == 0 {
             Self::new().take();
