@@ -1,30 +1,31 @@
-//! As whom the process reads files, and below which root directory.
-
-#![allow(unsafe_code, reason = "system calls; each block argues for itself")]
+//! The user, the groups and the root directory with which the process opens files.
 
 use std::os::unix::fs::MetadataExt;
-use std::ptr;
 use std::sync::Arc;
 
-/// As whom the process reads files, and below which root directory.
+use rustix::process::{getegid, geteuid, getgroups};
+
+/// The user, the groups and the root directory with which the process opens files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Privileges {
     user: u32,
     group: u32,
-    /// The supplementary ones, in order.
+    /// The supplementary groups, in ascending order.
     groups: Arc<[u32]>,
+    /// Device and inode of the root directory.
     root: Option<(u64, u64)>,
 }
 
 impl Privileges {
     pub(crate) fn now() -> Self {
-        // SAFETY: no arguments; these calls always succeed (POSIX).
-        let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
         let root = std::fs::metadata("/").ok().map(|root| (root.dev(), root.ino()));
+        let (user, group) = (geteuid().as_raw(), getegid().as_raw());
         Self { user, group, groups: supplementary_groups(), root }
     }
 
-    /// What of this is another than at the time of `opened`, in words; `None` where nothing is.
+    /// Describes which of the privileges `opened` are lost or different now, for operators. Returns `None` if none is.
+    ///
+    /// Additional groups are no difference: they make no file unreadable.
     pub(crate) fn changes_since(&self, opened: &Self) -> Option<String> {
         let mut changes = Vec::new();
         for (what, then, now) in
@@ -50,17 +51,13 @@ impl Privileges {
     }
 }
 
-/// None where they cannot be had, or become more between two questions.
+/// Returns no groups if the kernel refuses to list them.
+///
+/// `getgroups` asks for the count first. If the host changes the groups between both calls, the list is empty or ends
+/// with zeros. The next call then differs, and the files are read again.
 fn supplementary_groups() -> Arc<[u32]> {
-    // SAFETY: asked for no groups, the kernel writes none, and tells how many there are.
-    let count = unsafe { libc::getgroups(0, ptr::null_mut()) };
-    let mut groups = vec![0; usize::try_from(count).unwrap_or(0)];
-    if groups.is_empty() {
-        return Arc::default();
-    }
-    // SAFETY: there is room for as many as are asked for.
-    let count = unsafe { libc::getgroups(count, groups.as_mut_ptr()) };
-    groups.truncate(usize::try_from(count).unwrap_or(0));
+    let groups = getgroups().unwrap_or_default();
+    let mut groups: Vec<_> = groups.into_iter().map(|group| group.as_raw()).collect();
     groups.sort_unstable();
     groups.into()
 }
@@ -70,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_of_privileges_is_told_in_words() {
+    fn changes_since_another_user_names_both_users() {
         let now = Privileges::now();
         assert_eq!(now.changes_since(&now), None);
         let before = Privileges { user: now.user + 1, ..now.clone() };
@@ -80,17 +77,17 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_was_given_up_is_told_and_one_that_was_not_is_not() {
+    fn changes_since_more_groups_names_only_the_lost_ones() {
         let now = Privileges { group: 7, groups: [8].into(), ..Privileges::now() };
         let before = Privileges { groups: [7, 8, 9, 10].into(), ..now.clone() };
         let words = now.changes_since(&before).unwrap();
         assert_eq!(words, "the handle was opened in more groups (9, 10)");
         assert_eq!(before.changes_since(&now), None);
-        assert_ne!(before, now, "what was seen with fewer groups is looked at anew");
+        assert_ne!(before, now, "what was read with fewer groups is read again");
     }
 
     #[test]
-    fn the_groups_are_those_that_the_kernel_knows() {
+    fn privileges_have_the_groups_that_the_kernel_lists() {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap();
         let mut known: Vec<u32> =

@@ -1,141 +1,105 @@
-//! Which process this is: tells a process from those forked from it.
+//! Distinguishes a process from the processes forked from it.
 
-#![allow(unsafe_code, reason = "system calls; each block argues for itself")]
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use super::mapped_words::{OnFork, map_words};
+use super::set_once::SetOnce;
 
-/// Tells a process from those that were forked from it.
+/// A number that a process does not have in common with the processes forked from it.
 ///
-/// A process id would not do: a child in a namespace of its own may have the number of its parent, and
-/// asking for it is a system call.
+/// A process id is no such number: a child in a new PID namespace may have the id of its parent. Reading a
+/// process id is also a system call; reading this number is an atomic load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ForkGeneration(u64);
 
-/// A page that the kernel wipes in a child (`MADV_WIPEONFORK`, Linux 4.14): its first word is the era.
-static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
-/// Stands in [`PAGE`] where there is no such page; then process ids have to do.
-static NO_PAGE: AtomicU64 = AtomicU64::new(0);
-/// The newest era that this process, or one that it was forked from, has begun.
-static NEWEST: AtomicU64 = AtomicU64::new(0);
+/// Holds the number in memory that the kernel zeroes in a forked child; [`UNAVAILABLE`] if there is no such memory.
+static NUMBER: SetOnce<AtomicU64> = SetOnce::new();
+/// The word in [`NUMBER`] if the kernel cannot zero memory in children. Process ids are used instead.
+static UNAVAILABLE: AtomicU64 = AtomicU64::new(0);
+/// The highest number that this process or one of its ancestors has taken.
+static HIGHEST: AtomicU64 = AtomicU64::new(0);
 
 impl ForkGeneration {
     const NONE: Self = Self(0);
 
-    /// The era of this process.
+    /// Returns the number of this process, and takes a new one if the process has none yet.
     pub(crate) fn now() -> Self {
-        let mut page = PAGE.load(Ordering::Acquire);
-        if page.is_null() {
-            page = prepare_page();
+        let number = NUMBER.get().unwrap_or_else(map_number);
+        if is_unavailable(number) {
+            return Self(process::id().into());
         }
-        if ptr::eq(page, &raw const NO_PAGE) {
-            return Self(std::process::id().into());
+        if number.load(Ordering::SeqCst) == 0 {
+            let next = HIGHEST.fetch_add(1, Ordering::SeqCst) + 1;
+            // If another thread was faster, its number is as new as this one, and is kept.
+            let _ = number.compare_exchange(0, next, Ordering::SeqCst, Ordering::SeqCst);
         }
-        // SAFETY: not null, so `prepare_page` has put it there: a page that is never unmapped, aligned
-        // to more than a word, and zeroed or holding an era.
-        let word = unsafe { &*page };
-        if word.load(Ordering::SeqCst) == 0 {
-            let next = NEWEST.fetch_add(1, Ordering::SeqCst) + 1;
-            // Another thread may have been faster; its era is as new.
-            let _ = word.compare_exchange(0, next, Ordering::SeqCst, Ordering::SeqCst);
-        }
-        Self(word.load(Ordering::SeqCst))
+        Self(number.load(Ordering::SeqCst))
     }
 
-    /// Whether this is the era of this process. Async-signal-safe: loads and, where the kernel wipes
-    /// no page, `getpid(2)`.
+    /// Returns whether this is the number of the current process.
+    ///
+    /// Async-signal-safe (G9): atomic loads and, if the kernel cannot zero memory in children, `getpid(2)`.
     pub(crate) fn is_now(self) -> bool {
-        self == Self::begun()
+        self == Self::taken()
     }
 
-    /// The era of this process; none, which equals no era that has begun, where it has not begun one.
-    fn begun() -> Self {
-        let page = PAGE.load(Ordering::Acquire);
-        if page.is_null() {
-            return Self::NONE;
+    /// Returns the number of this process, or [`Self::NONE`] if it has not taken one.
+    fn taken() -> Self {
+        match NUMBER.get() {
+            None => Self::NONE,
+            Some(number) if is_unavailable(number) => Self(process::id().into()),
+            Some(number) => Self(number.load(Ordering::SeqCst)),
         }
-        if ptr::eq(page, &raw const NO_PAGE) {
-            // SAFETY: takes nothing, and always succeeds.
-            return Self(u64::from(unsafe { libc::getpid() }.cast_unsigned()));
-        }
-        // SAFETY: as in `now`.
-        Self(unsafe { &*page }.load(Ordering::SeqCst))
     }
 }
 
-/// The era in which something is rung for; kept where signal handlers read it.
+/// A [`ForkGeneration`] that signal handlers may read while it is set.
 #[derive(Debug)]
 pub(crate) struct ForkGenerationCell(AtomicU64);
 
 impl ForkGenerationCell {
-    /// Of no process so far.
+    /// Creates a cell that belongs to no process.
     pub(crate) fn new() -> Self {
         Self(AtomicU64::new(ForkGeneration::NONE.0))
     }
 
-    pub(crate) fn set(&self, era: ForkGeneration) {
-        self.0.store(era.0, Ordering::SeqCst);
+    pub(crate) fn set(&self, generation: ForkGeneration) {
+        self.0.store(generation.0, Ordering::SeqCst);
     }
 
-    /// Whether it is of this process. Async-signal-safe, as [`ForkGeneration::is_now`].
+    /// Returns whether the cell belongs to the current process. Async-signal-safe, as [`ForkGeneration::is_now`].
     pub(crate) fn is_now(&self) -> bool {
-        let era = ForkGeneration(self.0.load(Ordering::SeqCst));
-        era != ForkGeneration::NONE && era.is_now()
+        let generation = ForkGeneration(self.0.load(Ordering::SeqCst));
+        generation != ForkGeneration::NONE && generation.is_now()
     }
 }
 
 #[cold]
-fn prepare_page() -> *mut AtomicU64 {
-    let new = wiped_page().unwrap_or((&raw const NO_PAGE).cast_mut());
-    match PAGE.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => new,
-        // Two threads came first; the page that lost stays where it is, unused.
-        Err(others) => others,
-    }
+fn map_number() -> &'static AtomicU64 {
+    let word = map_words(OnFork::Zeroed).map(|[word]| word);
+    // If two threads come at once, the memory of the second one stays mapped, unused.
+    NUMBER.set(word.unwrap_or(&UNAVAILABLE))
 }
 
-fn wiped_page() -> Option<*mut AtomicU64> {
-    const SIZE: usize = 4096;
-    // SAFETY: a new anonymous mapping, of which nobody else knows; MADV_WIPEONFORK changes nothing in
-    // this process, and is refused by kernels that do not know it.
-    unsafe {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let page =
-            libc::mmap(ptr::null_mut(), SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
-        if page == libc::MAP_FAILED {
-            return None;
-        }
-        if libc::madvise(page, SIZE, libc::MADV_WIPEONFORK) != 0 {
-            libc::munmap(page, SIZE);
-            return None;
-        }
-        Some(page.cast())
-    }
+fn is_unavailable(number: &AtomicU64) -> bool {
+    std::ptr::eq(number, &raw const UNAVAILABLE)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests_fork::is_true_in_child;
     use super::*;
 
     #[test]
-    fn a_process_is_of_one_era_and_its_child_of_another() {
-        let mine = ForkGeneration::now();
-        assert_eq!(ForkGeneration::now(), mine);
-        assert!(mine.is_now());
-        // SAFETY: the child makes no call but the one that is tested, which allocates nothing, and ends.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            let none_yet = !mine.is_now() && !ForkGenerationCell::new().is_now();
-            let differs = none_yet
-                && ForkGeneration::now() != mine
-                && ForkGeneration::now().is_now()
-                && !mine.is_now();
-            // SAFETY: ends the child without running anything of the parent's.
-            unsafe { libc::_exit(i32::from(!differs)) };
-        }
-        let mut status = -1;
-        // SAFETY: our own child, and a live int.
-        unsafe { libc::waitpid(child, &raw mut status, 0) };
-        assert_eq!(status, 0, "the child took itself for its parent");
+    fn g11_fork_generation_of_a_child_differs_from_its_parents() {
+        let parents = ForkGeneration::now();
+        assert_eq!(ForkGeneration::now(), parents);
+        assert!(parents.is_now());
+        assert!(is_true_in_child(|| {
+            let has_none_yet = !parents.is_now() && !ForkGenerationCell::new().is_now();
+            let own = ForkGeneration::now();
+            has_none_yet && own != parents && own.is_now() && !parents.is_now()
+        }));
     }
 }

@@ -1,15 +1,14 @@
-//! What the system tells of where a file lies.
-
-#![allow(unsafe_code, reason = "system calls; each block argues for itself")]
+//! Reports on which kind of file system a file lies.
 
 use std::fs::File;
-use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
 
-/// Whether `file` is on a file system of this machine, whose time stamps change with the file. Those
-/// of network file systems are late, and those of layered and unknown ones may be.
+use rustix::fs::fstatfs;
+
+/// Returns whether `file` lies on a local file system, whose time stamps change with the file.
+///
+/// Time stamps of network file systems are late, and those of layered and unknown file systems may be.
 pub(crate) fn is_on_local_file_system(file: &File) -> bool {
-    // The numbers of linux/magic.h and of the file systems' own sources.
+    // From linux/magic.h, and from the sources of file systems that are not listed there.
     const LOCAL: [i64; 9] = [
         0xef53,      // ext2, ext3, ext4
         0x5846_5342, // XFS
@@ -21,13 +20,5 @@ pub(crate) fn is_on_local_file_system(file: &File) -> bool {
         0x8584_58f6, // ramfs
         0x7371_7368, // squashfs
     ];
-    let mut about = MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: an open descriptor and room for the answer, which is read only where there is one.
-    let kind = unsafe {
-        if libc::fstatfs(file.as_raw_fd(), about.as_mut_ptr()) != 0 {
-            return false;
-        }
-        about.assume_init().f_type
-    };
-    LOCAL.contains(&kind)
+    fstatfs(file).is_ok_and(|about| LOCAL.contains(&about.f_type))
 }

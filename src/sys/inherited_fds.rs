@@ -1,10 +1,10 @@
-//! Descriptors that a forked child has of its parent, and has no use for.
+//! Closes descriptors that a forked child inherited and does not use.
 
-#![allow(unsafe_code, reason = "a system call, which argues for itself")]
+#![allow(unsafe_code, reason = "one system call, which is argued for")]
 
 use std::os::fd::RawFd;
 
-/// What a descriptor leads to.
+/// The kind of an inherited descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum InheritedFd {
     Event,
@@ -14,21 +14,23 @@ pub(crate) enum InheritedFd {
 }
 
 impl InheritedFd {
-    /// Closes the descriptor, where the number still leads to such a thing: a host may have closed it
-    /// in the child and opened something of its own, which has the number since. Where that cannot be
-    /// told, for there is no /proc, it stays open.
+    /// Closes `descriptor` if it is still of this kind.
     ///
-    /// Whatever in this process has it for its own must not close it again, nor make use of it.
+    /// The host may have closed the inherited descriptor in the child and opened another file, which then has the same
+    /// number. If there is no /proc to check that, the descriptor stays open.
+    ///
+    /// The caller must neither close nor use the number afterwards.
     pub(crate) fn close(self, descriptor: RawFd) {
-        let leads_to = std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
-        if leads_to.is_ok_and(|leads_to| leads_to.as_os_str() == self.name()) {
-            // SAFETY: no pointers; the number is of what the library opened, as far as can be told.
+        let target = std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
+        if target.is_ok_and(|target| target.as_os_str() == self.proc_name()) {
+            // SAFETY: no pointers. As far as /proc shows, the library opened the descriptor; its owner in the library
+            // is given up by the caller.
             unsafe { libc::close(descriptor) };
         }
     }
 
-    /// As /proc calls it.
-    fn name(self) -> &'static str {
+    /// The target of the descriptor's link in /proc.
+    fn proc_name(self) -> &'static str {
         match self {
             Self::Event => "anon_inode:[eventfd]",
             Self::Timer => "anon_inode:[timerfd]",
@@ -40,19 +42,19 @@ impl InheritedFd {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Error;
     use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 
+    use super::super::tests_fork::is_true_in_child;
     use super::super::waker::Waker;
     use super::*;
 
     #[test]
-    fn what_has_the_number_of_a_bell_and_is_none_stays_open() {
-        let bell = Waker::new().unwrap();
-        InheritedFd::Timer.close(bell.as_raw_fd());
-        bell.as_fd().try_clone_to_owned().unwrap();
+    fn close_of_another_kind_leaves_the_descriptor_open() {
+        let waker = Waker::new().unwrap();
+        InheritedFd::Timer.close(waker.as_raw_fd());
+        waker.as_fd().try_clone_to_owned().unwrap();
 
-        // The number may be another test's as soon as it is closed, so the end of the file tells.
+        // If this closed the pipe, another test could reuse the number. So check that the pipe still transports bytes.
         let (mut read_end, write_end) = std::io::pipe().unwrap();
         InheritedFd::Event.close(write_end.as_raw_fd());
         std::io::Write::write_all(&mut &write_end, b"open").unwrap();
@@ -60,24 +62,16 @@ mod tests {
         assert_eq!(std::io::read_to_string(&mut read_end).unwrap(), "open");
     }
 
+    /// In a child, because there no other thread reuses the number.
     #[test]
-    fn what_is_still_a_bell_is_closed() {
-        // SAFETY: the child makes system calls and ends.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
+    fn close_of_the_same_kind_closes_the_descriptor() {
+        assert!(is_true_in_child(|| {
             let descriptor = Waker::new().unwrap().as_fd().try_clone_to_owned().unwrap();
             let descriptor = descriptor.into_raw_fd();
+            let link = format!("/proc/self/fd/{descriptor}");
+            let was_open = std::fs::read_link(&link).is_ok();
             InheritedFd::Event.close(descriptor);
-            // SAFETY: a number; and the end of the child.
-            unsafe {
-                let is_closed = libc::fcntl(descriptor, libc::F_GETFD) == -1
-                    && Error::last_os_error().raw_os_error() == Some(libc::EBADF);
-                libc::_exit(i32::from(!is_closed));
-            }
-        }
-        let mut status = -1;
-        // SAFETY: our own child, and a live int.
-        unsafe { libc::waitpid(child, &raw mut status, 0) };
-        assert_eq!(status, 0);
+            was_open && std::fs::read_link(&link).is_err()
+        }));
     }
 }

@@ -1,37 +1,24 @@
-//! Marks the time in which what others write to the log is about nobody's connection.
+//! Keeps log records of dependencies from the host while they concern no connection of the host's.
 
 use std::cell::Cell;
+
+use super::scope::Scope;
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Runs `body`; records that libraries inside make on this thread meanwhile are not for the host.
+/// Runs `body` without passing on the log records that dependencies make in it on this thread.
+///
+/// The handshakes of self-checks use it: what rustls logs there would look like a connection of a client.
 pub(crate) fn without_logging<T>(body: impl FnOnce() -> T) -> T {
-    let _until_dropped = Hush::new();
+    let _scope = Scope::enter(&DEPTH);
     body()
 }
 
-/// Whether this thread is inside [`without_logging`].
+/// Returns whether this thread is inside [`without_logging`].
 pub(crate) fn is_logging_disabled() -> bool {
-    // A thread that is being torn down is inside nothing.
-    DEPTH.try_with(Cell::get).unwrap_or(0) > 0
-}
-
-/// Ends also where a panic leaves.
-struct Hush;
-
-impl Hush {
-    fn new() -> Self {
-        DEPTH.set(DEPTH.get() + 1);
-        Self
-    }
-}
-
-impl Drop for Hush {
-    fn drop(&mut self) {
-        DEPTH.set(DEPTH.get() - 1);
-    }
+    DEPTH.get() > 0
 }
 
 #[cfg(test)]
@@ -40,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_is_hushed_inside_alone_and_a_panic_ends_it() {
+    fn without_logging_affects_its_own_thread_until_it_returns_or_panics() {
         assert!(!is_logging_disabled());
         without_logging(|| {
             assert!(without_logging(is_logging_disabled));

@@ -1,4 +1,7 @@
-//! System calls that std lacks, each behind a safe interface.
+//! Operating-system services that the standard library lacks, each behind a safe interface.
+//!
+//! System calls are made with rustix. Calls of libc, each in an `unsafe` block, are left where rustix has no such function
+//! or must not be used; each says why.
 
 mod credentials;
 mod environment;
@@ -8,12 +11,17 @@ mod fs_kind;
 mod handle_id;
 mod inherited_fds;
 mod log_scope;
+mod mapped_words;
 mod mutex;
 mod panic;
 mod poller;
-pub(crate) mod shared_words;
+mod scope;
+mod set_once;
+mod shared_words;
 mod signals;
 mod stack_wipe;
+#[cfg(test)]
+mod tests_fork;
 #[cfg(test)]
 mod tests_freed_memory;
 mod thread_id;

@@ -1,58 +1,62 @@
-//! Runs code so that a panic becomes a message, and nothing is printed.
+//! Turns a panic into an error message, and prints nothing.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::scope::Scope;
+
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    static WORDS: RefCell<Option<String>> = const { RefCell::new(None) };
+    static MESSAGE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs `body`; a panic in it is caught and comes back as what it said and where.
+/// Runs `body`. If it panics, returns the panic's message and location as the error (G12).
 ///
-/// Whatever a panicking `body` leaves half-done must be behind a lock that is taken anew, or be
-/// dropped with it: both hold for every caller here.
+/// What a panicking `body` leaves incomplete must be dropped with it, or be behind a [`Mutex`](super::Mutex), whose
+/// documentation says why that is enough. Both hold for every caller.
 pub(crate) fn catch_panic<T>(body: impl FnOnce() -> T) -> Result<T, String> {
-    // Not a Once: a child that was forked meanwhile would wait for it.
-    static IS_QUIET: AtomicBool = AtomicBool::new(false);
-    // Loaded first: a swap by every call of every thread would make processors pass its cache line around.
-    if !IS_QUIET.load(Ordering::Acquire) && !IS_QUIET.swap(true, Ordering::SeqCst) {
-        stay_quiet_inside();
+    // Not a Once: if a process forks while another thread is inside the Once, the child waits for ever.
+    static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
+    // Loaded first: a swap on every call would move the cache line from CPU to CPU.
+    if !IS_INSTALLED.load(Ordering::Acquire) && !IS_INSTALLED.swap(true, Ordering::SeqCst) {
+        install_hook();
     }
-    DEPTH.set(DEPTH.get() + 1);
+    let scope = Scope::enter(&DEPTH);
     let result = panic::catch_unwind(AssertUnwindSafe(body));
-    DEPTH.set(DEPTH.get() - 1);
+    drop(scope);
     result.map_err(|_| {
-        let words = WORDS.try_with(RefCell::take).ok().flatten();
-        words.unwrap_or_else(|| "a panic without words".to_owned())
+        let message = MESSAGE.try_with(RefCell::take).ok().flatten();
+        message.unwrap_or_else(|| "a panic without a message".to_owned())
     })
 }
 
-/// The panic hook belongs to the copy of the Rust runtime that is linked with this library; in a
-/// Rust program it is shared, so a panic outside of `catch_panic` goes to whatever hook there was.
-fn stay_quiet_inside() {
+/// Installs a panic hook that stores messages inside `catch_panic`, and calls the previous hook everywhere else.
+///
+/// In a C or C++ program, the hook belongs to the copy of the Rust runtime that is linked with this library. In a Rust
+/// program, all of the program shares it.
+fn install_hook() {
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if DEPTH.get() == 0 {
             previous(info);
         } else {
-            // A thread that is being torn down has no place for words any more.
-            let _ = WORDS.try_with(|words| words.replace(Some(words_of(info))));
+            // On a thread that is being torn down, MESSAGE may be destroyed already.
+            let _ = MESSAGE.try_with(|message| message.replace(Some(message_of(info))));
         }
     }));
 }
 
-fn words_of(info: &PanicHookInfo<'_>) -> String {
+fn message_of(info: &PanicHookInfo<'_>) -> String {
     let payload = info.payload();
-    let words = payload
+    let message = payload
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("panic");
     match info.location() {
-        Some(at) => format!("{words} ({}:{})", at.file(), at.line()),
-        None => words.to_owned(),
+        Some(at) => format!("{message} ({}:{})", at.file(), at.line()),
+        None => message.to_owned(),
     }
 }
 
@@ -61,13 +65,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_becomes_its_words_and_its_place() {
-        let words = catch_panic(|| -> () { panic!("the sky is {}", "falling") }).unwrap_err();
-        assert!(words.starts_with("the sky is falling (src/sys/panic.rs:"), "{words}");
+    fn caught_panic_returns_its_message_and_location() {
+        let message = catch_panic(|| -> () { panic!("the sky is {}", "falling") }).unwrap_err();
+        assert!(message.starts_with("the sky is falling (src/sys/panic.rs:"), "{message}");
     }
 
     #[test]
-    fn a_nested_panic_is_caught_by_the_inner_guard() {
+    fn nested_panic_is_caught_by_the_inner_call() {
         let outer = catch_panic(|| catch_panic(|| -> () { panic!("inner") }).is_err());
         assert_eq!(outer, Ok(true));
     }

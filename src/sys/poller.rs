@@ -1,13 +1,14 @@
-//! Several descriptors that are waited for as one.
+//! Waits for several descriptors at once.
 
-#![allow(unsafe_code, reason = "system calls; each block argues for itself")]
+#![allow(unsafe_code, reason = "one system call, which is argued for")]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::ptr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// Readable when one of its descriptors is.
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+
+/// A descriptor that is readable while any of the descriptors in its set is readable.
 #[derive(Debug)]
 pub(crate) struct Poller {
     fd: OwnedFd,
@@ -15,40 +16,28 @@ pub(crate) struct Poller {
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: no pointers; the result is checked before it is owned.
-        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a descriptor that was just opened and belongs to nobody else.
-        Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) } })
+        Ok(Self { fd: epoll::create(CreateFlags::CLOEXEC)? })
     }
 
-    /// From now on `descriptor` counts. It has to be taken out before it is closed.
+    /// Adds `descriptor` to the set. It must be removed before it is closed.
     pub(crate) fn add(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, descriptor.as_raw_fd(), libc::EPOLLIN)
+        Ok(epoll::add(&self.fd, descriptor, NO_DATA, EventFlags::IN)?)
     }
 
-    /// Lets a `descriptor` count that is among them, or be passed over for now.
+    /// Makes a `descriptor` of the set count, or be ignored until this is called again.
     pub(crate) fn listen(&self, descriptor: BorrowedFd<'_>, listens: bool) -> io::Result<()> {
-        let events = if listens { libc::EPOLLIN } else { 0 };
-        self.control(libc::EPOLL_CTL_MOD, descriptor.as_raw_fd(), events)
+        let events = if listens { EventFlags::IN } else { EventFlags::empty() };
+        Ok(epoll::modify(&self.fd, descriptor, NO_DATA, events)?)
     }
 
-    /// `descriptor` counts no more.
+    /// Removes `descriptor` from the set.
     pub(crate) fn remove(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_DEL, descriptor.as_raw_fd(), 0)
-    }
-
-    fn control(&self, operation: i32, descriptor: RawFd, events: i32) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: events.cast_unsigned(), u64: 0 };
-        // SAFETY: a live epoll_event; the kernel checks the numbers.
-        let result = unsafe {
-            libc::epoll_ctl(self.fd.as_raw_fd(), operation, descriptor, ptr::from_mut(&mut event))
-        };
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        Ok(epoll::delete(&self.fd, descriptor)?)
     }
 }
+
+/// No event is ever fetched from the set: only whether it is readable matters.
+const NO_DATA: EventData = EventData::new_u64(0);
 
 impl AsFd for Poller {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -62,24 +51,28 @@ impl AsRawFd for Poller {
     }
 }
 
-/// Waits until one of `descriptors` is readable or the time is up, and tells which are; `None`
-/// among them is never ready, and as a limit waits for them alone.
+/// Blocks until one of `descriptors` is readable or `limit` has passed. Returns which descriptors are readable.
+///
+/// A descriptor `None` is never readable. A limit `None` waits for the descriptors alone.
+///
+/// Calls libc's `poll`: `rustix::event::poll` takes no empty places, and borrowed descriptors, which a caller does not
+/// have if another module owns the descriptor.
 pub(crate) fn wait_readable<const N: usize>(
     descriptors: [Option<RawFd>; N],
     limit: Option<Duration>,
 ) -> [bool; N] {
-    // poll(2) passes over what is negative.
+    // poll(2) ignores negative descriptors.
     let mut polls = descriptors.map(|descriptor| libc::pollfd {
         fd: descriptor.unwrap_or(-1),
         events: libc::POLLIN,
         revents: 0,
     });
-    // Rounded up, so that a deadline is never found to be a little in the future.
+    // Rounded up: a wait that ends before the deadline would be followed by further waits of 0 ms.
     let milliseconds = limit.map_or(-1, |limit| {
         i32::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
     });
-    // SAFETY: N live pollfds. An early return (EINTR) is no harm, for the caller looks at what
-    // there is to do and waits again.
+    // SAFETY: N live pollfds; for a descriptor that is not open the kernel sets POLLNVAL. A return before the time
+    // (EINTR) reports no descriptor: the callers check what is due, and wait again.
     let ready = unsafe { libc::poll(polls.as_mut_ptr(), N as libc::nfds_t, milliseconds) };
     polls.map(|poll| ready > 0 && poll.revents != 0)
 }
@@ -90,21 +83,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_of_them_is_all_of_them() {
-        let (epoll, bells) =
+    fn poller_is_readable_while_one_of_its_descriptors_is() {
+        let (poller, wakers) =
             (Poller::new().unwrap(), [Waker::new().unwrap(), Waker::new().unwrap()]);
-        for bell in &bells {
-            epoll.add(bell.as_fd()).unwrap();
+        for waker in &wakers {
+            poller.add(waker.as_fd()).unwrap();
         }
-        let is_ready = || wait_readable([Some(epoll.as_raw_fd())], Some(Duration::ZERO)) == [true];
+        let is_ready = || wait_readable([Some(poller.as_raw_fd())], Some(Duration::ZERO)) == [true];
         assert!(!is_ready());
-        bells[1].ring();
+        wakers[1].ring();
         assert!(is_ready());
-        epoll.listen(bells[1].as_fd(), false).unwrap();
+        poller.listen(wakers[1].as_fd(), false).unwrap();
         assert!(!is_ready());
-        epoll.listen(bells[1].as_fd(), true).unwrap();
+        poller.listen(wakers[1].as_fd(), true).unwrap();
         assert!(is_ready(), "level-triggered");
-        epoll.remove(bells[1].as_fd()).unwrap();
+        poller.remove(wakers[1].as_fd()).unwrap();
         assert!(!is_ready());
     }
 }

@@ -1,32 +1,33 @@
-//! Clocks that wake whoever waits.
-
-#![allow(unsafe_code, reason = "system calls; each block argues for itself")]
+//! Timers that follow the wall clock, and report that the clock was set.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::ptr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Tells when the wall clock is set, forward or back.
+use rustix::io::Errno;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+
+/// A descriptor that becomes readable when the wall clock is set, forward or back.
 #[derive(Debug)]
 pub(crate) struct ClockWatch {
-    // A timer that is never due: the kernel cancels it when the clock is set.
+    // A timer that never expires: the kernel cancels it when the clock is set.
     fd: OwnedFd,
 }
 
 impl ClockWatch {
     pub(crate) fn new() -> io::Result<Self> {
-        let watch = Self { fd: timer()? };
+        let watch = Self { fd: create()? };
         watch.arm();
         Ok(watch)
     }
 
-    /// Takes note that the clock was set, and waits for the next time.
+    /// Makes the descriptor unreadable until the clock is set again.
     pub(crate) fn rearm(&self) {
-        let mut count = 0_u64;
-        // SAFETY: the buffer is a live u64; reading (which fails with ECANCELED) is what makes the
-        // descriptor unreadable again, and does not block.
-        unsafe { libc::read(self.fd.as_raw_fd(), (&raw mut count).cast(), size_of::<u64>()) };
+        // The read makes the descriptor unreadable. It fails with ECANCELED, and does not block.
+        let _ = rustix::io::read(&self.fd, &mut [0_u8; size_of::<u64>()]);
         self.arm();
     }
 
@@ -41,28 +42,28 @@ impl AsRawFd for ClockWatch {
     }
 }
 
-/// Becomes readable at a time that is set, and when the wall clock is.
+/// A descriptor that becomes readable at a time that is set, and when the wall clock is set.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    // By the wall clock, for such a timer the kernel cancels when that is set; whoever is woken sets the
-    // alarm again, by the new one.
+    // A timer of the wall clock, because only such a timer is cancelled when that clock is set. The thread that wakes
+    // sets the timer again, by the new clock.
     fd: OwnedFd,
 }
 
 impl Timer {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { fd: timer()? })
+        Ok(Self { fd: create()? })
     }
 
-    /// Sets the alarm off in so long a time, or only when the clock is set. What it was set to before,
-    /// and that it went off, is forgotten.
+    /// Arms the timer to expire after `limit`, or, for `None`, only when the wall clock is set. Replaces the
+    /// earlier setting, and makes the descriptor unreadable if the timer has expired.
     pub(crate) fn set(&self, limit: Option<Duration>) {
         let at = || {
             let at = limit.and_then(|limit| SystemTime::now().checked_add(limit));
             let at = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
             at.filter(|at| *at < NEVER).unwrap_or(NEVER)
         };
-        // Perhaps the clock was set between when it was read here and now: once more, by the new one.
+        // If the clock was set after it was read here, the expiry is wrong: compute it again by the new clock.
         if set(&self.fd, at()) == Setting::CancelledBefore {
             set(&self.fd, at());
         }
@@ -75,45 +76,31 @@ impl AsFd for Timer {
     }
 }
 
-/// The year 4000: a time that the timer takes, and that does not come.
+/// The year 4000: the kernel accepts this time, and it is never reached.
 const NEVER: Duration = Duration::from_secs(64_060_588_800);
 
-fn timer() -> io::Result<OwnedFd> {
-    let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
-    // SAFETY: no pointers; the result is checked before it is owned.
-    let fd = unsafe { libc::timerfd_create(libc::CLOCK_REALTIME, flags) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a descriptor that was just opened and belongs to nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+fn create() -> io::Result<OwnedFd> {
+    let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+    Ok(timerfd_create(TimerfdClockId::Realtime, flags)?)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Setting {
     Done,
-    /// Done too, but the clock was set since the timer was looked at last.
+    /// The timer is set, but the clock was set since the timer was last set or read.
     CancelledBefore,
 }
 
-/// Sets a timer to a time since 1970.
+/// Sets a timer to expire once, at a time since 1970.
 fn set(timer: &OwnedFd, at: Duration) -> Setting {
-    let value = libc::timespec {
-        tv_sec: i64::try_from(at.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: at.subsec_nanos().into(),
-    };
-    let once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let setting = libc::itimerspec { it_interval: once, it_value: value };
-    let flags = libc::TFD_TIMER_ABSTIME | libc::TFD_TIMER_CANCEL_ON_SET;
-    // SAFETY: a live itimerspec, and no place for the old one. Should the kernel refuse, the clock is
-    // looked at all the same, only later.
-    let result = unsafe {
-        libc::timerfd_settime(timer.as_raw_fd(), flags, &raw const setting, ptr::null_mut())
-    };
-    if result < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ECANCELED) {
-        Setting::CancelledBefore
-    } else {
-        Setting::Done
+    let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let expiry = Timespec::try_from(at).unwrap_or(Timespec { tv_sec: i64::MAX, ..zero });
+    let value = Itimerspec { it_interval: zero, it_value: expiry };
+    let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+    // Other errors are ignored: then the timer does not wake, and its user finds the change at the next poll.
+    match timerfd_settime(timer, flags, &value) {
+        Err(Errno::CANCELED) => Setting::CancelledBefore,
+        _ => Setting::Done,
     }
 }
 
@@ -123,17 +110,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alarm_goes_off_and_is_silent_when_it_is_set_again() {
-        let alarm = Timer::new().unwrap();
-        let goes_off = |limit| wait_readable([Some(alarm.fd.as_raw_fd())], limit) == [true];
-        alarm.set(Some(Duration::ZERO));
-        assert!(goes_off(None));
-        assert!(goes_off(Some(Duration::ZERO)), "it goes on until it is set anew");
-        alarm.set(Some(Duration::from_secs(3600)));
-        assert!(!goes_off(Some(Duration::ZERO)));
-        alarm.set(Some(Duration::from_millis(5)));
-        assert!(goes_off(None));
-        alarm.set(None);
-        assert!(!goes_off(Some(Duration::ZERO)));
+    fn timer_is_readable_from_its_expiry_until_it_is_set_again() {
+        let timer = Timer::new().unwrap();
+        let is_readable = |limit| wait_readable([Some(timer.fd.as_raw_fd())], limit) == [true];
+        timer.set(Some(Duration::ZERO));
+        assert!(is_readable(None));
+        assert!(is_readable(Some(Duration::ZERO)), "readable until it is set again");
+        timer.set(Some(Duration::from_secs(3600)));
+        assert!(!is_readable(Some(Duration::ZERO)));
+        timer.set(Some(Duration::from_millis(5)));
+        assert!(is_readable(None));
+        timer.set(None);
+        assert!(!is_readable(Some(Duration::ZERO)));
     }
 }

@@ -1,54 +1,50 @@
-//! Wakes whoever waits, from any thread and from signal handlers.
+//! Wakes a waiting thread, from any thread and from signal handlers.
 
-#![allow(unsafe_code, reason = "system calls; each block argues for itself")]
+#![allow(unsafe_code, reason = "one write that signal handlers may make, which is argued for")]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// Wakes a thread that waits; may be rung from a signal handler.
+use rustix::event::{EventfdFlags, eventfd};
+
+/// A descriptor that becomes readable when any thread or signal handler asks for it.
 #[derive(Debug)]
 pub(crate) struct Waker {
-    // An eventfd: a counter, so any number of rings before the next wait are one.
+    // An eventfd is a counter, so any number of calls of `ring` before the next wait wake once.
     fd: OwnedFd,
 }
 
 impl Waker {
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: no pointers; the result is checked before it is owned.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a descriptor that was just opened and belongs to nobody else.
-        Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) } })
+        Ok(Self { fd: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
     }
 
-    /// Lets the waiting thread go, or the next wait return at once.
+    /// Wakes the waiting thread. If no thread waits, the next wait returns at once.
     ///
-    /// Async-signal-safe: one `write(2)`, and `errno` is put back. The only way that the write can
-    /// fail is a counter that is full, and then the bell rings already.
+    /// Async-signal-safe (G9): one `write(2)`, and `errno` is restored. The write fails only if the counter is at its
+    /// maximum; then the descriptor is readable already.
     pub(crate) fn ring(&self) {
         ring(self.fd.as_raw_fd());
     }
 
-    /// Forgets the rings so far.
+    /// Forgets all calls of [`Self::ring`] so far.
     pub(crate) fn hush(&self) {
-        let mut count = 0_u64;
-        // SAFETY: the buffer is a live u64; an eventfd that was not rung has nothing to read, and
-        // does not block.
-        unsafe { libc::read(self.fd.as_raw_fd(), (&raw mut count).cast(), size_of::<u64>()) };
+        // The read does not block. It fails if there was no call, and then there is nothing to forget.
+        let _ = rustix::io::read(&self.fd, &mut [0_u8; size_of::<u64>()]);
     }
 }
 
-/// Rings a bell of which nothing but the descriptor's number is at hand; see [`Waker::ring`]. A number
-/// below 0 is no bell.
+/// Does what [`Waker::ring`] does, for code that has only the number of the descriptor. Ignores a negative number.
+///
+/// Calls libc's `write` and not that of rustix, which leaves `errno` changed. `tests/signal_safety` checks in the machine
+/// code that signal handlers reach nothing else.
 pub(crate) fn ring(descriptor: RawFd) {
-    // SAFETY: errno's address is this thread's own and always valid; the buffer is a live u64, which is
-    // what an eventfd takes; a descriptor that is none is the kernel's to refuse.
+    let one = 1_u64;
+    // SAFETY: the address of this thread's errno is always valid. The buffer is a live u64, which is what an eventfd
+    // takes. If the descriptor is not open, the kernel returns an error.
     unsafe {
         let errno = libc::__errno_location();
         let before = *errno;
-        let one = 1_u64;
         libc::write(descriptor, (&raw const one).cast(), size_of::<u64>());
         *errno = before;
     }
@@ -68,29 +64,31 @@ impl AsRawFd for Waker {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::time::Duration;
 
     use super::super::poller::wait_readable;
     use super::*;
 
     #[test]
-    fn a_bell_rung_before_the_wait_is_not_missed() {
-        let bell = Waker::new().unwrap();
-        let is_rung = |limit| wait_readable([Some(bell.as_raw_fd()), None], limit) == [true, false];
-        bell.ring();
-        bell.ring();
-        assert!(is_rung(None));
-        bell.hush();
-        assert!(!is_rung(Some(Duration::ZERO)));
+    fn waker_called_before_the_wait_wakes_once() {
+        let waker = Waker::new().unwrap();
+        let is_readable =
+            |limit| wait_readable([Some(waker.as_raw_fd()), None], limit) == [true, false];
+        waker.ring();
+        waker.ring();
+        assert!(is_readable(None));
+        waker.hush();
+        assert!(!is_readable(Some(Duration::ZERO)));
+        waker.hush();
     }
 
     #[test]
-    fn ringing_keeps_errno() {
-        let bell = Waker::new().unwrap();
-        for _ in 0..3 {
-            // SAFETY: this thread's errno.
-            unsafe { *libc::__errno_location() = libc::ENOENT };
-            bell.ring();
+    fn g9_ring_keeps_errno_even_if_its_write_fails() {
+        let waker = Waker::new().unwrap();
+        File::open("/no/such/file").unwrap_err();
+        for descriptor in [waker.as_raw_fd(), -1] {
+            ring(descriptor);
             assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ENOENT));
         }
     }
