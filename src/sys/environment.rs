@@ -12,9 +12,9 @@ use std::ffi::OsString;
 
 /// Returns the value of a variable, or `None` if it is unset or empty, or must not be trusted.
 ///
-/// Like `secure_getenv(3)`: if a program is set-user-ID or set-group-ID, or has file capabilities, its caller chooses the
-/// environment, but must not choose which certificates the program trusts. A test below checks that no other module
-/// reads a variable by other means.
+/// Like `secure_getenv(3)`: if a program is set-user-ID or set-group-ID, or has file capabilities, its caller chooses
+/// the environment, but must not choose which certificates the program trusts. A test below checks that no other
+/// module reads a variable by other means.
 pub(crate) fn environment_variable(name: &str) -> Option<OsString> {
     if has_more_rights_than_its_caller() {
         return None;

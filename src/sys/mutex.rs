@@ -7,9 +7,9 @@
 //!   notifications, each load and each self-check. The process continues (G12), so the same locks are taken again. If
 //!   poison counted, one panic would disable a handle for good, and a unit that fails must not disturb others (G3).
 //! - The data is usable after a panic. Loads and self-checks, the code whose path depends on what files contain, run
-//!   inside their own `catch_panic` and return a value; only then is locked state changed. What changes locked
-//!   state directly are single insertions, removals and assignments, each complete. If a panic skips one of them, the next
-//!   step or poll compares files with what is loaded and finds the difference: content decides (G1).
+//!   inside their own `catch_panic` and return a value; only then is locked state changed, by insertions, removals and
+//!   assignments of complete values. A panic between two of these can lose a report, but leaves no incomplete value. The
+//!   next step or poll then compares the files with what is loaded: content decides (G1).
 
 use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Condvar {
         self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As [`Self::wait`], but blocks for `limit` at most. Callers read the clock if they need to know whether it passed.
+    /// As [`Self::wait`], but blocks for `limit` at most. Callers that need to know whether it has passed read a clock.
     pub(crate) fn wait_timeout<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,

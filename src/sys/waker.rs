@@ -36,8 +36,8 @@ impl Waker {
 
 /// Does what [`Waker::ring`] does, for code that has only the number of the descriptor. Ignores a negative number.
 ///
-/// Calls libc's `write` and not that of rustix, which leaves `errno` changed. `tests/signal_safety` checks in the machine
-/// code that signal handlers reach nothing else.
+/// Calls libc's `write` and not that of rustix, which leaves `errno` changed. `tests/signal_safety` checks in the
+/// machine code that signal handlers reach nothing else.
 pub(crate) fn ring(descriptor: RawFd) {
     let one = 1_u64;
     // SAFETY: the address of this thread's errno is always valid. The buffer is a live u64, which is what an eventfd

@@ -1,7 +1,7 @@
 //! Closing: no call that another thread has begun is running when it returns.
 //!
 //! `Instance::enter` and `Instance::close` are told again here, for what is around them cannot be had without the
-//! library; the ledger that they go by is the library's own.
+//! library; the wait graph that they use is the library's own.
 
 use std::sync::Arc;
 
