@@ -1,7 +1,7 @@
 //! Operating-system services that the standard library lacks, each behind a safe interface.
 //!
-//! System calls are made with rustix. Where rustix has no such function, or must not be used, libc is called in an `unsafe`
-//! block, which says why.
+//! System calls are made with rustix. Where rustix has no such function, or must not be used, libc is called in an
+//! `unsafe` block, which says why.
 
 mod credentials;
 mod environment;

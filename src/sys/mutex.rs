@@ -8,8 +8,8 @@
 //!   poison counted, one panic would disable a handle for good, and a unit that fails must not disturb others (G3).
 //! - The data is usable after a panic. Loads and self-checks, the code whose path depends on what files contain, run
 //!   inside their own `catch_panic` and return a value; only then is locked state changed, by insertions, removals and
-//!   assignments of complete values. A panic between two of these can lose a report, but leaves no incomplete value. The
-//!   next step or poll then compares the files with what is loaded: content decides (G1).
+//!   assignments of complete values. A panic between two of these can lose a report, but leaves no incomplete value.
+//!   The next step or poll then compares the files with what is loaded: content decides (G1).
 
 use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
