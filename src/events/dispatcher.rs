@@ -90,7 +90,7 @@ impl Dispatcher {
         self.changed.notify_one();
         if state.ready.len() > state.idle + coming {
             drop(state);
-            self.bell.ring();
+            self.bell.wake();
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
     fn is_rung(delivery: &Dispatcher) -> bool {
         let bell = Some(delivery.bell.as_raw_fd());
         let is_rung = wait_readable([bell], Some(Duration::ZERO)) == [true];
-        delivery.bell.hush();
+        delivery.bell.drain();
         is_rung
     }
 
@@ -211,7 +211,7 @@ mod tests {
                 let at = delivery.ask_at();
                 let limit = at.map(|at| at.saturating_duration_since(Instant::now()));
                 wait_readable([Some(delivery.bell.as_raw_fd())], limit.or(Some(PATIENCE)));
-                delivery.bell.hush();
+                delivery.bell.drain();
                 if delivery.wants_thread(Instant::now()) {
                     start();
                 }

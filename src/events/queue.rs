@@ -353,8 +353,8 @@ impl QueueState {
         };
         let wanted = is_taken_by_host && !self.waiting.is_empty();
         match (*rings, wanted) {
-            (false, true) => bell.ring(),
-            (true, false) => bell.hush(),
+            (false, true) => bell.wake(),
+            (true, false) => bell.drain(),
             _ => {}
         }
         *rings = wanted;

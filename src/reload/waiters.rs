@@ -38,7 +38,7 @@ struct Slot {
 impl Slot {
     fn wake(&self) {
         if let Some(waker) = &self.waker {
-            waker.ring();
+            waker.wake();
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct HostLoop {
     all: Poller,
     /// Readable if a step is due.
     work: Poller,
-    bell: Arc<Waker>,
+    waker: Arc<Waker>,
     timer: Timer,
     notifier: Mutex<Notifier>,
 }
@@ -37,20 +37,20 @@ impl HostLoop {
         let host_loop = Self {
             all: Poller::new()?,
             work: Poller::new()?,
-            bell: Arc::new(Waker::new()?),
+            waker: Arc::new(Waker::new()?),
             timer: Timer::new()?,
             notifier: Mutex::default(),
         };
-        host_loop.work.add(host_loop.bell.as_fd())?;
+        host_loop.work.add(host_loop.waker.as_fd())?;
         host_loop.work.add(host_loop.timer.as_fd())?;
         host_loop.all.add(host_loop.work.as_fd())?;
-        events.with_bell(|bell| host_loop.all.add(bell)).transpose()?;
+        events.with_bell(|waker| host_loop.all.add(waker)).transpose()?;
         Ok(host_loop)
     }
 
     /// Returns what wakes the host.
-    pub(super) fn bell(&self) -> &Arc<Waker> {
-        &self.bell
+    pub(super) fn waker(&self) -> &Arc<Waker> {
+        &self.waker
     }
 
     /// Returns the descriptor that is readable if a step is due, or events wait for the host.
@@ -71,7 +71,7 @@ impl HostLoop {
             notifier.throttle.read_in_vain(now);
         }
         drop(notifier);
-        self.bell.hush();
+        self.waker.drain();
     }
 
     /// Makes the descriptor readable at `next`, and for notifications of the kernel.
@@ -89,7 +89,7 @@ impl HostLoop {
     pub(super) fn abandon(self) {
         InheritedFd::Poller.close(self.all.as_raw_fd());
         InheritedFd::Poller.close(self.work.as_raw_fd());
-        InheritedFd::Event.close(self.bell.as_raw_fd());
+        InheritedFd::Event.close(self.waker.as_raw_fd());
         InheritedFd::Timer.close(self.timer.as_fd().as_raw_fd());
         // So that no number is closed twice.
         std::mem::forget(self);

@@ -3,8 +3,8 @@
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::Runtime;
@@ -19,7 +19,9 @@ use crate::options::WatchMode;
 use crate::reload::{Debounce, Outcome, Pipeline, Waiters};
 use crate::runtime;
 use crate::status::UnitStates;
-use crate::sys::{Deadlock, HandleId, Resource, WaitGraph, Waker, wait_graph, wait_readable};
+use crate::sys::{
+    Deadlock, HandleId, Mutex, MutexGuard, Resource, WaitGraph, Waker, wait_graph, wait_readable,
+};
 use crate::tls::Generation;
 use crate::watch::WatchState;
 
@@ -59,18 +61,18 @@ impl Instance {
         let runtime = entered.runtime().clone();
         let (waits, name) = (runtime.wait_graph().clone(), options.name.clone());
         let refused = |error: io::Error| no_descriptor(&error);
-        let (events, bell, host_loop) = if let Some(threads) = runtime.threads() {
+        let (events, waker, host_loop) = if let Some(threads) = runtime.threads() {
             let dispatcher = threads.dispatcher().clone();
             let events = EventQueue::delivered(id, dispatcher, waits, name, sink);
-            (events, threads.bell().clone(), None)
+            (events, threads.waker().clone(), None)
         } else {
             let events = EventQueue::of_host(id, waits, name, sink).map_err(refused)?;
             let host_loop = HostLoop::new(&events).map_err(refused)?;
-            (events, host_loop.bell().clone(), Some(host_loop))
+            (events, host_loop.waker().clone(), Some(host_loop))
         };
         let handle_waker = || match host_loop {
-            None => HandleWaker::of_worker(bell.clone(), runtime.registry().clone(), id),
-            Some(_) => HandleWaker::of_host(bell.clone()),
+            None => HandleWaker::of_worker(waker.clone(), runtime.registry().clone(), id),
+            Some(_) => HandleWaker::of_host(waker.clone()),
         };
         let (handle_waker, marked) = (handle_waker(), handle_waker());
         let on_notification = Box::new(move || marked.mark());
@@ -96,7 +98,7 @@ impl Instance {
 
     /// Lets steps run, and lets signal handlers request them.
     pub(super) fn start(self: &Arc<Self>) {
-        self.shared.set_waker(self.handle_waker.bell(), self.runtime.process());
+        self.shared.set_waker(self.handle_waker.waker(), self.runtime.process());
         let (registry, requested) = (self.runtime.registry(), self.shared.requested.clone());
         registry.register(self.id, Arc::downgrade(&(self.clone() as _)), requested);
         self.handle_waker.wake();
@@ -243,7 +245,7 @@ impl Instance {
             // A thread of the parent was in a call, or this thread is.
             Err(shared) => return std::mem::forget(shared),
         };
-        let is_quiet = instance.state.try_lock().is_ok() && instance.states.try_lock().is_ok();
+        let is_quiet = instance.state.try_lock().is_some() && instance.states.try_lock().is_some();
         if is_quiet {
             // The state holds keys, which are wiped (G18).
             drop(instance.state);
@@ -265,7 +267,7 @@ impl Instance {
     /// Locks the state. Fails if the thread that has it waits for this thread.
     pub(super) fn state(&self) -> Result<StateGuard<'_>, Error> {
         let wanted = self.want(Resource::WorkerState(self.id))?;
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         drop(wanted);
         let held = self.waits().hold(Resource::WorkerState(self.id));
         Ok(StateGuard { state, _held: held })
@@ -273,16 +275,12 @@ impl Instance {
 
     /// Locks the state if no other thread has it.
     pub(super) fn state_if_free(&self) -> Option<StateGuard<'_>> {
-        let state = match self.state.try_lock() {
-            Ok(state) => state,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
+        let state = self.state.try_lock()?;
         Some(StateGuard { state, _held: self.waits().hold(Resource::WorkerState(self.id)) })
     }
 
     pub(super) fn states(&self) -> MutexGuard<'_, UnitStates> {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+        self.states.lock()
     }
 
     fn want(&self, resource: Resource) -> Result<wait_graph::WantedResource, Error> {

@@ -141,7 +141,7 @@ fn runtimes() -> Arc<Runtimes> {
 
 impl Runtimes {
     fn slots(&self) -> MutexGuard<'_, [RuntimeSlot; 2]> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock()
     }
 }
 

@@ -133,25 +133,25 @@ impl Registry {
 
 /// Makes steps of one handle due.
 pub(super) struct HandleWaker {
-    bell: Arc<Waker>,
+    waker: Arc<Waker>,
     /// `None` with the HOST runtime, where the waker belongs to this handle alone.
     of_worker: Option<(Arc<Registry>, HandleId)>,
 }
 
 impl HandleWaker {
-    pub(super) fn of_worker(bell: Arc<Waker>, handles: Arc<Registry>, id: HandleId) -> Self {
-        Self { bell, of_worker: Some((handles, id)) }
+    pub(super) fn of_worker(waker: Arc<Waker>, handles: Arc<Registry>, id: HandleId) -> Self {
+        Self { waker, of_worker: Some((handles, id)) }
     }
 
-    pub(super) fn of_host(bell: Arc<Waker>) -> Self {
-        Self { bell, of_worker: None }
+    pub(super) fn of_host(waker: Arc<Waker>) -> Self {
+        Self { waker, of_worker: None }
     }
 
     /// Makes a step due. The worker finds it before it sleeps again; any other thread wakes the worker afterwards.
     pub(super) fn mark(&self) {
         match &self.of_worker {
             Some((handles, id)) => handles.mark(*id),
-            None => self.bell.ring(),
+            None => self.waker.wake(),
         }
     }
 
@@ -159,12 +159,12 @@ impl HandleWaker {
     pub(super) fn wake(&self) {
         self.mark();
         if self.of_worker.is_some() {
-            self.bell.ring();
+            self.waker.wake();
         }
     }
 
-    pub(super) fn bell(&self) -> &Waker {
-        &self.bell
+    pub(super) fn waker(&self) -> &Waker {
+        &self.waker
     }
 }
 

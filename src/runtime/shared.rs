@@ -11,7 +11,7 @@ use super::published::Published;
 use crate::events::EventSink;
 use crate::options::{Options, Role};
 use crate::reload::Pipeline;
-use crate::sys::{ForkGeneration, ForkGenerationCell, Privileges, Waker, ring};
+use crate::sys::{ForkGeneration, ForkGenerationCell, Privileges, Waker, wake_descriptor};
 use crate::tls::{Generation, GenerationCount};
 
 /// The current generation, and what a signal handler touches: shared by the instances of a handle in one process.
@@ -67,7 +67,7 @@ impl Shared {
     pub(super) fn request_reload(&self) {
         self.requested.store(true, Ordering::SeqCst);
         if self.waker_process.is_now() {
-            ring(self.waker_fd.load(Ordering::SeqCst));
+            wake_descriptor(self.waker_fd.load(Ordering::SeqCst));
         }
     }
 

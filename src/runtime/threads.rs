@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -44,7 +44,7 @@ struct Thread {
 
 /// The threads of a runtime, and what they share.
 pub(super) struct WorkerThreads {
-    bell: Arc<Waker>,
+    waker: Arc<Waker>,
     /// `None` if the system grants no timer: a clock that is set is then noticed at the next poll.
     clock: Option<ClockWatch>,
     dispatcher: Arc<Dispatcher>,
@@ -57,11 +57,11 @@ pub(super) struct WorkerThreads {
 
 impl WorkerThreads {
     pub(super) fn new(wait_graph: Arc<WaitGraph>) -> io::Result<Self> {
-        let bell = Arc::new(Waker::new()?);
+        let waker = Arc::new(Waker::new()?);
         Ok(Self {
             clock: ClockWatch::new().ok(),
-            dispatcher: Arc::new(Dispatcher::new(bell.clone())),
-            bell,
+            dispatcher: Arc::new(Dispatcher::new(waker.clone())),
+            waker,
             wait_graph,
             stopped: AtomicBool::new(false),
             worker: OnceLock::new(),
@@ -80,8 +80,8 @@ impl WorkerThreads {
     }
 
     /// Returns what wakes the worker.
-    pub(super) fn bell(&self) -> &Arc<Waker> {
-        &self.bell
+    pub(super) fn waker(&self) -> &Arc<Waker> {
+        &self.waker
     }
 
     /// Returns the worker thread.
@@ -97,7 +97,7 @@ impl WorkerThreads {
     /// the threads that wait for it are not joined and end by themselves.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        self.bell.ring();
+        self.waker.wake();
         self.dispatcher.stop();
         loop {
             // The worker may have started another thread since.
@@ -118,7 +118,7 @@ impl WorkerThreads {
     /// calls it.
     pub(super) fn abandon(&self) {
         if !self.abandoned.swap(true, Ordering::SeqCst) {
-            InheritedFd::Event.close(self.bell.as_raw_fd());
+            InheritedFd::Event.close(self.waker.as_raw_fd());
             if let Some(clock) = &self.clock {
                 InheritedFd::Timer.close(clock.as_raw_fd());
             }
@@ -160,12 +160,12 @@ impl WorkerThreads {
         let notifier = watcher.descriptor().filter(|_| paused_until.is_none());
         let clock = self.clock.as_ref().map(AsRawFd::as_raw_fd);
         let [woken, _, clock_was_set] = wait_readable(
-            [Some(self.bell.as_raw_fd()), notifier, clock],
+            [Some(self.waker.as_raw_fd()), notifier, clock],
             limit.map(|limit| limit.saturating_duration_since(now)),
         );
         if woken {
             // In this order: a flag that is set after it was read comes with another wake-up.
-            self.bell.hush();
+            self.waker.drain();
             registry.mark_requested();
         }
         if clock_was_set && let Some(clock) = &self.clock {

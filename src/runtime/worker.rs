@@ -278,7 +278,7 @@ impl<'a> Worker<'a> {
                 watcher.follow((instance.id, unit), &observer, lookups);
             if touched_others && instance.host_loop.is_none() {
                 // This may be a thread of the host, and the worker may be asleep.
-                instance.handle_waker.bell().ring();
+                instance.handle_waker.waker().wake();
             }
             match trouble {
                 Some(error) => state.watch_failures.insert(unit, error),
@@ -318,7 +318,7 @@ impl Writers for Instance {
     fn open_for_writing(&self) -> OpenForWriting {
         if self.runtime.watcher().read() == ReadOutcome::ForSomebody {
             // The notifications have marked the handles that they are about. This thread need not be the worker.
-            self.handle_waker.bell().ring();
+            self.handle_waker.waker().wake();
         }
         self.debounce.open_for_writing(Instant::now())
     }

@@ -48,4 +48,4 @@ pub(crate) use tests_freed_memory::freed_with;
 pub(crate) use thread_id::ThreadId;
 pub(crate) use timer::{ClockWatch, Timer};
 pub(crate) use wait_graph::{Deadlock, Resource, WaitGraph};
-pub(crate) use waker::{Waker, ring};
+pub(crate) use waker::{Waker, wake_descriptor};

@@ -91,7 +91,7 @@ mod tests {
         }
         let is_ready = || wait_readable([Some(poller.as_raw_fd())], Some(Duration::ZERO)) == [true];
         assert!(!is_ready());
-        wakers[1].ring();
+        wakers[1].wake();
         assert!(is_ready());
         poller.listen(wakers[1].as_fd(), false).unwrap();
         assert!(!is_ready());

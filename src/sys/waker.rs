@@ -10,7 +10,7 @@ use rustix::event::{EventfdFlags, eventfd};
 /// A descriptor that becomes readable when any thread or signal handler asks for it.
 #[derive(Debug)]
 pub(crate) struct Waker {
-    // An eventfd is a counter, so any number of calls of `ring` before the next wait wake once.
+    // An eventfd is a counter, so any number of calls of `wake` before the next wait wake once.
     fd: OwnedFd,
 }
 
@@ -23,22 +23,22 @@ impl Waker {
     ///
     /// Async-signal-safe (G9): one `write(2)`, and `errno` is restored. The write fails only if the counter is at its
     /// maximum; then the descriptor is readable already.
-    pub(crate) fn ring(&self) {
-        ring(self.fd.as_raw_fd());
+    pub(crate) fn wake(&self) {
+        wake_descriptor(self.fd.as_raw_fd());
     }
 
-    /// Forgets all calls of [`Self::ring`] so far.
-    pub(crate) fn hush(&self) {
+    /// Forgets all calls of [`Self::wake`] so far.
+    pub(crate) fn drain(&self) {
         // The read does not block. It fails if there was no call, and then there is nothing to forget.
         let _ = rustix::io::read(&self.fd, &mut [0_u8; size_of::<u64>()]);
     }
 }
 
-/// Does what [`Waker::ring`] does, for code that has only the number of the descriptor. Ignores a negative number.
+/// Does what [`Waker::wake`] does, for code that has only the number of the descriptor. Ignores a negative number.
 ///
 /// Calls libc's `write` and not that of rustix, which leaves `errno` changed. `tests/signal_safety` checks in the
 /// machine code that signal handlers reach nothing else.
-pub(crate) fn ring(descriptor: RawFd) {
+pub(crate) fn wake_descriptor(descriptor: RawFd) {
     let one = 1_u64;
     // SAFETY: the address of this thread's errno is always valid. The buffer is a live u64, which is what an eventfd
     // takes. If the descriptor is not open, the kernel returns an error.
@@ -75,20 +75,20 @@ mod tests {
         let waker = Waker::new().unwrap();
         let is_readable =
             |limit| wait_readable([Some(waker.as_raw_fd()), None], limit) == [true, false];
-        waker.ring();
-        waker.ring();
+        waker.wake();
+        waker.wake();
         assert!(is_readable(None));
-        waker.hush();
+        waker.drain();
         assert!(!is_readable(Some(Duration::ZERO)));
-        waker.hush();
+        waker.drain();
     }
 
     #[test]
-    fn g9_ring_keeps_errno_even_if_its_write_fails() {
+    fn g9_wake_keeps_errno_even_if_its_write_fails() {
         let waker = Waker::new().unwrap();
         File::open("/no/such/file").unwrap_err();
         for descriptor in [waker.as_raw_fd(), -1] {
-            ring(descriptor);
+            wake_descriptor(descriptor);
             assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ENOENT));
         }
     }

@@ -23,9 +23,9 @@ pub(crate) mod sys {
             Ok(Self)
         }
 
-        pub(crate) fn ring(&self) {}
+        pub(crate) fn wake(&self) {}
 
-        pub(crate) fn hush(&self) {}
+        pub(crate) fn drain(&self) {}
     }
 
     impl AsRawFd for Waker {
