@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use rustix::process::{getegid, geteuid, getgroups};
+use rustix::process::{Gid, getegid, geteuid, getgroups};
 
 /// The user, the groups and the root directory with which the process opens files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Privileges {
 /// with zeros. The next call then differs, and the files are read again.
 fn supplementary_groups() -> Arc<[u32]> {
     let groups = getgroups().unwrap_or_default();
-    let mut groups: Vec<_> = groups.into_iter().map(|group| group.as_raw()).collect();
+    let mut groups: Vec<_> = groups.into_iter().map(Gid::as_raw).collect();
     groups.sort_unstable();
     groups.into()
 }

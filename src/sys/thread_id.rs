@@ -12,7 +12,7 @@ pub(crate) struct ThreadId(u64);
 
 thread_local! {
     /// 0 if the thread has no number yet. The value has no destructor, so it can be read until the thread ends.
-    static MINE: Cell<u64> = const { Cell::new(0) };
+    static CURRENT: Cell<u64> = const { Cell::new(0) };
 }
 
 impl ThreadId {
@@ -24,14 +24,14 @@ impl ThreadId {
 
     /// Makes this the number of the current thread, which must not have one yet.
     pub(crate) fn take(self) {
-        MINE.set(self.0);
+        CURRENT.set(self.0);
     }
 
     /// Returns the number of the current thread.
-    pub(crate) fn mine() -> Self {
-        if MINE.get() == 0 {
+    pub(crate) fn current() -> Self {
+        if CURRENT.get() == 0 {
             Self::new().take();
         }
-        Self(MINE.get())
+        Self(CURRENT.get())
     }
 }

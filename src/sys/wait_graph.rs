@@ -51,7 +51,7 @@ pub(crate) struct Deadlock;
 impl WaitGraph {
     /// Records that this thread holds `resource`, until the result is dropped.
     pub(crate) fn hold(self: &Arc<Self>, resource: Resource) -> HeldResource {
-        self.edges().holders.entry(resource).or_default().push(ThreadId::mine());
+        self.edges().holders.entry(resource).or_default().push(ThreadId::current());
         HeldResource { waits: self.clone(), resource }
     }
 
@@ -59,7 +59,7 @@ impl WaitGraph {
     ///
     /// Fails if this thread holds `resource` itself.
     pub(crate) fn want(self: &Arc<Self>, resource: Resource) -> Result<WantedResource, Deadlock> {
-        self.edges().want(ThreadId::mine(), resource, true)?;
+        self.edges().want(ThreadId::current(), resource, true)?;
         Ok(WantedResource { waits: self.clone(), resource })
     }
 
@@ -68,13 +68,13 @@ impl WaitGraph {
         self: &Arc<Self>,
         resource: Resource,
     ) -> Result<WantedResource, Deadlock> {
-        self.edges().want(ThreadId::mine(), resource, false)?;
+        self.edges().want(ThreadId::current(), resource, false)?;
         Ok(WantedResource { waits: self.clone(), resource })
     }
 
     /// Blocks until no other thread holds `resource`. Does not wait for holders that wait for this thread.
     pub(crate) fn wait_for_others(&self, resource: Resource) {
-        let (me, mut edges) = (ThreadId::mine(), self.edges());
+        let (me, mut edges) = (ThreadId::current(), self.edges());
         while edges.holders_of(resource).any(|one| one != me && !edges.waits_for(one, me)) {
             edges.wanted.insert(me, resource);
             edges = self.released.wait(edges);
@@ -137,7 +137,7 @@ pub(crate) struct HeldResource {
 impl Drop for HeldResource {
     fn drop(&mut self) {
         let mut edges = self.waits.edges();
-        let me = ThreadId::mine();
+        let me = ThreadId::current();
         if let Some(holders) = edges.holders.get_mut(&self.resource) {
             if let Some(at) = holders.iter().rposition(|holder| *holder == me) {
                 holders.swap_remove(at);
@@ -160,7 +160,7 @@ impl WantedResource {
     /// Blocks until no other thread holds the resource. A thread that would complete a cycle during this wait gets
     /// [`Deadlock`] itself.
     pub(crate) fn until_released(self) {
-        let (me, mut edges) = (ThreadId::mine(), self.waits.edges());
+        let (me, mut edges) = (ThreadId::current(), self.waits.edges());
         while edges.holders_of(self.resource).any(|holder| holder != me) {
             edges = self.waits.released.wait(edges);
         }
@@ -169,7 +169,7 @@ impl WantedResource {
 
 impl Drop for WantedResource {
     fn drop(&mut self) {
-        self.waits.edges().wanted.remove(&ThreadId::mine());
+        self.waits.edges().wanted.remove(&ThreadId::current());
     }
 }
 
@@ -192,7 +192,7 @@ mod tests {
         assert!(waits.want(B).is_ok());
         drop(held);
         assert!(waits.want(A).is_ok());
-        let me = ThreadId::mine();
+        let me = ThreadId::current();
         assert_eq!(waits.want(Resource::Thread(me)).err(), Some(Deadlock));
         assert_eq!(waits.want(Resource::Answer(me, 3)).err(), Some(Deadlock));
     }

@@ -55,7 +55,7 @@ pub(crate) mod thread_id {
     pub(crate) struct ThreadId(loom::thread::ThreadId);
 
     impl ThreadId {
-        pub(crate) fn mine() -> Self {
+        pub(crate) fn current() -> Self {
             Self(loom::thread::current().id())
         }
     }
