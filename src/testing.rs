@@ -1,33 +1,35 @@
-//! Faults and times that tests cannot make from outside. No part of the API, in C or in Rust.
+//! Lets tests inject faults and move the clock, which they cannot do from outside. Not part of the C or Rust API.
 
 use crate::{runtime, watch};
 
-/// From now on inotify fails, and nothing is watched any more, in all of the process.
+/// Makes inotify fail in the whole process: reading fails, and no new instance can be started.
 pub fn break_watch() {
-    watch::testing::set_fault(watch::testing::BROKEN);
+    watch::testing::set_fault(watch::testing::START_FAILS);
     runtime::wake();
 }
 
-/// From now on inotify can be had, and fails whenever it is to tell something.
+/// Makes reading from inotify fail, while new instances can be started.
 pub fn deafen_watch() {
-    watch::testing::set_fault(watch::testing::DEAF);
+    watch::testing::set_fault(watch::testing::READ_FAILS);
     runtime::wake();
 }
 
-/// inotify works again.
+/// Lets inotify work again.
 pub fn mend_watch() {
     watch::testing::set_fault(watch::testing::NONE);
     runtime::wake();
 }
 
-/// Sets the wall clock, as far as certreload reads it, ahead of the system's by so many seconds; the
-/// worker learns of it at once. One clock for the process: tests that set it take turns.
+/// Sets the wall clock that certreload reads to `offset_seconds` after the system's, and wakes the worker.
+///
+/// The process has one such clock, so tests that set it must not run at the same time.
 pub fn set_clock(offset_seconds: i64) {
     runtime::set_clock(offset_seconds);
 }
 
-/// Returns how many steps the worker threads of this process have made: one is made for a handle that was
-/// woken, or whose deadline has come.
+/// Returns how many steps the worker threads of this process have made.
+///
+/// A worker makes one step for a handle when the handle was woken or its deadline has come.
 #[must_use]
 pub fn worker_steps() -> u64 {
     runtime::steps()

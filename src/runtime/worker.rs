@@ -284,7 +284,7 @@ impl<'a> Worker<'a> {
                 Some(error) => state.watch_failures.insert(unit, error),
                 None => state.watch_failures.remove(&unit),
             };
-            if look_again {
+            if needs_scan {
                 again.insert(unit);
             }
         }

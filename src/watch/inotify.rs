@@ -1,6 +1,22 @@
-//! The inotify instance: one watch for each inode, however many ways lead to it.
+//! Watches files through one inotify instance, with one watch for each inode.
+//!
+//! **One watch for each inode.** inotify identifies a watch by inode, not by path. Adding a second path of an inode
+//! returns the watch that exists, and changes its mask (inotify(7)). Two paths have one inode if, for example, a
+//! directory is mounted in two places. So the backend records which paths lead to each watch, and how many subscribers
+//! need which events at each path. The mask of a watch is what all of its paths need together. A watch ends with its
+//! last path.
+//!
+//! **A watch stays with its inode** when the path leads to another one. Only the kernel knows where a path leads, so
+//! the backend adds the watch again each time a unit subscribes, and compares the descriptors. A unit subscribes after
+//! each scan. A rename in between is reported by a watch of the directory.
+//!
+//! **Lost events.** If the kernel's queue is full (`fs.inotify.max_queued_events`), the kernel drops events and reports
+//! `IN_Q_OVERFLOW` in their place, which names no path. All observers are notified that changes may have been missed
+//! (G19). When a watch is removed, queued events of that watch are ignored, because its paths are unknown by then.
+//! [`WatchOutcome::moved`] makes up for them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -8,56 +24,70 @@ use std::sync::Arc;
 
 use inotify::{Event, EventMask, Inotify, WatchDescriptor, WatchMask};
 
-use super::targets::{Want, places_of};
-use super::{BackendEvent, Subscribed, Subscriber};
+use super::targets::{Target, WatchKind, targets_of};
+use super::{BackendEvent, Subscriber};
 use crate::error::{Cause, Error};
 use crate::files::Lookup;
 use crate::sys::InheritedFd;
 
 /// Room for some hundred events.
-const BUFFER: usize = 16 * 1024;
-/// Reads in one go: some thousand events. What is left makes the descriptor readable again.
-const READS: usize = 8;
+const BUFFER_SIZE: usize = 16 * 1024;
+/// Limits one call of [`Backend::read`] to some thousand events, so that a busy directory does not occupy the thread.
+/// The descriptor stays readable while events are left.
+const MAX_READS: usize = 8;
 
-/// One inotify instance and what it watches. The kernel is asked anew each time a place is watched:
-/// it alone knows whether the path still leads to the inode that it watches.
+/// An inotify instance, and what it watches for each subscriber.
 pub(super) struct Backend {
     inotify: Inotify,
     notifier: Option<Arc<OwnedFd>>,
-    watches: HashMap<WatchDescriptor, Watch>,
-    /// Which watch a path has, and who wants what there.
-    places: HashMap<PathBuf, WatchedInode>,
-    wanted: BTreeMap<Subscriber, Vec<(PathBuf, Want)>>,
+    watches: HashMap<WatchDescriptor, InodeWatch>,
+    paths: HashMap<PathBuf, WatchedPath>,
+    targets: BTreeMap<Subscriber, Vec<Target>>,
 }
 
-/// One inode. Two paths share it where a directory is mounted in two places.
-struct Watch {
+/// The watch of one inode.
+struct InodeWatch {
     mask: WatchMask,
+    /// The paths that lead to the inode.
     paths: BTreeSet<PathBuf>,
 }
 
+/// A path that at least one subscriber needs.
 #[derive(Default)]
-struct WatchedInode {
+struct WatchedPath {
+    /// The watch of the inode that the path led to last. `None` if it cannot be watched.
     watch: Option<WatchDescriptor>,
-    /// How many followers want each of [`Want::ALL`].
-    wants: [usize; Want::ALL.len()],
+    /// How many subscribers need each of [`WatchKind::ALL`].
+    needed: [usize; WatchKind::ALL.len()],
+}
+
+/// The result of [`Backend::watch`].
+#[derive(Default)]
+pub(super) struct WatchOutcome {
+    /// Whether a target is watched for more than before, or was missing: earlier changes may have been missed.
+    pub(super) is_new: bool,
+    /// The first target that cannot be watched, with the reason.
+    pub(super) error: Option<Error>,
+    /// Paths whose watch ended because they lead to another inode now, or to none.
+    pub(super) moved: Vec<PathBuf>,
 }
 
 impl Backend {
     pub(super) fn start() -> Result<Self, Error> {
-        let started = if testing::fault() == testing::BROKEN {
+        let started = if testing::fault() == testing::START_FAILS {
             Err(io::Error::from_raw_os_error(libc::EMFILE))
         } else {
             Inotify::init()
         };
-        let inotify = started
-            .map_err(|error| Error::system("inotify is not available", &words_of_start(&error)))?;
+        let inotify = started.map_err(|error| {
+            Error::system("inotify is not available", &describe_start_error(&error))
+        })?;
         Ok(Self {
             inotify,
             notifier: None,
             watches: HashMap::new(),
-            places: HashMap::new(),
-            wanted: BTreeMap::new(),
+            paths: HashMap::new(),
+            targets: BTreeMap::new(),
         })
     }
 
@@ -65,7 +95,7 @@ impl Backend {
         self.inotify.as_raw_fd()
     }
 
-    /// A second descriptor for the same, for as long as somebody keeps it.
+    /// Returns a duplicate of the descriptor, which stays open while the caller keeps it.
     pub(super) fn notifier(&mut self) -> Option<Arc<OwnedFd>> {
         if self.notifier.is_none() {
             self.notifier = self.inotify.as_fd().try_clone_to_owned().ok().map(Arc::new);
@@ -73,207 +103,218 @@ impl Backend {
         self.notifier.clone()
     }
 
-    /// In a child that was forked: closes the child's descriptors for what the parent goes on with.
+    /// Closes the descriptors in a forked child, without removing the watches of the parent (G11).
+    ///
+    /// Both processes have the same inotify instance, so removing a watch here would remove it for the parent.
     pub(super) fn abandon(self) {
         let Self { inotify, notifier, .. } = self;
         InheritedFd::Notifications.close(inotify.as_raw_fd());
         if let Some(notifier) = &notifier {
             InheritedFd::Notifications.close(notifier.as_raw_fd());
         }
-        // Nobody closes the numbers again.
+        // Dropped, they would close the same descriptor numbers again, which may belong to other files by then.
         std::mem::forget((inotify, notifier));
     }
 
-    /// Watches every place of `lookups` for `follower`, and none of those before that is not one.
-    pub(super) fn watch(
-        &mut self,
-        follower: Subscriber,
-        lookups: &[Lookup],
-        outcome: &mut Subscribed,
-    ) {
-        let places = places_of(lookups);
-        for (path, want) in &places {
-            self.place(path).wants[*want as usize] += 1;
+    /// Watches every target of `lookups` for `subscriber`, and no other path for it.
+    ///
+    /// The earlier targets are released last: a watch that both need is not removed and added again, which would lose
+    /// the events in between.
+    pub(super) fn watch(&mut self, subscriber: Subscriber, lookups: &[Lookup]) -> WatchOutcome {
+        let mut outcome = WatchOutcome::default();
+        let targets = targets_of(lookups);
+        for Target { path, kind } in &targets {
+            self.entry(path).needed[*kind as usize] += 1;
         }
-        let mut before = self.wanted.insert(follower, places.clone()).unwrap_or_default();
-        for (path, want) in &places {
-            let was_watched = self.descriptor_of(path);
+        let mut before = self.targets.insert(subscriber, targets.clone()).unwrap_or_default();
+        for Target { path, kind } in &targets {
+            let watch_before = self.watch_of(path);
             let mut armed = self.arm(path);
-            if armed == Err(no_room()) {
-                // What is about to be given up is room enough as often as not.
-                self.give_up(&std::mem::take(&mut before));
+            if armed == Err(limit_reached()) {
+                // The watches of the earlier targets often make enough room.
+                self.release(&std::mem::take(&mut before));
                 armed = self.arm(path);
             }
-            if was_watched.is_some() && self.descriptor_of(path) != was_watched {
+            if watch_before.is_some() && self.watch_of(path) != watch_before {
                 outcome.moved.push(path.clone());
             }
             match armed {
-                Ok(gained) => outcome.look_again |= gained,
-                // It went since it was looked up.
-                Err(Cause::NotFound) => outcome.look_again = true,
-                Err(Cause::Permission) if !want.must_be_readable() => {}
+                Ok(is_new) => outcome.is_new |= is_new,
+                // The path was there when it was looked up.
+                Err(Cause::NotFound) => outcome.is_new = true,
+                Err(Cause::Permission) if !kind.must_be_readable() => {}
                 Err(cause) => {
-                    outcome.trouble.get_or_insert(Error::at(path, cause));
+                    outcome.error.get_or_insert(Error::at(path, cause));
                 }
             }
         }
-        self.give_up(&before);
+        self.release(&before);
+        outcome
     }
 
-    /// Watches nothing any more for `follower`.
-    pub(super) fn forget(&mut self, follower: Subscriber) {
-        let places = self.wanted.remove(&follower).unwrap_or_default();
-        self.give_up(&places);
+    /// Releases everything that is watched for `subscriber`.
+    pub(super) fn unwatch(&mut self, subscriber: Subscriber) {
+        let targets = self.targets.remove(&subscriber).unwrap_or_default();
+        self.release(&targets);
     }
 
-    /// Takes what there is to tell, in order.
-    pub(super) fn read(&mut self, told: &mut Vec<BackendEvent>) -> io::Result<()> {
+    /// Returns the events that the kernel has queued, in order. Equal events in a row are returned once.
+    ///
+    /// Events in a row are often equal: a write is reported to the file's watch and to the directory's, and a large
+    /// file is written in many steps.
+    pub(super) fn read(&mut self) -> io::Result<Vec<BackendEvent>> {
         if testing::fault() != testing::NONE {
             return Err(io::ErrorKind::Other.into());
         }
-        let mut buffer = [0; BUFFER];
-        for _ in 0..READS {
+        let mut translated = Vec::new();
+        let mut buffer = [0; BUFFER_SIZE];
+        for _ in 0..MAX_READS {
             let events: Vec<_> = match self.inotify.read_events(&mut buffer) {
                 Ok(events) => events.map(|event| event.to_owned()).collect(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
             for event in &events {
-                self.take_in(event, told);
+                translated.extend(self.translate(event));
+                if event.mask.contains(EventMask::IGNORED) {
+                    self.forget(&event.wd);
+                }
             }
+            translated.dedup();
         }
-        Ok(())
+        Ok(translated)
     }
 
-    /// Turns an event into paths. A watch that is gone is forgotten: its followers are told, and
-    /// will follow anew.
-    fn take_in(&mut self, event: &Event<std::ffi::OsString>, told: &mut Vec<BackendEvent>) {
+    /// Returns one event for each path that leads to the inode of `event`; none if its watch has been removed.
+    fn translate(&self, event: &Event<OsString>) -> Vec<BackendEvent> {
         if event.mask.contains(EventMask::Q_OVERFLOW) {
-            told.push(BackendEvent::Overflow);
-            return;
+            return vec![BackendEvent::Overflow];
         }
-        let Some(watch) = self.watches.get(&event.wd) else { return };
-        for path in &watch.paths {
+        let Some(watch) = self.watches.get(&event.wd) else { return Vec::new() };
+        let translated = watch.paths.iter().map(|path| {
             let path: Arc<Path> = match &event.name {
                 Some(name) => path.join(name).into(),
                 None => path.as_path().into(),
             };
-            let news = if event.mask.contains(EventMask::CLOSE_WRITE) {
+            if event.mask.contains(EventMask::CLOSE_WRITE) {
                 BackendEvent::Closed(path)
             } else if event.mask.contains(EventMask::MODIFY) {
                 BackendEvent::Written(path)
             } else {
                 BackendEvent::Changed(path)
-            };
-            // A file's directory tells what the file tells, and a writer writes again and again.
-            if told.last() != Some(&news) {
-                told.push(news);
             }
-        }
-        if event.mask.contains(EventMask::IGNORED)
-            && let Some(watch) = self.watches.remove(&event.wd)
-        {
+        });
+        translated.collect()
+    }
+
+    /// Forgets a watch that the kernel has removed, because its inode was deleted or its file system unmounted.
+    ///
+    /// The event has been reported to the subscribers of its paths, who scan and subscribe again.
+    fn forget(&mut self, descriptor: &WatchDescriptor) {
+        if let Some(watch) = self.watches.remove(descriptor) {
             for path in watch.paths {
-                self.place(&path).watch = None;
+                self.entry(&path).watch = None;
             }
         }
     }
 
-    fn descriptor_of(&self, path: &Path) -> Option<WatchDescriptor> {
-        self.places.get(path).and_then(|place| place.watch.clone())
+    fn watch_of(&self, path: &Path) -> Option<WatchDescriptor> {
+        self.paths.get(path).and_then(|entry| entry.watch.clone())
     }
 
-    fn place(&mut self, path: &Path) -> &mut WatchedInode {
-        self.places.entry(path.to_owned()).or_default()
+    fn entry(&mut self, path: &Path) -> &mut WatchedPath {
+        self.paths.entry(path.to_owned()).or_default()
     }
 
-    /// Makes the kernel watch what `path` leads to now, for all that is wanted there; tells whether
-    /// that is more than before.
+    /// Makes the kernel watch the inode that `path` leads to now, for the events that subscribers need there.
+    ///
+    /// Returns whether that inode was not watched for this path before, or not for all of these events.
     fn arm(&mut self, path: &Path) -> Result<bool, Cause> {
-        let wanted = self.mask_of(path);
-        // What another way to the same inode wants stays.
-        let mask = wanted | WatchMask::DONT_FOLLOW | WatchMask::MASK_ADD;
+        let needed = self.mask_of(path);
+        // MASK_ADD keeps the events that another path of the same inode needs.
+        let mask = needed | WatchMask::DONT_FOLLOW | WatchMask::MASK_ADD;
         let descriptor = self.inotify.watches().add(path, mask).map_err(|error| {
-            // The watch of a place that may not be entered any more still tells when it may again.
+            // If permission was withdrawn, the existing watch is kept: it reports when permission returns.
             if error.kind() != io::ErrorKind::PermissionDenied {
                 self.detach(path);
             }
             cause_of(&error)
         })?;
-        let place = self.place(path);
-        let moved = place.watch.as_ref() != Some(&descriptor);
-        if moved {
+        let has_moved = self.entry(path).watch.as_ref() != Some(&descriptor);
+        if has_moved {
             self.detach(path);
-            self.place(path).watch = Some(descriptor.clone());
+            self.entry(path).watch = Some(descriptor.clone());
         }
         let watch = self
             .watches
             .entry(descriptor)
-            .or_insert_with(|| Watch { mask: WatchMask::empty(), paths: BTreeSet::new() });
-        if moved {
+            .or_insert_with(|| InodeWatch { mask: WatchMask::empty(), paths: BTreeSet::new() });
+        if has_moved {
             watch.paths.insert(path.to_owned());
         }
-        let gained = moved || !watch.mask.contains(wanted);
-        watch.mask |= wanted;
-        Ok(gained)
+        let is_new = has_moved || !watch.mask.contains(needed);
+        watch.mask |= needed;
+        Ok(is_new)
     }
 
+    /// Returns the events that subscribers need at `path`.
     fn mask_of(&self, path: &Path) -> WatchMask {
-        let Some(place) = self.places.get(path) else { return WatchMask::empty() };
-        let wanted = Want::ALL.iter().filter(|want| place.wants[**want as usize] > 0);
-        wanted.fold(WatchMask::empty(), |mask, want| mask | want.mask())
+        let Some(entry) = self.paths.get(path) else { return WatchMask::empty() };
+        let needed = WatchKind::ALL.iter().filter(|kind| entry.needed[**kind as usize] > 0);
+        needed.fold(WatchMask::empty(), |mask, kind| mask | kind.mask())
     }
 
-    /// Takes back what a follower wanted, and watches no more than what others want.
-    fn give_up(&mut self, places: &[(PathBuf, Want)]) {
-        for (path, want) in places {
-            self.place(path).wants[*want as usize] -= 1;
+    /// Counts the targets of one subscriber out, and reduces their watches to what other subscribers need.
+    fn release(&mut self, targets: &[Target]) {
+        for Target { path, kind } in targets {
+            self.entry(path).needed[*kind as usize] -= 1;
         }
-        for (path, _) in places {
-            let mask = self.mask_of(path);
-            if mask.is_empty() {
+        for Target { path, .. } in targets {
+            if self.mask_of(path).is_empty() {
                 self.detach(path);
-                self.places.remove(path);
+                self.paths.remove(path);
             } else {
                 self.narrow(path);
             }
         }
     }
 
-    /// `path` has no part in its watch any more; a watch that is nobody's ends.
+    /// Separates `path` from its watch, and removes a watch that has no other path.
     fn detach(&mut self, path: &Path) {
-        let Some(descriptor) = self.places.get_mut(path).and_then(|place| place.watch.take())
-        else {
+        let Some(descriptor) = self.paths.get_mut(path).and_then(|entry| entry.watch.take()) else {
             return;
         };
         let Some(watch) = self.watches.get_mut(&descriptor) else { return };
         watch.paths.remove(path);
         if watch.paths.is_empty() {
             self.watches.remove(&descriptor);
-            // A watch that the kernel has taken away already is no loss.
+            // This fails if the kernel has removed the watch already.
             let _ = self.inotify.watches().remove(descriptor);
         }
     }
 
-    /// Watches for no more than what is wanted: a directory that became one that merely leads the
-    /// way tells of nothing else.
+    /// Removes the events from the watch of `path` that no subscriber needs any more.
+    ///
+    /// Without this, a directory that once contained a file, and now is only on the way to one, would keep reporting
+    /// its entries.
     fn narrow(&mut self, path: &Path) {
-        let Some(descriptor) = self.descriptor_of(path) else { return };
+        let Some(descriptor) = self.watch_of(path) else { return };
         let Some(watch) = self.watches.get(&descriptor) else { return };
-        let wanted = watch.paths.iter().map(|path| self.mask_of(path));
-        let wanted = wanted.fold(WatchMask::empty(), |all, mask| all | mask);
-        // What is not watched yet is for `arm` to begin, which tells of it.
-        let kept = watch.mask & wanted;
+        let needed = watch.paths.iter().map(|path| self.mask_of(path));
+        let needed = needed.fold(WatchMask::empty(), |all, mask| all | mask);
+        // Only removes events. `arm` adds them, and returns that they are new.
+        let kept = watch.mask & needed;
         if watch.mask == kept {
             return;
         }
+        // Without MASK_ADD the kernel replaces the mask.
         let Ok(again) = self.inotify.watches().add(path, kept | WatchMask::DONT_FOLLOW) else {
             return;
         };
         if again != descriptor {
-            // The path leads elsewhere by now. What was changed there ends: if it was somebody's, the
-            // kernel tells so, and it is followed anew.
+            // The path leads to another inode by now, whose watch was just created or changed. It is removed. If it
+            // served another path, the kernel reports IN_IGNORED, and the subscribers of that path subscribe again.
             let _ = self.inotify.watches().remove(again);
         } else if let Some(watch) = self.watches.get_mut(&descriptor) {
             watch.mask = kept;
@@ -283,21 +324,21 @@ impl Backend {
 
 fn cause_of(error: &io::Error) -> Cause {
     match error.raw_os_error() {
-        Some(libc::ENOSPC) => no_room(),
+        Some(libc::ENOSPC) => limit_reached(),
         Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Cause::NotFound,
         Some(libc::EACCES) => Cause::Permission,
         _ => Cause::Io(format!("cannot be watched: {error}")),
     }
 }
 
-fn no_room() -> Cause {
+fn limit_reached() -> Cause {
     Cause::Io(
         "cannot be watched: the limit of inotify watches is reached (fs.inotify.max_user_watches)"
             .to_owned(),
     )
 }
 
-fn words_of_start(error: &io::Error) -> String {
+fn describe_start_error(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EMFILE) => "the limit of inotify instances (fs.inotify.max_user_instances) or \
              of descriptors is reached"
@@ -306,19 +347,18 @@ fn words_of_start(error: &io::Error) -> String {
     }
 }
 
-/// Faults for tests to make.
+/// Faults that tests inject, for the whole process.
 pub(crate) mod testing {
     use std::sync::atomic::{AtomicU8, Ordering};
 
     pub(crate) const NONE: u8 = 0;
-    /// inotify is not to be had.
-    pub(crate) const BROKEN: u8 = 1;
-    /// It is to be had, and tells nothing.
-    pub(crate) const DEAF: u8 = 2;
+    /// inotify cannot be started, and a running instance fails.
+    pub(crate) const START_FAILS: u8 = 1;
+    /// inotify can be started, and fails when events are read.
+    pub(crate) const READ_FAILS: u8 = 2;
 
     static FAULT: AtomicU8 = AtomicU8::new(NONE);
 
-    /// Makes one of the faults, or none.
     pub(crate) fn set_fault(fault: u8) {
         FAULT.store(fault, Ordering::SeqCst);
     }

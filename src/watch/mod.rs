@@ -1,4 +1,10 @@
-//! The kernel's notifications: one inotify instance for the process, told which places matter to whom.
+//! Notifies units when the kernel reports a change to one of their files.
+//!
+//! The process has one [`Watcher`] with one inotify instance, however many handles it opens: the kernel limits the
+//! instances of a user (`fs.inotify.max_user_instances`).
+//!
+//! The watcher watches every name that the kernel looks up to reach a file (its [`Lookup`]s), and not only the file. A
+//! file that is replaced by a rename is another inode, which no watch of the old inode reports. The directory does.
 
 mod inotify;
 mod subscriptions;
@@ -7,36 +13,36 @@ mod targets;
 mod tests_directories;
 
 use std::os::fd::{OwnedFd, RawFd};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::inotify::testing;
 
-use self::inotify::Backend;
+use self::inotify::{Backend, WatchOutcome};
 use crate::error::Error;
 use crate::files::Lookup;
 use crate::sys::HandleId;
 use crate::sys::{Mutex, MutexGuard};
 use subscriptions::Subscriptions;
 
-/// How changes are being found.
+/// How the changes of a handle's files are detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WatchState {
-    /// Not at all.
+    /// Only when the host requests a reload.
     Off,
-    /// By polling, as asked.
+    /// By polling, as configured.
     Polling,
     /// By notifications, and a poll besides.
     Notified,
-    /// By polling alone, because notifications could not be had.
+    /// By polling alone, because notifications are not available (G19).
     Degraded,
 }
 
-/// What the kernel told of a path.
+/// A change that the kernel reported, with its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change<'a> {
-    /// The entry is another one now: created, renamed, removed, or its permissions changed.
+    /// The entry was created, renamed, removed or replaced, or its permissions changed.
     Changed(&'a Path),
     /// Bytes were written to the file, and the writer still has it open.
     Written(&'a Path),
@@ -44,135 +50,141 @@ pub(crate) enum Change<'a> {
     Closed(&'a Path),
 }
 
-/// Somebody who wants to know. Is told by whoever reads.
+/// Receives the changes to the files of one handle.
+///
+/// The thread that reads notifications calls it while it holds the watcher's lock. An implementation must return
+/// quickly and must not call the watcher, which would wait for that lock for ever.
 pub(crate) trait Observer: Send + Sync {
-    /// Something was seen on the way to a file of `unit`. Must be quick, and not follow.
-    fn touched(&self, unit: usize, touch: Change<'_>);
+    /// Reports a change to a file of `unit`, or to a name on the way to it.
+    fn touched(&self, unit: usize, change: Change<'_>);
 
-    /// Something may have been missed: everything is to be looked at.
+    /// Reports that changes may have been missed: every unit has to be scanned.
     fn missed(&self);
 }
 
-/// What reading came to.
+/// The result of [`Watcher::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
+    /// No event was queued.
     Nothing,
-    /// All of it was of no use to anybody.
-    ForNobody,
-    /// Somebody was told.
-    ForSomebody,
+    /// There were events, and none concerns a subscriber.
+    Irrelevant,
+    /// At least one observer was notified.
+    Notified,
 }
 
-/// What following came to.
+/// The result of [`Watcher::subscribe`].
 #[derive(Default)]
 pub(crate) struct Subscribed {
-    /// Something was not followed before: what happened there until now may have been missed.
-    pub(crate) look_again: bool,
-    /// Why a place cannot be watched.
-    pub(crate) trouble: Option<Error>,
-    /// Other followers have something to do, and the thread that works for them may sleep.
-    pub(crate) touched_others: bool,
-    /// Paths whose old watch ended, because they lead to another inode now or to none.
-    moved: Vec<PathBuf>,
+    /// Whether the unit has to be scanned again: a path was not watched for it before, so that changes until now may
+    /// have been missed (G1).
+    pub(crate) needs_scan: bool,
+    /// The reason why a path cannot be watched.
+    pub(crate) error: Option<Error>,
+    /// Whether other units were notified. Their worker may be asleep, and has to be woken.
+    pub(crate) notified_others: bool,
 }
 
-/// How long a kernel that failed is not asked again. The look that its failure sets off is not to
-/// start it, or it would fail over and over, and nobody be told. The next poll asks.
-const REST_AFTER_FAILURE: Duration = Duration::from_millis(250);
-
-/// Watches for all handles of the process.
+/// How long after a failure inotify is not started again.
 ///
-/// The way to a file is watched, not only the file: what is renamed over is another inode, and only
-/// its directory tells.
+/// A failure triggers a scan of everything, and the scan subscribes again. If that started inotify, an instance that
+/// always fails would be restarted in a loop, and the degraded state never reported (G19). The next poll starts it.
+const RESTART_DELAY: Duration = Duration::from_millis(250);
+
+/// Watches the files of all handles of the process.
 #[derive(Default)]
 pub(crate) struct Watcher(Mutex<WatcherState>);
 
 #[derive(Default)]
 struct WatcherState {
-    interests: Subscriptions,
-    /// Started with the first unit; taken away when it fails, and tried again.
-    kernel: Option<Backend>,
-    /// Why it was taken away last, and when.
+    subscriptions: Subscriptions,
+    /// `None` before the first subscription, and after a failure until inotify is started again.
+    backend: Option<Backend>,
+    /// The latest failure, and its time.
     failed: Option<(Error, Instant)>,
 }
 
 impl Watcher {
-    /// Follows exactly these lookups for one unit of `id` from now on, in place of those before.
-    pub(crate) fn follow(
+    /// Subscribes one unit of the handle `id` to changes of `lookups`, in place of its earlier subscriptions.
+    pub(crate) fn subscribe(
         &self,
         (id, unit): (HandleId, usize),
         observer: &Weak<dyn Observer>,
         lookups: &[Lookup],
     ) -> Subscribed {
         let mut state = self.state();
-        let WatcherState { interests, kernel, failed } = &mut *state;
-        let look_again = interests.follow((id, unit), observer, lookups);
-        let mut followed = Subscribed { look_again, ..Subscribed::default() };
-        let running = match kernel {
+        let WatcherState { subscriptions, backend, failed } = &mut *state;
+        let has_new = subscriptions.replace((id, unit), observer, lookups);
+        let running = match backend {
             Some(running) => running,
-            None => match started(failed.as_ref()) {
-                Ok(started) => kernel.insert(started),
-                // Nothing is seen that was not seen before.
-                Err(error) => return Subscribed { trouble: Some(error), ..Subscribed::default() },
+            None => match start(failed.as_ref()) {
+                Ok(started) => backend.insert(started),
+                // No scan is needed: without notifications it would find the same as the one before.
+                Err(error) => return Subscribed { error: Some(error), ..Subscribed::default() },
             },
         };
-        running.watch((id, unit), lookups, &mut followed);
-        // The kernel's events about an old watch mean nothing any more once it has ended. The
-        // others who follow these paths find them armed already, and would miss the change (G1).
-        for path in &followed.moved {
-            followed.touched_others |= interests.tell_others(path, (id, unit));
+        let WatchOutcome { is_new, error, moved } = running.watch((id, unit), lookups);
+        // The end of a watch discards its queued events. The other subscribers of these paths will find the new watch
+        // in place when they subscribe, and would miss the change (G1).
+        let mut notified_others = false;
+        for path in &moved {
+            notified_others |= subscriptions.notify_others(path, (id, unit));
         }
-        followed
+        Subscribed { needs_scan: has_new || is_new, error, notified_others }
     }
 
-    /// Follows nothing any more for any unit of `id`.
-    pub(crate) fn unfollow(&self, id: HandleId) {
+    /// Removes the subscriptions of every unit of the handle `id`.
+    pub(crate) fn unsubscribe(&self, id: HandleId) {
         let mut state = self.state();
-        for follower in state.interests.remove(id) {
-            if let Some(kernel) = &mut state.kernel {
-                kernel.forget(follower);
+        for subscriber in state.subscriptions.remove_handle(id) {
+            if let Some(backend) = &mut state.backend {
+                backend.unwatch(subscriber);
             }
         }
     }
 
-    /// Becomes readable when the kernel has something to tell. Only [`Watcher::read`] closes it.
+    /// Returns the descriptor that becomes readable when events are queued. It is valid until [`Watcher::read`] fails.
     pub(crate) fn descriptor(&self) -> Option<RawFd> {
-        self.state().kernel.as_ref().map(Backend::descriptor)
+        self.state().backend.as_ref().map(Backend::descriptor)
     }
 
-    /// The same as a descriptor of its own, for those who listen to several; another one after the
-    /// kernel failed.
+    /// Returns a duplicate of the descriptor, for a caller that polls it together with others.
+    ///
+    /// After a failure of inotify it is another one.
     pub(crate) fn notifier(&self) -> Option<Arc<OwnedFd>> {
-        self.state().kernel.as_mut().and_then(Backend::notifier)
+        self.state().backend.as_mut().and_then(Backend::notifier)
     }
 
-    /// In a child that was forked: gives up the parent's notifications, unless a thread of the parent's
-    /// was at them. The parent goes on with them.
+    /// Closes the parent's notifications in a forked child; the parent keeps receiving them.
+    ///
+    /// If a thread of the parent held the lock during the fork, the state may be inconsistent, and is left alone.
     pub(crate) fn abandon(&self) {
-        if let Some(mut state) = self.0.try_lock()
-            && let Some(kernel) = state.kernel.take()
+        if let Ok(mut state) = self.0.try_lock()
+            && let Some(backend) = state.backend.take()
         {
-            kernel.abandon();
+            backend.abandon();
         }
     }
 
-    /// Takes what the kernel tells, and passes it on.
+    /// Reads the queued events, and notifies the observers that they concern.
+    ///
+    /// If reading fails, no file is watched any more. All observers are notified, and their units subscribe again.
     pub(crate) fn read(&self) -> ReadOutcome {
         let mut state = self.state();
-        let WatcherState { interests, kernel, failed } = &mut *state;
-        let Some(running) = kernel else { return ReadOutcome::Nothing };
-        let mut told = Vec::new();
-        if let Err(error) = running.read(&mut told) {
-            // Nothing that it watched is watched any more. All will follow anew.
-            *kernel = None;
-            *failed = Some((Error::system("inotify failed", &error), Instant::now()));
-            interests.tell_all();
-            return ReadOutcome::ForSomebody;
-        }
-        match told.iter().filter(|news| interests.tell(news)).count() {
-            _ if told.is_empty() => ReadOutcome::Nothing,
-            0 => ReadOutcome::ForNobody,
-            _ => ReadOutcome::ForSomebody,
+        let WatcherState { subscriptions, backend, failed } = &mut *state;
+        let Some(running) = backend else { return ReadOutcome::Nothing };
+        match running.read() {
+            Err(error) => {
+                *backend = None;
+                *failed = Some((Error::system("inotify failed", &error), Instant::now()));
+                subscriptions.notify_all_missed();
+                ReadOutcome::Notified
+            }
+            Ok(events) if events.is_empty() => ReadOutcome::Nothing,
+            Ok(events) => match events.iter().filter(|event| subscriptions.notify(event)).count() {
+                0 => ReadOutcome::Irrelevant,
+                _ => ReadOutcome::Notified,
+            },
         }
     }
 
@@ -181,25 +193,26 @@ impl Watcher {
     }
 }
 
-fn started(failed: Option<&(Error, Instant)>) -> Result<Backend, Error> {
+fn start(failed: Option<&(Error, Instant)>) -> Result<Backend, Error> {
     match failed {
-        Some((error, at)) if at.elapsed() < REST_AFTER_FAILURE => Err(error.clone()),
+        Some((error, at)) if at.elapsed() < RESTART_DELAY => Err(error.clone()),
         _ => Backend::start(),
     }
 }
 
-/// One unit of one observer.
+/// One unit of one handle.
 type Subscriber = (HandleId, usize);
 
-/// An observer that may have gone.
+/// An observer whose handle may have been closed.
 type WeakObserver = Weak<dyn Observer>;
 
-/// What the kernel told, in paths.
+/// An event of the backend, with its path in place of the kernel's watch descriptor.
 #[derive(Debug, PartialEq, Eq)]
 enum BackendEvent {
     Changed(Arc<Path>),
     Written(Arc<Path>),
     Closed(Arc<Path>),
+    /// The kernel has dropped events.
     Overflow,
 }
 

@@ -1,4 +1,4 @@
-//! Which path matters to whom.
+//! Records which unit of which handle is to be notified of changes to which path.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -7,156 +7,173 @@ use super::{BackendEvent, Change, Subscriber, WeakObserver};
 use crate::files::{FileFilter, Lookup, LookupKind};
 use crate::sys::HandleId;
 
-/// Every follower with the paths that it looks up, and the directories that it lists.
+/// Every subscriber with the paths that it depends on, and the index from paths to subscribers.
 #[derive(Default)]
 pub(super) struct Subscriptions {
-    listeners: HashMap<HandleId, WeakObserver>,
-    following: BTreeMap<Subscriber, HashSet<Subscription>>,
-    followers: HashMap<PathBuf, BTreeSet<Subscriber>>,
-    listers: HashMap<PathBuf, BTreeSet<(Subscriber, FileFilter)>>,
+    observers: HashMap<HandleId, WeakObserver>,
+    by_subscriber: BTreeMap<Subscriber, HashSet<Subscription>>,
+    by_path: PathIndex<Subscriber>,
+    /// Subscribers that list a directory, by that directory.
+    by_listed_directory: PathIndex<(Subscriber, FileFilter)>,
 }
 
-/// What one follower wants to know of.
+/// One path whose changes concern a subscriber.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Subscription {
     /// The entry at this path.
     Path(PathBuf),
-    /// Every entry of this directory whose name counts, those included that are not there yet.
+    /// Every entry of this directory whose name passes the filter, present or future.
     Entries(PathBuf, FileFilter),
 }
 
 impl Subscriptions {
-    /// Puts `lookups` in the place of what `follower` followed; tells whether any of them is new:
-    /// what happened there until now was not told to it, even if the place was watched for others.
-    pub(super) fn follow(
+    /// Replaces the subscriptions of `subscriber` by those that `lookups` need.
+    ///
+    /// Returns whether any of them is new. If so, earlier changes of its path were not reported to `subscriber`, even
+    /// if the path was watched for another one.
+    pub(super) fn replace(
         &mut self,
-        follower: Subscriber,
-        listener: &WeakObserver,
+        subscriber: Subscriber,
+        observer: &WeakObserver,
         lookups: &[Lookup],
     ) -> bool {
-        let interests: HashSet<_> = lookups.iter().flat_map(Subscription::of).collect();
-        let before = self.forget(follower);
-        let gained = !interests.is_subset(&before);
-        for interest in &interests {
-            match interest {
-                Subscription::Path(path) => {
-                    self.followers.entry(path.clone()).or_default().insert(follower);
-                }
-                Subscription::Entries(path, takes) => {
-                    self.listers.entry(path.clone()).or_default().insert((follower, *takes));
+        let subscriptions: HashSet<_> = lookups.iter().flat_map(Subscription::of).collect();
+        let before = self.remove(subscriber);
+        let has_new = !subscriptions.is_subset(&before);
+        for subscription in &subscriptions {
+            match subscription {
+                Subscription::Path(path) => self.by_path.insert(path, subscriber),
+                Subscription::Entries(path, filter) => {
+                    self.by_listed_directory.insert(path, (subscriber, *filter));
                 }
             }
         }
-        self.following.insert(follower, interests);
-        self.listeners.entry(follower.0).or_insert_with(|| listener.clone());
-        gained
+        self.by_subscriber.insert(subscriber, subscriptions);
+        self.observers.entry(subscriber.0).or_insert_with(|| observer.clone());
+        has_new
     }
 
-    /// Forgets every unit of `id`, and tells which they were.
-    pub(super) fn remove(&mut self, id: HandleId) -> Vec<Subscriber> {
+    /// Removes every unit of the handle `id`, and returns the removed subscribers.
+    pub(super) fn remove_handle(&mut self, id: HandleId) -> Vec<Subscriber> {
         let units: Vec<_> =
-            self.following.range((id, 0)..=(id, usize::MAX)).map(|(unit, _)| *unit).collect();
-        for follower in &units {
-            self.forget(*follower);
+            self.by_subscriber.range((id, 0)..=(id, usize::MAX)).map(|(unit, _)| *unit).collect();
+        for subscriber in &units {
+            self.remove(*subscriber);
         }
-        self.listeners.remove(&id);
+        self.observers.remove(&id);
         units
     }
 
-    fn forget(&mut self, follower: Subscriber) -> HashSet<Subscription> {
-        let interests = self.following.remove(&follower).unwrap_or_default();
-        for interest in &interests {
-            match interest {
-                Subscription::Path(path) => take_out(&mut self.followers, path, &follower),
-                Subscription::Entries(path, takes) => {
-                    take_out(&mut self.listers, path, &(follower, *takes));
+    fn remove(&mut self, subscriber: Subscriber) -> HashSet<Subscription> {
+        let subscriptions = self.by_subscriber.remove(&subscriber).unwrap_or_default();
+        for subscription in &subscriptions {
+            match subscription {
+                Subscription::Path(path) => self.by_path.remove(path, &subscriber),
+                Subscription::Entries(path, filter) => {
+                    self.by_listed_directory.remove(path, &(subscriber, *filter));
                 }
             }
         }
-        interests
+        subscriptions
     }
 
-    /// Tells whoever looks up the path in question, or lists it; false where nobody does.
-    pub(super) fn tell(&self, news: &BackendEvent) -> bool {
-        match news {
-            BackendEvent::Changed(path) => self.touch(path, Change::Changed(path)),
-            BackendEvent::Written(path) => self.touch(path, Change::Written(path)),
-            BackendEvent::Closed(path) => self.touch(path, Change::Closed(path)),
+    /// Notifies every subscriber that `event` concerns. Returns whether there is one.
+    pub(super) fn notify(&self, event: &BackendEvent) -> bool {
+        match event {
+            BackendEvent::Changed(path) => self.notify_path(path, Change::Changed(path)),
+            BackendEvent::Written(path) => self.notify_path(path, Change::Written(path)),
+            BackendEvent::Closed(path) => self.notify_path(path, Change::Closed(path)),
             BackendEvent::Overflow => {
-                self.tell_all();
+                self.notify_all_missed();
                 true
             }
         }
     }
 
-    /// Tells everybody that something may have been missed.
-    pub(super) fn tell_all(&self) {
-        for observer in self.listeners.values().filter_map(WeakObserver::upgrade) {
+    /// Notifies every observer that changes may have been missed.
+    pub(super) fn notify_all_missed(&self) {
+        for observer in self.observers.values().filter_map(WeakObserver::upgrade) {
             observer.missed();
         }
     }
 
-    /// Reports to every follower but `one` that the entry at `path` changed; returns whether there is another.
-    pub(super) fn tell_others(&self, path: &Path, one: Subscriber) -> bool {
+    /// Reports to every subscriber but `one` that the entry at `path` changed. Returns whether there is another.
+    pub(super) fn notify_others(&self, path: &Path, one: Subscriber) -> bool {
         let mut has_others = false;
-        for follower in self.followers_of(path) {
-            if follower != one {
+        for subscriber in self.subscribers_of(path) {
+            if subscriber != one {
                 has_others = true;
-                self.touch_one(follower, Change::Changed(path));
+                self.notify_one(subscriber, Change::Changed(path));
             }
         }
         has_others
     }
 
-    fn touch(&self, path: &Path, touch: Change<'_>) -> bool {
-        let followers = self.followers_of(path);
-        for follower in &followers {
-            self.touch_one(*follower, touch);
+    fn notify_path(&self, path: &Path, change: Change<'_>) -> bool {
+        let subscribers = self.subscribers_of(path);
+        for subscriber in &subscribers {
+            self.notify_one(*subscriber, change);
         }
-        !followers.is_empty()
+        !subscribers.is_empty()
     }
 
-    fn touch_one(&self, (id, unit): Subscriber, touch: Change<'_>) {
-        if let Some(observer) = self.listeners.get(&id).and_then(WeakObserver::upgrade) {
-            observer.touched(unit, touch);
+    fn notify_one(&self, (id, unit): Subscriber, change: Change<'_>) {
+        if let Some(observer) = self.observers.get(&id).and_then(WeakObserver::upgrade) {
+            observer.touched(unit, change);
         }
     }
 
-    fn followers_of(&self, path: &Path) -> BTreeSet<Subscriber> {
-        self.followers
-            .get(path)
-            .into_iter()
-            .flatten()
-            .chain(self.listers_of(path))
-            .copied()
-            .collect()
+    fn subscribers_of(&self, path: &Path) -> BTreeSet<Subscriber> {
+        self.by_path.get(path).chain(self.listing_subscribers_of(path)).copied().collect()
     }
 
-    /// Those to whom the entry at `path` is one of a directory's that they list.
-    fn listers_of<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Subscriber> {
-        let listers = path.parent().and_then(|directory| self.listers.get(directory));
-        let counts = |takes: FileFilter| path.file_name().is_some_and(|name| takes.takes(name));
-        let listers = listers.into_iter().flatten();
-        listers.filter(move |(_, takes)| counts(*takes)).map(|(follower, _)| follower)
+    /// Returns the subscribers that list the directory of `path` and accept its name.
+    fn listing_subscribers_of<'a>(
+        &'a self,
+        path: &'a Path,
+    ) -> impl Iterator<Item = &'a Subscriber> {
+        let entry = path.parent().zip(path.file_name());
+        entry.into_iter().flat_map(|(directory, name)| {
+            let listing = self.by_listed_directory.get(directory);
+            listing.filter(move |(_, filter)| filter.takes(name)).map(|(subscriber, _)| subscriber)
+        })
     }
 }
 
 impl Subscription {
     fn of(lookup: &Lookup) -> impl Iterator<Item = Self> {
         let entries = match lookup.kind {
-            LookupKind::Listing(takes) => Some(Self::Entries(lookup.path(), takes)),
+            LookupKind::Listing(filter) => Some(Self::Entries(lookup.path(), filter)),
             _ => None,
         };
         std::iter::once(Self::Path(lookup.path())).chain(entries)
     }
 }
 
-/// Takes `one` out of those at `path`.
-fn take_out<T: Ord>(map: &mut HashMap<PathBuf, BTreeSet<T>>, path: &Path, one: &T) {
-    if let Some(all) = map.get_mut(path) {
-        all.remove(one);
-        if all.is_empty() {
-            map.remove(path);
+/// A map from each path to one or more values.
+struct PathIndex<T>(HashMap<PathBuf, BTreeSet<T>>);
+
+impl<T> Default for PathIndex<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Ord> PathIndex<T> {
+    fn insert(&mut self, path: &Path, value: T) {
+        self.0.entry(path.to_owned()).or_default().insert(value);
+    }
+
+    fn remove(&mut self, path: &Path, value: &T) {
+        if let Some(values) = self.0.get_mut(path) {
+            values.remove(value);
+            if values.is_empty() {
+                self.0.remove(path);
+            }
         }
+    }
+
+    fn get(&self, path: &Path) -> impl Iterator<Item = &T> {
+        self.0.get(path).into_iter().flatten()
     }
 }

@@ -1,18 +1,18 @@
-//! What is told of directories that are listed.
+//! Notifications of the watcher for directories whose entries count.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 
-use super::tests::Scene;
+use super::tests::Fixture;
 use super::{ReadOutcome, Subscribed};
 use crate::files::{FileFilter, SourcePath, take_snapshot};
 
-impl Scene {
-    /// Follows what counts in the directory `below` the root as a unit.
-    fn list(&self, unit: usize, below: &str, takes: FileFilter) -> Subscribed {
-        let place = SourcePath { path: self.path(below), takes };
-        self.follow_all(unit, &take_snapshot(&[place]).lookups)
+impl Fixture {
+    /// Subscribes `unit` to the entries of the directory `below` the root that the filter accepts.
+    fn list(&self, unit: usize, below: &str, filter: FileFilter) -> Subscribed {
+        let source = SourcePath { path: self.path(below), takes: filter };
+        self.subscribe_to(unit, &take_snapshot(&[source]).lookups)
     }
 
     fn list_roots(&self, below: &str) -> Subscribed {
@@ -20,198 +20,198 @@ impl Scene {
     }
 
     fn with_roots() -> Self {
-        let scene = Self::new();
-        fs::create_dir(scene.path("roots")).unwrap();
-        fs::write(scene.path("roots/a.pem"), "x").unwrap();
-        scene.list_roots("roots");
-        scene
+        let fixture = Self::new();
+        fs::create_dir(fixture.path("roots")).unwrap();
+        fs::write(fixture.path("roots/a.pem"), "x").unwrap();
+        fixture.list_roots("roots");
+        fixture
     }
 }
 
 #[test]
-fn g1_an_entry_that_is_new_is_told_of_as_every_other() {
-    let scene = Scene::with_roots();
-    assert!(!scene.list_roots("roots").look_again, "it was followed");
+fn g1_new_entry_notifies_like_existing_ones() {
+    let fixture = Fixture::with_roots();
+    assert!(!fixture.list_roots("roots").needs_scan, "the same subscription");
     for name in ["a.pem", "new.pem", "0123abcd.0"] {
-        let mut open = File::create(scene.path("roots").join(name)).unwrap();
-        scene.told();
+        let mut open = File::create(fixture.path("roots").join(name)).unwrap();
+        fixture.notifications();
         open.write_all(b"y").unwrap();
-        assert_eq!(scene.told().1, ["written"], "{name}");
+        assert_eq!(fixture.notifications().1, ["written"], "{name}");
         drop(open);
-        assert_eq!(scene.told().1, ["closed"], "{name}");
+        assert_eq!(fixture.notifications().1, ["closed"], "{name}");
     }
-    File::create(scene.path("roots/empty.pem")).unwrap();
-    assert_eq!(scene.told().1, ["changed", "closed"]);
-    fs::rename(scene.path("roots/new.pem"), scene.path("roots/b.pem")).unwrap();
-    assert_eq!(scene.names_told(), ["b.pem", "new.pem"]);
-    fs::remove_file(scene.path("roots/b.pem")).unwrap();
-    assert_eq!(scene.names_told(), ["b.pem"]);
-    symlink("a.pem", scene.path("roots/89abcdef.0")).unwrap();
-    assert_eq!(scene.names_told(), ["89abcdef.0"]);
-    fs::write(scene.path("aside.pem"), "x").unwrap();
-    fs::rename(scene.path("aside.pem"), scene.path("roots/a.pem")).unwrap();
-    assert_eq!(scene.names_told(), ["a.pem"]);
+    File::create(fixture.path("roots/empty.pem")).unwrap();
+    assert_eq!(fixture.notifications().1, ["changed", "closed"]);
+    fs::rename(fixture.path("roots/new.pem"), fixture.path("roots/b.pem")).unwrap();
+    assert_eq!(fixture.reported_names(), ["b.pem", "new.pem"]);
+    fs::remove_file(fixture.path("roots/b.pem")).unwrap();
+    assert_eq!(fixture.reported_names(), ["b.pem"]);
+    symlink("a.pem", fixture.path("roots/89abcdef.0")).unwrap();
+    assert_eq!(fixture.reported_names(), ["89abcdef.0"]);
+    fs::write(fixture.path("aside.pem"), "x").unwrap();
+    fs::rename(fixture.path("aside.pem"), fixture.path("roots/a.pem")).unwrap();
+    assert_eq!(fixture.reported_names(), ["a.pem"]);
 }
 
 #[test]
-fn g4_the_first_file_of_an_empty_directory_is_told_of_while_it_is_written() {
-    let scene = Scene::new();
-    fs::create_dir(scene.path("roots")).unwrap();
-    scene.list_roots("roots");
-    let mut open = File::create(scene.path("roots/a.pem")).unwrap();
-    scene.told();
+fn g4_first_file_of_an_empty_directory_notifies_while_it_is_written() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("roots")).unwrap();
+    fixture.list_roots("roots");
+    let mut open = File::create(fixture.path("roots/a.pem")).unwrap();
+    fixture.notifications();
     open.write_all(b"y").unwrap();
-    assert_eq!(scene.told().1, ["written"]);
+    assert_eq!(fixture.notifications().1, ["written"]);
     drop(open);
-    assert_eq!(scene.told().1, ["closed"]);
+    assert_eq!(fixture.notifications().1, ["closed"]);
 }
 
 #[test]
-fn what_does_not_count_by_its_name_is_told_to_nobody() {
-    let scene = Scene::with_roots();
-    fs::write(scene.path("roots/new.pem"), "x").unwrap();
-    scene.told();
+fn entry_that_the_filter_rejects_notifies_no_unit() {
+    let fixture = Fixture::with_roots();
+    fs::write(fixture.path("roots/new.pem"), "x").unwrap();
+    fixture.notifications();
     for name in [".hidden.pem", "README", "new.pem.tmp", "new.pem~", "list.crl", "0123abcd.r0"] {
-        // Whoever writes to it for an hour holds nobody up.
-        let mut open = File::create(scene.path("roots").join(name)).unwrap();
+        // A long write to such a file must not delay a unit.
+        let mut open = File::create(fixture.path("roots").join(name)).unwrap();
         open.write_all(b"y").unwrap();
-        assert_eq!(scene.watcher.read(), ReadOutcome::ForNobody, "{name}");
+        assert_eq!(fixture.watcher.read(), ReadOutcome::Irrelevant, "{name}");
         drop(open);
-        fs::remove_file(scene.path("roots").join(name)).unwrap();
-        assert_eq!(scene.watcher.read(), ReadOutcome::ForNobody, "{name}");
+        fs::remove_file(fixture.path("roots").join(name)).unwrap();
+        assert_eq!(fixture.watcher.read(), ReadOutcome::Irrelevant, "{name}");
     }
-    fs::write(scene.path("roots/.new.pem"), "x").unwrap();
-    scene.told();
-    fs::rename(scene.path("roots/.new.pem"), scene.path("roots/new.pem")).unwrap();
-    assert_eq!(scene.names_told(), ["new.pem"], "what it becomes is");
+    fs::write(fixture.path("roots/.new.pem"), "x").unwrap();
+    fixture.notifications();
+    fs::rename(fixture.path("roots/.new.pem"), fixture.path("roots/new.pem")).unwrap();
+    assert_eq!(fixture.reported_names(), ["new.pem"], "the new name is accepted");
 }
 
 #[test]
-fn listing_and_reading_are_told_to_nobody() {
-    let scene = Scene::with_roots();
-    symlink("a.pem", scene.path("roots/0123abcd.0")).unwrap();
-    scene.list_roots("roots");
-    scene.told();
+fn listing_and_reading_queue_no_event() {
+    let fixture = Fixture::with_roots();
+    symlink("a.pem", fixture.path("roots/0123abcd.0")).unwrap();
+    fixture.list_roots("roots");
+    fixture.notifications();
     for _ in 0..3 {
-        scene.list_roots("roots");
-        assert_eq!(scene.watcher.read(), ReadOutcome::Nothing);
+        fixture.list_roots("roots");
+        assert_eq!(fixture.watcher.read(), ReadOutcome::Nothing);
     }
 }
 
 #[test]
-fn each_is_told_of_the_entries_that_count_for_it() {
-    let scene = Scene::with_roots();
-    scene.list(1, "roots", FileFilter::Crls);
-    fs::write(scene.path("roots/b.crt"), "x").unwrap();
-    assert_eq!(scene.units_told(), [0]);
-    fs::write(scene.path("roots/b.crl"), "x").unwrap();
-    assert_eq!(scene.units_told(), [1]);
-    fs::write(scene.path("roots/b.pem"), "x").unwrap();
-    assert_eq!(scene.units_told(), [0, 1]);
-    scene.follow_all(0, &[]);
-    fs::write(scene.path("roots/a.pem"), "y").unwrap();
-    assert_eq!(scene.units_told(), [1], "the other is of no interest any more");
-    scene.watcher.unfollow(1);
-    assert_eq!(scene.kernel_watches(), 0);
-    fs::write(scene.path("roots/a.pem"), "z").unwrap();
-    assert_eq!(scene.units_told(), []);
+fn unit_is_notified_of_entries_that_its_own_filter_accepts() {
+    let fixture = Fixture::with_roots();
+    fixture.list(1, "roots", FileFilter::Crls);
+    fs::write(fixture.path("roots/b.crt"), "x").unwrap();
+    assert_eq!(fixture.notified_units(), [0]);
+    fs::write(fixture.path("roots/b.crl"), "x").unwrap();
+    assert_eq!(fixture.notified_units(), [1]);
+    fs::write(fixture.path("roots/b.pem"), "x").unwrap();
+    assert_eq!(fixture.notified_units(), [0, 1]);
+    fixture.subscribe_to(0, &[]);
+    fs::write(fixture.path("roots/a.pem"), "y").unwrap();
+    assert_eq!(fixture.notified_units(), [1], "unit 0 has unsubscribed");
+    fixture.watcher.unsubscribe(1);
+    assert_eq!(fixture.watch_count(), 0);
+    fs::write(fixture.path("roots/a.pem"), "z").unwrap();
+    assert_eq!(fixture.notified_units(), []);
 }
 
 #[test]
-fn g1_a_directory_that_is_swapped_or_removed_is_told_of_and_the_next_one_followed() {
-    let scene = Scene::with_roots();
+fn g1_directory_swapped_or_removed_notifies_and_the_next_one_is_watched() {
+    let fixture = Fixture::with_roots();
     let next = |name: &str| {
-        fs::create_dir(scene.path("next")).unwrap();
-        fs::write(scene.path("next").join(name), "x").unwrap();
+        fs::create_dir(fixture.path("next")).unwrap();
+        fs::write(fixture.path("next").join(name), "x").unwrap();
     };
     next("b.pem");
-    fs::rename(scene.path("roots"), scene.path("gone")).unwrap();
-    assert_eq!(scene.units_told(), [0]);
-    scene.list_roots("roots");
-    fs::rename(scene.path("next"), scene.path("roots")).unwrap();
-    assert_eq!(scene.units_told(), [0]);
-    assert!(scene.list_roots("roots").look_again);
-    fs::write(scene.path("roots/c.pem"), "x").unwrap();
-    assert_eq!(scene.names_told(), ["c.pem"]);
-    fs::write(scene.path("gone/c.pem"), "x").unwrap();
-    assert_eq!(scene.units_told(), [], "nobody's any more");
-    // Both renames are over before anybody follows.
+    fs::rename(fixture.path("roots"), fixture.path("gone")).unwrap();
+    assert_eq!(fixture.notified_units(), [0]);
+    fixture.list_roots("roots");
+    fs::rename(fixture.path("next"), fixture.path("roots")).unwrap();
+    assert_eq!(fixture.notified_units(), [0]);
+    assert!(fixture.list_roots("roots").needs_scan);
+    fs::write(fixture.path("roots/c.pem"), "x").unwrap();
+    assert_eq!(fixture.reported_names(), ["c.pem"]);
+    fs::write(fixture.path("gone/c.pem"), "x").unwrap();
+    assert_eq!(fixture.notified_units(), [], "the old directory is not watched any more");
+    // Both renames are done before a unit subscribes.
     next("d.pem");
-    fs::rename(scene.path("roots"), scene.path("gone as well")).unwrap();
-    fs::rename(scene.path("next"), scene.path("roots")).unwrap();
-    scene.told();
-    assert!(scene.list_roots("roots").look_again);
-    fs::write(scene.path("roots/d.pem"), "y").unwrap();
-    assert_eq!(scene.names_told(), ["d.pem"]);
+    fs::rename(fixture.path("roots"), fixture.path("gone as well")).unwrap();
+    fs::rename(fixture.path("next"), fixture.path("roots")).unwrap();
+    fixture.notifications();
+    assert!(fixture.list_roots("roots").needs_scan);
+    fs::write(fixture.path("roots/d.pem"), "y").unwrap();
+    assert_eq!(fixture.reported_names(), ["d.pem"]);
 }
 
 #[test]
-fn g1_a_directory_that_somebody_keeps_open_is_told_of_when_another_is_in_its_place() {
-    let scene = Scene::with_roots();
-    fs::remove_file(scene.path("roots/a.pem")).unwrap();
-    scene.list_roots("roots");
-    scene.told();
-    // As a shell does whose working directory it is. The kernel takes it for alive.
-    let _kept = File::open(scene.path("roots")).unwrap();
-    fs::remove_dir(scene.path("roots")).unwrap();
-    fs::create_dir(scene.path("roots")).unwrap();
-    assert_eq!(scene.units_told(), [0]);
-    scene.list_roots("roots");
-    fs::write(scene.path("roots/b.pem"), "x").unwrap();
-    assert_eq!(scene.names_told(), ["b.pem"]);
+fn g1_removed_directory_that_a_process_keeps_open_notifies_when_it_is_replaced() {
+    let fixture = Fixture::with_roots();
+    fs::remove_file(fixture.path("roots/a.pem")).unwrap();
+    fixture.list_roots("roots");
+    fixture.notifications();
+    // As a shell does with its working directory. The kernel sends no IN_DELETE_SELF while it is open.
+    let _kept = File::open(fixture.path("roots")).unwrap();
+    fs::remove_dir(fixture.path("roots")).unwrap();
+    fs::create_dir(fixture.path("roots")).unwrap();
+    assert_eq!(fixture.notified_units(), [0]);
+    fixture.list_roots("roots");
+    fs::write(fixture.path("roots/b.pem"), "x").unwrap();
+    assert_eq!(fixture.reported_names(), ["b.pem"]);
 }
 
 #[test]
-fn g1_a_link_to_a_directory_is_told_of_when_it_leads_elsewhere() {
-    let scene = Scene::with_roots();
-    fs::create_dir(scene.path("other")).unwrap();
-    symlink("roots", scene.path("link")).unwrap();
-    scene.list_roots("link");
-    scene.names_told();
-    fs::write(scene.path("roots/b.pem"), "x").unwrap();
-    assert_eq!(scene.names_told(), ["b.pem"]);
-    symlink("other", scene.path("next")).unwrap();
-    fs::rename(scene.path("next"), scene.path("link")).unwrap();
-    assert_eq!(scene.units_told(), [0]);
-    scene.list_roots("link");
-    fs::write(scene.path("other/c.pem"), "x").unwrap();
-    assert_eq!(scene.names_told(), ["c.pem"]);
-    fs::write(scene.path("roots/c.pem"), "x").unwrap();
-    assert_eq!(scene.units_told(), [], "nobody's any more");
+fn g1_link_to_another_directory_notifies() {
+    let fixture = Fixture::with_roots();
+    fs::create_dir(fixture.path("other")).unwrap();
+    symlink("roots", fixture.path("link")).unwrap();
+    fixture.list_roots("link");
+    fixture.reported_names();
+    fs::write(fixture.path("roots/b.pem"), "x").unwrap();
+    assert_eq!(fixture.reported_names(), ["b.pem"]);
+    symlink("other", fixture.path("next")).unwrap();
+    fs::rename(fixture.path("next"), fixture.path("link")).unwrap();
+    assert_eq!(fixture.notified_units(), [0]);
+    fixture.list_roots("link");
+    fs::write(fixture.path("other/c.pem"), "x").unwrap();
+    assert_eq!(fixture.reported_names(), ["c.pem"]);
+    fs::write(fixture.path("roots/c.pem"), "x").unwrap();
+    assert_eq!(fixture.notified_units(), [], "the old directory is not watched any more");
 }
 
 #[test]
-fn g1_files_that_entries_lead_to_are_told_of_wherever_they_lie() {
-    let scene = Scene::with_roots();
+fn g1_files_that_entries_link_to_notify_in_any_directory() {
+    let fixture = Fixture::with_roots();
     for name in ["volume", "volume/..1", "volume/..2"] {
-        fs::create_dir(scene.path(name)).unwrap();
+        fs::create_dir(fixture.path(name)).unwrap();
     }
     for name in ["volume/..1/a.pem", "volume/..2/a.pem"] {
-        fs::write(scene.path(name), "x").unwrap();
+        fs::write(fixture.path(name), "x").unwrap();
     }
-    symlink("..1", scene.path("volume/..data")).unwrap();
-    symlink("..data/a.pem", scene.path("volume/a.pem")).unwrap();
-    scene.list_roots("volume");
-    symlink("..2", scene.path("volume/..next")).unwrap();
-    fs::rename(scene.path("volume/..next"), scene.path("volume/..data")).unwrap();
-    assert_eq!(scene.units_told(), [0], "as Kubernetes renews a volume");
-    fs::write(scene.path("roots/other.pem"), "x").unwrap();
-    symlink(scene.path("roots/missing"), scene.path("volume/b.pem")).unwrap();
-    fs::hard_link(scene.path("roots/other.pem"), scene.path("volume/c.pem")).unwrap();
-    scene.list_roots("volume");
-    scene.told();
-    fs::write(scene.path("roots/missing"), "x").unwrap();
-    assert_eq!(scene.units_told(), [0], "a link that led nowhere");
-    fs::write(scene.path("roots/other.pem"), "y").unwrap();
-    assert_eq!(scene.units_told(), [0], "by the file's other name");
+    symlink("..1", fixture.path("volume/..data")).unwrap();
+    symlink("..data/a.pem", fixture.path("volume/a.pem")).unwrap();
+    fixture.list_roots("volume");
+    symlink("..2", fixture.path("volume/..next")).unwrap();
+    fs::rename(fixture.path("volume/..next"), fixture.path("volume/..data")).unwrap();
+    assert_eq!(fixture.notified_units(), [0], "as Kubernetes renews a volume");
+    fs::write(fixture.path("roots/other.pem"), "x").unwrap();
+    symlink(fixture.path("roots/missing"), fixture.path("volume/b.pem")).unwrap();
+    fs::hard_link(fixture.path("roots/other.pem"), fixture.path("volume/c.pem")).unwrap();
+    fixture.list_roots("volume");
+    fixture.notifications();
+    fs::write(fixture.path("roots/missing"), "x").unwrap();
+    assert_eq!(fixture.notified_units(), [0], "the target of a dangling link");
+    fs::write(fixture.path("roots/other.pem"), "y").unwrap();
+    assert_eq!(fixture.notified_units(), [0], "by another hard link");
 }
 
 #[test]
-fn g1_a_place_that_becomes_a_directory_has_never_been_listed_before() {
-    let scene = Scene::new();
-    fs::create_dir(scene.path("roots")).unwrap();
-    scene.list(1, "roots", FileFilter::Certificates);
-    // Unit 0 looks up nothing but the name, all of which is watched for unit 1.
-    scene.follow(0, "roots");
-    assert!(scene.list_roots("roots").look_again, "what was in it was told to another only");
+fn g1_path_that_becomes_a_directory_needs_a_scan() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("roots")).unwrap();
+    fixture.list(1, "roots", FileFilter::Certificates);
+    // Unit 0 subscribes to the name alone, which is watched for unit 1 already.
+    fixture.subscribe(0, "roots");
+    assert!(fixture.list_roots("roots").needs_scan, "changes in it were reported to unit 1 only");
 }
