@@ -9,7 +9,7 @@ pub fn break_watch() {
 }
 
 /// Makes reading from inotify fail, while new instances can be started.
-pub fn deafen_watch() {
+pub fn break_watch_reads() {
     watch::testing::set_fault(watch::testing::READ_FAILS);
     runtime::wake();
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use certreload::ffi::event::{certreload_event_kind as Kind, certreload_trigger as Trigger};
 use certreload::ffi::status::certreload_watch_state as WatchState;
-use certreload::testing::{break_watch, deafen_watch, mend_watch};
+use certreload::testing::{break_watch, break_watch_reads, mend_watch};
 use support::certificates::{Authority, Pair, Site, Writer};
 use support::driver::Driver;
 use support::host::{Builder, PATIENCE};
@@ -117,7 +117,7 @@ fn g19_a_watch_that_is_to_be_had_and_tells_nothing_is_told_and_polled_for() {
     let _mended = Mended;
     let mut site = Site::new(Writer::Kubernetes, &Pair::new(&[NAME]));
     let host = Builder::new().identity(&site.chain(), &site.key()).poll_ms(300).open();
-    deafen_watch();
+    break_watch_reads();
     wait_for(&host, WatchState::Degraded);
     let next = Pair::new(&[NAME]);
     site.renew(&next);
