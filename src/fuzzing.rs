@@ -1,10 +1,9 @@
-//! What has to hold of any bytes at all: the bodies of the fuzz targets in `fuzz/`.
+//! The bodies of the fuzz targets in `fuzz/`, compiled for them alone.
 //!
-//! Compiled for them alone. Each function takes the fuzzer's bytes and panics where a promise is
-//! broken: that the loaders are pure functions of the bytes, that an identity that was loaded can be
-//! served, and that no message quotes what may be a key (G18).
+//! Each function takes the fuzzer's bytes, and panics if a property does not hold: the loaders are pure functions of the
+//! bytes, a loaded identity can be served, and no message quotes bytes that may be a key (G18).
 
-#![allow(clippy::missing_panics_doc, reason = "a panic is how a finding is told")]
+#![allow(clippy::missing_panics_doc, reason = "a panic reports a finding")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "as above")]
 
 use std::borrow::Cow;
@@ -36,13 +35,13 @@ use crate::pki::{Identity, IdentityInput, Password, Staple, TicketFile, TicketKe
 use crate::pki::{Trust, TrustFile, TrustInput};
 use crate::tls;
 
-/// What separates the files of one input.
+/// Separates the files of one input.
 const SEPARATOR: &[u8] = b"\n=====\n";
 
-/// A time at which the seeds are valid; an input means the same for ever.
+/// A time at which the seeds are valid. It is constant, so that the result for an input never changes.
 const NOW: i64 = 1_800_000_000;
 
-/// Certificates and a private key, out of bytes.
+/// Checks the PEM reader: `bytes` as certificates, and as a private key.
 pub fn pem(bytes: &[u8]) {
     let certificates = pki::fuzzing::certificates(bytes);
     assert_eq!(certificates, pki::fuzzing::certificates(bytes), "not a function of its bytes");
@@ -50,7 +49,7 @@ pub fn pem(bytes: &[u8]) {
         Ok(chain) => {
             let again: String = chain.iter().map(|der| armour("CERTIFICATE", der)).collect();
             let again = pki::fuzzing::certificates(again.as_bytes());
-            assert_eq!(again.as_ref(), Ok(chain), "the DER was not what the PEM says");
+            assert_eq!(again.as_ref(), Ok(chain), "the DER differs from the PEM");
         }
         Err(cause) => must_not_quote(bytes, &cause.to_string()),
     }
@@ -66,14 +65,16 @@ pub fn pem(bytes: &[u8]) {
     }
 }
 
-/// The password of the seeds.
-#[allow(clippy::unnecessary_wraps, reason = "as whoever asks wants it")]
+/// Returns the password of the encrypted keys in the seed corpus.
+#[allow(clippy::unnecessary_wraps, reason = "the type of a password callback")]
 fn ask_password() -> Result<Option<Password>, Error> {
     Ok(Some(Zeroizing::new(b"secret".to_vec())))
 }
 
-/// A chain, a key and a staple; without a separator, a chain and a key in one file. What looks like
-/// DER is put into PEM first: in base64, a fuzzer does not get far into what the DER says.
+/// Checks the identity loader: `bytes` as a chain, a key and a staple, or without a separator as a chain and a key in
+/// one file.
+///
+/// DER is converted to PEM first. A fuzzer cannot change DER in a useful way while it is encoded in base64.
 pub fn identity(bytes: &[u8]) {
     let (chain, rest) = split(bytes);
     let (key, staple) = rest.map_or((chain, None), split);
@@ -108,7 +109,7 @@ pub fn identity(bytes: &[u8]) {
     }
 }
 
-/// An OCSP response.
+/// Checks the OCSP parser.
 pub fn ocsp(bytes: &[u8]) {
     let parse = pki::fuzzing::parse_ocsp;
     match (parse(bytes), parse(bytes)) {
@@ -116,32 +117,32 @@ pub fn ocsp(bytes: &[u8]) {
             assert_eq!(format!("{response:?}"), format!("{again:?}"));
             assert!(bytes.len() <= pki::fuzzing::MAX_RESPONSE);
             assert!(parse(&bytes[..bytes.len() - 1]).is_err(), "cut off");
-            assert!(parse(&[bytes, b"\0"].concat()).is_err(), "with a tail");
+            assert!(parse(&[bytes, b"\0"].concat()).is_err(), "with a byte appended");
         }
         (Err(error), Err(again)) => assert_eq!(error, again),
         _ => panic!("not a function of its bytes"),
     }
 }
 
-/// A bundle of roots.
+/// Checks the loader of root certificates.
 pub fn roots(bytes: &[u8]) {
-    trusted(bytes, &[]);
+    check_trust(bytes, &[]);
 }
 
-/// Lists of revoked certificates.
+/// Checks the parser of certificate revocation lists.
 pub fn crl(bytes: &[u8]) {
     let file = trust_file(bytes);
     let crls = || {
         let crls = pki::fuzzing::crls(&file)?;
-        let told = crls.iter().map(facts_of_list).collect::<Vec<_>>();
+        let facts = crls.iter().map(facts_of_crl).collect::<Vec<_>>();
         let again: String = crls.iter().map(|crl| armour("X509 CRL", &crl.der)).collect();
-        Ok::<_, Cause>((told, again))
+        Ok::<_, Cause>((facts, again))
     };
     match (crls(), crls()) {
-        (Ok((told, again)), Ok(second)) => {
-            assert_eq!((&told, &again), (&second.0, &second.1));
+        (Ok((facts, again)), Ok(second)) => {
+            assert_eq!((&facts, &again), (&second.0, &second.1));
             let again = pki::fuzzing::crls(&trust_file(again.as_bytes())).unwrap();
-            assert!(again.iter().map(facts_of_list).eq(told), "another list as PEM");
+            assert!(again.iter().map(facts_of_crl).eq(facts), "the DER differs from the PEM");
         }
         (Err(cause), Err(again)) => {
             assert_eq!(cause, again);
@@ -151,23 +152,23 @@ pub fn crl(bytes: &[u8]) {
     }
 }
 
-fn facts_of_list(crl: &Crl) -> String {
+fn facts_of_crl(crl: &Crl) -> String {
     let dates = (crl.this_update, crl.next_update);
     format!("{:?}", (&crl.der, &crl.issuer_title, &crl.number, dates, crl.entries))
 }
 
-/// Roots and lists.
+/// Checks the trust store loader: `bytes` as root certificates and revocation lists.
 pub fn trust(bytes: &[u8]) {
     let (roots, lists) = split(bytes);
-    trusted(roots, lists.unwrap_or_default());
+    check_trust(roots, lists.unwrap_or_default());
 }
 
-fn trusted(roots: &[u8], lists: &[u8]) {
-    let place = || PathBuf::from("roots");
+fn check_trust(roots: &[u8], lists: &[u8]) {
+    let path = || PathBuf::from("roots");
     let options = TrustOptions {
         client_auth: ClientAuth::Required,
-        client_roots: Some(place()),
-        crls: if lists.is_empty() { Vec::new() } else { vec![place()] },
+        client_roots: Some(path()),
+        crls: if lists.is_empty() { Vec::new() } else { vec![path()] },
         ..TrustOptions::default()
     };
     let crls = if lists.is_empty() { Vec::new() } else { vec![trust_file(lists)] };
@@ -184,7 +185,7 @@ fn trusted(roots: &[u8], lists: &[u8]) {
             assert_eq!(trust.fingerprint(), again.fingerprint());
             assert_eq!(trust.warnings(), again.warnings());
             assert!((1..=pki::MAX_ROOTS).contains(&trust.client_root_count()));
-            let after = load(Some(&trust)).expect("what serves may serve on");
+            let after = load(Some(&trust)).expect("an unchanged trust store is accepted");
             assert_eq!(trust.fingerprint(), after.fingerprint());
         }
         (Err(error), Err(again)) => {
@@ -200,7 +201,7 @@ fn trust_file(bytes: &[u8]) -> TrustFile<'_> {
     TrustFile { path: Path::new("roots"), bytes, is_in_directory: false }
 }
 
-/// A file of ticket keys.
+/// Checks the parser of ticket key files.
 pub fn ticket_keys(bytes: &[u8]) {
     let path = Path::new("keys");
     let file = TicketFile { path, bytes, is_readable_by_others: false, modified: NOW };
@@ -211,7 +212,7 @@ pub fn ticket_keys(bytes: &[u8]) {
             assert_eq!(names(&keys), names(&again));
             let different: HashSet<_> = names(&keys).into_iter().collect();
             assert!((1..=64).contains(&different.len()) && different.len() == keys.keys().len());
-            assert!(bytes.len() >= 48 * different.len(), "more keys than there is room for");
+            assert!(bytes.len() >= 48 * different.len(), "more keys than bytes");
         }
         (Err(error), Err(again)) => {
             assert_eq!(error, again);
@@ -221,12 +222,12 @@ pub fn ticket_keys(bytes: &[u8]) {
     }
 }
 
-/// What a client sends for a ticket, and what rustls writes of a session.
+/// Checks the ticket decoder and the session parser.
 pub fn ticket(bytes: &[u8]) {
     tls::fuzzing::ticket(bytes);
 }
 
-/// A chain and a key in two files, through the C functions, up to the handshake.
+/// Checks `certreload_check` with a chain and a key in two files, up to the handshake.
 pub fn pair(bytes: &[u8]) {
     thread_local! {
         static FILES: RefCell<Option<(PathBuf, PathBuf)>> = const { RefCell::new(None) };
@@ -242,37 +243,37 @@ pub fn pair(bytes: &[u8]) {
             Some(key_bytes) => fs::write(&*key, key_bytes).unwrap(),
             None => fs::write(&*key, chain_bytes).unwrap(),
         }
-        let (first, words) = check(chain, key);
-        let (second, words_again) = check(chain, key);
+        let (first, message) = check(chain, key);
+        let (second, second_message) = check(chain, key);
         assert_eq!(first as u32, second as u32, "not a function of the files");
         if first == certreload_result::Ok {
             return;
         }
-        assert_eq!(words, words_again);
-        assert!(!words.is_empty(), "a failure without words");
-        assert!(first != certreload_result::Panic, "{words}");
-        must_not_quote(bytes, &words);
+        assert_eq!(message, second_message);
+        assert!(!message.is_empty(), "a failure without a message");
+        assert!(first != certreload_result::Panic, "{message}");
+        must_not_quote(bytes, &message);
     });
 }
 
-/// The dry run of open, and what it says.
+/// Calls `certreload_check`, and returns its result and its message.
 fn check(chain: &Path, key: &Path) -> (certreload_result, String) {
     let path = |path: &Path| CString::new(path.as_os_str().as_bytes()).unwrap();
     let (chain, key) = (path(chain), path(key));
-    #[allow(unsafe_code, reason = "the C functions are called as C would")]
-    // SAFETY: options that are freed once, C strings that outlive the calls, and a text that is
-    // copied before this thread's next call.
+    #[allow(unsafe_code, reason = "the C functions are called as from C")]
+    // SAFETY: the options are freed once, the C strings outlive the calls, and the message is copied before this
+    // thread's next call.
     unsafe {
         let options = certreload_options_new();
         certreload_options_add_identity(options, chain.as_ptr(), key.as_ptr(), ptr::null());
         let result = certreload_check(options);
-        let words = CStr::from_ptr(certreload_last_error()).to_string_lossy().into_owned();
+        let message = CStr::from_ptr(certreload_last_error()).to_string_lossy().into_owned();
         certreload_options_free(options);
-        (result, words)
+        (result, message)
     }
 }
 
-/// A directory of this process's own. `fuzz/run.sh` says where, and clears up.
+/// Returns the directory of this process for its files. `fuzz/run.sh` sets `TMPDIR`, and removes it afterwards.
 fn scratch() -> PathBuf {
     let directory = std::env::temp_dir().join(format!("certreload-fuzz-{}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
@@ -289,11 +290,11 @@ fn split(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
 fn facts(identity: &Identity) -> impl std::fmt::Debug + '_ {
     let dates = (identity.not_before(), identity.not_after());
     let chain: Vec<&[u8]> = identity.chain().iter().map(AsRef::as_ref).collect();
-    let told = (identity.staple(), identity.warnings());
-    (identity.names(), dates, identity.serial(), identity.sha256(), chain, told)
+    let status = (identity.staple(), identity.warnings());
+    (identity.names(), dates, identity.serial(), identity.sha256(), chain, status)
 }
 
-/// As it came, and not past its end.
+/// Checks that a staple is the unmodified response, and has not expired.
 fn must_be_stapled_whole(der: &[u8], staple: &StapleFacts) {
     assert!(pki::fuzzing::parse_ocsp(der).is_ok());
     assert_eq!(digest(&SHA256, der).as_ref(), staple.sha256);
@@ -303,23 +304,27 @@ fn must_be_stapled_whole(der: &[u8], staple: &StapleFacts) {
     );
 }
 
-/// Valid now, within its limits, and the key is the one that the leaf names.
+/// Checks that an identity is valid now, is within the limits, and has the key of its leaf certificate.
 fn must_be_servable(identity: &Identity) {
     assert!((identity.not_before()..=identity.not_after()).contains(&NOW));
     assert!((1..=pki::MAX_CERTIFICATES).contains(&identity.chain().len()));
     if let Some(key) = identity.certified_key().key.public_key() {
         let leaf = x509_parser::parse_x509_certificate(&identity.chain()[0]).unwrap().1;
-        assert_eq!(key, SubjectPublicKeyInfoDer::from(leaf.public_key().raw), "another's key");
+        assert_eq!(
+            key,
+            SubjectPublicKeyInfoDer::from(leaf.public_key().raw),
+            "the key of another certificate"
+        );
     }
 }
 
-/// No run of base64 of the input may be in `message`: it may be a piece of a key (G18).
+/// Checks that `message` contains no long base64 text of the input, which could be a part of a key (G18).
 fn must_not_quote(bytes: &[u8], message: &str) {
-    const TELLING: usize = 16;
+    const MIN_QUOTE: usize = 16;
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    for word in message.as_bytes().split(|byte| !is_base64(byte)) {
-        for piece in word.windows(TELLING) {
-            let quoted = bytes.windows(TELLING).any(|window| window == piece);
+    for text in message.as_bytes().split(|byte| !is_base64(byte)) {
+        for piece in text.windows(MIN_QUOTE) {
+            let quoted = bytes.windows(MIN_QUOTE).any(|window| window == piece);
             assert!(!quoted, "the message quotes the input: {message}");
         }
     }
