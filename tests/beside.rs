@@ -72,7 +72,7 @@ fn g13_ticket_keys_that_others_have_do_not_go_with_a_template_that_checks_client
     };
     let refused = with_template(quiet(&site).ticket_keys(&keys), template()).try_open();
     assert_eq!(refused.err(), Some(Outcome::InvalidParameter));
-    assert!(last_error().contains("the template checks clients by itself"), "{}", last_error());
+    assert!(last_error().contains("the template has its own client verifier"), "{}", last_error());
     with_template(quiet(&site), template()).open();
 }
 

@@ -1,4 +1,4 @@
-//! What the configs of all generations have in common: everything but identities and trust.
+//! Holds the settings that the TLS configurations of all generations share: everything but identities and the trust store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,29 +14,30 @@ use super::client_config::ClientRole;
 use super::generation_count::GenerationCount;
 use super::parts::Parts;
 use super::protocol_versions;
-use super::sessions::{Sessions, View};
+use super::sessions::{SessionPolicy, Sessions};
 use crate::clock::WallClock;
 use crate::error::Error;
 use crate::options::{ClientAuth, Options};
 use crate::pki::Trust;
 
-/// The settings that every generation of a handle shares, and the sessions: a client that comes back after
-/// a renewal resumes (G14).
+/// The settings and the sessions that all generations of a handle share.
+///
+/// The sessions are shared so that a client can resume its session after a renewal (G14).
 #[derive(Debug)]
 pub(crate) struct BaseConfig {
     server: ServerConfig,
-    /// What `server` speaks, where it is to be built anew with each trust.
+    /// The protocol versions of `server`. Empty unless `server` is rebuilt for each trust store.
     versions: Vec<&'static SupportedProtocolVersion>,
     client: Option<ClientRole>,
-    /// `None` where the template has its own.
+    /// `None` if the template's own session storage is used.
     server_sessions: Option<Arc<Sessions>>,
     sessions: Arc<Sessions>,
     ticket_key_lifetime: Duration,
     session_context: [u8; 32],
-    alive: GenerationCount,
+    generations: GenerationCount,
 }
 
-/// The configs of one generation.
+/// The configurations of one generation.
 pub(super) struct Configs {
     pub(super) resolver: Arc<CertResolver>,
     pub(super) server: Arc<ServerConfig>,
@@ -44,7 +45,7 @@ pub(super) struct Configs {
 }
 
 impl BaseConfig {
-    pub(crate) fn new(options: &Options, alive: GenerationCount) -> Result<Self, Error> {
+    pub(crate) fn new(options: &Options, generations: GenerationCount) -> Result<Self, Error> {
         let provider = provider(options);
         let mut server = match &options.template {
             Some(template) => ServerConfig::clone(template),
@@ -53,17 +54,21 @@ impl BaseConfig {
         if !options.alpn.is_empty() {
             server.alpn_protocols.clone_from(&options.alpn);
         }
-        let takes_trust = options.trust.client_auth != ClientAuth::None;
+        let verifies_clients = options.trust.client_auth != ClientAuth::None;
         let sessions = Sessions::new(options.resumption.unwrap_or_default())?;
         Ok(Self {
-            versions: if takes_trust { protocol_versions::spoken_by(&server) } else { Vec::new() },
+            versions: if verifies_clients {
+                protocol_versions::enabled_versions(&server)
+            } else {
+                Vec::new()
+            },
             client: ClientRole::new(options, &provider)?,
-            server_sessions: owns_sessions(options, &server)?.then(|| sessions.clone()),
+            server_sessions: manages_sessions(options, &server)?.then(|| sessions.clone()),
             server,
             sessions,
             ticket_key_lifetime: options.ticket_key_lifetime,
-            session_context: context_of(&options.session_context),
-            alive,
+            session_context: fixed_length(&options.session_context),
+            generations,
         })
     }
 
@@ -71,35 +76,35 @@ impl BaseConfig {
         self.server.crypto_provider()
     }
 
-    /// In seconds; `None` where ticket keys may encrypt for ever.
+    /// Returns for how many seconds a ticket key may encrypt; `None` without a limit.
     pub(crate) fn ticket_key_lifetime(&self) -> Option<i64> {
         let seconds = i64::try_from(self.ticket_key_lifetime.as_secs()).unwrap_or(i64::MAX);
         Some(seconds).filter(|seconds| *seconds > 0)
     }
 
-    /// Ends every session, in whichever generation it was begun.
+    /// Ends all sessions, of every generation.
     pub(crate) fn invalidate_sessions(&self) -> Result<(), Error> {
         self.sessions.invalidate()
     }
 
-    /// Builds the configs that would serve `parts`.
-    pub(super) fn configs(&self, parts: &Parts) -> Result<Configs, Error> {
-        let alive = Arc::new(self.alive.token());
-        let resolver = Arc::new(CertResolver::new(parts.identities.clone(), alive.clone()));
+    /// Builds the configurations that would serve `parts`.
+    pub(super) fn build(&self, parts: &Parts) -> Result<Configs, Error> {
+        let token = Arc::new(self.generations.token());
+        let resolver = Arc::new(CertResolver::new(parts.identities.clone(), token.clone()));
         let trust = parts.trust.as_deref();
         let mut server = match trust.and_then(|trust| trust.client_verifier()) {
-            Some(verifier) => self.server_with(verifier)?,
+            Some(verifier) => self.server_with_verifier(verifier)?,
             None => self.server.clone(),
         };
         server.cert_resolver = resolver.clone();
         if let Some(sessions) = &self.server_sessions {
-            let sessions = sessions.server(View {
-                trust: trust.map_or([0; 32], |trust| *trust.fingerprint()),
+            let sessions = sessions.for_server(SessionPolicy {
+                trust_fingerprint: trust.map_or([0; 32], |trust| *trust.fingerprint()),
                 context: self.session_context,
                 names: resolver.clone(),
-                keys: parts.ticket_keys.clone(),
-                key_lifetime: self.ticket_key_lifetime,
-                until: trust.and_then(Trust::sessions_hold_until),
+                ticket_keys: parts.ticket_keys.clone(),
+                ticket_key_lifetime: self.ticket_key_lifetime,
+                resume_until: trust.and_then(Trust::sessions_hold_until),
             })?;
             server.ticketer = sessions.ticketer;
             server.session_storage = sessions.storage;
@@ -110,12 +115,15 @@ impl BaseConfig {
         let client = self
             .client
             .as_ref()
-            .and_then(|role| role.config(trust?, parts.client_identity(), &self.sessions, alive));
+            .and_then(|role| role.config(trust?, parts.client_identity(), &self.sessions, token));
         Ok(Configs { resolver, server: Arc::new(server), client: client.map(Arc::new) })
     }
 
-    /// The same settings with another client verifier, which a config takes only when it is built.
-    fn server_with(&self, verifier: &Arc<dyn ClientCertVerifier>) -> Result<ServerConfig, Error> {
+    /// Returns the same settings with another client verifier, which rustls accepts only when it builds a configuration.
+    fn server_with_verifier(
+        &self,
+        verifier: &Arc<dyn ClientCertVerifier>,
+    ) -> Result<ServerConfig, Error> {
         let from = &self.server;
         let built = ServerConfig::builder_with_provider(self.provider().clone())
             .with_protocol_versions(&self.versions)
@@ -143,8 +151,8 @@ impl BaseConfig {
     }
 }
 
-/// Of one length whatever the host passes. Zero for none.
-fn context_of(bytes: &[u8]) -> [u8; 32] {
+/// Returns the SHA-256 of a session context, which can have any length; zeros for an empty one.
+fn fixed_length(bytes: &[u8]) -> [u8; 32] {
     let mut context = [0; 32];
     if !bytes.is_empty() {
         context.copy_from_slice(digest(&SHA256, bytes).as_ref());
@@ -152,8 +160,10 @@ fn context_of(bytes: &[u8]) -> [u8; 32] {
     context
 }
 
-/// That of a template, else the one that the host has made its process's default, if it has; none is installed
-/// here.
+/// Returns the cryptography provider of a template, else the process's default if the host has installed one, else
+/// that of aws-lc-rs.
+///
+/// Installs no default: that is global state of the process (G10).
 fn provider(options: &Options) -> Arc<CryptoProvider> {
     let of_template = options.template.as_ref().map(|template| template.crypto_provider());
     let of_template =
@@ -169,14 +179,16 @@ fn default_config(provider: &Arc<CryptoProvider>) -> Result<ServerConfig, Error>
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::tls(&error))?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(protocol_versions::Nobody));
+        .with_cert_resolver(Arc::new(protocol_versions::NoCertificate));
     config.time_provider = Arc::new(WallClock);
     Ok(config)
 }
 
-/// Whether sessions are ours. A template's are its owner's, until he says otherwise, or clients are checked
-/// against trust that reloads: a store that knows nothing of it would let in whom it refuses (G13).
-fn owns_sessions(options: &Options, server: &ServerConfig) -> Result<bool, Error> {
+/// Returns whether certreload stores the sessions and makes the tickets, and not the template's own objects.
+///
+/// The sessions of a template are left to the host, unless it sets a session option or a trust store. A session storage
+/// that knows nothing of the trust store would resume sessions of clients that it refuses by then (G13).
+fn manages_sessions(options: &Options, server: &ServerConfig) -> Result<bool, Error> {
     let Some(_) = &options.template else { return Ok(true) };
     let has_context = !options.session_context.is_empty();
     if options.resumption.is_some() || options.ticket_keys.is_some() || has_context {
@@ -185,30 +197,34 @@ fn owns_sessions(options: &Options, server: &ServerConfig) -> Result<bool, Error
     if options.trust.client_auth == ClientAuth::None {
         return Ok(false);
     }
-    if is_store_of_rustls(&*server.session_storage) {
+    if is_default_storage(&*server.session_storage) {
         return Ok(true);
     }
     Err(Error::invalid(
-        "the template stores sessions by itself, and would resume those of clients that the trust refuses by then: \
-         call certreload_options_set_resumption(), and certreload keeps the sessions; or leave client \
-         authentication to the template",
+        "the template has its own session storage, which would resume sessions of clients that the trust store no \
+         longer accepts: call certreload_options_set_resumption(), so that certreload stores the sessions; or leave \
+         client authentication to the template",
     ))
 }
 
-/// Whether nobody has given the config a session storage of his own.
-fn is_store_of_rustls(storage: &dyn StoresServerSessions) -> bool {
+/// Returns whether `storage` is one of rustls's own types, which means that the host has set none.
+///
+/// rustls offers no other way to recognise them than their debug output.
+fn is_default_storage(storage: &dyn StoresServerSessions) -> bool {
     let name = format!("{storage:?}");
     name.starts_with("ServerSessionMemoryCache") || name.starts_with("NoServerSessionStorage")
 }
 
-/// Tickets are bound to the trust of the handle, and know nothing of a template's own client verifier: with keys
-/// that others have, too, they would let in whom it refuses (G13).
+/// Refuses shared ticket keys together with a template that has its own client verifier.
+///
+/// Tickets are bound to the handle's trust store, not to the template's verifier. With shared keys, a ticket of a server
+/// that accepts a client would be resumed by one whose verifier refuses it (G13).
 pub(crate) fn check_template(options: &Options, asks_clients: bool) -> Result<(), Error> {
-    let checks_by_itself = asks_clients && options.trust.client_auth == ClientAuth::None;
-    if checks_by_itself && options.ticket_keys.is_some() {
+    let has_own_verifier = asks_clients && options.trust.client_auth == ClientAuth::None;
+    if has_own_verifier && options.ticket_keys.is_some() {
         return Err(Error::invalid(
-            "the template checks clients by itself, and tickets of processes that share keys would be a way around \
-             that: call certreload_options_set_client_auth() in place of its verifier, or share no ticket keys",
+            "the template has its own client verifier, which tickets of other servers with the same keys would bypass: \
+             call certreload_options_set_client_auth() in place of its verifier, or set no ticket keys",
         ));
     }
     Ok(())

@@ -1,20 +1,18 @@
-//! What has been read and built, and is not accepted yet.
+//! A candidate: the configurations for new content, built but not yet published.
 
 use std::sync::Arc;
 
 use rustls::{ClientConfig, ServerConfig};
 
 use super::base_config::{BaseConfig, Configs};
-use super::cert_resolver::{CertResolver, Duplicates};
-use super::generation::Generation;
+use super::cert_resolver::{CertResolver, DuplicateNames};
+use super::generation::{Generation, Publication};
 use super::parts::Parts;
 use super::self_check;
 use crate::error::{Cause, Error};
-use crate::files::Digest;
 use crate::options::Role;
-use crate::pki::Warnings;
 
-/// What has been read and built, and not yet accepted.
+/// The configurations of a possible next generation. It is dropped if a check fails (G3).
 pub(crate) struct Candidate {
     resolver: Arc<CertResolver>,
     config: Arc<ServerConfig>,
@@ -23,74 +21,61 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// Builds the configs that would serve `parts`.
+    /// Builds the configurations that would serve `parts`.
     pub(crate) fn new(base: &BaseConfig, parts: Parts) -> Result<Self, Error> {
-        let Configs { resolver, server, client } = base.configs(&parts)?;
+        let Configs { resolver, server, client } = base.build(&parts)?;
         Ok(Self { resolver, config: server, client, parts })
     }
 
-    /// Completes a TLS handshake in memory with the identity at `index` in each of its roles, in every
-    /// protocol version that the config allows (G16). Tells whether clients are asked for certificates.
-    pub(crate) fn prove(&self, index: usize) -> Result<bool, Cause> {
+    /// Completes a TLS handshake in memory with the identity at `index`, for each of its roles and in every protocol
+    /// version that the configuration allows (G16).
+    ///
+    /// Returns whether the server asks clients for certificates.
+    pub(crate) fn self_check(&self, index: usize) -> Result<bool, Cause> {
         let identity = &self.parts.identities[index];
-        let asks = identity.role() == Role::Server
-            && self_check::prove(&self.config, &self.resolver, index)?;
+        let asks_clients = identity.role() == Role::Server
+            && self_check::check_server(&self.config, &self.resolver, index)?;
         let presented = self.parts.client_identity();
         match &self.client {
             Some(config) if presented.is_some_and(|other| Arc::ptr_eq(other, identity)) => {
-                self_check::prove_client(config, identity)?;
+                self_check::check_client(config, identity)?;
             }
             _ => {}
         }
-        Ok(asks)
+        Ok(asks_clients)
     }
 
-    /// Completes handshakes with what every connection has in common: configs whose trust is new.
-    pub(crate) fn prove_trust(&self) -> Result<(), Cause> {
+    /// Completes handshakes with the first identity of each role, for a trust store that is new.
+    ///
+    /// The trust store is the same for all connections, so one identity of each role is enough.
+    pub(crate) fn self_check_trust(&self) -> Result<(), Cause> {
         let identities = self.parts.identities.iter();
         let server = identities.clone().position(|identity| identity.role() == Role::Server);
         let client = identities.clone().position(|identity| identity.role() == Role::Client);
-        server.into_iter().chain(client).try_for_each(|index| self.prove(index).map(|_| ()))
+        server.into_iter().chain(client).try_for_each(|index| self.self_check(index).map(|_| ()))
     }
 
-    /// Whether some identity has `name`, exactly or by a wildcard.
-    pub(crate) fn covers(&self, name: &str) -> bool {
-        self.resolver.covers(name)
+    /// Returns whether an identity has `name`, exactly or by a wildcard.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.resolver.has_name(name)
     }
 
-    /// The name of the first identity, where the client role would present it, and it is for servers alone.
+    /// Returns the first name of the first identity, if the client role would present that identity but its certificate
+    /// does not allow client authentication.
     pub(crate) fn client_without_identity(&self) -> Option<String> {
         let first = self.parts.identities.first().filter(|_| self.client.is_some())?;
         let name = first.names().first().map(|name| name.to_string_lossy().into_owned());
         self.parts.client_identity().is_none().then(|| name.unwrap_or_default())
     }
 
-    /// Names that identities would never serve.
-    pub(crate) fn duplicates(&self) -> &Duplicates {
+    /// Returns the names that an identity has but would never serve.
+    pub(crate) fn duplicates(&self) -> &DuplicateNames {
         self.resolver.duplicates()
     }
 
-    /// Makes it a generation. Its identities were made from `contents`, and the next generation is to stand on
-    /// the same foundation.
-    pub(crate) fn accept(
-        self,
-        number: u64,
-        loaded_at: i64,
-        warnings: Warnings,
-        contents: Vec<Digest>,
-        base_config: Arc<BaseConfig>,
-    ) -> Generation {
+    /// Makes the candidate a generation.
+    pub(crate) fn accept(self, publication: Publication) -> Generation {
         let Self { resolver, config, client, parts } = self;
-        Generation {
-            number,
-            loaded_at,
-            warnings,
-            resolver,
-            config,
-            client,
-            parts,
-            contents,
-            base_config,
-        }
+        Generation { publication, resolver, config, client, parts }
     }
 }

@@ -1,4 +1,4 @@
-//! Who answers to which name.
+//! Selects the certificate for each connection by the server name that the client asks for.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,37 +10,38 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::generation_count::GenerationToken;
-use super::sessions::{KnownBy, ServedNames};
+use super::sessions::{IdentityLabel, ServedNames};
 use crate::options::Role;
 use crate::pki::{Identity, subject_and_key_of};
 
-/// The identities of one generation, found by server name: exact, then a wildcard for one label
+/// The identities of one generation by server name.
+///
+/// The identity for a name is the first with that exact name, else the first with a wildcard for its leftmost label
 /// (RFC 9525 section 6.3), else the first that was added.
 #[derive(Debug)]
 pub(super) struct CertResolver {
     identities: Vec<Arc<Identity>>,
-    /// The first that serves: the default.
-    first: Option<usize>,
-    /// Positions in `identities` by whole name, in the order in which they were added.
+    /// The position of the first identity for servers, which is the default.
+    default: Option<usize>,
+    /// Positions in `identities` by exact name, in the order in which the identities were added.
     exact: HashMap<Box<str>, Vec<usize>>,
-    /// The same by what follows the `*.` of a wildcard.
+    /// Positions in `identities` by the part of a wildcard after `*.`.
     wildcard: HashMap<Box<str>, Vec<usize>>,
-    duplicates: Duplicates,
-    _alive: Arc<GenerationToken>,
+    duplicates: DuplicateNames,
+    _token: Arc<GenerationToken>,
 }
 
-/// Names that an identity has and never serves, because one before it has the same name and the same
-/// kind of key.
+/// Names that an identity has but never serves, because an earlier one has the same name and the same kind of key.
 #[derive(Debug, Default)]
-pub(crate) struct Duplicates {
-    /// The first such name, the identity that serves it, and the one that does not.
+pub(crate) struct DuplicateNames {
+    /// The first such name, the position of the identity that serves it, and that of the identity that does not.
     pub(crate) first: Option<(String, usize, usize)>,
     pub(crate) count: usize,
 }
 
-impl Duplicates {
+impl DuplicateNames {
     fn add(&mut self, name: &str, serves: usize, does_not: usize) {
-        // Clients name no addresses (RFC 6066 section 3), so those are nobody's.
+        // Clients send no IP addresses as server name (RFC 6066 section 3), so an address is never served.
         if name.parse::<IpAddr>().is_err() {
             self.count += 1;
             self.first.get_or_insert_with(|| (name.to_owned(), serves, does_not));
@@ -49,81 +50,84 @@ impl Duplicates {
 }
 
 impl CertResolver {
-    pub(super) fn new(identities: Vec<Arc<Identity>>, alive: Arc<GenerationToken>) -> Self {
+    pub(super) fn new(identities: Vec<Arc<Identity>>, token: Arc<GenerationToken>) -> Self {
         let mut exact: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut wildcard: HashMap<Box<str>, Vec<usize>> = HashMap::new();
-        let mut duplicates = Duplicates::default();
-        let of_servers =
+        let mut duplicates = DuplicateNames::default();
+        let for_servers =
             || identities.iter().enumerate().filter(|(_, it)| it.role() == Role::Server);
-        for (position, identity) in of_servers() {
+        for (position, identity) in for_servers() {
             for name in identity.names().iter().filter_map(|name| name.to_str().ok()) {
                 let (map, key) = match name.strip_prefix("*.") {
                     Some(rest) => (&mut wildcard, rest),
                     None => (&mut exact, name),
                 };
                 let positions = map.entry(key.into()).or_default();
-                // As many as there are kinds of keys, however many identities share a name.
+                // One position for each kind of key: a client may support only some of them.
                 match positions.iter().find(|at| identities[**at].has_same_kind_of_key(identity)) {
                     Some(serves) => duplicates.add(name, *serves, position),
                     None => positions.push(position),
                 }
             }
         }
-        let first = of_servers().next().map(|(position, _)| position);
-        Self { identities, first, exact, wildcard, duplicates, _alive: alive }
+        let default = for_servers().next().map(|(position, _)| position);
+        Self { identities, default, exact, wildcard, duplicates, _token: token }
     }
 
     pub(super) fn identities(&self) -> &[Arc<Identity>] {
         &self.identities
     }
 
-    pub(super) fn duplicates(&self) -> &Duplicates {
+    pub(super) fn duplicates(&self) -> &DuplicateNames {
         &self.duplicates
     }
 
-    /// Whether an identity has `name`, exactly or by a wildcard.
-    pub(super) fn covers(&self, name: &str) -> bool {
+    /// Returns whether an identity has `name`, exactly or by a wildcard.
+    pub(super) fn has_name(&self, name: &str) -> bool {
         self.position_of(name).is_some()
     }
 
-    /// Where the identity is that has `name` and comes first.
+    /// Returns the position of the first identity with `name`.
     pub(super) fn position_of(&self, name: &str) -> Option<usize> {
-        self.with_name(name).next()
+        self.positions_of(name).next()
     }
 
-    /// The identity for `name`; `None` is a client that sent no name.
+    /// Returns the identity for `name`, or for a client that sent no name; `None` if there is no identity for servers.
     pub(super) fn select(&self, name: Option<&str>) -> Option<&Arc<Identity>> {
-        let position = name.and_then(|name| self.position_of(name)).or(self.first)?;
+        let position = name.and_then(|name| self.position_of(name)).or(self.default)?;
         self.identities.get(position)
     }
 
-    /// Whether every client that asks for `name` gets `identity`, whatever its key is.
-    pub(super) fn leads_only_to(&self, name: &str, identity: &Arc<Identity>) -> bool {
-        let mut found = self.with_name(name).map(|position| &self.identities[position]);
+    /// Returns whether every client that asks for `name` gets `identity`, whichever signature schemes it supports.
+    pub(super) fn selects_only(&self, name: &str, identity: &Arc<Identity>) -> bool {
+        let mut found = self.positions_of(name).map(|position| &self.identities[position]);
         found.next().is_some_and(|first| Arc::ptr_eq(first, identity)) && found.next().is_none()
     }
 
-    /// As [`CertResolver::select`], but where several identities would do, the first whose key the client
-    /// can check: ECDSA and RSA side by side.
+    /// Returns the identity for a client that supports `schemes`.
+    ///
+    /// As [`CertResolver::select`], but of several identities with the name, the first whose signatures the client can
+    /// verify: a server can have an ECDSA and an RSA identity for one name.
     fn select_for(
         &self,
         name: Option<&str>,
         schemes: &[SignatureScheme],
     ) -> Option<&Arc<Identity>> {
-        let suits = |position: &usize| {
+        let is_supported = |position: &usize| {
             self.identities[*position].certified_key().key.choose_scheme(schemes).is_some()
         };
-        let named: Vec<usize> = name.map(|name| self.with_name(name).collect()).unwrap_or_default();
+        let named: Vec<usize> =
+            name.map(|name| self.positions_of(name).collect()).unwrap_or_default();
         let position = if named.is_empty() {
-            let serves = |at: &usize| self.identities[*at].role() == Role::Server;
-            (0..self.identities.len()).filter(serves).find(suits)
+            let is_for_servers = |at: &usize| self.identities[*at].role() == Role::Server;
+            (0..self.identities.len()).filter(is_for_servers).find(is_supported)
         } else {
-            named.iter().copied().find(suits).or(named.first().copied())
+            named.iter().copied().find(is_supported).or(named.first().copied())
         };
-        self.identities.get(position.or(self.first)?)
+        self.identities.get(position.or(self.default)?)
     }
 
-    fn with_name(&self, name: &str) -> impl Iterator<Item = usize> {
+    fn positions_of(&self, name: &str) -> impl Iterator<Item = usize> {
         let name = lower_case(name);
         let exact = self.exact.get(&*name);
         let wildcard = name.split_once('.').and_then(|(_label, rest)| self.wildcard.get(rest));
@@ -139,29 +143,29 @@ impl ResolvesServerCert for CertResolver {
 }
 
 impl ServedNames for CertResolver {
-    fn serves(&self, name: &str) -> bool {
-        self.covers(name)
+    fn is_served(&self, name: &str) -> bool {
+        self.has_name(name)
     }
 
-    /// Of identities with one name and several kinds of keys the first: which of them the client takes is not known when
-    /// a ticket is made.
-    fn answering(&self, name: Option<&str>) -> Option<KnownBy> {
-        names_of(self.select(name)?).next()
+    /// Of several identities with one name, this is the first. Which one the client got is not known when the ticket is
+    /// made.
+    fn label_for(&self, name: Option<&str>) -> Option<IdentityLabel> {
+        labels_of(self.select(name)?).next()
     }
 
-    fn is_answering(&self, name: Option<&str>, known_by: &KnownBy) -> bool {
+    fn has_label(&self, name: Option<&str>, label: &IdentityLabel) -> bool {
         let identity = self.select(name);
-        identity.is_some_and(|identity| names_of(identity).any(|other| other == *known_by))
+        identity.is_some_and(|identity| labels_of(identity).any(|other| other == *label))
     }
 }
 
-/// What `identity` is known by, if not by a name then by what its renewals have in common.
-fn names_of(identity: &Identity) -> impl Iterator<Item = KnownBy> {
-    let names = identity.names().iter().map(|name| KnownBy::name(name.to_bytes()));
+/// Returns the labels of `identity`: one for each name, else one for something that its renewals keep.
+fn labels_of(identity: &Identity) -> impl Iterator<Item = IdentityLabel> {
+    let names = identity.names().iter().map(|name| IdentityLabel::name(name.to_bytes()));
     let leaf = identity.chain().first().filter(|_| identity.names().is_empty());
     let nameless = leaf.and_then(|leaf| match subject_and_key_of(leaf)? {
-        (b"", key) => Some(KnownBy::public_key(key)),
-        (subject, _) => Some(KnownBy::subject(subject)),
+        (b"", key) => Some(IdentityLabel::public_key(key)),
+        (subject, _) => Some(IdentityLabel::subject(subject)),
     });
     names.chain(nameless)
 }
@@ -218,19 +222,19 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_found_exactly_then_by_wildcard_else_the_first() {
+    fn name_selects_exact_match_then_wildcard_then_default() {
         let resolver = resolver(&[&["first.test"], &["*.example.test"], &["a.example.test"]]);
         assert_eq!(position(&resolver, Some("a.example.test")), 2);
         assert_eq!(position(&resolver, Some("A.Example.TEST")), 2);
         assert_eq!(position(&resolver, Some("b.example.test")), 1);
         assert_eq!(position(&resolver, Some("c.b.example.test")), 0, "a wildcard is one label");
-        assert_eq!(position(&resolver, Some("example.test")), 0, "a wildcard is not no label");
-        assert_eq!(position(&resolver, Some("nobody.test")), 0);
+        assert_eq!(position(&resolver, Some("example.test")), 0, "a wildcard is not zero labels");
+        assert_eq!(position(&resolver, Some("unknown.test")), 0);
         assert_eq!(position(&resolver, None), 0);
     }
 
     #[test]
-    fn of_two_with_the_same_name_the_one_that_suits_the_client_serves() {
+    fn shared_name_selects_the_identity_that_the_client_supports() {
         let names = ["a.test"];
         let identities =
             vec![identity(&names, &PKCS_ED25519), identity(&names, &PKCS_ECDSA_P256_SHA256)];
@@ -241,11 +245,15 @@ mod tests {
         };
         assert_eq!(chosen(&[SignatureScheme::ED25519, SignatureScheme::ECDSA_NISTP256_SHA256]), 0);
         assert_eq!(chosen(&[SignatureScheme::ECDSA_NISTP256_SHA256]), 1);
-        assert_eq!(chosen(&[SignatureScheme::RSA_PSS_SHA256]), 0, "nobody suits: rustls says so");
+        assert_eq!(
+            chosen(&[SignatureScheme::RSA_PSS_SHA256]),
+            0,
+            "the client supports none: rustls reports the error"
+        );
     }
 
     #[test]
-    fn a_name_that_is_served_by_another_is_a_duplicate_unless_the_keys_differ_in_kind() {
+    fn shared_name_is_a_duplicate_unless_the_kinds_of_keys_differ() {
         let p256 = || identity(&["a.test", "127.0.0.1"], &PKCS_ECDSA_P256_SHA256);
         let both = vec![p256(), identity(&["a.test"], &PKCS_ED25519)];
         assert_eq!(
@@ -257,9 +265,9 @@ mod tests {
         let resolver = CertResolver::new(twice, GenerationCount::default().token().into());
         assert_eq!(resolver.duplicates().count, 2);
         assert_eq!(resolver.duplicates().first, Some(("a.test".to_owned(), 0, 2)));
-        assert_eq!(resolver.exact["a.test"], [0, 1], "a name is looked up among kinds of keys");
+        assert_eq!(resolver.exact["a.test"], [0, 1], "one position for each kind of key");
 
-        // However many there are: the time of looking at each pair of these would be noticed.
+        // Comparing each pair of so many identities would take a noticeable time.
         let many = vec![p256(); 100_000];
         assert_eq!(
             CertResolver::new(many, GenerationCount::default().token().into()).duplicates().count,
@@ -268,24 +276,24 @@ mod tests {
     }
 
     #[test]
-    fn g14_the_identity_that_answers_is_known_by_its_first_name_and_found_by_any() {
+    fn g14_default_identity_is_labelled_by_its_first_name_and_recognised_by_any() {
         let resolver = resolver(&[&["a.test", "b.test"], &["c.test"]]);
-        let known_by = |name: &str| KnownBy::name(name.as_bytes());
-        for asked in [None, Some("nobody.test")] {
-            assert_eq!(resolver.answering(asked), Some(known_by("a.test")));
+        let label = |name: &str| IdentityLabel::name(name.as_bytes());
+        for asked in [None, Some("unknown.test")] {
+            assert_eq!(resolver.label_for(asked), Some(label("a.test")));
             for (name, expected) in [("a.test", true), ("b.test", true), ("c.test", false)] {
-                assert_eq!(resolver.is_answering(asked, &known_by(name)), expected, "{name}");
+                assert_eq!(resolver.has_label(asked, &label(name)), expected, "{name}");
             }
         }
         let none = CertResolver::new(Vec::new(), GenerationCount::default().token().into());
-        assert_eq!(none.answering(None), None);
-        assert!(!none.is_answering(None, &known_by("a.test")));
+        assert_eq!(none.label_for(None), None);
+        assert!(!none.has_label(None, &label("a.test")));
     }
 
     #[test]
-    fn g14_an_identity_without_names_is_known_by_its_subject_or_else_by_its_key() {
+    fn g14_identity_without_names_is_labelled_by_its_subject_or_else_by_its_key() {
         let keys = [(); 2].map(|()| KeyPair::generate().unwrap());
-        let known_by = |subject: &str, key: &KeyPair| {
+        let label = |subject: &str, key: &KeyPair| {
             let mut params = rcgen::CertificateParams::default();
             params.distinguished_name = rcgen::DistinguishedName::new();
             if !subject.is_empty() {
@@ -295,26 +303,26 @@ mod tests {
             assert!(identity.names().is_empty());
             let resolver =
                 CertResolver::new(vec![identity], GenerationCount::default().token().into());
-            let known_by = resolver.answering(None).unwrap();
-            assert!(resolver.is_answering(Some("a.test"), &known_by));
-            known_by
+            let label = resolver.label_for(None).unwrap();
+            assert!(resolver.has_label(Some("a.test"), &label));
+            label
         };
-        let one = known_by("one", &keys[0]);
-        assert_eq!(known_by("one", &keys[1]), one, "a renewal with another key");
-        assert_ne!(known_by("other", &keys[0]), one);
-        let nameless = known_by("", &keys[0]);
-        assert_eq!(known_by("", &keys[0]), nameless, "a renewal with the same key");
-        assert_ne!(known_by("", &keys[1]), nameless);
+        let one = label("one", &keys[0]);
+        assert_eq!(label("one", &keys[1]), one, "a renewal with another key");
+        assert_ne!(label("other", &keys[0]), one);
+        let nameless = label("", &keys[0]);
+        assert_eq!(label("", &keys[0]), nameless, "a renewal with the same key");
+        assert_ne!(label("", &keys[1]), nameless);
     }
 
     #[test]
-    fn a_name_is_covered_exactly_or_by_a_wildcard_of_one_label() {
+    fn name_is_found_exactly_or_by_a_wildcard_of_one_label() {
         let resolver = resolver(&[&["first.test"], &["*.example.test"]]);
         for name in ["first.test", "a.example.test", "*.example.test"] {
-            assert!(resolver.covers(name), "{name}");
+            assert!(resolver.has_name(name), "{name}");
         }
-        for name in ["*.first.test", "b.a.example.test", "example.test", "nobody.test"] {
-            assert!(!resolver.covers(name), "{name}");
+        for name in ["*.first.test", "b.a.example.test", "example.test", "unknown.test"] {
+            assert!(!resolver.has_name(name), "{name}");
         }
     }
 }

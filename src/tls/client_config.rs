@@ -1,4 +1,4 @@
-//! The client role: the config that proves itself with an identity, and checks servers against the trust.
+//! Builds the configuration of the client role, which presents an identity and verifies servers with the trust store.
 
 use std::sync::{Arc, Weak};
 
@@ -18,16 +18,16 @@ use crate::pki::{Identity, Trust};
 use crate::sys::Mutex;
 use crate::sys::without_fork;
 
-/// The settings that the client configs of all generations share.
+/// The settings that the client configurations of all generations share.
 #[derive(Debug)]
 pub(super) struct ClientRole {
     config: ClientConfig,
-    /// What the configs that exist present.
-    presenting: Mutex<Vec<Weak<PresentedIdentity>>>,
+    /// The client certificate resolvers of the configurations that exist.
+    resolvers: Mutex<Vec<Weak<PresentedIdentity>>>,
 }
 
 impl ClientRole {
-    /// `None` where the options have no roots to check servers with.
+    /// Returns `None` if the options have no roots to verify servers with.
     pub(super) fn new(
         options: &Options,
         provider: &Arc<CryptoProvider>,
@@ -42,41 +42,46 @@ impl ClientRole {
         if !options.alpn.is_empty() {
             config.alpn_protocols.clone_from(&options.alpn);
         }
-        Ok(Some(Self { config, presenting: Mutex::default() }))
+        Ok(Some(Self { config, resolvers: Mutex::default() }))
     }
 
-    /// The config of one generation, which is `alive` as long as somebody has it.
+    /// Returns the configuration of one generation; `None` if `trust` has no roots to verify servers with.
+    ///
+    /// The configuration owns `token`, so the generation is counted while a connection has the configuration.
     pub(super) fn config(
         &self,
         trust: &Trust,
         identity: Option<&Arc<Identity>>,
         sessions: &Arc<Sessions>,
-        alive: Arc<GenerationToken>,
+        token: Arc<GenerationToken>,
     ) -> Option<ClientConfig> {
         let mut config = self.config.clone();
         config.dangerous().set_certificate_verifier(trust.server_verifier()?.clone());
         if let Some(identity) = identity {
-            config.client_auth_cert_resolver = self.presenter(identity);
+            config.client_auth_cert_resolver = self.resolver_for(identity);
         }
-        config.resumption = sessions.client(trust.lists_hold_until());
-        let time = config.time_provider;
-        config.time_provider = Arc::new(CountedClock { time, _alive: alive });
+        config.resumption = sessions.for_client(trust.lists_hold_until());
+        let clock = config.time_provider;
+        config.time_provider = Arc::new(ClockWithToken { clock, _token: token });
         Some(config)
     }
 
-    /// That of a config that exists and presents the same: rustls resumes no session that another one began, for
-    /// that would be somebody else's. A candidate that is refused changes nothing about it, and leaves no key behind.
-    fn presenter(&self, identity: &Arc<Identity>) -> Arc<PresentedIdentity> {
-        // A child that is forked takes the list over, and nobody is to be at it then.
+    /// Returns the resolver that presents `identity`: the one of an existing configuration, if there is one.
+    ///
+    /// rustls resumes a session only with the resolver that it was started with, and compares the addresses, so that no
+    /// session of another identity is resumed. With one resolver for each identity, sessions survive a generation that
+    /// does not change the identity (G14). The list is weak: a candidate that is refused leaves no key behind.
+    fn resolver_for(&self, identity: &Arc<Identity>) -> Arc<PresentedIdentity> {
+        // A forked child inherits the list. No other thread may be changing it during the fork.
         without_fork(|| {
             let key = identity.certified_key();
-            let mut presenting = self.presenting.lock();
-            presenting.retain(|presents| presents.strong_count() > 0);
-            let same = |presents: &Arc<PresentedIdentity>| Arc::ptr_eq(&presents.0, key);
-            presenting.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
-                let presents = Arc::new(PresentedIdentity(key.clone()));
-                presenting.push(Arc::downgrade(&presents));
-                presents
+            let mut resolvers = self.resolvers.lock().unwrap_or_else(PoisonError::into_inner);
+            resolvers.retain(|resolver| resolver.strong_count() > 0);
+            let presents_key = |resolver: &Arc<PresentedIdentity>| Arc::ptr_eq(&resolver.0, key);
+            resolvers.iter().filter_map(Weak::upgrade).find(presents_key).unwrap_or_else(|| {
+                let resolver = Arc::new(PresentedIdentity(key.clone()));
+                resolvers.push(Arc::downgrade(&resolver));
+                resolver
             })
         })
     }
@@ -92,7 +97,7 @@ fn default_config(provider: &Arc<CryptoProvider>) -> Result<ClientConfig, Error>
     Ok(config)
 }
 
-/// Proves itself with one identity, to whoever can check its signatures.
+/// A client certificate resolver for one identity: presents it to each server that supports its signature schemes.
 #[derive(Debug)]
 struct PresentedIdentity(Arc<CertifiedKey>);
 
@@ -106,17 +111,19 @@ impl ResolvesClientCert for PresentedIdentity {
     }
 }
 
-/// The clock of a config, which every connection keeps with its config, and with it the count of generations
-/// that are alive.
+/// The clock of a client configuration, and the token that counts its generation.
+///
+/// The clock is the one part of a client configuration that belongs to a single generation: the verifier and the
+/// certificate resolver are shared with other generations.
 #[derive(Debug)]
-struct CountedClock {
-    time: Arc<dyn TimeProvider>,
-    _alive: Arc<GenerationToken>,
+struct ClockWithToken {
+    clock: Arc<dyn TimeProvider>,
+    _token: Arc<GenerationToken>,
 }
 
-impl TimeProvider for CountedClock {
+impl TimeProvider for ClockWithToken {
     fn current_time(&self) -> Option<UnixTime> {
-        self.time.current_time()
+        self.clock.current_time()
     }
 }
 
@@ -146,20 +153,31 @@ mod tests {
         Arc::new(Identity::new(&parts, &default_provider(), 1_790_000_000).unwrap())
     }
 
-    /// G14: rustls tells by the address whether a session is resumed.
+    /// rustls compares resolvers by address before it resumes a session (G14).
     #[test]
-    fn what_is_presented_stays_the_same_as_long_as_it_is_in_use() {
+    fn resolver_of_an_identity_stays_the_same_while_it_is_in_use() {
         let config = default_config(&Arc::new(default_provider())).unwrap();
-        let role = ClientRole { config, presenting: Mutex::default() };
-        let (serves, refused) = (identity(), identity());
-        let first = role.presenter(&serves);
-        assert!(!Arc::ptr_eq(&first, &role.presenter(&refused)), "another identity");
-        assert!(Arc::ptr_eq(&first, &role.presenter(&serves)), "after a candidate was refused");
+        let role = ClientRole { config, resolvers: Mutex::default() };
+        let (accepted, refused) = (identity(), identity());
+        let first = role.resolver_for(&accepted);
+        assert!(!Arc::ptr_eq(&first, &role.resolver_for(&refused)), "another identity");
+        assert!(
+            Arc::ptr_eq(&first, &role.resolver_for(&accepted)),
+            "after a candidate was refused"
+        );
 
-        assert_eq!(Arc::strong_count(refused.certified_key()), 1, "its key is not kept");
+        assert_eq!(
+            Arc::strong_count(refused.certified_key()),
+            1,
+            "the key of a refused candidate is released"
+        );
         drop(first);
-        assert_eq!(Arc::strong_count(serves.certified_key()), 1);
-        role.presenter(&serves);
-        assert_eq!(role.presenting.lock().len(), 1, "nor are all that there were");
+        assert_eq!(Arc::strong_count(accepted.certified_key()), 1);
+        role.resolver_for(&accepted);
+        assert_eq!(
+            role.resolvers.lock().unwrap().len(),
+            1,
+            "resolvers that are not in use are removed"
+        );
     }
 }

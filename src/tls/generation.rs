@@ -1,4 +1,4 @@
-//! An immutable, numbered snapshot: the configurations that serve until the next one is published.
+//! A generation: an immutable, numbered snapshot of all units with the TLS configurations built from them.
 
 use std::sync::Arc;
 
@@ -10,52 +10,60 @@ use super::parts::Parts;
 use crate::files::Digest;
 use crate::pki::{Identity, Trust, Warnings};
 
-/// A numbered, immutable snapshot: what serves until another one is published.
+/// A numbered, immutable snapshot, which is current until the next one is published.
 ///
-/// Connections hold its config, and that holds the roster with the keys: their memory goes with the
-/// last user (G8).
+/// A connection keeps its configuration, and the configuration keeps the certificate resolver with the keys. So their
+/// memory is released with the last connection, and not with the `Generation` (G8).
 #[derive(Debug)]
 pub(crate) struct Generation {
-    pub(super) number: u64,
-    pub(super) loaded_at: i64,
-    pub(super) warnings: Warnings,
+    pub(super) publication: Publication,
     pub(super) resolver: Arc<CertResolver>,
     pub(super) config: Arc<ServerConfig>,
     pub(super) client: Option<Arc<ClientConfig>>,
     pub(super) parts: Parts,
-    pub(super) contents: Vec<Digest>,
-    pub(super) base_config: Arc<BaseConfig>,
+}
+
+/// The facts about a generation that are known when it is published.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    pub(crate) number: u64,
+    /// In seconds since 1970.
+    pub(crate) loaded_at: i64,
+    pub(crate) warnings: Warnings,
+    /// The digest of each unit's files, in the order of the units.
+    pub(crate) contents: Vec<Digest>,
+    /// The settings that the configurations were built with.
+    pub(crate) base_config: Arc<BaseConfig>,
 }
 
 impl Generation {
     pub(crate) fn number(&self) -> u64 {
-        self.number
+        self.publication.number
     }
 
-    /// When it was published: seconds since 1970.
+    /// Returns when it was published, in seconds since 1970.
     pub(crate) fn loaded_at(&self) -> i64 {
-        self.loaded_at
+        self.publication.loaded_at
     }
 
     pub(crate) fn warnings(&self) -> Warnings {
-        self.warnings
+        self.publication.warnings
     }
 
     pub(crate) fn server_config(&self) -> &Arc<ServerConfig> {
         &self.config
     }
 
-    /// Whether there is an identity to serve.
+    /// Returns whether there is an identity for servers.
     pub(crate) fn serves(&self) -> bool {
         self.select(None).is_some()
     }
 
-    /// `None` where the handle has no roots to check servers with.
+    /// Returns the configuration of the client role; `None` if the handle has no roots to verify servers with.
     pub(crate) fn client_config(&self) -> Option<&Arc<ClientConfig>> {
         self.client.as_ref()
     }
 
-    /// What it is made of.
     pub(crate) fn parts(&self) -> &Parts {
         &self.parts
     }
@@ -64,32 +72,34 @@ impl Generation {
         self.parts.trust.as_ref()
     }
 
-    /// What each of [`Generation::parts`] was made from.
+    /// Returns the digest of the files of each of [`Generation::parts`].
     pub(crate) fn contents(&self) -> &[Digest] {
-        &self.contents
+        &self.publication.contents
     }
 
-    /// What the next generation is to be built on, so that sessions go on.
+    /// Returns the settings to build the next generation with, so that its sessions continue (G14).
     pub(crate) fn base_config(&self) -> &Arc<BaseConfig> {
-        &self.base_config
+        &self.publication.base_config
     }
 
-    /// In the order in which they were added.
+    /// Returns the identities in the order in which they were added.
     pub(crate) fn identities(&self) -> &[Arc<Identity>] {
         &self.parts.identities
     }
 
-    /// Where among them the one is that serves `name` of its own; `None` where nobody has that name.
+    /// Returns the index in [`Generation::identities`] of the first identity with `name`; `None` if there is none.
     pub(crate) fn position_of(&self, name: &str) -> Option<usize> {
         self.resolver.position_of(name)
     }
 
-    /// The identity that serves `name`; `None` is a client that sent no name. There may be none to serve.
+    /// Returns the identity for a client that asks for `name`, or sends no name.
+    ///
+    /// If no identity has the name, it is the default one; `None` if there is no identity for servers.
     pub(crate) fn select(&self, name: Option<&str>) -> Option<&Arc<Identity>> {
         self.resolver.select(name)
     }
 
-    /// The earliest notAfter of all identities.
+    /// Returns the earliest notAfter of all identities, in seconds since 1970; `i64::MAX` if there is none.
     pub(crate) fn earliest_not_after(&self) -> i64 {
         self.identities().iter().map(|identity| identity.not_after()).min().unwrap_or(i64::MAX)
     }

@@ -1,9 +1,9 @@
-//! How many generations of a handle are in memory.
+//! Counts the generations of a handle that are in memory (G8).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts how many generations of one handle are in memory.
+/// The number of generations of one handle that are in memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GenerationCount(Arc<AtomicUsize>);
 
@@ -18,7 +18,7 @@ impl GenerationCount {
     }
 }
 
-/// Lives as long as one generation's keys do.
+/// Counts one generation as long as it exists. Both configurations of the generation own it.
 #[derive(Debug)]
 pub(super) struct GenerationToken(Arc<AtomicUsize>);
 

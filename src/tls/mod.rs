@@ -1,4 +1,4 @@
-//! The TLS configurations of one generation, and the handshakes that prove them before it is published.
+//! Builds the rustls configurations of one generation, and checks them with handshakes before it is published.
 
 mod base_config;
 mod candidate;
@@ -13,11 +13,11 @@ mod sessions;
 
 pub(crate) use base_config::{BaseConfig, check_template};
 pub(crate) use candidate::Candidate;
-pub(crate) use generation::Generation;
+pub(crate) use generation::{Generation, Publication};
 pub(crate) use generation_count::GenerationCount;
 pub(crate) use parts::{Part, Parts};
 
-/// What the fuzz targets reach besides.
+/// Further entry points of the fuzz targets.
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
     pub(crate) use super::sessions::ticket;

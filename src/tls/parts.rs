@@ -1,11 +1,11 @@
-//! What a generation is made of: one part for each unit.
+//! The content of a generation: one part for each unit.
 
 use std::sync::Arc;
 
 use crate::options::Role;
 use crate::pki::{Identity, TicketKeys, Trust, Warning};
 
-/// What one unit has been made into.
+/// The loaded content of one unit.
 #[derive(Clone, Debug)]
 pub(crate) enum Part {
     Identity(Arc<Identity>),
@@ -14,7 +14,7 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// What should not go unnoticed as long as it serves.
+    /// Returns the warnings that last as long as this part is served.
     pub(crate) fn warnings(&self) -> &[Warning] {
         match self {
             Self::Identity(identity) => identity.warnings(),
@@ -23,7 +23,7 @@ impl Part {
         }
     }
 
-    /// What taking this in the place of `before` loses.
+    /// Returns the warnings about what is lost if this part replaces `before` (G15).
     pub(crate) fn warnings_after(&self, before: &Self) -> Vec<Warning> {
         match (self, before) {
             (Self::Identity(identity), Self::Identity(before)) => identity.warnings_after(before),
@@ -52,7 +52,8 @@ impl Parts {
         identities.chain(trust).chain(ticket_keys)
     }
 
-    /// Whom a client proves itself with: the identity that is for that, else the first that may be.
+    /// Returns the identity that the client role presents: the one that was added for it, else the first identity, if
+    /// its certificate allows client authentication.
     pub(crate) fn client_identity(&self) -> Option<&Arc<Identity>> {
         let of_client = self.identities.iter().find(|identity| identity.role() == Role::Client);
         of_client.or_else(|| self.identities.first().filter(|identity| identity.may_be_client()))

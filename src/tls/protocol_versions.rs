@@ -1,4 +1,6 @@
-//! Which protocol versions a config allows: rustls does not say, so it is asked.
+//! Finds out which protocol versions a server configuration allows.
+//!
+//! rustls has no function for that, so a ClientHello of each version is sent to the configuration in memory.
 
 use std::sync::Arc;
 
@@ -14,20 +16,24 @@ use rustls::{
 use crate::sys::without_fork;
 use crate::sys::without_logging;
 
-/// Those that it answers to.
-pub(super) fn spoken_by(config: &ServerConfig) -> Vec<&'static SupportedProtocolVersion> {
+/// Returns the protocol versions that `config` accepts.
+pub(super) fn enabled_versions(config: &ServerConfig) -> Vec<&'static SupportedProtocolVersion> {
     let mut config = config.clone();
-    // Nobody's callback is to see a client that is none.
-    config.cert_resolver = Arc::new(Nobody);
+    // The host's callbacks must not see a client that does not exist.
+    config.cert_resolver = Arc::new(NoCertificate);
     config.key_log = Arc::new(NoKeyLog);
     config.session_storage = Arc::new(NoServerSessionStorage {});
     let config = Arc::new(config);
-    let speaks = |version: &&'static SupportedProtocolVersion| !matches!(without_fork(|| without_logging(|| greet(&config, version))), Err(error) if is_not_spoken(&error));
-    rustls::ALL_VERSIONS.iter().copied().filter(speaks).collect()
+    let is_enabled = |version: &&'static SupportedProtocolVersion| {
+        let answer = without_fork(|| without_logging(|| send_client_hello(&config, version)));
+        !matches!(answer, Err(error) if is_unsupported(&error))
+    };
+    rustls::ALL_VERSIONS.iter().copied().filter(is_enabled).collect()
 }
 
-/// Whether the two sides merely do not speak this version, or not with this kind of key.
-pub(super) fn is_not_spoken(error: &Error) -> bool {
+/// Returns whether `error` means that the two sides have no protocol version in common, or no cipher suite for the
+/// server's kind of key.
+pub(super) fn is_unsupported(error: &Error) -> bool {
     matches!(
         error,
         Error::PeerIncompatible(
@@ -41,33 +47,33 @@ pub(super) fn is_not_spoken(error: &Error) -> bool {
     )
 }
 
-/// Stands where the roster of a generation will stand.
+/// The certificate resolver of a configuration that has no identity yet.
 #[derive(Debug)]
-pub(super) struct Nobody;
+pub(super) struct NoCertificate;
 
-impl ResolvesServerCert for Nobody {
+impl ResolvesServerCert for NoCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         None
     }
 }
 
-/// Sends a client's first words that offer nothing but `version`.
-fn greet(
+/// Sends a ClientHello that offers `version` alone, and returns the server's error.
+fn send_client_hello(
     config: &Arc<ServerConfig>,
     version: &'static SupportedProtocolVersion,
 ) -> Result<(), Error> {
     let Ok(builder) = ClientConfig::builder_with_provider(config.crypto_provider().clone())
         .with_protocol_versions(&[version])
     else {
-        // The provider has no cipher suite of this version, so the server does not speak it.
+        // The provider has no cipher suite of this version, so the server does not support it.
         return Err(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig.into());
     };
     let client = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
     let name = ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
     let mut client = ClientConnection::new(Arc::new(client), name)?;
     let mut server = ServerConnection::new(config.clone())?;
-    let mut said = Vec::new();
-    client.write_tls(&mut said).map_err(|error| Error::General(error.to_string()))?;
-    server.read_tls(&mut &*said).map_err(|error| Error::General(error.to_string()))?;
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).map_err(|error| Error::General(error.to_string()))?;
+    server.read_tls(&mut &*hello).map_err(|error| Error::General(error.to_string()))?;
     server.process_new_packets().map(|_| ())
 }

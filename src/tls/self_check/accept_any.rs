@@ -1,5 +1,6 @@
-//! A server that is nobody in particular, and a client that takes it all the same: only the client's own
-//! proof matters.
+//! Replaces the server's side of authentication while a client identity is checked.
+//!
+//! The server has no key, and the client accepts any server, so only the client's certificate and signature matter.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -9,15 +10,15 @@ use rustls::{
     DigitallySignedStruct, Error, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion,
 };
 
-/// How servers sign that have a key of the kind that the cipher suites call for.
+/// The signature schemes that a server of this kind claims to use. One of them suits every cipher suite.
 const ECDSA: SignatureScheme = SignatureScheme::ECDSA_NISTP256_SHA256;
 const RSA: SignatureScheme = SignatureScheme::RSA_PSS_SHA256;
 
-/// Stands in for the client's verifier: who the server is does not matter here.
+/// A verifier that accepts any server.
 #[derive(Debug)]
-pub(super) struct TrustsAnyone;
+pub(super) struct AcceptAnyServer;
 
-impl ServerCertVerifier for TrustsAnyone {
+impl ServerCertVerifier for AcceptAnyServer {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -52,26 +53,28 @@ impl ServerCertVerifier for TrustsAnyone {
     }
 }
 
-/// The server's key, which is none: what it signs is not looked at. So that a client whose cipher
-/// suites are for servers with keys of another kind than its own proves itself all the same.
+/// A signing key that signs nothing, because [`AcceptAnyServer`] does not verify signatures.
+///
+/// TLS 1.2 cipher suites determine the kind of the server's key, which may differ from that of the client's key. So the
+/// identity's own key cannot be the server's.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NoKey(SignatureScheme);
+pub(super) struct PlaceholderKey(SignatureScheme);
 
-impl NoKey {
+impl PlaceholderKey {
     pub(super) fn for_suites_of(
         provider: &CryptoProvider,
         version: &SupportedProtocolVersion,
     ) -> Self {
-        let takes_ecdsa = provider
+        let supports_ecdsa = provider
             .cipher_suites
             .iter()
             .filter(|suite| suite.version() == version)
             .any(|suite| suite.usable_for_signature_algorithm(SignatureAlgorithm::ECDSA));
-        Self(if takes_ecdsa { ECDSA } else { RSA })
+        Self(if supports_ecdsa { ECDSA } else { RSA })
     }
 }
 
-impl SigningKey for NoKey {
+impl SigningKey for PlaceholderKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
         offered.contains(&self.0).then(|| Box::new(*self) as Box<dyn Signer>)
     }
@@ -81,7 +84,7 @@ impl SigningKey for NoKey {
     }
 }
 
-impl Signer for NoKey {
+impl Signer for PlaceholderKey {
     fn sign(&self, _message: &[u8]) -> Result<Vec<u8>, Error> {
         Ok(Vec::new())
     }

@@ -1,4 +1,4 @@
-//! A client's identity proves itself to a server that insists on it.
+//! Checks an identity for clients: a handshake with a server that expects exactly this identity.
 
 use std::sync::Arc;
 
@@ -12,42 +12,45 @@ use rustls::{
     ServerConfig, ServerConnection, SignatureScheme, SupportedProtocolVersion,
 };
 
-use super::accept_any::{NoKey, TrustsAnyone};
-use super::{SingleCert, Witness, any_name, converse, in_each_version, not_spoken, unproved};
+use super::accept_any::{AcceptAnyServer, PlaceholderKey};
+use super::{IdentityVerifier, SingleCert, any_name, complete_handshake, in_each_version};
+use super::{missing_signature, unsupported_version};
 use crate::error::Cause;
 use crate::pki::Identity;
 
-/// Completes a handshake in which `config` presents `identity`, in each protocol version that it
-/// allows; one version at least.
-pub(crate) fn prove_client(config: &ClientConfig, identity: &Arc<Identity>) -> Result<(), Cause> {
+/// Completes a handshake in which `config` presents `identity`, in each protocol version that it allows.
+pub(crate) fn check_client(config: &ClientConfig, identity: &Arc<Identity>) -> Result<(), Cause> {
     let config = Arc::new(without_traces(config.clone()));
     in_each_version(|version| match handshake(&config, identity, version) {
         Err(Error::PeerIncompatible(PeerIncompatible::ServerRejectedEncryptedClientHello(_))) => {
-            handshake(&unveiled(&config, version)?, identity, version)
+            handshake(&without_ech(&config, version)?, identity, version)
         }
         other => other,
     })
+    .map(|_| ())
 }
 
-/// The config that will serve, but for whom it trusts, and for what would leave traces with the host:
-/// its key log and its sessions.
+/// Returns `config` with a verifier that accepts any server, and without the key log and the session storage, where a
+/// handshake would leave traces with the host.
 fn without_traces(mut config: ClientConfig) -> ClientConfig {
     config.key_log = Arc::new(NoKeyLog);
     config.resumption = Resumption::disabled();
-    config.dangerous().set_certificate_verifier(Arc::new(TrustsAnyone));
+    config.dangerous().set_certificate_verifier(Arc::new(AcceptAnyServer));
     config
 }
 
-/// What `config` presents, without the hello that it encrypts for a server that exists: a server that
-/// cannot read that is not shown a certificate.
-fn unveiled(
+/// Returns a configuration that presents the same identity without Encrypted Client Hello.
+///
+/// The ClientHello of `config` is encrypted for the key of a real server. A client presents no certificate to a server
+/// that cannot decrypt it (RFC 9849 section 6.1.7).
+fn without_ech(
     config: &ClientConfig,
     version: &'static SupportedProtocolVersion,
 ) -> Result<Arc<ClientConfig>, Error> {
     let config = ClientConfig::builder_with_provider(config.crypto_provider().clone())
         .with_protocol_versions(&[version])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(TrustsAnyone))
+        .with_custom_certificate_verifier(Arc::new(AcceptAnyServer))
         .with_client_cert_resolver(config.client_auth_cert_resolver.clone());
     Ok(Arc::new(without_traces(config)))
 }
@@ -58,29 +61,30 @@ fn handshake(
     version: &'static SupportedProtocolVersion,
 ) -> Result<(), Error> {
     let provider = config.crypto_provider();
-    let witness = Arc::new(Server(Witness::new(identity.clone(), provider.clone())));
+    let verifier = IdentityVerifier::new(identity.clone(), provider.clone());
+    let peer = Arc::new(CheckingServer(verifier));
     let Ok(builder) =
         ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(&[version])
     else {
-        return Err(not_spoken());
+        return Err(unsupported_version());
     };
-    let key = Arc::new(NoKey::for_suites_of(provider, version));
-    let mut server_config = builder.with_client_cert_verifier(witness.clone()).with_cert_resolver(
+    let key = Arc::new(PlaceholderKey::for_suites_of(provider, version));
+    let mut server_config = builder.with_client_cert_verifier(peer.clone()).with_cert_resolver(
         Arc::new(SingleCert(Arc::new(CertifiedKey::new(identity.chain().to_vec(), key)))),
     );
     server_config.alpn_protocols.clone_from(&config.alpn_protocols);
     server_config.send_tls13_tickets = 0;
     let mut client = ClientConnection::new(config.clone(), any_name())?;
     let mut server = ServerConnection::new(Arc::new(server_config))?;
-    converse(&mut client, &mut server)?;
-    if witness.0.saw_proof() { Ok(()) } else { Err(unproved()) }
+    complete_handshake(&mut client, &mut server)?;
+    if peer.0.has_verified_signature() { Ok(()) } else { Err(missing_signature()) }
 }
 
-/// The server. It asks for a certificate of whichever issuer.
+/// A server that requires a client certificate, of any issuer, and expects one identity.
 #[derive(Debug)]
-struct Server(Witness);
+struct CheckingServer(IdentityVerifier);
 
-impl ClientCertVerifier for Server {
+impl ClientCertVerifier for CheckingServer {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -91,7 +95,7 @@ impl ClientCertVerifier for Server {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.0.look_at(end_entity).map(|()| ClientCertVerified::assertion())
+        self.0.verify_certificate(end_entity).map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -100,7 +104,7 @@ impl ClientCertVerifier for Server {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.check_tls12(message, certificate, signature)
+        self.0.verify_tls12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -109,7 +113,7 @@ impl ClientCertVerifier for Server {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.check_tls13(message, certificate, signature)
+        self.0.verify_tls13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -155,7 +159,7 @@ mod tests {
         identity(&PKCS_ECDSA_P256_SHA256)
     }
 
-    /// Presents what it holds, where that is anything, to whom it wants to.
+    /// Presents its certificate, if it has one, to servers whose signature schemes pass the predicate.
     #[derive(Debug)]
     struct Presents(Option<Arc<CertifiedKey>>, fn(&[SignatureScheme]) -> bool);
 
@@ -173,7 +177,7 @@ mod tests {
         Presents(Some(key.clone()), |_| true)
     }
 
-    /// A client that knows no server.
+    /// A client configuration without roots.
     fn client(
         provider: CryptoProvider,
         versions: &[&'static SupportedProtocolVersion],
@@ -190,47 +194,47 @@ mod tests {
         client(default_provider(), rustls::ALL_VERSIONS, presents)
     }
 
-    fn why_not(config: &ClientConfig, identity: &Arc<Identity>) -> String {
-        prove_client(config, identity).unwrap_err().to_string()
+    fn failure(config: &ClientConfig, identity: &Arc<Identity>) -> String {
+        check_client(config, identity).unwrap_err().to_string()
     }
 
     #[test]
-    fn an_identity_proves_itself_whatever_its_key_is() {
+    fn g16_identity_with_any_kind_of_key_passes() {
         for algorithm in [&PKCS_ECDSA_P256_SHA256, &PKCS_ED25519, &PKCS_RSA_SHA256] {
             let identity = identity(algorithm);
             let config = default_client(presents(identity.certified_key()));
-            assert_eq!(prove_client(&config, &identity), Ok(()), "{algorithm:?}");
+            assert_eq!(check_client(&config, &identity), Ok(()), "{algorithm:?}");
         }
     }
 
     #[test]
-    fn a_config_that_presents_another_certificate_or_none_is_refused() {
+    fn g16_config_that_presents_another_certificate_or_none_fails() {
         let (one, other) = (p256(), p256());
         let config = default_client(presents(other.certified_key()));
-        let told = why_not(&config, &one);
-        assert!(told.contains("invalid peer certificate"), "{told}");
+        let message = failure(&config, &one);
+        assert!(message.contains("invalid peer certificate"), "{message}");
 
         let config = default_client(Presents(None, |_| true));
-        let told = why_not(&config, &one);
-        assert!(told.contains("no certificates"), "{told}");
+        let message = failure(&config, &one);
+        assert!(message.contains("no certificates"), "{message}");
     }
 
     #[test]
-    fn a_key_that_is_not_the_certificates_is_refused() {
+    fn g16_key_that_does_not_belong_to_the_certificate_fails() {
         let one = p256();
         for other in [p256(), identity(&PKCS_ED25519)] {
             let mixed = CertifiedKey::new(one.chain().to_vec(), other.certified_key().key.clone());
             let mixed = Arc::new(mixed);
             for version in rustls::ALL_VERSIONS {
                 let config = client(default_provider(), &[version], presents(&mixed));
-                let told = why_not(&config, &one);
-                assert!(told.contains("invalid peer certificate"), "{version:?}: {told}");
+                let message = failure(&config, &one);
+                assert!(message.contains("invalid peer certificate"), "{version:?}: {message}");
             }
         }
     }
 
     #[test]
-    fn each_version_that_the_config_allows_is_tried() {
+    fn g16_each_version_that_the_config_allows_is_checked() {
         let one = p256();
         let in_tls13: fn(&[SignatureScheme]) -> bool =
             |schemes| !schemes.contains(&SignatureScheme::RSA_PKCS1_SHA256);
@@ -240,26 +244,26 @@ mod tests {
             [(&TLS12, in_tls12, "TLSv1_3"), (&TLS13, in_tls13, "TLSv1_2")]
         {
             let presents = || Presents(Some(one.certified_key().clone()), shows);
-            let told = why_not(&default_client(presents()), &one);
-            assert!(told.contains(other), "{told}");
+            let message = failure(&default_client(presents()), &one);
+            assert!(message.contains(other), "{message}");
 
             let mut provider = default_provider();
             provider.cipher_suites.retain(|suite| suite.version() == version);
             let alone = client(provider, &[version], presents());
-            assert_eq!(prove_client(&alone, &one), Ok(()), "{version:?}");
+            assert_eq!(check_client(&alone, &one), Ok(()), "{version:?}");
         }
     }
 
-    /// Which servers a client speaks to has nothing to do with the kind of its own key.
+    /// A client with an ECDSA key may have cipher suites for RSA servers only (G23).
     #[test]
-    fn cipher_suites_for_servers_with_other_keys_do_not_matter() {
+    fn cipher_suites_for_another_kind_of_server_key_pass() {
         let mut provider = default_provider();
         provider
             .cipher_suites
             .retain(|suite| suite.suite() == CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256);
         let one = p256();
         let config = client(provider, &[&TLS12], presents(one.certified_key()));
-        assert_eq!(prove_client(&config, &one), Ok(()));
+        assert_eq!(check_client(&config, &one), Ok(()));
     }
 
     #[derive(Debug, Default)]
@@ -272,21 +276,21 @@ mod tests {
     }
 
     #[test]
-    fn the_proof_leaves_no_trace_with_the_host() {
+    fn check_writes_no_key_log_and_stores_no_session() {
         let one = p256();
         let mut config = default_client(presents(one.certified_key()));
         let log = Arc::new(Log::default());
         let sessions = Arc::new(ClientSessionMemoryCache::new(8));
         config.key_log = log.clone();
         config.resumption = Resumption::store(sessions.clone());
-        assert_eq!(prove_client(&config, &one), Ok(()));
+        assert_eq!(check_client(&config, &one), Ok(()));
         assert_eq!(*log.0.lock().unwrap(), [""; 0]);
         let hint = rustls::client::ClientSessionStore::kx_hint(&*sessions, &any_name());
         assert_eq!(hint, None);
     }
 
     #[test]
-    fn a_config_that_encrypts_its_hello_proves_what_it_presents() {
+    fn g16_config_with_encrypted_client_hello_is_checked_without_it() {
         let (one, other) = (p256(), p256());
         let provider = Arc::new(default_provider());
         let config = |presents| {
@@ -298,12 +302,12 @@ mod tests {
                 .with_root_certificates(RootCertStore::empty())
                 .with_client_cert_resolver(Arc::new(presents))
         };
-        assert_eq!(prove_client(&config(presents(one.certified_key())), &one), Ok(()));
-        let told = why_not(&config(presents(other.certified_key())), &one);
-        assert!(told.contains("invalid peer certificate"), "{told}");
+        assert_eq!(check_client(&config(presents(one.certified_key())), &one), Ok(()));
+        let message = failure(&config(presents(other.certified_key())), &one);
+        assert!(message.contains("invalid peer certificate"), "{message}");
     }
 
-    /// As a DNS record would have it (RFC 9849 section 4), with a key that nobody holds.
+    /// An `ECHConfigList` as in a DNS record (RFC 9849 section 4), for a key that no server has.
     fn ech_config_list() -> EchConfigListBytes<'static> {
         let suite = ALL_SUPPORTED_SUITES[0].suite();
         let (public_key, _) = ALL_SUPPORTED_SUITES[0].generate_key_pair().unwrap();

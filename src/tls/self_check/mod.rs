@@ -1,4 +1,8 @@
-//! A TLS handshake in memory, with the config that would serve, before anybody meets it (G16).
+//! Checks a configuration with TLS handshakes in memory before it is published (G16).
+//!
+//! A handshake succeeds if the peer receives exactly the certificate of the new identity and a valid signature with its
+//! key. The peer checks nothing else, neither the issuer nor the names: the check does what a server does, and must not
+//! refuse a certificate that the TLS stack can serve (G23).
 
 mod accept_any;
 mod client;
@@ -18,102 +22,109 @@ use rustls::{
     SignatureScheme, SupportedProtocolVersion,
 };
 
-pub(crate) use client::prove_client;
-pub(crate) use server::prove;
+pub(crate) use client::check_client;
+pub(crate) use server::check_server;
 
-use super::protocol_versions::is_not_spoken;
+use super::protocol_versions::is_unsupported;
 use crate::error::Cause;
 use crate::pki::Identity;
 use crate::sys::without_fork;
 use crate::sys::without_logging;
 
-/// Goes out with the first flight where the name does not matter.
+/// The server name that the client sends if no name selects the identity.
 const ANY_NAME: &str = "self-check.invalid";
 
-/// Tries `handshake` in each protocol version. One at least must succeed; those that are not spoken
-/// do not matter, and all others must.
-fn in_each_version(
-    handshake: impl Fn(&'static SupportedProtocolVersion) -> Result<(), Error>,
-) -> Result<(), Cause> {
-    let mut proved = false;
-    let mut why_not = "no protocol version is enabled".to_owned();
+/// Runs `handshake` in each protocol version, and returns the results.
+///
+/// Fails if no version is supported, or if a handshake fails for any reason other than an unsupported version.
+fn in_each_version<T>(
+    handshake: impl Fn(&'static SupportedProtocolVersion) -> Result<T, Error>,
+) -> Result<Vec<T>, Cause> {
+    let mut completed = Vec::new();
+    let mut unsupported = "no protocol version is enabled".to_owned();
     for version in rustls::ALL_VERSIONS {
         match without_fork(|| without_logging(|| handshake(version))) {
-            Ok(()) => proved = true,
-            Err(error) if is_not_spoken(&error) => why_not = error.to_string(),
+            Ok(result) => completed.push(result),
+            Err(error) if is_unsupported(&error) => unsupported = error.to_string(),
             Err(error) => return Err(Cause::SelfCheck(format!("{version:?}: {error}"))),
         }
     }
-    if proved { Ok(()) } else { Err(Cause::SelfCheck(why_not)) }
+    if completed.is_empty() { Err(Cause::SelfCheck(unsupported)) } else { Ok(completed) }
 }
 
-/// The provider has no cipher suite of a version, so the config does not speak it.
-fn not_spoken() -> Error {
+/// Returns the error for a version of which the provider has no cipher suite.
+fn unsupported_version() -> Error {
     PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig.into()
 }
 
 fn any_name() -> ServerName<'static> {
-    // Parsing a constant; an address stands in should it ever not be a name.
+    // The constant is a valid name; the address is there to avoid a panic.
     ServerName::try_from(ANY_NAME)
         .unwrap_or(ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()))
 }
 
-/// Carries bytes to and fro until both sides are done.
-fn converse(client: &mut ClientConnection, server: &mut ServerConnection) -> Result<(), Error> {
+/// Passes bytes in both directions until the handshake is complete on both sides.
+fn complete_handshake(
+    client: &mut ClientConnection,
+    server: &mut ServerConnection,
+) -> Result<(), Error> {
     while client.is_handshaking() || server.is_handshaking() {
-        let sent = carry(client, server)? + carry(server, client)?;
+        let sent = transfer(client, server)? + transfer(server, client)?;
         if sent == 0 {
-            return Err(Error::General("the handshake came to a halt".to_owned()));
+            return Err(Error::General("the handshake stopped before it was complete".to_owned()));
         }
     }
     Ok(())
 }
 
-/// Carries what one side has to say to the other; tells how many bytes that were.
-fn carry<A, B>(from: &mut ConnectionCommon<A>, to: &mut ConnectionCommon<B>) -> Result<usize, Error>
+/// Passes all pending bytes from one side to the other, and returns their number.
+fn transfer<A, B>(
+    from: &mut ConnectionCommon<A>,
+    to: &mut ConnectionCommon<B>,
+) -> Result<usize, Error>
 where
     A: SideData,
     B: SideData,
 {
-    let mut said = Vec::new();
+    let mut sent = Vec::new();
     while from.wants_write() {
-        from.write_tls(&mut said).map_err(|error| general(&error))?;
+        from.write_tls(&mut sent).map_err(|error| io_error(&error))?;
     }
-    let mut wire = said.as_slice();
-    while !wire.is_empty() {
-        to.read_tls(&mut wire).map_err(|error| general(&error))?;
+    let mut unread = sent.as_slice();
+    while !unread.is_empty() {
+        to.read_tls(&mut unread).map_err(|error| io_error(&error))?;
         to.process_new_packets()?;
     }
-    Ok(said.len())
+    Ok(sent.len())
 }
 
-fn general(error: &std::io::Error) -> Error {
+fn io_error(error: &std::io::Error) -> Error {
     Error::General(error.to_string())
 }
 
-fn unproved() -> Error {
+fn missing_signature() -> Error {
     Error::General("the handshake ended without a signature".to_owned())
 }
 
-/// The peer of a handshake: accepts exactly one certificate, checks the signature made with its key,
-/// and remembers whether it saw one.
+/// The verifier of the peer: accepts exactly one certificate, and records whether it has verified a signature with the
+/// certificate's key.
 #[derive(Debug)]
-struct Witness {
+struct IdentityVerifier {
     expected: Arc<Identity>,
     provider: Arc<CryptoProvider>,
-    proof: AtomicBool,
+    has_verified: AtomicBool,
 }
 
-impl Witness {
+impl IdentityVerifier {
     fn new(expected: Arc<Identity>, provider: Arc<CryptoProvider>) -> Self {
-        Self { expected, provider, proof: AtomicBool::new(false) }
+        Self { expected, provider, has_verified: AtomicBool::new(false) }
     }
 
-    fn saw_proof(&self) -> bool {
-        self.proof.load(Ordering::Relaxed)
+    fn has_verified_signature(&self) -> bool {
+        self.has_verified.load(Ordering::Relaxed)
     }
 
-    fn look_at(&self, end_entity: &CertificateDer<'_>) -> Result<(), Error> {
+    fn verify_certificate(&self, end_entity: &CertificateDer<'_>) -> Result<(), Error> {
         if self.expected.chain().first() == Some(end_entity) {
             Ok(())
         } else {
@@ -121,32 +132,32 @@ impl Witness {
         }
     }
 
-    fn check_tls12(
+    fn verify_tls12(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        self.note(verify_tls12_signature(message, certificate, signature, algorithms))
+        self.record(verify_tls12_signature(message, certificate, signature, algorithms))
     }
 
-    fn check_tls13(
+    fn verify_tls13(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        self.note(verify_tls13_signature(message, certificate, signature, algorithms))
+        self.record(verify_tls13_signature(message, certificate, signature, algorithms))
     }
 
-    fn note(
+    fn record(
         &self,
-        checked: Result<HandshakeSignatureValid, Error>,
+        verified: Result<HandshakeSignatureValid, Error>,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.proof.store(checked.is_ok(), Ordering::Relaxed);
-        checked
+        self.has_verified.store(verified.is_ok(), Ordering::Relaxed);
+        verified
     }
 
     fn schemes(&self) -> Vec<SignatureScheme> {
@@ -154,7 +165,7 @@ impl Witness {
     }
 }
 
-/// A server with one certificate for all.
+/// A certificate resolver with one certificate for all names.
 #[derive(Debug)]
 struct SingleCert(Arc<CertifiedKey>);
 

@@ -1,6 +1,5 @@
-//! A server's identity proves itself to a client.
+//! Checks an identity for servers: a handshake with a client that expects exactly this identity.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,110 +13,100 @@ use rustls::{
     SignatureScheme, SupportedProtocolVersion,
 };
 
-use super::{SingleCert, Witness, any_name, converse, in_each_version, not_spoken, unproved};
+use super::{IdentityVerifier, SingleCert, any_name, complete_handshake, in_each_version};
+use super::{missing_signature, unsupported_version};
 use crate::error::Cause;
 use crate::pki::Identity;
 use crate::tls::cert_resolver::CertResolver;
 
-/// Completes a handshake with the identity at `index` of `resolver` in each protocol version that
-/// `config` allows; one version at least. Tells whether clients are asked for certificates.
-pub(crate) fn prove(
+/// Completes a handshake with the identity at `index` of `resolver` in each protocol version that `config` allows.
+///
+/// Returns whether the server asks clients for certificates.
+pub(crate) fn check_server(
     config: &ServerConfig,
     resolver: &CertResolver,
     index: usize,
 ) -> Result<bool, Cause> {
-    let identity = &resolver.identities()[index];
-    let (name, only) = way_to(resolver, identity);
-    let config = Arc::new(without_traces(config, only));
-    let asks = Cell::new(false);
-    in_each_version(|version| handshake(&config, identity, name.clone(), version, &asks))?;
-    Ok(asks.get())
+    let check = ServerCheck::new(config, resolver, &resolver.identities()[index]);
+    let asks_clients = in_each_version(|version| check.handshake(version))?;
+    Ok(asks_clients.contains(&true))
 }
 
-/// A server name by which the roster leads to `identity`; where there is none (its names are
-/// another's too, or it has none) the identity itself, to stand in the roster's place.
-fn way_to(
-    resolver: &CertResolver,
-    identity: &Arc<Identity>,
-) -> (ServerName<'static>, Option<Arc<CertifiedKey>>) {
-    let name = identity
-        .names()
-        .iter()
-        .filter_map(|name| name.to_str().ok())
-        .map(|name| name.replacen('*', "self-check", 1))
-        .filter(|name| resolver.leads_only_to(name, identity))
-        .find_map(|name| ServerName::try_from(name).ok());
-    match name {
-        Some(name @ ServerName::DnsName(_)) => (name, None),
-        _ => (any_name(), Some(identity.certified_key().clone())),
-    }
-}
-
-/// The config that will serve, but for what would leave traces with the host: its key log and its
-/// session storage.
-fn without_traces(config: &ServerConfig, only: Option<Arc<CertifiedKey>>) -> ServerConfig {
-    let mut config = config.clone();
-    config.key_log = Arc::new(NoKeyLog);
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    if let Some(key) = only {
-        config.cert_resolver = Arc::new(SingleCert(key));
-    }
-    config
-}
-
-fn handshake(
-    config: &Arc<ServerConfig>,
-    identity: &Arc<Identity>,
+/// One identity, with a configuration that serves it and the server name that selects it.
+struct ServerCheck {
+    identity: Arc<Identity>,
+    config: Arc<ServerConfig>,
     name: ServerName<'static>,
-    version: &'static SupportedProtocolVersion,
-    asks: &Cell<bool>,
-) -> Result<(), Error> {
-    let provider = config.crypto_provider();
-    let witness = Arc::new(CheckingClient::new(Witness::new(identity.clone(), provider.clone())));
-    let Ok(builder) =
-        ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(&[version])
-    else {
-        return Err(not_spoken());
-    };
-    let mut client_config = builder
-        .dangerous()
-        .with_custom_certificate_verifier(witness.clone())
-        .with_client_cert_resolver(witness.clone());
-    client_config.alpn_protocols.clone_from(&config.alpn_protocols);
-    let mut client = ClientConnection::new(Arc::new(client_config), name)?;
-    let mut server = ServerConnection::new(config.clone())?;
-    let outcome = converse(&mut client, &mut server);
-    asks.set(asks.get() || witness.was_asked_for_certificate());
-    match outcome {
-        Ok(()) if witness.saw_proof() => Ok(()),
-        Ok(()) => Err(unproved()),
-        // A server that insists on a client certificate ends here, as it should: what matters, its
-        // own proof, came before.
-        Err(_) if witness.saw_proof() && witness.was_asked_for_certificate() => Ok(()),
-        Err(error) => Err(error),
+}
+
+impl ServerCheck {
+    /// Prepares `config` for the check: without the key log and the session storage, where a handshake would leave
+    /// traces with the host.
+    ///
+    /// If no server name selects `identity`, because it has no names or another identity has them too, a resolver with
+    /// this identity alone replaces the resolver of `config`.
+    fn new(config: &ServerConfig, resolver: &CertResolver, identity: &Arc<Identity>) -> Self {
+        let mut config = config.clone();
+        config.key_log = Arc::new(NoKeyLog);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        let name = name_of(resolver, identity).unwrap_or_else(|| {
+            config.cert_resolver = Arc::new(SingleCert(identity.certified_key().clone()));
+            any_name()
+        });
+        Self { identity: identity.clone(), config: Arc::new(config), name }
+    }
+
+    /// Returns whether the server asked for a certificate.
+    fn handshake(&self, version: &'static SupportedProtocolVersion) -> Result<bool, Error> {
+        let Self { identity, config, name } = self;
+        let provider = config.crypto_provider();
+        let peer = Arc::new(CheckingClient {
+            verifier: IdentityVerifier::new(identity.clone(), provider.clone()),
+            was_asked: AtomicBool::new(false),
+        });
+        let Ok(builder) = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[version])
+        else {
+            return Err(unsupported_version());
+        };
+        let mut client_config = builder
+            .dangerous()
+            .with_custom_certificate_verifier(peer.clone())
+            .with_client_cert_resolver(peer.clone());
+        client_config.alpn_protocols.clone_from(&config.alpn_protocols);
+        let mut client = ClientConnection::new(Arc::new(client_config), name.clone())?;
+        let mut server = ServerConnection::new(config.clone())?;
+        let outcome = complete_handshake(&mut client, &mut server);
+        let was_asked = peer.was_asked.load(Ordering::Relaxed);
+        match (outcome, peer.verifier.has_verified_signature()) {
+            (Ok(()), true) => Ok(was_asked),
+            (Ok(()), false) => Err(missing_signature()),
+            // A server that requires a client certificate refuses this client, which has none. By then the server has
+            // sent its certificate and its signature.
+            (Err(_), true) if was_asked => Ok(was_asked),
+            (Err(error), _) => Err(error),
+        }
     }
 }
 
-/// The client, which has no certificate of its own.
+/// Returns a server name for which `resolver` selects `identity` and no other.
+fn name_of(resolver: &CertResolver, identity: &Arc<Identity>) -> Option<ServerName<'static>> {
+    let names = identity.names().iter().filter_map(|name| name.to_str().ok());
+    names
+        .map(|name| name.replacen('*', "self-check", 1))
+        .filter(|name| resolver.selects_only(name, identity))
+        .find_map(|name| ServerName::try_from(name).ok())
+        // An IP address is not sent as a server name (RFC 6066 section 3).
+        .filter(|name| matches!(name, ServerName::DnsName(_)))
+}
+
+/// A client that expects one identity. It has no certificate.
 #[derive(Debug)]
 struct CheckingClient {
-    witness: Witness,
-    asked: AtomicBool,
-}
-
-impl CheckingClient {
-    fn new(witness: Witness) -> Self {
-        Self { witness, asked: AtomicBool::new(false) }
-    }
-
-    fn saw_proof(&self) -> bool {
-        self.witness.saw_proof()
-    }
-
-    fn was_asked_for_certificate(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
-    }
+    verifier: IdentityVerifier,
+    /// Whether the server has asked for a certificate.
+    was_asked: AtomicBool,
 }
 
 impl ServerCertVerifier for CheckingClient {
@@ -129,7 +118,7 @@ impl ServerCertVerifier for CheckingClient {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.witness.look_at(end_entity).map(|()| ServerCertVerified::assertion())
+        self.verifier.verify_certificate(end_entity).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -138,7 +127,7 @@ impl ServerCertVerifier for CheckingClient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.witness.check_tls12(message, certificate, signature)
+        self.verifier.verify_tls12(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -147,22 +136,22 @@ impl ServerCertVerifier for CheckingClient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.witness.check_tls13(message, certificate, signature)
+        self.verifier.verify_tls13(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.witness.schemes()
+        self.verifier.schemes()
     }
 }
 
 impl ResolvesClientCert for CheckingClient {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.asked.store(true, Ordering::Relaxed);
+        self.was_asked.store(true, Ordering::Relaxed);
         None
     }
 
     fn has_certs(&self) -> bool {
-        // True, so that rustls asks at all.
+        // Without certificates rustls would not call `resolve`.
         true
     }
 }

@@ -1,103 +1,124 @@
-//! What a session was begun under, and whether it may continue under what there is now.
+//! Decides whether a session may be resumed: by what it is bound to, and by the stamp that is stored with it.
+//!
+//! A session is resumed only if both hold:
+//!
+//! - **Its binding is the same.** The binding is the fingerprint of the trust store (G13) and the host's session context.
+//!   It is the associated data of a ticket's encryption, and stored with a session in memory.
+//! - **Its stamp is valid.** The stamp is stored behind the session's bytes. It says when the session started, when it
+//!   expires, and which identity answered the client, so that a session ends when its name is no longer served (G14).
+//!
+//! The identity's certificate is not part of either: a renewal keeps sessions resumable (G14).
 
 use std::mem;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
-use super::known_by::KnownBy;
+use super::identity_label::IdentityLabel;
 use super::rustls_session::RustlsSession;
-use super::{LIFETIME, View, tls12_origin};
+use super::{LIFETIME, SessionPolicy, tls12_origin};
 use crate::error::Cause;
 use crate::pki::not_after_of;
 
-/// How far ahead the clock of another host may be that shares our keys.
-const SKEW: i64 = 300;
-/// How often a client with a certificate has to show it in a full handshake.
+/// How far in the future a session may have started: the clocks of hosts that share ticket keys differ.
+const MAX_CLOCK_SKEW: i64 = 300;
+/// How often a client with a certificate has to present it in a full handshake.
 const WEEK: i64 = 7 * 86400;
-/// How long a handshake may last: a session is not resumed so shortly before its client's boundary. The ticket that
-/// the handshake ends with is made in another call, whose time would be past the boundary otherwise, and the chain of
-/// resumptions would have no end.
-const HANDSHAKE: i64 = 60;
+/// For how many seconds before a client's weekly boundary its session is not resumed.
+///
+/// The ticket at the end of a resumed handshake is made in a later call, with a later time. If the boundary passed in
+/// between, that ticket would be valid until the next boundary, and a chain of resumptions could continue for ever.
+const MAX_HANDSHAKE: i64 = 60;
 
-/// One generation, as far as its sessions are concerned.
+/// The conditions under which the sessions of one generation are resumed.
 #[derive(Debug)]
 pub(super) struct Binding {
-    view: View,
-    bound_to: [u8; 96],
+    policy: SessionPolicy,
+    bytes: [u8; 96],
 }
 
 impl Binding {
-    /// `is_alone` where no other scope resumes sessions of this one.
-    pub(super) fn new(view: View, is_alone: bool) -> Result<Self, Cause> {
-        let mut bound_to = [0; 96];
-        bound_to[..32].copy_from_slice(&view.trust);
-        bound_to[32..64].copy_from_slice(&view.context);
-        if is_alone {
-            super::random(&mut bound_to[64..])?;
+    /// If `is_exclusive`, no other binding accepts sessions of this one.
+    pub(super) fn new(policy: SessionPolicy, is_exclusive: bool) -> Result<Self, Cause> {
+        let mut bytes = [0; 96];
+        bytes[..32].copy_from_slice(&policy.trust_fingerprint);
+        bytes[32..64].copy_from_slice(&policy.context);
+        if is_exclusive {
+            super::random(&mut bytes[64..])?;
         }
-        Ok(Self { view, bound_to })
+        Ok(Self { policy, bytes })
     }
 
-    /// What is the same for all scopes that resume one another's sessions, and for no other.
-    pub(super) fn bound_to(&self) -> &[u8] {
-        &self.bound_to
+    /// Returns the bytes that are equal for all bindings that accept one another's sessions, and differ for all others.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    /// For a session that begins now, or continues; `None` where none is to be resumed.
-    pub(super) fn stamp(&self, session: &[u8], now: i64) -> Option<BindingStamp> {
-        let session = RustlsSession::read(session)?;
-        let begun = tls12_origin::beginning_of(&session).unwrap_or(now);
-        let mut until = begun.saturating_add(LIFETIME).min(self.view.until.unwrap_or(i64::MAX));
-        // Of all that it showed, for which of them it was let in by is not written down: at worst a session is short.
+    /// Returns the stamp for a session that starts or is resumed at `now`; `None` if the session must not be resumed.
+    pub(super) fn stamp(&self, session: &[u8], now: i64) -> Option<SessionStamp> {
+        let session = RustlsSession::parse(session)?;
+        let started_at = tls12_origin::start_of(&session).unwrap_or(now);
+        let resume_until = self.policy.resume_until.unwrap_or(i64::MAX);
+        let mut expires_at = started_at.saturating_add(LIFETIME).min(resume_until);
+        // The session does not say which of the presented certificates were needed to verify the client. All of them
+        // count, so at worst a session is short.
         for certificate in &session.client_chain {
-            // It is good to the very second of notAfter (RFC 5280 section 4.1.2.5).
-            until = until.min(not_after_of(certificate)?.saturating_add(1));
+            // A certificate is valid through the second of notAfter (RFC 5280 section 4.1.2.5).
+            expires_at = expires_at.min(not_after_of(certificate)?.saturating_add(1));
         }
-        // A session of TLS 1.2 ends with its first ticket, so its chain needs no other bound.
+        // A TLS 1.2 session needs no boundary: it ends with its first ticket, however often it is resumed.
         if session.tls12_secret.is_none() && !session.client_chain.is_empty() {
-            until = until.min(boundary_after(now, &session.client_chain).saturating_sub(HANDSHAKE));
+            let boundary = boundary_after(now, &session.client_chain);
+            expires_at = expires_at.min(boundary.saturating_sub(MAX_HANDSHAKE));
         }
         let name = session.server_name;
-        let answered_by = if name.is_some_and(|name| self.view.names.serves(name)) {
+        let answered_by = if name.is_some_and(|name| self.policy.names.is_served(name)) {
             None
         } else {
-            Some(self.view.names.answering(name)?)
+            Some(self.policy.names.label_for(name)?)
         };
-        (now < until).then_some(BindingStamp { begun, until, answered_by })
+        (now < expires_at).then_some(SessionStamp { started_at, expires_at, answered_by })
     }
 
-    /// The session of `value`, which has its stamp behind it, if it may continue. Wiped if not.
-    pub(super) fn admitted(&self, mut value: Zeroizing<Vec<u8>>, now: i64) -> Option<Vec<u8>> {
-        let stamp = BindingStamp::split_off(&mut value)?;
-        self.admits(&value, &stamp, now).then(|| mem::take(&mut *value))
-    }
-
-    /// Whether a session that bears `stamp` may continue.
-    pub(super) fn admits(&self, session: &[u8], stamp: &BindingStamp, now: i64) -> bool {
-        let Some(session) = RustlsSession::read(session) else { return false };
-        // Where hosts of two releases share keys, another's idea of a lifetime is not ours.
-        let until = stamp.until.min(stamp.begun.saturating_add(LIFETIME));
-        let is_in_time = stamp.begun <= now.saturating_add(SKEW)
-            && now < until.min(self.view.until.unwrap_or(i64::MAX));
-        let (names, name) = (&self.view.names, session.server_name);
-        let is_answered_alike = || match &stamp.answered_by {
-            None => name.is_some_and(|name| names.serves(name)),
-            Some(known_by) => names.is_answering(name, known_by),
-        };
-        let is_admitted = is_in_time && is_answered_alike();
-        if is_admitted {
-            tls12_origin::take_down(&session, stamp.begun);
+    /// Returns the session in `stamped`, a session followed by its stamp, if it may be resumed at `now`.
+    ///
+    /// If not, the bytes are wiped (G18).
+    pub(super) fn unstamp(&self, mut stamped: Zeroizing<Vec<u8>>, now: i64) -> Option<Vec<u8>> {
+        let (session, stamp) = SessionStamp::split(&stamped)?;
+        let length = session.len();
+        if !self.accepts(session, &stamp, now) {
+            return None;
         }
-        is_admitted
+        stamped.truncate(length);
+        Some(mem::take(&mut *stamped))
+    }
+
+    /// Returns whether `session` with `stamp` may be resumed at `now`.
+    pub(super) fn accepts(&self, session: &[u8], stamp: &SessionStamp, now: i64) -> bool {
+        let Some(session) = RustlsSession::parse(session) else { return false };
+        // A host with another release of this library may share the ticket keys and allow a longer lifetime.
+        let expires_at = stamp.expires_at.min(stamp.started_at.saturating_add(LIFETIME));
+        let is_in_time = stamp.started_at <= now.saturating_add(MAX_CLOCK_SKEW)
+            && now < expires_at.min(self.policy.resume_until.unwrap_or(i64::MAX));
+        let (names, name) = (&self.policy.names, session.server_name);
+        let has_same_identity = || match &stamp.answered_by {
+            None => name.is_some_and(|name| names.is_served(name)),
+            Some(label) => names.has_label(name, label),
+        };
+        let is_accepted = is_in_time && has_same_identity();
+        if is_accepted {
+            tls12_origin::record(&session, stamp.started_at);
+        }
+        is_accepted
     }
 }
 
-/// When a client with this chain next has to show it: seconds since 1970.
+/// Returns when a client with this chain next has to present it, in seconds since 1970.
 ///
-/// rustls makes the ticket of a resumed TLS 1.3 session without a word about the session that it was resumed from, so
-/// the time of the full handshake cannot be passed on (RFC 8446 section 4.6.1). The time of a boundary can be computed
-/// again each time. Each chain has its own, so that not all clients come with full handshakes at once.
+/// A chain of resumptions in TLS 1.3 could last for ever, and the certificates would never be verified again (RFC 8446
+/// section 4.6.1). The time of the full handshake cannot limit it: rustls makes the ticket of a resumed session without
+/// any reference to the session before. So there is a boundary once a week, which can be computed from the chain alone.
+/// The boundaries of different chains differ, so that clients do not all make full handshakes at once.
 pub(super) fn boundary_after(now: i64, client_chain: &[&[u8]]) -> i64 {
     let mut context = Context::new(&SHA256);
     for certificate in client_chain {
@@ -109,44 +130,43 @@ pub(super) fn boundary_after(now: i64, client_chain: &[&[u8]]) -> i64 {
     week.saturating_add(1).saturating_mul(WEEK).saturating_sub(offset)
 }
 
-/// What goes with a session, behind it.
+/// The facts that are stored with a session, behind its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BindingStamp {
-    /// When the keys were agreed on that it continues with: seconds since 1970, as is the next.
-    pub(super) begun: i64,
-    pub(super) until: i64,
-    /// The identity that answered a client which asked for no name that was served; `None` if its name was.
-    pub(super) answered_by: Option<KnownBy>,
+pub(super) struct SessionStamp {
+    /// When the session's keys were agreed on, in seconds since 1970.
+    pub(super) started_at: i64,
+    /// In seconds since 1970.
+    pub(super) expires_at: i64,
+    /// The identity that answered, if the client asked for no name that is served; `None` if its name is served.
+    pub(super) answered_by: Option<IdentityLabel>,
 }
 
-impl BindingStamp {
-    pub(super) const LENGTH: usize = 17 + KnownBy::LENGTH;
+impl SessionStamp {
+    pub(super) const LENGTH: usize = 17 + IdentityLabel::LENGTH;
 
     pub(super) fn to_bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
-        bytes[..8].copy_from_slice(&self.begun.to_be_bytes());
-        bytes[8..16].copy_from_slice(&self.until.to_be_bytes());
+        bytes[..8].copy_from_slice(&self.started_at.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.expires_at.to_be_bytes());
         bytes[16] = self.answered_by.is_none().into();
         bytes[17..].copy_from_slice(self.answered_by.unwrap_or_default().bytes());
         bytes
     }
 
-    /// Takes it off the end of `bytes`.
-    pub(super) fn split_off(bytes: &mut Vec<u8>) -> Option<Self> {
-        let (session, stamp) = bytes.split_last_chunk::<{ Self::LENGTH }>()?;
-        let known_by = KnownBy::from_bytes(*stamp.last_chunk()?);
+    /// Splits `stamped` into the session and the stamp behind it; `None` if it ends with no valid stamp.
+    pub(super) fn split(stamped: &[u8]) -> Option<(&[u8], Self)> {
+        let (session, bytes) = stamped.split_last_chunk::<{ Self::LENGTH }>()?;
+        let label = IdentityLabel::from_bytes(*bytes.last_chunk()?);
         let stamp = Self {
-            begun: i64::from_be_bytes(*stamp.first_chunk()?),
-            until: i64::from_be_bytes(*stamp[8..].first_chunk()?),
-            answered_by: match stamp[16] {
-                0 => Some(known_by),
-                1 if known_by == KnownBy::default() => None,
+            started_at: i64::from_be_bytes(*bytes.first_chunk()?),
+            expires_at: i64::from_be_bytes(*bytes[8..].first_chunk()?),
+            answered_by: match bytes[16] {
+                0 => Some(label),
+                1 if label == IdentityLabel::default() => None,
                 _ => return None,
             },
         };
-        let length = session.len();
-        bytes.truncate(length);
-        Some(stamp)
+        Some((session, stamp))
     }
 }
 
@@ -154,14 +174,14 @@ impl BindingStamp {
 mod tests {
     use super::*;
 
-    /// SHA-256("one") modulo a week, by other means.
+    /// SHA-256("one") modulo a week, computed independently.
     const ONE: i64 = 191_085;
 
     #[test]
-    fn a_boundary_comes_once_a_week_at_a_time_of_the_chain() {
+    fn boundary_comes_once_a_week_at_a_time_of_the_chain() {
         let chains = [&[b"one".as_slice()][..], &[b"other"], &[b"on", b"e"]];
         let [one, other, same] = chains.map(|chain| boundary_after(1_800_000_000, chain));
-        assert!(one != other && one == same, "of the bytes of the chain alone");
+        assert!(one != other && one == same, "only the bytes of the chain count");
         for now in [1_800_000_000, one - 1, one, 0, -1, -WEEK] {
             let next = boundary_after(now, chains[0]);
             assert!(next > now && next <= now + WEEK, "{now}");

@@ -1,4 +1,12 @@
-//! The keys that tickets are sealed with where no file of keys is asked for: drawn at random, and replaced in time.
+//! Provides the ticket keys of a handle without a ticket key file: random, and replaced every six hours.
+//!
+//! Each key is derived from two values (see [`super::shared_seeds`]):
+//!
+//! - the ring's secret, which is random, stays the same for the life of the ring, and is inherited in a fork;
+//! - the seed of the period, on which all processes of a family agree.
+//!
+//! So all processes that inherited the ring have the same keys at the same time, and resume one another's sessions
+//! (G11). A copy of the memory of one process does not reveal the keys of later periods (G18).
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,58 +15,62 @@ use arc_swap::{ArcSwap, Guard};
 use zeroize::Zeroizing;
 
 use super::LIFETIME;
-use super::shared_draws::{SharedDraws, Turn};
+use super::shared_seeds::{Epoch, SharedSeeds};
 use super::ticket_cipher::TicketCipher;
 use crate::error::Cause;
 use crate::pki::TicketKey;
 use crate::sys::wiping_stack;
 use crate::sys::without_fork;
 
-/// How long a key seals. As it opens for as long again, every ticket can be opened all its life.
+/// For how many seconds a key encrypts. It decrypts for one period more, so every ticket can be decrypted for all of its
+/// lifetime.
 const PERIOD: i64 = LIFETIME;
 
-/// The ring of a handle. Taking its keys locks nothing: a child that is forked at any moment goes on with them.
+/// The key ring of a handle.
+///
+/// Reading the keys takes no lock, so a child that is forked at any moment can continue to use them.
 #[derive(Debug)]
 pub(super) struct KeyRing {
-    family: SharedDraws,
-    keys: ArcSwap<Keys>,
+    seeds: SharedSeeds,
+    keys: ArcSwap<PeriodKeys>,
 }
 
 impl KeyRing {
     pub(super) fn new(now: i64) -> Result<Self, Cause> {
-        Self::of(SharedDraws::of_process(), now)
+        Self::with_seeds(SharedSeeds::of_process(), now)
     }
 
-    fn of(family: SharedDraws, now: i64) -> Result<Self, Cause> {
-        let keys = without_fork(|| Keys::new(family, RingRoot::drawn()?, period_of(now)))?;
-        Ok(Self { family, keys: ArcSwap::from_pointee(keys) })
+    fn with_seeds(seeds: SharedSeeds, now: i64) -> Result<Self, Cause> {
+        let keys = without_fork(|| PeriodKeys::new(seeds, RingSecret::random()?, period_of(now)))?;
+        Ok(Self { seeds, keys: ArcSwap::from_pointee(keys) })
     }
 
-    /// Replaces the keys by others that have nothing in common with them.
+    /// Replaces the secret and with it all keys, so that no existing ticket can be decrypted.
     ///
-    /// Only in this process, and in those that it forks from now on: the family's other processes keep theirs.
-    pub(super) fn redraw(&self, now: i64) -> Result<(), Cause> {
+    /// This affects this process and those that it forks from now on. Other processes of the family keep their keys.
+    pub(super) fn reset(&self, now: i64) -> Result<(), Cause> {
         without_fork(|| {
-            self.keys.store(Arc::new(Keys::new(self.family, RingRoot::drawn()?, period_of(now))?));
+            let keys = PeriodKeys::new(self.seeds, RingSecret::random()?, period_of(now))?;
+            self.keys.store(Arc::new(keys));
             Ok(())
         })
     }
 
-    /// The keys of the time `now`.
-    pub(super) fn keys(&self, now: i64) -> Guard<Arc<Keys>> {
+    /// Returns the keys for the time `now`, in seconds since 1970.
+    pub(super) fn keys(&self, now: i64) -> Guard<Arc<PeriodKeys>> {
         let (keys, period) = (self.keys.load(), period_of(now));
-        if keys.turn.serves(period) && self.family.is_at(keys.turn) {
+        if keys.epoch.is_for(period) && self.seeds.is_current(keys.epoch) {
             return keys;
         }
-        self.next_keys(&keys, period)
+        self.replace_keys(&keys, period)
     }
 
     #[cold]
-    fn next_keys(&self, keys: &Arc<Keys>, period: i32) -> Guard<Arc<Keys>> {
+    fn replace_keys(&self, keys: &Arc<PeriodKeys>, period: i32) -> Guard<Arc<PeriodKeys>> {
         without_fork(|| {
-            // Without randomness the old key stays: what it sealed does not get worse by a ticket more.
-            // Where another thread was faster, or the keys were redrawn at the same time, those count.
-            if let Ok(next) = Keys::new(self.family, keys.root.clone(), period) {
+            // Without randomness the old key stays in use: another ticket does not weaken it. If another thread was
+            // faster, or the ring was reset at the same time, those keys are used.
+            if let Ok(next) = PeriodKeys::new(self.seeds, keys.secret.clone(), period) {
                 self.keys.compare_and_swap(keys, Arc::new(next));
             }
             self.keys.load()
@@ -66,180 +78,183 @@ impl KeyRing {
     }
 }
 
-/// The number of the period that `now` is in.
+/// Returns the number of the period that contains `now`.
 fn period_of(now: i64) -> i32 {
     let period = now.div_euclid(PERIOD);
     i32::try_from(period).unwrap_or(if period < 0 { i32::MIN } else { i32::MAX })
 }
 
-/// The key that seals now and the one before it. Of a ticket that was sealed two periods ago the process knows
-/// nothing any more.
-///
-/// Both are derived from the root, which the ring keeps for as long as it lives, and from what the [`SharedDraws`] drew for
-/// the period: who has read the memory of one process once does not know the keys to come.
+/// The keys of one period. Tickets of earlier keys cannot be decrypted any more.
 #[derive(Debug)]
-pub(super) struct Keys {
-    pub(super) sealing: TicketCipher,
-    before: Option<TicketCipher>,
-    turn: Turn,
-    root: RingRoot,
+pub(super) struct PeriodKeys {
+    /// The key that encrypts new tickets.
+    pub(super) current: TicketCipher,
+    /// The key of the period before, which only decrypts.
+    previous: Option<TicketCipher>,
+    epoch: Epoch,
+    secret: RingSecret,
 }
 
-/// The secret of one ring.
+/// The secret of one ring, wiped with its last user.
 #[derive(Clone)]
-struct RingRoot(Arc<Zeroizing<Vec<u8>>>);
+struct RingSecret(Arc<Zeroizing<Vec<u8>>>);
 
-impl fmt::Debug for RingRoot {
+impl fmt::Debug for RingSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Root")
+        f.write_str("RingSecret")
     }
 }
 
-impl RingRoot {
-    fn drawn() -> Result<Self, Cause> {
+impl RingSecret {
+    fn random() -> Result<Self, Cause> {
         let mut secret = Zeroizing::new(vec![0; 32]);
         super::random(&mut secret)?;
         Ok(Self(Arc::new(secret)))
     }
 
-    fn sealer(&self, draw: &[u8]) -> Result<TicketCipher, Cause> {
-        let secret = Zeroizing::new([&self.0[..], draw].concat());
+    /// Derives the key for `seed`.
+    fn cipher(&self, seed: &[u8]) -> Result<TicketCipher, Cause> {
+        let secret = Zeroizing::new([&self.0[..], seed].concat());
         let key = wiping_stack(|| TicketKey::derived_from(&secret))?;
         TicketCipher::new(&key)
     }
 }
 
-impl Keys {
-    fn new(family: SharedDraws, root: RingRoot, period: i32) -> Result<Self, Cause> {
-        let draw = wiping_stack(|| family.draw(period))?;
+impl PeriodKeys {
+    fn new(seeds: SharedSeeds, secret: RingSecret, period: i32) -> Result<Self, Cause> {
+        let seeds = wiping_stack(|| seeds.for_period(period))?;
         Ok(Self {
-            sealing: root.sealer(&draw.current)?,
-            before: draw.before.map(|before| root.sealer(&before)).transpose()?,
-            turn: draw.turn,
-            root,
+            current: secret.cipher(&seeds.current)?,
+            previous: seeds.previous.map(|previous| secret.cipher(&previous)).transpose()?,
+            epoch: seeds.epoch,
+            secret,
         })
     }
 
-    /// The one that sealed `ticket`, if one of them did.
-    pub(super) fn of(&self, ticket: &[u8]) -> Option<&TicketCipher> {
-        [Some(&self.sealing), self.before.as_ref()]
+    /// Returns the key that `ticket` names, if it is one of these.
+    pub(super) fn cipher_of(&self, ticket: &[u8]) -> Option<&TicketCipher> {
+        [Some(&self.current), self.previous.as_ref()]
             .into_iter()
             .flatten()
-            .find(|sealer| sealer.is_named_in(ticket))
+            .find(|cipher| cipher.is_named_in(ticket))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::shared_draws::tests::{copied, new};
+    use super::super::shared_seeds::tests::{copied, new};
     use super::*;
     use crate::sys::freed_with;
 
-    /// At the beginning of a period.
+    /// The beginning of a period.
     const START: i64 = 83_333 * PERIOD;
 
     fn ticket(ring: &KeyRing, now: i64) -> Vec<u8> {
-        ring.keys(now).sealing.seal(b"", b"session", b"").unwrap()
+        ring.keys(now).current.seal(b"", b"session", b"").unwrap()
     }
 
     fn opens(ring: &KeyRing, now: i64, ticket: &[u8]) -> bool {
         let keys = ring.keys(now);
-        keys.of(ticket).and_then(|sealer| sealer.open(b"", ticket)).is_some()
+        keys.cipher_of(ticket).and_then(|cipher| cipher.open(b"", ticket)).is_some()
     }
 
-    /// A ring of one process.
+    /// Returns the ring of a process that has not forked.
     fn ring() -> KeyRing {
-        KeyRing::of(new(), START).unwrap()
+        KeyRing::with_seeds(new(), START).unwrap()
     }
 
-    /// The ring as a forked process has it: the memory is its own, the words are common.
+    /// Returns the ring as a forked process has it: with its own copy of the memory, and the same shared words.
     fn forked(ring: &KeyRing) -> KeyRing {
-        in_family(ring, ring.family)
+        with_words(ring, ring.seeds)
     }
 
-    fn in_family(ring: &KeyRing, family: SharedDraws) -> KeyRing {
+    /// Returns a copy of `ring` that uses the shared words `seeds`.
+    fn with_words(ring: &KeyRing, seeds: SharedSeeds) -> KeyRing {
         let keys = ring.keys.load();
-        let root = RingRoot(Arc::new(Zeroizing::new(keys.root.0.to_vec())));
-        let keys = Keys::new(copied(ring.family), root, keys.turn.period()).unwrap();
-        assert_eq!(keys.sealing.name(), ring.keys.load().sealing.name());
-        KeyRing { family, keys: ArcSwap::from_pointee(keys) }
+        let secret = RingSecret(Arc::new(Zeroizing::new(keys.secret.0.to_vec())));
+        let keys = PeriodKeys::new(copied(ring.seeds), secret, keys.epoch.period()).unwrap();
+        assert_eq!(keys.current.name(), ring.keys.load().current.name());
+        KeyRing { seeds, keys: ArcSwap::from_pointee(keys) }
     }
 
     #[test]
-    fn g14_every_ticket_opens_for_all_its_life_and_not_for_ever() {
+    fn g14_ticket_opens_for_all_its_lifetime_and_not_for_ever() {
         for sealed in [0, 1, PERIOD - 1, PERIOD, 2 * PERIOD, 5 * PERIOD - 1] {
             let ring = ring();
             let ticket = ticket(&ring, START + sealed);
             assert!(opens(&ring, START + sealed, &ticket), "sealed after {sealed}");
             assert!(opens(&ring, START + sealed + LIFETIME - 1, &ticket), "sealed after {sealed}");
             assert!(!opens(&ring, START + sealed + 2 * PERIOD, &ticket), "sealed after {sealed}");
-            assert!(!opens(&ring, START + sealed, &ticket), "what is forgotten stays forgotten");
+            assert!(
+                !opens(&ring, START + sealed, &ticket),
+                "an old key does not return with the clock"
+            );
         }
     }
 
     #[test]
-    fn g11_processes_of_one_family_resume_each_others_sessions_for_ever() {
+    fn g11_forked_processes_have_the_same_keys_in_every_period() {
         let parent = ring();
         let (child, idle, late) = (forked(&parent), forked(&parent), forked(&parent));
         for period in 0..8 {
             let now = START + period * PERIOD;
-            // By turns, for each period has its first.
+            // Either process begins some of the periods.
             let pair = [&parent, &child];
             let [first, second] = if period % 2 == 0 { pair } else { [pair[1], pair[0]] };
             let sealed = ticket(first, now);
             assert!(opens(second, now, &sealed) && opens(first, now, &ticket(second, now)));
-            assert!(opens(second, now + PERIOD - 1, &sealed), "the same key at the end of it");
+            assert!(
+                opens(second, now + PERIOD - 1, &sealed),
+                "the same key at the end of the period"
+            );
         }
         let now = START + 8 * PERIOD;
         let grandchild = forked(&child);
         assert!(opens(&idle, now, &ticket(&grandchild, now)), "idle for two days");
         assert!(opens(&grandchild, now, &ticket(&idle, now)));
         let just_before = ticket(&parent, now);
-        assert!(opens(&late, now + PERIOD, &just_before), "the key before is common, too");
+        assert!(opens(&late, now + PERIOD, &just_before), "the previous key is the same, too");
     }
 
     #[test]
-    fn g18_a_copy_of_a_process_does_not_show_the_keys_to_come() {
+    fn g18_copy_of_a_process_does_not_reveal_later_keys() {
         let ring = ring();
         let child = forked(&ring);
-        // All of the memory that leads to keys, shared words included.
-        let copy = in_family(&child, copied(ring.family));
+        // All memory that keys are derived from, with the shared words.
+        let copy = with_words(&child, copied(ring.seeds));
         let sealed = ticket(&ring, START);
-        assert!(opens(&copy, START, &sealed), "the copy is a good one");
+        assert!(opens(&copy, START, &sealed), "the copy has the present key");
         for period in 1..4 {
             let now = START + period * PERIOD;
             let sealed = ticket(&ring, now);
             assert!(opens(&child, now, &sealed));
-            assert!(!opens(&copy, now, &sealed), "foreseen");
+            assert!(!opens(&copy, now, &sealed), "the copy has a later key");
         }
     }
 
-    /// The words that the family shares lead to no key without this secret, so nothing else has to be wiped.
+    /// The seeds in the shared words lead to no key without this secret, so only the secret has to be wiped.
     #[test]
-    fn g18_after_the_last_close_the_secret_of_the_ring_is_wiped() {
+    fn g18_dropped_ring_wipes_its_secret() {
         let ring = ring();
         ticket(&ring, START + PERIOD);
-        let secret = ring.keys.load().root.0.to_vec();
+        let secret = ring.keys.load().secret.0.to_vec();
         let (found, ()) = freed_with(&secret, || drop(ring));
         assert_eq!(found, 0, "blocks of freed memory with the secret in them");
     }
 
     #[test]
-    fn two_rings_of_one_process_have_nothing_in_common() {
+    fn two_rings_of_one_process_share_no_key() {
         let one = ring();
-        let other = KeyRing::of(one.family, START).unwrap();
+        let other = KeyRing::with_seeds(one.seeds, START).unwrap();
         assert!(!opens(&other, START, &ticket(&one, START)));
     }
 
     #[test]
-    fn g20_a_clock_that_jumps_leaves_no_key_in_use_for_too_long() {
+    fn g20_clock_jump_keeps_no_key_in_use_for_too_long() {
         let parent = ring();
         for ring in [ring(), forked(&parent)] {
             let first = ticket(&ring, START);
-            assert!(
-                opens(&ring, START - PERIOD, &first),
-                "a step back is no reason to drop sessions"
-            );
+            assert!(opens(&ring, START - PERIOD, &first), "a small step back keeps sessions");
             assert!(!opens(&ring, START - PERIOD - 1, &first), "far back");
             assert!(!opens(&ring, START, &first), "and forward again");
             for far in [START + 1000 * 366 * 86400, i64::MAX, i64::MIN] {
@@ -251,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn g11_after_a_clock_jumped_for_one_process_all_have_the_same_key() {
+    fn g11_forked_processes_have_the_same_key_after_a_clock_jump_of_one() {
         let parent = ring();
         let child = forked(&parent);
         ticket(&parent, START + 100 * PERIOD);
@@ -260,11 +275,11 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_are_redrawn_open_nothing_of_before_and_leave_the_family_its_own() {
+    fn reset_ring_opens_no_earlier_ticket_and_leaves_other_processes_their_keys() {
         let ring = ring();
         let (child, other) = (forked(&ring), forked(&ring));
         let before = ticket(&child, START);
-        child.redraw(START).unwrap();
+        child.reset(START).unwrap();
         for now in [START, START + PERIOD, START + 2 * PERIOD] {
             assert!(!opens(&child, START, &before));
             assert!(opens(&child, now, &ticket(&child, now)));

@@ -1,13 +1,20 @@
-//! Which sessions are resumed: tickets and caches that outlive generations, bound to what a session was begun under.
+//! Decides which TLS sessions can be resumed, and outlives generations so that a renewal ends none of them (G14).
+//!
+//! A server resumes a session from a ticket that the client stores ([`tickets`]) or, for TLS 1.2 clients without
+//! tickets, from memory by its session id ([`store`]). A resumed handshake verifies no certificates. So each session is
+//! bound to the trust store it was started under, and is stored with the facts that limit its lifetime ([`binding`]).
+//!
+//! Tickets are encrypted with the keys of a file, which the servers of a fleet share, or else with the keys of the
+//! handle's [`key_ring`], which processes forked from one another share.
 
 mod binding;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod identity_label;
 mod key_ring;
-mod known_by;
 mod rustls_session;
 mod server_store;
-mod shared_draws;
+mod shared_seeds;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -25,7 +32,7 @@ use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessio
 
 #[cfg(fuzzing)]
 pub(crate) use fuzzing::ticket;
-pub(crate) use known_by::KnownBy;
+pub(crate) use identity_label::IdentityLabel;
 
 use crate::clock;
 use crate::error::{Cause, Error};
@@ -35,58 +42,64 @@ use crate::sys::without_fork;
 use binding::Binding;
 use key_ring::KeyRing;
 use store::SessionStore;
-use tickets::{NoTickets, SharedKeys, TicketProducer};
+use tickets::{FileKeys, NoTickets, TicketProducer};
 
-/// How long a client may take to come back, in seconds: 6 hours, where TLS 1.3 allows for a week. It is then given
-/// another ticket: in TLS 1.2, where the secret stays the same, for what is left of that time, and in TLS 1.3, where keys are
-/// agreed on anew, for as long again. Such a chain ends with the trust, the client's certificates, or the lists, and once a
-/// week where the client has a certificate.
+/// The lifetime of a session in seconds: 6 hours, where TLS 1.3 allows 7 days (RFC 8446 section 4.6.1).
+///
+/// A client that resumes gets another ticket. In TLS 1.2 the secret stays the same, so the new ticket expires with the
+/// first one. In TLS 1.3 new keys are agreed on, so the new ticket has the full lifetime. Such a chain of resumptions
+/// ends when the trust store changes, when a certificate of the client or a CRL expires, and, if the client has a
+/// certificate, once a week.
 const LIFETIME: i64 = 6 * 3600;
 
-/// How many keys of files are remembered, of the latest: of eleven years with a new one each day.
-const KEYS_REMEMBERED: usize = 4096;
+/// How many keys of ticket key files are remembered: with a new key each day, those of 11 years.
+const MAX_LOADED_KEYS: usize = 4096;
 
-/// The sessions of a handle. One for all its generations, which see them through a [`View`] each.
+/// The sessions of one handle, which all of its generations share.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     resumption: Resumption,
     ring: KeyRing,
-    caches: SessionStore,
-    /// Names of keys of files, the one that was loaded last at the end: of those that came and went, too.
-    loaded: ArcSwap<Vec<[u8; 16]>>,
-    /// Names of keys that are not to be used again, whatever file they come in. Sorted.
-    distrusted: ArcSwap<Vec<[u8; 16]>>,
+    store: SessionStore,
+    /// The names of all keys that ticket key files have held so far. Those that were loaded last are at the end.
+    loaded_keys: ArcSwap<Vec<[u8; 16]>>,
+    /// The names of keys that must not be used any more, in whichever file they are. Sorted.
+    revoked_keys: ArcSwap<Vec<[u8; 16]>>,
 }
 
-/// Which identity answers a client, as far as sessions are concerned.
+/// The server names of one generation, as far as sessions depend on them.
 pub(crate) trait ServedNames: fmt::Debug + Send + Sync {
-    /// Whether an identity has `name`.
-    fn serves(&self, name: &str) -> bool;
-    /// What the identity is known by that answers a client which asks for `name`, or for none: the first of its names.
-    fn answering(&self, name: Option<&str>) -> Option<KnownBy>;
-    /// Whether that identity is known by `known_by`, among others.
-    fn is_answering(&self, name: Option<&str>, known_by: &KnownBy) -> bool;
+    /// Returns whether an identity has `name`.
+    fn is_served(&self, name: &str) -> bool;
+    /// Returns the first label of the identity for a client that asks for `name`, or sends no name; `None` if there is
+    /// no such identity.
+    fn label_for(&self, name: Option<&str>) -> Option<IdentityLabel>;
+    /// Returns whether `label` is one of the labels of that identity.
+    fn has_label(&self, name: Option<&str>, label: &IdentityLabel) -> bool;
 }
 
-/// What sessions have to do with one generation.
+/// The facts about one generation that decide which sessions its server configuration resumes.
 #[derive(Clone, Debug)]
-pub(crate) struct View {
-    /// Sessions that were begun under another one are not resumed (G13).
-    pub(crate) trust: [u8; 32],
-    /// Nor those of a service with another session context. Zero for none.
+pub(crate) struct SessionPolicy {
+    /// Sessions that were started under another trust store are not resumed (G13). Zeros without a trust store.
+    pub(crate) trust_fingerprint: [u8; 32],
+    /// Sessions of a service with another session context are not resumed. Zeros for none.
     pub(crate) context: [u8; 32],
-    /// Sessions of a name that was served and is not are not resumed (G14). If the client's name is not served, or it
-    /// sent none, the session ends when the identity that answers has lost its name.
+    /// Sessions for a name that is no longer served are not resumed (G14).
+    ///
+    /// If the client asked for no name that was served, the session is resumed only while the identity that answers has
+    /// the name of the one that answered first.
     pub(crate) names: Arc<dyn ServedNames>,
-    /// The keys that are shared, where a file of them is asked for.
-    pub(crate) keys: Option<Arc<TicketKeys>>,
-    /// How long a key of that file may encrypt: zero for as long as it is there.
-    pub(crate) key_lifetime: Duration,
-    /// No session is resumed from then on: seconds since 1970.
-    pub(crate) until: Option<i64>,
+    /// The keys of the ticket key file, if one is configured.
+    pub(crate) ticket_keys: Option<Arc<TicketKeys>>,
+    /// How long a key of that file may encrypt; zero for no limit.
+    pub(crate) ticket_key_lifetime: Duration,
+    /// From when on no session is resumed, in seconds since 1970: when a CRL expires that clients are verified with. A
+    /// full handshake would refuse the client from then on (G13).
+    pub(crate) resume_until: Option<i64>,
 }
 
-/// What a server config takes.
+/// The session settings of a server configuration.
 pub(crate) struct ServerSessions {
     pub(crate) ticketer: Arc<dyn ProducesTickets>,
     pub(crate) storage: Arc<dyn StoresServerSessions>,
@@ -99,14 +112,17 @@ impl Sessions {
         Ok(Arc::new(Self {
             resumption,
             ring,
-            caches: SessionStore::new(),
-            loaded: ArcSwap::default(),
-            distrusted: ArcSwap::default(),
+            store: SessionStore::new(),
+            loaded_keys: ArcSwap::default(),
+            revoked_keys: ArcSwap::default(),
         }))
     }
 
-    /// For the server config of one generation.
-    pub(crate) fn server(self: &Arc<Self>, view: View) -> Result<ServerSessions, Error> {
+    /// Returns the session settings for the server configuration of one generation.
+    pub(crate) fn for_server(
+        self: &Arc<Self>,
+        policy: SessionPolicy,
+    ) -> Result<ServerSessions, Error> {
         if self.resumption == Resumption::Off {
             return Ok(ServerSessions {
                 ticketer: Arc::new(NoTickets),
@@ -114,63 +130,67 @@ impl Sessions {
                 tls13_tickets: 0,
             });
         }
-        if let Some(keys) = &view.keys {
-            self.remember(keys);
+        if let Some(keys) = &policy.ticket_keys {
+            self.record_loaded(keys);
         }
-        let shared = SharedKeys::of(&view).map_err(Error::new)?;
-        let is_alone = self.resumption == Resumption::AlwaysReset;
-        let scope = without_fork(|| Binding::new(view, is_alone)).map_err(Error::new)?;
-        let scope = Arc::new(scope);
+        let file_keys = FileKeys::new(&policy).map_err(Error::new)?;
+        let is_exclusive = self.resumption == Resumption::AlwaysReset;
+        let binding = without_fork(|| Binding::new(policy, is_exclusive)).map_err(Error::new)?;
+        let binding = Arc::new(binding);
         Ok(ServerSessions {
-            storage: self.caches.server(scope.clone()),
-            ticketer: Arc::new(TicketProducer { sessions: self.clone(), scope, shared }),
+            storage: self.store.for_server(binding.clone()),
+            ticketer: Arc::new(TicketProducer { sessions: self.clone(), binding, file_keys }),
             tls13_tickets: 2,
         })
     }
 
-    /// For the client config of one generation.
+    /// Returns the session settings for the client configuration of one generation.
     ///
-    /// rustls itself resumes a session only with the very verifier and the very resolver of client certificates that
-    /// it was begun with, and tells them by their address. So a generation that is to go on with the sessions of the
-    /// one before takes both over, and one whose trust or whose client identity is another begins anew, as it should:
-    /// what a server was checked against, and who the server takes the client for, were the old ones.
+    /// No session is resumed from `resume_until` on, in seconds since 1970: when a CRL expires.
     ///
-    /// From `until` on none is resumed: seconds since 1970.
-    pub(crate) fn client(self: &Arc<Self>, until: Option<i64>) -> rustls::client::Resumption {
-        match self.resumption {
-            Resumption::Auto => rustls::client::Resumption::store(self.caches.client(until)),
-            Resumption::AlwaysReset => {
-                rustls::client::Resumption::store(self.caches.client_apart(until))
-            }
-            Resumption::Off => rustls::client::Resumption::disabled(),
-        }
+    /// rustls resumes a client session only with the verifier and the client certificate resolver that it was started
+    /// with, and compares their addresses. So a generation with the same trust store and client identity uses the
+    /// objects of the generation before, and its sessions continue (G14). If either is new, all sessions start anew, as
+    /// they must: the server was verified with the old trust store, and authenticated the old identity (G13).
+    pub(crate) fn for_client(
+        self: &Arc<Self>,
+        resume_until: Option<i64>,
+    ) -> rustls::client::Resumption {
+        let storage = match self.resumption {
+            Resumption::Auto => self.store.for_client(resume_until),
+            Resumption::AlwaysReset => self.store.for_client_exclusive(resume_until),
+            Resumption::Off => return rustls::client::Resumption::disabled(),
+        };
+        rustls::client::Resumption::store(storage)
     }
 
-    /// No session that was begun until now is resumed, whichever generation it was begun in.
+    /// Ends all sessions that exist, of every generation.
     ///
-    /// Of the keys of a file none that was ever loaded is used again, for as long as the handle lives: whoever has
-    /// it makes tickets of any date, and a file of before may come back. On failure nothing has changed.
+    /// All keys that a ticket key file has held so far are revoked for the lifetime of the handle. A new ticket of such
+    /// a key cannot be trusted either: an attacker who has the key can make tickets with any date, and an old file can
+    /// be restored. On failure, nothing is changed.
     pub(crate) fn invalidate(&self) -> Result<(), Error> {
-        self.ring.redraw(clock::unix_now()).map_err(Error::new)?;
-        self.distrusted.rcu(|_| {
-            let mut loaded = Vec::clone(&self.loaded.load());
+        self.ring.reset(clock::unix_now()).map_err(Error::new)?;
+        self.revoked_keys.rcu(|_| {
+            let mut loaded = Vec::clone(&self.loaded_keys.load());
             loaded.sort_unstable();
             loaded
         });
-        self.caches.forget();
+        self.store.clear();
         Ok(())
     }
 
-    fn distrusts(&self, key: &[u8; 16]) -> bool {
-        self.distrusted.load().binary_search(key).is_ok()
+    fn is_revoked(&self, key: &[u8; 16]) -> bool {
+        self.revoked_keys.load().binary_search(key).is_ok()
     }
 
-    fn remember(&self, keys: &TicketKeys) {
-        self.loaded.rcu(|loaded| {
+    /// Records the names of `keys` as the latest. If there are too many, the oldest are forgotten (G17).
+    fn record_loaded(&self, keys: &TicketKeys) {
+        self.loaded_keys.rcu(|loaded| {
             let others = loaded.iter().filter(|name| keys.with_name(&name[..]).is_none());
             let mut loaded: Vec<_> = others.copied().collect();
             loaded.extend(keys.keys().iter().map(|key| key.name));
-            loaded.drain(..loaded.len().saturating_sub(KEYS_REMEMBERED));
+            loaded.drain(..loaded.len().saturating_sub(MAX_LOADED_KEYS));
             loaded
         });
     }

@@ -1,22 +1,22 @@
-//! What rustls writes down of a session: the things in it that decide how long it is good.
+//! Parses the bytes in which rustls stores a server session, for the facts that limit its lifetime.
 //!
-//! rustls hands the session over as bytes, and means them for itself. This reads the whole of its layout, and
-//! nothing that strays from it: a session that cannot be read here is not resumed, and a release of rustls
-//! with another layout shows in the tests.
+//! rustls passes sessions to tickets and session storages as bytes in a private format, not meant for other code. The
+//! parser accepts the whole format and nothing else: a session that it cannot parse is not resumed. If a release of
+//! rustls changes the format, the tests fail.
 
-/// The parts of a session that a decision is made on.
+/// The facts of a session that its lifetime depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RustlsSession<'a> {
     /// The name that the client asked for.
     pub(super) server_name: Option<&'a str>,
-    /// The secret of a session of TLS 1.2: the same one each time it is resumed.
+    /// The master secret of a TLS 1.2 session, which stays the same each time the session is resumed.
     pub(super) tls12_secret: Option<&'a [u8]>,
-    /// The certificates that the client showed, its own first; none where it showed none.
+    /// The certificates that the client presented, its own first. Empty if it presented none.
     pub(super) client_chain: Vec<&'a [u8]>,
 }
 
 impl<'a> RustlsSession<'a> {
-    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
         let server_name =
             if reader.flag()? { Some(str::from_utf8(reader.prefixed(1)?).ok()?) } else { None };
@@ -40,7 +40,7 @@ impl<'a> RustlsSession<'a> {
     }
 }
 
-/// One at least.
+/// Parses a chain of at least one certificate.
 fn certificates(chain: &[u8]) -> Option<Vec<&[u8]>> {
     let mut reader = Reader(chain);
     let mut certificates = vec![reader.prefixed(3)?];
@@ -50,6 +50,7 @@ fn certificates(chain: &[u8]) -> Option<Vec<&[u8]>> {
     Some(certificates)
 }
 
+/// The bytes that are not parsed yet.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -59,11 +60,12 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
+    /// Reads a big-endian number of `bytes` bytes.
     fn number(&mut self, bytes: usize) -> Option<usize> {
         Some(self.take(bytes)?.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
     }
 
-    /// What has its length before it, in so many bytes.
+    /// Reads a field that starts with its length, a number of `bytes` bytes.
     fn prefixed(&mut self, bytes: usize) -> Option<&'a [u8]> {
         let length = self.number(bytes)?;
         self.take(length)

@@ -1,4 +1,4 @@
-//! Sessions by their ids, the latest so many of them. Each is wiped when it leaves.
+//! Stores the latest sessions of a server by session id, and wipes each one when it is removed (G18).
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -9,16 +9,18 @@ use crate::sys::{Mutex, MutexGuard};
 
 type Session = Zeroizing<Vec<u8>>;
 
-/// In place of the memory cache of rustls, which frees sessions of TLS 1.2 with their secrets in them (G18).
+/// A bounded map from session ids to sessions.
+///
+/// It replaces rustls's `ServerSessionMemoryCache`, which frees TLS 1.2 sessions without wiping their secrets (G18).
 pub(super) struct ServerStore {
     limit: usize,
-    held: Mutex<Stored>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Default)]
-struct Stored {
+struct Entries {
     sessions: HashMap<Vec<u8>, Session>,
-    /// The oldest first.
+    /// The ids of `sessions`, the oldest first.
     ids: VecDeque<Vec<u8>>,
 }
 
@@ -30,35 +32,37 @@ impl fmt::Debug for ServerStore {
 
 impl ServerStore {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, held: Mutex::default() }
+        Self { limit, entries: Mutex::default() }
     }
 
+    /// Stores the session. If the store is full, the oldest session is removed.
     pub(super) fn put(&self, id: Vec<u8>, session: Session) {
-        let mut held = self.held();
-        if held.sessions.insert(id.clone(), session).is_none() {
-            held.ids.push_back(id);
+        let mut entries = self.entries();
+        if entries.sessions.insert(id.clone(), session).is_none() {
+            entries.ids.push_back(id);
         }
-        if held.ids.len() > self.limit
-            && let Some(oldest) = held.ids.pop_front()
+        if entries.ids.len() > self.limit
+            && let Some(oldest) = entries.ids.pop_front()
         {
-            held.sessions.remove(&oldest);
+            entries.sessions.remove(&oldest);
         }
     }
 
-    /// A copy.
+    /// Returns a copy of the session, which stays in the store.
     pub(super) fn get(&self, id: &[u8]) -> Option<Session> {
-        self.held().sessions.get(id).cloned()
+        self.entries().sessions.get(id).cloned()
     }
 
+    /// Removes the session and returns it.
     pub(super) fn take(&self, id: &[u8]) -> Option<Session> {
-        let mut held = self.held();
-        let session = held.sessions.remove(id)?;
-        held.ids.retain(|other| other != id);
+        let mut entries = self.entries();
+        let session = entries.sessions.remove(id)?;
+        entries.ids.retain(|other| other != id);
         Some(session)
     }
 
-    fn held(&self) -> MutexGuard<'_, Stored> {
-        self.held.lock()
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,17 +75,17 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_sessions_are_kept_and_each_is_found_by_its_id() {
+    fn full_store_keeps_the_latest_sessions() {
         let store = ServerStore::new(2);
         for id in [b"a", b"b", b"b", b"c"] {
             store.put(id.to_vec(), session(id));
         }
-        assert_eq!(store.get(b"a"), None, "the oldest has left");
+        assert_eq!(store.get(b"a"), None, "the oldest was removed");
         assert_eq!(store.get(b"b"), Some(session(b"b")));
         assert_eq!(store.take(b"b"), Some(session(b"b")));
         assert_eq!(store.take(b"b"), None, "only once");
         store.put(b"d".to_vec(), session(b"d"));
-        assert_eq!(store.get(b"c"), Some(session(b"c")), "what was taken counts no more");
+        assert_eq!(store.get(b"c"), Some(session(b"c")), "a session that was taken does not count");
         store.put(b"c".to_vec(), session(b"new"));
         assert_eq!(store.get(b"c"), Some(session(b"new")));
     }

@@ -1,4 +1,4 @@
-//! Sessions that are kept in memory: those of TLS 1.2 clients that come back with an id, and those of our own client role.
+//! Stores sessions in memory: those of TLS 1.2 clients that resume by session id, and those of the client role.
 
 use std::fmt;
 use std::mem;
@@ -14,154 +14,165 @@ use rustls::pki_types::ServerName;
 use rustls::server::StoresServerSessions;
 use zeroize::Zeroizing;
 
-use super::binding::{Binding, BindingStamp};
+use super::binding::{Binding, SessionStamp};
 use super::server_store::ServerStore;
 use crate::clock;
 use crate::sys::ForkGeneration;
 
-/// How many sessions of clients are kept, of the latest: as many as rustls keeps by itself. It keeps those of
-/// clients that take tickets, too, so more of them are more memory that each handshake of TLS 1.2 touches.
-const SERVER_SESSIONS: usize = 256;
-/// Of 256 servers: rustls keeps up to eight for each.
-const CLIENT_SESSIONS: usize = 8 * 256;
-
-/// A cache that is given up, and begun anew, when sessions are to be forgotten. It takes memory from its first use on.
+/// How many server sessions are stored: as many as rustls stores by default.
 ///
-/// A forked child begins one of its own: the caches of rustls are behind locks, and another thread may have
-/// been at work behind one when the process was forked.
+/// rustls also stores sessions of clients that accept tickets, so a larger store means more memory that every TLS 1.2
+/// handshake touches.
+const MAX_SERVER_SESSIONS: usize = 256;
+/// How many client sessions are stored: those with 256 servers, as rustls stores up to eight for each.
+const MAX_CLIENT_SESSIONS: usize = 8 * 256;
+
+/// A cache that can be cleared for all generations at once, and survives a fork.
+///
+/// The cache inside is replaced, never emptied. A forked child creates its own: another thread may have held the cache's
+/// lock during the fork, and then the child would wait for ever (G11). The memory is allocated at the first use.
 #[derive(Debug)]
 struct Cache<T: fmt::Debug> {
-    current: ArcSwap<Kept<T>>,
-    forgotten: Arc<AtomicU64>,
-    begin: fn() -> T,
+    current: ArcSwap<CacheState<T>>,
+    /// How often the sessions of the handle have been cleared. All caches of a handle share the counter.
+    clear_count: Arc<AtomicU64>,
+    create: fn() -> T,
 }
 
 #[derive(Debug)]
-struct Kept<T> {
-    /// None before the first use.
+struct CacheState<T> {
+    /// `None` before the first use.
     sessions: Option<T>,
-    era: ForkGeneration,
-    /// How often sessions had been forgotten before.
-    forgotten: u64,
+    /// The process that created `sessions`.
+    process: ForkGeneration,
+    /// The value of [`Cache::clear_count`] when `sessions` was created.
+    clear_count: u64,
 }
 
-impl<T> Drop for Kept<T> {
+impl<T> Drop for CacheState<T> {
     fn drop(&mut self) {
-        if !self.era.is_now() {
-            // Left where it is: it may be half-changed, and its lock may never be let go.
+        if !self.process.is_now() {
+            // In a forked child, the parent's cache may be half-changed or locked for ever. It is leaked.
             mem::forget(self.sessions.take());
         }
     }
 }
 
 impl<T: fmt::Debug> Cache<T> {
-    fn new(forgotten: Arc<AtomicU64>, begin: fn() -> T) -> Self {
-        let nothing = Kept { sessions: None, era: ForkGeneration::now(), forgotten: 0 };
-        Self { current: ArcSwap::from_pointee(nothing), forgotten, begin }
+    fn new(clear_count: Arc<AtomicU64>, create: fn() -> T) -> Self {
+        let unused = CacheState { sessions: None, process: ForkGeneration::now(), clear_count: 0 };
+        Self { current: ArcSwap::from_pointee(unused), clear_count, create }
     }
 
-    /// Looks into a cache of this process, in which nothing is that was kept when sessions were forgotten.
-    fn with<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
+    /// Calls `access` with the cache of this process, which holds no session from before the last clearing.
+    fn with<R>(&self, access: impl FnOnce(&T) -> R) -> Option<R> {
         let current = self.current.load();
-        let forgotten = self.forgotten.load(Ordering::SeqCst);
-        if current.sessions.is_some() && current.forgotten == forgotten && current.era.is_now() {
-            return current.sessions.as_ref().map(look);
+        let clear_count = self.clear_count.load(Ordering::SeqCst);
+        let is_valid = current.clear_count == clear_count && current.process.is_now();
+        if current.sessions.is_some() && is_valid {
+            return current.sessions.as_ref().map(access);
         }
-        let sessions = Some((self.begin)());
-        let next = Kept { sessions, era: ForkGeneration::now(), forgotten };
-        // Another thread may have been faster; its cache is as new.
+        let sessions = Some((self.create)());
+        let next = CacheState { sessions, process: ForkGeneration::now(), clear_count };
+        // If another thread was faster, its cache is used, which is as new.
         self.current.compare_and_swap(&current, Arc::new(next));
-        self.current.load().sessions.as_ref().map(look)
+        self.current.load().sessions.as_ref().map(access)
     }
 
-    /// Gives the memory back. Others see by the count that it is over.
-    fn empty(&self) {
-        let forgotten = self.forgotten.load(Ordering::SeqCst);
-        self.current.store(Arc::new(Kept {
+    /// Releases the memory. The counter alone makes the sessions inaccessible.
+    fn release(&self) {
+        let clear_count = self.clear_count.load(Ordering::SeqCst);
+        self.current.store(Arc::new(CacheState {
             sessions: None,
-            era: ForkGeneration::now(),
-            forgotten,
+            process: ForkGeneration::now(),
+            clear_count,
         }));
     }
 }
 
-/// The caches of a handle.
+/// The session caches of a handle.
 #[derive(Debug)]
 pub(super) struct SessionStore {
     server: Arc<Cache<ServerStore>>,
     client: Arc<Cache<ClientSessionMemoryCache>>,
-    forgotten: Arc<AtomicU64>,
+    clear_count: Arc<AtomicU64>,
 }
 
 impl SessionStore {
     pub(super) fn new() -> Self {
-        let forgotten = Arc::default();
-        let begin = || ServerStore::new(SERVER_SESSIONS);
-        let server = Arc::new(Cache::new(Arc::clone(&forgotten), begin));
-        Self { server, client: Self::client_of(&forgotten), forgotten }
+        let clear_count = Arc::default();
+        let create = || ServerStore::new(MAX_SERVER_SESSIONS);
+        let server = Arc::new(Cache::new(Arc::clone(&clear_count), create));
+        Self { server, client: Self::new_client_cache(&clear_count), clear_count }
     }
 
-    /// What a server config keeps sessions in, each with what `scope` says of it.
-    pub(super) fn server(&self, scope: Arc<Binding>) -> Arc<dyn StoresServerSessions> {
-        Arc::new(ServerCache { cache: self.server.clone(), scope })
+    /// Returns the storage of a server configuration, which resumes the sessions that `binding` accepts.
+    pub(super) fn for_server(&self, binding: Arc<Binding>) -> Arc<dyn StoresServerSessions> {
+        Arc::new(ServerCache { cache: self.server.clone(), binding })
     }
 
-    /// What a client config keeps sessions in, none of which goes on from `until` on.
-    pub(super) fn client(&self, until: Option<i64>) -> Arc<dyn ClientSessionStore> {
-        Arc::new(ClientCache { cache: self.client.clone(), until })
+    /// Returns the storage of a client configuration, which resumes no session from `resume_until` on.
+    pub(super) fn for_client(&self, resume_until: Option<i64>) -> Arc<dyn ClientSessionStore> {
+        Arc::new(ClientCache { cache: self.client.clone(), resume_until })
     }
 
-    /// Another, which is forgotten with the rest.
-    pub(super) fn client_apart(&self, until: Option<i64>) -> Arc<dyn ClientSessionStore> {
-        Arc::new(ClientCache { cache: Self::client_of(&self.forgotten), until })
+    /// As [`SessionStore::for_client`], with a cache that no other configuration uses.
+    pub(super) fn for_client_exclusive(
+        &self,
+        resume_until: Option<i64>,
+    ) -> Arc<dyn ClientSessionStore> {
+        Arc::new(ClientCache { cache: Self::new_client_cache(&self.clear_count), resume_until })
     }
 
-    /// Whatever is kept now is not found any more.
-    pub(super) fn forget(&self) {
-        self.forgotten.fetch_add(1, Ordering::SeqCst);
-        self.server.empty();
-        self.client.empty();
+    /// Removes all sessions from all storages of the handle.
+    pub(super) fn clear(&self) {
+        self.clear_count.fetch_add(1, Ordering::SeqCst);
+        self.server.release();
+        self.client.release();
     }
 
-    fn client_of(forgotten: &Arc<AtomicU64>) -> Arc<Cache<ClientSessionMemoryCache>> {
-        let begin = || ClientSessionMemoryCache::new(CLIENT_SESSIONS);
-        Arc::new(Cache::new(forgotten.clone(), begin))
+    fn new_client_cache(clear_count: &Arc<AtomicU64>) -> Arc<Cache<ClientSessionMemoryCache>> {
+        let create = || ClientSessionMemoryCache::new(MAX_CLIENT_SESSIONS);
+        Arc::new(Cache::new(clear_count.clone(), create))
     }
 }
 
-/// Sessions behind what they are bound to and before their stamp.
+/// The session storage of one server configuration.
+///
+/// An entry is a session followed by the bytes of its binding and its stamp.
 #[derive(Debug)]
 struct ServerCache {
     cache: Arc<Cache<ServerStore>>,
-    scope: Arc<Binding>,
+    binding: Arc<Binding>,
 }
 
 impl ServerCache {
-    fn admitted(&self, mut value: Zeroizing<Vec<u8>>) -> Option<Vec<u8>> {
-        let stamp = value.len().checked_sub(BindingStamp::LENGTH)?;
-        let session = value[..stamp].strip_suffix(self.scope.bound_to())?.len();
-        // Moved within the buffer: nothing of a session is left behind.
-        value.drain(session..stamp);
-        self.scope.admitted(value, clock::unix_now())
+    /// Returns the session in `entry`, if it may be resumed.
+    fn unpack(&self, mut entry: Zeroizing<Vec<u8>>) -> Option<Vec<u8>> {
+        let stamp = entry.len().checked_sub(SessionStamp::LENGTH)?;
+        let session = entry[..stamp].strip_suffix(self.binding.bytes())?.len();
+        // Moves the stamp within the buffer: a new buffer would leave a copy of the session behind (G18).
+        entry.drain(session..stamp);
+        self.binding.unstamp(entry, clock::unix_now())
     }
 }
 
 impl StoresServerSessions for ServerCache {
     fn put(&self, id: Vec<u8>, value: Vec<u8>) -> bool {
         let session = Zeroizing::new(value);
-        let Some(stamp) = self.scope.stamp(&session, clock::unix_now()) else { return false };
-        // A new buffer: one that grows is freed as it is.
-        let parts = [&session[..], self.scope.bound_to(), &stamp.to_bytes()];
-        let value = Zeroizing::new(parts.concat());
-        self.cache.with(|cache| cache.put(id, value)).is_some()
+        let Some(stamp) = self.binding.stamp(&session, clock::unix_now()) else { return false };
+        // A new buffer of the final length: a vector that grows frees its old buffer without wiping it (G18).
+        let parts = [&session[..], self.binding.bytes(), &stamp.to_bytes()];
+        let entry = Zeroizing::new(parts.concat());
+        self.cache.with(|cache| cache.put(id, entry)).is_some()
     }
 
     fn get(&self, id: &[u8]) -> Option<Vec<u8>> {
-        self.admitted(self.cache.with(|cache| cache.get(id))??)
+        self.unpack(self.cache.with(|cache| cache.get(id))??)
     }
 
     fn take(&self, id: &[u8]) -> Option<Vec<u8>> {
-        self.admitted(self.cache.with(|cache| cache.take(id))??)
+        self.unpack(self.cache.with(|cache| cache.take(id))??)
     }
 
     fn can_cache(&self) -> bool {
@@ -169,16 +180,20 @@ impl StoresServerSessions for ServerCache {
     }
 }
 
-/// Sessions until a point in time: a server that is resumed is not checked again.
+/// The session storage of one client configuration.
+///
+/// A resumed handshake does not verify the server. So no session is resumed after a CRL has expired, when a full
+/// handshake would refuse the server (G13).
 #[derive(Debug)]
 struct ClientCache {
     cache: Arc<Cache<ClientSessionMemoryCache>>,
-    until: Option<i64>,
+    /// In seconds since 1970.
+    resume_until: Option<i64>,
 }
 
 impl ClientCache {
-    fn is_over(&self) -> bool {
-        self.until.is_some_and(|until| clock::unix_now() >= until)
+    fn has_expired(&self) -> bool {
+        self.resume_until.is_some_and(|until| clock::unix_now() >= until)
     }
 }
 
@@ -196,7 +211,7 @@ impl ClientSessionStore for ClientCache {
     }
 
     fn tls12_session(&self, server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        if self.is_over() {
+        if self.has_expired() {
             return None;
         }
         self.cache.with(|cache| cache.tls12_session(server_name))?
@@ -218,7 +233,7 @@ impl ClientSessionStore for ClientCache {
         &self,
         server_name: &ServerName<'static>,
     ) -> Option<Tls13ClientSessionValue> {
-        if self.is_over() {
+        if self.has_expired() {
             return None;
         }
         self.cache.with(|cache| cache.take_tls13_ticket(server_name))?

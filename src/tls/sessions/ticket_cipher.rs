@@ -1,4 +1,4 @@
-//! How a session is sealed into a ticket, and opened again.
+//! Encrypts sessions into tickets with one key, and decrypts tickets.
 
 use std::fmt;
 use std::mem;
@@ -11,29 +11,31 @@ use crate::error::Cause;
 use crate::pki::TicketKey;
 use crate::sys::wiping_stack;
 
-const NAME: usize = 16;
-const TAG: usize = 16;
-const HEAD: usize = NAME + NONCE_LEN;
-/// What a `NewSessionTicket` message has room for (RFC 8446 section 4.6.1).
-const LONGEST: usize = 0xffff;
+const NAME_LENGTH: usize = 16;
+const TAG_LENGTH: usize = 16;
+const HEADER_LENGTH: usize = NAME_LENGTH + NONCE_LEN;
+/// The length field of a ticket in a `NewSessionTicket` message has 16 bits (RFC 8446 section 4.6.1).
+const MAX_TICKET: usize = 0xffff;
 
-/// A key at work. A ticket is the key's name, a nonce, and the sealed session (RFC 5077 section 4, with one
-/// algorithm in place of a cipher and a MAC).
+/// A ticket key, ready for use.
 ///
-/// A fleet shares one key, and each of its threads draws nonces of 96 bits without knowing of the others. Two may
-/// be the same: of the 2^38 that 10,000 tickets a second come to in a year, with a chance of one in two million.
-/// AES-GCM would then give away the key that tickets are authenticated with, and with it forged sessions. AES-GCM-SIV
-/// (RFC 8452) only tells whether the two sessions were the same, which they are not; it is made for nonces that are
-/// drawn at random (section 9 there), and encrypts under a key of its own for each, so that no count of tickets
-/// wears the shared key out.
+/// A ticket is the name of the key, a nonce, and the encrypted session. This is the format of RFC 5077 section 4, with
+/// one AEAD algorithm in place of a cipher and a MAC.
+///
+/// The algorithm is AES-256-GCM-SIV (RFC 8452), because nonces may repeat. All servers of a fleet share one key, and
+/// each thread picks its nonces of 96 bits at random. At 10,000 tickets a second, a year has 2^38 tickets, and a chance of
+/// one in two million that two have the same nonce. With AES-GCM, that would reveal the authentication key, and an
+/// attacker could forge sessions. AES-GCM-SIV only reveals whether the two sessions are equal, and they are not. It
+/// is made for random nonces (RFC 8452 section 9), and derives an encryption key for each nonce, so no number of tickets
+/// wears out the shared key.
 pub(super) struct TicketCipher {
-    name: [u8; NAME],
+    name: [u8; NAME_LENGTH],
     key: LessSafeKey,
 }
 
 impl fmt::Debug for TicketCipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sealer")
+        f.write_str("TicketCipher")
     }
 }
 
@@ -44,48 +46,52 @@ impl TicketCipher {
         Ok(Self { name: key.name, key: LessSafeKey::new(unbound) })
     }
 
-    pub(super) fn name(&self) -> &[u8; NAME] {
+    pub(super) fn name(&self) -> &[u8; NAME_LENGTH] {
         &self.name
     }
 
-    /// Whether it was this key that sealed `ticket`, if anybody did.
+    /// Returns whether `ticket` names this key. The name alone does not prove that the ticket is genuine.
     pub(super) fn is_named_in(&self, ticket: &[u8]) -> bool {
         ticket.starts_with(&self.name)
     }
 
-    /// Seals `first` and then `second`, to be opened only by who knows what it is `bound_to`. None where that
-    /// makes no ticket that can be sent.
-    pub(super) fn seal(&self, bound_to: &[u8], first: &[u8], second: &[u8]) -> Option<Vec<u8>> {
-        let length = HEAD + first.len() + second.len() + TAG;
-        if length > LONGEST {
+    /// Encrypts `session` followed by `stamp` into a ticket that can be opened with the same `binding` only.
+    ///
+    /// Returns `None` if the ticket would be too long to be sent.
+    pub(super) fn seal(&self, binding: &[u8], session: &[u8], stamp: &[u8]) -> Option<Vec<u8>> {
+        let length = HEADER_LENGTH + session.len() + stamp.len() + TAG_LENGTH;
+        if length > MAX_TICKET {
             return None;
         }
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
-        // Wiped if it cannot be sealed.
+        // Until it is encrypted, the buffer holds the session's secret. It is wiped if encryption fails (G18).
         let mut ticket = Zeroizing::new(Vec::with_capacity(length));
-        for part in [&self.name[..], &nonce, first, second] {
+        for part in [&self.name[..], &nonce, session, stamp] {
             ticket.extend_from_slice(part);
         }
-        let aad = self.aad(bound_to);
+        let aad = self.aad(binding);
         let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = self.key.seal_in_place_separate_tag(nonce, aad, &mut ticket[HEAD..]).ok()?;
+        let plaintext = &mut ticket[HEADER_LENGTH..];
+        let tag = self.key.seal_in_place_separate_tag(nonce, aad, plaintext).ok()?;
         ticket.extend_from_slice(tag.as_ref());
         Some(mem::take(&mut *ticket))
     }
 
-    /// What was sealed, the first part and the second.
-    pub(super) fn open(&self, bound_to: &[u8], ticket: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (head, sealed) = ticket.split_at_checked(HEAD)?;
-        let nonce = Nonce::try_assume_unique_for_key(head.strip_prefix(&self.name)?).ok()?;
+    /// Decrypts `ticket`, and returns the session followed by its stamp.
+    ///
+    /// Returns `None` if this key did not seal it with this `binding`.
+    pub(super) fn open(&self, binding: &[u8], ticket: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (header, sealed) = ticket.split_at_checked(HEADER_LENGTH)?;
+        let nonce = Nonce::try_assume_unique_for_key(header.strip_prefix(&self.name)?).ok()?;
         let mut opened = Zeroizing::new(sealed.to_vec());
-        let length = self.key.open_in_place(nonce, self.aad(bound_to), &mut opened).ok()?.len();
+        let length = self.key.open_in_place(nonce, self.aad(binding), &mut opened).ok()?.len();
         opened.truncate(length);
         Some(opened)
     }
 
-    /// The name of the key has one length, so no two pairs are the same bytes.
-    fn aad(&self, bound_to: &[u8]) -> Aad<Vec<u8>> {
-        Aad::from([&self.name, bound_to].concat())
+    /// Returns the associated data. The name has a fixed length, so no two pairs of name and binding are the same bytes.
+    fn aad(&self, binding: &[u8]) -> Aad<Vec<u8>> {
+        Aad::from([&self.name, binding].concat())
     }
 }

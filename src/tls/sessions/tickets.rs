@@ -1,17 +1,16 @@
-//! Sessions that clients keep for us, sealed.
+//! Makes and accepts session tickets: sessions that the client stores, encrypted (RFC 5077, RFC 8446 section 4.6.1).
 
 use std::sync::Arc;
 
 use rustls::server::ProducesTickets;
 
-use super::Sessions;
 use super::binding::Binding;
 use super::ticket_cipher::TicketCipher;
-use super::{LIFETIME, View};
+use super::{LIFETIME, SessionPolicy, Sessions};
 use crate::clock;
 use crate::error::Cause;
 
-/// Makes no tickets and takes none.
+/// Makes no tickets, and accepts none.
 #[derive(Debug)]
 pub(super) struct NoTickets;
 
@@ -33,64 +32,67 @@ impl ProducesTickets for NoTickets {
     }
 }
 
-/// The tickets of one generation.
+/// Makes and accepts the tickets of one generation.
 #[derive(Debug)]
 pub(super) struct TicketProducer {
     pub(super) sessions: Arc<Sessions>,
-    pub(super) scope: Arc<Binding>,
-    /// In place of the ring's.
-    pub(super) shared: Option<SharedKeys>,
+    pub(super) binding: Arc<Binding>,
+    /// The keys of the configured file; without a file, the keys of the handle's key ring are used.
+    pub(super) file_keys: Option<FileKeys>,
 }
 
-/// The keys of a file, at work.
+/// The keys of a ticket key file, ready for use.
 #[derive(Debug)]
-pub(super) struct SharedKeys {
-    /// In the order of the file: the first seals.
-    sealers: Vec<TicketCipher>,
-    /// Until when the first may seal: seconds since 1970.
-    seals_until: i64,
+pub(super) struct FileKeys {
+    /// In the order of the file. The first one encrypts new tickets; all decrypt.
+    ciphers: Vec<TicketCipher>,
+    /// Until when the first key may encrypt, in seconds since 1970.
+    encrypts_until: i64,
 }
 
-impl SharedKeys {
-    pub(super) fn of(view: &View) -> Result<Option<Self>, Cause> {
-        let Some(keys) = &view.keys else { return Ok(None) };
-        let sealers = keys.keys().iter().map(TicketCipher::new).collect::<Result<_, _>>()?;
-        let lifetime = i64::try_from(view.key_lifetime.as_secs()).unwrap_or(i64::MAX);
-        let seals_until = match lifetime {
+impl FileKeys {
+    /// Returns `None` if no file is configured.
+    pub(super) fn new(policy: &SessionPolicy) -> Result<Option<Self>, Cause> {
+        let Some(keys) = &policy.ticket_keys else { return Ok(None) };
+        let ciphers = keys.keys().iter().map(TicketCipher::new).collect::<Result<_, _>>()?;
+        let lifetime = i64::try_from(policy.ticket_key_lifetime.as_secs()).unwrap_or(i64::MAX);
+        let encrypts_until = match lifetime {
             0 => i64::MAX,
-            // One lifetime to change it in, while people are told, and no more.
+            // After one lifetime the operator is warned, and has another one to replace the key.
             _ => keys.encrypting().since.saturating_add(lifetime.saturating_mul(2)),
         };
-        Ok(Some(Self { sealers, seals_until }))
+        Ok(Some(Self { ciphers, encrypts_until }))
     }
 }
 
 impl TicketProducer {
-    pub(super) fn sealed_at(&self, now: i64, session: &[u8]) -> Option<Vec<u8>> {
-        let Some(shared) = &self.shared else {
-            return self.sealed_with(&self.sessions.ring.keys(now).sealing, session, now);
+    /// Makes a ticket for `session`. Returns `None` if the session must not be resumed, or no key may encrypt.
+    pub(super) fn encrypt_at(&self, now: i64, session: &[u8]) -> Option<Vec<u8>> {
+        let Some(keys) = &self.file_keys else {
+            return self.seal(&self.sessions.ring.keys(now).current, session, now);
         };
-        let first = shared.sealers.first()?;
-        let may_seal = now < shared.seals_until && !self.sessions.distrusts(first.name());
-        if may_seal { self.sealed_with(first, session, now) } else { None }
+        let first = keys.ciphers.first()?;
+        let may_encrypt = now < keys.encrypts_until && !self.sessions.is_revoked(first.name());
+        if may_encrypt { self.seal(first, session, now) } else { None }
     }
 
-    pub(super) fn opened_at(&self, now: i64, ticket: &[u8]) -> Option<Vec<u8>> {
-        let Some(shared) = &self.shared else {
-            return self.opened_with(self.sessions.ring.keys(now).of(ticket)?, ticket, now);
+    /// Returns the session in `ticket`, if it may be resumed.
+    pub(super) fn decrypt_at(&self, now: i64, ticket: &[u8]) -> Option<Vec<u8>> {
+        let Some(keys) = &self.file_keys else {
+            return self.open(self.sessions.ring.keys(now).cipher_of(ticket)?, ticket, now);
         };
-        let sealer = shared.sealers.iter().find(|sealer| sealer.is_named_in(ticket))?;
-        let is_trusted = !self.sessions.distrusts(sealer.name());
-        if is_trusted { self.opened_with(sealer, ticket, now) } else { None }
+        let cipher = keys.ciphers.iter().find(|cipher| cipher.is_named_in(ticket))?;
+        let is_revoked = self.sessions.is_revoked(cipher.name());
+        if is_revoked { None } else { self.open(cipher, ticket, now) }
     }
 
-    fn sealed_with(&self, sealer: &TicketCipher, session: &[u8], now: i64) -> Option<Vec<u8>> {
-        let stamp = self.scope.stamp(session, now)?;
-        sealer.seal(self.scope.bound_to(), session, &stamp.to_bytes())
+    fn seal(&self, cipher: &TicketCipher, session: &[u8], now: i64) -> Option<Vec<u8>> {
+        let stamp = self.binding.stamp(session, now)?;
+        cipher.seal(self.binding.bytes(), session, &stamp.to_bytes())
     }
 
-    fn opened_with(&self, sealer: &TicketCipher, ticket: &[u8], now: i64) -> Option<Vec<u8>> {
-        self.scope.admitted(sealer.open(self.scope.bound_to(), ticket)?, now)
+    fn open(&self, cipher: &TicketCipher, ticket: &[u8], now: i64) -> Option<Vec<u8>> {
+        self.binding.unstamp(cipher.open(self.binding.bytes(), ticket)?, now)
     }
 }
 
@@ -104,10 +106,10 @@ impl ProducesTickets for TicketProducer {
     }
 
     fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
-        self.sealed_at(clock::unix_now(), session)
+        self.encrypt_at(clock::unix_now(), session)
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        self.opened_at(clock::unix_now(), ticket)
+        self.decrypt_at(clock::unix_now(), ticket)
     }
 }

@@ -1,9 +1,12 @@
-//! When a session of TLS 1.2 began that is resumed again and again.
+//! Carries the start time of a resumed TLS 1.2 session from the old ticket to the new one.
 //!
-//! Each time a client comes back it is given another ticket. In TLS 1.3 that is for a session with keys of its own.
-//! In TLS 1.2 it is for the same one, with the secret that both ends agreed on at the beginning, and so it ends when
-//! the first one does. rustls has no room for the time of the beginning in what it passes on. But it takes a ticket
-//! (or an id) and makes the next one within one call, so the time waits on the thread between the two.
+//! A client that resumes gets another ticket. In TLS 1.3 the new ticket belongs to a session with new keys. In TLS 1.2
+//! it belongs to the same session, with the master secret of the first handshake (RFC 5246 section 7.3). So it must
+//! expire when the first ticket does: a secret that is resumed for ever lets an attacker who obtains it impersonate the
+//! parties for ever (RFC 5246 appendix F.1.4).
+//!
+//! rustls passes no such time to the code that makes the new ticket. But it accepts the old ticket (or session id) and
+//! makes the new one in the same call, on the same thread. So a thread-local variable holds the start time in between.
 
 use std::cell::Cell;
 
@@ -13,28 +16,28 @@ use super::rustls_session::RustlsSession;
 
 #[derive(Clone, Copy)]
 struct Resumed {
-    /// Of a secret of 48 random bytes: it tells nothing of it.
-    sha256: [u8; 32],
-    begun: i64,
+    /// The hash of the session's secret of 48 random bytes, which the hash does not reveal. It identifies the session.
+    secret_sha256: [u8; 32],
+    started_at: i64,
 }
 
 thread_local! {
-    /// The latest of this thread.
+    /// The session that this thread has resumed last.
     static RESUMED: Cell<Option<Resumed>> = const { Cell::new(None) };
 }
 
-/// Takes down that `session` began at `begun`, for it may be resumed now.
-pub(super) fn take_down(session: &RustlsSession<'_>, begun: i64) {
+/// Records that this thread may now resume `session`, which started at `started_at`.
+pub(super) fn record(session: &RustlsSession<'_>, started_at: i64) {
     if let Some(secret) = session.tls12_secret {
-        RESUMED.set(Some(Resumed { sha256: sha256(secret), begun }));
+        RESUMED.set(Some(Resumed { secret_sha256: sha256(secret), started_at }));
     }
 }
 
-/// When `session` began, if it is the one that this thread has just resumed.
-pub(super) fn beginning_of(session: &RustlsSession<'_>) -> Option<i64> {
+/// Returns when `session` started, if it is the one that this thread has resumed last.
+pub(super) fn start_of(session: &RustlsSession<'_>) -> Option<i64> {
     let secret = session.tls12_secret?;
     let resumed = RESUMED.get()?;
-    (resumed.sha256 == sha256(secret)).then_some(resumed.begun)
+    (resumed.secret_sha256 == sha256(secret)).then_some(resumed.started_at)
 }
 
 fn sha256(secret: &[u8]) -> [u8; 32] {

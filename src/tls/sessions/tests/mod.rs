@@ -1,8 +1,8 @@
-//! Real handshakes in memory, resumed or not.
+//! Tests with real handshakes in memory, each resumed or not.
 
-mod beginnings;
-mod changes;
-mod keys;
+mod ends;
+mod key_files;
+mod lifetimes;
 mod peers;
-mod values;
+mod stamps;
 mod wiping;

@@ -1,4 +1,4 @@
-//! A server that has its sessions from here, and clients that come back to it.
+//! Test servers whose sessions are managed by this crate, and clients that resume.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use rustls::{
 
 use crate::options::Resumption;
 use crate::pki::{TicketFile, TicketKeys};
-use crate::tls::sessions::known_by::KnownBy;
-use crate::tls::sessions::{ServedNames, Sessions, View};
+use crate::tls::sessions::identity_label::IdentityLabel;
+use crate::tls::sessions::{ServedNames, SessionPolicy, Sessions};
 
 pub(super) const VERSIONS: [&SupportedProtocolVersion; 2] =
     [&rustls::version::TLS12, &rustls::version::TLS13];
@@ -27,32 +27,32 @@ pub(super) const VERSIONS: [&SupportedProtocolVersion; 2] =
 pub(super) struct Names(Vec<&'static str>);
 
 impl ServedNames for Names {
-    fn serves(&self, name: &str) -> bool {
+    fn is_served(&self, name: &str) -> bool {
         self.0.contains(&name)
     }
 
-    fn answering(&self, _name: Option<&str>) -> Option<KnownBy> {
-        self.0.first().map(|name| KnownBy::name(name.as_bytes()))
+    fn label_for(&self, _name: Option<&str>) -> Option<IdentityLabel> {
+        self.0.first().map(|name| IdentityLabel::name(name.as_bytes()))
     }
 
-    fn is_answering(&self, _name: Option<&str>, known_by: &KnownBy) -> bool {
-        self.0.iter().any(|name| KnownBy::name(name.as_bytes()) == *known_by)
+    fn has_label(&self, _name: Option<&str>, label: &IdentityLabel) -> bool {
+        self.0.iter().any(|name| IdentityLabel::name(name.as_bytes()) == *label)
     }
 }
 
-/// A view as most generations have it: one trust, and the name `a.test`.
-pub(super) fn view() -> View {
+/// Returns a policy with one trust store and the name `a.test`.
+pub(super) fn policy() -> SessionPolicy {
     named(&["a.test"])
 }
 
-pub(super) fn named(names: &[&'static str]) -> View {
-    View {
-        trust: [1; 32],
+pub(super) fn named(names: &[&'static str]) -> SessionPolicy {
+    SessionPolicy {
+        trust_fingerprint: [1; 32],
         context: [0; 32],
         names: Arc::new(Names(names.to_vec())),
-        keys: None,
-        key_lifetime: Duration::from_secs(86400),
-        until: None,
+        ticket_keys: None,
+        ticket_key_lifetime: Duration::from_secs(86400),
+        resume_until: None,
     }
 }
 
@@ -60,7 +60,8 @@ pub(super) fn sessions(resumption: Resumption) -> Arc<Sessions> {
     Sessions::new(resumption).unwrap()
 }
 
-/// A key for each of these letters, which is none in the key: that would be text.
+/// Returns one ticket key for each letter. Its bytes are the letter's complement: a file of letters would be parsed as
+/// text.
 pub(super) fn keys(letters: &[u8], now: i64) -> Arc<TicketKeys> {
     let bytes: Vec<u8> = letters.iter().flat_map(|letter| [!letter; 48]).collect();
     let path = Path::new("keys");
@@ -68,14 +69,14 @@ pub(super) fn keys(letters: &[u8], now: i64) -> Arc<TicketKeys> {
     Arc::new(TicketKeys::new(&file, now, None).unwrap())
 }
 
-/// An authority, and whom it certifies.
-pub(super) struct World {
+/// A certification authority, and a server certificate that it issued.
+pub(super) struct TestPki {
     issuer: CertifiedIssuer<'static, KeyPair>,
     server_key: KeyPair,
     server: CertificateDer<'static>,
 }
 
-impl World {
+impl TestPki {
     pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -93,9 +94,13 @@ impl World {
         Arc::new(roots)
     }
 
-    /// A server of one generation of `sessions`.
-    pub(super) fn server(&self, sessions: &Arc<Sessions>, view: View) -> Arc<ServerConfig> {
-        let given = sessions.server(view).unwrap();
+    /// Returns a server of one generation of `sessions`.
+    pub(super) fn server(
+        &self,
+        sessions: &Arc<Sessions>,
+        policy: SessionPolicy,
+    ) -> Arc<ServerConfig> {
+        let given = sessions.for_server(policy).unwrap();
         let mut config = self.server_config();
         config.ticketer = given.ticketer;
         config.session_storage = given.storage;
@@ -103,14 +108,14 @@ impl World {
         Arc::new(config)
     }
 
-    /// A server that has nothing of ours.
+    /// Returns a server with the session storage of rustls.
     pub(super) fn plain_server(&self) -> Arc<ServerConfig> {
         let mut config = self.server_config();
         config.ticketer = aws_lc_rs::Ticketer::new().unwrap();
         Arc::new(config)
     }
 
-    /// Asks for certificates of clients, and does not insist.
+    /// Returns a server configuration that asks for client certificates without requiring them.
     pub(super) fn server_config(&self) -> ServerConfig {
         let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider())
             .allow_unauthenticated();
@@ -129,7 +134,7 @@ impl World {
         Client { config, name: "a.test", chain: Vec::new() }
     }
 
-    /// One that has a certificate, good until so many seconds after 1970.
+    /// Returns a client with a certificate that expires at `not_after`, in seconds since 1970.
     pub(super) fn certified_client(
         &self,
         version: &'static SupportedProtocolVersion,
@@ -140,7 +145,7 @@ impl World {
         self.client_with(version, chain, &own_key)
     }
 
-    /// The same with an intermediate that has an end of its own.
+    /// Returns a client with a certificate and an intermediate certificate that expire at different times.
     pub(super) fn client_by_intermediate(
         &self,
         version: &'static SupportedProtocolVersion,
@@ -177,7 +182,7 @@ impl World {
     }
 }
 
-/// Of a client, and good until so many seconds after 1970.
+/// Returns a client certificate that expires at `not_after`, in seconds since 1970.
 fn certificate(
     not_after: i64,
     issuer: &CertifiedIssuer<'static, KeyPair>,
@@ -201,7 +206,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// A client that remembers one session or more.
+/// A client that stores sessions.
 pub(super) struct Client {
     config: ClientConfig,
     name: &'static str,
@@ -220,47 +225,47 @@ impl Client {
         self
     }
 
-    /// What it shows, if anything.
+    /// Returns the certificates that the client presents.
     pub(super) fn chain(&self) -> Vec<&[u8]> {
         self.chain.iter().map(AsRef::as_ref).collect()
     }
 
-    /// As many do not: rustls-ffi's, curl's and Python's take tickets, and some embedded ones only ids.
+    /// Makes the client resume TLS 1.2 sessions by id only, as some embedded clients do.
     pub(super) fn without_tickets(mut self) -> Self {
         let ids = rustls::client::Tls12Resumption::SessionIdOnly;
         self.config.resumption = ClientResumption::default().tls12_resumption(ids);
         self
     }
 
-    pub(super) fn remembering(mut self, resumption: ClientResumption) -> Self {
+    pub(super) fn with_resumption(mut self, resumption: ClientResumption) -> Self {
         self.config.resumption = resumption;
         self
     }
 
-    /// Connects, once; whether that was by a session of before.
+    /// Connects once, and returns whether an earlier session was resumed.
     pub(super) fn resumes(&self, server: &Arc<ServerConfig>) -> bool {
         let name = ServerName::try_from(self.name).unwrap();
         let mut client = ClientConnection::new(Arc::new(self.config.clone()), name).unwrap();
         let mut server = ServerConnection::new(server.clone()).unwrap();
-        // The tickets come behind the handshake.
-        while carry(&mut client, &mut server) + carry(&mut server, &mut client) > 0 {}
+        // In TLS 1.3 the tickets come after the handshake.
+        while transfer(&mut client, &mut server) + transfer(&mut server, &mut client) > 0 {}
         assert_eq!(client.handshake_kind(), server.handshake_kind());
         client.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 }
 
-fn carry<A: SideData, B: SideData>(
+fn transfer<A: SideData, B: SideData>(
     from: &mut ConnectionCommon<A>,
     to: &mut ConnectionCommon<B>,
 ) -> usize {
-    let mut said = Vec::new();
+    let mut sent = Vec::new();
     while from.wants_write() {
-        from.write_tls(&mut said).unwrap();
+        from.write_tls(&mut sent).unwrap();
     }
-    let mut wire = said.as_slice();
-    while !wire.is_empty() {
-        to.read_tls(&mut wire).unwrap();
+    let mut unread = sent.as_slice();
+    while !unread.is_empty() {
+        to.read_tls(&mut unread).unwrap();
         to.process_new_packets().unwrap();
     }
-    said.len()
+    sent.len()
 }

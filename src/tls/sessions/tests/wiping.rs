@@ -1,7 +1,7 @@
-//! Sessions of TLS 1.2 hold their secret: no copy is freed as it is (G18).
+//! Tests that no copy of a TLS 1.2 session, which contains its secret, is freed without being wiped (G18).
 
-use super::peers::{VERSIONS, World, named, sessions, view};
-use super::values::{session, tickets};
+use super::peers::{TestPki, VERSIONS, named, policy, sessions};
+use super::stamps::{session, tickets};
 use crate::clock;
 use crate::options::Resumption;
 use crate::sys::freed_with;
@@ -9,38 +9,46 @@ use crate::tls::sessions::LIFETIME;
 use crate::tls::sessions::rustls_session::RustlsSession;
 
 fn secret_of(session: &[u8]) -> Vec<u8> {
-    RustlsSession::read(session).unwrap().tls12_secret.unwrap().to_vec()
+    RustlsSession::parse(session).unwrap().tls12_secret.unwrap().to_vec()
 }
 
 #[test]
-fn g18_a_session_that_is_sealed_opened_or_refused_is_freed_wiped() {
-    let (world, now) = (World::new(), clock::unix_now());
-    let session = session(&world, &world.client(VERSIONS[0]));
+fn g18_session_that_is_encrypted_decrypted_or_refused_is_wiped() {
+    let (pki, now) = (TestPki::new(), clock::unix_now());
+    let session = session(&pki, &pki.client(VERSIONS[0]));
     let secret = secret_of(&session);
-    let tickets = tickets(view(), b"a");
-    let (left, ticket) = freed_with(&secret, || tickets.sealed_at(now, &session));
+    let tickets = tickets(policy(), b"a");
+    let (left, ticket) = freed_with(&secret, || tickets.encrypt_at(now, &session));
     let ticket = ticket.unwrap();
     assert_eq!(left, 0, "sealed");
-    let (left, opened) = freed_with(&secret, || tickets.opened_at(now, &ticket));
-    assert_eq!((left, opened.as_ref()), (0, Some(&session)), "what is resumed rustls has");
-    assert_eq!(freed_with(&secret, || drop(opened)).0, 1, "the test finds what is not wiped");
+    let (left, opened) = freed_with(&secret, || tickets.decrypt_at(now, &ticket));
+    assert_eq!(
+        (left, opened.as_ref()),
+        (0, Some(&session)),
+        "rustls owns a session that is resumed"
+    );
+    assert_eq!(
+        freed_with(&secret, || drop(opened)).0,
+        1,
+        "the test detects memory that is not wiped"
+    );
 
-    let (left, opened) = freed_with(&secret, || tickets.opened_at(now + LIFETIME, &ticket));
-    assert_eq!((left, opened), (0, None), "too late");
+    let (left, opened) = freed_with(&secret, || tickets.decrypt_at(now + LIFETIME, &ticket));
+    assert_eq!((left, opened), (0, None), "expired");
     let mut forged = ticket.clone();
     *forged.last_mut().unwrap() ^= 1;
-    let (left, opened) = freed_with(&secret, || tickets.opened_at(now, &forged));
+    let (left, opened) = freed_with(&secret, || tickets.decrypt_at(now, &forged));
     assert_eq!((left, opened), (0, None), "forged");
 }
 
 #[test]
-fn g18_a_session_that_leaves_the_cache_is_freed_wiped() {
-    let (world, sessions) = (World::new(), sessions(Resumption::Auto));
-    let storage = |view| sessions.server(view).unwrap().storage;
-    let (here, elsewhere) = (storage(view()), storage(named(&["b.test"])));
-    let nobody = storage(named(&[]));
-    let mut session = session(&world, &world.client(VERSIONS[0]).asking_for("127.0.0.1"));
-    // rustls gives away a buffer of just any size.
+fn g18_session_that_is_removed_from_the_store_is_wiped() {
+    let (pki, sessions) = (TestPki::new(), sessions(Resumption::Auto));
+    let storage = |policy| sessions.for_server(policy).unwrap().storage;
+    let (here, elsewhere) = (storage(policy()), storage(named(&["b.test"])));
+    let no_identity = storage(named(&[]));
+    let mut session = session(&pki, &pki.client(VERSIONS[0]).asking_for("127.0.0.1"));
+    // The buffers of rustls have more capacity than the session needs.
     session.reserve(1000);
     let secret = secret_of(&session);
     let wiped = |what: &str, body: &dyn Fn() -> bool| {
@@ -52,24 +60,24 @@ fn g18_a_session_that_leaves_the_cache_is_freed_wiped() {
         given.extend_from_slice(&session);
         given
     };
-    wiped("kept", &|| here.put(b"id".to_vec(), given()));
-    wiped("kept again", &|| here.put(b"id".to_vec(), given()));
-    wiped("not kept", &|| !nobody.put(b"id".to_vec(), given()));
+    wiped("stored", &|| here.put(b"id".to_vec(), given()));
+    wiped("replaced", &|| here.put(b"id".to_vec(), given()));
+    wiped("not stored", &|| !no_identity.put(b"id".to_vec(), given()));
     wiped("refused", &|| elsewhere.get(b"id").is_none());
     let (left, found) = freed_with(&secret, || here.get(b"id"));
     assert_eq!((left, found.as_ref()), (0, Some(&session)));
     wiped("taken and refused", &|| elsewhere.take(b"id").is_none() && here.get(b"id").is_none());
     assert!(here.put(b"id".to_vec(), given()));
-    wiped("pushed out by others", &|| {
-        // The secret of these is another.
+    wiped("removed for newer ones", &|| {
+        // These have another secret.
         (0..256_u16).all(|number| here.put(number.to_be_bytes().to_vec(), other(given(), &secret)))
     });
     assert!(here.get(b"id").is_none());
     assert!(here.put(b"id".to_vec(), given()));
-    wiped("forgotten", &|| sessions.invalidate().is_ok() && here.get(b"id").is_none());
+    wiped("invalidated", &|| sessions.invalidate().is_ok() && here.get(b"id").is_none());
 }
 
-/// The session with another secret.
+/// Returns the session with another secret.
 fn other(mut session: Vec<u8>, secret: &[u8]) -> Vec<u8> {
     let at = session.windows(secret.len()).position(|window| window == secret).unwrap();
     session[at..at + secret.len()].fill(7);

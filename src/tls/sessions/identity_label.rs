@@ -1,25 +1,28 @@
-//! What the identity that answers a client is known by, where the client asks for no name that is served.
+//! Labels by which a session records the identity that answered its client.
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// What an identity is known by: the SHA-256 of one of its names, with the kind of name before it.
+/// A label of an identity: the SHA-256 of one of its names, with the kind of name in front.
+///
+/// A session needs one if its client asked for no name that is served, so that the default identity answered. A hash has
+/// the same length for every name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) struct KnownBy([u8; 32]);
+pub(crate) struct IdentityLabel([u8; 32]);
 
-impl KnownBy {
+impl IdentityLabel {
     pub(super) const LENGTH: usize = 32;
 
-    /// A DNS name or an address, in lower case.
+    /// Returns the label for a DNS name or an IP address, in lower case.
     pub(crate) fn name(name: &[u8]) -> Self {
         Self::of(b"name\0", name)
     }
 
-    /// For a certificate without such names: its subject, which a renewal keeps.
+    /// Returns the label for a certificate without such names: that of its subject, which a renewal keeps.
     pub(crate) fn subject(der: &[u8]) -> Self {
         Self::of(b"subject\0", der)
     }
 
-    /// For one that has no subject either.
+    /// Returns the label for a certificate without a subject: that of its public key.
     pub(crate) fn public_key(der: &[u8]) -> Self {
         Self::of(b"key\0", der)
     }
