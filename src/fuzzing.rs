@@ -1,7 +1,7 @@
 //! The bodies of the fuzz targets in `fuzz/`, compiled for them alone.
 //!
-//! Each function takes the fuzzer's bytes, and panics if a property does not hold: the loaders are pure functions of the
-//! bytes, a loaded identity can be served, and no message quotes bytes that may be a key (G18).
+//! Each function takes the fuzzer's bytes, and panics if a property does not hold. The loaders must be pure functions
+//! of the bytes. A loaded identity can be served. No message quotes bytes that may be a key (G18).
 
 #![allow(clippy::missing_panics_doc, reason = "a panic reports a finding")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "as above")]

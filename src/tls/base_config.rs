@@ -1,4 +1,4 @@
-//! Holds the settings that the TLS configurations of all generations share: everything but identities and the trust store.
+//! Holds the settings that the TLS configurations of all generations share: all but identities and the trust store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,7 +119,8 @@ impl BaseConfig {
         Ok(Configs { resolver, server: Arc::new(server), client: client.map(Arc::new) })
     }
 
-    /// Returns the same settings with another client verifier, which rustls accepts only when it builds a configuration.
+    /// Returns the same settings with another client verifier, which rustls accepts only when it builds a
+    /// configuration.
     fn server_with_verifier(
         &self,
         verifier: &Arc<dyn ClientCertVerifier>,
@@ -217,8 +218,8 @@ fn is_default_storage(storage: &dyn StoresServerSessions) -> bool {
 
 /// Refuses shared ticket keys together with a template that has its own client verifier.
 ///
-/// Tickets are bound to the handle's trust store, not to the template's verifier. With shared keys, a ticket of a server
-/// that accepts a client would be resumed by one whose verifier refuses it (G13).
+/// Tickets are bound to the handle's trust store, not to the template's verifier. With shared keys, a ticket of a
+/// server that accepts a client would be resumed by one whose verifier refuses it (G13).
 pub(crate) fn check_template(options: &Options, asks_clients: bool) -> Result<(), Error> {
     let has_own_verifier = asks_clients && options.trust.client_auth == ClientAuth::None;
     if has_own_verifier && options.ticket_keys.is_some() {

@@ -27,10 +27,10 @@ impl Candidate {
         Ok(Self { resolver, config: server, client, parts })
     }
 
-    /// Completes a TLS handshake in memory with the identity at `index`, for each of its roles and in every protocol
-    /// version that the configuration allows (G16).
+    /// Completes TLS handshakes in memory with the identity at `index` (G16).
     ///
-    /// Returns whether the server asks clients for certificates.
+    /// There is one for each role of the identity and each protocol version that the configuration allows. Returns
+    /// whether the server asks clients for certificates.
     pub(crate) fn self_check(&self, index: usize) -> Result<bool, Cause> {
         let identity = &self.parts.identities[index];
         let asks_clients = identity.role() == Role::Server

@@ -16,8 +16,8 @@ use crate::pki::{Identity, subject_and_key_of};
 
 /// The identities of one generation by server name.
 ///
-/// The identity for a name is the first with that exact name, else the first with a wildcard for its leftmost label
-/// (RFC 9525 section 6.3), else the first that was added.
+/// The identity for a name is the first one that has exactly this name. Without one, it is the first with a wildcard
+/// for the leftmost label (RFC 9525 section 6.3). Without one, it is the first that was added.
 #[derive(Debug)]
 pub(super) struct CertResolver {
     identities: Vec<Arc<Identity>>,
@@ -106,8 +106,8 @@ impl CertResolver {
 
     /// Returns the identity for a client that supports `schemes`.
     ///
-    /// As [`CertResolver::select`], but of several identities with the name, the first whose signatures the client can
-    /// verify: a server can have an ECDSA and an RSA identity for one name.
+    /// A server can have an ECDSA and an RSA identity for one name. Of such identities, this is the first whose
+    /// signatures the client can verify. Otherwise it is the same as [`CertResolver::select`].
     fn select_for(
         &self,
         name: Option<&str>,

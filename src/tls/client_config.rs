@@ -68,9 +68,9 @@ impl ClientRole {
 
     /// Returns the resolver that presents `identity`: the one of an existing configuration, if there is one.
     ///
-    /// rustls resumes a session only with the resolver that it was started with, and compares the addresses, so that no
-    /// session of another identity is resumed. With one resolver for each identity, sessions survive a generation that
-    /// does not change the identity (G14). The list is weak: a candidate that is refused leaves no key behind.
+    /// rustls resumes a session only with the resolver that it was started with, and compares the addresses. So it
+    /// never resumes a session of another identity. With one resolver for each identity, sessions survive a generation
+    /// that does not change the identity (G14). The list is weak: a candidate that is refused leaves no key behind.
     fn resolver_for(&self, identity: &Arc<Identity>) -> Arc<PresentedIdentity> {
         // A forked child inherits the list. No other thread may be changing it during the fork.
         without_fork(|| {
@@ -113,8 +113,8 @@ impl ResolvesClientCert for PresentedIdentity {
 
 /// The clock of a client configuration, and the token that counts its generation.
 ///
-/// The clock is the one part of a client configuration that belongs to a single generation: the verifier and the
-/// certificate resolver are shared with other generations.
+/// The clock is the one part of a client configuration that a single generation owns. The verifier and the certificate
+/// resolver are shared with other generations.
 #[derive(Debug)]
 struct ClockWithToken {
     clock: Arc<dyn TimeProvider>,

@@ -1,6 +1,6 @@
 //! Finds out which protocol versions a server configuration allows.
 //!
-//! rustls has no function for that, so a ClientHello of each version is sent to the configuration in memory.
+//! rustls has no function for that, so a `ClientHello` of each version is sent to the configuration in memory.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl ResolvesServerCert for NoCertificate {
     }
 }
 
-/// Sends a ClientHello that offers `version` alone, and returns the server's error.
+/// Sends a `ClientHello` that offers `version` alone, and returns the server's error.
 fn send_client_hello(
     config: &Arc<ServerConfig>,
     version: &'static SupportedProtocolVersion,

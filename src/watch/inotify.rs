@@ -160,8 +160,8 @@ impl Backend {
 
     /// Returns the events that the kernel has queued, in order. Equal events in a row are returned once.
     ///
-    /// Events in a row are often equal: a write is reported to the file's watch and to the directory's, and a large
-    /// file is written in many steps.
+    /// Events in a row are often equal: a write is reported by the file's watch and by the directory's. A large file is
+    /// written in many steps.
     pub(super) fn read(&mut self) -> io::Result<Vec<BackendEvent>> {
         if testing::fault() != testing::NONE {
             return Err(io::ErrorKind::Other.into());

@@ -76,8 +76,8 @@ pub(crate) enum ReadOutcome {
 /// The result of [`Watcher::subscribe`].
 #[derive(Default)]
 pub(crate) struct Subscribed {
-    /// Whether the unit has to be scanned again: a path was not watched for it before, so that changes until now may
-    /// have been missed (G1).
+    /// Whether the unit has to be scanned again. If a path was not watched for it before, changes until now may have
+    /// been missed (G1).
     pub(crate) needs_scan: bool,
     /// The reason why a path cannot be watched.
     pub(crate) error: Option<Error>,

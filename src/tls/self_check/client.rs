@@ -30,8 +30,9 @@ pub(crate) fn check_client(config: &ClientConfig, identity: &Arc<Identity>) -> R
     .map(|_| ())
 }
 
-/// Returns `config` with a verifier that accepts any server, and without the key log and the session storage, where a
-/// handshake would leave traces with the host.
+/// Returns `config` with a verifier that accepts any server.
+///
+/// It has no key log and no session storage, where a handshake would leave traces with the host.
 fn without_traces(mut config: ClientConfig) -> ClientConfig {
     config.key_log = Arc::new(NoKeyLog);
     config.resumption = Resumption::disabled();
@@ -41,8 +42,8 @@ fn without_traces(mut config: ClientConfig) -> ClientConfig {
 
 /// Returns a configuration that presents the same identity without Encrypted Client Hello.
 ///
-/// The ClientHello of `config` is encrypted for the key of a real server. A client presents no certificate to a server
-/// that cannot decrypt it (RFC 9849 section 6.1.7).
+/// The `ClientHello` of `config` is encrypted for the key of a real server. A client presents no certificate to a
+/// server that cannot decrypt it (RFC 9849 section 6.1.7).
 fn without_ech(
     config: &ClientConfig,
     version: &'static SupportedProtocolVersion,

@@ -43,8 +43,8 @@ impl ServerCheck {
     /// Prepares `config` for the check: without the key log and the session storage, where a handshake would leave
     /// traces with the host.
     ///
-    /// If no server name selects `identity`, because it has no names or another identity has them too, a resolver with
-    /// this identity alone replaces the resolver of `config`.
+    /// An identity may have no name, or share its names with another identity. If no server name selects `identity`, a
+    /// resolver with this identity alone replaces the resolver of `config`.
     fn new(config: &ServerConfig, resolver: &CertResolver, identity: &Arc<Identity>) -> Self {
         let mut config = config.clone();
         config.key_log = Arc::new(NoKeyLog);

@@ -2,10 +2,10 @@
 //!
 //! A session is resumed only if both hold:
 //!
-//! - **Its binding is the same.** The binding is the fingerprint of the trust store (G13) and the host's session context.
-//!   It is the associated data of a ticket's encryption, and stored with a session in memory.
-//! - **Its stamp is valid.** The stamp is stored behind the session's bytes. It says when the session started, when it
-//!   expires, and which identity answered the client, so that a session ends when its name is no longer served (G14).
+//! - **Its binding is the same.** The binding is the fingerprint of the trust store (G13) and the host's session
+//!   context. It is the associated data of a ticket's encryption, and is stored with a session in memory.
+//! - **Its stamp is valid.** The stamp is stored behind the session's bytes. It says when the session started and when
+//!   it expires. It also says which identity answered, as a session ends when its name is no longer served (G14).
 //!
 //! The identity's certificate is not part of either: a renewal keeps sessions resumable (G14).
 

@@ -4,8 +4,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 /// A label of an identity: the SHA-256 of one of its names, with the kind of name in front.
 ///
-/// A session needs one if its client asked for no name that is served, so that the default identity answered. A hash has
-/// the same length for every name.
+/// A session needs one if its client asked for no name that is served, so that the default identity answered. A hash
+/// has the same length for every name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct IdentityLabel([u8; 32]);
 

@@ -22,8 +22,8 @@ use crate::pki::TicketKey;
 use crate::sys::wiping_stack;
 use crate::sys::without_fork;
 
-/// For how many seconds a key encrypts. It decrypts for one period more, so every ticket can be decrypted for all of its
-/// lifetime.
+/// For how many seconds a key encrypts. It decrypts for one period more, so every ticket can be decrypted for all of
+/// its lifetime.
 const PERIOD: i64 = LIFETIME;
 
 /// The key ring of a handle.

@@ -1,11 +1,12 @@
 //! Decides which TLS sessions can be resumed, and outlives generations so that a renewal ends none of them (G14).
 //!
-//! A server resumes a session from a ticket that the client stores ([`tickets`]) or, for TLS 1.2 clients without
-//! tickets, from memory by its session id ([`store`]). A resumed handshake verifies no certificates. So each session is
-//! bound to the trust store it was started under, and is stored with the facts that limit its lifetime ([`binding`]).
+//! A server resumes a session from a ticket that the client stores ([`tickets`]). If a TLS 1.2 client accepts no
+//! tickets, the server stores the session by its id ([`store`]). A resumed handshake verifies no certificates. So each
+//! session is bound to the trust store it was started under, and is stored with the facts that limit its lifetime
+//! ([`binding`]).
 //!
-//! Tickets are encrypted with the keys of a file, which the servers of a fleet share, or else with the keys of the
-//! handle's [`key_ring`], which processes forked from one another share.
+//! Tickets are encrypted with the keys of a file, which the servers of a fleet share. Without a file, the handle has a
+//! [`key_ring`], which processes forked from one another share.
 
 mod binding;
 #[cfg(fuzzing)]
@@ -48,8 +49,8 @@ use tickets::{FileKeys, NoTickets, TicketProducer};
 ///
 /// A client that resumes gets another ticket. In TLS 1.2 the secret stays the same, so the new ticket expires with the
 /// first one. In TLS 1.3 new keys are agreed on, so the new ticket has the full lifetime. Such a chain of resumptions
-/// ends when the trust store changes, when a certificate of the client or a CRL expires, and, if the client has a
-/// certificate, once a week.
+/// ends when the trust store changes, or when a certificate of the client or a CRL expires. For a client with a
+/// certificate it also ends once a week.
 const LIFETIME: i64 = 6 * 3600;
 
 /// How many keys of ticket key files are remembered: with a new key each day, those of 11 years.
@@ -87,8 +88,8 @@ pub(crate) struct SessionPolicy {
     pub(crate) context: [u8; 32],
     /// Sessions for a name that is no longer served are not resumed (G14).
     ///
-    /// If the client asked for no name that was served, the session is resumed only while the identity that answers has
-    /// the name of the one that answered first.
+    /// If the client asked for no name that was served, the default identity answered, and its name was recorded. Then
+    /// the session is resumed only while the default identity has that name.
     pub(crate) names: Arc<dyn ServedNames>,
     /// The keys of the ticket key file, if one is configured.
     pub(crate) ticket_keys: Option<Arc<TicketKeys>>,
@@ -150,8 +151,8 @@ impl Sessions {
     ///
     /// rustls resumes a client session only with the verifier and the client certificate resolver that it was started
     /// with, and compares their addresses. So a generation with the same trust store and client identity uses the
-    /// objects of the generation before, and its sessions continue (G14). If either is new, all sessions start anew, as
-    /// they must: the server was verified with the old trust store, and authenticated the old identity (G13).
+    /// objects of the generation before, and its sessions continue (G14). If either is new, no session is resumed. None
+    /// may be: the server was verified with the old trust store, and has authenticated the old identity (G13).
     pub(crate) fn for_client(
         self: &Arc<Self>,
         resume_until: Option<i64>,
@@ -166,9 +167,9 @@ impl Sessions {
 
     /// Ends all sessions that exist, of every generation.
     ///
-    /// All keys that a ticket key file has held so far are revoked for the lifetime of the handle. A new ticket of such
-    /// a key cannot be trusted either: an attacker who has the key can make tickets with any date, and an old file can
-    /// be restored. On failure, nothing is changed.
+    /// All keys that a ticket key file has held so far are revoked for the lifetime of the handle. Newer tickets of
+    /// such a key are refused, too: an attacker who has the key can make tickets with any date. An old file may be
+    /// restored, so the keys are recognised by name in any file. On failure, nothing is changed.
     pub(crate) fn invalidate(&self) -> Result<(), Error> {
         self.ring.reset(clock::unix_now()).map_err(Error::new)?;
         self.revoked_keys.rcu(|_| {

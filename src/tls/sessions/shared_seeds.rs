@@ -1,12 +1,13 @@
 //! Lets processes forked from one another agree on a new random seed for each period, without locks.
 //!
 //! A process and the processes forked from it, a *family*, resume one another's sessions. So all of them need the same
-//! ticket keys at the same time. If each key were computed from the key before it, a copy of one process's memory would
-//! reveal all later keys. So the seed of each period is mixed from the seed before it *and* from fresh randomness, and
-//! is published in memory that the family shares: the first process that needs the seed makes it, the others read it.
+//! ticket keys at the same time. If each key were computed from the key before it, a copy of one process's memory
+//! would reveal all later keys. So the seed of each period is mixed from the seed before it *and* from fresh
+//! randomness. It is published in memory that the family shares. The first process that needs the seed makes it, the
+//! others read it.
 //!
-//! The shared memory holds no key. A key ring mixes each seed with its own secret ([`super::key_ring`]), which only
-//! processes that inherited the ring have, and which each of them wipes when it closes the handle. After the last close
+//! The shared memory holds no key. A key ring mixes each seed with its own secret ([`super::key_ring`]). Only processes
+//! that inherited the ring have this secret, and each of them wipes it when it closes the handle. After the last close
 //! the seeds lead to no key. Two rings have different secrets, so they have no key in common.
 //!
 //! # Layout
@@ -21,14 +22,14 @@
 //!
 //! # Protocol
 //!
-//! *Reading* the seed of the current epoch: load the state, load the words of the slot, check their tags, load the state
-//! again. If a tag is wrong or the state has changed, start again.
+//! *Reading* the seed of the current epoch: load the state, load the words of the slot, check their tags, load the
+//! state again. If a tag is wrong or the state has changed, start again.
 //!
 //! *Beginning* epoch *n* + 1, if the current epoch *n* is not for the period:
 //!
 //! 1. Load the state. Make a proposal for the seed, from the seed of epoch *n* and from fresh randomness.
-//! 2. For each word of slot (*n* + 1) mod 3 that does not have the new tag yet: load the word, check that the state is
-//!    unchanged, and replace the word by the proposed one with compare-and-swap.
+//! 2. Load each word of slot (*n* + 1) mod 3. If it lacks the new tag, check that the state is unchanged, and replace
+//!    the word by the proposed one with compare-and-swap.
 //! 3. Replace the state by that of epoch *n* + 1 with compare-and-swap.
 //! 4. Read the seed, as above. It may be the proposal, that of another process, or a mixture.
 //!
@@ -38,10 +39,10 @@
 //!   proposals, which is as random as each. Every process reads the seed only after the state names its epoch, when no
 //!   word changes any more. So all processes read the same seed.
 //! - *A process dies or is stopped between two steps.* It holds no lock. The next process completes the slot.
-//! - *A process is stopped in step 2 and continues in a later epoch.* The compare-and-swap replaces only the word that
-//!   it loaded before it checked the state. A word of a later epoch differs from that word, so it stays.
-//! - *The clock of one process is slightly behind* and was read before the period began. An epoch is used for the period
-//!   before its own, too, so this process begins no epoch for the old period.
+//! - *A process is stopped in step 2 and continues in a later epoch.* It loaded the word before it checked the state.
+//!   Its compare-and-swap replaces only that word. A word of a later epoch differs from it, so it stays.
+//! - *The clock of one process is slightly behind* and was read before the period began. An epoch is used for the
+//!   period before its own, too, so this process begins no epoch for the old period.
 //! - *The clock jumps.* No epoch is for the new time, so one begins, which does not follow the epoch before it.
 //! - *A process was idle for some periods.* It reads the current seed, and needs none of those in between.
 //! - *A process writes invalid words.* It can prevent the family from agreeing, as it could close all its connections.
@@ -91,8 +92,8 @@ pub(super) struct Seeds {
 impl Epoch {
     const MAX_NUMBER: u32 = u32::MAX >> 1;
 
-    /// Returns whether the epoch is to be used in `period`: its own period, or the one before, for a process whose clock
-    /// is slightly behind.
+    /// Returns whether the epoch is to be used in `period`: its own period, or the one before, for a process whose
+    /// clock is slightly behind.
     pub(super) fn is_for(self, period: i32) -> bool {
         period == self.period || period.checked_add(1) == Some(self.period)
     }
@@ -206,8 +207,8 @@ impl SharedSeeds {
         Ok(())
     }
 
-    /// Returns what this process proposes as the seed of the epoch with this number: a mixture of the seed before it and
-    /// of fresh randomness.
+    /// Returns what this process proposes as the seed of the epoch with this number: a mixture of the seed before it
+    /// and of fresh randomness.
     fn proposal(self, number: u32) -> Result<Zeroizing<Vec<u8>>, Cause> {
         let mut fresh = Zeroizing::new([0; 32]);
         random(&mut fresh[..])?;

@@ -29,8 +29,9 @@ const MAX_CLIENT_SESSIONS: usize = 8 * 256;
 
 /// A cache that can be cleared for all generations at once, and survives a fork.
 ///
-/// The cache inside is replaced, never emptied. A forked child creates its own: another thread may have held the cache's
-/// lock during the fork, and then the child would wait for ever (G11). The memory is allocated at the first use.
+/// The cache inside is replaced, never emptied. A forked child creates a new one. Another thread of the parent may
+/// have held the cache's lock during the fork, and a child that used it would wait for ever (G11). The memory is
+/// allocated at the first use.
 #[derive(Debug)]
 struct Cache<T: fmt::Debug> {
     current: ArcSwap<CacheState<T>>,

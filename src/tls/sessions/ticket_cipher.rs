@@ -23,11 +23,11 @@ const MAX_TICKET: usize = 0xffff;
 /// one AEAD algorithm in place of a cipher and a MAC.
 ///
 /// The algorithm is AES-256-GCM-SIV (RFC 8452), because nonces may repeat. All servers of a fleet share one key, and
-/// each thread picks its nonces of 96 bits at random. At 10,000 tickets a second, a year has 2^38 tickets, and a chance of
-/// one in two million that two have the same nonce. With AES-GCM, that would reveal the authentication key, and an
-/// attacker could forge sessions. AES-GCM-SIV only reveals whether the two sessions are equal, and they are not. It
-/// is made for random nonces (RFC 8452 section 9), and derives an encryption key for each nonce, so no number of tickets
-/// wears out the shared key.
+/// each thread picks its nonces of 96 bits at random. At 10,000 tickets a second, a year has 2^38 tickets. The chance
+/// that two of them have the same nonce is one in two million. With AES-GCM, that would reveal the authentication key,
+/// and an attacker could forge sessions. AES-GCM-SIV only reveals whether the two sessions are equal, and they are not.
+/// It is made for random nonces (RFC 8452 section 9). It derives an encryption key for each nonce, so no number of
+/// tickets wears out the shared key.
 pub(super) struct TicketCipher {
     name: [u8; NAME_LENGTH],
     key: LessSafeKey,
@@ -90,7 +90,8 @@ impl TicketCipher {
         Some(opened)
     }
 
-    /// Returns the associated data. The name has a fixed length, so no two pairs of name and binding are the same bytes.
+    /// Returns the associated data. The name has a fixed length, so no two pairs of name and binding are the same
+    /// bytes.
     fn aad(&self, binding: &[u8]) -> Aad<Vec<u8>> {
         Aad::from([&self.name, binding].concat())
     }

@@ -2,8 +2,8 @@
 //!
 //! A client that resumes gets another ticket. In TLS 1.3 the new ticket belongs to a session with new keys. In TLS 1.2
 //! it belongs to the same session, with the master secret of the first handshake (RFC 5246 section 7.3). So it must
-//! expire when the first ticket does: a secret that is resumed for ever lets an attacker who obtains it impersonate the
-//! parties for ever (RFC 5246 appendix F.1.4).
+//! expire when the first ticket does. An attacker who obtains the secret can impersonate the parties until the session
+//! expires (RFC 5246 appendix F.1.4).
 //!
 //! rustls passes no such time to the code that makes the new ticket. But it accepts the old ticket (or session id) and
 //! makes the new one in the same call, on the same thread. So a thread-local variable holds the start time in between.
