@@ -106,8 +106,9 @@ impl CertResolver {
 
     /// Returns the identity for a client that supports `schemes`.
     ///
-    /// A server can have an ECDSA and an RSA identity for one name. Of such identities, this is the first whose
-    /// signatures the client can verify. Otherwise it is the same as [`CertResolver::select`].
+    /// A server can have an ECDSA and an RSA identity for one name. Of the identities with the name, this is the first
+    /// whose signatures the client can verify. If no identity has the name, all of them count. If the client can verify
+    /// none of them, it is the same as [`CertResolver::select`].
     fn select_for(
         &self,
         name: Option<&str>,

@@ -44,7 +44,7 @@ impl Binding {
         bytes[..32].copy_from_slice(&policy.trust_fingerprint);
         bytes[32..64].copy_from_slice(&policy.context);
         if is_exclusive {
-            super::random(&mut bytes[64..])?;
+            super::fill_random(&mut bytes[64..])?;
         }
         Ok(Self { policy, bytes })
     }

@@ -108,7 +108,7 @@ impl fmt::Debug for RingSecret {
 impl RingSecret {
     fn random() -> Result<Self, Cause> {
         let mut secret = Zeroizing::new(vec![0; 32]);
-        super::random(&mut secret)?;
+        super::fill_random(&mut secret)?;
         Ok(Self(Arc::new(secret)))
     }
 

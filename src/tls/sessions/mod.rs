@@ -197,7 +197,8 @@ impl Sessions {
     }
 }
 
-fn random(bytes: &mut [u8]) -> Result<(), Cause> {
+/// Fills a buffer of the caller with randomness. Returned by value, a secret would leave copies on the stack (G18).
+fn fill_random(bytes: &mut [u8]) -> Result<(), Cause> {
     rand::fill(bytes)
         .map_err(|error| Cause::System { what: "random numbers", reason: error.to_string() })
 }

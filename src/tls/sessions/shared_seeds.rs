@@ -52,7 +52,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use zeroize::Zeroizing;
 
-use super::random;
+use super::fill_random;
 use crate::error::Cause;
 use crate::pki::TicketKey;
 use crate::sys::{SHARED_WORDS, SharedWords, shared_words};
@@ -147,7 +147,7 @@ impl SharedSeeds {
             self.begin_after(epoch, period)?;
         }
         let mut current = Zeroizing::new(vec![0; SLOT_WORDS * 8]);
-        random(&mut current)?;
+        fill_random(&mut current)?;
         let epoch = Epoch { number: 0, follows: false, period };
         Ok(Seeds { epoch, current, previous: None })
     }
@@ -211,7 +211,7 @@ impl SharedSeeds {
     /// and of fresh randomness.
     fn proposal(self, number: u32) -> Result<Zeroizing<Vec<u8>>, Cause> {
         let mut fresh = Zeroizing::new([0; 32]);
-        random(&mut fresh[..])?;
+        fill_random(&mut fresh[..])?;
         let last = Zeroizing::new(self.slot_bytes(number.wrapping_sub(1)));
         let both = Zeroizing::new([&last[..], &fresh[..]].concat());
         let mut proposal = Zeroizing::new(vec![0; SLOT_WORDS * 8]);
