@@ -45,14 +45,14 @@ pub(super) fn missing<'a>(
     options: &'a Options,
     candidate: &'a Candidate,
 ) -> impl Iterator<Item = &'a String> + 'a {
-    options.required_names.iter().filter(|name| !candidate.covers(name))
+    options.required_names.iter().filter(|name| !candidate.has_name(name))
 }
 
 /// Completes the handshakes that prove `part`, the unit at `index`. Returns whether clients are asked for certificates.
 pub(super) fn self_check(candidate: &Candidate, index: usize, part: &Part) -> Result<bool, Cause> {
     match part {
-        Part::Identity(_) => candidate.prove(index),
-        Part::Trust(_) => candidate.prove_trust().map(|()| false),
+        Part::Identity(_) => candidate.self_check(index),
+        Part::Trust(_) => candidate.self_check_trust().map(|()| false),
         Part::TicketKeys(_) => Ok(false),
     }
 }

@@ -21,7 +21,9 @@ use crate::files::{Lookup, PathResolver};
 use crate::options::{IdentityBytes, Options};
 use crate::pki::Warning;
 use crate::sys::Privileges;
-use crate::tls::{BaseConfig, Candidate, Generation, GenerationCount, check_template};
+use crate::tls::{
+    BaseConfig, Candidate, Generation, GenerationCount, GenerationInfo, check_template,
+};
 
 pub(crate) struct Pipeline {
     options: Arc<Options>,
@@ -378,9 +380,13 @@ impl Pipeline {
         self.number += 1;
         let report =
             ReloadReport::new(&self.units, &changes.units, &candidate, &changes.warnings, trigger);
-        let contents = self.units.contents();
-        let base_config = self.base_config.clone();
-        let next = candidate.accept(self.number, unix, report.warnings, contents, base_config);
+        let next = candidate.accept(GenerationInfo {
+            number: self.number,
+            loaded_at: unix,
+            warnings: report.warnings,
+            contents: self.units.contents(),
+            base_config: self.base_config.clone(),
+        });
         Publication { generation: Arc::new(next), report }
     }
 

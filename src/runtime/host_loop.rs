@@ -67,7 +67,7 @@ impl HostLoop {
     pub(super) fn begin(&self, watcher: &Watcher) {
         let mut notifier = self.notifier();
         let now = Instant::now();
-        if notifier.throttle.until(now).is_none() && watcher.read() == ReadOutcome::ForNobody {
+        if notifier.throttle.until(now).is_none() && watcher.read() == ReadOutcome::Irrelevant {
             notifier.throttle.read_in_vain(now);
         }
         drop(notifier);

@@ -227,7 +227,7 @@ impl Instance {
         // A running pass has ended once the state can be locked, and the next step sees that the handle is closed. If
         // this thread runs the pass, and a callback of it called close, the step sees it when the callback returns.
         drop(self.state());
-        self.runtime.watcher().unfollow(self.id);
+        self.runtime.watcher().unsubscribe(self.id);
         self.events.close();
         self.waits().wait_for_others(Resource::Calls(self.id));
         self.shared.current.wait_for_readers();

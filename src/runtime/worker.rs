@@ -274,13 +274,13 @@ impl<'a> Worker<'a> {
         for unit in units.iter().copied() {
             let lookups = state.pipeline.lookups(unit);
             let watcher = instance.runtime.watcher();
-            let Subscribed { look_again, trouble, touched_others, .. } =
-                watcher.follow((instance.id, unit), &observer, lookups);
-            if touched_others && instance.host_loop.is_none() {
+            let Subscribed { needs_scan, error, notified_others, .. } =
+                watcher.subscribe((instance.id, unit), &observer, lookups);
+            if notified_others && instance.host_loop.is_none() {
                 // This may be a thread of the host, and the worker may be asleep.
                 instance.handle_waker.waker().wake();
             }
-            match trouble {
+            match error {
                 Some(error) => state.watch_failures.insert(unit, error),
                 None => state.watch_failures.remove(&unit),
             };
@@ -316,7 +316,7 @@ impl<'a> Worker<'a> {
 impl Writers for Instance {
     /// Reads the notifications that the kernel has queued, because the worker has been busy reading files.
     fn open_for_writing(&self) -> OpenForWriting {
-        if self.runtime.watcher().read() == ReadOutcome::ForSomebody {
+        if self.runtime.watcher().read() == ReadOutcome::Notified {
             // The notifications have marked the handles that they are about. This thread need not be the worker.
             self.handle_waker.waker().wake();
         }

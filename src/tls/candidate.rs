@@ -6,7 +6,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::base_config::{BaseConfig, Configs};
 use super::cert_resolver::{CertResolver, DuplicateNames};
-use super::generation::{Generation, Publication};
+use super::generation::{Generation, GenerationInfo};
 use super::parts::Parts;
 use super::self_check;
 use crate::error::{Cause, Error};
@@ -74,8 +74,8 @@ impl Candidate {
     }
 
     /// Makes the candidate a generation.
-    pub(crate) fn accept(self, publication: Publication) -> Generation {
+    pub(crate) fn accept(self, info: GenerationInfo) -> Generation {
         let Self { resolver, config, client, parts } = self;
-        Generation { publication, resolver, config, client, parts }
+        Generation { info, resolver, config, client, parts }
     }
 }

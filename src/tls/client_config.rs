@@ -75,7 +75,7 @@ impl ClientRole {
         // A forked child inherits the list. No other thread may be changing it during the fork.
         without_fork(|| {
             let key = identity.certified_key();
-            let mut resolvers = self.resolvers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut resolvers = self.resolvers.lock();
             resolvers.retain(|resolver| resolver.strong_count() > 0);
             let presents_key = |resolver: &Arc<PresentedIdentity>| Arc::ptr_eq(&resolver.0, key);
             resolvers.iter().filter_map(Weak::upgrade).find(presents_key).unwrap_or_else(|| {
@@ -174,10 +174,6 @@ mod tests {
         drop(first);
         assert_eq!(Arc::strong_count(accepted.certified_key()), 1);
         role.resolver_for(&accepted);
-        assert_eq!(
-            role.resolvers.lock().unwrap().len(),
-            1,
-            "resolvers that are not in use are removed"
-        );
+        assert_eq!(role.resolvers.lock().len(), 1, "resolvers that are not in use are removed");
     }
 }

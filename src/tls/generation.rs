@@ -16,7 +16,7 @@ use crate::pki::{Identity, Trust, Warnings};
 /// memory is released with the last connection, and not with the `Generation` (G8).
 #[derive(Debug)]
 pub(crate) struct Generation {
-    pub(super) publication: Publication,
+    pub(super) info: GenerationInfo,
     pub(super) resolver: Arc<CertResolver>,
     pub(super) config: Arc<ServerConfig>,
     pub(super) client: Option<Arc<ClientConfig>>,
@@ -25,7 +25,7 @@ pub(crate) struct Generation {
 
 /// The facts about a generation that are known when it is published.
 #[derive(Debug)]
-pub(crate) struct Publication {
+pub(crate) struct GenerationInfo {
     pub(crate) number: u64,
     /// In seconds since 1970.
     pub(crate) loaded_at: i64,
@@ -38,16 +38,16 @@ pub(crate) struct Publication {
 
 impl Generation {
     pub(crate) fn number(&self) -> u64 {
-        self.publication.number
+        self.info.number
     }
 
     /// Returns when it was published, in seconds since 1970.
     pub(crate) fn loaded_at(&self) -> i64 {
-        self.publication.loaded_at
+        self.info.loaded_at
     }
 
     pub(crate) fn warnings(&self) -> Warnings {
-        self.publication.warnings
+        self.info.warnings
     }
 
     pub(crate) fn server_config(&self) -> &Arc<ServerConfig> {
@@ -74,12 +74,12 @@ impl Generation {
 
     /// Returns the digest of the files of each of [`Generation::parts`].
     pub(crate) fn contents(&self) -> &[Digest] {
-        &self.publication.contents
+        &self.info.contents
     }
 
     /// Returns the settings to build the next generation with, so that its sessions continue (G14).
     pub(crate) fn base_config(&self) -> &Arc<BaseConfig> {
-        &self.publication.base_config
+        &self.info.base_config
     }
 
     /// Returns the identities in the order in which they were added.

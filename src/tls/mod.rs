@@ -13,7 +13,7 @@ mod sessions;
 
 pub(crate) use base_config::{BaseConfig, check_template};
 pub(crate) use candidate::Candidate;
-pub(crate) use generation::{Generation, Publication};
+pub(crate) use generation::{Generation, GenerationInfo};
 pub(crate) use generation_count::GenerationCount;
 pub(crate) use parts::{Part, Parts};
 

@@ -14,7 +14,7 @@ mod tests_directories;
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::inotify::testing;
@@ -159,7 +159,7 @@ impl Watcher {
     ///
     /// If a thread of the parent held the lock during the fork, the state may be inconsistent, and is left alone.
     pub(crate) fn abandon(&self) {
-        if let Ok(mut state) = self.0.try_lock()
+        if let Some(mut state) = self.0.try_lock()
             && let Some(backend) = state.backend.take()
         {
             backend.abandon();

@@ -22,7 +22,7 @@ struct Noted {
 
 impl Observer for Recorder {
     fn touched(&self, unit: usize, change: Change<'_>) {
-        let mut noted = self.0.lock().unwrap();
+        let mut noted = self.0.lock();
         noted.units.insert(unit);
         let (kind, path) = match change {
             Change::Changed(path) => ("changed", path),
@@ -34,7 +34,7 @@ impl Observer for Recorder {
     }
 
     fn missed(&self) {
-        self.0.lock().unwrap().kinds.push("missed");
+        self.0.lock().kinds.push("missed");
     }
 }
 
@@ -70,7 +70,7 @@ impl Fixture {
     /// Returns the units and the kinds of the notifications since the last call. Equal kinds in a row count once.
     pub(super) fn notifications(&self) -> (BTreeSet<usize>, Vec<&'static str>) {
         self.watcher.read();
-        let Noted { units, mut kinds, .. } = std::mem::take(&mut *self.notes.0.lock().unwrap());
+        let Noted { units, mut kinds, .. } = std::mem::take(&mut *self.notes.0.lock());
         kinds.dedup();
         (units, kinds)
     }
