@@ -1,4 +1,4 @@
-//! Calls the host's callbacks: in order and one at a time for each handle, on threads of their own.
+//! Calls the hosts' event callbacks on separate threads: for each handle in order and one at a time (G7).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,80 +7,81 @@ use std::time::{Duration, Instant};
 use crate::sys::Waker;
 use crate::sys::{Condvar, Mutex, MutexGuard};
 
-/// A callback that runs for longer than this while others wait is not waited for: another thread sees
-/// to those.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// Time after which another thread is started for queues that wait behind a running callback (G21).
+const SLOW_CALLBACK: Duration = Duration::from_millis(50);
 
-/// Something that has events to deliver.
+/// A queue of events.
 pub(super) trait Deliver: Send + Sync {
-    /// Delivers the first; tells whether more are waiting.
+    /// Delivers the first event. Returns whether more are waiting.
     fn deliver_one(&self) -> bool;
 }
 
-/// Those that have something to deliver, in turn: no handle's events hold up another's.
+/// The queues that have events to deliver, served in turn, so that no handle delays the events of another (G21).
 pub(crate) struct Dispatcher {
     state: Mutex<DispatcherState>,
     changed: Condvar,
-    /// Wakes who can start a thread.
-    bell: Arc<Waker>,
+    /// Wakes the worker, which starts threads.
+    worker_waker: Arc<Waker>,
 }
 
 struct DispatcherState {
     ready: VecDeque<Arc<dyn Deliver>>,
+    /// Number of threads that wait for a queue.
     idle: usize,
-    /// When a thread last took a queue, or was about to begin.
+    /// When a thread last took a queue, or the worker was last asked to start one.
     taken_at: Instant,
     stopped: bool,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(bell: Arc<Waker>) -> Self {
+    pub(crate) fn new(worker_waker: Arc<Waker>) -> Self {
         let state = DispatcherState {
             ready: VecDeque::new(),
             idle: 0,
             taken_at: Instant::now(),
             stopped: false,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), bell }
+        Self { state: Mutex::new(state), changed: Condvar::new(), worker_waker }
     }
 
-    /// Delivers until stopped, or until there are threads enough without this one: the body of a
-    /// delivery thread.
+    /// Delivers events until the dispatcher is stopped or another thread is idle: the body of a delivery thread.
     pub(crate) fn run(&self) {
         while let Some(queue) = self.next() {
             if queue.deliver_one() {
-                // This thread takes the next one itself.
+                // Needs no second thread: this one takes the next queue.
                 self.enqueue(queue, 1);
             }
         }
     }
 
-    /// When [`Dispatcher::wants_thread`] is to be asked: something waits.
+    /// Returns when the worker must call [`Dispatcher::wants_thread`], if a queue is ready.
     pub(crate) fn ask_at(&self) -> Option<Instant> {
         let state = self.state();
-        let waits = !state.stopped && !state.ready.is_empty();
-        waits.then(|| state.taken_at + PATIENCE)
+        let has_ready = !state.stopped && !state.ready.is_empty();
+        has_ready.then(|| state.taken_at + SLOW_CALLBACK)
     }
 
-    /// Whether another thread is to be started: all that there are have been in callbacks for too long.
+    /// Returns whether the worker must start another thread, because all threads are in slow callbacks.
     pub(crate) fn wants_thread(&self, now: Instant) -> bool {
         let mut state = self.state();
-        let is_late = state.taken_at + PATIENCE <= now;
+        let is_late = state.taken_at + SLOW_CALLBACK <= now;
         if state.stopped || state.ready.is_empty() || !is_late {
             return false;
         }
-        // Whatever comes of it: it is not asked for again at once.
+        // The new thread needs time to start. If it cannot be started, the next attempt comes after the same time.
         state.taken_at = now;
         state.idle == 0
     }
 
-    /// Adds a queue that has something to deliver.
+    /// Adds a queue that has events to deliver.
     pub(super) fn schedule(&self, queue: Arc<dyn Deliver>) {
         self.enqueue(queue, 0);
     }
 
-    /// Adds a queue. Where more wait than there are threads to take one, `coming` of them besides those
-    /// that sleep, who can start a thread is to ask whether they are late.
+    /// Adds a queue, and wakes the worker if more queues are ready than threads can take at once.
+    ///
+    /// `coming` is the number of busy threads that are about to take a queue. The worker then checks in time whether
+    /// another thread is needed.
     fn enqueue(&self, queue: Arc<dyn Deliver>, coming: usize) {
         let mut state = self.state();
         if state.stopped {
@@ -90,7 +91,7 @@ impl Dispatcher {
         self.changed.notify_one();
         if state.ready.len() > state.idle + coming {
             drop(state);
-            self.bell.wake();
+            self.worker_waker.ring();
         }
     }
 
@@ -110,7 +111,7 @@ impl Dispatcher {
                 state.taken_at = Instant::now();
                 return Some(queue);
             }
-            // One that waits is enough.
+            // One idle thread is enough.
             if state.stopped || state.idle > 0 {
                 return None;
             }
@@ -135,84 +136,87 @@ mod tests {
     use super::*;
     use crate::sys::wait_readable;
 
-    fn delivery() -> Arc<Dispatcher> {
+    fn dispatcher() -> Arc<Dispatcher> {
         Arc::new(Dispatcher::new(Arc::new(Waker::new().unwrap())))
     }
 
-    /// One event.
-    struct One<F>(F);
+    /// A queue with one event.
+    struct OneEvent<F>(F);
 
-    impl<F: Fn() + Send + Sync> Deliver for One<F> {
+    impl<F: Fn() + Send + Sync> Deliver for OneEvent<F> {
         fn deliver_one(&self) -> bool {
             (self.0)();
             false
         }
     }
 
-    /// Puts one event in the delivery's line.
-    fn queue(delivery: &Dispatcher, tell: impl Fn() + Send + Sync + 'static) {
-        delivery.schedule(Arc::new(One(tell)));
+    fn schedule(dispatcher: &Dispatcher, callback: impl Fn() + Send + Sync + 'static) {
+        dispatcher.schedule(Arc::new(OneEvent(callback)));
     }
 
-    fn is_rung(delivery: &Dispatcher) -> bool {
-        let bell = Some(delivery.bell.as_raw_fd());
-        let is_rung = wait_readable([bell], Some(Duration::ZERO)) == [true];
-        delivery.bell.drain();
-        is_rung
-    }
-
-    #[test]
-    fn a_thread_that_is_about_to_begin_is_given_its_time() {
-        let (delivery, now) = (delivery(), Instant::now());
-        queue(&delivery, || {});
-        assert!(is_rung(&delivery));
-        assert!(!delivery.wants_thread(now));
-        assert!(delivery.ask_at().unwrap() <= Instant::now() + PATIENCE);
-        assert!(delivery.wants_thread(Instant::now() + PATIENCE));
-        assert!(!delivery.wants_thread(now + PATIENCE), "one at a time");
+    /// Returns whether the worker was woken since the last call.
+    fn was_woken(dispatcher: &Dispatcher) -> bool {
+        let waker = Some(dispatcher.worker_waker.as_raw_fd());
+        let was_woken = wait_readable([waker], Some(Duration::ZERO)) == [true];
+        dispatcher.worker_waker.hush();
+        was_woken
     }
 
     #[test]
-    fn where_more_wait_than_threads_sleep_somebody_is_to_ask() {
-        let delivery = delivery();
-        delivery.state().idle = 1;
-        queue(&delivery, || {});
-        assert!(!is_rung(&delivery));
-        queue(&delivery, || {});
-        assert!(is_rung(&delivery), "the sleeper may be held up by the first");
+    fn thread_that_is_starting_gets_time_before_another_is_wanted() {
+        let (dispatcher, now) = (dispatcher(), Instant::now());
+        schedule(&dispatcher, || {});
+        assert!(was_woken(&dispatcher));
+        assert!(!dispatcher.wants_thread(now));
+        assert!(dispatcher.ask_at().unwrap() <= Instant::now() + SLOW_CALLBACK);
+        assert!(dispatcher.wants_thread(Instant::now() + SLOW_CALLBACK));
+        assert!(!dispatcher.wants_thread(now + SLOW_CALLBACK), "one at a time");
     }
 
     #[test]
-    fn whatever_callbacks_do_the_next_one_gets_a_thread_and_they_go_when_it_is_over() {
+    fn worker_is_woken_when_more_queues_are_ready_than_threads_idle() {
+        let dispatcher = dispatcher();
+        dispatcher.state().idle = 1;
+        schedule(&dispatcher, || {});
+        assert!(!was_woken(&dispatcher));
+        schedule(&dispatcher, || {});
+        assert!(was_woken(&dispatcher), "the idle thread may be busy with the first");
+    }
+
+    #[test]
+    fn g21_next_callback_gets_a_thread_while_others_block_and_threads_end_after() {
         const STUCK: usize = 5;
-        let delivery = delivery();
+        let dispatcher = dispatcher();
         let together = Arc::new(Barrier::new(STUCK + 1));
-        let (told, tells) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let running = Arc::new(AtomicUsize::new(0));
         thread::scope(|scope| {
             let start = || {
-                let (delivery, running) = (delivery.clone(), running.clone());
+                let (dispatcher, running) = (dispatcher.clone(), running.clone());
                 running.fetch_add(1, Ordering::SeqCst);
                 scope.spawn(move || {
-                    delivery.run();
+                    dispatcher.run();
                     running.fetch_sub(1, Ordering::SeqCst);
                 });
             };
             start();
             for _ in 0..STUCK {
                 let together = together.clone();
-                queue(&delivery, move || {
+                schedule(&dispatcher, move || {
                     together.wait();
                 });
             }
-            queue(&delivery, move || told.send(()).unwrap());
-            // As the worker does.
-            while tells.try_recv().is_err() {
-                let at = delivery.ask_at();
+            schedule(&dispatcher, move || sender.send(()).unwrap());
+            // What the worker does.
+            while receiver.try_recv().is_err() {
+                let at = dispatcher.ask_at();
                 let limit = at.map(|at| at.saturating_duration_since(Instant::now()));
-                wait_readable([Some(delivery.bell.as_raw_fd())], limit.or(Some(PATIENCE)));
-                delivery.bell.drain();
-                if delivery.wants_thread(Instant::now()) {
+                wait_readable(
+                    [Some(dispatcher.worker_waker.as_raw_fd())],
+                    limit.or(Some(SLOW_CALLBACK)),
+                );
+                dispatcher.worker_waker.hush();
+                if dispatcher.wants_thread(Instant::now()) {
                     start();
                 }
             }
@@ -221,7 +225,7 @@ mod tests {
             while running.load(Ordering::SeqCst) > 1 {
                 thread::yield_now();
             }
-            delivery.stop();
+            dispatcher.stop();
         });
         assert_eq!(running.load(Ordering::SeqCst), 0);
     }

@@ -1,4 +1,4 @@
-//! What happened, as the host is told.
+//! Events and log lines: what the host is notified of.
 
 use std::fmt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::error::{Cause, Error};
 use crate::pki::Warnings;
 use crate::tls::Generation;
 
-/// Under this name our own lines go to the log.
+/// The log target of this library's own lines.
 pub(crate) const LOG_TARGET: &str = "certreload";
 
 /// What an event is about.
@@ -24,7 +24,7 @@ pub(crate) enum EventKind {
     Expired,
 }
 
-/// Why a reload was tried.
+/// What started a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trigger {
     Open,
@@ -35,89 +35,130 @@ pub(crate) enum Trigger {
     Push,
 }
 
-/// One event, owned.
+/// One event.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) kind: EventKind,
     pub(crate) trigger: Trigger,
-    /// `None` where nothing failed.
+    /// The cause of a failure. `None` for all other events.
     pub(crate) cause: Option<Cause>,
     pub(crate) warnings: Warnings,
-    /// The generation that serves now, and the earliest notAfter in it.
+    /// The current generation, and the earliest notAfter in it.
     pub(crate) generation: u64,
     pub(crate) earliest_not_after: i64,
     pub(crate) path: Option<Arc<Path>>,
     pub(crate) message: String,
-    /// How many events it stands for: itself, and those that went into it.
+    /// Number of events that this one represents: itself, and older ones that were merged into it.
     pub(crate) count: u64,
-    /// What is new besides and does not fit into the message: a line of the log each.
+    /// Further changes that do not fit into the message. Each becomes one line of the log.
     pub(crate) further: Vec<String>,
 }
 
 impl Event {
-    /// A failure that the host has not been told of, while `current` goes on serving.
-    pub(crate) fn failed(error: &Error, trigger: Trigger, current: &Generation) -> Self {
-        let number = current.number();
-        Self {
-            kind: EventKind::ReloadFailed,
-            trigger,
-            cause: Some(error.cause.clone()),
-            warnings: Warnings::default(),
-            generation: number,
-            earliest_not_after: current.earliest_not_after(),
-            path: error.path.clone(),
-            message: format!("{error}; generation {number} goes on serving"),
-            count: 1,
-            further: Vec::new(),
-        }
-    }
-
-    /// The watch is degraded because of `error`, or restored after it.
-    pub(crate) fn of_watch(kind: EventKind, error: &Error, current: &Generation) -> Self {
-        let message = match kind {
-            EventKind::WatchRestored => "the kernel tells of changes again".to_owned(),
-            _ => format!("{error}; changes are found by polling until the watch is back"),
-        };
+    fn new(kind: EventKind, trigger: Trigger, current: &Generation, message: String) -> Self {
         Self {
             kind,
-            trigger: Trigger::Watch,
+            trigger,
             cause: None,
             warnings: Warnings::default(),
             generation: current.number(),
             earliest_not_after: current.earliest_not_after(),
-            path: error.path.clone(),
+            path: None,
             message,
             count: 1,
             further: Vec::new(),
         }
     }
 
-    /// Writes the event to the log: one line, and one for each of what is new further.
-    pub(super) fn log(&self, of: HandleName<'_>) {
+    /// Returns the event of a new generation that `trigger` started.
+    pub(crate) fn reloaded(trigger: Trigger, published: &Generation, message: String) -> Self {
+        Self::new(EventKind::Reloaded, trigger, published, message)
+    }
+
+    /// Returns the event of a failure that has not been reported yet. `current` stays current (G3).
+    pub(crate) fn failed(error: &Error, trigger: Trigger, current: &Generation) -> Self {
+        let (number, remedy) = (current.number(), remedy(&error.cause, trigger));
+        let message = format!("{error}; still serving generation {number}; {remedy}");
+        Self {
+            cause: Some(error.cause.clone()),
+            path: error.path.clone(),
+            ..Self::new(EventKind::ReloadFailed, trigger, current, message)
+        }
+    }
+
+    /// Returns the event of notifications that are no longer available because of `error` (G19).
+    pub(crate) fn watch_degraded(error: &Error, current: &Generation) -> Self {
+        let message = format!(
+            "{error}; changes are found by polling alone; correct the cause, and notifications resume at a later poll"
+        );
+        Self::of_watch(EventKind::WatchDegraded, error, current, message)
+    }
+
+    /// Returns the event of notifications that work again after `error` (G19).
+    pub(crate) fn watch_restored(error: &Error, current: &Generation) -> Self {
+        let message = "the kernel notifies of changes again".to_owned();
+        Self::of_watch(EventKind::WatchRestored, error, current, message)
+    }
+
+    fn of_watch(kind: EventKind, error: &Error, current: &Generation, message: String) -> Self {
+        Self { path: error.path.clone(), ..Self::new(kind, Trigger::Watch, current, message) }
+    }
+
+    /// Returns the event of something in `current` that entered its warning window or expired (G20).
+    pub(crate) fn expiry(kind: EventKind, current: &Generation, message: String) -> Self {
+        Self::new(kind, Trigger::Clock, current, message)
+    }
+
+    /// Sets the path that the event is about.
+    pub(crate) fn about(self, path: Arc<Path>) -> Self {
+        Self { path: Some(path), ..self }
+    }
+
+    pub(crate) fn with_warnings(self, warnings: Warnings) -> Self {
+        Self { warnings, ..self }
+    }
+
+    /// Sets the changes that do not fit into the message.
+    pub(crate) fn with_further(self, further: Vec<String>) -> Self {
+        Self { further, ..self }
+    }
+
+    /// Writes the event to the log: one line, and one for each further change.
+    pub(super) fn log(&self, handle: HandleName<'_>) {
         let Self { generation, message, .. } = self;
-        let warned = self.warnings != Warnings::default();
+        let has_warnings = self.warnings != Warnings::default();
         match self.kind {
             EventKind::Reloaded => {
-                let level = if warned { Level::Warn } else { Level::Info };
-                log!(target: LOG_TARGET, level, "{of}generation {generation} serves: {message}");
+                let level = if has_warnings { Level::Warn } else { Level::Info };
+                log!(target: LOG_TARGET, level, "{handle}generation {generation} serves: {message}");
                 for further in &self.further {
-                    info!(target: LOG_TARGET, "{of}generation {generation} serves too: {further}");
+                    info!(target: LOG_TARGET, "{handle}generation {generation} also serves: {further}");
                 }
             }
             EventKind::ReloadFailed => {
-                log!(target: LOG_TARGET, Level::Error, "{of}the reload failed: {message}");
+                log!(target: LOG_TARGET, Level::Error, "{handle}the reload failed: {message}");
             }
             EventKind::WatchDegraded => {
-                log!(target: LOG_TARGET, Level::Warn, "{of}the watch is degraded: {message}");
+                log!(target: LOG_TARGET, Level::Warn, "{handle}the watch is degraded: {message}");
             }
-            EventKind::WatchRestored => log!(target: LOG_TARGET, Level::Info, "{of}{message}"),
-            EventKind::Expiring => log!(target: LOG_TARGET, Level::Warn, "{of}{message}"),
-            EventKind::Expired => log!(target: LOG_TARGET, Level::Error, "{of}{message}"),
+            EventKind::WatchRestored => log!(target: LOG_TARGET, Level::Info, "{handle}{message}"),
+            EventKind::Expiring => log!(target: LOG_TARGET, Level::Warn, "{handle}{message}"),
+            EventKind::Expired => log!(target: LOG_TARGET, Level::Error, "{handle}{message}"),
         }
     }
 }
 
-/// Begins a line of the log: the name of the handle that it is of, where it has one.
+/// Returns what an operator can do about a failure (G24).
+fn remedy(cause: &Cause, trigger: Trigger) -> &'static str {
+    match cause {
+        Cause::Panic(_) => "please report this defect of certreload",
+        Cause::NotYetValid { .. } => "it is published once it is valid",
+        _ if trigger == Trigger::Push => "push a corrected identity",
+        _ => "correct the files, and they are loaded without a restart",
+    }
+}
+
+/// The start of each log line of a handle: its name and a colon, or nothing if the handle has no name.
 #[derive(Clone, Copy)]
 pub(crate) struct HandleName<'a>(pub(crate) Option<&'a str>);
 
@@ -127,26 +168,32 @@ impl fmt::Display for HandleName<'_> {
     }
 }
 
-/// Writes down that a handle opens or closes.
-pub(crate) fn log_life(of: HandleName<'_>, what: &str, id: u64, identities: usize) {
-    debug!(target: LOG_TARGET, "{of}handle {id} {what}; identities: {identities}");
+/// Logs that a handle opens or closes.
+pub(crate) fn log_life(handle: HandleName<'_>, what: &str, id: u64, identities: usize) {
+    debug!(target: LOG_TARGET, "{handle}handle {id} {what}; identities: {identities}");
 }
 
-/// Writes down what a request came to that no event tells of.
-pub(crate) fn log_answer(of: HandleName<'_>, answer: &str) {
-    info!(target: LOG_TARGET, "{of}asked to reload: {answer}");
+/// Logs the outcome of a reload request that no event reports.
+///
+/// Without this line an operator could not see that the request was served. `failure` was reported earlier, and the
+/// files are still the same.
+pub(crate) fn log_unreported(handle: HandleName<'_>, failure: Option<&Error>) {
+    match failure {
+        None => info!(target: LOG_TARGET, "{handle}reload request: unchanged"),
+        Some(error) => info!(target: LOG_TARGET, "{handle}reload request: still failing: {error}"),
+    }
 }
 
-/// Where events go: a function of the host.
+/// The host's event callback.
 #[derive(Clone)]
 pub(crate) struct EventSink(Arc<dyn Fn(&Event) + Send + Sync>);
 
 impl EventSink {
-    pub(crate) fn new(tell: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(tell))
+    pub(crate) fn new(callback: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(callback))
     }
 
-    pub(super) fn tell(&self, event: &Event) {
+    pub(super) fn notify(&self, event: &Event) {
         (self.0)(event);
     }
 }

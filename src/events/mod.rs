@@ -6,6 +6,6 @@ mod queue;
 
 pub(crate) use dispatcher::Dispatcher;
 pub(crate) use event::{
-    Event, EventKind, EventSink, HandleName, LOG_TARGET, Trigger, log_answer, log_life,
+    Event, EventKind, EventSink, HandleName, LOG_TARGET, Trigger, log_life, log_unreported,
 };
-pub(crate) use queue::{EventQueue, MAX_WAITING};
+pub(crate) use queue::{EventQueue, MAX_WAITING, QueueOwner};

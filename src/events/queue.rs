@@ -1,4 +1,4 @@
-//! The events of one handle, until the host has been told or has asked for them.
+//! Keeps the events of one handle until the host's callback has received them or the host has taken them.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,264 +9,271 @@ use arc_swap::ArcSwapOption;
 
 use super::dispatcher::{Deliver, Dispatcher};
 use super::event::{Event, EventSink, HandleName};
-use crate::sys::HandleId;
-use crate::sys::{Deadlock, Resource, WaitGraph};
-use crate::sys::{InheritedFd, Waker};
-use crate::sys::{Mutex, MutexGuard};
+use crate::sys::{Deadlock, HandleId, InheritedFd, Resource, WaitGraph, Waker};
 
-/// Events that a handle keeps for a host that does not take them. Beyond that the oldest of which there
-/// is a newer one of the same kind goes into that: what is true now matters more than what was.
+/// Number of events that a queue keeps for a host that does not take them.
+///
+/// Beyond it, an old event is merged into a newer one of the same kind, because the host needs the current state
+/// more than the history.
 pub(crate) const MAX_WAITING: usize = 256;
 
-/// In order, and told one at a time.
+/// The events of one handle, in order and delivered one at a time (G7).
 pub(crate) struct EventQueue {
-    id: HandleId,
+    owner: QueueOwner,
     state: Mutex<QueueState>,
-    outlet: Outlet,
-    waits: Arc<WaitGraph>,
-    /// What the host calls the handle, if anything.
-    name: Option<Arc<str>>,
+    caller: Caller,
 }
 
-/// Who calls the callback.
-enum Outlet {
+/// The handle that a queue belongs to.
+pub(crate) struct QueueOwner {
+    pub(crate) id: HandleId,
+    /// The name that the host gave the handle, if any.
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) waits: Arc<WaitGraph>,
+}
+
+/// The thread that calls the host's callback.
+enum Caller {
     /// A background thread.
     Dispatcher(Arc<Dispatcher>),
-    /// The host, when it dispatches.
+    /// A thread of the host, inside `certreload_dispatch`.
     Host,
 }
 
 struct QueueState {
-    listener: Receiver,
+    receiver: Receiver,
     waiting: VecDeque<Event>,
-    /// How many runs of a sink have begun, and which of them is not over.
+    /// Number of callback runs that have begun, which also numbers them.
     runs: u64,
+    /// The run that has not ended.
     running: Option<u64>,
-    /// Whether the queue is in the delivery's line, or being delivered from.
+    /// Whether the dispatcher has this queue, or a thread is delivering from it.
     is_scheduled: bool,
-    /// Threads call the sink, and not the host.
+    /// Whether background threads call the callback, and not the host.
     by_threads: bool,
-    /// The host has asked for events, and does so again where it has no sink any more.
-    has_asked: bool,
-    /// Rings as long as the host has events to take, once it has asked for the descriptor.
-    bell: Option<Level>,
+    /// Whether the host has ever taken events itself. If so, it does again once it has no callback.
+    has_taken: bool,
+    /// `None` until the host needs a descriptor.
+    readiness: Option<Readiness>,
 }
 
-/// A bell, and whether it rings.
-struct Level {
-    bell: Waker,
-    rings: bool,
+/// A descriptor that is readable as long as the host has events to take or to dispatch.
+struct Readiness {
+    waker: Waker,
+    is_readable: bool,
 }
 
-/// Whom the events are for.
+/// The receiver of the events.
 enum Receiver {
-    /// Nobody so far: of each kind the newest is kept, should somebody ask.
-    Nobody,
-    /// A function of the host.
+    /// None yet. The newest event of each kind is kept, because the host may still take events itself.
+    Unknown,
+    /// The host's callback.
     Sink(EventSink),
-    /// The host, which asks.
-    Asks,
-    /// Nobody any more.
+    /// The host, which takes events itself.
+    Host,
+    /// None any more.
     Closed,
 }
 
 impl EventQueue {
-    /// Its events are delivered by threads; not before [`EventQueue::release`].
+    /// Returns a queue whose events `dispatcher` delivers to `sink`, once [`EventQueue::release`] has been called.
     pub(crate) fn delivered(
-        id: HandleId,
-        delivery: Arc<Dispatcher>,
-        waits: Arc<WaitGraph>,
-        name: Option<Arc<str>>,
+        owner: QueueOwner,
+        dispatcher: Arc<Dispatcher>,
         sink: Option<EventSink>,
     ) -> Arc<Self> {
-        Self::new(id, Outlet::Dispatcher(delivery), waits, name, sink, None)
+        Self::new(owner, Caller::Dispatcher(dispatcher), sink, None)
     }
 
-    /// Its events are for the host to take, or to have delivered when it dispatches.
-    pub(crate) fn of_host(
-        id: HandleId,
-        waits: Arc<WaitGraph>,
-        name: Option<Arc<str>>,
-        sink: Option<EventSink>,
-    ) -> io::Result<Arc<Self>> {
-        let bell = Some(Waker::new()?);
-        Ok(Self::new(id, Outlet::Host, waits, name, sink, bell))
+    /// Returns a queue whose events the host takes, or has delivered to `sink` when it dispatches.
+    pub(crate) fn of_host(owner: QueueOwner, sink: Option<EventSink>) -> io::Result<Arc<Self>> {
+        Ok(Self::new(owner, Caller::Host, sink, Some(Readiness::new()?)))
     }
 
     fn new(
-        id: HandleId,
-        outlet: Outlet,
-        waits: Arc<WaitGraph>,
-        name: Option<Arc<str>>,
+        owner: QueueOwner,
+        caller: Caller,
         sink: Option<EventSink>,
-        bell: Option<Waker>,
+        readiness: Option<Readiness>,
     ) -> Arc<Self> {
-        let listener = sink.map_or(Receiver::Nobody, Receiver::Sink);
         let state = QueueState {
-            listener,
+            receiver: sink.map_or(Receiver::Unknown, Receiver::Sink),
             waiting: VecDeque::new(),
             runs: 0,
             running: None,
+            // Keeps the queue away from the dispatcher until it is released.
             is_scheduled: true,
-            by_threads: matches!(outlet, Outlet::Dispatcher(_)),
-            has_asked: false,
-            bell: bell.map(|bell| Level { bell, rings: false }),
+            by_threads: matches!(caller, Caller::Dispatcher(_)),
+            has_taken: false,
+            readiness,
         };
-        Arc::new(Self { id, state: Mutex::new(state), outlet, waits, name })
+        Arc::new(Self { owner, state: Mutex::new(state), caller })
     }
 
-    /// Lets events go to the host, those that waited first.
+    /// Starts delivery, with the events that were pushed before.
+    ///
+    /// An event of `open` would otherwise reach the callback before the host has its handle.
     pub(crate) fn release(self: &Arc<Self>) {
         let mut state = self.state();
         state.is_scheduled = false;
-        self.tell(state);
+        self.notify_receiver(state);
     }
 
-    /// Adds an event.
+    /// Logs an event and adds it to the queue.
     pub(crate) fn push(self: &Arc<Self>, mut event: Event) {
-        event.log(HandleName(self.name.as_deref()));
+        event.log(HandleName(self.owner.name.as_deref()));
         event.further = Vec::new();
         let mut state = self.state();
-        let room = match state.listener {
+        let room = match state.receiver {
             Receiver::Closed => return,
-            Receiver::Nobody => 0,
-            Receiver::Sink(_) | Receiver::Asks => MAX_WAITING,
+            Receiver::Unknown => 0,
+            Receiver::Sink(_) | Receiver::Host => MAX_WAITING,
         };
         state.add(event, room);
-        self.tell(state);
+        self.notify_receiver(state);
     }
 
-    /// Sees to it that somebody takes what waits.
-    fn tell(self: &Arc<Self>, mut state: MutexGuard<'_, QueueState>) {
-        match (&self.outlet, &state.listener) {
-            (Outlet::Dispatcher(delivery), Receiver::Sink(_)) => {
+    /// Schedules delivery of waiting events, or updates the descriptor of a host that takes or dispatches them.
+    fn notify_receiver(self: &Arc<Self>, mut state: MutexGuard<'_, QueueState>) {
+        match (&self.caller, &state.receiver) {
+            (Caller::Dispatcher(dispatcher), Receiver::Sink(_)) => {
                 if !state.is_scheduled && !state.waiting.is_empty() {
                     state.is_scheduled = true;
                     drop(state);
-                    delivery.schedule(self.clone());
+                    dispatcher.schedule(self.clone());
                 }
             }
-            _ => state.ring(),
+            _ => state.update_readiness(),
         }
     }
 
-    /// How many events can be added so that others still find a place; all where nobody listens.
+    /// Returns how many expiry events may be added at once: half of the queue stays free for other events.
+    ///
+    /// Without a receiver there is no limit, because each event is merged into the newest of its kind.
     pub(crate) fn room(&self) -> usize {
         let state = self.state();
-        match state.listener {
-            Receiver::Nobody | Receiver::Closed => usize::MAX,
-            Receiver::Sink(_) | Receiver::Asks => {
+        match state.receiver {
+            Receiver::Unknown | Receiver::Closed => usize::MAX,
+            Receiver::Sink(_) | Receiver::Host => {
                 (MAX_WAITING / 2).saturating_sub(state.waiting.len())
             }
         }
     }
 
-    /// Puts `sink` in the place of the one before, which is not running any more when this returns,
-    /// unless it is what calls this.
+    /// Replaces the callback, and blocks until the previous one is no longer running (G7).
     ///
-    /// Where the one before waits for this thread, nothing is changed. It is `kept` for children that are
-    /// forked.
+    /// If the previous callback runs on this thread, this does not block. If it runs on another thread and waits for
+    /// this one, nothing is changed and the result is [`Deadlock`]. `kept` receives a copy of `sink` for children
+    /// forked later (G11).
     pub(crate) fn set_sink(
         self: &Arc<Self>,
         sink: Option<EventSink>,
         kept: &ArcSwapOption<EventSink>,
     ) -> Result<(), Deadlock> {
         let mut state = self.state();
-        // Before anything is changed: nobody can come between this and the wait.
-        let run = self.run_of(&state).map(|run| self.waits.want_of_others(run)).transpose()?;
-        // Under the lock, so that of two that come at once the same one counts everywhere.
+        // Register the wait before anything is changed. Checked later, a deadlock could only be reported after the
+        // callback had already been replaced.
+        let run =
+            self.run_of(&state).map(|run| self.owner.waits.want_of_others(run)).transpose()?;
+        // Store under the lock: of two concurrent calls, the same one must win in both places.
         kept.store(sink.clone().map(Arc::new));
-        match (&state.listener, sink) {
-            (Receiver::Closed, _) | (Receiver::Asks, None) => {}
-            (_, None) if state.has_asked => state.listener = Receiver::Asks,
-            (Receiver::Nobody | Receiver::Sink(_), None) => {
+        match (&state.receiver, sink) {
+            (Receiver::Closed, _) | (Receiver::Host, None) => {}
+            (_, None) if state.has_taken => state.receiver = Receiver::Host,
+            (Receiver::Unknown | Receiver::Sink(_), None) => {
                 state.waiting.clear();
-                state.listener = Receiver::Nobody;
+                state.receiver = Receiver::Unknown;
             }
             (before, Some(sink)) => {
-                // What nobody wanted is of no interest to who comes later.
-                if let Receiver::Nobody = before {
+                // Events from before any receiver existed were kept only for a host that takes them.
+                if let Receiver::Unknown = before {
                     state.waiting.clear();
                 }
-                state.listener = Receiver::Sink(sink);
+                state.receiver = Receiver::Sink(sink);
             }
         }
-        state.ring();
-        self.tell(state);
+        state.update_readiness();
+        self.notify_receiver(state);
         if let Some(run) = run {
             run.until_released();
         }
         Ok(())
     }
 
-    /// Tells nobody any more. A sink that runs is waited for, unless it waits for this thread.
+    /// Drops all events and stops delivery, then blocks until a running callback has returned (G7).
+    ///
+    /// Does not block for a callback that runs on this thread or waits for it.
     pub(crate) fn close(self: &Arc<Self>) {
         let mut state = self.state();
         state.waiting.clear();
-        state.listener = Receiver::Closed;
-        // Whoever else has the queue for a moment longer is not to keep the host's descriptor open.
-        state.bell = None;
+        state.receiver = Receiver::Closed;
+        // Close the descriptor now: another thread may hold a reference to this queue for longer.
+        state.readiness = None;
         let run = self.run_of(&state);
         drop(state);
         if let Some(run) = run {
-            self.waits.wait_for_others(run);
+            self.owner.waits.wait_for_others(run);
         }
     }
 
-    /// In a child that was forked: closes the bell, unless a thread of the parent's was at it. A write to
-    /// it or a read of it would be the parent's.
+    /// Closes the descriptor in a forked child, without using it (G11).
+    ///
+    /// The child shares the eventfd with its parent, so a write or a read here would change the parent's. If a thread
+    /// of the parent held the lock at the fork, the state is unreliable and the descriptor stays open.
     pub(crate) fn abandon(&self) {
-        if let Some(mut state) = self.state.try_lock()
-            && let Some(level) = state.bell.take()
+        if let Ok(mut state) = self.state.try_lock()
+            && let Some(readiness) = state.readiness.take()
         {
-            InheritedFd::Event.close(level.bell.as_raw_fd());
-            // Nobody closes the number again.
-            std::mem::forget(level);
+            InheritedFd::Event.close(readiness.waker.as_raw_fd());
+            // Prevent a second close: the number may belong to another descriptor by then.
+            std::mem::forget(readiness);
         }
     }
 
-    /// The run of the sink that is not over, if there is one.
+    /// Returns the callback run that has not ended, if there is one.
     fn run_of(&self, state: &QueueState) -> Option<Resource> {
-        state.running.map(|run| Resource::Callback(self.id, run))
+        state.running.map(|run| Resource::Callback(self.owner.id, run))
     }
 
-    /// Readable as long as events wait for the host to ask. Where the host does the work it is a part of
-    /// what wakes it, and says nothing of whether it will ask.
+    /// Returns a descriptor that is readable as long as events wait for the host.
+    ///
+    /// If background threads deliver, the call shows that the host will take events itself. With the HOST runtime it
+    /// does not, because the host also waits for this descriptor in order to dispatch.
     pub(crate) fn descriptor(&self) -> io::Result<RawFd> {
         let mut state = self.state();
         if state.by_threads {
-            state.begin_to_ask();
+            state.begin_to_take();
         }
-        let level = match state.bell.take() {
-            Some(level) => level,
-            None => Level { bell: Waker::new()?, rings: false },
+        let readiness = match state.readiness.take() {
+            Some(readiness) => readiness,
+            None => Readiness::new()?,
         };
-        let descriptor = level.bell.as_raw_fd();
-        state.bell = Some(level);
-        state.ring();
+        let descriptor = readiness.waker.as_raw_fd();
+        state.readiness = Some(readiness);
+        state.update_readiness();
         Ok(descriptor)
     }
 
-    /// Shows the bell that rings as long as events wait, where there is one.
+    /// Calls `show` with the descriptor, if there is one.
     pub(crate) fn with_bell<T>(&self, show: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
-        self.state().bell.as_ref().map(|level| show(level.bell.as_fd()))
+        self.state().readiness.as_ref().map(|readiness| show(readiness.waker.as_fd()))
     }
 
-    /// The next event for a host that asks; those of a host that has a callback go there.
+    /// Takes the next event. Returns `None` if the host has a callback, which receives all events.
     pub(crate) fn take(&self) -> Option<Event> {
         let mut state = self.state();
-        state.begin_to_ask();
-        if let Receiver::Sink(_) = state.listener {
+        state.begin_to_take();
+        if let Receiver::Sink(_) = state.receiver {
             return None;
         }
         let event = state.waiting.pop_front();
-        state.ring();
+        state.update_readiness();
         event
     }
 
-    /// Delivers here what waits for a callback, unless another thread does.
+    /// Delivers the events that are waiting now to the callback on this thread, unless another thread is delivering.
     pub(crate) fn deliver_here(&self) {
-        // What the callback itself brings about is for the next time, or it might never end.
+        // An event that a callback causes waits for the next call. Otherwise this call might never return.
         let waiting = self.state().waiting.len();
         for _ in 0..waiting {
             if !self.deliver_one() {
@@ -281,82 +288,90 @@ impl EventQueue {
 }
 
 impl Deliver for EventQueue {
-    /// Delivers the first event; tells whether more are waiting.
     fn deliver_one(&self) -> bool {
         let mut state = self.state();
         if state.running.is_some() {
             return false;
         }
-        let sink = match &state.listener {
+        let sink = match &state.receiver {
             Receiver::Sink(sink) => Some(sink.clone()),
-            Receiver::Nobody | Receiver::Asks | Receiver::Closed => None,
+            Receiver::Unknown | Receiver::Host | Receiver::Closed => None,
         };
         if let Some(sink) = sink
             && let Some(event) = state.waiting.pop_front()
         {
             state.runs += 1;
             state.running = Some(state.runs);
-            state.ring();
-            // Noted before anybody can see that it runs and wait for it.
-            let running = self.waits.hold(Resource::Callback(self.id, state.runs));
+            state.update_readiness();
+            // Register the run under the lock, before another thread can see it and wait for it.
+            let running = self.owner.waits.hold(Resource::Callback(self.owner.id, state.runs));
             drop(state);
-            sink.tell(&event);
+            sink.notify(&event);
             state = self.state();
             state.running = None;
             drop(running);
         }
-        let is_more = matches!(state.listener, Receiver::Sink(_)) && !state.waiting.is_empty();
-        state.is_scheduled = is_more && state.by_threads;
-        state.ring();
-        is_more
+        let has_more = matches!(state.receiver, Receiver::Sink(_)) && !state.waiting.is_empty();
+        state.is_scheduled = has_more && state.by_threads;
+        state.update_readiness();
+        has_more
     }
 }
 
 impl QueueState {
-    /// Adds an event; where the room is used up, an older one goes into a newer one of its kind.
+    /// Adds an event. If more than `room` wait then, merges an old event into a newer one of its kind.
     fn add(&mut self, event: Event, room: usize) {
         self.waiting.push_back(event);
-        if self.waiting.len() > room {
-            let later = |at: usize, same: &dyn Fn(&Event, &Event) -> bool| {
-                let (old, newer) = (&self.waiting[at], self.waiting.iter().skip(at + 1));
-                newer.into_iter().position(|new| same(old, new)).map(|after| (at, at + 1 + after))
-            };
-            let is_of_kind = |a: &Event, b: &Event| a.kind == b.kind;
-            let is_of_path = |a: &Event, b: &Event| a.kind == b.kind && a.path == b.path;
-            // What tells of the same file goes first, so that each file's news is kept for long.
-            let pair = (0..self.waiting.len())
-                .find_map(|at| later(at, &is_of_path))
-                .or_else(|| (0..self.waiting.len()).find_map(|at| later(at, &is_of_kind)));
-            if let Some((old, newer)) = pair {
-                self.waiting[newer].count += self.waiting[old].count;
-                self.waiting.remove(old);
-            }
+        if self.waiting.len() <= room {
+            return;
+        }
+        // Merge events about the same path first, so that the latest event of every path is kept as long as possible.
+        let is_same_path = |old: &Event, new: &Event| old.kind == new.kind && old.path == new.path;
+        let pair = self.first_pair(is_same_path);
+        let pair = pair.or_else(|| self.first_pair(|old, new| old.kind == new.kind));
+        if let Some((old, new)) = pair {
+            self.waiting[new].count += self.waiting[old].count;
+            self.waiting.remove(old);
         }
     }
 
-    fn begin_to_ask(&mut self) {
-        self.has_asked = true;
-        if let Receiver::Nobody = self.listener {
-            self.listener = Receiver::Asks;
+    /// Returns the positions of the oldest event that matches a newer one, and of the first newer one it matches.
+    fn first_pair(&self, matches: impl Fn(&Event, &Event) -> bool) -> Option<(usize, usize)> {
+        self.waiting.iter().enumerate().find_map(|(at, old)| {
+            let mut newer = self.waiting.iter().enumerate().skip(at + 1);
+            newer.find(|(_, new)| matches(old, new)).map(|(after, _)| (at, after))
+        })
+    }
+
+    fn begin_to_take(&mut self) {
+        self.has_taken = true;
+        if let Receiver::Unknown = self.receiver {
+            self.receiver = Receiver::Host;
         }
     }
 
-    /// Makes the bell say whether there is something for the host to take.
-    fn ring(&mut self) {
-        let Some(Level { bell, rings }) = &mut self.bell else { return };
-        let is_taken_by_host = match self.listener {
-            Receiver::Asks => true,
-            // While one of its threads is in the sink, another could do nothing.
+    /// Makes the descriptor readable if the host has something to take or to dispatch, and unreadable otherwise.
+    fn update_readiness(&mut self) {
+        let Some(Readiness { waker, is_readable }) = &mut self.readiness else { return };
+        let is_for_host = match self.receiver {
+            Receiver::Host => true,
+            // While one of the host's threads runs the callback, no other thread could deliver.
             Receiver::Sink(_) => !self.by_threads && self.running.is_none(),
-            // A host that never asks would be woken for ever.
-            Receiver::Nobody | Receiver::Closed => false,
+            // A host that never takes events would be woken forever.
+            Receiver::Unknown | Receiver::Closed => false,
         };
-        let wanted = is_taken_by_host && !self.waiting.is_empty();
-        match (*rings, wanted) {
-            (false, true) => bell.wake(),
-            (true, false) => bell.drain(),
+        let is_wanted = is_for_host && !self.waiting.is_empty();
+        match (*is_readable, is_wanted) {
+            (false, true) => waker.ring(),
+            (true, false) => waker.hush(),
             _ => {}
         }
-        *rings = wanted;
+        *is_readable = is_wanted;
+    }
+}
+
+impl Readiness {
+    fn new() -> io::Result<Self> {
+        Ok(Self { waker: Waker::new()?, is_readable: false })
     }
 }

@@ -1,4 +1,4 @@
-//! The words of a RELOADED event.
+//! Builds the message and the warnings of a RELOADED event.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use log::{Level, log_enabled};
 
 use super::unit::Unit;
-use crate::events::{Event, EventKind, LOG_TARGET, Trigger};
+use crate::events::{Event, LOG_TARGET, Trigger};
 use crate::pki::{Identity, Trust, Warning, WarningKind, Warnings, format_time, in_words};
 use crate::tls::{Candidate, Generation, Part};
 
-/// What there is to tell of a generation, before it has a number.
+/// The content of a RELOADED event, before the generation has a number.
 pub(crate) struct ReloadReport {
     trigger: Trigger,
     pub(crate) warnings: Warnings,
@@ -19,26 +19,29 @@ pub(crate) struct ReloadReport {
     further: Vec<String>,
 }
 
-/// Of so many identities that are new the message tells in full.
-const IN_FULL: usize = 4;
+/// The change that a new generation makes.
+pub(super) struct Change<'a> {
+    /// Indices of the units with new content.
+    pub(super) units: &'a [usize],
+    /// Warnings about what the change loses.
+    pub(super) warnings: &'a [Warning],
+    pub(super) trigger: Trigger,
+}
+
+/// Number of changed units that the message describes.
+const DESCRIBED: usize = 4;
 
 impl ReloadReport {
-    /// Of `units`, of which those at `changed` are new in `candidate`; `warnings` are what that loses.
-    pub(super) fn new(
-        units: &[Unit],
-        changed: &[usize],
-        candidate: &Candidate,
-        warnings: &[Warning],
-        trigger: Trigger,
-    ) -> Self {
+    /// Returns the report of `change`, which turns `units` into `candidate`.
+    pub(super) fn new(units: &[Unit], candidate: &Candidate, change: &Change<'_>) -> Self {
         let duplicate = duplicate_names(units, candidate);
-        let standing =
+        let lasting =
             units.iter().flat_map(|unit| unit.serving.warnings().iter().chain(&unit.exposed));
-        let no_client = no_client_any_more(candidate);
-        let warnings = warnings.iter().chain(&duplicate).chain(&no_client).chain(standing);
-        let changed = if changed.is_empty() { &[0] } else { changed };
-        let (in_full, further) = changed.split_at(changed.len().min(IN_FULL));
-        let described: Vec<_> = in_full.iter().map(|index| describe(&units[*index])).collect();
+        let no_client = client_without_certificate(candidate);
+        let warnings = change.warnings.iter().chain(&duplicate).chain(&no_client).chain(lasting);
+        let changed = if change.units.is_empty() { &[0] } else { change.units };
+        let (described, further) = changed.split_at(changed.len().min(DESCRIBED));
+        let described: Vec<_> = described.iter().map(|index| describe(&units[*index])).collect();
         let more = match further.len() {
             0 => String::new(),
             1 => "; and 1 more identity".to_owned(),
@@ -46,14 +49,14 @@ impl ReloadReport {
         };
         let mut parts = vec![described.join("; and ") + &more];
         parts.extend(in_words(warnings.clone()));
-        // There may be very many, and nobody who listens.
+        // There may be thousands, and only the log shows them.
         let further = if log_enabled!(target: LOG_TARGET, Level::Info) {
             further.iter().map(|index| describe(&units[*index])).collect()
         } else {
             Vec::new()
         };
         Self {
-            trigger,
+            trigger: change.trigger,
             warnings: warnings.collect(),
             path: units[changed[0]].files.path().into(),
             message: parts.join("; warning: "),
@@ -61,23 +64,16 @@ impl ReloadReport {
         }
     }
 
+    /// Returns the event of `generation`, which has just been published.
     pub(crate) fn event(self, generation: &Generation) -> Event {
-        Event {
-            kind: EventKind::Reloaded,
-            trigger: self.trigger,
-            cause: None,
-            warnings: self.warnings,
-            generation: generation.number(),
-            earliest_not_after: generation.earliest_not_after(),
-            path: Some(self.path),
-            message: self.message,
-            count: 1,
-            further: self.further,
-        }
+        Event::reloaded(self.trigger, generation, self.message)
+            .about(self.path)
+            .with_warnings(self.warnings)
+            .with_further(self.further)
     }
 }
 
-/// An identity that never serves one of its names, because another one before it does.
+/// Returns the warning of an identity that never serves one of its names, because an earlier identity does.
 fn duplicate_names(units: &[Unit], candidate: &Candidate) -> Option<Warning> {
     let duplicates = candidate.duplicates();
     let (name, first, second) = duplicates.first.as_ref()?;
@@ -87,19 +83,19 @@ fn duplicate_names(units: &[Unit], candidate: &Candidate) -> Option<Warning> {
         count => format!(" (and {} more like it)", count - 1),
     };
     let text = format!(
-        "{} never serves {name}, for {} does, with the same kind of key{more}",
+        "{} never serves {name}: {} has the same name and kind of key, and was added first{more}",
         path(*second),
         path(*first)
     );
     Some(Warning::new(WarningKind::DuplicateName, text))
 }
 
-/// The client role proves itself with the first identity, and this one is for servers alone.
-fn no_client_any_more(candidate: &Candidate) -> Option<Warning> {
+/// Returns the warning of a client role without a certificate: it presents the first identity, which is for servers only.
+fn client_without_certificate(candidate: &Candidate) -> Option<Warning> {
     let name = candidate.client_without_identity()?;
     let text = format!(
-        "the client role has nothing to prove itself with, for the extended key usage of the first identity \
-         ({name}) lacks clientAuth"
+        "the client role presents no certificate: the extended key usage of the first identity ({name}) \
+         lacks clientAuth"
     );
     Some(Warning::new(WarningKind::KeyUsage, text))
 }
@@ -129,10 +125,10 @@ fn describe_trust(trust: &Trust) -> String {
     let parts = [
         (trust.client_root_count(), "roots for clients"),
         (trust.server_root_count(), "roots for servers"),
-        (trust.lists().len(), "revocation lists"),
+        (trust.lists().len(), "CRLs"),
         (trust.revoked_count(), "revoked certificates"),
     ];
-    let told = parts.iter().filter(|(count, _)| *count > 0);
-    let told: Vec<_> = told.map(|(count, what)| format!("{what}: {count}")).collect();
-    told.join(", ")
+    let present = parts.iter().filter(|(count, _)| *count > 0);
+    let present: Vec<_> = present.map(|(count, what)| format!("{what}: {count}")).collect();
+    present.join(", ")
 }

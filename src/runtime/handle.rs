@@ -249,8 +249,7 @@ impl Instance {
             let states = self.states();
             show(&states, &self.current())
         } else {
-            let current = self.current();
-            show(&UnitStates::after_fork(&current), &current)
+            show(&UnitStates::after_fork(&self.current()))
         }
     }
 }

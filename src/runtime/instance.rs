@@ -66,7 +66,7 @@ impl Instance {
             let events = EventQueue::delivered(id, dispatcher, waits, name, sink);
             (events, threads.waker().clone(), None)
         } else {
-            let events = EventQueue::of_host(id, waits, name, sink).map_err(refused)?;
+            let events = EventQueue::of_host(owner, sink).map_err(refused)?;
             let host_loop = HostLoop::new(&events).map_err(refused)?;
             (events, host_loop.waker().clone(), Some(host_loop))
         };

@@ -1,5 +1,6 @@
-//! Everything of a generation that ends at a date: certificates, staples, revocation lists, ticket keys.
+//! Everything in a generation that expires: certificates, OCSP responses, CRLs, ticket keys.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,96 +8,109 @@ use crate::error::Error;
 use crate::pki::{Identity, RevocationList, TicketKeys, WarningKind, format_time};
 use crate::tls::Generation;
 
-/// Something that ends, and when.
+/// The expiry of one thing in a generation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expiration<'a> {
-    /// The unit that it is of.
+    /// Index of the unit that the thing belongs to.
     pub(super) unit: usize,
-    /// Tells it from others of its unit, and from what comes in its place.
+    /// Distinguishes the thing from others of its unit and from its replacement.
     pub(super) id: &'a [u8],
+    /// Start of the warning window.
     pub(super) expiring_from: Option<i64>,
-    /// The last second at which it is good: seconds since 1970, as all times here.
+    /// The last second in which the thing is valid. All times here are seconds since 1970.
     pub(super) not_after: i64,
-    what: What<'a>,
+    subject: Subject<'a>,
 }
 
+/// What expires.
 #[derive(Clone, Copy, Debug)]
-enum What<'a> {
+enum Subject<'a> {
     Certificate(&'a Identity),
-    Staple(&'a Identity),
-    /// Whether peers are refused when it has expired.
-    RevocationList(&'a RevocationList, bool),
+    OcspResponse(&'a Identity),
+    Crl {
+        list: &'a RevocationList,
+        /// Whether peers are rejected once the list has expired.
+        rejects_when_expired: bool,
+    },
     TicketKey,
 }
 
-/// In the order of units.
-pub(super) fn dates_of(generation: &Generation) -> impl Iterator<Item = Expiration<'_>> {
-    let parts = generation.parts();
-    let count = parts.identities.len();
-    let identities = parts.identities.iter().enumerate();
-    let certificates = identities.flat_map(|(unit, identity)| of_identity(unit, identity));
-    let lists = parts.trust.iter().flat_map(move |trust| {
-        let counts = trust.lists_hold_until().is_some();
-        trust.lists().iter().filter_map(move |of| list(count, of, counts))
-    });
-    let unit = count + usize::from(parts.trust.is_some());
-    let lifetime = generation.base_config().ticket_key_lifetime();
-    let keys = parts.ticket_keys.iter().filter_map(move |keys| ticket_key(unit, keys, lifetime));
-    certificates.chain(lists).chain(keys)
+/// Returns the expirations of all units, in the order of the units.
+pub(super) fn expirations(generation: &Generation) -> impl Iterator<Item = Expiration<'_>> {
+    let identities = generation.parts().identities.iter().enumerate();
+    let identities = identities.flat_map(|(unit, identity)| of_identity(unit, identity));
+    identities.chain(of_other_units(generation))
 }
 
-/// The dates of the unit at `index`.
-pub(super) fn dates_of_unit(generation: &Generation, index: usize) -> Vec<Expiration<'_>> {
-    let identities = &generation.parts().identities;
-    match identities.get(index) {
+/// Returns the expirations of the unit at `index`.
+pub(super) fn expirations_of_unit(generation: &Generation, index: usize) -> Vec<Expiration<'_>> {
+    match generation.parts().identities.get(index) {
         Some(identity) => of_identity(index, identity).collect(),
-        None => dates_of(generation)
-            .skip(identities.len())
-            .filter(|dated| dated.unit == index)
-            .collect(),
+        None => of_other_units(generation).filter(|expiration| expiration.unit == index).collect(),
     }
 }
 
 fn of_identity(unit: usize, identity: &Arc<Identity>) -> impl Iterator<Item = Expiration<'_>> {
-    std::iter::once(certificate(unit, identity)).chain(staple(unit, identity))
+    std::iter::once(of_certificate(unit, identity)).chain(of_ocsp_response(unit, identity))
 }
 
-fn certificate(unit: usize, identity: &Arc<Identity>) -> Expiration<'_> {
+/// Returns the expirations of the trust store and of the ticket keys.
+fn of_other_units(generation: &Generation) -> impl Iterator<Item = Expiration<'_>> {
+    let parts = generation.parts();
+    let trust_index = parts.identities.len();
+    let crls = parts.trust.iter().flat_map(move |trust| {
+        let rejects_when_expired = trust.lists_hold_until().is_some();
+        let lists = trust.lists().iter();
+        lists.filter_map(move |list| of_crl(trust_index, list, rejects_when_expired))
+    });
+    let keys_index = trust_index + usize::from(parts.trust.is_some());
+    let lifetime = generation.base_config().ticket_key_lifetime();
+    let keys = parts.ticket_keys.iter();
+    crls.chain(keys.filter_map(move |keys| of_ticket_keys(keys_index, keys, lifetime)))
+}
+
+fn of_certificate(unit: usize, identity: &Arc<Identity>) -> Expiration<'_> {
     Expiration {
         unit,
         id: identity.sha256().to_bytes(),
         expiring_from: identity.expiring_from(),
         not_after: identity.not_after(),
-        what: What::Certificate(identity),
+        subject: Subject::Certificate(identity),
     }
 }
 
-/// One that names no nextUpdate does not end.
-fn staple(unit: usize, identity: &Arc<Identity>) -> Option<Expiration<'_>> {
+/// Returns nothing for an OCSP response without nextUpdate: newer information is always available for one, and the
+/// response has no end (RFC 6960, 4.2.2.1).
+fn of_ocsp_response(unit: usize, identity: &Arc<Identity>) -> Option<Expiration<'_>> {
     let facts = identity.staple()?;
     Some(Expiration {
         unit,
         id: &facts.sha256,
         expiring_from: facts.expiring_from,
         not_after: facts.next_update?.saturating_sub(1),
-        what: What::Staple(identity),
+        subject: Subject::OcspResponse(identity),
     })
 }
 
-fn list(unit: usize, list: &RevocationList, counts: bool) -> Option<Expiration<'_>> {
+fn of_crl(
+    unit: usize,
+    list: &RevocationList,
+    rejects_when_expired: bool,
+) -> Option<Expiration<'_>> {
     Some(Expiration {
         unit,
         id: &list.sha256,
         expiring_from: list.expiring_from,
-        // rustls has a list expire in the second of its nextUpdate.
+        // For rustls a CRL has already expired in the second of its nextUpdate.
         not_after: list.next_update?.saturating_sub(1),
-        what: What::RevocationList(list, counts),
+        subject: Subject::Crl { list, rejects_when_expired },
     })
 }
 
-/// The key that encrypts: it is to be replaced when its lifetime is over, and does not encrypt any more when
-/// that has been over for as long again.
-fn ticket_key(unit: usize, keys: &TicketKeys, lifetime: Option<i64>) -> Option<Expiration<'_>> {
+/// Returns the expiration of the first key, which encrypts.
+///
+/// The key should be replaced after its lifetime. After twice its lifetime the key no longer encrypts.
+fn of_ticket_keys(unit: usize, keys: &TicketKeys, lifetime: Option<i64>) -> Option<Expiration<'_>> {
     let (key, lifetime) = (keys.keys().first()?, lifetime?);
     let old_from = key.since.saturating_add(lifetime);
     Some(Expiration {
@@ -104,7 +118,7 @@ fn ticket_key(unit: usize, keys: &TicketKeys, lifetime: Option<i64>) -> Option<E
         id: &key.name,
         expiring_from: Some(old_from),
         not_after: old_from.saturating_add(lifetime),
-        what: What::TicketKey,
+        subject: Subject::TicketKey,
     })
 }
 
@@ -116,105 +130,105 @@ impl<'a> Expiration<'a> {
         expiring_from: Option<i64>,
         not_after: i64,
     ) -> Self {
-        Self { unit, id, expiring_from, not_after, what: What::TicketKey }
+        Self { unit, id, expiring_from, not_after, subject: Subject::TicketKey }
     }
 }
 
 impl Expiration<'_> {
-    /// Whether what serves is of no use when it has expired.
+    /// Returns whether peers reject the unit, or the unit rejects peers, once the thing has expired.
     pub(super) fn is_vital(&self) -> bool {
-        matches!(self.what, What::Certificate(_) | What::RevocationList(_, true))
+        matches!(
+            self.subject,
+            Subject::Certificate(_) | Subject::Crl { rejects_when_expired: true, .. }
+        )
     }
 
-    /// What there is to warn of at the time `now`.
+    /// Returns the warning that applies at `now`.
     pub(super) fn warning(&self, now: i64) -> Option<WarningKind> {
-        let is_expired = now > self.not_after;
-        match self.what {
-            What::Staple(_) if is_expired => Some(WarningKind::OcspUnusable),
-            What::RevocationList(_, false) if is_expired => Some(WarningKind::CrlExpired),
-            What::TicketKey if self.expiring_from.is_some_and(|from| now >= from) => {
+        let has_expired = now > self.not_after;
+        match self.subject {
+            Subject::OcspResponse(_) if has_expired => Some(WarningKind::OcspUnusable),
+            Subject::Crl { rejects_when_expired: false, .. } if has_expired => {
+                Some(WarningKind::CrlExpired)
+            }
+            Subject::TicketKey if self.expiring_from.is_some_and(|from| now >= from) => {
                 Some(WarningKind::TicketKeyOld)
             }
             _ => None,
         }
     }
 
-    /// The file that it came out of, where the unit has others.
+    /// Returns the file of the thing, if the unit may have several of its kind.
     pub(super) fn path(&self) -> Option<Arc<Path>> {
-        match self.what {
-            What::RevocationList(list, _) => Some(list.path.as_path().into()),
+        match self.subject {
+            Subject::Crl { list, .. } => Some(list.path.as_path().into()),
             _ => None,
         }
     }
 
-    /// That it expires, or `is_expired`, at the time `now`, with what is known of a renewal of the unit, which
-    /// is called by `path`.
-    pub(super) fn in_words(
-        &self,
-        path: &Path,
-        is_expired: bool,
-        failure: Option<&Error>,
-        now: i64,
-    ) -> String {
-        let at = format_time(self.not_after);
-        let left = words_for(self.not_after - now);
-        let (path, name, end) = match self.what {
-            What::Certificate(identity) => {
-                (path, name_of(identity), "it goes on serving, and clients refuse it")
+    /// Returns the message of an event at `now` for an operator (G24).
+    ///
+    /// `path` names the unit. `failure` is why the unit's files cannot be used at the moment, if so.
+    pub(super) fn message(&self, path: &Path, failure: Option<&Error>, now: i64) -> String {
+        let has_expired = now > self.not_after;
+        let problem = match self.subject {
+            Subject::Certificate(identity) => self.ends(&name_of(identity), now),
+            Subject::OcspResponse(identity) => {
+                self.ends(&format!("the OCSP response for {}", name_of(identity)), now)
             }
-            What::Staple(identity) => {
-                let name = format!("the OCSP response for {}", name_of(identity));
-                (path, name, "it is left out, and the certificate served without it")
+            Subject::Crl { list, .. } => self.ends(&format!("the CRL of {}", list.issuer), now),
+            Subject::TicketKey if has_expired => {
+                "the first ticket key has been in use for twice its lifetime".to_owned()
             }
-            What::RevocationList(list, true) => {
-                let name = format!("the revocation list of {}", list.issuer);
-                (
-                    &*list.path,
-                    name,
-                    "certificates of that issuer are refused until there is a newer one",
-                )
+            Subject::TicketKey => {
+                "the first ticket key has been in use for its whole lifetime".to_owned()
             }
-            What::RevocationList(list, false) => {
-                let name = format!("the revocation list of {}", list.issuer);
-                (&*list.path, name, "it counts on, and nobody knows what was revoked since")
-            }
-            What::TicketKey => return self.ticket_key_in_words(path, is_expired, failure),
         };
-        let why = why_not_renewed(failure);
-        let path = path.display();
-        if is_expired {
-            format!("{path}: {name} expired at {at}; {end}; {why}")
+        let path = self.path().unwrap_or_else(|| path.into());
+        let (served, renewal) = (self.served(has_expired), renewal_text(failure));
+        format!("{}: {problem}; {served}; {renewal}", path.display())
+    }
+
+    fn ends(&self, name: &str, now: i64) -> String {
+        let at = format_time(self.not_after);
+        if now > self.not_after {
+            format!("{name} expired at {at}")
         } else {
-            format!("{path}: {name} expires in {left}, at {at}; {why}")
+            format!("{name} expires in {}, at {at}", duration_text(self.not_after - now))
         }
     }
 
-    fn ticket_key_in_words(
-        &self,
-        path: &Path,
-        is_expired: bool,
-        failure: Option<&Error>,
-    ) -> String {
-        let (path, why) = (path.display(), why_not_renewed(failure));
-        let at = format_time(self.not_after.saturating_add(1));
-        if is_expired {
-            format!(
-                "{path}: the first ticket key has been in use for twice its lifetime and encrypts no more: \
-                 until another one is first, every handshake is a full one; {why}"
-            )
-        } else {
-            format!(
-                "{path}: the first ticket key has been in use for its whole lifetime and should be replaced; \
-                 from {at} on it encrypts no more; {why}"
-            )
-        }
+    /// Returns what is served until the renewal.
+    fn served(&self, has_expired: bool) -> Cow<'static, str> {
+        let text = match (self.subject, has_expired) {
+            (Subject::Certificate(_), false) => "it is still served",
+            (Subject::Certificate(_), true) => "it is still served, and clients reject it",
+            (Subject::OcspResponse(_), false) => "it is still stapled",
+            (Subject::OcspResponse(_), true) => "the certificate is served without it",
+            (Subject::Crl { .. }, false) => "it is enforced",
+            (Subject::Crl { rejects_when_expired: true, .. }, true) => {
+                "certificates of that issuer are rejected until a newer CRL is loaded"
+            }
+            (Subject::Crl { rejects_when_expired: false, .. }, true) => {
+                "it is still enforced, but revocations since then are unknown"
+            }
+            (Subject::TicketKey, false) => {
+                let at = format_time(self.not_after.saturating_add(1));
+                return format!("it encrypts tickets until {at}").into();
+            }
+            (Subject::TicketKey, true) => {
+                "it encrypts no more tickets, so every handshake is a full one until another key is first"
+            }
+        };
+        text.into()
     }
 }
 
-fn why_not_renewed(failure: Option<&Error>) -> String {
+/// Returns what is known of the renewal and what to do.
+fn renewal_text(failure: Option<&Error>) -> String {
     match failure {
-        Some(error) => format!("the renewal that came cannot be used: {error}"),
-        None => "no renewal has come".to_owned(),
+        Some(error) => format!("the renewal was rejected and must be corrected: {error}"),
+        None => "no renewal was found: check the job that renews it".to_owned(),
     }
 }
 
@@ -222,8 +236,8 @@ fn name_of(identity: &Identity) -> String {
     identity.names().first().map_or("no name".into(), |name| name.to_string_lossy().into_owned())
 }
 
-/// A length of time in its largest unit of which there are two or more.
-fn words_for(seconds: i64) -> String {
+/// Returns a duration in the largest unit of which it has at least two.
+fn duration_text(seconds: i64) -> String {
     let units = [(86_400, "days"), (3600, "hours"), (60, "minutes")];
     let unit = units.iter().find(|(length, _)| seconds >= 2 * length);
     unit.map_or_else(
@@ -235,12 +249,31 @@ fn words_for(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Cause;
 
     #[test]
-    fn a_length_of_time_is_told_in_words() {
-        assert_eq!(words_for(9 * 86_400 + 5), "9 days");
-        assert_eq!(words_for(47 * 3600), "47 hours");
-        assert_eq!(words_for(200), "3 minutes");
-        assert_eq!(words_for(119), "119 seconds");
+    fn duration_text_uses_the_largest_unit_with_two_or_more() {
+        assert_eq!(duration_text(9 * 86_400 + 5), "9 days");
+        assert_eq!(duration_text(47 * 3600), "47 hours");
+        assert_eq!(duration_text(200), "3 minutes");
+        assert_eq!(duration_text(119), "119 seconds");
+    }
+
+    #[test]
+    fn ticket_key_message_names_the_file_the_end_and_the_remedy() {
+        let key = Expiration::for_test(0, b"key", Some(100), 199);
+        let path = Path::new("/tls/tickets.key");
+        assert_eq!(
+            key.message(path, None, 150),
+            "/tls/tickets.key: the first ticket key has been in use for its whole lifetime; it encrypts tickets \
+             until 1970-01-01T00:03:20Z; no renewal was found: check the job that renews it"
+        );
+        let failure = Error::at(path, Cause::Empty);
+        assert_eq!(
+            key.message(path, Some(&failure), 200),
+            "/tls/tickets.key: the first ticket key has been in use for twice its lifetime; it encrypts no more \
+             tickets, so every handshake is a full one until another key is first; the renewal was rejected and \
+             must be corrected: /tls/tickets.key: is empty (read)"
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! How a handle and each of its units are doing, at one moment.
+//! What an operator can observe of a handle and its units at one moment.
 
 mod expirations;
 mod expiry_alerts;
 mod prometheus;
+mod unit_health;
 mod unit_state;
 
 use std::path::Path;
@@ -10,240 +11,139 @@ use std::sync::Arc;
 
 pub(crate) use expiry_alerts::ExpiryAlerts;
 pub(crate) use prometheus::{HandleMetrics, write as write_metrics};
-pub(crate) use unit_state::{Failing, UnitStates};
+pub(crate) use unit_health::{Health, UnitHealth};
+pub(crate) use unit_state::UnitStates;
 
 use crate::error::Error;
-use crate::pki::{Identity, Trust, WarningKind, Warnings};
+use crate::pki::{WarningKind, Warnings};
 use crate::reload::Outcome;
 use crate::tls::Generation;
 use crate::watch::WatchState;
-use expirations::{Expiration, dates_of, dates_of_unit};
-use unit_state::{StandingFailure, UnitState};
+use expirations::expirations_of_unit;
 
-/// Whether what serves is good, and whether it will stay so. "Renewal failed" is not "expired".
-///
-/// In rising order: where several hold, the last of them is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Health {
-    Ok,
-    Expiring,
-    Stale,
-    Expired,
-}
-
-/// Everything about a handle at one moment.
+/// The status of a handle.
 #[derive(Clone, Debug)]
 pub(crate) struct Status {
+    /// The health of all units together.
+    pub(crate) health: UnitHealth,
     pub(crate) generation: u64,
     pub(crate) loaded_at: i64,
     pub(crate) earliest_not_after: i64,
-    pub(crate) expiring_from: Option<i64>,
-    pub(crate) health: Health,
-    pub(crate) health_since: i64,
     pub(crate) last_outcome: Result<Outcome, Error>,
-    /// The newest failure that stands.
-    pub(crate) failure: Option<Failing>,
-    /// Distinct failures that were told since the identities that fail were last good.
-    pub(crate) consecutive_failures: u64,
-    pub(crate) last_checked_at: i64,
     pub(crate) reloads: u64,
     pub(crate) failures: u64,
     pub(crate) unchanged: u64,
     pub(crate) identities: usize,
     pub(crate) generations_alive: usize,
     pub(crate) watch: WatchState,
-    pub(crate) warnings: Warnings,
 }
 
-/// Everything about one identity at one moment.
+/// The status of one identity.
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityStatus {
-    /// The file that it is called by.
+    pub(crate) health: UnitHealth,
+    /// The path that names the identity.
     pub(crate) chain: Arc<Path>,
-    pub(crate) health: Health,
-    pub(crate) health_since: i64,
     pub(crate) not_before: i64,
     pub(crate) not_after: i64,
+    /// Start of the certificate's warning window. That of an OCSP response, which counts for the health, may start
+    /// earlier.
     pub(crate) expiring_from: Option<i64>,
-    pub(crate) failure: Option<Failing>,
-    pub(crate) consecutive_failures: u64,
-    pub(crate) last_checked_at: i64,
-    /// Whether its files look half-written and are being waited for.
-    pub(crate) pending: bool,
-    /// The generation that its certificate came with, and when that was.
-    pub(crate) renewed_generation: u64,
-    pub(crate) renewed_at: i64,
-    pub(crate) warnings: Warnings,
 }
 
-/// Everything about what peers are checked against, at one moment.
+/// The status of the trust store.
 #[derive(Clone, Debug)]
 pub(crate) struct TrustStatus {
-    /// The file or directory that it is called by.
+    pub(crate) health: UnitHealth,
+    /// The file or directory that names the trust store.
     pub(crate) path: Arc<Path>,
-    pub(crate) health: Health,
-    pub(crate) health_since: i64,
     pub(crate) client_roots: usize,
     pub(crate) server_roots: usize,
-    pub(crate) lists: usize,
-    /// Entries of all lists.
+    pub(crate) crls: usize,
+    /// Number of entries of all CRLs.
     pub(crate) revoked: usize,
-    /// The earliest nextUpdate of all lists.
+    /// The earliest nextUpdate of all CRLs.
     pub(crate) next_update: Option<i64>,
-    pub(crate) expiring_from: Option<i64>,
-    pub(crate) failure: Option<Failing>,
-    pub(crate) consecutive_failures: u64,
-    pub(crate) last_checked_at: i64,
-    pub(crate) pending: bool,
-    pub(crate) renewed_generation: u64,
-    pub(crate) renewed_at: i64,
-    pub(crate) warnings: Warnings,
 }
 
-impl Status {
-    pub(super) fn new(current: &Generation, standing: &UnitStates, alive: usize, now: i64) -> Self {
-        let identities = current.identities();
-        let units = standing.units.iter().enumerate();
-        let (health, health_since) =
-            worst(units.map(|(index, unit)| health(&dates_of_unit(current, index), unit, now)));
-        let troubles = || standing.units.iter().filter_map(|unit| unit.trouble.as_deref());
-        let newest = troubles().reduce(|a, b| if b.told_at > a.told_at { b } else { a });
-        Self {
+/// Everything that a status is computed from, taken at one moment, so that all fields agree.
+pub(crate) struct Observation<'a> {
+    pub(crate) current: &'a Arc<Generation>,
+    pub(crate) states: &'a UnitStates,
+    /// The path that names each unit.
+    pub(crate) paths: &'a [Arc<Path>],
+    pub(crate) generations_alive: usize,
+    pub(crate) now: i64,
+}
+
+impl Observation<'_> {
+    /// Returns the status of the handle.
+    pub(crate) fn status(&self) -> Status {
+        let Self { current, states, .. } = self;
+        let units = current.parts().iter().enumerate();
+        let units = units.filter_map(|(index, part)| {
+            self.unit_health(index, Warnings::from_iter(part.warnings()))
+        });
+        let mut health = units.reduce(UnitHealth::combine).unwrap_or_default();
+        health.checked_at = states.checked_at;
+        // Some warnings are about the change as a whole or about several identities, not about one unit.
+        health.warnings |= current.warnings().with(WarningKind::KeyReadable, false);
+        Status {
+            health,
             generation: current.number(),
             loaded_at: current.loaded_at(),
             earliest_not_after: current.earliest_not_after(),
-            expiring_from: dates_of(current).filter_map(|dated| dated.expiring_from).min(),
-            health,
-            health_since,
-            last_outcome: standing.last_outcome.clone(),
-            failure: newest.map(StandingFailure::failing),
-            consecutive_failures: troubles().map(|trouble| trouble.distinct).sum(),
-            last_checked_at: standing.checked_at,
-            reloads: standing.reloads,
-            failures: standing.failures,
-            unchanged: standing.unchanged,
-            identities: identities.len(),
-            generations_alive: alive,
-            watch: standing.watch,
-            warnings: warnings_of(current, standing, now),
+            last_outcome: states.last_outcome.clone(),
+            reloads: states.reloads,
+            failures: states.failures,
+            unchanged: states.unchanged,
+            identities: current.identities().len(),
+            generations_alive: self.generations_alive,
+            watch: states.watch,
         }
     }
-}
 
-fn warnings_of(current: &Generation, standing: &UnitStates, now: i64) -> Warnings {
-    let exposed = standing.units.iter().any(|unit| unit.exposed);
-    let by_date = dates_of(current).filter_map(|dated| dated.warning(now));
-    by_date.fold(current.warnings().with(WarningKind::KeyReadable, exposed), |warnings, kind| {
-        warnings.with(kind, true)
-    })
-}
-
-impl TrustStatus {
-    pub(super) fn new(
-        path: &Arc<Path>,
-        index: usize,
-        (trust, current): (&Trust, &Generation),
-        unit: &UnitState,
-        now: i64,
-    ) -> Self {
-        let dates = dates_of_unit(current, index);
-        let (health, health_since) = health(&dates, unit, now);
-        let trouble = unit.trouble.as_deref();
-        Self {
-            path: path.clone(),
-            health,
-            health_since,
-            client_roots: trust.client_root_count(),
-            server_roots: trust.server_root_count(),
-            lists: trust.lists().len(),
-            revoked: trust.revoked_count(),
-            next_update: trust.lists().iter().filter_map(|list| list.next_update).min(),
-            expiring_from: dates.iter().filter_map(|dated| dated.expiring_from).min(),
-            failure: trouble.map(StandingFailure::failing),
-            consecutive_failures: trouble.map_or(0, |trouble| trouble.distinct),
-            last_checked_at: unit.checked_at,
-            pending: unit.pending,
-            renewed_generation: unit.renewed_generation,
-            renewed_at: unit.renewed_at,
-            warnings: with_dates(Warnings::from_iter(trust.warnings()), &dates, now),
-        }
-    }
-}
-
-impl IdentityStatus {
-    pub(super) fn new(
-        chain: &Arc<Path>,
-        (index, identity): (usize, &Identity),
-        current: &Generation,
-        unit: &UnitState,
-        now: i64,
-    ) -> Self {
-        let dates = dates_of_unit(current, index);
-        let (health, health_since) = health(&dates, unit, now);
-        let trouble = unit.trouble.as_deref();
-        Self {
-            chain: chain.clone(),
-            health,
-            health_since,
+    /// Returns the status of the identity at `index`, if there is one.
+    pub(crate) fn identity(&self, index: usize) -> Option<IdentityStatus> {
+        let identity = self.current.identities().get(index)?;
+        Some(IdentityStatus {
+            health: self.unit_health(index, Warnings::from_iter(identity.warnings()))?,
+            chain: self.paths.get(index)?.clone(),
             not_before: identity.not_before(),
             not_after: identity.not_after(),
             expiring_from: identity.expiring_from(),
-            failure: trouble.map(StandingFailure::failing),
-            consecutive_failures: trouble.map_or(0, |trouble| trouble.distinct),
-            last_checked_at: unit.checked_at,
-            pending: unit.pending,
-            renewed_generation: unit.renewed_generation,
-            renewed_at: unit.renewed_at,
-            warnings: with_dates(Warnings::from_iter(identity.warnings()), &dates, now)
-                .with(WarningKind::KeyReadable, unit.exposed),
+        })
+    }
+
+    /// Returns the status of the trust store, if the handle has one.
+    pub(crate) fn trust(&self) -> Option<TrustStatus> {
+        let (index, trust) = (self.current.identities().len(), self.current.trust()?);
+        Some(TrustStatus {
+            health: self.unit_health(index, Warnings::from_iter(trust.warnings()))?,
+            path: self.paths.get(index)?.clone(),
+            client_roots: trust.client_root_count(),
+            server_roots: trust.server_root_count(),
+            crls: trust.lists().len(),
+            revoked: trust.revoked_count(),
+            next_update: trust.lists().iter().filter_map(|list| list.next_update).min(),
+        })
+    }
+
+    /// Returns the metrics of the handle, which the host calls `name`.
+    pub(crate) fn metrics(&self, name: Option<Arc<str>>) -> HandleMetrics {
+        let identities = 0..self.current.identities().len();
+        HandleMetrics {
+            name,
+            status: self.status(),
+            generation: self.current.clone(),
+            identities: identities.filter_map(|index| self.identity(index)).collect(),
+            trust: self.trust(),
         }
     }
-}
 
-fn with_dates(warnings: Warnings, dates: &[Expiration<'_>], now: i64) -> Warnings {
-    let kinds = dates.iter().filter_map(|dated| dated.warning(now));
-    kinds.fold(warnings, |warnings, kind| warnings.with(kind, true))
-}
-
-/// The worst that is true of one unit, and since when it is.
-fn health(dates: &[Expiration<'_>], unit: &UnitState, now: i64) -> (Health, i64) {
-    let vital = dates.iter().filter(|dated| dated.is_vital());
-    if let Some(end) = vital.map(|dated| dated.not_after).min().filter(|end| now > *end) {
-        return (Health::Expired, end);
-    }
-    if let Some(trouble) = &unit.trouble {
-        return (Health::Stale, trouble.since);
-    }
-    match dates.iter().filter_map(|dated| dated.expiring_from).min() {
-        Some(from) if now >= from => (Health::Expiring, from),
-        _ => (Health::Ok, unit.good_since),
-    }
-}
-
-/// The worst of all, since the first of them; all have been well since the last of them is.
-fn worst(all: impl Iterator<Item = (Health, i64)>) -> (Health, i64) {
-    let worse = |a: (Health, i64), b: (Health, i64)| match a.0.cmp(&b.0) {
-        std::cmp::Ordering::Less => b,
-        std::cmp::Ordering::Greater => a,
-        std::cmp::Ordering::Equal if a.0 == Health::Ok => (a.0, a.1.max(b.1)),
-        std::cmp::Ordering::Equal => (a.0, a.1.min(b.1)),
-    };
-    all.reduce(worse).unwrap_or((Health::Ok, 0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_worst_identity_decides_and_the_first_that_is_so_tells_since_when() {
-        let all = |of: &[(Health, i64)]| worst(of.iter().copied());
-        assert_eq!(all(&[(Health::Ok, 5), (Health::Ok, 9)]), (Health::Ok, 9));
-        assert_eq!(
-            all(&[(Health::Expiring, 7), (Health::Ok, 9), (Health::Expiring, 3)]),
-            (Health::Expiring, 3)
-        );
-        assert_eq!(all(&[(Health::Stale, 7), (Health::Expiring, 3)]), (Health::Stale, 7));
-        assert_eq!(all(&[(Health::Stale, 3), (Health::Expired, 9)]), (Health::Expired, 9));
+    fn unit_health(&self, index: usize, warnings: Warnings) -> Option<UnitHealth> {
+        let unit = self.states.units.get(index)?;
+        let expirations = expirations_of_unit(self.current, index);
+        Some(UnitHealth::new(unit, &expirations, warnings, self.now))
     }
 }

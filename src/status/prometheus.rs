@@ -1,4 +1,4 @@
-//! Handles in the text format that Prometheus scrapes (version 0.0.4).
+//! Writes the metrics of handles in the Prometheus text format, version 0.0.4.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -9,21 +9,23 @@ use crate::error::Error;
 use crate::tls::Generation;
 use crate::watch::WatchState;
 
-/// All that is written of one handle: taken at one moment, so that its series agree.
+/// The metrics of one handle, taken at one moment, so that all series agree.
 pub(crate) struct HandleMetrics {
-    /// What the host calls it, if anything.
+    /// The name that the host gave the handle, if any.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) status: Status,
     pub(crate) generation: Arc<Generation>,
     /// In the order of the generation's identities.
     pub(crate) identities: Vec<IdentityStatus>,
-    /// Where the handle checks peers.
+    /// `None` if the handle has no trust store.
     pub(crate) trust: Option<TrustStatus>,
 }
 
-/// Writes the metrics of all `snapshots` as one page. The label `handle` is the name of each; one
-/// without a name has the label where there are others on the page, and then it is its position.
-/// No two may have the same, for a page that has a series twice is refused as a whole by its reader.
+/// Returns the metrics of all `snapshots` as one page.
+///
+/// The label `handle` is the handle's name. A handle without a name has its position as the label, or no label if
+/// it is alone on the page. Two handles with the same label are an error, because a scraper rejects the whole
+/// page if a series appears twice.
 pub(crate) fn write(snapshots: &[HandleMetrics]) -> Result<String, Error> {
     let only = snapshots.len() == 1;
     let mut seen = HashSet::new();
@@ -46,11 +48,11 @@ pub(crate) fn write(snapshots: &[HandleMetrics]) -> Result<String, Error> {
     Ok(page.text)
 }
 
-/// The labels of one handle's series, made once.
+/// The metrics of one handle with the labels of its series.
 struct MetricSeries<'a> {
     of: &'a HandleMetrics,
     handle: String,
-    /// Of each identity, but for those that would repeat the labels of one before them.
+    /// One entry per identity. An identity with the same labels as an earlier one is left out.
     identities: Vec<(String, &'a IdentityStatus)>,
 }
 
@@ -82,8 +84,8 @@ impl Page {
         self.family(
             name,
             "counter",
-            "Reloads since the handle was opened: generations published, looks that found nothing \
-             new, and distinct failures told.",
+            "Reloads since the handle was opened: generations published, passes that found no \
+             change, and distinct failures reported.",
         );
         for MetricSeries { of, handle, .. } in all {
             let Status { reloads, unchanged, failures, .. } = of.status;
@@ -99,14 +101,14 @@ impl Page {
             }
         }
         let name = "certreload_health";
-        let help = "1 for the state that the handle is in: the worst of its identities, its trust \
-                    and its ticket keys.";
+        let help = "1 for the current health of the handle: the worst of its identities, trust store \
+                    and ticket keys.";
         self.family(name, "gauge", help);
         for MetricSeries { of, handle, .. } in all {
-            self.states(name, handle, &HEALTHS, &of.status.health);
+            self.states(name, handle, &HEALTHS, &of.status.health.level);
         }
         let name = "certreload_watch_state";
-        self.family(name, "gauge", "1 for how changes are being found.");
+        self.family(name, "gauge", "1 for how changes of files are currently detected.");
         for MetricSeries { of, handle, .. } in all {
             self.states(name, handle, &WATCH_STATES, &of.status.watch);
         }
@@ -120,9 +122,9 @@ impl Page {
             }
         }
         let name = "certreload_identity_health";
-        self.family(name, "gauge", "1 for the state that the identity is in.");
+        self.family(name, "gauge", "1 for the current health of the identity.");
         for (labels, status) in all.iter().flat_map(|series| &series.identities) {
-            self.states(name, labels, &HEALTHS, &status.health);
+            self.states(name, labels, &HEALTHS, &status.health.level);
         }
     }
 
@@ -142,14 +144,14 @@ impl Page {
         }
         let ends = trusts.iter().filter_map(|(handle, status)| Some((handle, status.next_update?)));
         let name = "certreload_crl_next_update_timestamp_seconds";
-        self.family(name, "gauge", "When the first of the revocation lists expires.");
+        self.family(name, "gauge", "The earliest nextUpdate of all CRLs.");
         for (handle, end) in ends {
             self.sample(name, handle, end);
         }
         let name = "certreload_trust_health";
-        self.family(name, "gauge", "1 for the state that roots and revocation lists are in.");
+        self.family(name, "gauge", "1 for the current health of the trust store.");
         for (handle, status) in &trusts {
-            self.states(name, handle, &HEALTHS, &status.health);
+            self.states(name, handle, &HEALTHS, &status.health.level);
         }
     }
 
@@ -170,68 +172,70 @@ impl Page {
     }
 }
 
-/// A name, what it says, and where it is found.
+/// The name of a gauge, its help text, and its value in a status.
 type Gauge<T> = (&'static str, &'static str, fn(&T) -> i64);
 
 const HANDLE_GAUGES: [Gauge<Status>; 4] = [
-    ("certreload_generation", "The number of the generation that serves.", |status| {
+    ("certreload_generation", "The number of the current generation.", |status| {
         i64::try_from(status.generation).unwrap_or(i64::MAX)
     }),
-    ("certreload_generations_alive", "Generations whose memory, keys included, lives.", |status| {
-        i64::try_from(status.generations_alive).unwrap_or(i64::MAX)
-    }),
+    (
+        "certreload_generations_alive",
+        "Generations that are still in memory, keys included.",
+        |status| i64::try_from(status.generations_alive).unwrap_or(i64::MAX),
+    ),
     (
         "certreload_last_reload_timestamp_seconds",
-        "When the generation that serves was published.",
+        "When the current generation was published.",
         |status| status.loaded_at,
     ),
     (
         "certreload_last_check_timestamp_seconds",
-        "When files were last looked at, whatever that came to.",
-        |status| status.last_checked_at,
+        "When files were last checked, whatever the outcome.",
+        |status| status.health.checked_at,
     ),
 ];
 
 const TRUST_GAUGES: [Gauge<TrustStatus>; 6] = [
-    ("certreload_trust_client_roots", "Roots that clients are checked against.", |status| {
+    ("certreload_trust_client_roots", "Roots for client certificates.", |status| {
         i64::try_from(status.client_roots).unwrap_or(i64::MAX)
     }),
-    ("certreload_trust_server_roots", "Roots that servers are checked against.", |status| {
+    ("certreload_trust_server_roots", "Roots for server certificates.", |status| {
         i64::try_from(status.server_roots).unwrap_or(i64::MAX)
     }),
-    ("certreload_trust_crls", "Revocation lists that count.", |status| {
-        i64::try_from(status.lists).unwrap_or(i64::MAX)
+    ("certreload_trust_crls", "CRLs in the trust store.", |status| {
+        i64::try_from(status.crls).unwrap_or(i64::MAX)
     }),
-    ("certreload_trust_revoked", "Entries of all revocation lists.", |status| {
+    ("certreload_trust_revoked", "Revoked certificates in all CRLs.", |status| {
         i64::try_from(status.revoked).unwrap_or(i64::MAX)
     }),
     (
         "certreload_trust_consecutive_failures",
-        "Failures told of roots and revocation lists since they were last good.",
-        |status| i64::try_from(status.consecutive_failures).unwrap_or(i64::MAX),
+        "Distinct failures reported since the files of the trust store were last good.",
+        |status| i64::try_from(status.health.consecutive_failures).unwrap_or(i64::MAX),
     ),
     (
         "certreload_trust_renewed_timestamp_seconds",
-        "When roots and revocation lists last changed, or were loaded first.",
-        |status| status.renewed_at,
+        "When the trust store last changed, or was first loaded.",
+        |status| status.health.renewed_at,
     ),
 ];
 
 const IDENTITY_GAUGES: [Gauge<IdentityStatus>; 3] = [
     (
         "certreload_not_before_timestamp_seconds",
-        "From when the certificate that serves is valid.",
+        "The notBefore of the certificate that is served.",
         |status| status.not_before,
     ),
     (
         "certreload_not_after_timestamp_seconds",
-        "Until when the certificate that serves is valid.",
+        "The notAfter of the certificate that is served.",
         |status| status.not_after,
     ),
     (
         "certreload_consecutive_failures",
-        "Distinct failures told since the files of the identity were last good.",
-        |status| i64::try_from(status.consecutive_failures).unwrap_or(i64::MAX),
+        "Distinct failures reported since the files of the identity were last good.",
+        |status| i64::try_from(status.health.consecutive_failures).unwrap_or(i64::MAX),
     ),
 ];
 
@@ -249,8 +253,9 @@ const WATCH_STATES: [(&str, WatchState); 4] = [
     ("degraded", WatchState::Degraded),
 ];
 
-/// One label, its value escaped. Control characters, which a file name may hold, reach nobody's
-/// terminal from here.
+/// Returns one label with its value escaped.
+///
+/// A file name may contain control characters. They become `?`, so that they cannot control an operator's terminal.
 fn label(name: &str, value: &str) -> String {
     let mut text = format!("{name}=\"");
     for character in value.chars() {
@@ -266,10 +271,10 @@ fn label(name: &str, value: &str) -> String {
     text
 }
 
-/// Labels beside each other, without those that are empty.
+/// Returns all labels that are not empty, separated by commas.
 fn join(labels: &[&str]) -> String {
-    let there: Vec<_> = labels.iter().copied().filter(|label| !label.is_empty()).collect();
-    there.join(",")
+    let labels: Vec<_> = labels.iter().copied().filter(|label| !label.is_empty()).collect();
+    labels.join(",")
 }
 
 #[cfg(test)]
@@ -277,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_holds_any_file_name() {
+    fn label_escapes_any_file_name() {
         assert_eq!(label("identity", "/tls/a.pem"), r#"identity="/tls/a.pem""#);
         assert_eq!(
             label("identity", "a\"b\\c\nd\te\u{fc}"),
@@ -286,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_without_labels_has_no_braces() {
+    fn sample_without_labels_has_no_braces() {
         let mut page = Page::default();
         page.sample("up", "", 1);
         page.sample("up", &join(&["", &label("a", "b"), &label("c", "d")]), -2);

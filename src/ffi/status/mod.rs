@@ -1,17 +1,15 @@
 //! How a handle is doing, in numbers.
 
+mod fill;
 pub mod trust;
 
 use std::ffi::c_char;
-use std::ptr;
 
 use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
 use super::result::certreload_result;
-use crate::error::Error;
-use crate::status::{Failing, Health, IdentityStatus, Status};
-use crate::watch::WatchState;
+use fill::write_cut;
 
 /// Whether what serves is good, and whether it will stay so.
 ///
@@ -172,17 +170,7 @@ pub unsafe extern "C" fn certreload_get_status(
         // SAFETY: the caller passes an open handle, or NULL.
         let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
         // SAFETY: the caller vouches for status_size writable bytes.
-        unsafe {
-            write_cut(
-                handle.status()?.into(),
-                status_out,
-                status_size,
-                "status_out",
-                |status, size| {
-                    status.size = size;
-                },
-            )?;
-        }
+        unsafe { write_cut(handle.status()?, status_out, status_size)? };
         Ok(certreload_result::Ok)
     })
 }
@@ -215,38 +203,9 @@ pub unsafe extern "C" fn certreload_get_identity_status(
             .identity_status(index)?
             .ok_or_else(|| cast::no_such_index(index, handle.identity_count(), "identities"))?;
         // SAFETY: the caller vouches for status_size writable bytes.
-        unsafe {
-            write_cut(status.into(), status_out, status_size, "status_out", |status, size| {
-                status.size = size;
-            })?;
-        }
+        unsafe { write_cut(status, status_out, status_size)? };
         Ok(certreload_result::Ok)
     })
-}
-
-/// Writes as much of a status as its reader knows of.
-///
-/// # Safety
-/// `out` is NULL, or points to `room` writable bytes that nobody else uses during the call.
-pub(super) unsafe fn write_cut<T: Copy>(
-    mut status: T,
-    out: *mut T,
-    room: usize,
-    name: &'static str,
-    set_size: impl FnOnce(&mut T, usize),
-) -> Result<(), Error> {
-    if out.is_null() {
-        return Err(Error::null(name));
-    }
-    if room < 16 {
-        return Err(Error::invalid(format!("status_size is {room}, below 16")));
-    }
-    cast::at_most(room, cast::MAX_STRUCT_SIZE, "status_size")?;
-    let size = room.min(size_of::<T>());
-    set_size(&mut status, size);
-    // SAFETY: `size` is no more than the bytes that the caller vouches for, and than `status` has.
-    unsafe { ptr::copy_nonoverlapping((&raw const status).cast::<u8>(), out.cast(), size) };
-    Ok(())
 }
 
 /// Name a state of health in a word, for logs and status pages.
@@ -298,113 +257,3 @@ pub extern "C" fn certreload_watch_state_str(state: watch_state_number) -> *cons
 /// What C passes for a `certreload_watch_state`: any number at all.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type watch_state_number = u32;
-
-impl From<Status> for certreload_status {
-    fn from(status: Status) -> Self {
-        Self {
-            size: size_of::<Self>(),
-            generation: status.generation,
-            loaded_at: status.loaded_at,
-            earliest_not_after: status.earliest_not_after,
-            health: status.health.into(),
-            last_result: match &status.last_outcome {
-                Ok(outcome) => (*outcome).into(),
-                Err(error) => error.into(),
-            },
-            reloads: status.reloads,
-            failures: status.failures,
-            unchanged: status.unchanged,
-            identities: status.identities,
-            generations_alive: status.generations_alive,
-            watch: status.watch.into(),
-            warnings: super::event::warning_bits(status.warnings),
-            health_since: status.health_since,
-            expiring_from: status.expiring_from.unwrap_or(0),
-            last_checked_at: status.last_checked_at,
-            consecutive_failures: status.consecutive_failures,
-            last_failure_at: status.failure.as_ref().map_or(0, |failure| failure.told_at),
-            last_failure: failure_text(status.failure.as_ref()),
-        }
-    }
-}
-
-impl From<IdentityStatus> for certreload_identity_status {
-    fn from(status: IdentityStatus) -> Self {
-        let failure = status.failure.as_ref();
-        Self {
-            size: size_of::<Self>(),
-            health: status.health.into(),
-            last_result: failure.map_or(certreload_result::Ok, |failure| (&failure.error).into()),
-            health_since: status.health_since,
-            not_before: status.not_before,
-            not_after: status.not_after,
-            expiring_from: status.expiring_from.unwrap_or(0),
-            renewed_at: status.renewed_at,
-            renewed_generation: status.renewed_generation,
-            last_checked_at: status.last_checked_at,
-            warnings: super::event::warning_bits(status.warnings),
-            pending: status.pending.into(),
-            consecutive_failures: status.consecutive_failures,
-            last_failure_at: failure.map_or(0, |failure| failure.told_at),
-            last_failure: failure_text(failure),
-            chain_path: cut(&status.chain.to_string_lossy()),
-        }
-    }
-}
-
-impl From<Health> for certreload_health {
-    fn from(health: Health) -> Self {
-        match health {
-            Health::Ok => Self::Ok,
-            Health::Expiring => Self::Expiring,
-            Health::Stale => Self::Stale,
-            Health::Expired => Self::Expired,
-        }
-    }
-}
-
-impl From<WatchState> for certreload_watch_state {
-    fn from(state: WatchState) -> Self {
-        match state {
-            WatchState::Off => Self::Off,
-            WatchState::Polling => Self::Polling,
-            WatchState::Notified => Self::Notified,
-            WatchState::Degraded => Self::Degraded,
-        }
-    }
-}
-
-pub(super) fn failure_text(failure: Option<&Failing>) -> [c_char; CERTRELOAD_MAX_FAILURE_TEXT] {
-    failure.map_or([0; CERTRELOAD_MAX_FAILURE_TEXT], |failure| cut(&failure.error.to_string()))
-}
-
-/// One line, cut at a character so that it fits with its NUL.
-pub(super) fn cut<const ROOM: usize>(text: &str) -> [c_char; ROOM] {
-    let mut room = [0; ROOM];
-    let text = cast::to_c_text(text).to_string_lossy().into_owned();
-    let fits = |end: &usize| *end < ROOM && text.is_char_boundary(*end);
-    let end = (0..=text.len()).rev().find(fits).unwrap_or(0);
-    for (place, byte) in room.iter_mut().zip(&text.as_bytes()[..end]) {
-        *place = c_char::from_ne_bytes([*byte]);
-    }
-    room
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::CStr;
-
-    use super::*;
-    use crate::error::Cause;
-
-    #[test]
-    fn a_long_failure_is_cut_at_a_character_and_stays_one_line() {
-        let path = format!("/tls/\n{}", "\u{fc}".repeat(300));
-        let error = Error::at(path.as_ref(), Cause::NotFound);
-        let room = failure_text(Some(&Failing { error, told_at: 0 }));
-        // SAFETY: the last byte is a NUL.
-        let text = unsafe { CStr::from_ptr(room.as_ptr()) }.to_str().unwrap().to_owned();
-        assert!(text.starts_with("/tls/?\u{fc}"), "{text}");
-        assert!((509..=511).contains(&text.len()), "{}", text.len());
-    }
-}

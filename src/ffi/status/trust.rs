@@ -2,16 +2,13 @@
 
 use std::ffi::c_char;
 
-use super::{
-    CERTRELOAD_MAX_FAILURE_TEXT, CERTRELOAD_MAX_PATH_TEXT, certreload_health, cut, failure_text,
-    write_cut,
-};
+use super::fill::write_cut;
+use super::{CERTRELOAD_MAX_FAILURE_TEXT, CERTRELOAD_MAX_PATH_TEXT, certreload_health};
 use crate::error::{Cause, Error};
 use crate::ffi::boundary::boundary;
 use crate::ffi::cast;
 use crate::ffi::handle::certreload_handle;
 use crate::ffi::result::certreload_result;
-use crate::status::TrustStatus;
 
 /// How what peers are checked against is doing. Times are seconds since 1970-01-01 UTC.
 ///
@@ -84,38 +81,7 @@ pub unsafe extern "C" fn certreload_get_trust_status(
         let nothing = || Error::new(Cause::NotConfigured("roots to check peers with"));
         let status = handle.trust_status()?.ok_or_else(nothing)?;
         // SAFETY: the caller vouches for status_size writable bytes.
-        unsafe {
-            write_cut(status.into(), status_out, status_size, "status_out", |status, size| {
-                status.size = size;
-            })?;
-        }
+        unsafe { write_cut(status, status_out, status_size)? };
         Ok(certreload_result::Ok)
     })
-}
-
-impl From<TrustStatus> for certreload_trust_status {
-    fn from(status: TrustStatus) -> Self {
-        let failure = status.failure.as_ref();
-        Self {
-            size: size_of::<Self>(),
-            health: status.health.into(),
-            last_result: failure.map_or(certreload_result::Ok, |failure| (&failure.error).into()),
-            health_since: status.health_since,
-            client_roots: status.client_roots,
-            server_roots: status.server_roots,
-            crls: status.lists,
-            revoked: status.revoked,
-            next_update: status.next_update.unwrap_or(0),
-            expiring_from: status.expiring_from.unwrap_or(0),
-            renewed_at: status.renewed_at,
-            renewed_generation: status.renewed_generation,
-            last_checked_at: status.last_checked_at,
-            warnings: crate::ffi::event::warning_bits(status.warnings),
-            pending: status.pending.into(),
-            consecutive_failures: status.consecutive_failures,
-            last_failure_at: failure.map_or(0, |failure| failure.told_at),
-            last_failure: failure_text(failure),
-            path: cut(&status.path.to_string_lossy()),
-        }
-    }
 }

@@ -9,7 +9,7 @@ use loom::thread;
 use crate::dispatcher::{Deliver, Dispatcher};
 use crate::event::{Event, EventSink};
 use crate::explore;
-use crate::queue::EventQueue;
+use crate::queue::{EventQueue, QueueOwner};
 use crate::shared::arc_swap::ArcSwapOption;
 use crate::sys::Waker;
 use crate::wait_graph::WaitGraph;
@@ -28,7 +28,11 @@ impl Scene {
     }
 
     fn queue(&self, id: u64, sink: EventSink) -> Arc<EventQueue> {
-        EventQueue::delivered(id, self.delivery.clone(), self.waits.clone(), None, Some(sink))
+        EventQueue::delivered(self.owner(id), self.delivery.clone(), Some(sink))
+    }
+
+    fn owner(&self, id: u64) -> QueueOwner {
+        QueueOwner { id, name: None, waits: self.waits.clone() }
     }
 
     fn delivers(&self) -> thread::JoinHandle<()> {
@@ -37,25 +41,25 @@ impl Scene {
     }
 }
 
-/// Numbers in the order in which they were told.
+/// Numbers in the order in which they were delivered.
 #[derive(Default)]
-struct ReloadReport {
+struct Recorder {
     numbers: Mutex<Vec<u64>>,
     more: Condvar,
     is_running: AtomicBool,
     is_over: AtomicBool,
 }
 
-impl ReloadReport {
+impl Recorder {
     fn sink(self: &Arc<Self>) -> EventSink {
-        let told = self.clone();
+        let recorder = self.clone();
         EventSink::new(move |event| {
-            assert!(!told.is_over.load(SeqCst), "told after it was over");
-            assert!(!told.is_running.swap(true, SeqCst), "two at a time");
-            told.numbers.lock().unwrap().push(event.number);
-            assert!(!told.is_over.load(SeqCst), "it was over while it ran");
-            told.is_running.store(false, SeqCst);
-            told.more.notify_one();
+            assert!(!recorder.is_over.load(SeqCst), "delivered after it was over");
+            assert!(!recorder.is_running.swap(true, SeqCst), "two at a time");
+            recorder.numbers.lock().unwrap().push(event.number);
+            assert!(!recorder.is_over.load(SeqCst), "it was over while it ran");
+            recorder.is_running.store(false, SeqCst);
+            recorder.more.notify_one();
         })
     }
 
@@ -72,14 +76,14 @@ impl ReloadReport {
 #[test]
 fn every_event_is_delivered_in_order() {
     explore(2, || {
-        let (scene, told) = (Scene::new(), Arc::new(ReloadReport::default()));
-        let queue = scene.queue(1, told.sink());
+        let (scene, recorder) = (Scene::new(), Arc::new(Recorder::default()));
+        let queue = scene.queue(1, recorder.sink());
         queue.push(Event::new(1));
         let delivers = scene.delivers();
         let pushes = queue.clone();
         let pushes = thread::spawn(move || pushes.push(Event::new(2)));
         queue.release();
-        told.wait_for(2);
+        recorder.wait_for(2);
         pushes.join().unwrap();
         scene.delivery.stop();
         delivers.join().unwrap();
@@ -90,14 +94,14 @@ fn every_event_is_delivered_in_order() {
 #[test]
 fn a_thread_that_goes_leaves_nothing_behind() {
     explore(2, || {
-        let (scene, told) = (Scene::new(), [Arc::new(ReloadReport::default()), Arc::new(ReloadReport::default())]);
-        let queues = [scene.queue(1, told[0].sink()), scene.queue(2, told[1].sink())];
+        let (scene, recorder) = (Scene::new(), [Arc::new(Recorder::default()), Arc::new(Recorder::default())]);
+        let queues = [scene.queue(1, recorder[0].sink()), scene.queue(2, recorder[1].sink())];
         queues.iter().for_each(EventQueue::release);
         let deliver = [scene.delivers(), scene.delivers()];
         queues.iter().for_each(|queue| queue.push(Event::new(1)));
-        told.iter().for_each(|told| told.wait_for(1));
+        recorder.iter().for_each(|recorder| recorder.wait_for(1));
         queues[0].push(Event::new(2));
-        told[0].wait_for(2);
+        recorder[0].wait_for(2);
         scene.delivery.stop();
         deliver.into_iter().for_each(|thread| thread.join().unwrap());
     });
@@ -106,8 +110,8 @@ fn a_thread_that_goes_leaves_nothing_behind() {
 #[test]
 fn threads_of_a_host_that_dispatch_at_once_deliver_one_at_a_time() {
     explore(2, || {
-        let (scene, told) = (Scene::new(), Arc::new(ReloadReport::default()));
-        let queue = EventQueue::of_host(1, scene.waits.clone(), None, Some(told.sink())).unwrap();
+        let (scene, recorder) = (Scene::new(), Arc::new(Recorder::default()));
+        let queue = EventQueue::of_host(scene.owner(1), Some(recorder.sink())).unwrap();
         queue.release();
         (1..=2).for_each(|number| queue.push(Event::new(number)));
         let other = queue.clone();
@@ -116,21 +120,21 @@ fn threads_of_a_host_that_dispatch_at_once_deliver_one_at_a_time() {
         dispatches.join().unwrap();
         // Who finds another one at it leaves the rest for the next time.
         queue.deliver_here();
-        told.wait_for(2);
+        recorder.wait_for(2);
     });
 }
 
 #[test]
 fn no_callback_runs_after_close_has_returned() {
     explore(2, || {
-        let (scene, told) = (Scene::new(), Arc::new(ReloadReport::default()));
-        let queue = scene.queue(1, told.sink());
+        let (scene, recorder) = (Scene::new(), Arc::new(Recorder::default()));
+        let queue = scene.queue(1, recorder.sink());
         queue.release();
         let delivers = scene.delivers();
         let pushed = queue.clone();
         let pushes = thread::spawn(move || pushed.push(Event::new(1)));
         queue.close();
-        told.is_over.store(true, SeqCst);
+        recorder.is_over.store(true, SeqCst);
         pushes.join().unwrap();
         scene.delivery.stop();
         delivers.join().unwrap();
@@ -140,14 +144,14 @@ fn no_callback_runs_after_close_has_returned() {
 #[test]
 fn no_callback_runs_after_unregistering_has_returned() {
     explore(2, || {
-        let (scene, told) = (Scene::new(), Arc::new(ReloadReport::default()));
-        let queue = scene.queue(1, told.sink());
+        let (scene, recorder) = (Scene::new(), Arc::new(Recorder::default()));
+        let queue = scene.queue(1, recorder.sink());
         queue.release();
         queue.push(Event::new(1));
         queue.push(Event::new(2));
         let delivers = scene.delivers();
         queue.set_sink(None, &ArcSwapOption::empty()).unwrap();
-        told.is_over.store(true, SeqCst);
+        recorder.is_over.store(true, SeqCst);
         queue.push(Event::new(3));
         scene.delivery.stop();
         delivers.join().unwrap();
@@ -182,7 +186,7 @@ fn a_handle_is_closed_inside_its_own_callback() {
     });
 }
 
-/// Each callback unregisters that of the other handle: one of the two is told that it cannot.
+/// Each callback unregisters that of the other handle: one of the two learns that it cannot wait.
 #[test]
 fn callbacks_that_wait_for_each_other_do_not_wait_for_ever() {
     explore(2, || {

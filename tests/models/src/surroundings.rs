@@ -87,11 +87,11 @@ pub(crate) mod event {
     pub(crate) struct EventSink(Arc<dyn Fn(&Event) + Send + Sync>);
 
     impl EventSink {
-        pub(crate) fn new(tell: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-            Self(Arc::new(tell))
+        pub(crate) fn new(callback: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+            Self(Arc::new(callback))
         }
 
-        pub(crate) fn tell(&self, event: &Event) {
+        pub(crate) fn notify(&self, event: &Event) {
             (self.0)(event);
         }
     }
