@@ -89,7 +89,11 @@ fn g20_what_is_told_names_the_file_the_certificate_and_the_date() {
     assert_eq!(expiring.path, site.chain().display().to_string());
     let expected = format!("{}: a.test expires in 9 days, at ", site.chain().display());
     assert!(expiring.message.starts_with(&expected), "{}", expiring.message);
-    assert!(expiring.message.ends_with("; no renewal has come"), "{}", expiring.message);
+    assert!(
+        expiring.message.ends_with("; no renewal was found: check the job that renews it"),
+        "{}",
+        expiring.message
+    );
 
     replace(&site.chain(), "garbage");
     assert_eq!(host.reload_wait(), Outcome::NoCertificate);
@@ -97,7 +101,8 @@ fn g20_what_is_told_names_the_file_the_certificate_and_the_date() {
     told(&host, &[(Reloaded, 1), (Expiring, 1), (Kind::ReloadFailed, 1), (Expired, 1)]);
     let expired = host.recorder.of(Expired).remove(0);
     assert!(expired.message.contains("a.test expired at "), "{}", expired.message);
-    let why = format!("the renewal that came cannot be used: {}: ", site.chain().display());
+    let why =
+        format!("the renewal was rejected and must be corrected: {}: ", site.chain().display());
     assert!(expired.message.contains(&why), "{}", expired.message);
 }
 

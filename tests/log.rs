@@ -114,9 +114,9 @@ fn lines_begin_with_the_name_of_the_handle_and_a_request_is_always_answered() {
         assert_eq!(host.reload_wait(), Outcome::NoPrivateKey);
         assert_eq!(host.reload_wait(), Outcome::NoPrivateKey);
     });
-    has(&lines, Info, "public: asked to reload: unchanged");
-    has(&lines, Info, "public: asked to reload: still cannot be used: ");
-    let answers = lines.iter().filter(|(_, line)| line.contains("asked to reload")).count();
+    has(&lines, Info, "public: reload request: unchanged");
+    has(&lines, Info, "public: reload request: still failing: ");
+    let answers = lines.iter().filter(|(_, line)| line.contains("reload request: ")).count();
     assert_eq!(answers, 3, "the first failure is a line already: {lines:#?}");
     assert!(lines.iter().all(|(_, line)| line.starts_with("public: ")), "{lines:#?}");
 }

@@ -89,14 +89,19 @@ impl Event {
     /// Returns the event of notifications that are no longer available because of `error` (G19).
     pub(crate) fn watch_degraded(error: &Error, current: &Generation) -> Self {
         let message = format!(
-            "{error}; changes are found by polling alone; correct the cause, and notifications resume at a later poll"
+            "{error}; changes are found by polling alone; correct the cause, and notifications resume at a \
+             later poll"
         );
         Self::of_watch(EventKind::WatchDegraded, error, current, message)
     }
 
     /// Returns the event of notifications that work again after `error` (G19).
     pub(crate) fn watch_restored(error: &Error, current: &Generation) -> Self {
-        let message = "the kernel notifies of changes again".to_owned();
+        let what = "notifications of changes work again";
+        let message = match &error.path {
+            Some(path) => format!("{}: {what}", path.display()),
+            None => what.to_owned(),
+        };
         Self::of_watch(EventKind::WatchRestored, error, current, message)
     }
 

@@ -35,7 +35,7 @@ static void a_certificate_near_its_end_is_told_at_open(void) {
     CHECK_INT(event->generation, 1);
     CHECK_STR(event->path, chain);
     CHECK_CONTAINS(event->message, "old.test expires in ");
-    CHECK_CONTAINS(event->message, "no renewal has come");
+    CHECK_CONTAINS(event->message, "no renewal was found");
 
     certreload_status status = status_of(handle);
     CHECK_INT(status.health, CERTRELOAD_HEALTH_EXPIRING);
