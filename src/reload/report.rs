@@ -49,7 +49,7 @@ impl ReloadReport {
         };
         let mut parts = vec![described.join("; and ") + &more];
         parts.extend(in_words(warnings.clone()));
-        // There may be thousands, and only the log shows them.
+        // Thousands of units may have changed, and only the log shows these descriptions.
         let further = if log_enabled!(target: LOG_TARGET, Level::Info) {
             further.iter().map(|index| describe(&units[*index])).collect()
         } else {
@@ -83,19 +83,22 @@ fn duplicate_names(units: &[Unit], candidate: &Candidate) -> Option<Warning> {
         count => format!(" (and {} more like it)", count - 1),
     };
     let text = format!(
-        "{} never serves {name}: {} has the same name and kind of key, and was added first{more}",
+        "{} never serves {name}: {} has the same name and kind of key, and was added first; keep the name in \
+         one of them{more}",
         path(*second),
         path(*first)
     );
     Some(Warning::new(WarningKind::DuplicateName, text))
 }
 
-/// Returns the warning of a client role without a certificate: it presents the first identity, which is for servers only.
+/// Returns the warning of a client role that presents no certificate.
+///
+/// Without a client identity the client role presents the first identity, which here is for servers only.
 fn client_without_certificate(candidate: &Candidate) -> Option<Warning> {
     let name = candidate.client_without_identity()?;
     let text = format!(
         "the client role presents no certificate: the extended key usage of the first identity ({name}) \
-         lacks clientAuth"
+         lacks clientAuth; add a client identity"
     );
     Some(Warning::new(WarningKind::KeyUsage, text))
 }

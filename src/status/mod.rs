@@ -76,19 +76,18 @@ pub(crate) struct Observation<'a> {
     pub(crate) now: i64,
 }
 
-impl Observation<'_> {
-    /// Returns the status of the handle.
-    pub(crate) fn status(&self) -> Status {
-        let Self { current, states, .. } = self;
+impl Status {
+    pub(crate) fn of(observation: &Observation<'_>) -> Self {
+        let Observation { current, states, .. } = observation;
         let units = current.parts().iter().enumerate();
         let units = units.filter_map(|(index, part)| {
-            self.unit_health(index, Warnings::from_iter(part.warnings()))
+            observation.unit_health(index, Warnings::from_iter(part.warnings()))
         });
         let mut health = units.reduce(UnitHealth::combine).unwrap_or_default();
         health.checked_at = states.checked_at;
         // Some warnings are about the change as a whole or about several identities, not about one unit.
         health.warnings |= current.warnings().with(WarningKind::KeyReadable, false);
-        Status {
+        Self {
             health,
             generation: current.number(),
             loaded_at: current.loaded_at(),
@@ -98,29 +97,34 @@ impl Observation<'_> {
             failures: states.failures,
             unchanged: states.unchanged,
             identities: current.identities().len(),
-            generations_alive: self.generations_alive,
+            generations_alive: observation.generations_alive,
             watch: states.watch,
         }
     }
+}
 
+impl IdentityStatus {
     /// Returns the status of the identity at `index`, if there is one.
-    pub(crate) fn identity(&self, index: usize) -> Option<IdentityStatus> {
-        let identity = self.current.identities().get(index)?;
-        Some(IdentityStatus {
-            health: self.unit_health(index, Warnings::from_iter(identity.warnings()))?,
-            chain: self.paths.get(index)?.clone(),
+    pub(crate) fn of(observation: &Observation<'_>, index: usize) -> Option<Self> {
+        let identity = observation.current.identities().get(index)?;
+        Some(Self {
+            health: observation.unit_health(index, Warnings::from_iter(identity.warnings()))?,
+            chain: observation.paths.get(index)?.clone(),
             not_before: identity.not_before(),
             not_after: identity.not_after(),
             expiring_from: identity.expiring_from(),
         })
     }
+}
 
+impl TrustStatus {
     /// Returns the status of the trust store, if the handle has one.
-    pub(crate) fn trust(&self) -> Option<TrustStatus> {
-        let (index, trust) = (self.current.identities().len(), self.current.trust()?);
-        Some(TrustStatus {
-            health: self.unit_health(index, Warnings::from_iter(trust.warnings()))?,
-            path: self.paths.get(index)?.clone(),
+    pub(crate) fn of(observation: &Observation<'_>) -> Option<Self> {
+        let current = observation.current;
+        let (index, trust) = (current.identities().len(), current.trust()?);
+        Some(Self {
+            health: observation.unit_health(index, Warnings::from_iter(trust.warnings()))?,
+            path: observation.paths.get(index)?.clone(),
             client_roots: trust.client_root_count(),
             server_roots: trust.server_root_count(),
             crls: trust.lists().len(),
@@ -128,19 +132,10 @@ impl Observation<'_> {
             next_update: trust.lists().iter().filter_map(|list| list.next_update).min(),
         })
     }
+}
 
-    /// Returns the metrics of the handle, which the host calls `name`.
-    pub(crate) fn metrics(&self, name: Option<Arc<str>>) -> HandleMetrics {
-        let identities = 0..self.current.identities().len();
-        HandleMetrics {
-            name,
-            status: self.status(),
-            generation: self.current.clone(),
-            identities: identities.filter_map(|index| self.identity(index)).collect(),
-            trust: self.trust(),
-        }
-    }
-
+impl Observation<'_> {
+    /// Returns the health of the unit at `index`, whose content has `warnings`.
     fn unit_health(&self, index: usize, warnings: Warnings) -> Option<UnitHealth> {
         let unit = self.states.units.get(index)?;
         let expirations = expirations_of_unit(self.current, index);

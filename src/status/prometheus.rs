@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::{Health, IdentityStatus, Status, TrustStatus};
+use super::{Health, IdentityStatus, Observation, Status, TrustStatus};
 use crate::error::Error;
 use crate::tls::Generation;
 use crate::watch::WatchState;
@@ -19,6 +19,22 @@ pub(crate) struct HandleMetrics {
     pub(crate) identities: Vec<IdentityStatus>,
     /// `None` if the handle has no trust store.
     pub(crate) trust: Option<TrustStatus>,
+}
+
+impl HandleMetrics {
+    /// Returns the metrics of a handle that the host calls `name`.
+    pub(crate) fn of(observation: &Observation<'_>, name: Option<Arc<str>>) -> Self {
+        let identities = 0..observation.current.identities().len();
+        Self {
+            name,
+            status: Status::of(observation),
+            generation: observation.current.clone(),
+            identities: identities
+                .filter_map(|index| IdentityStatus::of(observation, index))
+                .collect(),
+            trust: TrustStatus::of(observation),
+        }
+    }
 }
 
 /// Returns the metrics of all `snapshots` as one page.

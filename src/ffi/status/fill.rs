@@ -118,7 +118,9 @@ impl From<WatchState> for certreload_watch_state {
     }
 }
 
-/// Writes the first `room` bytes of a status, or all of it: a caller compiled with an older header has a shorter struct.
+/// Writes the first `room` bytes of a status, or all of it.
+///
+/// A caller that was compiled with the header of an older version has a shorter struct.
 ///
 /// # Safety
 /// `out` is NULL, or points to `room` writable bytes that no other thread uses during the call.
