@@ -255,7 +255,7 @@ impl EventQueue {
     }
 
     /// Calls `show` with the descriptor, if there is one.
-    pub(crate) fn with_bell<T>(&self, show: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+    pub(crate) fn with_descriptor<T>(&self, show: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         self.state().readiness.as_ref().map(|readiness| show(readiness.waker.as_fd()))
     }
 

@@ -46,8 +46,8 @@ pub(crate) fn write(snapshots: &[HandleMetrics]) -> Result<String, Error> {
     let only = snapshots.len() == 1;
     let mut seen = HashSet::new();
     let mut handles = Vec::with_capacity(snapshots.len());
-    for (position, of) in snapshots.iter().enumerate() {
-        let label = match &of.name {
+    for (position, metrics) in snapshots.iter().enumerate() {
+        let label = match &metrics.name {
             Some(name) => label("handle", name),
             None if only => String::new(),
             None => label("handle", &position.to_string()),
@@ -55,7 +55,7 @@ pub(crate) fn write(snapshots: &[HandleMetrics]) -> Result<String, Error> {
         if !seen.insert(label.clone()) {
             return Err(Error::invalid(format!("two handles of the page have the label {label}")));
         }
-        handles.push(MetricSeries::new(of, label));
+        handles.push(MetricSeries::new(metrics, label));
     }
     let mut page = Page::default();
     page.handles(&handles);
@@ -66,17 +66,17 @@ pub(crate) fn write(snapshots: &[HandleMetrics]) -> Result<String, Error> {
 
 /// The metrics of one handle with the labels of its series.
 struct MetricSeries<'a> {
-    of: &'a HandleMetrics,
+    metrics: &'a HandleMetrics,
     handle: String,
     /// One entry per identity. An identity with the same labels as an earlier one is left out.
     identities: Vec<(String, &'a IdentityStatus)>,
 }
 
 impl<'a> MetricSeries<'a> {
-    fn new(of: &'a HandleMetrics, handle: String) -> Self {
+    fn new(metrics: &'a HandleMetrics, handle: String) -> Self {
         let mut seen = HashSet::new();
-        let mut identities = Vec::with_capacity(of.identities.len());
-        for (status, identity) in of.identities.iter().zip(of.generation.identities()) {
+        let mut identities = Vec::with_capacity(metrics.identities.len());
+        for (status, identity) in metrics.identities.iter().zip(metrics.generation.identities()) {
             let path = label("identity", &status.chain.to_string_lossy());
             let name = identity.names().first().map(|name| name.to_string_lossy());
             let name = label("name", &name.unwrap_or_default());
@@ -85,7 +85,7 @@ impl<'a> MetricSeries<'a> {
                 identities.push((labels, status));
             }
         }
-        Self { of, handle, identities }
+        Self { metrics, handle, identities }
     }
 }
 
@@ -103,8 +103,8 @@ impl Page {
             "Reloads since the handle was opened: generations published, passes that found no \
              change, and distinct failures reported.",
         );
-        for MetricSeries { of, handle, .. } in all {
-            let Status { reloads, unchanged, failures, .. } = of.status;
+        for MetricSeries { metrics, handle, .. } in all {
+            let Status { reloads, unchanged, failures, .. } = metrics.status;
             let by_result = [("reloaded", reloads), ("unchanged", unchanged), ("failed", failures)];
             for (result, count) in by_result {
                 self.sample(name, &join(&[handle, &label("result", result)]), count);
@@ -112,21 +112,21 @@ impl Page {
         }
         for (name, help, value) in HANDLE_GAUGES {
             self.family(name, "gauge", help);
-            for MetricSeries { of, handle, .. } in all {
-                self.sample(name, handle, value(&of.status));
+            for MetricSeries { metrics, handle, .. } in all {
+                self.sample(name, handle, value(&metrics.status));
             }
         }
         let name = "certreload_health";
         let help = "1 for the current health of the handle: the worst of its identities, trust store \
                     and ticket keys.";
         self.family(name, "gauge", help);
-        for MetricSeries { of, handle, .. } in all {
-            self.states(name, handle, &HEALTHS, &of.status.health.level);
+        for MetricSeries { metrics, handle, .. } in all {
+            self.states(name, handle, &HEALTHS, &metrics.status.health.level);
         }
         let name = "certreload_watch_state";
         self.family(name, "gauge", "1 for how changes of files are currently detected.");
-        for MetricSeries { of, handle, .. } in all {
-            self.states(name, handle, &WATCH_STATES, &of.status.watch);
+        for MetricSeries { metrics, handle, .. } in all {
+            self.states(name, handle, &WATCH_STATES, &metrics.status.watch);
         }
     }
 
@@ -147,7 +147,7 @@ impl Page {
     fn trusts(&mut self, all: &[MetricSeries<'_>]) {
         let trusts: Vec<_> = all
             .iter()
-            .filter_map(|series| Some((&series.handle, series.of.trust.as_ref()?)))
+            .filter_map(|series| Some((&series.handle, series.metrics.trust.as_ref()?)))
             .collect();
         if trusts.is_empty() {
             return;
