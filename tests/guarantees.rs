@@ -324,11 +324,7 @@ fn g3_bad_input_later_leaves_the_old_one_serving_and_is_told_once() {
         let told = failures.iter().find(|seen| seen.result == code).unwrap();
         assert_eq!(told.kind, certreload_event_kind::ReloadFailed);
         assert!(told.message.contains(word), "{what}: {}", told.message);
-        assert!(
-            told.message.contains("still serving generation 1; "),
-            "{}",
-            told.message
-        );
+        assert!(told.message.contains("still serving generation 1; "), "{}", told.message);
         assert_eq!(host.reload_wait(), code, "{what}");
         assert_eq!(host.served(NAME), good.sha256, "{what}");
         assert_eq!(host.status().health, Health::Stale, "{what}");

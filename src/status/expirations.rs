@@ -79,8 +79,7 @@ fn of_certificate(unit: usize, identity: &Arc<Identity>) -> Expiration<'_> {
     }
 }
 
-/// Returns nothing for an OCSP response without nextUpdate: newer information is always available for one, and the
-/// response has no end (RFC 6960, 4.2.2.1).
+/// Returns `None` for a response without nextUpdate, which does not expire (RFC 6960, 4.2.2.1).
 fn of_ocsp_response(unit: usize, identity: &Arc<Identity>) -> Option<Expiration<'_>> {
     let facts = identity.staple()?;
     Some(Expiration {
