@@ -91,7 +91,7 @@ impl Dispatcher {
         self.changed.notify_one();
         if state.ready.len() > state.idle + coming {
             drop(state);
-            self.worker_waker.ring();
+            self.worker_waker.wake();
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
     fn was_woken(dispatcher: &Dispatcher) -> bool {
         let waker = Some(dispatcher.worker_waker.as_raw_fd());
         let was_woken = wait_readable([waker], Some(Duration::ZERO)) == [true];
-        dispatcher.worker_waker.hush();
+        dispatcher.worker_waker.drain();
         was_woken
     }
 
@@ -215,7 +215,7 @@ mod tests {
                     [Some(dispatcher.worker_waker.as_raw_fd())],
                     limit.or(Some(SLOW_CALLBACK)),
                 );
-                dispatcher.worker_waker.hush();
+                dispatcher.worker_waker.drain();
                 if dispatcher.wants_thread(Instant::now()) {
                     start();
                 }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 
 use super::dispatcher::{Deliver, Dispatcher};
 use super::event::{Event, EventSink, HandleName};
-use crate::sys::{Deadlock, HandleId, InheritedFd, Resource, WaitGraph, Waker};
+use crate::sys::{Deadlock, HandleId, InheritedFd, Mutex, MutexGuard, Resource, WaitGraph, Waker};
 
 /// Number of events that a queue keeps for a host that does not take them.
 ///
@@ -221,7 +221,7 @@ impl EventQueue {
     /// The child shares the eventfd with its parent, so a write or a read here would change the parent's. If a thread
     /// of the parent held the lock at the fork, the state is unreliable and the descriptor stays open.
     pub(crate) fn abandon(&self) {
-        if let Ok(mut state) = self.state.try_lock()
+        if let Some(mut state) = self.state.try_lock()
             && let Some(readiness) = state.readiness.take()
         {
             InheritedFd::Event.close(readiness.waker.as_raw_fd());
@@ -362,8 +362,8 @@ impl QueueState {
         };
         let is_wanted = is_for_host && !self.waiting.is_empty();
         match (*is_readable, is_wanted) {
-            (false, true) => waker.ring(),
-            (true, false) => waker.hush(),
+            (false, true) => waker.wake(),
+            (true, false) => waker.drain(),
             _ => {}
         }
         *is_readable = is_wanted;

@@ -10,7 +10,7 @@ use super::loading::{LoadContext, authorities_for};
 use super::outcome::{Failure, Finding, Outcome};
 use super::pass::{Pass, PassScope};
 use super::pass_result::{PassResult, Publication, ScannedUnit};
-use super::report::ReloadReport;
+use super::report::{Change, ReloadReport};
 use super::unit::{Fresh, Unit};
 use super::unit_files::UnitFiles;
 use super::units::Units;
@@ -378,8 +378,8 @@ impl Pipeline {
         unix: i64,
     ) -> Publication {
         self.number += 1;
-        let report =
-            ReloadReport::new(&self.units, &changes.units, &candidate, &changes.warnings, trigger);
+        let change = Change { units: &changes.units, warnings: &changes.warnings, trigger };
+        let report = ReloadReport::new(&self.units, &candidate, &change);
         let next = candidate.accept(GenerationInfo {
             number: self.number,
             loaded_at: unix,

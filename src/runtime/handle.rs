@@ -17,7 +17,7 @@ use crate::error::{Cause, Error};
 use crate::events::{Event, EventSink};
 use crate::options::{IdentityBytes, Options};
 use crate::reload::{Outcome, Pipeline};
-use crate::status::{HandleMetrics, IdentityStatus, Status, TrustStatus, UnitStates};
+use crate::status::{HandleMetrics, IdentityStatus, Observation, Status, TrustStatus, UnitStates};
 use crate::sys::wait_graph;
 use crate::tls::{Generation, GenerationCount};
 
@@ -170,52 +170,23 @@ impl Handle {
     }
 
     pub(crate) fn status(&self) -> Result<Status, Error> {
-        let now = Now::read().unix;
-        Ok(self.call()?.with_states(|states, current| {
-            Status::new(current, states, self.shared.alive.count(), now)
-        }))
+        Ok(self.call()?.observe(Status::of))
     }
 
     /// Returns the status of the identity at `index`, if there is one.
     pub(crate) fn identity_status(&self, index: usize) -> Result<Option<IdentityStatus>, Error> {
-        let now = Now::read().unix;
-        Ok(self.call()?.with_states(|states, current| {
-            let identity = current.identities().get(index)?;
-            let (chain, unit) = (self.shared.paths.get(index)?, states.units.get(index)?);
-            Some(IdentityStatus::new(chain, (index, identity), current, unit, now))
-        }))
+        Ok(self.call()?.observe(|observation| IdentityStatus::of(observation, index)))
     }
 
-    /// Returns the status of the trust store, if there is one.
+    /// Returns the status of the trust store, if the handle has one.
     pub(crate) fn trust_status(&self) -> Result<Option<TrustStatus>, Error> {
-        let now = Now::read().unix;
-        Ok(self.call()?.with_states(|states, current| self.trust_of(states, current, now)))
+        Ok(self.call()?.observe(TrustStatus::of))
     }
 
-    fn trust_of(&self, states: &UnitStates, current: &Generation, now: i64) -> Option<TrustStatus> {
-        let (index, trust) = (current.identities().len(), current.trust()?);
-        let (path, unit) = (self.shared.paths.get(index)?, states.units.get(index)?);
-        Some(TrustStatus::new(path, index, (trust, current), unit, now))
-    }
-
-    /// Returns what the metrics of this handle are made from.
+    /// Returns the metrics of the handle and its units.
     pub(crate) fn snapshot(&self) -> Result<HandleMetrics, Error> {
-        let now = Now::read().unix;
-        Ok(self.call()?.with_states(|states, current| {
-            let identities = current.identities().iter().enumerate();
-            let identities = identities.zip(&states.units).zip(&self.shared.paths);
-            let identities = identities.map(|((identity, unit), chain)| {
-                let (index, identity) = identity;
-                IdentityStatus::new(chain, (index, identity), current, unit, now)
-            });
-            HandleMetrics {
-                name: self.shared.options.name.clone(),
-                status: Status::new(current, states, self.shared.alive.count(), now),
-                generation: current.clone(),
-                identities: identities.collect(),
-                trust: self.trust_of(states, current, now),
-            }
-        }))
+        let name = self.shared.options.name.clone();
+        Ok(self.call()?.observe(|observation| HandleMetrics::of(observation, name)))
     }
 
     /// Ends waits and subscriptions, and waits for what runs. In a forked child nothing of that exists.
@@ -243,11 +214,20 @@ impl Handle {
 }
 
 impl Instance {
-    /// Calls `show` with the states of all units, and the generation that they are about.
-    fn with_states<T>(&self, show: impl FnOnce(&UnitStates, &Arc<Generation>) -> T) -> T {
+    /// Calls `show` with the states of all units and the generation that they are about.
+    fn observe<T>(&self, show: impl FnOnce(&Observation<'_>) -> T) -> T {
+        let now = Now::read().unix;
+        let show = |states: &UnitStates| {
+            show(&Observation {
+                current: &self.current(),
+                states,
+                paths: &self.shared.paths,
+                generations_alive: self.shared.alive.count(),
+                now,
+            })
+        };
         if self.is_of_this_process() {
-            let states = self.states();
-            show(&states, &self.current())
+            show(&self.states())
         } else {
             show(&UnitStates::after_fork(&self.current()))
         }

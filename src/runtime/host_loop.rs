@@ -44,7 +44,7 @@ impl HostLoop {
         host_loop.work.add(host_loop.waker.as_fd())?;
         host_loop.work.add(host_loop.timer.as_fd())?;
         host_loop.all.add(host_loop.work.as_fd())?;
-        events.with_bell(|waker| host_loop.all.add(waker)).transpose()?;
+        events.with_descriptor(|events| host_loop.all.add(events)).transpose()?;
         Ok(host_loop)
     }
 

@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::worker_state::{Polls, WorkerState};
 use crate::clock::Now;
 use crate::error::{Cause, Error};
-use crate::events::{EventQueue, EventSink, HandleName, log_answer, log_life};
+use crate::events::{EventQueue, EventSink, HandleName, QueueOwner, log_life, log_unreported};
 use crate::options::WatchMode;
 use crate::reload::{Debounce, Outcome, Pipeline, Waiters};
 use crate::runtime;
@@ -59,11 +59,12 @@ impl Instance {
         let (mode, now) = (options.watch, Instant::now());
         let entered = runtime::enter(options.runtime)?;
         let runtime = entered.runtime().clone();
-        let (waits, name) = (runtime.wait_graph().clone(), options.name.clone());
+        let waits = runtime.wait_graph().clone();
+        let owner = QueueOwner { id, name: options.name.clone(), waits };
         let refused = |error: io::Error| no_descriptor(&error);
         let (events, waker, host_loop) = if let Some(threads) = runtime.threads() {
             let dispatcher = threads.dispatcher().clone();
-            let events = EventQueue::delivered(id, dispatcher, waits, name, sink);
+            let events = EventQueue::delivered(owner, dispatcher, sink);
             (events, threads.waker().clone(), None)
         } else {
             let events = EventQueue::of_host(owner, sink).map_err(refused)?;
@@ -196,8 +197,8 @@ impl Instance {
     pub(super) fn log_outcome(&self, outcome: &Result<Outcome, Error>) {
         match outcome {
             Ok(Outcome::Reloaded) => {}
-            Ok(Outcome::Unchanged) => log_answer(self.speaker(), "unchanged"),
-            Err(error) => log_answer(self.speaker(), &format!("still cannot be used: {error}")),
+            Ok(Outcome::Unchanged) => log_unreported(self.speaker(), None),
+            Err(error) => log_unreported(self.speaker(), Some(error)),
         }
     }
 

@@ -9,7 +9,7 @@ use super::instance::{Instance, StateGuard};
 use super::registry::Step;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
-use crate::events::{Event, EventKind, Trigger};
+use crate::events::{Event, Trigger};
 use crate::options::{IdentityBytes, WatchMode};
 use crate::reload::{OpenForWriting, Outcome, Pass, PassResult, PassScope, PassTime, Writers};
 use crate::sys::catch_panic;
@@ -290,13 +290,17 @@ impl<'a> Worker<'a> {
         }
         let after = state.watch_failures.values().next();
         let change = match (&before, after) {
-            (None, Some(error)) => Some((EventKind::WatchDegraded, error, WatchState::Degraded)),
-            (Some(error), None) => Some((EventKind::WatchRestored, error, WatchState::Notified)),
+            (None, Some(error)) => {
+                Some((WatchState::Degraded, Event::watch_degraded(error, &instance.current())))
+            }
+            (Some(error), None) => {
+                Some((WatchState::Notified, Event::watch_restored(error, &instance.current())))
+            }
             _ => None,
         };
-        if let Some((kind, error, watch)) = change {
+        if let Some((watch, event)) = change {
             instance.states().watch = watch;
-            instance.events.push(Event::of_watch(kind, error, &instance.current()));
+            instance.events.push(event);
         }
         again
     }

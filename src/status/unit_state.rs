@@ -80,48 +80,62 @@ impl UnitStates {
         }
     }
 
-    /// Records which secrets of the unit at `index` every user may read.
-    pub(crate) fn expose(&mut self, index: usize, exposed: &[Warning]) {
+    /// Records whether every user may read a secret of the unit at `index`.
+    pub(crate) fn set_exposed(&mut self, index: usize, is_exposed: bool) {
         if let Some(unit) = self.units.get_mut(index) {
             unit.exposed = is_exposed;
         }
     }
 
-    /// Records the findings of a pass at `now`, which replaces `before` with `published`, if it publishes.
-    pub(crate) fn note(
-        &mut self,
-        notes: &[Note],
-        before: &Generation,
-        published: Option<&Generation>,
-        now: i64,
-    ) {
-        for Note { index, finding } in notes {
-            let index = *index;
-            let Some(unit) = self.units.get_mut(index) else { continue };
-            if matches!(finding, Finding::Renewed) {
-                let was_expiring = expirations_of_unit(before, index)
-                    .iter()
-                    .any(|expiration| expiration.expiring_from.is_some_and(|from| now >= from));
-                if was_expiring {
-                    unit.good_since = now;
-                }
-                unit.renewed_generation =
-                    published.map_or(unit.renewed_generation, Generation::number);
-                unit.renewed_at = now;
-            }
-            unit.record(finding, now);
+    /// Records what a pass found out. `before` is the generation that is current until the pass publishes its own.
+    pub(crate) fn apply(&mut self, result: &PassResult, before: &Generation) {
+        let now = result.time.now.unix;
+        let published = result.published.as_ref().map(|published| &*published.generation);
+        self.record_scan(result, now);
+        for note in &result.notes {
+            self.record(note, before, published, now);
+        }
+        self.failures += result.failures.len() as u64;
+        self.reloads += u64::from(published.is_some());
+        if result.pending.is_none() {
+            self.unchanged += u64::from(result.outcome == Ok(Outcome::Unchanged));
+            self.last_outcome.clone_from(&result.outcome);
         }
     }
 
-    /// Records that a pass read the files of `units`, or for `None` of all units.
-    pub(crate) fn checked(&mut self, units: Option<&Vec<usize>>, now: i64) {
+    /// Records when files were checked: a poll checks all units, and reads those whose files look changed.
+    fn record_scan(&mut self, result: &PassResult, now: i64) {
         self.checked_at = now;
         if result.scope == PassScope::Poll {
             self.units.iter_mut().for_each(|unit| unit.checked_at = now);
         }
         for unit in &result.scanned {
             self.units[unit.index].checked_at = now;
+            self.set_exposed(unit.index, unit.is_exposed);
         }
+    }
+
+    /// Records one finding of a pass at `now`, which replaces `before` with `published`, if it publishes.
+    fn record(
+        &mut self,
+        note: &Note,
+        before: &Generation,
+        published: Option<&Generation>,
+        now: i64,
+    ) {
+        let Note { index, finding } = note;
+        let Some(unit) = self.units.get_mut(*index) else { return };
+        if matches!(finding, Finding::Renewed) {
+            let was_expiring = expirations_of_unit(before, *index)
+                .iter()
+                .any(|expiration| expiration.expiring_from.is_some_and(|from| now >= from));
+            if was_expiring {
+                unit.good_since = now;
+            }
+            unit.renewed_generation = published.map_or(unit.renewed_generation, Generation::number);
+            unit.renewed_at = now;
+        }
+        unit.record(finding, now);
     }
 
     /// Returns why the files of the unit at `index` cannot be used, if so.
@@ -144,7 +158,7 @@ impl UnitState {
         }
     }
 
-    fn record(&mut self, finding: Finding, now: i64) {
+    fn record(&mut self, finding: &Finding, now: i64) {
         self.pending = matches!(finding, Finding::Pending);
         match finding {
             Finding::Good | Finding::Renewed => {
@@ -157,6 +171,7 @@ impl UnitState {
                     Some(earlier) => (earlier.since, earlier.count + 1),
                     None => (now, 1),
                 };
+                let error = error.clone();
                 self.failure = Some(UnitFailure { error, reported_at: now, since, count }.into());
             }
             Finding::Pending | Finding::StillFailed => {}
@@ -175,12 +190,12 @@ mod tests {
     #[test]
     fn failure_counts_each_report_and_lasts_since_the_first() {
         let mut unit = UnitState::new(1, 10);
-        unit.record(Finding::Pending, 20);
+        unit.record(&Finding::Pending, 20);
         assert!(unit.pending && unit.failure.is_none(), "pending is no failure");
-        unit.record(failed(Cause::Empty), 25);
-        unit.record(Finding::StillFailed, 35);
-        unit.record(Finding::Pending, 40);
-        unit.record(failed(Cause::NotFound), 45);
+        unit.record(&failed(Cause::Empty), 25);
+        unit.record(&Finding::StillFailed, 35);
+        unit.record(&Finding::Pending, 40);
+        unit.record(&failed(Cause::NotFound), 45);
         let failure = unit.failure.as_deref().unwrap();
         assert_eq!((failure.since, failure.reported_at, failure.count), (25, 45, 2));
         assert_eq!(failure.error.cause, Cause::NotFound);
@@ -190,13 +205,13 @@ mod tests {
     #[test]
     fn success_clears_the_failure_and_restarts_the_count() {
         let mut unit = UnitState::new(1, 10);
-        unit.record(Finding::Good, 20);
+        unit.record(&Finding::Good, 20);
         assert_eq!(unit.good_since, 10, "the unit was good before");
-        unit.record(failed(Cause::Empty), 25);
-        unit.record(Finding::Good, 30);
+        unit.record(&failed(Cause::Empty), 25);
+        unit.record(&Finding::Good, 30);
         assert!(unit.failure.is_none());
         assert_eq!(unit.good_since, 30);
-        unit.record(failed(Cause::Empty), 40);
+        unit.record(&failed(Cause::Empty), 40);
         assert_eq!(unit.failure.unwrap().count, 1);
     }
 }
