@@ -1,38 +1,57 @@
-//! A directory of files: which of its names count, and never more than so many of them.
+//! Sources of files, and which names in a directory are read.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::file::{MAX_FILE_SIZE, MAX_TRUST_FILE_SIZE};
 use crate::error::Cause;
 
-/// The most files of one directory that are read. A distribution's roots are some 150, each of them
-/// with a link or two besides.
+/// The most files of one directory that are read. The roots of a distribution are about 150 files, each with one or two
+/// links.
 pub(crate) const MAX_FILES_IN_DIRECTORY: usize = 1_000;
 
-/// The most entries of one directory that are looked at, whatever their names: each poll lists it.
+/// The most entries of one directory that are listed, whatever their names, because each poll lists all of them.
 const MAX_ENTRIES: usize = 10 * MAX_FILES_IN_DIRECTORY;
 
-/// What is named: a file, or a directory of files.
+/// A path that the host configured: a file, or a directory of files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SourcePath {
     pub(crate) path: PathBuf,
-    /// Which files count, where it leads to a directory.
-    pub(crate) takes: FileFilter,
+    /// Which files of a directory are read. `None` if only a file is allowed.
+    pub(super) filter: Option<FileFilter>,
 }
 
-/// Which files of a directory count, by their names.
+impl SourcePath {
+    /// Names one file of an identity, or the file of ticket keys.
+    pub(crate) fn file(path: &Path) -> Self {
+        Self { path: path.to_owned(), filter: None }
+    }
+
+    /// Names a file, or a directory of files, of a trust store.
+    pub(crate) fn file_or_directory(path: &Path, filter: FileFilter) -> Self {
+        Self { path: path.to_owned(), filter: Some(filter) }
+    }
+
+    /// Returns the size of the largest file that is read (G17).
+    pub(super) fn max_file_size(&self) -> usize {
+        if self.filter.is_some() { MAX_TRUST_FILE_SIZE } else { MAX_FILE_SIZE }
+    }
+}
+
+/// Which files of a directory are read, by name.
 ///
-/// A name has to say what its file is, for what else people keep beside their certificates must do no
-/// harm: a README, a key, what an editor, a package manager or a download leaves behind (`ca.pem~`,
-/// `ca.crt.dpkg-new`, `ca.pem.tmp`), and all that is hidden, the `..data` of Kubernetes first. So these
-/// count: the endings of RFC 2585 (`.cer`, `.crl`), that which everybody uses for certificates
-/// (`.crt`), those that name only the encoding and leave the rest to the content (`.pem`, `.der`), and
-/// the names that OpenSSL finds files by (`c_rehash`): eight hexadecimal digits and `.0`, or `.r0` for
-/// revocation lists. Case is no difference.
+/// A name must say what its file contains, because other files are kept beside certificates: a README, a key, the
+/// leftovers of editors, package managers and downloads (`ca.pem~`, `ca.crt.dpkg-new`, `ca.pem.tmp`), and hidden
+/// entries such as the `..data` of Kubernetes. The filters therefore accept these names, in any case:
 ///
-/// Unlike in OpenSSL a file counts without a link that has its hash: whoever puts it there means it, and
-/// a link that was forgotten would be a revocation that nobody misses.
+/// - the extensions of RFC 2585 (`.cer`, `.crl`) and the common one for certificates (`.crt`);
+/// - the extensions that name only the encoding (`.pem`, `.der`): the content decides;
+/// - the names by which OpenSSL finds files (`c_rehash`): eight hexadecimal digits and `.0`, for revocation lists
+///   `.r0`.
+///
+/// Unlike in OpenSSL, a file needs no hash link. A file in the directory is meant to be used, and a revocation list
+/// whose link was forgotten would be ignored without notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum FileFilter {
     Certificates,
@@ -40,22 +59,22 @@ pub(crate) enum FileFilter {
 }
 
 impl FileFilter {
-    /// Whether a file of this name counts.
-    pub(crate) fn takes(self, name: &OsStr) -> bool {
+    /// Returns whether files of this name are read.
+    pub(crate) fn accepts(self, name: &OsStr) -> bool {
         if name.as_encoded_bytes().starts_with(b".") {
             return false;
         }
-        let endings = match self {
+        let extensions = match self {
             Self::Certificates => ["pem", "der", "crt", "cer"].as_slice(),
             Self::Crls => ["pem", "der", "crl"].as_slice(),
         };
-        let ending = Path::new(name).extension();
-        endings.iter().any(|known| ending.is_some_and(|ending| ending.eq_ignore_ascii_case(known)))
-            || self.takes_hash(name)
+        let extension = Path::new(name).extension().unwrap_or_default();
+        extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
+            || self.accepts_hash_name(name)
     }
 
-    /// Whether this is a name that OpenSSL finds a file by.
-    fn takes_hash(self, name: &OsStr) -> bool {
+    /// Returns whether OpenSSL finds a file by this name.
+    fn accepts_hash_name(self, name: &OsStr) -> bool {
         let name = name.as_encoded_bytes();
         let Some((hash, rest)) = name.split_at_checked(8) else { return false };
         let prefix = match self {
@@ -69,23 +88,25 @@ impl FileFilter {
     }
 }
 
-/// The names that count in `directory`, in their order; but those that OpenSSL finds files by come last,
-/// for most of them are links to another name there, by which people know the file.
-pub(super) fn list(directory: &Path, takes: FileFilter) -> Result<Vec<OsString>, Cause> {
+/// Returns the names in `directory` that `filter` accepts, sorted.
+///
+/// Names by which OpenSSL finds files are last. Most of them are links to another entry, whose name is the better one
+/// for messages.
+pub(super) fn list(directory: &Path, filter: FileFilter) -> Result<Vec<OsString>, Cause> {
     let mut names = Vec::new();
     for (count, entry) in fs::read_dir(directory)?.enumerate() {
         if count >= MAX_ENTRIES {
             return Err(Cause::TooManyFiles { limit: MAX_ENTRIES });
         }
         let name = entry?.file_name();
-        if takes.takes(&name) {
+        if filter.accepts(&name) {
             if names.len() >= MAX_FILES_IN_DIRECTORY {
                 return Err(Cause::TooManyFiles { limit: MAX_FILES_IN_DIRECTORY });
             }
             names.push(name);
         }
     }
-    names.sort_by_cached_key(|name| (takes.takes_hash(name), name.clone()));
+    names.sort_by_cached_key(|name| (filter.accepts_hash_name(name), name.clone()));
     Ok(names)
 }
 
@@ -93,18 +114,18 @@ pub(super) fn list(directory: &Path, takes: FileFilter) -> Result<Vec<OsString>,
 mod tests {
     use super::*;
 
-    fn taken<'a>(takes: FileFilter, names: &[&'a str]) -> Vec<&'a str> {
-        names.iter().copied().filter(|name| takes.takes(name.as_ref())).collect()
+    fn accepted<'a>(filter: FileFilter, names: &[&'a str]) -> Vec<&'a str> {
+        names.iter().copied().filter(|name| filter.accepts(name.as_ref())).collect()
     }
 
     #[test]
-    fn names_that_say_what_they_are_count_and_no_others() {
+    fn filter_accepts_names_of_certificates_or_lists_only() {
         let certificates = ["ca.pem", "ca.crt", "CA.CER", "x.Der", "0123abcd.0", "0123ABCD.12"];
         let lists = ["ca.pem", "ca.CRL", "x.der", "0123abcd.r0", "0123abcd.r10"];
-        assert_eq!(taken(FileFilter::Certificates, &certificates), certificates);
-        assert_eq!(taken(FileFilter::Crls, &lists), lists);
-        assert_eq!(taken(FileFilter::Certificates, &lists), ["ca.pem", "x.der"]);
-        assert_eq!(taken(FileFilter::Crls, &certificates), ["ca.pem", "x.Der"]);
+        assert_eq!(accepted(FileFilter::Certificates, &certificates), certificates);
+        assert_eq!(accepted(FileFilter::Crls, &lists), lists);
+        assert_eq!(accepted(FileFilter::Certificates, &lists), ["ca.pem", "x.der"]);
+        assert_eq!(accepted(FileFilter::Crls, &certificates), ["ca.pem", "x.Der"]);
         let others = [
             "README",
             "pem",
@@ -123,12 +144,12 @@ mod tests {
             "0123abcd.x0",
             "",
         ];
-        assert_eq!(taken(FileFilter::Certificates, &others), [""; 0]);
-        assert_eq!(taken(FileFilter::Crls, &others), [""; 0]);
+        assert_eq!(accepted(FileFilter::Certificates, &others), [""; 0]);
+        assert_eq!(accepted(FileFilter::Crls, &others), [""; 0]);
     }
 
     #[test]
-    fn names_come_in_their_order_and_hashes_last() {
+    fn list_sorts_names_and_puts_hash_names_last() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["b.pem", "0123abcd.0", "a.crt", "README", ".hidden.pem", "z.crl"] {
             fs::write(dir.path().join(name), "x").unwrap();
@@ -141,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn g17_a_directory_of_very_many_entries_is_refused() {
+    fn g17_directory_with_too_many_entries_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let add = |name: String| fs::write(dir.path().join(name), "").unwrap();
         (0..MAX_FILES_IN_DIRECTORY).for_each(|number| add(format!("{number}.pem")));

@@ -1,4 +1,4 @@
-//! One file, read whole: only a regular one, only so much of it, and only if it held still.
+//! Reads one regular file whole, up to a size limit, and reports if it changes during the read.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -11,38 +11,39 @@ use zeroize::Zeroizing;
 use crate::error::Cause;
 use crate::sys::is_on_local_file_system;
 
-/// The largest file of an identity. A chain of certificates has a few kilobytes.
+/// The largest file of an identity or of ticket keys. A certificate chain has a few kilobytes.
 pub(crate) const MAX_FILE_SIZE: usize = 1024 * 1024;
 
-/// The largest file of roots or revocation lists: a list has some 40 bytes for each certificate.
+/// The largest file of roots or revocation lists. A list has about 40 bytes per revoked certificate.
 pub(crate) const MAX_TRUST_FILE_SIZE: usize = 32 * 1024 * 1024;
 
-/// The most that all files of roots and revocation lists hold together.
+/// The size limit of all roots and revocation lists of a trust store together.
 pub(crate) const MAX_TRUST_SIZE: usize = 64 * 1024 * 1024;
 
-/// What a file held at one moment. It may be a key, so the bytes are wiped when they are dropped.
+/// Permission bit: every user may read.
+const READABLE_BY_OTHERS: u32 = 0o004;
+
+/// The content of a file at one moment. The bytes may be a key, so they are wiped on drop (G18).
 pub(crate) struct FileBytes {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
-    /// Permission bits.
-    pub(crate) mode: u32,
+    mode: u32,
     pub(super) stamp: FileStamp,
-    /// Whether the file system is one that changes a file's stamp together with the file.
-    pub(super) stamps_are_prompt: bool,
+    /// Whether the file system changes a file's stamp together with its content.
+    pub(super) has_prompt_stamp: bool,
 }
 
 impl FileBytes {
-    /// When its bytes were last changed, as the file system has it: seconds since 1970.
+    /// Returns the modification time in seconds since 1970.
     pub(crate) fn modified(&self) -> i64 {
         self.stamp.modified.0
     }
 
-    /// Whether `path` still leads to the file that was read, and that looks untouched.
-    pub(super) fn is_still_at(&self, path: &Path) -> bool {
-        FileStamp::at(path) == Some(self.stamp)
+    pub(crate) fn is_readable_by_others(&self) -> bool {
+        self.mode & READABLE_BY_OTHERS != 0
     }
 }
 
-/// What the file system says of a file: a hint that it changed, never a proof that it did not.
+/// The metadata by which a change of a file is noticed. A different stamp means a change; an equal one proves nothing (G1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileStamp {
     device: u64,
@@ -53,12 +54,7 @@ pub(super) struct FileStamp {
 }
 
 impl FileStamp {
-    /// Of what `path` leads to.
-    pub(super) fn at(path: &Path) -> Option<Self> {
-        fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
-    }
-
-    /// Whether both its times are before `limit`, counted from 1970.
+    /// Returns whether both times are before `limit`, which counts from 1970.
     pub(super) fn is_older_than(&self, limit: Duration) -> bool {
         let limit =
             (i64::try_from(limit.as_secs()).unwrap_or(i64::MAX), i64::from(limit.subsec_nanos()));
@@ -76,13 +72,14 @@ impl FileStamp {
     }
 }
 
-/// Reads the file at `path`, if it has no more than `limit` bytes.
+/// Reads the file at `path` if it has at most `limit` bytes.
 ///
-/// Never blocks on what is not a regular file, and never opens a device, for that can have effects.
+/// FIFOs and devices are refused without being opened (G17): opening a FIFO can block, and opening a device can have
+/// side effects.
 pub(super) fn read(path: &Path, limit: usize) -> Result<FileBytes, Cause> {
     only_regular(fs::metadata(path)?.file_type())?;
-    // What was a regular file a moment ago may have become a FIFO: O_NONBLOCK keeps the open from
-    // waiting for a writer, and the second look refuses it.
+    // A FIFO may have replaced the file since the first check. O_NONBLOCK keeps open(2) from waiting for a writer,
+    // and the second check refuses the FIFO.
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
@@ -97,23 +94,23 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<FileBytes, Cause> {
     if bytes.is_empty() {
         return Err(Cause::Empty);
     }
-    let stamps_are_prompt = is_on_local_file_system(&file);
-    Ok(FileBytes { bytes, mode: metadata.mode() & 0o7777, stamp, stamps_are_prompt })
+    let has_prompt_stamp = is_on_local_file_system(&file);
+    Ok(FileBytes { bytes, mode: metadata.mode(), stamp, has_prompt_stamp })
 }
 
-/// Reads to the end, trusting the size only as a hint of how much room to make.
+/// Reads to the end of the file. `size` is only a hint for the buffer: files in `/proc` report 0.
 fn read_bounded(mut file: &File, size: u64, limit: usize) -> Result<Zeroizing<Vec<u8>>, Cause> {
     let too_large = Cause::TooLarge { limit };
     let room = usize::try_from(size).unwrap_or(usize::MAX);
     if room > limit {
         return Err(too_large);
     }
-    // One byte more than expected, so that the end is seen without growing.
+    // One byte more than expected: the read that finds the end then needs no larger buffer.
     let mut buffer = Zeroizing::new(vec![0; (room + 1).max(4096)]);
     let mut length = 0;
     loop {
         if length == buffer.len() {
-            // Grown by hand: a Vec that grows by itself leaves what may be a key behind in memory.
+            // Copied by hand: a Vec that grows by itself frees the old buffer, and any key in it, without wiping.
             let mut larger = Zeroizing::new(vec![0; buffer.len() * 2]);
             larger[..length].copy_from_slice(&buffer);
             buffer = larger;
@@ -157,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_regular_file_is_refused_without_blocking() {
+    fn g17_non_regular_file_is_refused_without_blocking() {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo");
         let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
@@ -171,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_empty_and_too_large_are_told_apart() {
+    fn missing_empty_and_too_large_files_have_different_causes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         assert_eq!(cause_of(&path), Cause::NotFound);
@@ -186,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_lies_about_its_size_is_read_to_its_end() {
-        // Files in /proc say that they have no size.
+    fn file_with_wrong_size_is_read_to_its_end() {
+        // Files in /proc report a size of 0.
         let read = read("/proc/self/status".as_ref(), MAX_FILE_SIZE).ok().unwrap();
         assert!(read.bytes.starts_with(b"Name:"));
     }

@@ -1,58 +1,52 @@
-//! What the file system says of a unit's files: a hint that they changed, and how far to trust it.
+//! Fingerprints of a unit's files: a hint that the files changed, and when to rely on it.
 
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::directory::SourcePath;
 use super::file::{FileBytes, FileStamp};
 use super::resolve::{Lookup, PathResolver};
+use super::scan::Scan;
 use crate::error::Error;
 
-/// A file that was changed less than this before it was read may change again without its stamp
-/// telling: the clocks of file systems tick, some of them in steps of two seconds (FAT).
-const SETTLED: Duration = Duration::from_secs(2);
+/// The coarsest step of a file system's clock (FAT). A file that changed less than this before it was read may change
+/// again without a new stamp.
+const CLOCK_STEP: Duration = Duration::from_secs(2);
 
-/// The stamps of a unit's files, and the way to each of them, as they were when the files were read.
+/// The stamps of a unit's files and the lookups that led to them, as they were when the files were read.
 ///
-/// Equal fingerprints say that reading can wait, and never that the content is the same: only the
-/// digest of the bytes says that.
+/// An equal fingerprint means that reading can wait, never that the content is the same. Only the digest of the bytes
+/// proves that (G1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
+    lookups: Vec<Vec<Lookup>>,
     stamps: Vec<FileStamp>,
-    trails: Vec<Vec<Lookup>>,
 }
 
 impl Fingerprint {
-    /// Of files that were read at `read_at` or later; `None` where their stamps prove too little: a
-    /// file that could not be read, that changed a moment before, or that lies on a file system
-    /// whose stamps may be late.
-    pub(crate) fn of_read<'a>(
+    /// Returns the fingerprint of the `files` that `scan` listed and that were read at `read_at` or later.
+    ///
+    /// Returns `None` if the stamps prove too little: a file could not be read, changed less than [`CLOCK_STEP`]
+    /// before, or is on a file system whose stamps may be late.
+    pub(super) fn new<'a>(
+        scan: &Scan,
         files: impl IntoIterator<Item = &'a Result<FileBytes, Error>>,
-        trails: Vec<Vec<Lookup>>,
         read_at: SystemTime,
     ) -> Option<Self> {
-        let read_at = read_at.duration_since(UNIX_EPOCH).ok()?.checked_sub(SETTLED)?;
+        let limit = read_at.duration_since(UNIX_EPOCH).ok()?.checked_sub(CLOCK_STEP)?;
         let stamp_of = |file: &Result<FileBytes, Error>| {
-            let file = file.as_ref().ok().filter(|file| file.stamps_are_prompt)?;
-            file.stamp.is_older_than(read_at).then_some(file.stamp)
+            let file = file.as_ref().ok().filter(|file| file.has_prompt_stamp)?;
+            file.stamp.is_older_than(limit).then_some(file.stamp)
         };
         let stamps = files.into_iter().map(stamp_of).collect::<Option<_>>()?;
-        Some(Self { stamps, trails })
+        Some(Self { lookups: scan.lookups_by_name().cloned().collect(), stamps })
     }
 
-    /// Whether the files look as they did. Reads links and stamps, and no file.
-    pub(crate) fn still_holds(&self, paths: &[&Path], way: &mut PathResolver) -> bool {
-        let trails: Vec<_> = paths.iter().map(|path| way.trail(path)).collect();
-        self.is_of(&trails, paths.iter().copied())
-    }
-
-    /// Whether the ways are these, and the files at `paths`, which they lead to, look as they did.
-    pub(super) fn is_of<'a>(
-        &self,
-        trails: impl IntoIterator<Item = &'a Vec<Lookup>>,
-        paths: impl IntoIterator<Item = &'a Path>,
-    ) -> bool {
-        let stamps = paths.into_iter().map(FileStamp::at);
-        self.trails.iter().eq(trails) && self.stamps.iter().copied().map(Some).eq(stamps)
+    /// Returns whether the files of `sources` have this fingerprint. Reads links, directories and stamps, but no file.
+    pub(crate) fn matches(&self, sources: &[SourcePath], resolver: &mut PathResolver) -> bool {
+        let scan = Scan::of(sources, resolver);
+        scan.error().is_none()
+            && self.lookups.iter().eq(scan.lookups_by_name())
+            && self.stamps.iter().copied().map(Some).eq(scan.files().map(|file| file.stamp))
     }
 }
 
@@ -60,59 +54,105 @@ impl Fingerprint {
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::path::Path;
 
-    use super::super::digest::read_consistently;
+    use super::super::directory::FileFilter;
+    use super::super::file::{MAX_FILE_SIZE, read};
+    use super::super::scan::ScannedFile;
     use super::*;
 
-    /// The fingerprint of the file at `path` as it would be for one who reads it in an hour.
-    fn fingerprint(path: &Path, read_at: SystemTime) -> Option<Fingerprint> {
-        let read = read_consistently(&[path]).ok().unwrap();
-        Fingerprint::of_read(&read, vec![PathResolver::default().trail(path)], read_at)
+    const AN_HOUR: Duration = Duration::from_secs(3600);
+
+    /// Returns the fingerprint that a read at `read_at` would give.
+    fn fingerprint(sources: &[SourcePath], read_at: SystemTime) -> Option<Fingerprint> {
+        let scan = Scan::of(sources, &mut PathResolver::default());
+        let read = |file: &ScannedFile| {
+            read(&file.target, MAX_FILE_SIZE).map_err(|cause| Error::at(&file.path, cause))
+        };
+        let files: Vec<_> = scan.files().map(read).collect();
+        Fingerprint::new(&scan, &files, read_at)
     }
 
     #[test]
-    fn a_file_that_was_changed_a_moment_ago_has_none() {
+    fn g1_file_that_changed_recently_has_no_fingerprint() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "x").unwrap();
         let now = SystemTime::now();
-        assert_eq!(fingerprint(&path, now), None);
-        assert!(fingerprint(&path, now + Duration::from_secs(3600)).is_some());
-        assert_eq!(fingerprint(&path, now - Duration::from_secs(3600)), None, "a clock set back");
-        let later = now + Duration::from_secs(3600);
-        assert_eq!(fingerprint("/proc/self/status".as_ref(), later), None, "stamps say nothing");
+        let at = |read_at| fingerprint(&[SourcePath::file(&path)], read_at);
+        assert_eq!(at(now), None);
+        assert!(at(now + AN_HOUR).is_some());
+        assert_eq!(at(now - AN_HOUR), None, "a clock that was set back");
+        let proc = SourcePath::file(Path::new("/proc/self/status"));
+        assert_eq!(fingerprint(&[proc], now + AN_HOUR), None, "stamps without meaning");
     }
 
     #[test]
-    fn g1_every_change_but_none_shows() {
+    fn g1_every_change_of_a_file_changes_its_fingerprint() {
         let dir = tempfile::tempdir().unwrap();
         let (path, link) = (dir.path().join("file"), dir.path().join("link"));
         fs::write(&path, "x").unwrap();
         symlink("file", &link).unwrap();
-        let later = SystemTime::now() + Duration::from_secs(3600);
-        let before = fingerprint(&link, later).unwrap();
-        let holds = || before.still_holds(&[&link], &mut PathResolver::default());
-        assert!(holds());
+        let sources = [SourcePath::file(&link)];
+        let take = || fingerprint(&sources, SystemTime::now() + AN_HOUR).unwrap();
+        let matches = |before: &Fingerprint| before.matches(&sources, &mut PathResolver::default());
+        let before = take();
+        assert!(matches(&before));
 
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
         fs::write(&path, "y").unwrap();
         fs::File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
-        assert!(!holds(), "same size, inode and mtime: only the ctime tells");
+        assert!(!matches(&before), "same size, inode and mtime: only the ctime differs");
 
-        let before = fingerprint(&link, later).unwrap();
+        let before = take();
         fs::hard_link(&path, dir.path().join("other")).unwrap();
-        let before_link = fingerprint(&link, later).unwrap();
-        assert!(
-            !before.still_holds(&[&link], &mut PathResolver::default()),
-            "a link more: the ctime tells"
-        );
+        assert!(!matches(&before), "another hard link: only the ctime differs");
+        let before = take();
         fs::remove_file(&link).unwrap();
         symlink("other", &link).unwrap();
-        assert!(
-            !before_link.still_holds(&[&link], &mut PathResolver::default()),
-            "the same file, another way"
-        );
+        assert!(!matches(&before), "the same file through another link");
         fs::remove_file(&link).unwrap();
-        assert!(!before_link.still_holds(&[&link], &mut PathResolver::default()), "no file at all");
+        assert!(!matches(&before), "no file");
+    }
+
+    #[test]
+    fn g1_every_change_of_a_directory_changes_its_fingerprint() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::create_dir(path("roots")).unwrap();
+        let sources = [FileFilter::Certificates, FileFilter::Crls]
+            .map(|filter| SourcePath::file_or_directory(&path("roots"), filter));
+        let set_up = || {
+            fs::remove_dir_all(path("roots")).unwrap();
+            fs::create_dir(path("roots")).unwrap();
+            fs::write(path("roots/a.pem"), "x").unwrap();
+            symlink("nowhere", path("roots/dangling.pem")).unwrap();
+            fingerprint(&sources, SystemTime::now() + AN_HOUR).unwrap()
+        };
+        let matches = |before: &Fingerprint| before.matches(&sources, &mut PathResolver::default());
+        let before = set_up();
+        assert!(matches(&before));
+        fs::write(path("roots/README"), "not accepted").unwrap();
+        fs::write(path("roots/.hidden.pem"), "not accepted").unwrap();
+        assert!(matches(&before));
+        let changes: [(&str, &dyn Fn()); 8] = [
+            ("added", &|| fs::write(path("roots/b.pem"), "y").unwrap()),
+            ("added for one of the sources", &|| fs::write(path("roots/b.crl"), "y").unwrap()),
+            ("removed", &|| fs::remove_file(path("roots/a.pem")).unwrap()),
+            ("renamed", &|| fs::rename(path("roots/a.pem"), path("roots/b.pem")).unwrap()),
+            ("written", &|| fs::write(path("roots/a.pem"), "y").unwrap()),
+            ("target of a dangling link", &|| fs::write(path("roots/nowhere"), "y").unwrap()),
+            ("moved away", &|| fs::rename(path("roots"), path("gone")).unwrap()),
+            ("file replaced by a directory", &|| {
+                fs::remove_file(path("roots/a.pem")).unwrap();
+                fs::create_dir(path("roots/a.pem")).unwrap();
+            }),
+        ];
+        for (name, change) in changes {
+            let before = set_up();
+            change();
+            assert!(!matches(&before), "{name}");
+            let _ = fs::rename(path("gone"), path("roots"));
+        }
     }
 }

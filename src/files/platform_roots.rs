@@ -1,12 +1,13 @@
-//! Finds the file or directory in which the system keeps the root certificates that it trusts.
+//! Finds the file or directory with the root certificates that the operating system trusts.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::sys::environment_variable;
 
-/// Where distributions keep all roots in one file: the list of the openssl-probe crate, which shows it
-/// by a function only that reads the environment, without regard to the rights of the process.
+/// The files in which distributions keep all roots, as the openssl-probe crate lists them.
+///
+/// That crate offers the list only through a function that also reads the environment, even in a set-user-ID process.
 const BUNDLES: [&str; 8] = [
     "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Gentoo, Arch
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // RHEL 7 and later
@@ -20,8 +21,7 @@ const BUNDLES: [&str; 8] = [
 
 /// Returns the roots of the system, or `None` if it has none.
 ///
-/// `SSL_CERT_FILE` is returned as it is: a user who sets it wants that file and no other, even if it is
-/// missing.
+/// `SSL_CERT_FILE` is returned unchecked. A user who sets it wants that file and no other, even if it is missing.
 pub(crate) fn platform_roots() -> Option<PathBuf> {
     let (file, directory) =
         (environment_variable("SSL_CERT_FILE"), environment_variable("SSL_CERT_DIR"));
@@ -43,15 +43,15 @@ mod tests {
 
     use super::*;
 
-    /// Runs once more without the variables if the one who runs it has set them.
+    /// If the environment sets the variables, the test runs itself again without them.
     #[test]
-    fn roots_are_those_that_openssl_probe_finds() {
+    fn platform_roots_are_those_that_openssl_probe_finds() {
         let variables = [openssl_probe::ENV_CERT_FILE, openssl_probe::ENV_CERT_DIR];
         if variables.iter().any(|name| environment_variable(name).is_some()) {
             let mut again = Command::new(std::env::current_exe().unwrap());
             again.args([
                 "--exact",
-                "source::platform_roots::tests::roots_are_those_that_openssl_probe_finds",
+                "files::platform_roots::tests::platform_roots_are_those_that_openssl_probe_finds",
             ]);
             for name in variables {
                 again.env_remove(name);

@@ -1,4 +1,4 @@
-//! The way to a file: every name that the kernel looks up, and in which directory, links included.
+//! Resolves paths as the kernel does and records every name that is looked up, symbolic links included.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
@@ -8,47 +8,57 @@ use std::path::{Component, Path, PathBuf};
 
 use super::directory::FileFilter;
 
-/// As many links as the kernel follows (`path_resolution(7)`).
+/// The most symbolic links that one path may lead through: the kernel's own limit (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
-/// One name that is looked up on the way. Whoever changes the entry changes where the way leads.
+/// A name that is looked up while a path is resolved. A change of this directory entry changes where the path leads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Lookup {
-    /// The directory, free of links.
+    /// The directory, as a path free of links.
     pub(crate) directory: PathBuf,
-    /// The name in it.
+    /// The entry's name in the directory.
     pub(crate) name: OsString,
-    /// What stands there.
+    /// What the entry is.
     pub(crate) kind: LookupKind,
 }
 
-/// What a name on the way stands for.
+/// The kind of a directory entry that is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LookupKind {
-    /// A directory that leads on.
+    /// A directory that the path passes through.
     Directory,
-    /// A link.
+    /// A symbolic link.
     Link,
-    /// The end of the way: the file itself.
+    /// The end of the path: the file itself.
     File,
-    /// The end of the way: a directory whose entries count, as far as their names do.
+    /// The end of the path: a directory. The entries that the filter accepts are read.
     Listing(FileFilter),
-    /// Nothing that could be found: the way ends here for now.
+    /// A missing or unreachable entry: for now the path leads no further.
     Missing,
 }
 
 impl Lookup {
-    /// The entry as a path free of links.
+    /// Returns the entry as a path free of links.
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.join(&self.name)
     }
 }
 
-/// Follows links, each of them once: however fast a link is swapped, two paths that go through it
-/// are resolved to the same target.
+/// The result of resolving a path.
+pub(crate) struct ResolvedPath {
+    /// Every lookup, in order, as far as the path leads.
+    pub(crate) lookups: Vec<Lookup>,
+    /// Where the path leads: a path free of links.
+    pub(super) target: PathBuf,
+}
+
+/// Resolves paths and reads each link only once.
+///
+/// Two paths through the same link therefore lead to the same target, however fast the link is swapped. All files
+/// behind the `..data` link of a Kubernetes volume thus come from one directory (G2).
 #[derive(Default)]
 pub(crate) struct PathResolver {
-    seen: HashMap<PathBuf, PathEntry>,
+    entries: HashMap<PathBuf, PathEntry>,
 }
 
 #[derive(Clone)]
@@ -59,83 +69,66 @@ enum PathEntry {
 }
 
 impl PathResolver {
-    /// Every lookup on the way to `path`, which is absolute, as far as it leads.
-    pub(crate) fn trail(&mut self, path: &Path) -> Vec<Lookup> {
-        self.follow(path).0
-    }
-
-    /// The same, and where `path` leads: a path free of links.
-    pub(super) fn follow(&mut self, path: &Path) -> (Vec<Lookup>, PathBuf) {
+    /// Resolves `path`, which is absolute.
+    ///
+    /// The target of a missing file or of a loop of links is a path that the kernel refuses as well. Opening it
+    /// therefore returns the kernel's error.
+    pub(crate) fn resolve(&mut self, path: &Path) -> ResolvedPath {
         let mut lookups = Vec::new();
-        let target = self.walk(path, &mut |lookup| lookups.push(lookup));
-        // In a loop of links the kernel is left to say so.
-        (lookups, target.unwrap_or_else(|| path.to_owned()))
-    }
-
-    /// Where `path`, which is absolute, leads: a path free of links.
-    pub(super) fn resolve(&mut self, path: &Path) -> PathBuf {
-        // In a loop of links the kernel is left to say so.
-        self.walk(path, &mut |_| {}).unwrap_or_else(|| path.to_owned())
-    }
-
-    /// Walks from the root to the file at `path`; `None` where links lead in a loop.
-    fn walk(&mut self, path: &Path, look_up: &mut dyn FnMut(Lookup)) -> Option<PathBuf> {
-        let mut ahead: VecDeque<OsString> = names(path).collect();
+        let mut remaining: VecDeque<OsString> = names(path).collect();
         let mut directory = PathBuf::from("/");
         let mut links = 0;
-        while let Some(name) = ahead.pop_front() {
+        while let Some(name) = remaining.pop_front() {
             if name == ".." {
                 directory.pop();
                 continue;
             }
-            let whole = directory.join(&name);
-            let entry = self.look(&whole);
+            let entry_path = directory.join(&name);
+            let entry = self.entry(&entry_path);
             let kind = match entry {
                 PathEntry::Link(_) => LookupKind::Link,
-                PathEntry::Other if ahead.is_empty() => LookupKind::File,
+                PathEntry::Other if remaining.is_empty() => LookupKind::File,
                 PathEntry::Other => LookupKind::Directory,
                 PathEntry::Missing => LookupKind::Missing,
             };
-            look_up(Lookup { directory: directory.clone(), name, kind });
+            lookups.push(Lookup { directory: directory.clone(), name, kind });
             match entry {
                 PathEntry::Link(target) => {
                     links += 1;
                     if links > MAX_LINKS {
-                        return None;
+                        return ResolvedPath { lookups, target: path.to_owned() };
                     }
                     if target.is_absolute() {
                         directory = PathBuf::from("/");
                     }
-                    for name in names(&target).collect::<Vec<_>>().into_iter().rev() {
-                        ahead.push_front(name);
-                    }
+                    names(&target).rev().for_each(|name| remaining.push_front(name));
                 }
-                PathEntry::Other => directory = whole,
-                // The rest is left to the kernel, which says what is missing.
+                PathEntry::Other => directory = entry_path,
                 PathEntry::Missing => {
-                    return Some(ahead.into_iter().fold(whole, |way, name| way.join(name)));
+                    let target = remaining.iter().fold(entry_path, |path, name| path.join(name));
+                    return ResolvedPath { lookups, target };
                 }
             }
         }
-        Some(directory)
+        ResolvedPath { lookups, target: directory }
     }
 
-    fn look(&mut self, path: &Path) -> PathEntry {
-        if let Some(entry) = self.seen.get(path) {
+    fn entry(&mut self, path: &Path) -> PathEntry {
+        if let Some(entry) = self.entries.get(path) {
             return entry.clone();
         }
         let entry = match fs::read_link(path) {
             Ok(target) => PathEntry::Link(target),
-            // The kernel's answer for what is there and no link.
+            // EINVAL from readlink(2): the entry exists and is no link.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => PathEntry::Other,
             Err(_) => PathEntry::Missing,
         };
-        self.seen.insert(path.to_owned(), entry.clone());
+        self.entries.insert(path.to_owned(), entry.clone());
         entry
     }
 }
 
-fn names(path: &Path) -> impl Iterator<Item = OsString> {
+fn names(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
     path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some(OsString::from("..")),
@@ -149,10 +142,11 @@ mod tests {
 
     use super::*;
 
-    /// The lookups below `root` that are more than a directory on the way, as paths relative to it.
-    fn deciding(root: &Path, path: &Path) -> Vec<(String, LookupKind)> {
+    /// Returns the lookups below `root` other than directories, as paths relative to `root`.
+    fn lookups_below(root: &Path, path: &Path) -> Vec<(String, LookupKind)> {
         PathResolver::default()
-            .trail(path)
+            .resolve(path)
+            .lookups
             .iter()
             .filter(|lookup| lookup.kind != LookupKind::Directory)
             .filter_map(|lookup| {
@@ -167,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn every_link_of_a_kubernetes_volume_is_on_the_trail() {
+    fn g1_file_of_kubernetes_volume_records_every_link() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         fs::create_dir(root.join("..2026_11")).unwrap();
@@ -179,11 +173,11 @@ mod tests {
             ("..data", LookupKind::Link),
             ("..2026_11/tls.crt", LookupKind::File),
         ]);
-        assert_eq!(deciding(root, &root.join("tls.crt")), expected);
+        assert_eq!(lookups_below(root, &root.join("tls.crt")), expected);
     }
 
     #[test]
-    fn every_link_of_certbot_is_on_the_trail() {
+    fn g1_file_of_certbot_records_every_link() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         fs::create_dir_all(root.join("archive/a")).unwrap();
@@ -194,18 +188,19 @@ mod tests {
             ("live/a/fullchain.pem", LookupKind::Link),
             ("archive/a/fullchain7.pem", LookupKind::File),
         ]);
-        assert_eq!(deciding(root, &root.join("live/a/fullchain.pem")), expected);
+        assert_eq!(lookups_below(root, &root.join("live/a/fullchain.pem")), expected);
     }
 
     #[test]
-    fn a_loop_of_links_ends_and_a_missing_path_is_told_as_far_as_it_leads() {
+    fn loop_of_links_ends_and_missing_path_is_recorded_up_to_the_gap() {
         let root = tempfile::tempdir().unwrap();
         symlink("b", root.path().join("a")).unwrap();
         symlink("a", root.path().join("b")).unwrap();
-        assert!(PathResolver::default().trail(&root.path().join("a")).len() <= MAX_LINKS + 10);
+        let looped = PathResolver::default().resolve(&root.path().join("a"));
+        assert!(looped.lookups.len() <= MAX_LINKS + 10);
         let missing = root.path().join("not/there/yet.pem");
-        let nothing = expected(&[("not", LookupKind::Missing)]);
-        assert_eq!(deciding(root.path(), &missing), nothing);
-        assert_eq!(PathResolver::default().resolve(&missing), missing);
+        let gap = expected(&[("not", LookupKind::Missing)]);
+        assert_eq!(lookups_below(root.path(), &missing), gap);
+        assert_eq!(PathResolver::default().resolve(&missing).target, missing);
     }
 }

@@ -1,152 +1,188 @@
-//! What lies at some places, links and directories followed, before any of it is opened.
+//! Lists the files of some sources, with links and directories followed, without opening any of them.
 
 use std::collections::HashSet;
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directory::{SourcePath, list};
-use super::file::FileStamp;
-use super::resolve::{Lookup, LookupKind, PathResolver};
+use super::directory::{FileFilter, SourcePath, list};
+use super::file::{FileBytes, FileStamp};
+use super::resolve::{Lookup, LookupKind, PathResolver, ResolvedPath};
 use crate::error::{Cause, Error};
 
-/// Two of them are equal where nothing was moved in between, as far as the directories can tell.
+/// The files of some sources at one moment.
+///
+/// Two scans are equal if links, directories and stamps show no change between them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scan {
-    sites: Vec<Site>,
+    sources: Vec<ScannedSource>,
 }
 
-/// One place.
+/// The files of one source.
 #[derive(Debug, PartialEq, Eq)]
-struct Site {
-    trail: Vec<Lookup>,
-    spots: Vec<ScannedFile>,
-    /// Of a directory, as it was before it was listed. Another in its place may have the same names; and
-    /// one that is changed meanwhile may hide a file from who lists it, if only a renamed one.
+struct ScannedSource {
+    source: SourcePath,
+    lookups: Vec<Lookup>,
+    files: Vec<ScannedFile>,
+    /// Stamp of a directory from before it was listed. The stamp shows changes that the names do not: another
+    /// directory with the same names in its place, and an entry that was renamed, and so missed, during the listing.
     directory: Option<FileStamp>,
     /// Why a directory cannot be listed.
-    trouble: Option<Error>,
+    error: Option<Error>,
 }
 
-/// One name: that of a place, or an entry of a place that is a directory.
+/// One name: that of a source, or an entry of a source that is a directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ScannedFile {
-    pub(super) place: usize,
+    /// Index of the source.
+    pub(super) source: usize,
     pub(super) path: PathBuf,
     pub(super) is_in_directory: bool,
-    /// Where it leads: a path free of links.
+    /// Where `path` leads: a path free of links.
     pub(super) target: PathBuf,
-    /// Of an entry, besides that of the place.
-    trail: Vec<Lookup>,
+    /// Stamp of a regular file.
+    pub(super) stamp: Option<FileStamp>,
+    /// For an entry: its lookups after those of the source.
+    lookups: Vec<Lookup>,
     is_read: bool,
 }
 
 impl Scan {
-    pub(super) fn of(places: &[SourcePath], way: &mut PathResolver) -> Self {
-        let site = |(index, place)| Site::of(index, place, way);
-        Self { sites: places.iter().enumerate().map(site).collect() }
+    pub(super) fn of(sources: &[SourcePath], resolver: &mut PathResolver) -> Self {
+        let scan = |(index, source)| ScannedSource::of(index, source, resolver);
+        Self { sources: sources.iter().enumerate().map(scan).collect() }
     }
 
-    /// Why a place cannot be listed.
-    pub(super) fn trouble(&self) -> Option<&Error> {
-        self.sites.iter().find_map(|site| site.trouble.as_ref())
+    /// Returns why the first of the sources that cannot be listed cannot.
+    pub(super) fn error(&self) -> Option<&Error> {
+        self.sources.iter().find_map(|source| source.error.as_ref())
     }
 
-    /// What is to be read, in the order of places and names.
-    pub(super) fn spots(&self) -> impl Iterator<Item = &ScannedFile> {
-        self.sites.iter().flat_map(|site| &site.spots).filter(|spot| spot.is_read)
+    /// Returns the files to read, in the order of sources and names.
+    pub(super) fn files(&self) -> impl Iterator<Item = &ScannedFile> {
+        self.sources.iter().flat_map(|source| &source.files).filter(|file| file.is_read)
     }
 
-    /// The way to each name, whether it is read or not.
-    pub(super) fn trails(&self) -> impl Iterator<Item = &Vec<Lookup>> {
-        self.sites.iter().flat_map(Site::trails)
+    /// Returns the lookups of each name, whether its file is to be read or not.
+    pub(super) fn lookups_by_name(&self) -> impl Iterator<Item = &Vec<Lookup>> {
+        self.sources.iter().flat_map(|source| {
+            std::iter::once(&source.lookups).chain(source.files.iter().map(|file| &file.lookups))
+        })
     }
 
-    /// The same in one, and nothing twice.
+    /// Returns all lookups, each once.
     pub(super) fn lookups(&self) -> Vec<Lookup> {
         let mut seen = HashSet::new();
-        self.trails().flatten().filter(|lookup| seen.insert(*lookup)).cloned().collect()
+        self.lookups_by_name().flatten().filter(|lookup| seen.insert(*lookup)).cloned().collect()
     }
 
-    /// The first place where the `other` found something else.
-    pub(super) fn differs_at(&self, other: &Self) -> Option<usize> {
-        (0..self.sites.len()).find(|&place| other.sites.get(place) != self.sites.get(place))
+    /// Returns the source at `index`.
+    pub(super) fn source(&self, index: usize) -> &SourcePath {
+        &self.sources[index].source
+    }
+
+    /// Returns the path of the first source that differs in a `later` scan of the same sources.
+    pub(super) fn first_change(&self, later: &Self) -> Option<&Path> {
+        let mut pairs = self.sources.iter().zip(&later.sources);
+        let changed = pairs.find(|(before, after)| before != after);
+        changed.map(|(before, _)| before.source.path.as_path())
     }
 }
 
-impl Site {
-    fn of(index: usize, place: &SourcePath, way: &mut PathResolver) -> Self {
-        let (mut trail, target) = way.follow(&place.path);
-        let metadata = fs::metadata(&target).ok().filter(fs::Metadata::is_dir);
-        let Some(metadata) = metadata else {
-            let spot = ScannedFile {
-                place: index,
-                path: place.path.clone(),
+impl ScannedSource {
+    fn of(index: usize, source: &SourcePath, resolver: &mut PathResolver) -> Self {
+        let ResolvedPath { lookups, target } = resolver.resolve(&source.path);
+        let metadata = fs::metadata(&target).ok();
+        let mut scanned = Self {
+            source: source.clone(),
+            lookups,
+            files: Vec::new(),
+            directory: None,
+            error: None,
+        };
+        match (source.filter, metadata) {
+            (Some(filter), Some(metadata)) if metadata.is_dir() => {
+                scanned.directory = Some(FileStamp::of(&metadata));
+                scanned.end_in_listing(&target, filter);
+                match list(&target, filter) {
+                    Ok(names) => {
+                        let mut seen = HashSet::new();
+                        let entry = |name: OsString| {
+                            let entry = resolver.resolve(&target.join(&name));
+                            let mut file =
+                                ScannedFile::of_entry(index, source.path.join(name), entry);
+                            // A directory with hash links has each file under at least two names.
+                            file.is_read = file.is_read && seen.insert(file.target.clone());
+                            file
+                        };
+                        scanned.files = names.into_iter().map(entry).collect();
+                    }
+                    Err(cause) => scanned.error = Some(Error::at(&source.path, cause)),
+                }
+            }
+            (_, metadata) => scanned.files.push(ScannedFile {
+                source: index,
+                path: source.path.clone(),
                 is_in_directory: false,
                 target,
-                trail: Vec::new(),
+                stamp: metadata.as_ref().and_then(stamp_of_file),
+                lookups: Vec::new(),
                 is_read: true,
-            };
-            return Self { trail, spots: vec![spot], directory: None, trouble: None };
-        };
-        let directory = Some(FileStamp::of(&metadata));
-        let kind = LookupKind::Listing(place.takes);
-        match trail.last_mut() {
-            Some(last) => last.kind = kind,
-            None => trail.push(Lookup { directory: target.clone(), name: "".into(), kind }),
+            }),
         }
-        match list(&target, place.takes) {
-            Ok(names) => {
-                let mut seen = HashSet::new();
-                let mut spot = |name| {
-                    let mut spot = ScannedFile::of_entry(
-                        index,
-                        place.path.join(&name),
-                        &target.join(&name),
-                        way,
-                    );
-                    // A directory that was hashed holds each file by two names at least.
-                    spot.is_read = spot.is_read && seen.insert(spot.target.clone());
-                    spot
-                };
-                let spots = names.into_iter().map(&mut spot).collect();
-                Self { trail, spots, directory, trouble: None }
-            }
-            Err(cause) => {
-                let trouble = Some(Error::at(&place.path, cause));
-                Self { trail, spots: Vec::new(), directory, trouble }
-            }
-        }
+        scanned
     }
 
-    fn trails(&self) -> impl Iterator<Item = &Vec<Lookup>> {
-        std::iter::once(&self.trail).chain(self.spots.iter().map(|spot| &spot.trail))
+    /// Marks the last lookup, that of the directory `target`, as one whose entries are read.
+    fn end_in_listing(&mut self, target: &Path, filter: FileFilter) {
+        let kind = LookupKind::Listing(filter);
+        match self.lookups.last_mut() {
+            Some(last) => last.kind = kind,
+            // The root directory is found without any lookup.
+            None => {
+                self.lookups.push(Lookup { directory: target.to_owned(), name: "".into(), kind });
+            }
+        }
     }
 }
 
 impl ScannedFile {
-    fn of_entry(place: usize, path: PathBuf, entry: &Path, way: &mut PathResolver) -> Self {
-        let (trail, target) = way.follow(entry);
-        let is_read = counts(&target);
-        Self { place, path, is_in_directory: true, target, trail, is_read }
+    /// Inspects an entry of a directory.
+    ///
+    /// Only files are read. A link to a missing file is treated like a file that was removed, because hash links are
+    /// often left behind. An entry that cannot be inspected is read, so that the error is reported.
+    fn of_entry(source: usize, path: PathBuf, entry: ResolvedPath) -> Self {
+        let ResolvedPath { lookups, target } = entry;
+        let metadata = fs::metadata(&target);
+        let is_read = match &metadata {
+            Ok(metadata) => metadata.is_file(),
+            Err(error) => !leads_nowhere(error),
+        };
+        let stamp = metadata.ok().as_ref().and_then(stamp_of_file);
+        Self { source, path, is_in_directory: true, target, stamp, lookups, is_read }
     }
 
-    /// Whether reading it came to `cause` because it went, or became something else, meanwhile.
-    pub(super) fn has_gone(&self, cause: &Cause) -> bool {
-        self.is_in_directory && matches!(cause, Cause::NotFound | Cause::NotRegular(_))
+    /// Returns whether `read`, the result of reading the file, contradicts the scan: the file changed in between.
+    pub(super) fn contradicts(&self, read: &Result<FileBytes, Error>) -> bool {
+        match read {
+            Ok(file) => Some(file.stamp) != self.stamp,
+            Err(error) => match error.cause {
+                Cause::Unstable => true,
+                Cause::NotFound | Cause::NotRegular(_) => {
+                    self.is_in_directory || self.stamp.is_some()
+                }
+                _ => false,
+            },
+        }
     }
 }
 
-/// Whether what is at `target` is a file. Of a directory's entries only those count: a link that leads
-/// nowhere is as a file that was removed.
-fn counts(target: &Path) -> bool {
-    match fs::metadata(target) {
-        Ok(metadata) => metadata.is_file(),
-        Err(error) => {
-            let leads_nowhere =
-                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-                    || error.raw_os_error() == Some(libc::ELOOP);
-            !leads_nowhere
-        }
-    }
+fn stamp_of_file(metadata: &Metadata) -> Option<FileStamp> {
+    metadata.is_file().then(|| FileStamp::of(metadata))
+}
+
+fn leads_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        || error.raw_os_error() == Some(libc::ELOOP)
 }

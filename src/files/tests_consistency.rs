@@ -1,4 +1,4 @@
-//! Directories that are changed while they are read: what is gathered is of one moment (G2).
+//! Files and directories that change while they are read: every snapshot is of one moment (G2).
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,46 +6,51 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::directory::FileFilter;
-use super::directory::SourcePath;
+use super::directory::{FileFilter, SourcePath};
 use super::file::FileStamp;
 use super::snapshot::{SnapshotFile, take_snapshot};
 use crate::error::Cause;
 
 const NAMES: [&str; 3] = ["a.pem", "b.pem", "c.pem"];
 
-/// How often it is gathered while it changes.
+/// How many snapshots each test takes during the changes.
 const ROUNDS: usize = 500;
 
-/// A directory to work in.
-struct Ground(tempfile::TempDir);
+/// A temporary directory.
+struct Scene(tempfile::TempDir);
 
-impl Ground {
+impl Scene {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// With directories `0` and `1` of three files each, which hold the number of the directory.
-    fn of_two() -> Self {
-        let ground = Self::new();
+    /// Creates directories `0` and `1` with three files each, whose content is the number of the directory.
+    fn with_two_directories() -> Self {
+        let scene = Self::new();
         for number in ["0", "1"] {
-            fs::create_dir(ground.path(number)).unwrap();
+            fs::create_dir(scene.path(number)).unwrap();
             for name in NAMES {
-                fs::write(ground.path(number).join(name), number).unwrap();
+                fs::write(scene.path(number).join(name), number).unwrap();
             }
         }
-        ground
+        scene
     }
 
     fn path(&self, below: &str) -> PathBuf {
         self.0.path().join(below)
     }
 
-    fn place(&self, below: &str) -> SourcePath {
-        SourcePath { path: self.path(below), takes: FileFilter::Certificates }
+    /// Returns a directory as a source.
+    fn directory(&self, below: &str) -> SourcePath {
+        SourcePath::file_or_directory(&self.path(below), FileFilter::Certificates)
     }
 
-    /// Renames over a link, so that it leads to one of the two and to the other.
+    /// Returns each of the three files in a directory as a source, like the files of an identity.
+    fn files_in(&self, below: &str) -> [SourcePath; 3] {
+        NAMES.map(|name| SourcePath::file(&self.path(below).join(name)))
+    }
+
+    /// Swaps a link to directory `1` and back to `0`, by renaming a new link over it.
     fn swap_link(&self, link: &str) {
         for number in ["1", "0"] {
             symlink(number, self.path("next")).unwrap();
@@ -53,29 +58,38 @@ impl Ground {
         }
     }
 
-    /// The directories change their names.
+    /// Swaps the names of the two directories.
     fn swap_directories(&self) {
         fs::rename(self.path("0"), self.path("spare")).unwrap();
         fs::rename(self.path("1"), self.path("0")).unwrap();
         fs::rename(self.path("spare"), self.path("1")).unwrap();
     }
 
-    /// Whether two changes of a directory always leave two stamps. Those of older kernels tick, and
-    /// nothing but the names of a directory's files tells what happens between two ticks.
-    fn stamps_tell_everything(&self) -> bool {
+    /// Creates a directory with links to the three files below `target`, a path relative to it.
+    fn link_files(&self, directory: &str, target: &str) {
+        fs::create_dir(self.path(directory)).unwrap();
+        for name in NAMES {
+            symlink(Path::new(target).join(name), self.path(directory).join(name)).unwrap();
+        }
+    }
+
+    /// Returns whether each change of a directory gives it a new stamp.
+    ///
+    /// The clock of older kernels ticks. Two changes within one tick are then visible only in the names.
+    fn has_precise_stamps(&self) -> bool {
         fs::create_dir(self.path("clock")).unwrap();
         let stamp = |name: String| {
             fs::write(self.path("clock").join(name), "").unwrap();
-            FileStamp::at(&self.path("clock"))
+            FileStamp::of(&fs::metadata(self.path("clock")).unwrap())
         };
         let stamps: Vec<_> = (0..100).map(|number| stamp(number.to_string())).collect();
         stamps.windows(2).all(|two| two[0] != two[1])
     }
 }
 
-/// Gathers again and again while `change` runs again and again, and looks at what was found.
+/// Takes snapshots and checks them while another thread repeats `change`.
 fn while_changing(
-    places: &[SourcePath],
+    sources: &[SourcePath],
     change: impl Fn() + Sync,
     check: impl Fn(&[SnapshotFile]),
 ) {
@@ -86,7 +100,7 @@ fn while_changing(
         }
     }
     let stop = AtomicBool::new(false);
-    let mut held_still = 0;
+    let mut stable = 0;
     thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
@@ -95,101 +109,130 @@ fn while_changing(
         });
         let _stop = Stop(&stop);
         for _ in 0..ROUNDS {
-            match take_snapshot(places).files {
+            match take_snapshot(sources).files {
                 Ok(files) => {
-                    held_still += 1;
+                    stable += 1;
                     check(&files);
                 }
-                // What never held still is an answer too.
+                // Files that change during every attempt are reported as such.
                 Err(error) => assert_eq!(error.cause, Cause::Unstable),
             }
         }
     });
-    assert!(held_still > 0, "it was never read at all");
+    assert!(stable > 0, "no snapshot succeeded");
 }
 
 fn assert_is_of_one_moment(files: &[SnapshotFile]) {
-    assert_eq!(files.len(), NAMES.len(), "a file was lost");
-    assert_holds_the_same(files);
+    assert_eq!(files.len(), NAMES.len(), "a file is missing");
+    assert_has_equal_content(files);
 }
 
-fn assert_holds_the_same(files: &[SnapshotFile]) {
+fn assert_has_equal_content(files: &[SnapshotFile]) {
     let bytes = |file: &SnapshotFile| file.read.as_ref().ok().map(|read| read.bytes.to_vec());
     let first = files.first().map(bytes);
-    assert!(files.iter().all(|file| Some(bytes(file)) == first), "of two moments");
+    assert!(files.iter().all(|file| Some(bytes(file)) == first), "content of two moments");
 }
 
 #[test]
-fn g2_a_directory_behind_a_link_that_is_swapped() {
-    let ground = Ground::of_two();
-    symlink("0", ground.path("current")).unwrap();
-    let places = [ground.place("current")];
-    while_changing(&places, || ground.swap_link("current"), assert_is_of_one_moment);
+fn g2_files_behind_a_link_that_is_swapped_are_of_one_moment() {
+    let scene = Scene::with_two_directories();
+    symlink("0", scene.path("current")).unwrap();
+    while_changing(
+        &scene.files_in("current"),
+        || scene.swap_link("current"),
+        assert_is_of_one_moment,
+    );
 }
 
 #[test]
-fn g2_a_kubernetes_volume() {
-    let ground = Ground::of_two();
-    fs::create_dir(ground.path("volume")).unwrap();
-    symlink("0", ground.path("..data")).unwrap();
-    for name in NAMES {
-        symlink(Path::new("../..data").join(name), ground.path("volume").join(name)).unwrap();
-    }
-    let places = [ground.place("volume")];
-    while_changing(&places, || ground.swap_link("..data"), assert_is_of_one_moment);
+fn g2_files_that_are_links_into_a_kubernetes_volume_are_of_one_moment() {
+    let scene = Scene::with_two_directories();
+    symlink("0", scene.path("..data")).unwrap();
+    scene.link_files("volume", "../..data");
+    while_changing(
+        &scene.files_in("volume"),
+        || scene.swap_link("..data"),
+        assert_is_of_one_moment,
+    );
 }
 
 #[test]
-fn g2_a_directory_in_whose_place_another_is_renamed() {
-    let ground = Ground::of_two();
+fn g2_files_of_a_directory_that_is_swapped_are_of_one_moment() {
+    let scene = Scene::with_two_directories();
     let check = |files: &[SnapshotFile]| {
-        // There is a moment between two renames at which nothing is there.
+        // Between two renames the directory is missing.
+        if files.iter().all(|file| file.read.is_ok()) {
+            assert_is_of_one_moment(files);
+        }
+    };
+    while_changing(&scene.files_in("0"), || scene.swap_directories(), check);
+}
+
+#[test]
+fn g2_directory_behind_a_link_that_is_swapped_is_of_one_moment() {
+    let scene = Scene::with_two_directories();
+    symlink("0", scene.path("current")).unwrap();
+    let sources = [scene.directory("current")];
+    while_changing(&sources, || scene.swap_link("current"), assert_is_of_one_moment);
+}
+
+#[test]
+fn g2_directory_of_a_kubernetes_volume_is_of_one_moment() {
+    let scene = Scene::with_two_directories();
+    symlink("0", scene.path("..data")).unwrap();
+    scene.link_files("volume", "../..data");
+    let sources = [scene.directory("volume")];
+    while_changing(&sources, || scene.swap_link("..data"), assert_is_of_one_moment);
+}
+
+#[test]
+fn g2_directory_that_is_swapped_is_of_one_moment() {
+    let scene = Scene::with_two_directories();
+    let check = |files: &[SnapshotFile]| {
+        // Between two renames the directory is missing.
         if files.iter().any(|file| file.is_in_directory) {
             assert_is_of_one_moment(files);
         }
     };
-    while_changing(&[ground.place("0")], || ground.swap_directories(), check);
+    while_changing(&[scene.directory("0")], || scene.swap_directories(), check);
 }
 
 #[test]
-fn g2_links_into_a_directory_in_whose_place_another_is_renamed() {
-    let ground = Ground::of_two();
-    fs::create_dir(ground.path("links")).unwrap();
-    for name in NAMES {
-        symlink(Path::new("../0").join(name), ground.path("links").join(name)).unwrap();
-    }
-    // There is a moment between two renames at which links lead nowhere.
-    let places = [ground.place("links")];
-    while_changing(&places, || ground.swap_directories(), assert_holds_the_same);
+fn g2_links_into_a_directory_that_is_swapped_are_of_one_moment() {
+    let scene = Scene::with_two_directories();
+    scene.link_files("links", "../0");
+    // Between two renames all links are dangling, and none is read.
+    let sources = [scene.directory("links")];
+    while_changing(&sources, || scene.swap_directories(), assert_has_equal_content);
 }
 
 #[test]
-fn g2_a_file_that_is_renamed_in_its_directory() {
-    let ground = Ground::of_two();
-    if !ground.stamps_tell_everything() {
+fn g2_file_that_is_renamed_in_its_directory_is_not_missed() {
+    let scene = Scene::with_two_directories();
+    if !scene.has_precise_stamps() {
         return;
     }
-    let (before, after) = (ground.path("0/a.pem"), ground.path("0/z.pem"));
+    let (before, after) = (scene.path("0/a.pem"), scene.path("0/z.pem"));
     let change = || {
         fs::rename(&before, &after).unwrap();
         fs::rename(&after, &before).unwrap();
     };
-    while_changing(&[ground.place("0")], change, assert_is_of_one_moment);
+    while_changing(&[scene.directory("0")], change, assert_is_of_one_moment);
 }
 
 #[test]
-fn g2_a_file_that_is_moved_from_one_directory_to_another() {
-    let ground = Ground::of_two();
-    if !ground.stamps_tell_everything() {
+fn g2_file_that_moves_between_directories_is_read_once() {
+    let scene = Scene::with_two_directories();
+    if !scene.has_precise_stamps() {
         return;
     }
-    let (here, there) = (ground.path("0/moves.pem"), ground.path("1/moves.pem"));
+    let (here, there) = (scene.path("0/moves.pem"), scene.path("1/moves.pem"));
     fs::write(&here, "x").unwrap();
     let change = || {
         fs::rename(&here, &there).unwrap();
         fs::rename(&there, &here).unwrap();
     };
-    while_changing(&[ground.place("0"), ground.place("1")], change, |files| {
-        assert_eq!(files.len(), 2 * NAMES.len() + 1, "it was lost, or is there twice");
+    while_changing(&[scene.directory("0"), scene.directory("1")], change, |files| {
+        assert_eq!(files.len(), 2 * NAMES.len() + 1, "the file is missing or was read twice");
     });
 }

@@ -1,131 +1,242 @@
-//! From the files of one identity to an identity, or to why not: read, parse, validate.
+//! Loads one unit: reads its files at one moment, compares them with what is loaded, and parses new content.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use super::load_trust::{load_ticket_keys, load_trust};
-use super::loading::{
-    FoundFiles, LoadContext, Loaded, PermanentFailure, is_readable_by_others, readable,
-};
 use super::outcome::Failure;
-use super::unit_files::UnitFiles;
+use super::unit_files::{Purpose, TrustFiles, UnitFiles};
 use crate::error::{Cause, Error};
 use crate::files::{
-    Digest, FileBytes, Fingerprint, MAX_FILE_SIZE, PathResolver, digest_of, digest_of_parts,
-    read_consistently,
+    Digest, FileBytes, Fingerprint, Lookup, MAX_FILE_SIZE, SnapshotFile, SourcePath, digest_of,
+    take_snapshot,
 };
-use crate::options::{IdentityBytes, IdentityFiles, KeyPassword};
-use crate::pki::{Identity, IdentityInput, Password, Staple, Warning, takes_password};
+use crate::options::{IdentityBytes, IdentityFiles, KeyPassword, Options};
+use crate::pki::{
+    Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys, Trust, TrustFile,
+    TrustInput, Warning, WarningKind, takes_password,
+};
 use crate::tls::Part;
 
-/// Reads and checks the files of a unit, unless they hold what `serving` was made from, or what is known to
-/// be `hopeless`.
+/// The content of a unit, compared with what is loaded.
+pub(super) enum Loaded {
+    /// The content is that of the loaded version.
+    Same,
+    /// A new version, and the digest of the content that it was made from.
+    New(Part, Digest),
+}
+
+/// The inputs of loading besides files.
+#[derive(Clone, Copy)]
+pub(super) struct LoadContext<'a> {
+    pub(super) provider: &'a Arc<CryptoProvider>,
+    pub(super) options: &'a Options,
+    pub(super) now: i64,
+    /// The issuers in the chains of the handle's identities. They may have issued certificates of peers, too, and so
+    /// sign revocation lists.
+    pub(super) authorities: &'a [CertificateDer<'static>],
+}
+
+/// The state of a unit's files, whether their content is good or not.
+#[derive(Default)]
+pub(super) struct FoundFiles {
+    /// Every name that was looked up after the files were read.
+    pub(super) lookups: Vec<Lookup>,
+    /// `None` if the stamps of the files prove too little.
+    pub(super) fingerprint: Option<Fingerprint>,
+    /// The digest of all files; `None` if they could not be read at one moment.
+    pub(super) digest: Option<Digest>,
+    /// A warning for each secret that every user may read.
+    pub(super) exposed: Vec<Warning>,
+}
+
+/// Content that failed and would fail in the same way if it were parsed again, by digest.
+pub(super) type PermanentFailure = (Digest, Failure);
+
+/// Loads the unit with these `files`.
+///
+/// Content is not parsed again if `serving` was made from it, or if it is that of the `permanent` failure: each
+/// poll would otherwise repeat the work.
 pub(super) fn load(
     files: &UnitFiles,
     serving: Option<(&Part, Digest)>,
-    hopeless: Option<&PermanentFailure>,
+    permanent: Option<&PermanentFailure>,
     with: &LoadContext<'_>,
 ) -> (Result<Loaded, Failure>, FoundFiles) {
-    let known = serving.map(|(_, digest)| digest);
-    match (files, serving) {
-        (UnitFiles::Identity(files), _) => load_identity(files, known, hopeless, with),
-        (UnitFiles::Trust(files), Some((Part::Trust(before), _))) => {
-            load_trust(files, known, Some(before), hopeless, with)
-        }
-        (UnitFiles::Trust(files), _) => load_trust(files, None, None, hopeless, with),
-        (UnitFiles::TicketKeys(path), Some((Part::TicketKeys(before), _))) => {
-            load_ticket_keys(path, known, Some(before), with.now)
-        }
-        (UnitFiles::TicketKeys(path), _) => load_ticket_keys(path, None, None, with.now),
-    }
+    let snapshot = take_snapshot(&files.sources());
+    let found = FoundFiles { lookups: snapshot.lookups, ..FoundFiles::default() };
+    let mut read = match snapshot.files {
+        Ok(read) => read,
+        Err(error) => return (Err(Failure { error, digest: None }), found),
+    };
+    drop_unused_password(files, &mut read);
+    let digest = digest_of(&read);
+    let loaded = match (serving, permanent) {
+        (Some((_, known)), _) if known == digest => Ok(Loaded::Same),
+        (_, Some((known, failure))) if *known == digest => Err(failure.clone()),
+        _ => match parse(files, &read, serving.map(|(part, _)| part), with) {
+            Ok(part) => Ok(Loaded::New(part, digest)),
+            Err(error) => {
+                Err(Failure { digest: Some(digest_of_failure(files, &error, &read)), error })
+            }
+        },
+    };
+    let exposed = exposed_secrets(files, &read);
+    let fingerprint = snapshot.fingerprint;
+    (loaded, FoundFiles { fingerprint, digest: Some(digest), exposed, ..found })
 }
 
-fn load_identity(
-    files: &IdentityFiles,
-    known: Option<Digest>,
-    hopeless: Option<&PermanentFailure>,
-    with: &LoadContext<'_>,
-) -> (Result<Loaded, Failure>, FoundFiles) {
-    let paths: Vec<&Path> = files.paths().collect();
-    let read_at = SystemTime::now();
-    let read = read_consistently(&paths);
-    let mut way = PathResolver::default();
-    let trails: Vec<_> = paths.iter().map(|path| way.trail(path)).collect();
-    let lookups = trails.concat();
-    match read {
-        Ok(read) => {
-            let fingerprint = Fingerprint::of_read(&read, trails, read_at);
-            // A password that no key takes is no part of this identity, and a change of it is none.
-            let takes_none = files.password_file().is_some() && !is_encrypted(&read);
-            let read = &read[..read.len() - usize::from(takes_none)];
-            let digest = digest_of(read);
-            let exposed = exposed(files, read);
-            let loaded = match hopeless {
-                _ if known == Some(digest) => Ok(Loaded::Same),
-                Some((known, failure)) if *known == digest => Err(failure.clone()),
-                _ => match make(files, read, with) {
-                    Ok(identity) => Ok(Loaded::New(as_part(identity, with), digest)),
-                    Err(error) => Err(Failure { digest: about(&error, &paths, read), error }),
-                },
-            };
-            (loaded, FoundFiles { lookups, fingerprint, digest: Some(digest), exposed })
-        }
-        Err(error) => {
-            (Err(Failure { error, digest: None }), FoundFiles { lookups, ..FoundFiles::default() })
-        }
-    }
-}
-
-/// Checks an identity that was handed over, unless it is what `known` is the digest of. `files` name its
-/// parts.
+/// Loads an identity that the host pushed as `bytes`, unless `known` is their digest. The paths in `names` name
+/// its parts in messages.
 pub(super) fn load_memory(
-    files: &IdentityFiles,
+    names: &IdentityFiles,
     bytes: &IdentityBytes,
     known: Option<Digest>,
     with: &LoadContext<'_>,
 ) -> Result<Loaded, Failure> {
-    let chain = (files.chain.as_path(), &bytes.chain[..]);
-    let key = (files.key.as_path(), &bytes.key[..]);
+    let chain = (names.chain.as_path(), &bytes.chain[..]);
+    let key = (names.key.as_path(), &bytes.key[..]);
     let staple = bytes.ocsp.as_deref();
-    let digest = digest_of_parts([chain.1, key.1].into_iter().chain(staple));
+    let digest = Digest::of_parts([chain.1, key.1].into_iter().chain(staple));
     if known == Some(digest) {
         return Ok(Loaded::Same);
     }
-    let identity = within_limits([chain, key]).and_then(|()| {
-        let password = || match &files.password {
-            Some(KeyPassword::File(path)) => {
-                let read = read_consistently(&[path])?;
-                let line = |file: FileBytes| first_line(&file.bytes);
-                read.into_iter().next().transpose().map(|file| file.map(line))
-            }
-            Some(KeyPassword::Callback(callback)) => Ok(callback.ask(&files.key)),
+    let identity = check_sizes([chain, key]).and_then(|()| {
+        let password = || match &names.password {
+            Some(KeyPassword::File(path)) => read_password(path),
+            Some(KeyPassword::Callback(callback)) => Ok(callback.ask(&names.key)),
             None => Ok(None),
         };
-        let staple = match (staple, &files.ocsp) {
+        let staple = match (staple, &names.ocsp) {
             (Some(der), Some(path)) => Staple::Bytes(path, der),
             _ => Staple::NotAskedFor,
         };
-        let (role, password) = (files.role, &password as _);
-        Identity::new(
-            &IdentityInput { role, chain, key, password, staple },
-            with.provider,
-            with.now,
-        )
+        let input = IdentityInput { role: names.role, chain, key, password: &password, staple };
+        new_identity(&input, with)
     });
     match identity {
-        Ok(identity) => Ok(Loaded::New(as_part(identity, with), digest)),
+        Ok(part) => Ok(Loaded::New(part, digest)),
         Err(error) => Err(Failure { error, digest: Some(digest) }),
     }
 }
 
-fn as_part(identity: Identity, with: &LoadContext<'_>) -> Part {
-    Part::Identity(Arc::new(identity.with_expiry_warning(with.options.expiry_warning)))
+/// Returns the issuers in the chains of the identities in `serving`, for the trust store alone.
+///
+/// Identities come before the trust store among the units, so that these issuers are known when it is loaded.
+pub(super) fn authorities_for<'a>(
+    files: &UnitFiles,
+    serving: impl Iterator<Item = &'a Part>,
+) -> Vec<CertificateDer<'static>> {
+    let UnitFiles::Trust(_) = files else { return Vec::new() };
+    let chains = serving.filter_map(Part::as_identity).map(|identity| identity.chain());
+    let authorities: HashSet<_> = chains.flat_map(|chain| chain.iter().skip(1)).collect();
+    authorities.into_iter().cloned().collect()
 }
 
-fn within_limits(parts: [(&Path, &[u8]); 2]) -> Result<(), Error> {
+/// Drops the password file, the last file of an identity, if the key is not encrypted. The password is then no part of
+/// the identity, and a changed password is no change of the unit (G5).
+fn drop_unused_password(files: &UnitFiles, read: &mut Vec<SnapshotFile>) {
+    let Some(identity) = files.as_identity() else { return };
+    let is_encrypted = matches!(
+        read.get(1).map(|key| &key.read),
+        Some(Ok(key)) if takes_password(&key.bytes)
+    );
+    if identity.password_file().is_some() && !is_encrypted {
+        read.pop();
+    }
+}
+
+/// Returns the digest of the content that `error` is about.
+///
+/// If the fault is in the named file alone, a change of another file must not report the same failure again (G3).
+/// Errors of a trust store always name the file at fault. Those of an identity may concern two files.
+fn digest_of_failure(files: &UnitFiles, error: &Error, read: &[SnapshotFile]) -> Digest {
+    let is_of_one_file = matches!(files, UnitFiles::Trust(_)) || error.cause.is_of_one_file();
+    let mut named = read.iter().filter(|_| is_of_one_file);
+    let named = named.find(|file| error.path.as_deref() == Some(&file.path));
+    named.map_or_else(|| digest_of(read), SnapshotFile::digest)
+}
+
+/// Returns a warning for each secret that every user may read.
+fn exposed_secrets(files: &UnitFiles, read: &[SnapshotFile]) -> Vec<Warning> {
+    let is_exposed = |file: &&SnapshotFile| {
+        files.is_secret(&file.path)
+            && file.read.as_ref().is_ok_and(FileBytes::is_readable_by_others)
+    };
+    let warning = |file: &SnapshotFile| {
+        let text = format!("every user may read {}", file.path.display());
+        Warning::new(WarningKind::KeyReadable, text)
+    };
+    let mut warnings: Vec<_> = read.iter().filter(is_exposed).map(warning).collect();
+    // A chain and its key may share one file.
+    warnings.dedup();
+    warnings
+}
+
+/// Parses and validates what was `read`, where `before` is served.
+fn parse(
+    files: &UnitFiles,
+    read: &[SnapshotFile],
+    before: Option<&Part>,
+    with: &LoadContext<'_>,
+) -> Result<Part, Error> {
+    match (files, before) {
+        (UnitFiles::Identity(files), _) => parse_identity(files, read, with),
+        (UnitFiles::Trust(files), Some(Part::Trust(before))) => {
+            parse_trust(files, read, Some(before), with)
+        }
+        (UnitFiles::Trust(files), _) => parse_trust(files, read, None, with),
+        (UnitFiles::TicketKeys(_), Some(Part::TicketKeys(before))) => {
+            parse_ticket_keys(read, Some(before), with.now)
+        }
+        (UnitFiles::TicketKeys(_), _) => parse_ticket_keys(read, None, with.now),
+    }
+}
+
+fn parse_identity(
+    files: &IdentityFiles,
+    read: &[SnapshotFile],
+    with: &LoadContext<'_>,
+) -> Result<Part, Error> {
+    // The order of `IdentityFiles::paths`: chain, key, staple, password.
+    let mut read = read.iter().map(|file| file.read.as_ref().map_err(Clone::clone));
+    let (Some(chain), Some(key)) = (read.next().transpose()?, read.next().transpose()?) else {
+        return Err(Error::at(&files.chain, Cause::NotFound));
+    };
+    let staple_file = files.ocsp.as_deref().and_then(|path| Some((path, read.next()?)));
+    let staple = match &staple_file {
+        None => Staple::NotAskedFor,
+        Some((path, Ok(file))) => Staple::Bytes(path, &file.bytes),
+        Some((path, Err(error))) => Staple::Unreadable(path, &error.cause),
+    };
+    let password_file = read.next();
+    let password = || match (&files.password, &password_file) {
+        (Some(KeyPassword::File(_)), Some(Ok(file))) => Ok(Some(first_line(&file.bytes))),
+        (Some(KeyPassword::File(_)), Some(Err(error))) => Err(error.clone()),
+        (Some(KeyPassword::Callback(callback)), _) => Ok(callback.ask(&files.key)),
+        _ => Ok(None),
+    };
+    let input = IdentityInput {
+        role: files.role,
+        chain: (&files.chain, &chain.bytes),
+        key: (&files.key, &key.bytes),
+        password: &password,
+        staple,
+    };
+    new_identity(&input, with)
+}
+
+fn new_identity(input: &IdentityInput<'_>, with: &LoadContext<'_>) -> Result<Part, Error> {
+    let identity = Identity::new(input, with.provider, with.now)?;
+    Ok(Part::Identity(identity.with_expiry_warning(with.options.expiry_warning).into()))
+}
+
+/// Refuses pushed bytes that would be refused in a file.
+fn check_sizes(parts: [(&Path, &[u8]); 2]) -> Result<(), Error> {
     for (path, bytes) in parts {
         if bytes.is_empty() {
             return Err(Error::at(path, Cause::Empty));
@@ -137,72 +248,72 @@ fn within_limits(parts: [(&Path, &[u8]); 2]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What every user may read, and should not: the key, and the password where there is one.
-fn exposed(files: &IdentityFiles, read: &[Result<FileBytes, Error>]) -> Vec<Warning> {
-    let secret = |path: &&Path| {
-        *path == files.key || files.password_file().is_some_and(|password| password == path)
-    };
-    let read = files.paths().zip(read).filter(|(path, _)| secret(path));
-    let exposed = read.filter(|(_, file)| file.as_ref().is_ok_and(is_readable_by_others));
-    let mut warnings: Vec<_> = exposed.map(|(path, _)| readable(path)).collect();
-    // A chain and its key may share one file.
-    warnings.dedup();
-    warnings
+fn read_password(path: &Path) -> Result<Option<Password>, Error> {
+    let file = take_snapshot(&[SourcePath::file(path)]).files?.pop();
+    file.map(|file| file.read.map(|file| first_line(&file.bytes))).transpose()
 }
 
-/// The digest of what `error` is about: of the file that it names where the fault is in that file
-/// alone, so that a change of another file is no new failure; else of the whole unit.
-fn about(error: &Error, paths: &[&Path], read: &[Result<FileBytes, Error>]) -> Option<Digest> {
-    let named = paths.iter().position(|path| error.path.as_deref() == Some(*path));
-    match named {
-        Some(index) if error.cause.is_of_one_file() => {
-            read[index].is_ok().then(|| digest_of(&read[index..=index]))
-        }
-        _ => Some(digest_of(read)),
-    }
-}
-
-/// Whether the key, the second of a unit's files, takes a password.
-fn is_encrypted(read: &[Result<FileBytes, Error>]) -> bool {
-    matches!(read.get(1), Some(Ok(key)) if takes_password(&key.bytes))
-}
-
-fn make(
-    files: &IdentityFiles,
-    read: &[Result<FileBytes, Error>],
-    with: &LoadContext<'_>,
-) -> Result<Identity, Error> {
-    // `read_consistently` answers in the order of `IdentityFiles::paths`: chain, key, staple, password.
-    let mut read = read.iter().map(|file| file.as_ref().map_err(Clone::clone));
-    let (Some(chain), Some(key)) = (read.next().transpose()?, read.next().transpose()?) else {
-        return Err(Error::at(&files.chain, Cause::NotFound));
-    };
-    let staple_file = files.ocsp.as_deref().and_then(|path| Some((path, read.next()?)));
-    let staple = match &staple_file {
-        None => Staple::NotAskedFor,
-        Some((path, Ok(file))) => Staple::Bytes(path, &file.bytes),
-        Some((path, Err(error))) => Staple::Unreadable(path, &error.cause),
-    };
-    let password_file = read.next();
-    let ask = || match (&files.password, &password_file) {
-        (Some(KeyPassword::File(_)), Some(Ok(file))) => Ok(Some(first_line(&file.bytes))),
-        (Some(KeyPassword::File(_)), Some(Err(error))) => Err(error.clone()),
-        (Some(KeyPassword::Callback(callback)), _) => Ok(callback.ask(&files.key)),
-        _ => Ok(None),
-    };
-    let parts = IdentityInput {
-        role: files.role,
-        chain: (&files.chain, &chain.bytes),
-        key: (&files.key, &key.bytes),
-        password: &ask,
-        staple,
-    };
-    Identity::new(&parts, with.provider, with.now)
-}
-
-/// The password in a file: its first line, without what ends it.
+/// Returns the password in a file: its first line, without the line ending.
 fn first_line(bytes: &[u8]) -> Password {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let line = &bytes[..end];
     Zeroizing::new(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
+}
+
+fn parse_trust(
+    files: &TrustFiles,
+    read: &[SnapshotFile],
+    before: Option<&Trust>,
+    with: &LoadContext<'_>,
+) -> Result<Part, Error> {
+    // Without one of the files the trust store could be weaker than configured.
+    if let Some(error) = read.iter().find_map(|file| file.read.as_ref().err()) {
+        return Err(error.clone());
+    }
+    let files_for = |purpose: Purpose| {
+        let matching = read.iter().filter(|file| files.sources[file.source].0 == purpose);
+        matching.filter_map(as_trust_file).collect::<Vec<_>>()
+    };
+    let roots_for = |purpose: Purpose| -> Result<Option<Vec<TrustFile<'_>>>, Error> {
+        let Some((_, source)) = files.sources.iter().find(|(other, _)| *other == purpose) else {
+            return Ok(None);
+        };
+        let roots = files_for(purpose);
+        if roots.is_empty() {
+            let cause = Cause::NoCertificate(": no file in it has a fitting name");
+            return Err(Error::at(&source.path, cause));
+        }
+        Ok(Some(roots))
+    };
+    let input = TrustInput {
+        client_roots: roots_for(Purpose::ClientRoots)?,
+        server_roots: roots_for(Purpose::ServerRoots)?,
+        crls: files_for(Purpose::Crls),
+        issuers: with.authorities.iter().map(|der| &der[..]).collect(),
+    };
+    let trust = Trust::new(&input, &files.options, with.provider, with.now, before)?;
+    Ok(Part::Trust(trust.with_expiry_warning(with.options.expiry_warning).into()))
+}
+
+fn as_trust_file(file: &SnapshotFile) -> Option<TrustFile<'_>> {
+    let bytes = &file.read.as_ref().ok()?.bytes;
+    Some(TrustFile { path: &file.path, bytes, is_in_directory: file.is_in_directory })
+}
+
+fn parse_ticket_keys(
+    read: &[SnapshotFile],
+    before: Option<&TicketKeys>,
+    now: i64,
+) -> Result<Part, Error> {
+    let [SnapshotFile { path, read, .. }] = read else {
+        return Err(Error::new(Cause::NotFound));
+    };
+    let read = read.as_ref().map_err(Clone::clone)?;
+    let file = TicketFile {
+        path,
+        bytes: &read.bytes,
+        is_readable_by_others: read.is_readable_by_others(),
+        modified: read.modified(),
+    };
+    TicketKeys::new(&file, now, before).map(|keys| Part::TicketKeys(keys.into()))
 }

@@ -3,8 +3,6 @@
 mod check;
 mod debounce;
 mod load;
-mod load_trust;
-mod loading;
 mod outcome;
 mod pass;
 mod pass_result;

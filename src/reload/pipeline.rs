@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::check::{Refused, check, missing, self_check};
 use super::debounce::OpenForWriting;
-use super::loading::{LoadContext, authorities_for};
+use super::load::{LoadContext, authorities_for};
 use super::outcome::{Failure, Finding, Outcome};
 use super::pass::{Pass, PassScope};
 use super::pass_result::{PassResult, Publication, ScannedUnit};

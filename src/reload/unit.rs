@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::load::{load, load_memory};
-use super::loading::{FoundFiles, LoadContext, Loaded, PermanentFailure};
+use super::load::{FoundFiles, LoadContext, Loaded, PermanentFailure, load, load_memory};
 use super::outcome::{Failure, Finding, Note};
 use super::pass::PassTime;
 use super::retry::RetryState;
@@ -222,7 +221,7 @@ impl Unit {
             && self
                 .fingerprint
                 .as_ref()
-                .is_some_and(|before| self.files.look_like(before, resolver))
+                .is_some_and(|before| before.matches(&self.files.sources(), resolver))
     }
 
     /// Decides whether new content with this `digest` may be accepted now. Returns the trigger that its event names,

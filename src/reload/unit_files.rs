@@ -1,11 +1,11 @@
-//! Where the bytes of a unit come from.
+//! The files of a unit: where its bytes come from, by kind of unit.
 
 use std::path::{Path, PathBuf};
 
-use crate::files::{FileFilter, Fingerprint, PathResolver, SourcePath, still_holds};
+use crate::files::{FileFilter, Fingerprint, PathResolver, SourcePath};
 use crate::options::{IdentityFiles, Options, TrustOptions};
 
-/// The files of one unit, by what they are to be made into.
+/// The files of one unit.
 #[derive(Debug)]
 pub(super) enum UnitFiles {
     Identity(IdentityFiles),
@@ -13,16 +13,15 @@ pub(super) enum UnitFiles {
     TicketKeys(PathBuf),
 }
 
-/// Roots and revocation lists, and how to take them.
+/// The files of a trust store.
 #[derive(Debug)]
 pub(super) struct TrustFiles {
     pub(super) options: TrustOptions,
-    /// In the order of [`Purpose`]; each a file or a directory.
-    pub(super) places: Vec<SourcePath>,
-    pub(super) purposes: Vec<Purpose>,
+    /// The sources in the order of [`Purpose`].
+    pub(super) sources: Vec<(Purpose, SourcePath)>,
 }
 
-/// What a place of a trust is for.
+/// The purpose of a trust store's source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     ClientRoots,
@@ -31,7 +30,7 @@ pub(super) enum Purpose {
 }
 
 impl UnitFiles {
-    /// Those of every unit that the options ask for, in their order.
+    /// Returns the files of every unit in `options`: identities, trust store, ticket keys.
     pub(super) fn of_units(options: &Options) -> Vec<Self> {
         let mut units: Vec<_> = options.identities.iter().cloned().map(Self::Identity).collect();
         if options.trust.is_some() {
@@ -41,48 +40,72 @@ impl UnitFiles {
         units
     }
 
-    /// What the unit is called by.
+    /// Returns the path that names the unit in messages and events.
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::Identity(files) => &files.chain,
-            Self::Trust(files) => files.places.first().map_or(Path::new(""), |place| &place.path),
+            Self::Trust(files) => {
+                files.sources.first().map_or(Path::new(""), |(_, source)| &source.path)
+            }
             Self::TicketKeys(path) => path,
         }
     }
 
-    /// Whether no child that is forked may get a copy of what is read.
+    /// Returns the sources to read. An identity has exactly one file per source, in the order of
+    /// [`IdentityFiles::paths`].
+    pub(super) fn sources(&self) -> Vec<SourcePath> {
+        match self {
+            Self::Identity(files) => files.paths().map(SourcePath::file).collect(),
+            Self::Trust(files) => files.sources.iter().map(|(_, source)| source.clone()).collect(),
+            Self::TicketKeys(path) => vec![SourcePath::file(path)],
+        }
+    }
+
+    /// Returns whether any file is a secret, so that no forked child may get a copy of what is read (G18).
     pub(super) fn hold_secrets(&self) -> bool {
         !matches!(self, Self::Trust(_))
+    }
+
+    /// Returns whether the file at `path`, one of the unit's, is a secret: a key or the password of one.
+    pub(super) fn is_secret(&self, path: &Path) -> bool {
+        match self {
+            Self::Identity(files) => {
+                files.key == path || files.password_file().is_some_and(|password| password == path)
+            }
+            Self::Trust(_) => false,
+            Self::TicketKeys(_) => true,
+        }
     }
 
     pub(super) fn as_identity(&self) -> Option<&IdentityFiles> {
         if let Self::Identity(files) = self { Some(files) } else { None }
     }
 
-    /// Whether the files look as they did.
-    pub(super) fn look_like(&self, before: &Fingerprint, way: &mut PathResolver) -> bool {
-        match self {
-            Self::Identity(files) => before.still_holds(&files.paths().collect::<Vec<_>>(), way),
-            Self::Trust(files) => still_holds(before, &files.places, way),
-            Self::TicketKeys(path) => before.still_holds(&[path], way),
-        }
+    /// Returns whether the files still have this fingerprint.
+    pub(super) fn match_fingerprint(
+        &self,
+        before: &Fingerprint,
+        resolver: &mut PathResolver,
+    ) -> bool {
+        before.matches(&self.sources(), resolver)
     }
 }
 
 impl TrustFiles {
     fn new(options: &TrustOptions) -> Self {
         let roots = [
-            (&options.client_roots, Purpose::ClientRoots),
-            (&options.server_roots, Purpose::ServerRoots),
+            (Purpose::ClientRoots, &options.client_roots),
+            (Purpose::ServerRoots, &options.server_roots),
         ];
-        let roots = roots.into_iter().filter_map(|(path, purpose)| Some((path.as_ref()?, purpose)));
-        let crls = options.crls.iter().map(|path| (path, Purpose::Crls));
-        let place = |(path, purpose): (&PathBuf, Purpose)| {
-            let takes =
-                if purpose == Purpose::Crls { FileFilter::Crls } else { FileFilter::Certificates };
-            (SourcePath { path: path.clone(), takes }, purpose)
+        let roots = roots.into_iter().filter_map(|(purpose, path)| Some((purpose, path.as_ref()?)));
+        let crls = options.crls.iter().map(|path| (Purpose::Crls, path));
+        let source = |(purpose, path): (Purpose, &PathBuf)| {
+            let filter = match purpose {
+                Purpose::ClientRoots | Purpose::ServerRoots => FileFilter::Certificates,
+                Purpose::Crls => FileFilter::Crls,
+            };
+            (purpose, SourcePath::file_or_directory(path, filter))
         };
-        let (places, purposes) = roots.chain(crls).map(place).unzip();
-        Self { options: options.clone(), places, purposes }
+        Self { options: options.clone(), sources: roots.chain(crls).map(source).collect() }
     }
 }

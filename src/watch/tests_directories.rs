@@ -11,7 +11,7 @@ use crate::files::{FileFilter, SourcePath, take_snapshot};
 impl Fixture {
     /// Subscribes `unit` to the entries of the directory `below` the root that the filter accepts.
     fn list(&self, unit: usize, below: &str, filter: FileFilter) -> Subscribed {
-        let source = SourcePath { path: self.path(below), takes: filter };
+        let source = SourcePath::file_or_directory(&self.path(below), filter);
         self.subscribe_to(unit, &take_snapshot(&[source]).lookups)
     }
 

@@ -56,7 +56,7 @@ impl Fixture {
 
     /// Subscribes `unit` to the file `below` the root.
     pub(super) fn subscribe(&self, unit: usize, below: &str) -> Subscribed {
-        self.subscribe_to(unit, &PathResolver::default().trail(&self.path(below)))
+        self.subscribe_to(unit, &PathResolver::default().resolve(&self.path(below)).lookups)
     }
 
     /// Subscribes `unit` to `lookups`.
