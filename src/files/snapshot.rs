@@ -286,6 +286,24 @@ mod tests {
     }
 
     #[test]
+    fn g2_read_that_contradicts_its_scan_is_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file.pem");
+        let sources = [SourcePath::file(&path)];
+        let is_changed = |change: &dyn Fn()| {
+            let scan = Scan::of(&sources, &mut PathResolver::default());
+            change();
+            let files = read_files(&scan);
+            changed_file(&scan, &files).is_some()
+        };
+        assert!(!is_changed(&|| ()), "a missing file");
+        assert!(is_changed(&|| fs::write(&path, "x").unwrap()), "created");
+        assert!(!is_changed(&|| ()), "an unchanged file");
+        assert!(is_changed(&|| fs::write(&path, "xy").unwrap()), "written");
+        assert!(is_changed(&|| fs::remove_file(&path).unwrap()), "removed");
+    }
+
+    #[test]
     fn g1_lookups_include_accepted_names_that_are_not_read() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();

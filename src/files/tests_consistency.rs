@@ -13,8 +13,11 @@ use crate::error::Cause;
 
 const NAMES: [&str; 3] = ["a.pem", "b.pem", "c.pem"];
 
-/// How many snapshots each test takes during the changes.
+/// How many snapshots a test takes during the changes.
 const ROUNDS: usize = 500;
+
+/// How many it takes if mixed content is rare: three files are read in a short time.
+const MANY_ROUNDS: usize = 5_000;
 
 /// A temporary directory.
 struct Scene(tempfile::TempDir);
@@ -87,8 +90,17 @@ impl Scene {
     }
 }
 
-/// Takes snapshots and checks them while another thread repeats `change`.
+/// Takes [`ROUNDS`] snapshots and checks them while another thread repeats `change`.
 fn while_changing(
+    sources: &[SourcePath],
+    change: impl Fn() + Sync,
+    check: impl Fn(&[SnapshotFile]),
+) {
+    rounds_while_changing(ROUNDS, sources, change, check);
+}
+
+fn rounds_while_changing(
+    rounds: usize,
     sources: &[SourcePath],
     change: impl Fn() + Sync,
     check: impl Fn(&[SnapshotFile]),
@@ -108,7 +120,7 @@ fn while_changing(
             }
         });
         let _stop = Stop(&stop);
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             match take_snapshot(sources).files {
                 Ok(files) => {
                     stable += 1;
@@ -165,7 +177,8 @@ fn g2_files_of_a_directory_that_is_swapped_are_of_one_moment() {
             assert_is_of_one_moment(files);
         }
     };
-    while_changing(&scene.files_in("0"), || scene.swap_directories(), check);
+    let (sources, change) = (scene.files_in("0"), || scene.swap_directories());
+    rounds_while_changing(MANY_ROUNDS, &sources, change, check);
 }
 
 #[test]

@@ -69,11 +69,10 @@ pub(super) fn load(
 ) -> (Result<Loaded, Failure>, FoundFiles) {
     let snapshot = take_snapshot(&files.sources());
     let found = FoundFiles { lookups: snapshot.lookups, ..FoundFiles::default() };
-    let mut read = match snapshot.files {
-        Ok(read) => read,
+    let read = match snapshot.files {
+        Ok(read) => without_unused_password(files, read),
         Err(error) => return (Err(Failure { error, digest: None }), found),
     };
-    drop_unused_password(files, &mut read);
     let digest = digest_of(&read);
     let loaded = match (serving, permanent) {
         (Some((_, known)), _) if known == digest => Ok(Loaded::Same),
@@ -90,7 +89,7 @@ pub(super) fn load(
     (loaded, FoundFiles { fingerprint, digest: Some(digest), exposed, ..found })
 }
 
-/// Loads an identity that the host pushed as `bytes`, unless `known` is their digest. The paths in `names` name
+/// Loads an identity that the host pushed as `bytes`, unless `known` is their digest. `names` has the paths that name
 /// its parts in messages.
 pub(super) fn load_memory(
     names: &IdentityFiles,
@@ -139,15 +138,13 @@ pub(super) fn authorities_for<'a>(
 
 /// Drops the password file, the last file of an identity, if the key is not encrypted. The password is then no part of
 /// the identity, and a changed password is no change of the unit (G5).
-fn drop_unused_password(files: &UnitFiles, read: &mut Vec<SnapshotFile>) {
-    let Some(identity) = files.as_identity() else { return };
-    let is_encrypted = matches!(
-        read.get(1).map(|key| &key.read),
-        Some(Ok(key)) if takes_password(&key.bytes)
-    );
-    if identity.password_file().is_some() && !is_encrypted {
+fn without_unused_password(files: &UnitFiles, mut read: Vec<SnapshotFile>) -> Vec<SnapshotFile> {
+    let has_password = files.as_identity().is_some_and(|files| files.password_file().is_some());
+    let key = read.get(1).and_then(|key| key.read.as_ref().ok());
+    if has_password && !key.is_some_and(|key| takes_password(&key.bytes)) {
         read.pop();
     }
+    read
 }
 
 /// Returns the digest of the content that `error` is about.
