@@ -134,15 +134,17 @@ impl ScannedSource {
         scanned
     }
 
-    /// Marks the last lookup, that of the directory `target`, as one whose entries are read.
+    /// Marks the lookup of the directory `target` as one whose entries are read.
     fn end_in_listing(&mut self, target: &Path, filter: FileFilter) {
         let kind = LookupKind::Listing(filter);
-        match self.lookups.last_mut() {
+        match self.lookups.last_mut().filter(|last| last.path() == target) {
             Some(last) => last.kind = kind,
-            // The root directory is found without any lookup.
-            None => {
-                self.lookups.push(Lookup { directory: target.to_owned(), name: "".into(), kind });
-            }
+            // A path that ends in `..`, and the root directory, are found without a lookup of their last name.
+            None => self.lookups.push(Lookup {
+                directory: target.parent().unwrap_or(target).to_owned(),
+                name: target.file_name().unwrap_or_default().to_owned(),
+                kind,
+            }),
         }
     }
 }

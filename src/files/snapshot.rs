@@ -331,6 +331,20 @@ mod tests {
     }
 
     #[test]
+    fn g1_directory_whose_path_ends_in_dots_is_listed_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::create_dir(root.join("sub")).unwrap();
+        let listed = |path: &Path| -> Vec<_> {
+            let lookups = take_snapshot(&[roots(path)]).lookups;
+            let is_listing = |lookup: &&Lookup| matches!(lookup.kind, LookupKind::Listing(_));
+            lookups.iter().filter(is_listing).map(Lookup::path).collect()
+        };
+        assert_eq!(listed(&root.join("sub")), [root.join("sub")]);
+        assert_eq!(listed(&root.join("sub/..")), [root.clone()]);
+    }
+
+    #[test]
     fn g5_digest_depends_on_the_content_of_a_directory_and_not_on_names() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
