@@ -43,7 +43,8 @@ impl FileBytes {
     }
 }
 
-/// The metadata by which a change of a file is noticed. A different stamp means a change; an equal one proves nothing (G1).
+/// The metadata by which a change of a file is noticed. A different stamp means a change, but an equal stamp proves
+/// nothing (G1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileStamp {
     device: u64,

@@ -150,7 +150,8 @@ fn without_unused_password(files: &UnitFiles, mut read: Vec<SnapshotFile>) -> Ve
 /// Returns the digest of the content that `error` is about.
 ///
 /// If the fault is in the named file alone, a change of another file must not report the same failure again (G3).
-/// Errors of a trust store always name the file at fault. Those of an identity may concern two files.
+/// An error of a trust store that names a file is about that file. An error of an identity may be about two files, such
+/// as a key that does not match its chain.
 fn digest_of_failure(files: &UnitFiles, error: &Error, read: &[SnapshotFile]) -> Digest {
     let is_of_one_file = matches!(files, UnitFiles::Trust(_)) || error.cause.is_of_one_file();
     let mut named = read.iter().filter(|_| is_of_one_file);
@@ -263,7 +264,7 @@ fn parse_trust(
     before: Option<&Trust>,
     with: &LoadContext<'_>,
 ) -> Result<Part, Error> {
-    // Without one of the files the trust store could be weaker than configured.
+    // A trust store without one of its revocation lists would accept revoked certificates.
     if let Some(error) = read.iter().find_map(|file| file.read.as_ref().err()) {
         return Err(error.clone());
     }
@@ -302,6 +303,7 @@ fn parse_ticket_keys(
     before: Option<&TicketKeys>,
     now: i64,
 ) -> Result<Part, Error> {
+    // The source is a file, so there is exactly one.
     let [SnapshotFile { path, read, .. }] = read else {
         return Err(Error::new(Cause::NotFound));
     };

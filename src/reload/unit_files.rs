@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::files::{FileFilter, Fingerprint, PathResolver, SourcePath};
+use crate::files::{FileFilter, SourcePath};
 use crate::options::{IdentityFiles, Options, TrustOptions};
 
 /// The files of one unit.
@@ -79,15 +79,6 @@ impl UnitFiles {
 
     pub(super) fn as_identity(&self) -> Option<&IdentityFiles> {
         if let Self::Identity(files) = self { Some(files) } else { None }
-    }
-
-    /// Returns whether the files still have this fingerprint.
-    pub(super) fn match_fingerprint(
-        &self,
-        before: &Fingerprint,
-        resolver: &mut PathResolver,
-    ) -> bool {
-        before.matches(&self.sources(), resolver)
     }
 }
 
