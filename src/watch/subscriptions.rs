@@ -135,7 +135,9 @@ impl Subscriptions {
         let entry = path.parent().zip(path.file_name());
         entry.into_iter().flat_map(|(directory, name)| {
             let listing = self.by_listed_directory.get(directory);
-            listing.filter(move |(_, filter)| filter.accepts(name)).map(|(subscriber, _)| subscriber)
+            listing
+                .filter(move |(_, filter)| filter.accepts(name))
+                .map(|(subscriber, _)| subscriber)
         })
     }
 }
