@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use zeroize::Zeroizing;
@@ -32,7 +31,7 @@ use crate::options::{ClientAuth, Role, TrustOptions};
 use crate::pki;
 use crate::pki::fuzzing::{Crl, StapleFacts};
 use crate::pki::{Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys};
-use crate::pki::{Trust, TrustFile, TrustInput};
+use crate::pki::{Trust, TrustContext, TrustFile, TrustInput};
 use crate::tls;
 
 /// Separates the files of one input.
@@ -179,7 +178,12 @@ fn check_trust(roots: &[u8], lists: &[u8]) {
         issuers: Vec::new(),
     };
     let provider = Arc::new(default_provider());
-    let load = |before: Option<&Trust>| Trust::new(&parts, &options, &provider, NOW, before);
+    let load = |before: Option<&Trust>| {
+        Trust::new(
+            &parts,
+            &TrustContext { options: &options, provider: &provider, now: NOW, previous: before },
+        )
+    };
     match (load(None), load(None)) {
         (Ok(trust), Ok(again)) => {
             assert_eq!(trust.fingerprint(), again.fingerprint());
@@ -297,7 +301,7 @@ fn facts(identity: &Identity) -> impl std::fmt::Debug + '_ {
 /// Checks that a staple is the unmodified response, and has not expired.
 fn must_be_stapled_whole(der: &[u8], staple: &StapleFacts) {
     assert!(pki::fuzzing::parse_ocsp(der).is_ok());
-    assert_eq!(digest(&SHA256, der).as_ref(), staple.sha256);
+    assert_eq!(pki::sha256(der), staple.sha256);
     assert!(staple.next_update.is_none_or(|at| NOW < at));
     assert!(
         staple.expiring_from.is_none_or(|from| staple.next_update.is_some_and(|at| from <= at))

@@ -5,15 +5,13 @@ use std::ffi::CString;
 use std::net::IpAddr;
 
 use x509_parser::extensions::ParsedExtension;
-use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 use x509_parser::time::ASN1Time;
 
-use super::der;
+use super::hash::hexadecimal;
+use super::{der, oid};
 use crate::error::Cause;
 
-/// id-pe-tlsfeature, 1.3.6.1.5.5.7.1.24 (RFC 7633).
-const TLS_FEATURE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 0x18];
 /// The feature of a server that staples, `status_request`: an INTEGER (RFC 6066 section 8).
 const STATUS_REQUEST: &[u8] = &[5];
 
@@ -40,7 +38,7 @@ pub(crate) struct Facts<'a> {
     /// Whether the key may make signatures; true where the certificate does not restrict it.
     pub(super) may_sign: bool,
     /// Whether the key may sign revocation lists; true where the certificate does not restrict it.
-    pub(super) may_sign_lists: bool,
+    pub(super) may_sign_crls: bool,
     /// Whether it is for TLS servers; true where the certificate does not restrict it.
     pub(super) may_serve: bool,
     /// The same for TLS clients.
@@ -91,7 +89,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
         is_authority: false,
         tells_of_issuer: false,
         may_sign: true,
-        may_sign_lists: true,
+        may_sign_crls: true,
         may_serve: true,
         may_be_client: true,
         may_answer: false,
@@ -108,7 +106,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
             ParsedExtension::BasicConstraints(constraints) => facts.is_authority = constraints.ca,
             ParsedExtension::KeyUsage(usage) => {
                 facts.may_sign = usage.digital_signature();
-                facts.may_sign_lists = usage.crl_sign();
+                facts.may_sign_crls = usage.crl_sign();
             }
             ParsedExtension::ExtendedKeyUsage(usage) => {
                 facts.may_serve = usage.server_auth || usage.any;
@@ -116,11 +114,10 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
                 facts.may_answer = usage.ocsp_signing;
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
-                facts.tells_of_issuer = access
-                    .iter()
-                    .any(|at| at.access_method == OID_PKIX_ACCESS_DESCRIPTOR_CA_ISSUERS);
+                facts.tells_of_issuer =
+                    access.iter().any(|at| at.access_method.as_bytes() == oid::CA_ISSUERS);
             }
-            _ if extension.oid.as_bytes() == TLS_FEATURE => {
+            _ if extension.oid.as_bytes() == oid::TLS_FEATURE => {
                 facts.must_staple = asks_for_staple(extension.value);
             }
             _ => {}
@@ -195,22 +192,15 @@ pub(crate) fn subject_and_key_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The validity, and what follows it.
 fn validity_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
-    const VERSION: u8 = 0xa0;
     let (certificate, _) = der::tagged(certificate, der::SEQUENCE)?;
     let (mut rest, _) = der::tagged(certificate, der::SEQUENCE)?;
-    if let Some((_, after)) = der::tagged(rest, VERSION) {
+    if let Some((_, after)) = der::tagged(rest, der::EXPLICIT_0) {
         rest = after;
     }
     let (_serial, rest) = der::tagged(rest, der::INTEGER)?;
     let (_algorithm, rest) = der::tagged(rest, der::SEQUENCE)?;
     let (_issuer, rest) = der::tagged(rest, der::SEQUENCE)?;
     der::tagged(rest, der::SEQUENCE)
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('?');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 /// Seconds since 1970 as people and programs read them (ISO 8601), in UTC.
@@ -226,7 +216,8 @@ pub(crate) fn format_time(seconds: i64) -> String {
 pub(super) fn parse_time(text: &str) -> Option<i64> {
     // The same digits as ASN.1 has them (RFC 5280 section 4.1.2.5.2).
     let digits: String = text.chars().filter(char::is_ascii_digit).chain(['Z']).collect();
-    let der = [&[0x18, u8::try_from(digits.len()).ok()?][..], digits.as_bytes()].concat();
+    let der = [&[der::GENERALIZED_TIME, u8::try_from(digits.len()).ok()?][..], digits.as_bytes()]
+        .concat();
     let seconds = ASN1Time::from_der(&der).ok()?.1.timestamp();
     (format_time(seconds) == text).then_some(seconds)
 }

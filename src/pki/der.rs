@@ -1,11 +1,20 @@
 //! Just enough DER (X.690) to look at the outline of a structure without a parser for it.
 
+pub(super) const BOOLEAN: u8 = 0x01;
 pub(super) const INTEGER: u8 = 0x02;
 pub(super) const BIT_STRING: u8 = 0x03;
 pub(super) const OCTET_STRING: u8 = 0x04;
 pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 pub(super) const ENUMERATED: u8 = 0x0a;
+pub(super) const UTC_TIME: u8 = 0x17;
+pub(super) const GENERALIZED_TIME: u8 = 0x18;
 pub(super) const SEQUENCE: u8 = 0x30;
+/// Context-specific tags `[0]`, `[1]` and `[2]` that wrap one whole element (`EXPLICIT`).
+pub(super) const EXPLICIT_0: u8 = 0xa0;
+pub(super) const EXPLICIT_1: u8 = 0xa1;
+pub(super) const EXPLICIT_2: u8 = 0xa2;
+/// `[0]` in the place of a primitive element's own tag (`IMPLICIT`).
+pub(super) const IMPLICIT_0: u8 = 0x80;
 
 /// One element: a tag and what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,16 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use rustls::SignatureScheme;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SigningKey};
 
 use super::certificate;
-use super::certificate::{Facts, format_time, hexadecimal};
+use super::certificate::{Facts, format_time};
 use super::chain::check_signatures;
 use super::chain::{Chain, Order};
+use super::dns_name::NamePattern;
+use super::hash::{hexadecimal, sha256};
 use super::key;
 use super::key::AskPassword;
 use super::ocsp::StapleFacts;
@@ -107,7 +108,7 @@ impl Identity {
             role: parts.role,
             may_be_client: leaf.may_be_client,
             serial: c_string(leaf.serial.clone()),
-            sha256: c_string(hexadecimal(digest(&SHA256, &certified_key.cert[0]).as_ref())),
+            sha256: c_string(hexadecimal(&sha256(&certified_key.cert[0]))),
             stapled: staple.map(|(der, facts)| Box::new(Stapled::new(&certified_key, der, facts))),
             certified_key: Arc::new(certified_key),
             warnings,
@@ -199,11 +200,8 @@ impl Identity {
 
     /// Whether it has `name`, which is in lower case: exactly, or by a wildcard for one label.
     pub(crate) fn covers(&self, name: &str) -> bool {
-        let rest = name.split_once('.').map_or("", |(_label, rest)| rest);
-        self.names
-            .iter()
-            .filter_map(|own| own.to_str().ok())
-            .any(|own| own == name || own.strip_prefix("*.").is_some_and(|own| own == rest))
+        let own = self.names.iter().filter_map(|own| own.to_str().ok());
+        own.map(NamePattern::of).any(|pattern| pattern.matches(name))
     }
 
     /// Whether every client that can check the one's signatures can check the other's.

@@ -4,9 +4,12 @@ mod certificate;
 mod chain;
 mod crl;
 mod der;
+mod dns_name;
+mod hash;
 mod identity;
 mod key;
 mod ocsp;
+mod oid;
 mod pem;
 mod renewal;
 mod signature;
@@ -19,12 +22,14 @@ mod warnings;
 
 pub(crate) use certificate::{format_time, not_after_of, subject_and_key_of};
 pub(crate) use crl::{MAX_CRLS, RevocationList};
+pub(crate) use dns_name::NamePattern;
+pub(crate) use hash::{Sha256, sha256, sha256_of_all};
 pub(crate) use identity::{Identity, IdentityInput};
 pub(crate) use key::{Password, takes_password};
 pub(crate) use ocsp::Staple;
 pub(crate) use pem::MAX_CERTIFICATES;
 pub(crate) use ticket_keys::{TicketFile, TicketKey, TicketKeys};
-pub(crate) use trust::{MAX_ROOTS, Trust, TrustFile, TrustInput};
+pub(crate) use trust::{MAX_ROOTS, Trust, TrustContext, TrustFile, TrustInput};
 pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
 
 /// What the fuzz targets reach besides.

@@ -5,11 +5,7 @@ use rustls::pki_types::SignatureVerificationAlgorithm;
 
 use super::der::{BIT_STRING, INTEGER, OBJECT_IDENTIFIER, SEQUENCE};
 use super::der::{bit_length, bits, element, only, tagged};
-
-/// rsaEncryption, 1.2.840.113549.1.1.1.
-const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
-/// id-ecPublicKey, 1.2.840.10045.2.1.
-const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+use super::oid;
 
 /// What begins everything that authorities sign: certificates, revocation lists, OCSP responses.
 #[derive(Debug)]
@@ -94,9 +90,9 @@ fn kind_of(algorithm: &[u8]) -> Option<&[u8]> {
 /// Whether the algorithms take a key of this shape; those for other kinds say so by their names.
 fn is_taken(kind: &[u8], key: &[u8]) -> bool {
     match kind {
-        RSA => is_usual_rsa(key).unwrap_or(false),
+        oid::RSA => is_usual_rsa(key).unwrap_or(false),
         // Both coordinates.
-        EC => key.first() == Some(&4),
+        oid::EC => key.first() == Some(&4),
         _ => true,
     }
 }

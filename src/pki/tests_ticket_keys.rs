@@ -208,7 +208,8 @@ fn every_byte_of_the_secret_counts_and_none_of_it_shows() {
 fn the_derivation_is_the_same_in_every_release() {
     // Of HMAC-SHA-256 by hand (RFC 5869), for hosts of a fleet are upgraded one after the other.
     let key = TicketKey::derived_from(&[0x5a; 48]).unwrap();
-    let hexadecimal = |bytes: &[u8]| super::super::certificate::hexadecimal(bytes);
+    use crate::pki::hash::hexadecimal;
+
     assert_eq!(hexadecimal(&key.name), "ed5c1fd7091f226e36ea7d4fc1143d8f");
     assert_eq!(
         hexadecimal(&key.secret),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::aws_lc_rs::digest::{SHA256, digest};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::StoresServerSessions;
 use rustls::server::danger::ClientCertVerifier;
@@ -18,7 +17,7 @@ use super::sessions::{SessionPolicy, Sessions};
 use crate::clock::WallClock;
 use crate::error::Error;
 use crate::options::{ClientAuth, Options};
-use crate::pki::Trust;
+use crate::pki::{Trust, sha256};
 
 /// The settings and the sessions that all generations of a handle share.
 ///
@@ -152,13 +151,9 @@ impl BaseConfig {
     }
 }
 
-/// Returns the SHA-256 of a session context, which can have any length; zeros for an empty one.
-fn fixed_length(bytes: &[u8]) -> [u8; 32] {
-    let mut context = [0; 32];
-    if !bytes.is_empty() {
-        context.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    }
-    context
+/// Of one length whatever the host passes. Zero for none.
+fn context_of(bytes: &[u8]) -> [u8; 32] {
+    if bytes.is_empty() { [0; 32] } else { sha256(bytes) }
 }
 
 /// Returns the cryptography provider of a template, else the process's default if the host has installed one, else

@@ -12,7 +12,7 @@ use rustls::sign::CertifiedKey;
 use super::generation_count::GenerationToken;
 use super::sessions::{IdentityLabel, ServedNames};
 use crate::options::Role;
-use crate::pki::{Identity, subject_and_key_of};
+use crate::pki::{Identity, NamePattern, subject_and_key_of};
 
 /// The identities of one generation by server name.
 ///
@@ -58,9 +58,9 @@ impl CertResolver {
             || identities.iter().enumerate().filter(|(_, it)| it.role() == Role::Server);
         for (position, identity) in for_servers() {
             for name in identity.names().iter().filter_map(|name| name.to_str().ok()) {
-                let (map, key) = match name.strip_prefix("*.") {
-                    Some(rest) => (&mut wildcard, rest),
-                    None => (&mut exact, name),
+                let (map, key) = match NamePattern::of(name) {
+                    NamePattern::Exact(name) => (&mut exact, name),
+                    NamePattern::Wildcard(domain) => (&mut wildcard, domain),
                 };
                 let positions = map.entry(key.into()).or_default();
                 // One position for each kind of key: a client may support only some of them.
@@ -130,9 +130,12 @@ impl CertResolver {
 
     fn positions_of(&self, name: &str) -> impl Iterator<Item = usize> {
         let name = lower_case(name);
-        let exact = self.exact.get(&*name);
-        let wildcard = name.split_once('.').and_then(|(_label, rest)| self.wildcard.get(rest));
-        exact.into_iter().chain(wildcard).flatten().copied()
+        let positions = |pattern| match pattern {
+            NamePattern::Exact(name) => self.exact.get(name),
+            NamePattern::Wildcard(domain) => self.wildcard.get(domain),
+        };
+        let found = NamePattern::matching(&name).map(|pattern| pattern.and_then(positions));
+        found.into_iter().flatten().flatten().copied()
     }
 }
 

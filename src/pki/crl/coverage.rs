@@ -1,29 +1,30 @@
-//! Roots under which everybody is refused, for there is no revocation list of theirs.
+//! Warns about roots without a CRL: with the default rules, all of their peers are refused.
 
 use x509_parser::prelude::{FromDer, X509Name};
 
 use super::set::RevocationList;
 use crate::options::CrlRules;
-use crate::pki::trust::Root;
+use crate::pki::trust::CaCertificate;
 use crate::pki::warnings::{Warning, WarningKind};
 
-/// A warning for each root without a list, where whoever has none is refused.
+/// Returns a warning for each root without a CRL, if the rules refuse peers whose status is unknown.
 pub(crate) fn roots_without_list(
-    roots: &[&Root],
+    roots: &[&CaCertificate],
     lists: &[RevocationList],
     rules: CrlRules,
 ) -> Vec<Warning> {
-    // Without any list nothing is looked up; and where only leaves are, a root may issue none.
+    // Without any CRL, revocation is not checked. If only leaves are checked, a root that issues only intermediates
+    // needs none.
     if lists.is_empty() || rules.allow_unknown || rules.leaf_only {
         return Vec::new();
     }
-    let has_list = |root: &Root| lists.iter().any(|list| list.is_of(root));
-    let warning = |root: &Root| {
+    let has_list = |root: &CaCertificate| lists.iter().any(|list| list.is_signed_by(root));
+    let warning = |root: &CaCertificate| {
         let name = X509Name::from_der(&root.subject)
             .map_or_else(|_| "a root".to_owned(), |(_, name)| name.to_string());
         let text = format!(
-            "there is no revocation list of {name}, so everybody is refused whose certificate leads to it \
-             (CERTRELOAD_CRL_ALLOW_UNKNOWN would let them in)"
+            "there is no certificate revocation list of {name}, so every peer under that root is refused; \
+             add its list, or accept such peers with CERTRELOAD_CRL_ALLOW_UNKNOWN"
         );
         Warning::new(WarningKind::CrlMissing, text)
     };

@@ -1,4 +1,4 @@
-//! Whose key signed a revocation list: that of a root, or of an authority whose certificate is known otherwise.
+//! Finds the key that signed a CRL: that of a root, or of an intermediate whose certificate is known from elsewhere.
 
 use std::collections::HashSet;
 
@@ -9,45 +9,56 @@ use super::parse::Crl;
 use crate::error::Cause;
 use crate::pki::certificate;
 use crate::pki::der::{SEQUENCE, only};
+use crate::pki::hash::{Sha256, sha256};
 use crate::pki::pem;
 use crate::pki::signature::is_signed_with;
 use crate::pki::trust::TrustFile;
-use crate::pki::trust::{MAX_ROOTS, Root, Sha256, sha256};
+use crate::pki::trust::{CaCertificate, MAX_ROOTS};
 
-/// Whose lists can be checked before a peer shows a certificate.
+/// The CAs whose CRLs can be verified when they are loaded, before any peer has shown a certificate.
 pub(crate) struct CrlIssuers<'a> {
-    /// Of both roles.
-    pub(crate) roots: &'a [&'a Root],
-    /// Authorities that are not trusted for being here: whoever is under them has to lead up to a root.
-    pub(crate) others: Vec<Root>,
+    /// The roots of both roles.
+    pub(crate) roots: &'a [&'a CaCertificate],
+    /// CAs that are not trusted: a peer under one of them still needs a path to a root.
+    pub(crate) others: Vec<CaCertificate>,
 }
 
 impl<'a> CrlIssuers<'a> {
-    /// Roots, and the authorities among `issuers` (DER) and those that stand beside the lists in `files`.
-    pub(crate) fn new(roots: &'a [&'a Root], issuers: &[&[u8]], files: &[TrustFile<'_>]) -> Self {
+    /// Collects the roots, the CAs among `issuers` (DER), and the CAs whose certificates are in the CRL files.
+    pub(crate) fn new(
+        roots: &'a [&'a CaCertificate],
+        issuers: &[&[u8]],
+        files: &[TrustFile<'_>],
+    ) -> Self {
         let mut seen = HashSet::new();
-        let beside = files.iter().flat_map(certificates);
-        let all = issuers.iter().map(|der| der.to_vec().into()).chain(beside);
-        let others = all.filter(|der| seen.insert(sha256(der))).filter_map(|der| authority(&der));
+        let in_crl_files = files.iter().flat_map(certificates);
+        let all = issuers.iter().map(|der| der.to_vec().into()).chain(in_crl_files);
+        let others =
+            all.filter(|der| seen.insert(sha256(der))).filter_map(|der| ca_certificate(&der));
         Self { roots, others: others.collect() }
     }
 
-    /// The key that signed `crl`; `None` where no certificate of its issuer is known. Where a root has the issuer's
-    /// name, no other certificate counts: anybody can make one.
-    pub(super) fn of(
+    /// Returns the digest of the public key that signed `crl`; `None` if no certificate of its issuer is known.
+    ///
+    /// If a root has the issuer's name, only roots are considered. Otherwise an attacker who can write a CRL file
+    /// could add a self-made certificate with the root's name, and sign an empty CRL with it.
+    ///
+    /// The signer's certificate must allow signing CRLs (keyUsage cRLSign, RFC 5280 section 6.3.3 (f)).
+    pub(super) fn signer_of(
         &self,
         crl: &Crl,
         algorithms: &WebPkiSupportedAlgorithms,
     ) -> Result<Option<Sha256>, Cause> {
-        let is_issuer = |root: &&Root| root.subject == crl.issuer;
-        let mut named: Vec<&Root> = self.roots.iter().copied().filter(is_issuer).collect();
+        let has_name = |ca: &&CaCertificate| ca.subject == crl.issuer;
+        let mut named: Vec<&CaCertificate> = self.roots.iter().copied().filter(has_name).collect();
         if named.is_empty() {
-            named = self.others.iter().filter(is_issuer).collect();
+            named = self.others.iter().filter(has_name).collect();
         }
+        // Several CAs may have one name: a CA keeps its name when it replaces its key.
         let (mut is_checked, mut is_signed) = (true, false);
         for issuer in &named {
             match is_signed_with(&crl.der, &issuer.public_key, algorithms) {
-                Some(true) if issuer.may_sign_lists => {
+                Some(true) if issuer.may_sign_crls => {
                     return Ok(Some(sha256(&issuer.public_key)));
                 }
                 Some(true) => is_signed = true,
@@ -60,18 +71,16 @@ impl<'a> CrlIssuers<'a> {
             _ if named.is_empty() => Ok(None),
             (true, _) => Err(Cause::CrlSigner { index, issuer }),
             (_, true) => Err(Cause::CrlSignature { index, issuer }),
-            (_, false) => Err(Cause::CrlMalformed {
-                index,
-                reason: format!(
-                    "its signature is not of a kind that can be checked with the key of {issuer}"
-                ),
-            }),
+            (_, false) => {
+                let reason =
+                    format!("its signature algorithm is not supported for the key of {issuer}");
+                Err(Cause::CrlMalformed { index, reason })
+            }
         }
     }
 }
 
-/// The certificates in a file of lists. What is wrong with one is nobody's concern here: the lists are what the file
-/// is for.
+/// Returns the certificates in a CRL file. Errors are ignored here: reading the CRLs of the file reports them.
 fn certificates(file: &TrustFile<'_>) -> Vec<CertificateDer<'static>> {
     match only(file.bytes, SEQUENCE) {
         Some(_) => vec![file.bytes.to_vec().into()],
@@ -79,7 +88,7 @@ fn certificates(file: &TrustFile<'_>) -> Vec<CertificateDer<'static>> {
     }
 }
 
-fn authority(der: &[u8]) -> Option<Root> {
+fn ca_certificate(der: &[u8]) -> Option<CaCertificate> {
     let facts = certificate::facts(der, 0).ok()?;
-    facts.is_authority.then(|| Root::of(&facts))
+    facts.is_authority.then(|| CaCertificate::of(&facts))
 }

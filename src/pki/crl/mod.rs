@@ -1,4 +1,5 @@
-//! Revocation lists (RFC 5280 section 5): which of them count, and whether they may replace those in use.
+//! Certificate revocation lists, CRLs (RFC 5280 section 5): which of them are enforced, and whether they may replace
+//! those in use.
 
 mod coverage;
 mod issuer;
@@ -13,5 +14,5 @@ pub(crate) use issuer::CrlIssuers;
 #[cfg(fuzzing)]
 pub(crate) use parse::{Crl, crls};
 pub(crate) use parse::{MAX_CRLS, is_list};
-pub(crate) use scope::CrlRank;
-pub(crate) use set::{CrlChecks, RevocationList, RevocationLists};
+pub(crate) use scope::CrlVersion;
+pub(crate) use set::{CrlContext, CrlSet, RevocationList};

@@ -1,4 +1,6 @@
-//! Certificate revocation lists (RFC 5280 section 5): what they say of themselves.
+//! Parses what CRLs say about themselves (RFC 5280 section 5).
+//!
+//! Their entries are only counted: the verifier reads them.
 
 use rustls::pki_types::CertificateRevocationListDer;
 use x509_parser::prelude::{FromDer, X509Name};
@@ -6,68 +8,57 @@ use x509_parser::time::ASN1Time;
 
 use crate::error::Cause;
 use crate::pki::certificate;
-use crate::pki::certificate::{hexadecimal, title};
-use crate::pki::der::{BIT_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
+use crate::pki::certificate::title;
+use crate::pki::der::{BIT_STRING, BOOLEAN, EXPLICIT_0, GENERALIZED_TIME, IMPLICIT_0, INTEGER};
+use crate::pki::der::{OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, UTC_TIME};
 use crate::pki::der::{element, only, tagged};
+use crate::pki::hash::hexadecimal;
 use crate::pki::trust::TrustFile;
-use crate::pki::{pem, sniff};
+use crate::pki::{oid, pem, sniff};
 
-/// The most lists of a handle.
+/// The maximum number of CRLs of a handle.
 pub(crate) const MAX_CRLS: usize = 1000;
 
-const BOOLEAN: u8 = 0x01;
-/// `[0] EXPLICIT`, where the extensions stand.
-const EXTENSIONS: u8 = 0xa0;
-/// `[0] IMPLICIT`, where the key identifier stands.
-const KEY_IDENTIFIER: u8 = 0x80;
-/// 2.5.29.20
-const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 20];
-/// 2.5.29.27
-const DELTA_CRL_INDICATOR: &[u8] = &[0x55, 0x1d, 27];
-/// 2.5.29.28
-const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 28];
-/// 2.5.29.35
-const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 35];
-
-/// One list. Its entries are left to the verifier: there may be a hundred thousand of them.
+/// One CRL, without its entries: there may be hundreds of thousands.
 #[derive(Debug)]
 pub(crate) struct Crl {
     pub(crate) der: CertificateRevocationListDer<'static>,
-    /// Its place in the file, from 1.
+    /// The position in the file, from 1.
     pub(crate) index: usize,
-    /// As it stands, to be compared byte by byte.
+    /// The issuer's name in DER, compared byte by byte.
     pub(crate) issuer: Vec<u8>,
-    /// For people.
+    /// The issuer's display name.
     pub(crate) issuer_title: String,
     pub(crate) authority_key_id: Option<Vec<u8>>,
-    /// It grows with each list of an issuer.
-    pub(crate) number: Option<Number>,
-    /// Which part of the certificates it is about, where it is not about all.
+    /// Grows with each CRL of a scope (RFC 5280 section 5.2.3).
+    pub(crate) number: Option<CrlNumber>,
+    /// The issuing distribution point in DER, if the CRL covers a part of the issuer's certificates only (RFC 5280
+    /// section 5.2.5).
     pub(crate) distribution_point: Option<Vec<u8>>,
     /// Seconds since 1970.
     pub(crate) this_update: i64,
-    /// When there should be a newer one.
+    /// When a newer CRL is due, at the latest.
     pub(crate) next_update: i64,
-    /// How many certificates it revokes.
+    /// The number of certificates that it revokes.
     pub(crate) entries: usize,
 }
 
-/// The number of a list: of any length.
+/// The number of a CRL: an unsigned integer of any length.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Number {
-    // Of two without leading zeros the longer one is the larger.
+pub(crate) struct CrlNumber {
+    // The derived order compares lengths first: without leading zeros, the longer number is larger.
     length: usize,
     bytes: Vec<u8>,
 }
 
-impl Number {
+impl CrlNumber {
     fn new(content: &[u8]) -> Self {
         let zeros = content.iter().take_while(|byte| **byte == 0).count();
         let bytes = content[zeros..].to_vec();
         Self { length: bytes.len(), bytes }
     }
 
-    /// As OpenSSL prints it.
+    /// Formats the number as OpenSSL prints it.
     pub(crate) fn in_words(&self) -> String {
         match &self.bytes[..] {
             bytes if bytes.len() <= 8 => {
@@ -78,8 +69,9 @@ impl Number {
     }
 }
 
-/// Every list in `file`, which is PEM, or DER of one list. None at all is an error, but in a directory other things
-/// may lie beside lists, certificates first of all.
+/// Returns every CRL in `file`: PEM, or one CRL in DER.
+///
+/// No CRL at all is an error, except in a directory: there other files may be beside CRLs, usually certificates.
 pub(crate) fn crls(file: &TrustFile<'_>) -> Result<Vec<Crl>, Cause> {
     let bytes = file.bytes;
     if only(bytes, SEQUENCE).is_some() {
@@ -104,33 +96,35 @@ pub(crate) fn crls(file: &TrustFile<'_>) -> Result<Vec<Crl>, Cause> {
     Ok(lists)
 }
 
-/// Whether this is DER of a list.
+/// Whether `bytes` is a CRL in DER, by its outline.
 pub(crate) fn is_list(bytes: &[u8]) -> bool {
     Outline::of(bytes).is_some()
 }
 
 fn crl(bytes: &[u8], at: usize) -> Result<Crl, Cause> {
     let malformed = |reason: &str| Cause::CrlMalformed { index: at + 1, reason: reason.to_owned() };
-    let outline = Outline::of(bytes).ok_or_else(|| malformed("it is no list (RFC 5280)"))?;
+    let outline = Outline::of(bytes).ok_or_else(|| malformed("it is not a CRL (RFC 5280)"))?;
     let time = |der| match ASN1Time::from_der(der) {
         Ok((_, time)) => Ok(time.timestamp()),
-        Err(_) => Err(malformed("a date cannot be read")),
+        Err(_) => Err(malformed("one of its dates cannot be parsed")),
     };
     let extensions = outline.extensions.ok_or_else(|| malformed(WITHOUT_EXTENSIONS))?;
-    let extensions = Extensions::of(extensions).ok_or_else(|| malformed("broken extensions"))?;
+    let extensions =
+        Extensions::of(extensions).ok_or_else(|| malformed("its extensions cannot be parsed"))?;
     if extensions.is_delta {
-        return Err(malformed("it lists changes to another list, and not all that is revoked"));
+        return Err(malformed(DELTA));
     }
-    let next_update =
-        outline.next_update.ok_or_else(|| malformed("it does not say when the next one comes"))?;
+    let next_update = outline
+        .next_update
+        .ok_or_else(|| malformed("it has no nextUpdate (RFC 5280 section 5.1.2.5)"))?;
     let (_, name) = X509Name::from_der(outline.issuer)
-        .map_err(|_| malformed("the name of its issuer is broken"))?;
+        .map_err(|_| malformed("the name of its issuer cannot be parsed"))?;
     Ok(Crl {
         index: at + 1,
         issuer: outline.issuer.to_vec(),
         issuer_title: title(&name),
         authority_key_id: extensions.authority_key_id.map(<[u8]>::to_vec),
-        number: extensions.number.map(Number::new),
+        number: extensions.number.map(CrlNumber::new),
         distribution_point: extensions.distribution_point.map(<[u8]>::to_vec),
         this_update: time(outline.this_update)?,
         next_update: time(next_update)?,
@@ -139,10 +133,15 @@ fn crl(bytes: &[u8], at: usize) -> Result<Crl, Cause> {
     })
 }
 
-const WITHOUT_EXTENSIONS: &str = "it has no extensions, as one of version 1; \"openssl ca\" makes them where it is told of a \
+/// Extensions are required: without a number and a key identifier, versions could not be compared.
+const WITHOUT_EXTENSIONS: &str = "it has no extensions (version 1); \"openssl ca\" adds them if its configuration has a \
      crlnumber";
 
-/// Where things stand in a `CertificateList`.
+/// Entries of a delta CRL only make sense on top of their base CRL, which rustls does not support.
+const DELTA: &str =
+    "it is a delta CRL, which lists only changes to another CRL; use the complete CRL";
+
+/// The fields of a `CertificateList` (RFC 5280 section 5.1), by their position in the DER.
 struct Outline<'a> {
     issuer: &'a [u8],
     this_update: &'a [u8],
@@ -161,13 +160,15 @@ impl<'a> Outline<'a> {
         let (issuer, rest) = element(rest)?;
         let (this_update, rest) = element(rest)?;
         let (next_update, rest) = match element(rest) {
-            Some((time, after)) if matches!(time.tag, 0x17 | 0x18) => (Some(time.whole), after),
+            Some((time, after)) if matches!(time.tag, UTC_TIME | GENERALIZED_TIME) => {
+                (Some(time.whole), after)
+            }
             _ => (None, rest),
         };
         let (revoked, rest) = tagged(rest, SEQUENCE).unwrap_or((&[], rest));
         let extensions = match rest {
             [] => None,
-            _ => Some(only(rest, EXTENSIONS)?),
+            _ => Some(only(rest, EXPLICIT_0)?),
         };
         Some(Self {
             issuer: issuer.whole,
@@ -207,14 +208,14 @@ impl<'a> Extensions<'a> {
             let value = tagged(value, BOOLEAN).map_or(value, |(_, value)| value);
             let value = only(value, OCTET_STRING)?;
             match id {
-                CRL_NUMBER => found.number = Some(only(value, INTEGER)?),
-                AUTHORITY_KEY_IDENTIFIER => {
+                oid::CRL_NUMBER => found.number = Some(only(value, INTEGER)?),
+                oid::AUTHORITY_KEY_IDENTIFIER => {
                     let key_id = element(only(value, SEQUENCE)?).map(|(first, _)| first);
                     found.authority_key_id =
-                        key_id.filter(|id| id.tag == KEY_IDENTIFIER).map(|id| id.content);
+                        key_id.filter(|id| id.tag == IMPLICIT_0).map(|id| id.content);
                 }
-                ISSUING_DISTRIBUTION_POINT => found.distribution_point = Some(value),
-                DELTA_CRL_INDICATOR => found.is_delta = true,
+                oid::ISSUING_DISTRIBUTION_POINT => found.distribution_point = Some(value),
+                oid::DELTA_CRL_INDICATOR => found.is_delta = true,
                 _ => {}
             }
         }
@@ -242,13 +243,13 @@ mod tests {
     }
 
     #[test]
-    fn a_list_says_who_made_it_and_how_long_it_holds() {
+    fn crl_fields_are_read_from_der_and_pem() {
         let listing = Listing { part: Some("http://a"), ..Listing::number(0x1234) };
-        let list = Authority::new("Somebody").list(&listing.revoking(&[1, 2, 3]));
+        let list = Authority::new("Some CA").list(&listing.revoking(&[1, 2, 3]));
         for bytes in [list.der().to_vec(), list.pem().unwrap().into_bytes()] {
             let crl = only_list(&bytes).unwrap();
             assert_eq!(crl.der.as_ref(), list.der().as_ref());
-            assert_eq!(crl.issuer_title, "Somebody");
+            assert_eq!(crl.issuer_title, "Some CA");
             assert_eq!(crl.number.unwrap().in_words(), "4660");
             assert_eq!(crl.this_update, date_time_ymd(2026, 6, 1).unix_timestamp());
             assert_eq!(crl.next_update, date_time_ymd(2026, 8, 1).unix_timestamp());
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_hold_several_lists() {
+    fn file_with_several_crls_yields_each_with_its_index() {
         let one = Authority::new("one").list_pem(&Listing::number(1));
         let two = Authority::new("two").list_pem(&Listing::number(2)).replace("X509 CRL", "CRL");
         let found = crls(&file("a", &(one + &two))).unwrap();
@@ -267,17 +268,17 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_any_length_are_compared_and_told() {
-        let words = |bytes: &[u8]| Number::new(bytes).in_words();
-        assert!(Number::new(&[2, 0]) > Number::new(&[0xff]));
-        assert_eq!(Number::new(&[0, 0, 1]), Number::new(&[1]));
+    fn crl_numbers_of_any_length_are_compared_and_printed() {
+        let words = |bytes: &[u8]| CrlNumber::new(bytes).in_words();
+        assert!(CrlNumber::new(&[2, 0]) > CrlNumber::new(&[0xff]));
+        assert_eq!(CrlNumber::new(&[0, 0, 1]), CrlNumber::new(&[1]));
         assert_eq!(words(&[]), "0");
         assert_eq!(words(&[0, 0xff, 0xff]), "65535");
         assert_eq!(words(&[1; 9]), "0x010101010101010101");
     }
 
     #[test]
-    fn what_is_no_list_is_told_apart() {
+    fn file_without_a_crl_is_rejected_with_the_reason() {
         let no_list = |bytes: &[u8]| match only_list(bytes) {
             Err(Cause::NoCrl(words)) => words,
             other => panic!("{other:?}"),
@@ -286,42 +287,42 @@ mod tests {
         assert!(no_list(b"").contains("no PEM"));
         assert!(no_list(&whole[..whole.len() - 1]).contains("cut off"));
         assert!(no_list(b"-----BEGIN X-----\nMAA=\n-----END X-----\n").is_empty());
-        assert!(reason(&[0x30, 0x00]).contains("no list"));
+        assert!(reason(&[0x30, 0x00]).contains("not a CRL"));
         let text = b"-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n";
-        assert!(reason(text).contains("no list"));
+        assert!(reason(text).contains("not a CRL"));
         let cut = crls(&file("a", &text[..26])).unwrap_err();
         assert!(matches!(cut, Cause::PemTruncated(_)), "{cut}");
     }
 
     #[test]
-    fn in_a_directory_other_sections_lie_beside_lists() {
+    fn directory_files_of_other_kinds_are_ignored_empty_ones_are_rejected() {
         let other = "-----BEGIN X-----\nMAA=\n-----END X-----\n";
         let certificate = Authority::new("one").root();
         assert_eq!(crls(&in_directory("a", other)).unwrap().len(), 0);
         assert_eq!(crls(&in_directory("a.der", &certificate)).unwrap().len(), 0);
         assert!(matches!(crls(&file("a.der", &certificate)), Err(Cause::CrlMalformed { .. })));
-        for text in ["", "# a file that lost what it held\n"] {
+        for text in ["", "# the content of this file was lost\n"] {
             assert!(matches!(crls(&in_directory("a", text)), Err(Cause::NoCrl(_))));
         }
         assert!(matches!(crls(&in_directory("a", &other[..30])), Err(Cause::PemTruncated(_))));
     }
 
     #[test]
-    fn too_many_lists_are_refused() {
+    fn more_crls_than_the_limit_are_rejected() {
         let one = Authority::new("one").list_pem(&Listing::number(1));
         let cause = crls(&file("a", &one.repeat(MAX_CRLS + 1))).unwrap_err();
         assert_eq!(cause, Cause::TooManyCrls { limit: MAX_CRLS });
     }
 
     #[test]
-    fn lists_that_openssl_makes_are_read() {
+    fn crls_of_openssl_are_read() {
         let aki = "default_crl_days=7\ncrlnumber=number\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n";
         let crl = only_list(&openssl_list(aki)).unwrap();
         assert_eq!((crl.issuer_title.as_str(), crl.entries), ("Root", 1));
         assert_eq!(crl.number.unwrap().in_words(), "42");
         assert!(crl.authority_key_id.is_some());
         let delta = format!("{aki}2.5.29.27=critical,DER:02:01:01\n");
-        assert!(reason(&openssl_list(&delta)).contains("changes to another"));
+        assert!(reason(&openssl_list(&delta)).contains("delta CRL"));
         assert!(reason(&openssl_list("default_crl_days=7\n")).contains("a crlnumber"));
     }
 }

@@ -1,59 +1,69 @@
-//! Which revocation lists take each other's place, and which of them comes first.
+//! Which CRLs replace each other (their scope), and which of two is newer (their version).
+//!
+//! A CRL covers a scope: the certificates of one issuer and one key, or a part of them (RFC 5280 section 5). Within a
+//! scope the newest CRL is complete, so an older one has no more effect. Replacing a CRL by an older one of its scope
+//! would accept certificates that are revoked already; this is prevented by comparing versions.
 
 use std::cmp::Ordering;
 
-use super::parse::{Crl, MAX_CRLS, Number};
+use super::parse::{Crl, CrlNumber, MAX_CRLS};
 use crate::pki::certificate::format_time;
-use crate::pki::trust::{Root, Sha256, sha256};
+use crate::pki::hash::{Sha256, sha256};
+use crate::pki::trust::CaCertificate;
 
-/// What the lists have in common of which each takes the place of the one before.
+/// The certificates that a CRL covers: those of an issuer's key, or the part that its distribution point names.
 #[derive(Clone, Debug)]
-pub(super) struct CrlSeries {
+pub(super) struct CrlScope {
+    /// The issuer's name in DER.
     issuer: Vec<u8>,
     authority_key_id: Option<Vec<u8>>,
+    /// The extension that limits the CRL to a part; `None` if it covers all certificates of the issuer.
     distribution_point: Option<Vec<u8>>,
-    /// The key that signed it, where that is known.
+    /// The digest of the public key that signed the CRL; `None` if no certificate of the issuer is known.
     signer: Option<Sha256>,
 }
 
-/// A list's place in its series.
+/// A CRL's scope, and what orders it among the CRLs of that scope.
 #[derive(Clone, Debug)]
-pub(crate) struct CrlRank {
-    pub(super) series: CrlSeries,
-    number: Option<Number>,
+pub(crate) struct CrlVersion {
+    pub(super) scope: CrlScope,
+    number: Option<CrlNumber>,
     /// Seconds since 1970.
     this_update: i64,
 }
 
-impl CrlSeries {
-    pub(super) fn has_signer(&self) -> bool {
+impl CrlScope {
+    pub(super) fn has_known_signer(&self) -> bool {
         self.signer.is_some()
     }
 
-    /// Whether the key of this authority signed its lists.
-    pub(super) fn is_of(&self, authority: &Root) -> bool {
-        authority.subject == self.issuer && self.signer == Some(sha256(&authority.public_key))
+    /// Whether CRLs of this scope are signed with the key of `ca`.
+    pub(super) fn is_signed_by(&self, ca: &CaCertificate) -> bool {
+        ca.subject == self.issuer && self.signer == Some(sha256(&ca.public_key))
     }
 
-    pub(super) fn is(&self, other: &Self) -> bool {
-        self.is_of_same_part(other) && self.is_of_same_key(other)
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.has_same_part(other) && self.has_same_issuer_key(other)
     }
 
-    /// Whether a list of this series tells what one of `other` told.
-    pub(super) fn succeeds(&self, other: &Self) -> bool {
-        (self.is_of_same_part(other) || self.is_of_all()) && self.is_of_same_key(other)
+    /// Whether a CRL of this scope covers every certificate that one of `other` covers.
+    pub(super) fn includes(&self, other: &Self) -> bool {
+        (self.has_same_part(other) || self.covers_all_parts()) && self.has_same_issuer_key(other)
     }
 
-    fn is_of_same_part(&self, other: &Self) -> bool {
+    fn has_same_part(&self, other: &Self) -> bool {
         self.distribution_point == other.distribution_point
     }
 
-    fn is_of_all(&self) -> bool {
+    fn covers_all_parts(&self) -> bool {
         self.distribution_point.is_none()
     }
 
-    /// Where both signers are known they tell, for some lists do not say whose key they are signed with.
-    fn is_of_same_key(&self, other: &Self) -> bool {
+    /// Whether both are of one issuer and one key.
+    ///
+    /// If both signers are known, their keys are compared. Otherwise the key identifiers are, which some CAs leave
+    /// out (although RFC 5280 section 5.2.1 requires them).
+    fn has_same_issuer_key(&self, other: &Self) -> bool {
         self.issuer == other.issuer
             && match (self.signer, other.signer) {
                 (Some(signer), Some(other)) => signer == other,
@@ -62,10 +72,10 @@ impl CrlSeries {
     }
 }
 
-impl CrlRank {
+impl CrlVersion {
     pub(super) fn of(crl: &Crl, signer: Option<Sha256>) -> Self {
         Self {
-            series: CrlSeries {
+            scope: CrlScope {
                 issuer: crl.issuer.clone(),
                 authority_key_id: crl.authority_key_id.clone(),
                 distribution_point: crl.distribution_point.clone(),
@@ -76,7 +86,7 @@ impl CrlRank {
         }
     }
 
-    /// Which of two of one series came first.
+    /// Compares two versions of one scope: by number if both have one (RFC 5280 section 5.2.3), then by thisUpdate.
     pub(super) fn compare(&self, other: &Self) -> Ordering {
         let by_number = match (&self.number, &other.number) {
             (Some(number), Some(other)) => number.cmp(other),
@@ -85,19 +95,22 @@ impl CrlRank {
         by_number.then(self.this_update.cmp(&other.this_update))
     }
 
-    /// How this one comes before `known`, whose place it would take among `all`; `None` where it does not.
-    pub(super) fn rolls_back(&self, known: &Self, all: &[&Self]) -> Option<String> {
-        let is_older = if self.series.is(&known.series) {
+    /// Returns in words why this version, one of `candidates`, must not replace `known`: it is older. `None` if it is
+    /// not, or does not replace `known`.
+    ///
+    /// A CRL for all certificates also replaces the CRL of a part, unless the candidates include one for that part.
+    /// The two are compared by thisUpdate first: each scope may have its own numbers (RFC 5280 section 5.2.3).
+    pub(super) fn rolls_back(&self, known: &Self, candidates: &[&Self]) -> Option<String> {
+        let order = if self.scope.is_same(&known.scope) {
             self.compare(known)
-        } else if self.series.succeeds(&known.series)
-            && !all.iter().any(|place| place.series.is(&known.series))
+        } else if self.scope.includes(&known.scope)
+            && !candidates.iter().any(|other| other.scope.is_same(&known.scope))
         {
-            // Lists of a part and of all may each be numbered by themselves (RFC 5280 section 5.2.3).
             self.this_update.cmp(&known.this_update).then(self.compare(known))
         } else {
             Ordering::Equal
         };
-        is_older.is_lt().then(|| match (&self.number, &known.number) {
+        order.is_lt().then(|| match (&self.number, &known.number) {
             (Some(older), Some(newer)) if older < newer => {
                 format!("number {} comes before number {}", older.in_words(), newer.in_words())
             }
@@ -110,11 +123,13 @@ impl CrlRank {
     }
 }
 
-/// The newest of each series that ever served: those of `places`, which serve, and what `before` knew of others.
-/// Whose list was gone for a while does not come back with an older one.
-pub(super) fn remembered(places: Vec<CrlRank>, before: &[CrlRank]) -> Vec<CrlRank> {
-    let is_known = |place: &&CrlRank| places.iter().any(|newer| newer.series.is(&place.series));
-    let gone = before.iter().filter(|place| !is_known(place)).take(MAX_CRLS).cloned();
-    let gone: Vec<_> = gone.collect();
-    [places, gone].concat()
+/// Returns the newest version of each scope that was ever in use: `current`, and those of `known` whose scope has no
+/// current version.
+///
+/// Versions are remembered after their CRL was removed, so that an older CRL cannot return in its place (G13).
+pub(super) fn remembered(current: Vec<CrlVersion>, known: &[CrlVersion]) -> Vec<CrlVersion> {
+    let is_current = |old: &&CrlVersion| current.iter().any(|new| new.scope.is_same(&old.scope));
+    let removed: Vec<_> =
+        known.iter().filter(|old| !is_current(old)).take(MAX_CRLS).cloned().collect();
+    [current, removed].concat()
 }

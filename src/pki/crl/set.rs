@@ -1,4 +1,4 @@
-//! Which revocation lists count, and whether they may take the place of those that serve.
+//! Selects the CRLs to enforce from their files, and decides whether they may replace those in use.
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
@@ -9,134 +9,136 @@ use rustls::pki_types::CertificateRevocationListDer;
 
 use super::issuer::CrlIssuers;
 use super::parse::{Crl, MAX_CRLS, crls};
-use super::scope::{CrlRank, remembered};
+use super::scope::{CrlVersion, remembered};
 use crate::error::{Cause, Error};
 use crate::pki::certificate::format_time;
+use crate::pki::hash::{Sha256, sha256};
 use crate::pki::renewal::list_expiring_from;
+use crate::pki::trust::CaCertificate;
 use crate::pki::trust::TrustFile;
-use crate::pki::trust::{Root, Sha256, sha256};
 use crate::pki::warnings::{Warning, WarningKind};
 
-/// A revocation list that counts.
+/// A CRL that is enforced.
 #[derive(Debug)]
 pub(crate) struct RevocationList {
     pub(crate) path: PathBuf,
-    /// For people.
+    /// The issuer's display name.
     pub(crate) issuer: String,
-    /// Of the whole list.
-    pub(crate) sha256: [u8; 32],
+    /// The digest of the whole CRL.
+    pub(crate) sha256: Sha256,
     /// Seconds since 1970.
     pub(crate) this_update: i64,
     pub(crate) next_update: Option<i64>,
-    /// From when on a newer one should have come.
+    /// When the warning begins that no newer CRL has come; `None` if warnings are off.
     pub(crate) expiring_from: Option<i64>,
-    /// How many certificates it revokes.
+    /// The number of certificates that it revokes.
     pub(crate) revoked: usize,
-    /// Its place in the file, from 1.
+    /// The position in the file, from 1.
     index: usize,
-    place: CrlRank,
-    /// Whether a root signed it.
-    is_of_root: bool,
+    version: CrlVersion,
+    is_signed_by_root: bool,
 }
 
-/// Lists as they are to be used.
+/// The CRLs of a trust store.
 #[derive(Default)]
-pub(crate) struct RevocationLists {
-    /// Each goes with the list at the same place.
+pub(crate) struct CrlSet {
+    /// At the same positions as `lists`.
     pub(crate) ders: Vec<CertificateRevocationListDer<'static>>,
-    pub(crate) counting: Vec<RevocationList>,
+    pub(crate) lists: Vec<RevocationList>,
     pub(crate) warnings: Vec<Warning>,
-    /// The newest of each series that serves or ever did.
-    pub(crate) newest: Vec<CrlRank>,
+    /// The newest version ever in use, for each scope.
+    pub(crate) newest: Vec<CrlVersion>,
 }
 
-/// What lists are checked against.
-pub(crate) struct CrlChecks<'a> {
-    /// The files and directories that were asked for.
+/// What CRLs are validated with.
+pub(crate) struct CrlContext<'a> {
+    /// The configured files and directories.
     pub(crate) places: &'a [PathBuf],
-    pub(crate) signers: CrlIssuers<'a>,
+    pub(crate) issuers: CrlIssuers<'a>,
     pub(crate) algorithms: &'a WebPkiSupportedAlgorithms,
     pub(crate) allow_expired: bool,
+    /// Seconds since 1970.
     pub(crate) now: i64,
-    /// The lists that serve now.
-    pub(crate) before: &'a [RevocationList],
-    /// The newest of each series that ever served.
-    pub(crate) newest: &'a [CrlRank],
+    /// The CRLs in use.
+    pub(crate) in_use: &'a [RevocationList],
+    /// The newest version ever in use, for each scope.
+    pub(crate) newest: &'a [CrlVersion],
 }
 
-impl RevocationLists {
-    /// Takes the newest list of each series in `files`, if all of them are in order.
+impl CrlSet {
+    /// Returns the newest CRL of each scope in `files`, or the first reason why the files must not be used.
     ///
-    /// One that says it is of tomorrow is taken: its issuer signed it, and to refuse it would be to go on with one
-    /// that revokes less.
-    pub(crate) fn read(files: &[TrustFile<'_>], checks: &CrlChecks<'_>) -> Result<Self, Error> {
-        let mut newest: Vec<(RevocationList, _)> = Vec::new();
-        for (list, der) in found(files, checks)? {
-            match newest.iter_mut().find(|(other, _)| other.place.series.is(&list.place.series)) {
-                Some(other) if other.0.place.compare(&list.place) == Ordering::Less => {
-                    *other = (list, der);
+    /// All CRLs are verified, also those that a newer one makes superfluous. A thisUpdate in the future is accepted:
+    /// the issuer signed the CRL, and rejecting it would keep one in use that revokes less.
+    pub(crate) fn read(files: &[TrustFile<'_>], context: &CrlContext<'_>) -> Result<Self, Error> {
+        let mut newest: Vec<VerifiedCrl> = Vec::new();
+        for crl in verified(files, context)? {
+            let version = &crl.list.version;
+            match newest.iter_mut().find(|other| other.list.version.scope.is_same(&version.scope)) {
+                Some(other) if other.list.version.compare(version) == Ordering::Less => {
+                    *other = crl;
                 }
                 Some(_) => {}
-                None => newest.push((list, der)),
+                None => newest.push(crl),
             }
         }
-        let (counting, ders): (Vec<_>, Vec<_>) = newest.into_iter().unzip();
-        let places: Vec<&CrlRank> = counting.iter().map(|list| &list.place).collect();
+        let (lists, ders): (Vec<_>, Vec<_>) =
+            newest.into_iter().map(|crl| (crl.list, crl.der)).unzip();
+        let versions: Vec<&CrlVersion> = lists.iter().map(|list| &list.version).collect();
         let mut warnings = Vec::new();
-        for list in &counting {
-            list.check_rollback(checks.newest, &places)?;
-            warnings.extend(list.expired(checks)?);
-            warnings.extend(list.unrelated());
+        for list in &lists {
+            list.check_rollback(context.newest, &versions)?;
+            warnings.extend(list.check_expiry(context)?);
+            warnings.extend(list.unverified());
         }
-        for served in checks.before {
-            warnings.extend(served.lost(&counting, checks)?);
+        for old in context.in_use {
+            warnings.extend(old.check_replaced(&lists, context)?);
         }
-        let newest = remembered(places.into_iter().cloned().collect(), checks.newest);
-        Ok(Self { ders, counting, warnings, newest })
+        let newest = remembered(versions.into_iter().cloned().collect(), context.newest);
+        Ok(Self { ders, lists, warnings, newest })
     }
 }
 
 impl RevocationList {
-    fn new(
-        path: &Path,
-        crl: Crl,
-        signer: Option<Sha256>,
-        signers: &CrlIssuers<'_>,
-    ) -> (Self, CertificateRevocationListDer<'static>) {
-        let place = CrlRank::of(&crl, signer);
-        let list = Self {
+    fn new(path: &Path, crl: &Crl, signer: Option<Sha256>, issuers: &CrlIssuers<'_>) -> Self {
+        let version = CrlVersion::of(crl, signer);
+        Self {
             path: path.to_owned(),
-            is_of_root: signers.roots.iter().any(|root| place.series.is_of(root)),
-            issuer: crl.issuer_title,
+            is_signed_by_root: issuers.roots.iter().any(|root| version.scope.is_signed_by(root)),
+            issuer: crl.issuer_title.clone(),
             sha256: sha256(&crl.der),
             this_update: crl.this_update,
             next_update: Some(crl.next_update),
             expiring_from: list_expiring_from(crl.this_update, crl.next_update, None),
             revoked: crl.entries,
             index: crl.index,
-            place,
-        };
-        (list, crl.der)
+            version,
+        }
     }
 
-    /// Sets how long before its end a newer one should have come, in place of the default.
+    /// Replaces the default time before nextUpdate at which the warning begins.
     pub(crate) fn set_expiry_warning(&mut self, warning: Option<Duration>) {
-        let ends = |next| list_expiring_from(self.this_update, next, warning);
-        self.expiring_from = self.next_update.and_then(ends);
+        let from = |next| list_expiring_from(self.this_update, next, warning);
+        self.expiring_from = self.next_update.and_then(from);
     }
 
-    /// A failure that is about this list.
-    pub(crate) fn malformed(&self, reason: String) -> Error {
+    /// Returns the failure that this CRL cannot be used, for `reason`.
+    pub(crate) fn unusable(&self, reason: String) -> Error {
         Error::at(&self.path, Cause::CrlMalformed { index: self.index, reason })
     }
 
-    /// Whether this authority signed it.
-    pub(crate) fn is_of(&self, authority: &Root) -> bool {
-        self.place.series.is_of(authority)
+    /// Whether it was signed with the key of `ca`.
+    pub(crate) fn is_signed_by(&self, ca: &CaCertificate) -> bool {
+        self.version.scope.is_signed_by(ca)
     }
 
-    fn check_rollback(&self, newest: &[CrlRank], all: &[&CrlRank]) -> Result<(), Error> {
-        match newest.iter().find_map(|known| self.place.rolls_back(known, all)) {
+    /// Rejects a CRL that is older than one that was in use: it may not list what was revoked since (G13).
+    fn check_rollback(
+        &self,
+        newest: &[CrlVersion],
+        candidates: &[&CrlVersion],
+    ) -> Result<(), Error> {
+        match newest.iter().find_map(|known| self.version.rolls_back(known, candidates)) {
             None => Ok(()),
             Some(order) => {
                 let (index, issuer, order) = (self.index, self.issuer.clone(), order.into());
@@ -145,27 +147,29 @@ impl RevocationList {
         }
     }
 
-    /// One that serves stays, whatever else is renewed meanwhile: without it no peer would fare better.
-    fn expired(&self, checks: &CrlChecks<'_>) -> Result<Option<Warning>, Error> {
-        let Some(next_update) = self.next_update.filter(|at| *at <= checks.now) else {
+    /// Rejects an expired CRL, unless the rules allow it or it is in use already; then the result is a warning.
+    ///
+    /// A CRL that expired while in use does not prevent the renewal of others: without the renewal it would be just as
+    /// expired.
+    fn check_expiry(&self, context: &CrlContext<'_>) -> Result<Option<Warning>, Error> {
+        let Some(next_update) = self.next_update.filter(|at| *at <= context.now) else {
             return Ok(None);
         };
-        let (index, issuer, at) =
-            (self.index, self.issuer.clone(), format_time(next_update).into());
-        let cause = Cause::CrlExpired { index, issuer, at };
-        let serves = checks.before.iter().any(|served| served.sha256 == self.sha256);
-        if !checks.allow_expired && !serves {
+        let (index, issuer) = (self.index, self.issuer.clone());
+        let cause = Cause::CrlExpired { index, issuer, at: format_time(next_update).into() };
+        let is_in_use = context.in_use.iter().any(|old| old.sha256 == self.sha256);
+        if !context.allow_expired && !is_in_use {
             return Err(Error::at(&self.path, cause));
         }
         let path = self.path.display();
         Ok(Some(Warning::new(WarningKind::CrlExpired, format!("{path}: {cause}"))))
     }
 
-    /// The list of an authority of which no certificate is known. rustls checks it as soon as a peer shows one.
-    fn unrelated(&self) -> Option<Warning> {
-        (!self.place.series.has_signer()).then(|| {
+    /// Returns a warning if no certificate of the issuer is known, so that the signature could not be verified.
+    fn unverified(&self) -> Option<Warning> {
+        (!self.version.scope.has_known_signer()).then(|| {
             let text = format!(
-                "certificate revocation list {} of {} is of \"{}\", which is none of the roots: its signature is not checked before a peer shows that authority's certificate",
+                "certificate revocation list {} of {} is of \"{}\", which is not one of the roots: its signature is only verified when a peer sends that issuer's certificate; to verify it on loading, add the certificate to the file",
                 self.index,
                 self.path.display(),
                 self.issuer
@@ -174,26 +178,30 @@ impl RevocationList {
         })
     }
 
-    /// Whether this one, which serves, has no successor among `lists`. Without it, whoever it revokes is unknown,
-    /// which may mean that he passes.
+    /// Checks that this CRL, which is in use, has a replacement among `lists`.
     ///
-    /// Whether anybody still leads to an intermediate cannot be known, so its list is missed for as long as it would
-    /// have held.
-    fn lost(&self, lists: &[Self], checks: &CrlChecks<'_>) -> Result<Option<Warning>, Error> {
-        if lists.iter().any(|list| list.place.series.succeeds(&self.place.series)) {
+    /// Without one, the status of the certificates that it revokes would become unknown, and with
+    /// `CERTRELOAD_CRL_ALLOW_UNKNOWN` they would be accepted (G13). A root's CRL may be removed together with the
+    /// root. Whether peers still use an intermediate is not known, so its CRL may be removed once it has expired.
+    fn check_replaced(
+        &self,
+        lists: &[Self],
+        context: &CrlContext<'_>,
+    ) -> Result<Option<Warning>, Error> {
+        if lists.iter().any(|list| list.version.scope.includes(&self.version.scope)) {
             return Ok(None);
         }
-        let is_trusted = checks.signers.roots.iter().any(|root| self.is_of(root));
-        let has_expired = self.next_update.is_some_and(|at| at <= checks.now);
-        let refused = || Error::at(&self.path, Cause::CrlLost { issuer: self.issuer.clone() });
-        match self.is_of_root {
-            _ if is_trusted => Err(refused()),
-            // Nobody leads to that root any more.
+        let is_root_trusted = context.issuers.roots.iter().any(|root| self.is_signed_by(root));
+        let has_expired = self.next_update.is_some_and(|at| at <= context.now);
+        let lost = || Error::at(&self.path, Cause::CrlLost { issuer: self.issuer.clone() });
+        match self.is_signed_by_root {
+            _ if is_root_trusted => Err(lost()),
+            // The root was removed, so no peer is under it.
             true => Ok(None),
-            false if !has_expired => Err(refused()),
+            false if !has_expired => Err(lost()),
             false => {
                 let text = format!(
-                    "there is no certificate revocation list of \"{}\" any more; {} had one",
+                    "there is no certificate revocation list of \"{}\" any more, after the last one, from {}, expired",
                     self.issuer,
                     self.path.display()
                 );
@@ -203,23 +211,30 @@ impl RevocationList {
     }
 }
 
-type ReadList = (RevocationList, CertificateRevocationListDer<'static>);
+/// A CRL whose signature was verified, or could not be because its issuer is unknown.
+struct VerifiedCrl {
+    list: RevocationList,
+    der: CertificateRevocationListDer<'static>,
+}
 
-/// Every list in `files`, and each place has one: a directory that is empty would mean that nobody is revoked.
-fn found(files: &[TrustFile<'_>], checks: &CrlChecks<'_>) -> Result<Vec<ReadList>, Error> {
-    let mut found: Vec<ReadList> = Vec::new();
+/// Reads and verifies every CRL in `files`.
+///
+/// Every configured place must hold at least one CRL: an empty directory must not mean that nothing is revoked.
+fn verified(files: &[TrustFile<'_>], context: &CrlContext<'_>) -> Result<Vec<VerifiedCrl>, Error> {
+    let mut found: Vec<VerifiedCrl> = Vec::new();
     for file in files {
         for crl in crls(file).map_err(|cause| Error::at(file.path, cause))? {
             if found.len() == MAX_CRLS {
                 return Err(Error::at(file.path, Cause::TooManyCrls { limit: MAX_CRLS }));
             }
-            let signer = checks.signers.of(&crl, checks.algorithms);
+            let signer = context.issuers.signer_of(&crl, context.algorithms);
             let signer = signer.map_err(|cause| Error::at(file.path, cause))?;
-            found.push(RevocationList::new(file.path, crl, signer, &checks.signers));
+            let list = RevocationList::new(file.path, &crl, signer, &context.issuers);
+            found.push(VerifiedCrl { list, der: crl.der });
         }
     }
-    let is_empty = |place: &&PathBuf| !found.iter().any(|(list, _)| list.path.starts_with(place));
-    match checks.places.iter().find(is_empty) {
+    let is_empty = |place: &&PathBuf| !found.iter().any(|crl| crl.list.path.starts_with(place));
+    match context.places.iter().find(is_empty) {
         Some(place) => Err(Error::at(place, Cause::NoCrl(" in any of its files"))),
         None => Ok(found),
     }

@@ -1,9 +1,10 @@
 //! Which kind of key it is that the provider refuses: for the message.
 
 use crate::pki::der::{
-    BIT_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, bit_length, element, only,
-    tagged,
+    BIT_STRING, EXPLICIT_0, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, bit_length,
+    element, only, tagged,
 };
+use crate::pki::oid;
 
 /// Bits of an RSA modulus that every provider asks for.
 const LEAST_RSA_BITS: usize = 2048;
@@ -27,7 +28,7 @@ pub(super) fn of_key(label: &[u8], der: &[u8]) -> Option<String> {
             // SEQUENCE { version, privateKey, [0] parameters, … }
             let (_, rest) = tagged(only(der, SEQUENCE)?, INTEGER)?;
             let (_, rest) = tagged(rest, OCTET_STRING)?;
-            let (parameters, _) = tagged(rest, 0xa0)?;
+            let (parameters, _) = tagged(rest, EXPLICIT_0)?;
             Some(ec(parameters))
         }
         _ => {
@@ -43,18 +44,13 @@ pub(super) fn of_key(label: &[u8], der: &[u8]) -> Option<String> {
 
 fn of_algorithm(algorithm: &[u8], parameters: &[u8], key: &[u8]) -> Option<String> {
     let kind = match algorithm {
-        // rsaEncryption, 1.2.840.113549.1.1.1
-        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1] => return rsa(key),
-        // id-ecPublicKey, 1.2.840.10045.2.1
-        [0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1] => return Some(ec(parameters)),
-        // id-RSASSA-PSS, 1.2.840.113549.1.1.10
-        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10] => "an RSA key for PSS alone",
-        // id-dsa, 1.2.840.10040.4.1
-        [0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1] => "a DSA key",
-        // 1.3.101.110 to 113
-        [0x2b, 0x65, 110] => "an X25519 key, which cannot sign",
-        [0x2b, 0x65, 111] => "an X448 key, which cannot sign",
-        [0x2b, 0x65, 113] => "an Ed448 key",
+        oid::RSA => return rsa(key),
+        oid::EC => return Some(ec(parameters)),
+        oid::RSA_PSS => "an RSA key for PSS alone",
+        oid::DSA => "a DSA key",
+        oid::X25519 => "an X25519 key, which cannot sign",
+        oid::X448 => "an X448 key, which cannot sign",
+        oid::ED448 => "an Ed448 key",
         _ => return None,
     };
     Some(format!("{kind}; TLS takes RSA, ECDSA and Ed25519 keys here"))
@@ -78,15 +74,13 @@ fn ec(parameters: &[u8]) -> String {
     match element(parameters) {
         Some((curve, _)) if curve.tag == OBJECT_IDENTIFIER => {
             let name = match curve.content {
-                // 1.2.840.10045.3.1.7, 1.3.132.0.34 and .35
-                [0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7] | [0x2b, 0x81, 4, 0, 34 | 35] => {
+                oid::P256 | oid::P384 | oid::P521 => {
                     return "the EC key is malformed".to_owned();
                 }
-                [0x2b, 0x81, 4, 0, 10] => "secp256k1",
-                [0x2b, 0x81, 4, 0, 33] => "P-224",
-                [0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1] => "P-192",
-                // 1.3.36.3.3.2.8.1.1
-                [0x2b, 0x24, 3, 3, 2, 8, 1, 1, _] => "of the Brainpool family",
+                oid::SECP256K1 => "secp256k1",
+                oid::P224 => "P-224",
+                oid::P192 => "P-192",
+                curve if curve.starts_with(oid::BRAINPOOL) => "of the Brainpool family",
                 _ => "that is not known",
             };
             format!("an EC key on a curve ({name}) that TLS does not take here; {taken}")

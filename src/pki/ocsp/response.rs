@@ -4,21 +4,16 @@ use thiserror::Error;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
-use crate::pki::der::{ENUMERATED, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
+use crate::pki::der::{ENUMERATED, EXPLICIT_0, EXPLICIT_1, EXPLICIT_2, GENERALIZED_TIME, INTEGER};
+use crate::pki::der::{OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
 use crate::pki::der::{element, only, optional, tagged};
+use crate::pki::oid;
 use crate::pki::signature::Signed;
 
 /// Clients that speak TLS 1.2 take no longer `CertificateStatus` than a record holds, which is 2^14
 /// bytes, four of them before the response.
 pub(crate) const MAX_RESPONSE: usize = (1 << 14) - 4;
 
-/// id-pkix-ocsp-basic, 1.3.6.1.5.5.7.48.1.1.
-const BASIC: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 1];
-const GENERALIZED_TIME: u8 = 0x18;
-/// Tags that mean what the place says where they stand: `[0]`, `[1]`, `[2]`, with one element inside.
-const EXPLICIT_0: u8 = 0xa0;
-const EXPLICIT_1: u8 = 0xa1;
-const EXPLICIT_2: u8 = 0xa2;
 /// The same in place of the tag that the element has: of a NULL, and of a SEQUENCE.
 const GOOD: u8 = 0x80;
 const REVOKED: u8 = 0xa1;
@@ -91,7 +86,7 @@ pub(crate) fn parse(der: &[u8]) -> Result<Response<'_>, NoResponse> {
         return Err(NoResponse::ResponderError(error));
     }
     let (kind, response) = typed(bytes).ok_or(NoResponse::Malformed)?;
-    if kind != BASIC {
+    if kind != oid::OCSP_BASIC {
         return Err(NoResponse::NotBasic);
     }
     basic(response).ok_or(NoResponse::Malformed)
@@ -256,7 +251,7 @@ mod tests {
             let signed = sequence(&[&put(EXPLICIT_2, &[&[OCTET_STRING, 0]]), TIME, &answers]);
             let signature = [0x03, 2, 0, 9];
             let basic = sequence(&[&signed, &algorithm, &signature, &self.certificates]);
-            in_response(0, BASIC, &basic)
+            in_response(0, oid::OCSP_BASIC, &basic)
         }
     }
 

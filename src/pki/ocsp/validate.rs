@@ -7,8 +7,10 @@ use super::responder;
 use super::responder::{Delegate, Forged};
 use super::response;
 use super::response::{Answer, CertStatus, CertificateId, NoResponse, Response};
-use crate::pki::certificate::{format_time, hexadecimal};
+use crate::pki::certificate::format_time;
 use crate::pki::chain::Chain;
+use crate::pki::hash::{Sha256, hexadecimal, sha256};
+use crate::pki::oid;
 use crate::pki::renewal;
 use crate::pki::signature::key_bits;
 
@@ -27,7 +29,7 @@ pub(crate) struct StapleFacts {
     /// From when on a newer one should have come; `None` also where nobody wants to be warned.
     pub(crate) expiring_from: Option<i64>,
     /// Of the whole response.
-    pub(crate) sha256: [u8; 32],
+    pub(crate) sha256: Sha256,
 }
 
 impl StapleFacts {
@@ -151,18 +153,12 @@ fn names_issuer(id: &CertificateId<'_>, name: &[u8], keys: &[&[u8]]) -> bool {
 /// Those that responders use: SHA-1, as RFC 5019 has it, and SHA-2.
 fn hash_of(identifier: &[u8]) -> Option<&'static digest::Algorithm> {
     match identifier {
-        [0x2b, 0x0e, 3, 2, 0x1a] => Some(&digest::SHA1_FOR_LEGACY_USE_ONLY),
-        [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1] => Some(&digest::SHA256),
-        [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2] => Some(&digest::SHA384),
-        [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3] => Some(&digest::SHA512),
+        oid::SHA1 => Some(&digest::SHA1_FOR_LEGACY_USE_ONLY),
+        oid::SHA256 => Some(&digest::SHA256),
+        oid::SHA384 => Some(&digest::SHA384),
+        oid::SHA512 => Some(&digest::SHA512),
         _ => None,
     }
-}
-
-fn sha256(der: &[u8]) -> [u8; 32] {
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(digest(&digest::SHA256, der).as_ref());
-    sha256
 }
 
 #[cfg(test)]
@@ -234,7 +230,7 @@ mod tests {
         assert!((now - 120..=now).contains(&good.this_update));
         assert_eq!(good.next_update, Some(good.this_update + 7 * DAY));
         assert_eq!(good.expiring_from, Some(good.this_update + 7 * DAY * 2 / 3));
-        assert_eq!(good.sha256[..], *digest(&digest::SHA256, &authorities.file("good")).as_ref());
+        assert_eq!(good.sha256, sha256(&authorities.file("good")));
         let from_to = [good.this_update - SKEW, good.this_update + 7 * DAY];
         assert_eq!(from_to.map(|at| good.is_good_at(at)), [true, false]);
         assert_eq!(from_to.map(|at| good.is_good_at(at - 1)), [false, true]);

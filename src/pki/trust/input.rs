@@ -1,22 +1,22 @@
-//! The bytes that trust is made of, and where each file was found.
+//! The bytes of a trust store, as they were read from its files.
 
 use std::path::Path;
 
-/// One file that was read.
+/// One file of a trust store.
 #[derive(Clone, Copy)]
 pub(crate) struct TrustFile<'a> {
     pub(crate) path: &'a Path,
     pub(crate) bytes: &'a [u8],
-    /// It was found in a directory, where files of other kinds may lie beside it.
+    /// Whether a directory was configured and the file was found in it. Other kinds of files may be beside it there.
     pub(crate) is_in_directory: bool,
 }
 
-/// The bytes that trust is made of. `None` where nothing was asked for.
+/// The files of a trust store. `None` for a role without configured roots.
 pub(crate) struct TrustInput<'a> {
     pub(crate) client_roots: Option<Vec<TrustFile<'a>>>,
     pub(crate) server_roots: Option<Vec<TrustFile<'a>>>,
     pub(crate) crls: Vec<TrustFile<'a>>,
-    /// Certificates (DER) that are known otherwise: lists of authorities that are no roots are checked with them. They
-    /// are trusted for nothing else.
+    /// CA certificates (DER) from elsewhere, such as the chains of the identities. They are not trusted: they only
+    /// provide the keys that the signatures of intermediates' CRLs are verified with.
     pub(crate) issuers: Vec<&'a [u8]>,
 }

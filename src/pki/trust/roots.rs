@@ -1,13 +1,12 @@
-//! The roots that a peer's certificate must lead to: PEM bundles of certificates.
+//! The roots that a peer's certificate must lead to, read from PEM bundles or DER files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use rustls::RootCertStore;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
+use rustls::{CertificateError, RootCertStore};
 
 use super::input::TrustFile;
 use crate::error::{Cause, Error};
@@ -15,185 +14,204 @@ use crate::pki::certificate;
 use crate::pki::certificate::{Facts, format_time};
 use crate::pki::crl::is_list;
 use crate::pki::der::{SEQUENCE, only};
+use crate::pki::hash::{Sha256, sha256};
 use crate::pki::pem;
 use crate::pki::signature::is_signed_with;
 use crate::pki::warnings::{Warning, WarningKind};
 
-/// The most roots of one role. What browsers and distributions ship has some 150.
+/// The maximum number of roots of one role. Browsers and distributions ship about 150.
 pub(crate) const MAX_ROOTS: usize = 10_000;
 
-/// SHA-256 of DER.
-pub(crate) type Sha256 = [u8; 32];
-
-/// One authority, as far as lists of what it revoked are concerned.
+/// The parts of a CA certificate that its CRLs are checked with.
 #[derive(Debug)]
-pub(crate) struct Root {
-    /// As it stands, to be compared byte by byte.
+pub(crate) struct CaCertificate {
+    /// The subject in DER, compared byte by byte.
     pub(crate) subject: Vec<u8>,
     /// The whole `SubjectPublicKeyInfo`.
     pub(crate) public_key: Vec<u8>,
-    pub(crate) may_sign_lists: bool,
-    /// Whether its certificate names no other authority above it.
+    pub(crate) may_sign_crls: bool,
+    /// Whether subject and issuer are equal: no other CA is named as the issuer.
     pub(super) is_self_issued: bool,
 }
 
-impl Root {
+impl CaCertificate {
     pub(crate) fn of(facts: &Facts<'_>) -> Self {
         Self {
             subject: facts.subject.to_vec(),
             public_key: facts.public_key.to_vec(),
-            may_sign_lists: facts.may_sign_lists,
+            may_sign_crls: facts.may_sign_crls,
             is_self_issued: facts.is_self_issued(),
         }
     }
 }
 
-/// The roots of one role, each once.
+/// The roots of one role, without repetitions.
 #[derive(Debug)]
 pub(crate) struct Roots {
-    pub(crate) anchors: BTreeMap<Sha256, Root>,
+    /// By the digest of the certificate.
+    pub(crate) anchors: BTreeMap<Sha256, CaCertificate>,
     pub(super) store: Arc<RootCertStore>,
     pub(super) warnings: Vec<Warning>,
-    /// What was passed over.
-    unusable: BTreeSet<Sha256>,
+    /// The digests of the certificates that were skipped.
+    skipped: BTreeSet<Sha256>,
 }
 
-/// What is known of the files of a role once its roots serve.
+/// The certificates that the root files of a role held when they were last accepted, by their digests.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Served {
-    pub(super) roots: BTreeSet<Sha256>,
-    /// Certificates that were there as well, and are none of the roots.
-    unusable: BTreeSet<Sha256>,
+pub(crate) struct LoadedRoots {
+    pub(super) trusted: BTreeSet<Sha256>,
+    /// Certificates that were skipped.
+    skipped: BTreeSet<Sha256>,
 }
 
-/// What roots are read with.
-pub(crate) struct Reading<'a> {
-    /// The file or directory that was asked for.
+/// What the roots of one role are read with.
+pub(crate) struct RootsContext<'a> {
+    /// The configured file or directory.
     pub(crate) place: &'a Path,
     pub(crate) algorithms: &'a WebPkiSupportedAlgorithms,
+    /// Seconds since 1970.
     pub(crate) now: i64,
-    /// What serves now.
-    pub(crate) served: Option<&'a Served>,
+    /// The roots in use.
+    pub(crate) loaded: Option<&'a LoadedRoots>,
 }
 
-/// A certificate that is no root, and why.
-struct Unusable<'a> {
+/// A certificate that cannot be a root.
+struct SkippedCertificate<'a> {
     path: &'a Path,
+    /// The position in the file, from 1.
     index: usize,
-    hash: Sha256,
+    sha256: Sha256,
     reason: String,
 }
 
 impl Roots {
-    /// Takes every certificate in `files` that can be a trust anchor.
+    /// Reads every certificate in `files` that can be a trust anchor.
     ///
-    /// One that cannot is passed over, as other TLS libraries do with a bundle: all who are under the other roots
-    /// would suffer for it. But if it was not there before, it may be what damage has left of a root that serves,
-    /// and that is not given up unless the file clearly says so (G3, G15). None at all is an error, for trusting
-    /// nobody is never what was meant.
-    pub(crate) fn read(files: &[TrustFile<'_>], reading: &Reading<'_>) -> Result<Self, Error> {
-        let store = RootCertStore::empty();
-        let (anchors, warnings, unusable) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut found = FoundRoot { anchors, store, warnings, unusable, count: 0 };
+    /// An unusable certificate in a bundle is skipped with a warning, as other TLS libraries do: rejecting the bundle
+    /// would affect the peers of all other roots. There is one exception. If the certificate was not in the bundle
+    /// before and a root in use is missing now, the certificate may be that root, damaged. Then the update is rejected,
+    /// so that damage never removes a root (G3, G15). To remove the root, remove the damaged
+    /// certificate as well.
+    ///
+    /// No usable certificate at all is an error: no configuration means to trust no CA.
+    pub(crate) fn read(files: &[TrustFile<'_>], context: &RootsContext<'_>) -> Result<Self, Error> {
+        let mut collector = RootCollector::default();
         for file in files {
-            found.add(file, reading).map_err(|cause| Error::at(file.path, cause))?;
+            collector.add(file, context).map_err(|cause| Error::at(file.path, cause))?;
         }
-        let FoundRoot { anchors, store, mut warnings, unusable, .. } = found;
+        let RootCollector { anchors, store, mut warnings, skipped, .. } = collector;
         if anchors.is_empty() {
-            let none = || Error::at(reading.place, Cause::NoCertificate(" in any of its files"));
-            return Err(unusable.first().map_or_else(none, |first| first.refused("")));
+            let none = || Error::at(context.place, Cause::NoCertificate(" in any of its files"));
+            return Err(skipped.first().map_or_else(none, |first| first.rejected("")));
         }
-        if let Some(remains) = reading.served.and_then(|served| served.remains(&anchors, &unusable))
-        {
-            return Err(remains.refused(MAY_BE_THE_LOST_ONE));
+        let damaged = context.loaded.and_then(|loaded| loaded.damaged(&anchors, &skipped));
+        if let Some(damaged) = damaged {
+            return Err(damaged.rejected(MAY_BE_A_LOST_ROOT));
         }
-        warnings.extend(unusable.iter().map(Unusable::warning));
-        let unusable = unusable.into_iter().map(|unusable| unusable.hash).collect();
-        Ok(Self { anchors, store: store.into(), warnings, unusable })
+        warnings.extend(skipped.iter().map(SkippedCertificate::warning));
+        let skipped = skipped.into_iter().map(|skipped| skipped.sha256).collect();
+        Ok(Self { anchors, store: store.into(), warnings, skipped })
     }
 
-    pub(super) fn served(&self) -> Served {
-        Served { roots: self.anchors.keys().copied().collect(), unusable: self.unusable.clone() }
+    pub(super) fn loaded(&self) -> LoadedRoots {
+        LoadedRoots {
+            trusted: self.anchors.keys().copied().collect(),
+            skipped: self.skipped.clone(),
+        }
     }
 }
 
-impl Served {
-    /// What may be left of a root that is no longer there.
-    fn remains<'a, 'b>(
+impl LoadedRoots {
+    /// Returns a skipped certificate that may be what damage left of a root in use: a root is missing from `anchors`,
+    /// and the certificate is new. A bad certificate that was skipped before does not prevent the removal of a root.
+    fn damaged<'a, 'b>(
         &self,
-        anchors: &BTreeMap<Sha256, Root>,
-        unusable: &'a [Unusable<'b>],
-    ) -> Option<&'a Unusable<'b>> {
-        let has_lost = self.roots.iter().any(|hash| !anchors.contains_key(hash));
-        unusable.iter().find(|unusable| has_lost && !self.unusable.contains(&unusable.hash))
+        anchors: &BTreeMap<Sha256, CaCertificate>,
+        skipped: &'a [SkippedCertificate<'b>],
+    ) -> Option<&'a SkippedCertificate<'b>> {
+        let has_lost_root = self.trusted.iter().any(|sha256| !anchors.contains_key(sha256));
+        skipped.iter().find(|skipped| has_lost_root && !self.skipped.contains(&skipped.sha256))
     }
 }
 
-/// What files were found to hold.
-struct FoundRoot<'a> {
-    anchors: BTreeMap<Sha256, Root>,
+/// Collects the certificates of all files of one role.
+struct RootCollector<'a> {
+    anchors: BTreeMap<Sha256, CaCertificate>,
     store: RootCertStore,
     warnings: Vec<Warning>,
-    unusable: Vec<Unusable<'a>>,
-    /// Of certificates, each as often as it is there.
+    skipped: Vec<SkippedCertificate<'a>>,
+    /// The number of certificates read, repetitions included.
     count: usize,
 }
 
-impl<'a> FoundRoot<'a> {
-    fn add(&mut self, file: &TrustFile<'a>, reading: &Reading<'_>) -> Result<(), Cause> {
+impl Default for RootCollector<'_> {
+    fn default() -> Self {
+        let (anchors, store) = (BTreeMap::new(), RootCertStore::empty());
+        Self { anchors, store, warnings: Vec::new(), skipped: Vec::new(), count: 0 }
+    }
+}
+
+impl<'a> RootCollector<'a> {
+    fn add(&mut self, file: &TrustFile<'a>, context: &RootsContext<'_>) -> Result<(), Cause> {
         let certificates = certificates(file)?;
         self.count += certificates.len();
         if self.count > MAX_ROOTS {
             return Err(Cause::TooManyCertificates { limit: MAX_ROOTS });
         }
         for (at, der) in certificates.iter().enumerate() {
-            let hash = sha256(der);
-            if self.anchors.contains_key(&hash) {
+            let sha256 = sha256(der);
+            if self.anchors.contains_key(&sha256) {
                 continue;
             }
-            match root(der, at, reading.algorithms, &mut self.store) {
-                Ok((root, facts)) => {
-                    self.warnings.extend(expired(&facts, at, file.path, reading.now));
-                    self.anchors.insert(hash, root);
+            let facts = validated(der, at, context.algorithms);
+            match facts.and_then(|facts| self.add_to_store(der).map(|()| facts)) {
+                Ok(facts) => {
+                    self.warnings.extend(expired(&facts, at, file.path, context.now));
+                    self.anchors.insert(sha256, CaCertificate::of(&facts));
                 }
                 Err(reason) => {
                     let (path, index) = (file.path, at + 1);
-                    self.unusable.push(Unusable { path, index, hash, reason });
+                    self.skipped.push(SkippedCertificate { path, index, sha256, reason });
                 }
             }
         }
         Ok(())
     }
+
+    /// Adds a certificate to the trust anchors of rustls, which has the last word on what can be one.
+    fn add_to_store(&mut self, der: &CertificateDer<'_>) -> Result<(), String> {
+        self.store.add(der.clone()).map_err(|error| {
+            let reason = match error {
+                rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => {
+                    "its version or one of its fields is not valid"
+                }
+                _ => "one of its extensions is not supported",
+            };
+            format!("it cannot be a root: {reason}")
+        })
+    }
 }
 
-const MAY_BE_THE_LOST_ONE: &str =
-    "; a root that serves is not among the others, and this may be what is left of it";
+const MAY_BE_A_LOST_ROOT: &str =
+    "; a root that is trusted now is missing, and this may be its damaged copy";
 
-impl Unusable<'_> {
-    fn refused(&self, why: &str) -> Error {
+impl SkippedCertificate<'_> {
+    fn rejected(&self, why: &str) -> Error {
         let reason = format!("{}{why}", self.reason);
         Error::at(self.path, Cause::CertificateMalformed { index: self.index, reason })
     }
 
     fn warning(&self) -> Warning {
-        let text = format!(
-            "certificate {} of {} cannot be used: {}",
-            self.index,
-            self.path.display(),
-            self.reason
-        );
+        let (index, path, reason) = (self.index, self.path.display(), &self.reason);
+        let text = format!("certificate {index} of {path} is not used as a root: {reason}");
         Warning::new(WarningKind::RootUnusable, text)
     }
 }
 
-pub(crate) fn sha256(der: &[u8]) -> Sha256 {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, der).as_ref());
-    hash
-}
-
-/// The certificates of one file, which is PEM, or DER of one certificate. In a directory there may be keys and
-/// lists beside them, in files of their own; a file there that is nothing of the kind may be one that was cut.
+/// Returns the certificates of one file: PEM, or one certificate in DER.
+///
+/// In a directory, files of keys and CRLs are ignored. Any other file without a certificate is an error: it may be a
+/// root's file that was cut off.
 fn certificates(file: &TrustFile<'_>) -> Result<Vec<CertificateDer<'static>>, Cause> {
     if only(file.bytes, SEQUENCE).is_some() {
         let is_other = file.is_in_directory && is_list(file.bytes);
@@ -208,40 +226,40 @@ fn certificates(file: &TrustFile<'_>) -> Result<Vec<CertificateDer<'static>>, Ca
     }
 }
 
-/// Adds `der` to `store`, or says why it cannot be a root.
-fn root<'a>(
+/// Parses a root. If the certificate names its own key as the issuer's, its signature is verified: parsers accept
+/// certificates with flipped bits.
+fn validated<'a>(
     der: &'a CertificateDer<'_>,
     at: usize,
     algorithms: &WebPkiSupportedAlgorithms,
-    store: &mut RootCertStore,
-) -> Result<(Root, Facts<'a>), String> {
+) -> Result<Facts<'a>, String> {
     let facts = certificate::facts(der, at).map_err(|cause| match cause {
         Cause::CertificateMalformed { reason, .. } => reason,
         other => other.to_string(),
     })?;
     if names_its_own_key(&facts) && is_signed_with(der, facts.public_key, algorithms) == Some(false)
     {
-        return Err("it is damaged: its signature was not made with its own key".to_owned());
+        return Err("it is damaged: its signature does not verify with its own key".to_owned());
     }
-    // What parses here and is no anchor (an unknown version, a broken constraint) is told by what
-    // the verifier will say.
-    store.add(der.clone()).map_err(|error| error.to_string())?;
-    Ok((Root::of(&facts), facts))
+    Ok(facts)
 }
 
-/// Whether it says that it is signed with its own key: the name alone may be that of an older key.
+/// Whether the certificate claims to be signed with its own key. Equal names are not enough: a CA that replaced its
+/// key may sign its new certificate with the old key, under the same name (RFC 4210 section 4.4).
 fn names_its_own_key(facts: &Facts<'_>) -> bool {
     facts.is_self_issued()
         && facts.subject_key_id.is_some()
         && facts.subject_key_id == facts.authority_key_id
 }
 
-/// A root's date is no bound to what it certifies (RFC 5280 section 6.1.1: an anchor is a name and a key), and
-/// rustls goes by that. Elsewhere peers under it are refused by now, so its owner should know.
+/// Returns a warning if a root has expired.
+///
+/// A trust anchor is a name and a key (RFC 5280 section 6.1.1), so its dates do not limit what it certifies, and
+/// rustls does not check them. Other implementations do, so its owner should know.
 fn expired(facts: &Facts<'_>, at: usize, path: &Path, now: i64) -> Option<Warning> {
     (now > facts.not_after).then(|| {
         let text = format!(
-            "certificate {} of {} (\"{}\") expired at {}; as a root it is trusted until it is taken out",
+            "certificate {} of {} (\"{}\") expired at {}; as a root it is still trusted; remove it if that is not wanted",
             at + 1,
             path.display(),
             facts.title,
@@ -259,16 +277,16 @@ mod tests {
     use super::*;
     use crate::pki::test_ca::{Authority, Listing, file, in_directory, now};
 
-    /// Parsed, and of a version that there is not.
+    /// PEM of a certificate that cannot be parsed.
     const BAD: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n";
     const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMAMCAQU=\n-----END PRIVATE KEY-----\n";
 
-    fn read(files: &[TrustFile<'_>], served: Option<&Roots>) -> Result<Roots, Error> {
+    fn read(files: &[TrustFile<'_>], in_use: Option<&Roots>) -> Result<Roots, Error> {
         let algorithms = default_provider().signature_verification_algorithms;
-        let served = served.map(Roots::served);
-        let served = served.as_ref();
+        let loaded = in_use.map(Roots::loaded);
+        let loaded = loaded.as_ref();
         let (place, algorithms) = (Path::new("/roots"), &algorithms);
-        Roots::read(files, &Reading { place, algorithms, now: now(), served })
+        Roots::read(files, &RootsContext { place, algorithms, now: now(), loaded })
     }
 
     fn root_pem(name: &str) -> String {
@@ -276,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn every_root_of_every_file_is_taken_once() {
+    fn bundles_with_repetitions_are_read_each_root_is_trusted_once() {
         let [one, two, three] = ["one", "two", "three"].map(root_pem);
         let bundle = format!("# one\n{one}\n# two\n{two}\n{one}");
         let roots = read(&[file("a", &bundle), file("b", &(three + &two))], None).unwrap();
@@ -285,8 +303,8 @@ mod tests {
     }
 
     #[test]
-    fn no_root_at_all_is_refused() {
-        for text in ["", "# nobody\n", KEY] {
+    fn files_without_a_root_are_rejected() {
+        for text in ["", "# empty\n", KEY] {
             let error = read(&[file("/roots", text)], None).unwrap_err();
             assert!(matches!(error.cause, Cause::NoCertificate(_)), "{error}");
             assert_eq!(error.path.as_deref(), Some(Path::new("/roots")));
@@ -301,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_directory_what_is_no_certificate_is_passed_over_unless_it_may_be_a_damaged_one() {
+    fn directory_files_of_other_kinds_are_ignored_damaged_ones_are_rejected() {
         let one = root_pem("one");
         let with = |text: &str| {
             read(&[in_directory("/roots/a", &one), in_directory("/roots/b", text)], None)
@@ -322,38 +340,38 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_certificate_among_good_ones_is_told_by_its_number() {
+    fn bad_certificate_in_a_bundle_is_skipped_with_a_warning_that_names_it() {
         let bundle = [&root_pem("one"), BAD, &root_pem("three")].concat();
         let roots = read(&[file("/roots", &bundle)], None).unwrap();
         assert_eq!(roots.anchors.len(), 2);
         let [warning] = &roots.warnings[..] else { panic!("{:?}", roots.warnings) };
         assert_eq!(warning.kind, WarningKind::RootUnusable);
-        assert!(warning.text.starts_with("certificate 2 of /roots cannot be used: "));
+        assert!(warning.text.starts_with("certificate 2 of /roots is not used as a root: "));
         let error = read(&[file("/roots", BAD)], None).unwrap_err();
         assert!(matches!(error.cause, Cause::CertificateMalformed { index: 1, .. }), "{error}");
     }
 
     #[test]
-    fn g3_a_bad_certificate_is_refused_where_a_root_that_serves_would_be_lost() {
+    fn g3_bundle_with_a_new_bad_certificate_and_a_missing_root_is_rejected() {
         let [one, two, three] = ["one", "two", "three"].map(root_pem);
         let both = read(&[file("/roots", &[&*one, &two].concat())], None).unwrap();
         let again = |bundle: &[&str]| read(&[file("/roots", &bundle.concat())], Some(&both));
         let error = again(&[&one, &three, BAD]).unwrap_err();
         assert!(matches!(error.cause, Cause::CertificateMalformed { index: 3, .. }), "{error}");
-        assert!(error.to_string().contains("what is left of it"), "{error}");
-        // The same bad one beside all of them is no reason to stay behind.
+        assert!(error.to_string().contains("may be its damaged copy"), "{error}");
+        // With no root missing, the same bad certificate is only skipped.
         assert_eq!(again(&[&one, &two, &three, BAD]).unwrap().anchors.len(), 3);
-        assert_eq!(again(&[&one]).unwrap().anchors.len(), 1, "taken out");
+        assert_eq!(again(&[&one]).unwrap().anchors.len(), 1, "removed");
     }
 
     #[test]
-    fn g13_a_root_is_taken_out_beside_a_bad_certificate_that_has_always_been_there() {
-        // As many as a distribution has.
+    fn g13_root_is_removed_although_an_old_bad_certificate_is_present() {
+        // As many as a distribution ships.
         let mut bundle: Vec<_> = (0..150).map(|at| root_pem(&at.to_string())).collect();
         bundle.insert(70, BAD.to_owned());
-        let served = read(&[file("/roots", &bundle.concat())], None).unwrap();
+        let in_use = read(&[file("/roots", &bundle.concat())], None).unwrap();
         bundle.remove(3);
-        let after = read(&[file("/roots", &bundle.concat())], Some(&served)).unwrap();
+        let after = read(&[file("/roots", &bundle.concat())], Some(&in_use)).unwrap();
         assert_eq!((after.anchors.len(), after.warnings.len()), (149, 1));
         bundle[140] = BAD.replace("MAMCAQU=", "MAMCAQY=");
         let error = read(&[file("/roots", &bundle.concat())], Some(&after)).unwrap_err();
@@ -361,18 +379,18 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_is_damaged_where_parsers_do_not_look_is_no_root() {
+    fn root_with_a_damaged_signature_is_not_trusted() {
         let mut der = Authority::new("one").root().to_vec();
         let last = der.len() - 1;
         der[last] ^= 1;
         let algorithms = default_provider().signature_verification_algorithms;
         let der = CertificateDer::from(der);
-        let why = root(&der, 0, &algorithms, &mut RootCertStore::empty()).err().unwrap();
+        let why = validated(&der, 0, &algorithms).err().unwrap();
         assert!(why.contains("its own key"), "{why}");
     }
 
     #[test]
-    fn the_bundle_of_the_platform_is_taken_whole() {
+    fn bundle_of_the_platform_is_read_completely() {
         let Ok(bundle) = std::fs::read("/etc/ssl/certs/ca-certificates.crt") else { return };
         let count = pem::certificates_up_to(&bundle, MAX_ROOTS).unwrap().len();
         let roots = read(&[file("bundle", &bundle)], None).unwrap();
@@ -380,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_root_is_taken_and_told_of() {
+    fn expired_root_is_trusted_with_a_warning() {
         let old = Authority::with("old", |params| params.not_after = date_time_ymd(2026, 1, 1));
         let roots = read(&[file("/roots", &old.root_pem())], None).unwrap();
         assert_eq!(roots.anchors.len(), 1);
@@ -389,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_roots_are_refused() {
+    fn more_roots_than_the_limit_are_rejected() {
         let one = root_pem("one");
         let many = one.repeat(MAX_ROOTS);
         let error = read(&[file("a", &many), file("b", &one)], None).unwrap_err();

@@ -1,4 +1,4 @@
-//! What [`Trust`] promises, told by handshakes in memory.
+//! Trust stores, checked by handshakes in memory: which peers are accepted, which are refused.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, ClientConfig, ClientConnection, Error as TlsError, RootCertStore};
 use rustls::{ServerConfig, ServerConnection};
 
-use super::Trust;
 use super::input::{TrustFile, TrustInput};
+use super::{Trust, TrustContext};
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TrustOptions};
 use crate::pki::test_ca::{Authority, Listing, Peer, file, now, openssl_list};
@@ -18,7 +18,7 @@ use crate::pki::test_ca::{Authority, Listing, Peer, file, now, openssl_list};
 const ROOTS: &str = "/trust/roots.pem";
 const LISTS: &str = "/trust/lists.pem";
 
-/// Files, and how they are taken.
+/// The files and settings of a trust store.
 #[derive(Clone)]
 struct Setup {
     client_roots: Option<String>,
@@ -26,13 +26,13 @@ struct Setup {
     lists: Option<String>,
     client_auth: ClientAuth,
     rules: CrlRules,
-    /// Certificates that are known besides.
+    /// Certificates of intermediates that are known from elsewhere.
     issuers: Vec<CertificateDer<'static>>,
     now: i64,
 }
 
 impl Setup {
-    /// A server that requires certificates of clients under one of `roots`.
+    /// A server that requires client certificates issued under one of `roots`.
     fn clients(roots: &[&Authority]) -> Self {
         Self {
             client_roots: Some(pem_of(roots)),
@@ -57,10 +57,10 @@ impl Setup {
         Self { rules, ..self }
     }
 
-    fn after(&self, before: Option<&Trust>) -> Result<Trust, Error> {
+    fn after(&self, previous: Option<&Trust>) -> Result<Trust, Error> {
         let roots = |text: &'_ Option<String>| text.clone().map(|text| leaked(ROOTS, text));
         let lists = self.lists.clone().map(|text| leaked(LISTS, text));
-        let parts = TrustInput {
+        let input = TrustInput {
             client_roots: roots(&self.client_roots).map(|file| vec![file]),
             server_roots: roots(&self.server_roots).map(|file| vec![file]),
             crls: lists.into_iter().collect(),
@@ -73,15 +73,16 @@ impl Setup {
             crls: self.lists.iter().map(|_| PathBuf::from(LISTS)).collect(),
             crl_rules: self.rules,
         };
-        Trust::new(&parts, &options, &Arc::new(default_provider()), self.now, before)
+        let (options, provider) = (&options, &Arc::new(default_provider()));
+        Trust::new(&input, &TrustContext { options, provider, now: self.now, previous })
     }
 
     fn trust(&self) -> Trust {
         self.after(None).unwrap()
     }
 
-    fn refused(&self, before: Option<&Trust>) -> Cause {
-        let error = self.after(before).unwrap_err();
+    fn rejected(&self, previous: Option<&Trust>) -> Cause {
+        let error = self.after(previous).unwrap_err();
         assert_eq!(error.path.as_deref(), Some(LISTS.as_ref()), "{error}");
         error.cause
     }
@@ -106,7 +107,7 @@ impl TimeProvider for At {
     }
 }
 
-/// Whether `peer`, as a client, is let in at `now`; it goes without a certificate if there is no peer.
+/// Connects a client at `now`, with the certificate of `peer` if there is one, and returns the server's verdict.
 fn client_at(trust: &Trust, peer: Option<&Peer>, now: i64) -> Result<(), TlsError> {
     let itself = Authority::new("server");
     let server = itself.peer(1, &[]);
@@ -133,7 +134,7 @@ fn client(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
     client_at(trust, Some(peer), now())
 }
 
-/// Whether `peer`, as a server, is accepted.
+/// Connects to `peer` as a server, and returns the client's verdict.
 fn server(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
     let verifier = trust.server_verifier().unwrap().clone();
     let client = ClientConfig::builder_with_details(default_provider().into(), Arc::new(At(now())))
@@ -183,7 +184,7 @@ const STRANGER: Result<(), TlsError> =
     Err(TlsError::InvalidCertificate(CertificateError::UnknownIssuer));
 
 #[test]
-fn g13_a_root_that_is_taken_out_lets_nobody_in_any_more() {
+fn g13_removed_root_no_longer_accepts_peers() {
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let (of_old, of_new) = (old.peer(1, &[]), new.peer(1, &[]));
     let both = Setup::clients(&[&old, &new]).with_servers(&[&old, &new]).trust();
@@ -198,7 +199,7 @@ fn g13_a_root_that_is_taken_out_lets_nobody_in_any_more() {
 }
 
 #[test]
-fn the_mode_says_who_has_to_show_a_certificate() {
+fn client_auth_mode_decides_whether_a_certificate_is_required() {
     let root = Authority::new("root");
     let required = Setup::clients(&[&root]);
     let optional = Setup { client_auth: ClientAuth::Optional, ..required.clone() };
@@ -207,7 +208,11 @@ fn the_mode_says_who_has_to_show_a_certificate() {
     let missing = Err(TlsError::NoCertificatesPresented);
     assert_eq!(client_at(&required.trust(), None, now()), missing);
     assert_eq!(client_at(&optional.trust(), None, now()), Ok(()));
-    assert_eq!(client(&optional.trust(), &stranger), STRANGER, "optional is not anybody");
+    assert_eq!(
+        client(&optional.trust(), &stranger),
+        STRANGER,
+        "optional certificates are still verified"
+    );
     assert!(none.trust().client_verifier().is_none());
     assert!(required.trust().server_verifier().is_none());
     let verifier = required.trust().client_verifier().unwrap().clone();
@@ -215,7 +220,7 @@ fn the_mode_says_who_has_to_show_a_certificate() {
 }
 
 #[test]
-fn g13_a_certificate_that_a_list_revokes_is_refused_in_either_role() {
+fn g13_revoked_certificate_is_refused_in_both_roles() {
     let root = Authority::new("root");
     let (good, bad) = (root.peer(1, &[]), root.peer(2, &[]));
     let lists = [root.list_pem(&Listing::number(1).revoking(&[2]))];
@@ -227,7 +232,7 @@ fn g13_a_certificate_that_a_list_revokes_is_refused_in_either_role() {
 }
 
 #[test]
-fn an_intermediate_is_looked_up_too_unless_only_leaves_are() {
+fn revoked_intermediate_is_refused_unless_only_leaves_are_checked() {
     let (root, middle) = (Authority::new("root"), Authority::new("middle"));
     let peer = middle.peer(1, &[root.certifies(&middle, 7)]);
     let lists =
@@ -239,7 +244,7 @@ fn an_intermediate_is_looked_up_too_unless_only_leaves_are() {
 }
 
 #[test]
-fn whoever_no_list_tells_of_passes_only_where_that_is_allowed() {
+fn peer_with_unknown_status_is_accepted_only_if_allowed() {
     let (root, middle) = (Authority::new("root"), Authority::new("middle"));
     let peer = middle.peer(1, &[root.certifies(&middle, 7)]);
     let setup = Setup::clients(&[&root]).with_lists(&[root.list_pem(&Listing::number(1))]);
@@ -247,11 +252,11 @@ fn whoever_no_list_tells_of_passes_only_where_that_is_allowed() {
     let allowed = CrlRules { allow_unknown: true, ..CrlRules::default() };
     assert_eq!(client(&setup.with_rules(allowed).trust(), &peer), Ok(()));
     let no_lists = Setup::clients(&[&root]).trust();
-    assert_eq!(client(&no_lists, &peer), Ok(()), "nobody asked for lists");
+    assert_eq!(client(&no_lists, &peer), Ok(()), "no CRLs are configured");
 }
 
 #[test]
-fn a_list_that_expires_while_it_serves_lets_nobody_in_unless_that_is_allowed() {
+fn crl_that_expires_in_use_makes_its_peers_refused_unless_allowed() {
     let root = Authority::new("root");
     let peer = root.peer(1, &[]);
     let setup = Setup::clients(&[&root]).with_lists(&[root.list_pem(&Listing::number(1))]);
@@ -267,33 +272,37 @@ fn a_list_that_expires_while_it_serves_lets_nobody_in_unless_that_is_allowed() {
     let trust = setup.clone().with_rules(allowed).trust();
     assert_eq!(client_at(&trust, Some(&peer), ends + 1), Ok(()));
     assert_eq!((trust.lists_hold_until(), trust.sessions_hold_until()), (None, None));
-    let nobody = Setup { client_auth: ClientAuth::None, ..setup };
-    assert_eq!(nobody.trust().sessions_hold_until(), None, "no client is refused");
+    let no_clients = Setup { client_auth: ClientAuth::None, ..setup };
+    assert_eq!(no_clients.trust().sessions_hold_until(), None, "no client is refused");
 }
 
 #[test]
-fn what_rustls_does_not_take_is_told_by_the_list() {
+fn crl_that_rustls_rejects_is_named_in_the_message() {
     let root = Authority::new("root");
     let critical = "default_crl_days=7\ncrl_extensions=e\n[e]\n1.2.3.4=critical,DER:05:00\n";
     let list = String::from_utf8(openssl_list(critical)).unwrap();
     let setup = Setup { now: crate::clock::unix_now(), ..Setup::clients(&[&root]) };
     let fine = root.list_pem(&Listing { next_update: (2099, 1, 1), ..Listing::number(1) });
-    let cause = setup.with_lists(&[fine, list]).refused(None);
+    let cause = setup.with_lists(&[fine, list]).rejected(None);
     let Cause::CrlMalformed { index: 2, reason } = cause else { panic!("{cause}") };
-    assert!(reason.contains("UnsupportedCriticalExtension"), "{reason}");
+    assert!(reason.contains("critical extension"), "{reason}");
 }
 
 #[test]
-fn the_fingerprint_is_of_what_is_trusted_and_not_of_how_it_is_written() {
+fn fingerprint_depends_on_what_is_trusted_not_on_order_or_comments() {
     let (one, two) = (Authority::new("one"), Authority::new("two"));
     let lists = [one.list_pem(&Listing::number(1)), two.list_pem(&Listing::number(1))];
     let print = |setup: &Setup| *setup.trust().fingerprint();
     let setup = Setup::clients(&[&one, &two]).with_lists(&lists);
     let mut swapped = Setup { lists: Some(lists[1].clone() + &lists[0]), ..setup.clone() };
     let root_pem = pem_of(&[&two, &one, &two]);
-    swapped.client_roots = Some(format!("# written by another hand\n{root_pem}"));
+    swapped.client_roots = Some(format!("# another comment\n{root_pem}"));
     assert_eq!(print(&setup), print(&swapped));
-    assert_eq!(print(&setup), print(&setup.clone().with_servers(&[&one])), "no client's affair");
+    assert_eq!(
+        print(&setup),
+        print(&setup.clone().with_servers(&[&one])),
+        "roots for servers do not matter"
+    );
 
     let rules = |leaf_only, allow_unknown, allow_expired| {
         setup.clone().with_rules(CrlRules { leaf_only, allow_unknown, allow_expired })
@@ -317,7 +326,7 @@ fn the_fingerprint_is_of_what_is_trusted_and_not_of_how_it_is_written() {
 }
 
 #[test]
-fn a_role_of_which_nothing_changes_keeps_its_verifier() {
+fn g14_role_without_changes_keeps_its_verifier() {
     let (one, two) = (Authority::new("one"), Authority::new("two"));
     let setup = Setup::clients(&[&one]).with_servers(&[&one]);
     let before = setup.trust();
@@ -334,7 +343,7 @@ fn a_role_of_which_nothing_changes_keeps_its_verifier() {
 }
 
 #[test]
-fn the_list_of_a_root_of_the_other_role_is_no_concern_of_this_one() {
+fn g14_crl_of_a_root_of_the_other_role_does_not_change_this_role() {
     let [root, other, middle, below] = ["root", "other", "middle", "below"].map(Authority::new);
     let clients = |trust: &Trust| Arc::as_ptr(trust.client_verifier().unwrap()).cast::<()>();
     let soon =
@@ -354,14 +363,18 @@ fn the_list_of_a_root_of_the_other_role_is_no_concern_of_this_one() {
     assert_eq!(clients(&after), clients(&before));
     let renewed = [of_root.clone(), soon(2), middle.list_pem(&Listing::number(2))];
     let after = setup.clone().with_lists(&renewed).after(Some(&after)).unwrap();
-    assert_ne!(after.fingerprint(), before.fingerprint(), "an intermediate may be under either");
+    assert_ne!(
+        after.fingerprint(),
+        before.fingerprint(),
+        "an intermediate may be under a root of either role"
+    );
 
-    // What is looked up nowhere is still unknown.
+    // A peer without a CRL is still of unknown status if the only CRL is of the other role.
     let only_other = setup.clone().with_lists(&[other.list_pem(&Listing::number(1))]).trust();
     assert_eq!(client(&only_other, &root.peer(1, &[])), UNKNOWN);
     assert_ne!(only_other.fingerprint(), setup.trust().fingerprint());
 
-    // A root of one role that is an intermediate of the other.
+    // A CA may be a root of one role and an intermediate of the other.
     let cross = root.certifies(&below, 9);
     let peer = below.peer(66, std::slice::from_ref(&cross));
     let lists =
@@ -375,7 +388,7 @@ fn the_list_of_a_root_of_the_other_role_is_no_concern_of_this_one() {
 }
 
 #[test]
-fn a_list_is_due_before_it_expires() {
+fn crl_warning_begins_before_its_next_update() {
     let root = Authority::new("root");
     let setup = Setup::clients(&[&root]).with_lists(&[root.list_pem(&Listing::number(1))]);
     let day = |month, day| Some(rcgen::date_time_ymd(2026, month, day).unix_timestamp());
@@ -386,7 +399,7 @@ fn a_list_is_due_before_it_expires() {
 }
 
 #[test]
-fn a_certificate_that_lists_are_checked_with_makes_nobody_trusted() {
+fn certificate_that_only_verifies_crls_is_not_trusted() {
     let [root, middle, stranger] = ["root", "middle", "stranger"].map(Authority::new);
     let certificate = root.certifies(&middle, 7);
     let peer = middle.peer(1, std::slice::from_ref(&certificate));

@@ -11,14 +11,13 @@
 
 use std::mem;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 use super::identity_label::IdentityLabel;
 use super::rustls_session::RustlsSession;
 use super::{LIFETIME, SessionPolicy, tls12_origin};
 use crate::error::Cause;
-use crate::pki::not_after_of;
+use crate::pki::{not_after_of, sha256_of_all};
 
 /// How far in the future a session may have started: the clocks of hosts that share ticket keys differ.
 const MAX_CLOCK_SKEW: i64 = 300;
@@ -120,12 +119,8 @@ impl Binding {
 /// any reference to the session before. So there is a boundary once a week, which can be computed from the chain alone.
 /// The boundaries of different chains differ, so that clients do not all make full handshakes at once.
 pub(super) fn boundary_after(now: i64, client_chain: &[&[u8]]) -> i64 {
-    let mut context = Context::new(&SHA256);
-    for certificate in client_chain {
-        context.update(certificate);
-    }
-    let hash = context.finish();
-    let offset = hash.as_ref().iter().fold(0, |rest, byte| (rest << 8 | i64::from(*byte)) % WEEK);
+    let hash = sha256_of_all(client_chain.iter().copied());
+    let offset = hash.iter().fold(0, |rest, byte| (rest << 8 | i64::from(*byte)) % WEEK);
     let week = now.saturating_add(offset).div_euclid(WEEK);
     week.saturating_add(1).saturating_mul(WEEK).saturating_sub(offset)
 }

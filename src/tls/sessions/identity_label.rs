@@ -1,6 +1,6 @@
 //! Labels by which a session records the identity that answered its client.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use crate::pki::sha256_of_all;
 
 /// A label of an identity: the SHA-256 of one of its names, with the kind of name in front.
 ///
@@ -36,11 +36,6 @@ impl IdentityLabel {
     }
 
     fn of(kind: &[u8], name: &[u8]) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(kind);
-        context.update(name);
-        let mut hash = [0; Self::LENGTH];
-        hash.copy_from_slice(context.finish().as_ref());
-        Self(hash)
+        Self(sha256_of_all([kind, name]))
     }
 }

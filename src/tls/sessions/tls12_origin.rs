@@ -10,9 +10,8 @@
 
 use std::cell::Cell;
 
-use aws_lc_rs::digest::{SHA256, digest};
-
 use super::rustls_session::RustlsSession;
+use crate::pki::{Sha256, sha256};
 
 #[derive(Clone, Copy)]
 struct Resumed {
@@ -38,10 +37,4 @@ pub(super) fn start_of(session: &RustlsSession<'_>) -> Option<i64> {
     let secret = session.tls12_secret?;
     let resumed = RESUMED.get()?;
     (resumed.secret_sha256 == sha256(secret)).then_some(resumed.started_at)
-}
-
-fn sha256(secret: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, secret).as_ref());
-    hash
 }

@@ -1,0 +1,61 @@
+//! DNS names in certificates: exact names, and wildcards for one label (RFC 9525 section 6.3).
+
+/// A DNS name of a certificate, split into what it is compared with. Names are in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamePattern<'a> {
+    /// Matches this name only.
+    Exact(&'a str),
+    /// Matches each name that has one label in front of this domain: `*.a.test` is `Wildcard("a.test")`.
+    Wildcard(&'a str),
+}
+
+impl<'a> NamePattern<'a> {
+    /// Reads a name of a certificate.
+    pub(crate) fn of(name: &'a str) -> Self {
+        name.strip_prefix("*.").map_or(Self::Exact(name), Self::Wildcard)
+    }
+
+    /// Returns the patterns that match `name`, the exact one first: an exact name is preferred to a wildcard.
+    /// A name of a single label has no wildcard.
+    pub(crate) fn matching(name: &'a str) -> [Option<Self>; 2] {
+        let parent = name.split_once('.').map(|(_label, parent)| parent);
+        [Some(Self::Exact(name)), parent.map(Self::Wildcard)]
+    }
+
+    /// Whether a certificate with this name is valid for `name`. The wildcard itself matches too: a host can require
+    /// it by that name.
+    pub(crate) fn matches(self, name: &str) -> bool {
+        NamePattern::matching(name).contains(&Some(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcard_matches_exactly_one_label() {
+        let wildcard = NamePattern::of("*.a.test");
+        for name in ["x.a.test", "*.a.test"] {
+            assert!(wildcard.matches(name), "{name}");
+        }
+        for name in ["a.test", "y.x.a.test", "*.test", "test", ""] {
+            assert!(!wildcard.matches(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn exact_name_matches_itself_only() {
+        assert!(NamePattern::of("a.test").matches("a.test"));
+        assert!(!NamePattern::of("a.test").matches("x.a.test"));
+        assert!(!NamePattern::of("a.test").matches(""));
+    }
+
+    #[test]
+    fn exact_pattern_comes_before_the_wildcard() {
+        let [first, second] = NamePattern::matching("x.a.test");
+        assert_eq!(first, Some(NamePattern::Exact("x.a.test")));
+        assert_eq!(second, Some(NamePattern::Wildcard("a.test")));
+        assert_eq!(NamePattern::matching("test")[1], None);
+    }
+}

@@ -1,0 +1,113 @@
+//! The verifiers that rustls builds from roots, CRLs and rules: one for clients, one for servers.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateRevocationListDer;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{CertRevocationListError, RootCertStore};
+
+use crate::options::{ClientAuth, CrlRules};
+
+/// CRLs in DER, as rustls takes them.
+pub(super) type CrlDers = Vec<CertificateRevocationListDer<'static>>;
+
+/// What both kinds of verifiers are built with, besides roots and CRLs.
+#[derive(Clone, Copy)]
+pub(super) struct VerifierSettings<'a> {
+    pub(super) client_auth: ClientAuth,
+    pub(super) rules: CrlRules,
+    pub(super) provider: &'a Arc<CryptoProvider>,
+}
+
+/// A verifier for one role of peers.
+pub(super) trait RoleVerifier {
+    /// The number that stands for the settings of this role alone, for a fingerprint.
+    fn mode(settings: &VerifierSettings<'_>) -> u8;
+
+    fn build(
+        settings: &VerifierSettings<'_>,
+        roots: &Arc<RootCertStore>,
+        crls: CrlDers,
+    ) -> Result<Arc<Self>, VerifierBuilderError>;
+}
+
+/// Applies the rules to a builder. rustls has two builder types with these methods, and no trait for both.
+macro_rules! with_crl_rules {
+    ($builder:expr, $rules:expr) => {{
+        let (mut builder, CrlRules { leaf_only, allow_unknown, allow_expired }) =
+            ($builder, $rules);
+        if leaf_only {
+            builder = builder.only_check_end_entity_revocation();
+        }
+        if allow_unknown {
+            builder = builder.allow_unknown_revocation_status();
+        }
+        if !allow_expired {
+            builder = builder.enforce_revocation_expiration();
+        }
+        builder
+    }};
+}
+
+impl RoleVerifier for dyn ClientCertVerifier {
+    fn mode(settings: &VerifierSettings<'_>) -> u8 {
+        settings.client_auth as u8
+    }
+
+    fn build(
+        settings: &VerifierSettings<'_>,
+        roots: &Arc<RootCertStore>,
+        crls: CrlDers,
+    ) -> Result<Arc<Self>, VerifierBuilderError> {
+        let (roots, provider) = (roots.clone(), settings.provider.clone());
+        let builder = WebPkiClientVerifier::builder_with_provider(roots, provider).with_crls(crls);
+        let builder = with_crl_rules!(builder, settings.rules);
+        match settings.client_auth {
+            ClientAuth::Optional => builder.allow_unauthenticated().build(),
+            ClientAuth::None | ClientAuth::Required => builder.build(),
+        }
+    }
+}
+
+impl RoleVerifier for dyn ServerCertVerifier {
+    fn mode(_: &VerifierSettings<'_>) -> u8 {
+        0
+    }
+
+    fn build(
+        settings: &VerifierSettings<'_>,
+        roots: &Arc<RootCertStore>,
+        crls: CrlDers,
+    ) -> Result<Arc<Self>, VerifierBuilderError> {
+        let (roots, provider) = (roots.clone(), settings.provider.clone());
+        let builder = WebPkiServerVerifier::builder_with_provider(roots, provider).with_crls(crls);
+        Ok(with_crl_rules!(builder, settings.rules).build()?)
+    }
+}
+
+/// Returns why rustls rejects a CRL, in words: rustls itself has only the names of its error type (G24).
+pub(super) fn crl_error_in_words(error: &CertRevocationListError) -> &'static str {
+    match error {
+        CertRevocationListError::UnsupportedCriticalExtension => {
+            "it has a critical extension that the TLS library does not support"
+        }
+        CertRevocationListError::UnsupportedIndirectCrl => {
+            "it is an indirect CRL: it lists certificates of other issuers"
+        }
+        CertRevocationListError::UnsupportedDeltaCrl => "it is a delta CRL",
+        CertRevocationListError::UnsupportedCrlVersion => "it is not of version 2",
+        CertRevocationListError::UnsupportedRevocationReason => {
+            "one of its entries has a revocation reason that is not supported"
+        }
+        CertRevocationListError::InvalidCrlNumber => "its CRL number is invalid",
+        CertRevocationListError::InvalidRevokedCertSerialNumber => {
+            "one of its entries has an invalid serial number"
+        }
+        CertRevocationListError::ParseError => "one of its fields is not valid DER",
+        _ => "the TLS library does not support it",
+    }
+}
