@@ -44,7 +44,7 @@ pub(crate) struct Facts<'a> {
     /// The same for TLS clients.
     pub(super) may_be_client: bool,
     /// Whether its issuer lets it answer for certificates, as an OCSP responder.
-    pub(super) may_answer: bool,
+    pub(super) may_sign_ocsp: bool,
     /// Whether clients are to refuse it where no OCSP response is stapled.
     pub(super) must_staple: bool,
     /// What people call it, and who issued it.
@@ -92,7 +92,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
         may_sign_crls: true,
         may_serve: true,
         may_be_client: true,
-        may_answer: false,
+        may_sign_ocsp: false,
         must_staple: false,
         title: title(&tbs.subject),
         issuer_title: title(&tbs.issuer),
@@ -111,7 +111,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
             ParsedExtension::ExtendedKeyUsage(usage) => {
                 facts.may_serve = usage.server_auth || usage.any;
                 facts.may_be_client = usage.client_auth || usage.any;
-                facts.may_answer = usage.ocsp_signing;
+                facts.may_sign_ocsp = usage.ocsp_signing;
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
                 facts.tells_of_issuer =

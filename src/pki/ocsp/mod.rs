@@ -1,4 +1,4 @@
-//! OCSP responses (RFC 6960): whether one may be stapled, and until when.
+//! OCSP responses (RFC 6960): whether a response may be stapled to a certificate, and until when.
 
 mod responder;
 mod response;

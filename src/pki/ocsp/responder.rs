@@ -1,4 +1,8 @@
-//! Who signed an OCSP response, and by what authority (RFC 6960 section 4.2.2.2).
+//! Verifies who signed an OCSP response, and that the signer may answer for the certificate's issuer.
+//!
+//! RFC 6960 section 4.2.2.2 allows two signers: the issuer itself, and a responder whose certificate that issuer signed
+//! with the extended key usage OCSPSigning. Clients check this too, and some end the handshake if it fails: a response
+//! with a bad signature is worse than none.
 
 use thiserror::Error;
 
@@ -8,85 +12,95 @@ use crate::pki::certificate::Facts;
 use crate::pki::chain::Chain;
 use crate::pki::signature::is_signed_with;
 
-/// More certificates than that are not looked at; one is usual.
+/// The maximum number of certificates in a response that are tried; one is usual.
 const MAX_CERTIFICATES: usize = 8;
 
-/// A responder to whom the issuer has delegated its signature.
-pub(super) struct Delegate {
+/// A responder that the issuer has authorized to sign for it.
+pub(super) struct DelegatedResponder {
+    /// The display name.
     pub(super) title: String,
     pub(super) not_before: i64,
     pub(super) not_after: i64,
 }
 
-/// Nobody who may answer for the issuer signed it.
+/// Why the signature of a response is not accepted.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(super) enum Forged {
+pub(super) enum SignatureError {
     #[error("it was not signed by the certificate's issuer, nor by a responder of that issuer")]
-    Unsigned,
+    NoAuthorizedSigner,
     #[error(
         "it was signed by \"{responder}\", whose certificate is not for that: its extended key usage lacks OCSPSigning"
     )]
-    NoResponder { responder: String },
+    NotAResponder { responder: String },
     #[error(
-        "it was signed by \"{responder}\", whom another than the certificate's issuer made a responder"
+        "it was signed by \"{responder}\", whose certificate is not from the certificate's issuer"
     )]
-    ResponderOfAnother { responder: String },
+    ResponderOfAnotherIssuer { responder: String },
 }
 
-/// Who signed the response: a delegate, or `None` for the issuer itself, and where there is no way to
-/// tell: no certificate to check the signature by, or no algorithm.
-pub(super) fn of(
+/// Verifies the signature of `response` and returns the responder, or `None` if the issuer itself signed it.
+///
+/// `issuers` are the positions of the issuer's certificates in the chain. The result is also `None` if the signature
+/// cannot be verified: neither the chain nor the response has a certificate for it, or the provider lacks its
+/// algorithm. The response is then accepted, since clients may be able to verify it (G23).
+pub(super) fn verify_signature(
     response: &Response<'_>,
     chain: &Chain<'_>,
     issuers: &[usize],
-) -> Result<Option<Delegate>, Forged> {
+) -> Result<Option<DelegatedResponder>, SignatureError> {
     let is_by = |facts: &Facts<'_>| response.signed.is_by(facts.public_key, chain.algorithms);
-    let mut is_checked = !issuers.is_empty() || !response.certificates.is_empty();
+    let mut is_verifiable = !issuers.is_empty() || !response.certificates.is_empty();
     for issuer in issuers {
         match is_by(&chain.facts[*issuer]) {
             Some(true) => return Ok(None),
             Some(false) => {}
-            None => is_checked = false,
+            None => is_verifiable = false,
         }
     }
-    let mut forged = Forged::Unsigned;
+    let mut failure = SignatureError::NoAuthorizedSigner;
     for certificate in response.certificates.iter().take(MAX_CERTIFICATES) {
         let Ok(facts) = certificate::facts(certificate, 0) else { continue };
         match is_by(&facts) {
-            Some(true) => match authority_of(certificate, &facts, chain, issuers) {
-                Ok(delegate) => return Ok(delegate),
-                Err(why) => forged = why,
+            Some(true) => match authorized(certificate, &facts, chain, issuers) {
+                Ok(responder) => return Ok(responder),
+                Err(error) => failure = error,
             },
             Some(false) => {}
-            None => is_checked = false,
+            None => is_verifiable = false,
         }
     }
-    if is_checked || forged != Forged::Unsigned { Err(forged) } else { Ok(None) }
+    if is_verifiable || failure != SignatureError::NoAuthorizedSigner {
+        Err(failure)
+    } else {
+        Ok(None)
+    }
 }
 
-/// By what authority the holder of a certificate answers for the leaf's issuer.
-fn authority_of(
+/// Checks that the holder of `certificate`, who signed the response, may answer for the leaf's issuer.
+fn authorized(
     certificate: &[u8],
     facts: &Facts<'_>,
     chain: &Chain<'_>,
     issuers: &[usize],
-) -> Result<Option<Delegate>, Forged> {
+) -> Result<Option<DelegatedResponder>, SignatureError> {
     let leaf = &chain.facts[chain.leaf];
+    // A signature that cannot be verified is not held against the certificate.
     let signed = |der: &[u8], key: &[u8]| is_signed_with(der, key, chain.algorithms) != Some(false);
-    let is_missing_issuer = || {
+    // If the chain lacks the issuer's certificate, the response may contain it.
+    let is_leaf_issuer = || {
         facts.subject == leaf.issuer && signed(&chain.certificates[chain.leaf], facts.public_key)
     };
-    if issuers.is_empty() && is_missing_issuer() {
+    if issuers.is_empty() && is_leaf_issuer() {
         return Ok(None);
     }
     let responder = facts.title.clone();
     let by_issuer = |at: &usize| signed(certificate, chain.facts[*at].public_key);
     if facts.issuer != leaf.issuer || !(issuers.is_empty() || issuers.iter().any(by_issuer)) {
-        return Err(Forged::ResponderOfAnother { responder });
+        return Err(SignatureError::ResponderOfAnotherIssuer { responder });
     }
-    if !facts.may_answer {
-        return Err(Forged::NoResponder { responder });
+    if !facts.may_sign_ocsp {
+        return Err(SignatureError::NotAResponder { responder });
     }
     let (not_before, not_after) = (facts.not_before, facts.not_after);
-    Ok(Some(Delegate { title: responder, not_before, not_after }))
+    Ok(Some(DelegatedResponder { title: responder, not_before, not_after }))
 }

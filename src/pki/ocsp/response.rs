@@ -1,4 +1,7 @@
-//! What an OCSP response says (RFC 6960 section 4.2.1): of which certificates, for how long, and who signed it.
+//! Parses OCSP responses (RFC 6960 section 4.2.1) without judging them.
+//!
+//! The parser accepts only complete DER. A response is passed to clients byte by byte, so whatever a client would
+//! stumble over must be found here.
 
 use thiserror::Error;
 use x509_parser::prelude::FromDer;
@@ -10,40 +13,42 @@ use crate::pki::der::{element, only, optional, tagged};
 use crate::pki::oid;
 use crate::pki::signature::Signed;
 
-/// Clients that speak TLS 1.2 take no longer `CertificateStatus` than a record holds, which is 2^14
-/// bytes, four of them before the response.
+/// The maximum size of a response.
+///
+/// In TLS 1.2, clients such as OpenSSL accept a `CertificateStatus` of at most 2^14 bytes, as much as one record holds.
+/// Its type and length take four of them.
 pub(crate) const MAX_RESPONSE: usize = (1 << 14) - 4;
 
-/// The same in place of the tag that the element has: of a NULL, and of a SEQUENCE.
+/// The choices of `CertStatus`: `[0] IMPLICIT NULL`, `[1] IMPLICIT SEQUENCE`, `[2] IMPLICIT NULL`.
 const GOOD: u8 = 0x80;
 const REVOKED: u8 = 0xa1;
 const UNKNOWN: u8 = 0x82;
 
-/// A responder's answer. As it stands: whose it is and how good is for others to judge.
+/// A parsed response. Neither its signature nor its dates have been checked.
 #[derive(Debug)]
 pub(crate) struct Response<'a> {
     pub(super) signed: Signed<'a>,
     /// At least one.
-    pub(super) answers: Vec<Answer<'a>>,
-    /// Certificates that may help to check the signature.
+    pub(super) answers: Vec<SingleResponse<'a>>,
+    /// Certificates in DER to verify the signature with, such as that of a delegated responder.
     pub(super) certificates: Vec<&'a [u8]>,
 }
 
-/// What is said of one certificate.
+/// The status of one certificate.
 #[derive(Debug)]
-pub(super) struct Answer<'a> {
-    pub(super) about: CertificateId<'a>,
+pub(super) struct SingleResponse<'a> {
+    pub(super) cert_id: CertId<'a>,
     pub(super) status: CertStatus,
     /// Seconds since 1970.
     pub(super) this_update: i64,
-    /// When there will be a newer answer; without it, at any time.
+    /// When a newer response will be available; `None` means at any time (RFC 6960 section 4.2.2.1).
     pub(super) next_update: Option<i64>,
 }
 
-/// Which certificate is meant.
+/// Identifies a certificate by hashes of its issuer's name and key, and by its serial number.
 #[derive(Debug)]
-pub(super) struct CertificateId<'a> {
-    /// The object identifier of the hash.
+pub(super) struct CertId<'a> {
+    /// The object identifier of the hash algorithm.
     pub(super) hash: &'a [u8],
     pub(super) issuer_name: &'a [u8],
     pub(super) issuer_key: &'a [u8],
@@ -57,39 +62,39 @@ pub(super) enum CertStatus {
     Unknown,
 }
 
-/// Why bytes are no answer.
+/// Why bytes are not a usable response.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub(crate) enum NoResponse {
-    #[error("is longer than {MAX_RESPONSE} bytes, which TLS clients do not take")]
+pub(crate) enum ParseError {
+    #[error("is longer than {MAX_RESPONSE} bytes, the most that TLS 1.2 clients accept")]
     TooLong,
-    #[error("is PEM, and not DER")]
+    #[error("is PEM, not DER")]
     Pem,
     #[error("is not one whole OCSP response in DER")]
     Malformed,
-    #[error("is an error of the responder's, \"{0}\"")]
+    #[error("is an error message of the responder, \"{0}\"")]
     ResponderError(&'static str),
-    #[error("is of another kind than a basic OCSP response")]
+    #[error("is not a basic OCSP response (RFC 6960 section 4.2.1)")]
     NotBasic,
 }
 
-/// Reads `der`, which must be an `OCSPResponse` and nothing more.
-pub(crate) fn parse(der: &[u8]) -> Result<Response<'_>, NoResponse> {
+/// Parses `der`, which must be one `OCSPResponse` without trailing bytes.
+pub(crate) fn parse(der: &[u8]) -> Result<Response<'_>, ParseError> {
     if der.len() > MAX_RESPONSE {
-        return Err(NoResponse::TooLong);
+        return Err(ParseError::TooLong);
     }
     if der.starts_with(b"-----BEGIN ") {
-        return Err(NoResponse::Pem);
+        return Err(ParseError::Pem);
     }
-    let (status, bytes) = outline(der).ok_or(NoResponse::Malformed)?;
+    let (status, bytes) = outline(der).ok_or(ParseError::Malformed)?;
     if let Some(error) = error_named(status) {
-        // Stapled, it makes clients refuse the certificate.
-        return Err(NoResponse::ResponderError(error));
+        // Stapled, an error message makes clients end the handshake.
+        return Err(ParseError::ResponderError(error));
     }
-    let (kind, response) = typed(bytes).ok_or(NoResponse::Malformed)?;
+    let (kind, response) = typed(bytes).ok_or(ParseError::Malformed)?;
     if kind != oid::OCSP_BASIC {
-        return Err(NoResponse::NotBasic);
+        return Err(ParseError::NotBasic);
     }
-    basic(response).ok_or(NoResponse::Malformed)
+    basic(response).ok_or(ParseError::Malformed)
 }
 
 /// `OCSPResponse ::= SEQUENCE { responseStatus, responseBytes [0] OPTIONAL }`
@@ -100,7 +105,7 @@ fn outline(der: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
-/// What responders in trouble hand out.
+/// Returns the name of an `OCSPResponseStatus`; `None` for `successful`.
 fn error_named(status: u8) -> Option<&'static str> {
     Some(match status {
         0 => return None,
@@ -132,7 +137,7 @@ fn basic(der: &[u8]) -> Option<Response<'_>> {
 
 /// `ResponseData ::= SEQUENCE { version [0] DEFAULT v1, responderID, producedAt, responses SEQUENCE OF
 /// SingleResponse, responseExtensions [1] OPTIONAL }`
-fn answers(der: &[u8]) -> Option<Vec<Answer<'_>>> {
+fn answers(der: &[u8]) -> Option<Vec<SingleResponse<'_>>> {
     let (_version, rest) = optional(only(der, SEQUENCE)?, EXPLICIT_0)?;
     let (responder, rest) = element(rest)?;
     if !matches!(responder.tag, EXPLICIT_1 | EXPLICIT_2) {
@@ -147,8 +152,8 @@ fn answers(der: &[u8]) -> Option<Vec<Answer<'_>>> {
 
 /// `SingleResponse ::= SEQUENCE { certID, certStatus, thisUpdate, nextUpdate [0] OPTIONAL,
 /// singleExtensions [1] OPTIONAL }`
-fn answer(content: &[u8]) -> Option<Answer<'_>> {
-    let (about, rest) = tagged(content, SEQUENCE)?;
+fn answer(content: &[u8]) -> Option<SingleResponse<'_>> {
+    let (cert_id, rest) = tagged(content, SEQUENCE)?;
     let (status, rest) = element(rest)?;
     let status = match status.tag {
         GOOD => CertStatus::Good,
@@ -164,20 +169,21 @@ fn answer(content: &[u8]) -> Option<Answer<'_>> {
         Some(_) => return None,
     };
     let (_extensions, rest) = optional(rest, EXPLICIT_1)?;
-    let answer = Answer { about: certificate_id(about)?, status, this_update, next_update };
+    let answer =
+        SingleResponse { cert_id: certificate_id(cert_id)?, status, this_update, next_update };
     rest.is_empty().then_some(answer)
 }
 
 /// `CertID ::= SEQUENCE { hashAlgorithm, issuerNameHash, issuerKeyHash, serialNumber }`
-fn certificate_id(content: &[u8]) -> Option<CertificateId<'_>> {
+fn certificate_id(content: &[u8]) -> Option<CertId<'_>> {
     let (algorithm, rest) = tagged(content, SEQUENCE)?;
     let (hash, _parameters) = tagged(algorithm, OBJECT_IDENTIFIER)?;
     let (issuer_name, rest) = tagged(rest, OCTET_STRING)?;
     let (issuer_key, rest) = tagged(rest, OCTET_STRING)?;
-    Some(CertificateId { hash, issuer_name, issuer_key, serial: only(rest, INTEGER)? })
+    Some(CertId { hash, issuer_name, issuer_key, serial: only(rest, INTEGER)? })
 }
 
-/// Every element of a `SEQUENCE OF SEQUENCE`: the whole of it and what it holds.
+/// Reads every element of a `SEQUENCE OF SEQUENCE`. `read` gets the whole element and its content.
 fn each<'a, T>(
     mut content: &'a [u8],
     read: impl Fn(&'a [u8], &'a [u8]) -> Option<T>,
@@ -194,7 +200,7 @@ fn each<'a, T>(
     Some(all)
 }
 
-/// Splits a time off: seconds since 1970.
+/// Splits off a time: seconds since 1970, and the bytes after it.
 fn time(der: &[u8]) -> Option<(i64, &[u8])> {
     let (time, rest) = element(der)?;
     if time.tag != GENERALIZED_TIME {
@@ -218,8 +224,8 @@ mod tests {
         [&[tag, 0x82, high, low][..], &content].concat()
     }
 
-    /// An answer whose parts can be taken out or changed.
-    struct ResponseFields {
+    /// Builds a response whose fields can be changed or left out.
+    struct ResponseBuilder {
         status: Vec<u8>,
         next_update: Vec<u8>,
         answers: usize,
@@ -231,7 +237,7 @@ mod tests {
     const TIME: &[u8] = b"\x18\x0f20260102030405Z";
     const AT: i64 = 1_767_323_045;
 
-    impl ResponseFields {
+    impl ResponseBuilder {
         fn new() -> Self {
             Self {
                 status: GOOD_STATUS.to_vec(),
@@ -262,13 +268,13 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_an_answer_is_read() {
-        let der = ResponseFields {
+    fn all_fields_of_a_response_are_read() {
+        let der = ResponseBuilder {
             next_update: put(EXPLICIT_0, &[b"\x18\x0f20260102030406Z"]),
             answers: 2,
             certificates: put(EXPLICIT_0, &[&sequence(&[&sequence(&[b"x"]), &sequence(&[])])]),
             after: put(EXPLICIT_1, &[&sequence(&[])]),
-            ..ResponseFields::new()
+            ..ResponseBuilder::new()
         }
         .der();
         let response = parse(&der).unwrap();
@@ -277,15 +283,15 @@ mod tests {
         let answer = &response.answers[1];
         assert_eq!((answer.this_update, answer.next_update), (AT, Some(AT + 1)));
         assert_eq!(answer.status, CertStatus::Good);
-        let id = &answer.about;
+        let id = &answer.cert_id;
         assert_eq!((id.hash, id.issuer_name, id.issuer_key), (&[0x2a][..], &[1][..], &[2][..]));
         assert_eq!(id.serial, [3]);
     }
 
     #[test]
-    fn a_status_is_good_revoked_or_unknown() {
+    fn certificate_status_is_good_revoked_or_unknown() {
         let status = |der: &[u8]| {
-            let der = ResponseFields { status: der.to_vec(), ..ResponseFields::new() }.der();
+            let der = ResponseBuilder { status: der.to_vec(), ..ResponseBuilder::new() }.der();
             parse(&der).map(|response| response.answers[0].status)
         };
         let reason = put(EXPLICIT_0, &[&[ENUMERATED, 1, 1]]);
@@ -294,48 +300,51 @@ mod tests {
         assert_eq!(status(&put(REVOKED, &[TIME])), Ok(at));
         assert_eq!(status(&put(REVOKED, &[TIME, &reason])), Ok(at));
         assert_eq!(status(&[UNKNOWN, 0]), Ok(CertStatus::Unknown));
-        assert_eq!(status(&[0x83, 0]), Err(NoResponse::Malformed));
-        assert_eq!(status(&[REVOKED, 0]), Err(NoResponse::Malformed));
+        assert_eq!(status(&[0x83, 0]), Err(ParseError::Malformed));
+        assert_eq!(status(&[REVOKED, 0]), Err(ParseError::Malformed));
     }
 
     #[test]
-    fn what_is_cut_off_lengthened_or_changed_is_no_answer() {
-        let good = ResponseFields::new().der();
+    fn truncated_extended_or_altered_response_is_malformed() {
+        let good = ResponseBuilder::new().der();
         for end in 0..good.len() {
-            assert_eq!(parse(&good[..end]).unwrap_err(), NoResponse::Malformed, "{end}");
+            assert_eq!(parse(&good[..end]).unwrap_err(), ParseError::Malformed, "{end}");
         }
         let malformed = [
             [&good[..], &[0]].concat(),
-            ResponseFields { after: vec![5, 0], ..ResponseFields::new() }.der(),
-            ResponseFields { certificates: vec![5, 0], ..ResponseFields::new() }.der(),
-            ResponseFields { next_update: put(EXPLICIT_0, &[TIME, TIME]), ..ResponseFields::new() }
-                .der(),
-            ResponseFields {
-                next_update: put(EXPLICIT_0, &[b"\x18\x01Z"]),
-                ..ResponseFields::new()
+            ResponseBuilder { after: vec![5, 0], ..ResponseBuilder::new() }.der(),
+            ResponseBuilder { certificates: vec![5, 0], ..ResponseBuilder::new() }.der(),
+            ResponseBuilder {
+                next_update: put(EXPLICIT_0, &[TIME, TIME]),
+                ..ResponseBuilder::new()
             }
             .der(),
-            ResponseFields { answers: 0, ..ResponseFields::new() }.der(),
+            ResponseBuilder {
+                next_update: put(EXPLICIT_0, &[b"\x18\x01Z"]),
+                ..ResponseBuilder::new()
+            }
+            .der(),
+            ResponseBuilder { answers: 0, ..ResponseBuilder::new() }.der(),
             sequence(&[&[ENUMERATED, 1, 0]]),
         ];
         for der in malformed {
-            assert_eq!(parse(&der).unwrap_err(), NoResponse::Malformed, "{der:02x?}");
+            assert_eq!(parse(&der).unwrap_err(), ParseError::Malformed, "{der:02x?}");
         }
     }
 
     #[test]
-    fn what_is_no_answer_at_all_is_told_by_its_name() {
+    fn other_content_is_rejected_with_its_own_error() {
         let long = vec![0; MAX_RESPONSE + 1];
-        let table: [(&[u8], NoResponse); 6] = [
-            (&[], NoResponse::Malformed),
-            (b"-----BEGIN OCSP RESPONSE-----\n", NoResponse::Pem),
-            (&[0x30, 3, 0x0a, 1, 3], NoResponse::ResponderError("tryLater")),
-            (&[0x30, 3, 0x0a, 1, 9], NoResponse::ResponderError("unknown")),
-            (&in_response(0, &[0x2a], &[]), NoResponse::NotBasic),
-            (&long, NoResponse::TooLong),
+        let table: [(&[u8], ParseError); 6] = [
+            (&[], ParseError::Malformed),
+            (b"-----BEGIN OCSP RESPONSE-----\n", ParseError::Pem),
+            (&[0x30, 3, 0x0a, 1, 3], ParseError::ResponderError("tryLater")),
+            (&[0x30, 3, 0x0a, 1, 9], ParseError::ResponderError("unknown")),
+            (&in_response(0, &[0x2a], &[]), ParseError::NotBasic),
+            (&long, ParseError::TooLong),
         ];
-        for (der, told) in table {
-            assert_eq!(parse(der).unwrap_err(), told);
+        for (der, expected) in table {
+            assert_eq!(parse(der).unwrap_err(), expected);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What is stapled to a certificate (RFC 6066 section 8), and until when.
+//! Decides which OCSP response is stapled to a certificate (RFC 6066 section 8), and until when.
 //!
-//! Nothing is that clients would refuse: a certificate alone is better than one with a response that is
-//! about another, has expired, or says that it is revoked.
+//! A response that clients would refuse is never stapled. Most clients accept a certificate without a response, but end
+//! the handshake if the response is for another certificate, has expired, or says that the certificate is revoked.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use rustls::sign::CertifiedKey;
 
-use super::validate::{StapleFacts, judge};
+use super::validate::{StapleFacts, validate};
 use crate::error::Cause;
 use crate::pki::certificate::format_time;
 use crate::pki::chain::Chain;
 use crate::pki::warnings::{Warning, WarningKind};
 
-/// Follows what is said of a response that is not stapled.
-const MUST_STAPLE: &str = "the certificate is one that must be stapled (TLS feature, RFC 7633), so clients that heed this refuse it";
+/// Ends the warning if the certificate requires stapling.
+const MUST_STAPLE: &str = "the certificate requires a stapled response (TLS feature, RFC 7633), so clients that check this refuse it";
 
-/// The OCSP response that goes with an identity.
+/// The OCSP response of an identity, as it was read.
 #[derive(Clone, Copy)]
 pub(crate) enum Staple<'a> {
     NotAskedFor,
@@ -26,7 +26,7 @@ pub(crate) enum Staple<'a> {
     Bytes(&'a Path, &'a [u8]),
 }
 
-/// A chain and a key with their staple.
+/// A chain and a key with the OCSP response stapled to them.
 #[derive(Debug)]
 pub(crate) struct Stapled {
     pub(crate) certified_key: Arc<CertifiedKey>,
@@ -42,31 +42,34 @@ impl Stapled {
     }
 }
 
-/// What is to be stapled to the leaf of `chain`, and what there is to be warned of.
+/// Returns the response to staple to the leaf of `chain`, and a warning if there is a problem with it.
+///
+/// A response whose thisUpdate is in the future is returned too: it is stapled once that time has come
+/// ([`StapleFacts::is_good_at`]).
 pub(crate) fn choose<'a>(
     given: Staple<'a>,
     chain: &Chain<'_>,
 ) -> (Option<(&'a [u8], StapleFacts)>, Option<Warning>) {
-    let (staple, trouble) = match given {
+    let (staple, problem) = match given {
         Staple::NotAskedFor => (None, None),
         Staple::Unreadable(path, cause) => (None, Some(left_out(path, cause))),
-        Staple::Bytes(path, der) => match judge(der, chain) {
+        Staple::Bytes(path, der) => match validate(der, chain) {
             Ok(facts) if facts.is_good_at(chain.now) => return (Some((der, facts)), None),
             Ok(facts) => {
                 let at = format_time(facts.this_update);
-                let trouble = format!(
+                let problem = format!(
                     "the OCSP response {} is left out until {at}, its thisUpdate",
                     path.display()
                 );
-                (Some((der, facts)), Some(trouble))
+                (Some((der, facts)), Some(problem))
             }
-            Err(unfit) => (None, Some(left_out(path, &unfit))),
+            Err(error) => (None, Some(left_out(path, &error))),
         },
     };
-    let text = match (trouble, chain.facts[chain.leaf].must_staple) {
+    let text = match (problem, chain.facts[chain.leaf].must_staple) {
         (None, false) => return (staple, None),
-        (Some(trouble), false) => trouble,
-        (Some(trouble), true) => format!("{trouble}; {MUST_STAPLE}"),
+        (Some(problem), false) => problem,
+        (Some(problem), true) => format!("{problem}; {MUST_STAPLE}"),
         (None, true) => format!("{} has no OCSP response; {MUST_STAPLE}", chain.path.display()),
     };
     (staple, Some(Warning::new(WarningKind::OcspUnusable, text)))
@@ -83,7 +86,7 @@ mod tests {
     use crate::pki::test_ca::Authorities;
 
     #[test]
-    fn what_cannot_be_stapled_is_warned_of() {
+    fn response_that_cannot_be_stapled_is_left_out_with_a_warning() {
         let authorities = Authorities::new();
         let chosen = |name: &str, given: &str, later| {
             authorities.with_chain(&[name, "ca"], later, |chain| {
@@ -109,10 +112,10 @@ mod tests {
             chosen("must", "nothing", 0),
             (false, format!("chain has no OCSP response{must}"))
         );
-        let (taken, said) = chosen("must", "good", 0);
-        assert!(!taken && said.starts_with(left_out) && said.ends_with(&must), "{said}");
-        let (taken, said) = chosen("leaf", "good", -3600);
-        assert!(taken && said.contains("ocsp.der is left out until 20"), "{said}");
+        let (is_stapled, text) = chosen("must", "good", 0);
+        assert!(!is_stapled && text.starts_with(left_out) && text.ends_with(&must), "{text}");
+        let (is_stapled, text) = chosen("leaf", "good", -3600);
+        assert!(is_stapled && text.contains("ocsp.der is left out until 20"), "{text}");
         assert_eq!(chosen("leaf", "good", 120 - SKEW), (true, String::new()), "clocks differ");
     }
 }

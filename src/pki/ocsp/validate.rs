@@ -1,12 +1,14 @@
-//! Whether an OCSP response is fit to be stapled to a certificate, and for how long.
+//! Validates an OCSP response for stapling to a certificate, and determines how long it is good.
+//!
+//! The checks are those of a client (RFC 6960 section 3.2): the response is for this certificate, it is signed by the
+//! issuer or by a responder of the issuer, the status is good, and the dates are current.
 
 use aws_lc_rs::digest::{self, digest};
 use thiserror::Error;
 
-use super::responder;
-use super::responder::{Delegate, Forged};
+use super::responder::{DelegatedResponder, SignatureError, verify_signature};
 use super::response;
-use super::response::{Answer, CertStatus, CertificateId, NoResponse, Response};
+use super::response::{CertId, CertStatus, ParseError, Response, SingleResponse};
 use crate::pki::certificate::format_time;
 use crate::pki::chain::Chain;
 use crate::pki::hash::{Sha256, hexadecimal, sha256};
@@ -14,44 +16,45 @@ use crate::pki::oid;
 use crate::pki::renewal;
 use crate::pki::signature::key_bits;
 
-/// How far the clocks of responders may be ahead, in seconds: as much as clients allow.
+/// How far the clock of a responder may be ahead, in seconds: as much as clients usually allow.
 pub(super) const SKEW: i64 = 300;
 
-/// How long a response is good.
+/// What is known about a validated response: how long it is good, and its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StapleFacts {
-    /// Since when: seconds since 1970.
+    /// Seconds since 1970.
     pub(crate) this_update: i64,
-    /// It is not served from then on. Where the certificate of its responder ends before its nextUpdate,
-    /// that is when; a response without nextUpdate is good until there is a newer one (RFC 6960 section
-    /// 2.4).
+    /// The first second at which the response is no longer stapled: its nextUpdate, or the end of its responder's
+    /// certificate if that is earlier. `None` if the response has no nextUpdate: then it is good until a newer one is
+    /// available (RFC 6960 section 4.2.2.1).
     pub(crate) next_update: Option<i64>,
-    /// From when on a newer one should have come; `None` also where nobody wants to be warned.
+    /// When the warning begins that no newer response has come; `None` if there is no end, or warnings are off.
     pub(crate) expiring_from: Option<i64>,
-    /// Of the whole response.
+    /// The digest of the whole response.
     pub(crate) sha256: Sha256,
 }
 
 impl StapleFacts {
+    /// Whether the response may be stapled at `now`.
     pub(crate) fn is_good_at(&self, now: i64) -> bool {
         self.this_update.saturating_sub(SKEW) <= now && self.next_update.is_none_or(|at| now < at)
     }
 }
 
-/// RFC 5280 section 4.1.2.2 allows no longer serial number, in bytes.
+/// The maximum length of a serial number in bytes (RFC 5280 section 4.1.2.2): limits what a message quotes.
 const MAX_SERIAL: usize = 20;
 
 /// Why a response is not stapled.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(super) enum Unfit {
+pub(super) enum StapleError {
     #[error("it {0}")]
-    NoResponse(#[from] NoResponse),
+    Parse(#[from] ParseError),
     #[error("it is about another certificate, with the serial number {serial}")]
     AnotherCertificate { serial: String },
     #[error("it is about a certificate of another issuer, with the same serial number")]
     AnotherIssuer,
     #[error(transparent)]
-    Signature(#[from] Forged),
+    Signature(#[from] SignatureError),
     #[error("it says that the certificate was revoked at {at}")]
     Revoked { at: String },
     #[error("it says that its responder does not know the certificate")]
@@ -64,21 +67,23 @@ pub(super) enum Unfit {
     ResponderExpired { responder: String, from: String, until: String },
 }
 
-/// Judges `der` by the chain that it is to go with, at the time that belongs to that. What is said of a
-/// time to come is no fault: [`StapleFacts::is_good_at`] tells from when on it is good.
-pub(super) fn judge(der: &[u8], chain: &Chain<'_>) -> Result<StapleFacts, Unfit> {
+/// Validates `der` for the leaf of `chain`, at the time of the chain.
+///
+/// A thisUpdate in the future is not an error: [`StapleFacts::is_good_at`] returns whether the response may be stapled
+/// yet.
+pub(super) fn validate(der: &[u8], chain: &Chain<'_>) -> Result<StapleFacts, StapleError> {
     let response = response::parse(der)?;
     let issuers = issuers(chain);
     let answers = answers_about_leaf(&response, chain, &issuers)?;
-    let delegate = responder::of(&response, chain, &issuers)?;
+    let responder = verify_signature(&response, chain, &issuers)?;
     let (this_update, mut next_update) = strictest(&answers)?;
     if next_update <= chain.now {
-        return Err(Unfit::Expired { at: format_time(next_update) });
+        return Err(StapleError::Expired { at: format_time(next_update) });
     }
-    if let Some(Delegate { title, not_before, not_after }) = delegate {
+    if let Some(DelegatedResponder { title, not_before, not_after }) = responder {
         if !(not_before..=not_after).contains(&chain.now) {
             let [from, until] = [not_before, not_after].map(format_time);
-            return Err(Unfit::ResponderExpired { responder: title, from, until });
+            return Err(StapleError::ResponderExpired { responder: title, from, until });
         }
         next_update = next_update.min(not_after.saturating_add(1));
     }
@@ -91,15 +96,16 @@ pub(super) fn judge(der: &[u8], chain: &Chain<'_>) -> Result<StapleFacts, Unfit>
     })
 }
 
-/// From when until when the certificate is good by all answers. There is one, as a rule; of several,
-/// clients look at whichever they like.
-fn strictest(answers: &[&Answer<'_>]) -> Result<(i64, i64), Unfit> {
+/// Returns the period in which the certificate is good according to all of `answers`.
+///
+/// There is usually one. If there are several, a client may use any of them, so the strictest decides.
+fn strictest(answers: &[&SingleResponse<'_>]) -> Result<(i64, i64), StapleError> {
     let (mut this_update, mut next_update) = (i64::MIN, i64::MAX);
     for answer in answers {
         match answer.status {
             CertStatus::Good => {}
-            CertStatus::Revoked { at } => return Err(Unfit::Revoked { at: format_time(at) }),
-            CertStatus::Unknown => return Err(Unfit::Unknown),
+            CertStatus::Revoked { at } => return Err(StapleError::Revoked { at: format_time(at) }),
+            CertStatus::Unknown => return Err(StapleError::Unknown),
         }
         this_update = this_update.max(answer.this_update);
         next_update = next_update.min(answer.next_update.unwrap_or(i64::MAX));
@@ -107,7 +113,9 @@ fn strictest(answers: &[&Answer<'_>]) -> Result<(i64, i64), Unfit> {
     Ok((this_update, next_update))
 }
 
-/// Where in the chain the certificates of the leaf's issuer are; it may have several for one key.
+/// Returns the positions of the certificates of the leaf's issuer in the chain: a CA may have several for one key.
+///
+/// A self-issued leaf is its own issuer, unless its signature was made with another key.
 fn issuers(chain: &Chain<'_>) -> Vec<usize> {
     let leaf = chain.leaf;
     let issued = |at: &usize| match *at {
@@ -119,38 +127,40 @@ fn issuers(chain: &Chain<'_>) -> Vec<usize> {
     (0..chain.facts.len()).filter(issued).collect()
 }
 
+/// Returns the single responses for the leaf: those with its serial number and its issuer.
 fn answers_about_leaf<'a, 'b>(
     response: &'a Response<'b>,
     chain: &Chain<'_>,
     issuers: &[usize],
-) -> Result<Vec<&'a Answer<'b>>, Unfit> {
+) -> Result<Vec<&'a SingleResponse<'b>>, StapleError> {
     let leaf = &chain.facts[chain.leaf];
     let of_serial: Vec<_> = response
         .answers
         .iter()
-        .filter(|answer| hexadecimal(answer.about.serial) == leaf.serial)
+        .filter(|answer| hexadecimal(answer.cert_id.serial) == leaf.serial)
         .collect();
     if of_serial.is_empty() {
-        let serial = response.answers.first().map_or(&[][..], |answer| answer.about.serial);
+        let serial = response.answers.first().map_or(&[][..], |answer| answer.cert_id.serial);
         let serial = hexadecimal(&serial[..serial.len().min(MAX_SERIAL)]);
-        return Err(Unfit::AnotherCertificate { serial });
+        return Err(StapleError::AnotherCertificate { serial });
     }
     let keys: Vec<_> =
         issuers.iter().filter_map(|at| key_bits(chain.facts[*at].public_key)).collect();
     let mut answers = of_serial;
-    answers.retain(|answer| names_issuer(&answer.about, leaf.issuer, &keys));
-    if answers.is_empty() { Err(Unfit::AnotherIssuer) } else { Ok(answers) }
+    answers.retain(|answer| names_issuer(&answer.cert_id, leaf.issuer, &keys));
+    if answers.is_empty() { Err(StapleError::AnotherIssuer) } else { Ok(answers) }
 }
 
-/// Whether the issuer that is meant has this name and one of these keys. Where the chain ends with the
-/// leaf, its issuer's key is not known.
-fn names_issuer(id: &CertificateId<'_>, name: &[u8], keys: &[&[u8]]) -> bool {
+/// Whether `id` names the issuer with this name and one of these keys.
+///
+/// If the chain consists of the leaf only, the issuer's key is not known, and the name decides.
+fn names_issuer(id: &CertId<'_>, name: &[u8], keys: &[&[u8]]) -> bool {
     let Some(hash) = hash_of(id.hash) else { return false };
     let has_key = |key: &&[u8]| digest(hash, key).as_ref() == id.issuer_key;
     digest(hash, name).as_ref() == id.issuer_name && (keys.is_empty() || keys.iter().any(has_key))
 }
 
-/// Those that responders use: SHA-1, as RFC 5019 has it, and SHA-2.
+/// Returns the hash algorithm of a `CertID`: SHA-1, which RFC 5019 section 2.1.1 requires, or SHA-2.
 fn hash_of(identifier: &[u8]) -> Option<&'static digest::Algorithm> {
     match identifier {
         oid::SHA1 => Some(&digest::SHA1_FOR_LEGACY_USE_ONLY),
@@ -169,7 +179,7 @@ mod tests {
     const DAY: i64 = 24 * 3600;
 
     #[test]
-    fn a_response_is_fit_where_it_is_about_the_leaf_and_good_and_signed_by_its_issuer() {
+    fn response_is_valid_only_for_the_leaf_if_good_and_signed_for_its_issuer() {
         let authorities = Authorities::new();
         let (alone, chain) = (&["leaf"][..], &["leaf", "ca"][..]);
         let (bad, twin) = (&["bad", "ca"][..], &["twin", "other"][..]);
@@ -186,7 +196,7 @@ mod tests {
             (chain, "sha256", 0, ""),
             (chain, "sha384", 0, ""),
             (chain, "sha512", 0, ""),
-            // The issuer is not there, or comes with the response.
+            // The chain lacks the issuer; the response may contain it.
             (alone, "good", 0, ""),
             (alone, "bare", 0, ""),
             (alone, "delegated", 0, ""),
@@ -202,7 +212,7 @@ mod tests {
             (&["ca"], "own-by-other", 0, "not signed by the certificate's issuer"),
             (chain, "by-rsa", 0, "not signed by the certificate's issuer"),
             (chain, "by-plain", 0, "\"plain\", whose certificate is not for that"),
-            (chain, "by-foreign", 0, "\"foreign\", whom another"),
+            (chain, "by-foreign", 0, "\"foreign\", whose certificate is not from"),
             (bad, "revoked", 0, "was revoked at 2026-01-02T03:04:05Z"),
             (bad, "both", 0, "was revoked at 2026-01-02T03:04:05Z"),
             (&["plain", "ca"], "unknown", 0, "does not know the certificate"),
@@ -212,18 +222,19 @@ mod tests {
         ];
         for (chain, response, later, expected) in table {
             let der = authorities.file(response);
-            let judged = authorities.with_chain(chain, later, |chain| judge(&der, chain));
-            let said = judged.map_or_else(|unfit| unfit.to_string(), |_| String::new());
-            assert_eq!(said.is_empty(), expected.is_empty(), "{chain:?} {response}: {said}");
-            assert!(said.contains(expected), "{chain:?} {response}: {said}");
+            let validated = authorities.with_chain(chain, later, |chain| validate(&der, chain));
+            let text = validated.map_or_else(|error| error.to_string(), |_| String::new());
+            assert_eq!(text.is_empty(), expected.is_empty(), "{chain:?} {response}: {text}");
+            assert!(text.contains(expected), "{chain:?} {response}: {text}");
         }
-        the_dates_are_those_of_the_answer_and_of_its_responder(&authorities);
+        check_dates_of_response_and_responder(&authorities);
     }
 
-    fn the_dates_are_those_of_the_answer_and_of_its_responder(authorities: &Authorities) {
+    fn check_dates_of_response_and_responder(authorities: &Authorities) {
         let facts = |response| {
-            let facts =
-                |chain: &Chain<'_>| (judge(&authorities.file(response), chain).unwrap(), chain.now);
+            let facts = |chain: &Chain<'_>| {
+                (validate(&authorities.file(response), chain).unwrap(), chain.now)
+            };
             authorities.with_chain(&["leaf", "ca"], 0, facts)
         };
         let (good, now) = facts("good");
@@ -245,9 +256,9 @@ mod tests {
     }
 
     #[test]
-    fn of_several_answers_the_strictest_counts() {
-        let answer = |status, this_update, next_update| Answer {
-            about: CertificateId { hash: &[], issuer_name: &[], issuer_key: &[], serial: &[] },
+    fn several_answers_are_combined_to_the_strictest() {
+        let answer = |status, this_update, next_update| SingleResponse {
+            cert_id: CertId { hash: &[], issuer_name: &[], issuer_key: &[], serial: &[] },
             status,
             this_update,
             next_update,
@@ -258,6 +269,6 @@ mod tests {
         assert_eq!(strictest(&[&long, &short]), Ok((2, 8)));
         assert_eq!(strictest(&[&endless, &long]), Ok((3, 9)));
         assert_eq!(strictest(&[&endless]), Ok((3, i64::MAX)));
-        assert_eq!(strictest(&[&long, &unknown]), Err(Unfit::Unknown));
+        assert_eq!(strictest(&[&long, &unknown]), Err(StapleError::Unknown));
     }
 }
