@@ -105,7 +105,7 @@ fn what_cannot_serve_is_refused_by_its_name() {
             "Brainpool spelled out",
             "ec brainpoolP256r1; certify; openssl ec -in key.pem -param_enc explicit -out new; mv new key.pem",
             Outcome::KeyUnsupported,
-            "spelled out",
+            "explicit curve",
         ),
         ("Brainpool", "ec brainpoolP256r1; certify", Outcome::KeyUnsupported, "Brainpool"),
         ("X25519", "ec P-256; certify; pkcs8 -algorithm x25519", Outcome::KeyUnsupported, "X25519"),

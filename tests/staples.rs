@@ -232,7 +232,10 @@ fn what_clients_would_refuse_is_never_stapled_and_the_reason_is_told() {
     let table = [
         ("known R 260102030405Z; respond issuing -ndays 7", "was revoked at 2026-01-02T03:04:05Z"),
         (": >index; respond issuing -ndays 7", "its responder does not know the certificate"),
-        ("known V; respond root -ndays 7", "\"root\", whose certificate is not from the certificate's issuer"),
+        (
+            "known V; respond root -ndays 7",
+            "\"root\", whose certificate is not from the certificate's issuer",
+        ),
         ("respond root -ndays 7 -resp_no_certs", "not signed by the certificate's issuer"),
         ("respond issuing -nmin 1", "it expired at 20"),
         (

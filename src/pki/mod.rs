@@ -25,7 +25,7 @@ pub(crate) use crl::{MAX_CRLS, RevocationList};
 pub(crate) use dns_name::NamePattern;
 pub(crate) use hash::{Sha256, sha256, sha256_of_all};
 pub(crate) use identity::{Identity, IdentityInput};
-pub(crate) use key::{Password, takes_password};
+pub(crate) use key::{Password, needs_password};
 pub(crate) use ocsp::Staple;
 pub(crate) use pem::MAX_CERTIFICATES;
 pub(crate) use ticket_keys::{TicketFile, TicketKey, TicketKeys};

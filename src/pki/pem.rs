@@ -27,7 +27,7 @@ pub(super) struct Section<'a> {
 
 impl Section<'_> {
     /// Whether it is encrypted in the way of RFC 1421: `Proc-Type: 4,ENCRYPTED`.
-    pub(super) fn is_encrypted_of_old(&self) -> bool {
+    pub(super) fn has_legacy_encryption(&self) -> bool {
         Lines::of(self.headers)
             .any(|line| line.text.starts_with(b"Proc-Type:") && line.text.ends_with(b"ENCRYPTED"))
     }

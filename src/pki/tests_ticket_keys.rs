@@ -1,4 +1,4 @@
-//! Files of ticket keys, and the keys derived from them.
+//! Files of ticket keys: their formats, errors and dates, and the keys derived from them.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn keys(bytes: &[u8]) -> Result<TicketKeys, Cause> {
     TicketKeys::new(&file(bytes), NOW, None).map_err(|error| error.cause)
 }
 
-/// So many bytes that look like a key, and differ from those of another `seed`.
+/// Bytes that look random, and differ for each `seed`.
 fn secret(seed: u8, length: u8) -> Vec<u8> {
     (0..length).map(|at| seed.wrapping_mul(101) ^ at.wrapping_mul(89) ^ 0x80).collect()
 }
@@ -27,7 +27,7 @@ fn names(keys: &TicketKeys) -> Vec<[u8; 16]> {
 }
 
 #[test]
-fn keys_are_read_in_every_form_that_servers_have_in_common() {
+fn keys_in_binary_and_text_formats_are_read_alike() {
     for length in [48, 80] {
         let (one, two) = (secret(1, length), secret(2, length));
         let (first, second) = (base64(&one), base64(&two));
@@ -52,7 +52,7 @@ fn keys_are_read_in_every_form_that_servers_have_in_common() {
 }
 
 #[test]
-fn a_long_key_may_go_on_in_a_second_line_as_openssl_breaks_it() {
+fn key_of_80_bytes_may_be_broken_into_two_lines_as_by_openssl() {
     let (long, short) = (secret(1, 80), secret(2, 48));
     let (whole, other) = (base64(&long), base64(&short));
     let (head, tail) = whole.split_at(64);
@@ -60,23 +60,27 @@ fn a_long_key_may_go_on_in_a_second_line_as_openssl_breaks_it() {
     let expected = keys(format!("{other}\n{whole}\n").as_bytes()).unwrap();
     assert_eq!(names(&keys(text.as_bytes()).unwrap()), names(&expected));
     let cause = keys(format!("{tail}\n{other}\n").as_bytes()).unwrap_err().to_string();
-    assert!(cause.contains("that of line 1 has 32"), "{cause}");
+    assert!(cause.contains("the key in line 1 has 32"), "{cause}");
 }
 
 #[test]
-fn bad_input_what_holds_no_keys_is_refused_with_words() {
+fn malformed_files_are_rejected_with_the_reason() {
     let (short, long) = (secret(1, 48), secret(2, 80));
     let text = |text: &str| text.as_bytes().to_vec();
     let table = [
-        ("cut off", long[..79].to_vec(), "79 bytes are no number of them"),
-        ("a second key is cut off", [&short[..], &long[..7]].concat(), "55 bytes are no number"),
-        ("could be both", vec![0x80; 240], "240 bytes are so many keys of 48 bytes or so many"),
+        ("cut off", long[..79].to_vec(), "79 bytes are not a multiple"),
+        (
+            "a second key is cut off",
+            [&short[..], &long[..7]].concat(),
+            "55 bytes are not a multiple",
+        ),
+        ("could be both", vec![0x80; 240], "240 bytes can be keys of 48 bytes or of 80"),
         ("zero", vec![0; 80], "all bytes of key 1 are zero"),
         ("zero as text", text(&base64(&[0; 48])), "all bytes of key 1 are zero"),
-        ("no base64", text("-----BEGIN PRIVATE KEY-----\n"), "line 1 is no key in base64"),
-        ("bad padding", text(&format!("\n{}=A\n", base64(&short))), "line 2 is no key in base64"),
-        ("short line", text(&base64(&short[..47])), "that of line 1 has 47"),
-        ("hexadecimal", text(&"0f".repeat(48)), "that of line 1 has 72"),
+        ("not base64", text("-----BEGIN PRIVATE KEY-----\n"), "line 1 is not base64"),
+        ("bad padding", text(&format!("\n{}=A\n", base64(&short))), "line 2 is not base64"),
+        ("short line", text(&base64(&short[..47])), "the key in line 1 has 47"),
+        ("hexadecimal", text(&"0f".repeat(48)), "the key in line 1 has 72"),
         ("nothing but comments", text("# none yet\n\n"), "only comments and empty lines"),
         ("white space", text("\n"), "only comments and empty lines"),
     ];
@@ -89,7 +93,7 @@ fn bad_input_what_holds_no_keys_is_refused_with_words() {
 }
 
 #[test]
-fn g17_there_are_so_many_keys_at_most() {
+fn g17_more_keys_than_the_limit_are_rejected() {
     let secrets: Vec<_> = (0..=64).map(|seed| secret(seed, 48)).collect();
     let lines: Vec<_> = secrets.iter().map(|secret| base64(secret)).collect();
     assert_eq!(keys(&secrets[..64].concat()).unwrap().keys().len(), MAX_KEYS);
@@ -102,7 +106,7 @@ fn g17_there_are_so_many_keys_at_most() {
 }
 
 #[test]
-fn bad_input_a_key_that_is_repeated_is_refused() {
+fn repeated_key_is_rejected() {
     let (one, two) = (secret(1, 48), secret(2, 48));
     let repeated = Err(Cause::TicketKeyRepeated { first: 2, second: 3 });
     let bytes = [&one[..], &two[..], &two[..]].concat();
@@ -112,7 +116,7 @@ fn bad_input_a_key_that_is_repeated_is_refused() {
 }
 
 #[test]
-fn bad_input_keys_that_everybody_may_read_are_refused() {
+fn world_readable_keys_are_rejected() {
     let bytes = secret(1, 48);
     let open = TicketFile { is_readable_by_others: true, ..file(&bytes) };
     let error = TicketKeys::new(&open, NOW, None).unwrap_err();
@@ -121,7 +125,7 @@ fn bad_input_keys_that_everybody_may_read_are_refused() {
 }
 
 #[test]
-fn a_key_is_as_old_as_its_file_was_when_it_came() {
+fn age_of_a_key_without_a_date_is_that_of_its_file_when_first_read() {
     let (one, two) = (secret(1, 48), secret(2, 48));
     let at = |bytes: &[u8], modified, now, before: Option<&TicketKeys>| {
         TicketKeys::new(&TicketFile { modified, ..file(bytes) }, now, before).unwrap()
@@ -132,7 +136,7 @@ fn a_key_is_as_old_as_its_file_was_when_it_came() {
     let both = at(&[&two[..], &one[..]].concat(), NOW + 50, NOW + 60, Some(&first));
     assert_eq!(since(&both), [NOW + 50, NOW - 100]);
     let touched = at(&one, NOW + 70, NOW + 80, Some(&both));
-    assert_eq!(since(&touched), [NOW - 100], "writing it again makes it no younger");
+    assert_eq!(since(&touched), [NOW - 100], "writing the file again does not change the age");
     for unknown in [i64::MIN, 0, 1, 315_532_800, EARLIEST - 1, NOW + 500] {
         assert_eq!(since(&at(&one, unknown, NOW, None)), [NOW], "an mtime of {unknown}");
     }
@@ -140,7 +144,7 @@ fn a_key_is_as_old_as_its_file_was_when_it_came() {
 }
 
 #[test]
-fn a_key_with_a_date_is_as_old_as_that() {
+fn age_of_a_key_with_a_date_is_that_date() {
     let lines = [secret(1, 48), secret(2, 48), secret(3, 80)].map(|key| base64(&key));
     let [one, two, three] = &lines;
     let since = |text: &str| -> Result<Vec<i64>, String> {
@@ -167,23 +171,29 @@ fn a_key_with_a_date_is_as_old_as_that() {
     }
     for bad in ["", "today", "2026-11-30", "2026-11-30T06:00:00+01:00", "2026-02-30T06:00:00Z"] {
         let cause = since(&format!("\n# certreload-created: {bad}\n{one}")).unwrap_err();
-        assert!(cause.contains("line 2 has no date such as # certreload-created: "), "{cause}");
+        assert!(
+            cause.contains("date in line 2 is not in the form \"# certreload-created: "),
+            "{cause}"
+        );
     }
 
     let now = TicketKeys::new(&file(one.as_bytes()), NOW, None).unwrap();
     let text = format!("{date}\n{one}");
     let then = TicketKeys::new(&file(text.as_bytes()), NOW, Some(&now)).unwrap();
-    assert_eq!(then.encrypting().since, dated, "a date that is added later counts");
+    assert_eq!(then.encrypting().since, dated, "a date that is added later replaces the age");
 }
 
 #[test]
 fn g18_no_message_and_no_debug_output_quotes_the_file() {
     let line = base64(&secret(1, 80));
     for text in [line.clone() + "!", line[..60].to_owned(), format!("{line}\n{line}\n")] {
-        let told = keys(text.as_bytes()).unwrap_err().to_string();
+        let message = keys(text.as_bytes()).unwrap_err().to_string();
         assert!(
-            !line.as_bytes().windows(6).any(|piece| told.as_bytes().windows(6).any(|w| w == piece)),
-            "{told}"
+            !line
+                .as_bytes()
+                .windows(6)
+                .any(|piece| message.as_bytes().windows(6).any(|w| w == piece)),
+            "{message}"
         );
     }
     let keys = keys(line.as_bytes()).unwrap();
@@ -191,7 +201,7 @@ fn g18_no_message_and_no_debug_output_quotes_the_file() {
 }
 
 #[test]
-fn every_byte_of_the_secret_counts_and_none_of_it_shows() {
+fn derived_key_depends_on_every_byte_and_reveals_none() {
     let secret: Vec<u8> = (100..180).collect();
     let key = TicketKey::derived_from(&secret).unwrap();
     assert_eq!(TicketKey::derived_from(&secret).unwrap().name, key.name);
@@ -205,8 +215,8 @@ fn every_byte_of_the_secret_counts_and_none_of_it_shows() {
 }
 
 #[test]
-fn the_derivation_is_the_same_in_every_release() {
-    // Of HMAC-SHA-256 by hand (RFC 5869), for hosts of a fleet are upgraded one after the other.
+fn derivation_is_the_same_in_every_release() {
+    // Computed separately from HMAC-SHA-256 (RFC 5869). Hosts of a fleet are upgraded one by one, and share tickets.
     let key = TicketKey::derived_from(&[0x5a; 48]).unwrap();
     use crate::pki::hash::hexadecimal;
 

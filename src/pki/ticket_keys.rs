@@ -1,7 +1,7 @@
-//! Keys for session tickets that several processes share: a file of them.
+//! Reads the file of ticket keys that several servers share, so that each can resume the sessions of the others.
 //!
-//! The forms are those that servers have in common: keys of 48 or of 80 bytes, one after the other (nginx,
-//! Apache), or each in base64 on a line of its own (haproxy). A line of base64 may have a comment before it that dates it.
+//! The formats are those of common servers: keys of 48 or 80 bytes, concatenated (nginx, Apache), or one key in base64
+//! per line (haproxy). In the text format, a comment line before a key may contain its date.
 
 use std::fmt;
 use std::path::Path;
@@ -13,22 +13,24 @@ use zeroize::Zeroizing;
 use super::certificate::parse_time;
 use crate::error::{Cause, Error};
 
-/// More than a fleet lists: a key of the day before, that of today and that of tomorrow are three.
+/// The maximum number of keys. Three are usual: yesterday's, today's and tomorrow's.
 const MAX_KEYS: usize = 64;
-/// The year 2020. Images and stores of packages give files an mtime of 0, of 1 or of 1980, which says nothing of a key.
+/// The earliest plausible mtime, in 2020. Container images and package stores set an mtime of 0, 1 or 1980 on every file,
+/// which is not the age of a key.
 const EARLIEST: i64 = 1_577_836_800;
 const SHORT: usize = 48;
 const LONG: usize = 80;
-/// What a comment begins with that says when the key after it was made.
+/// Begins a comment that contains the date of the next key.
 const CREATED: &str = "certreload-created:";
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Whatever else a secret is used for, nothing else derives keys from it under this label. Another form of
-/// tickets is to have another, and with it other names of keys: hosts of two releases then pass over one
-/// another's tickets.
+/// The salt of the key derivation: it separates these keys from any other use of the same secret.
+///
+/// If the format of tickets changes, the label has to change with it. The names of the keys then differ too, so that
+/// two releases in one fleet ignore each other's tickets instead of failing to decrypt them.
 const LABEL: &[u8] = b"certreload session tickets, form 2";
 
-/// The keys of a file: the first encrypts, all decrypt. One at least.
+/// The keys of a file, at least one: the first encrypts, all decrypt.
 pub(crate) struct TicketKeys {
     keys: Vec<TicketKey>,
 }
@@ -39,18 +41,18 @@ impl fmt::Debug for TicketKeys {
     }
 }
 
-/// What is known of the file besides its bytes.
+/// A file of ticket keys as it was read.
 #[derive(Clone, Copy)]
 pub(crate) struct TicketFile<'a> {
     pub(crate) path: &'a Path,
     pub(crate) bytes: &'a [u8],
     pub(crate) is_readable_by_others: bool,
-    /// Its mtime, in seconds since 1970: a hint.
+    /// The mtime, in seconds since 1970: a hint of the keys' age.
     pub(crate) modified: i64,
 }
 
 impl TicketKeys {
-    /// Reads keys at the time `now`, where `before` served.
+    /// Reads the keys of `file` at the time `now`. `before` are the keys in use.
     pub(crate) fn new(
         file: &TicketFile<'_>,
         now: i64,
@@ -60,18 +62,18 @@ impl TicketKeys {
     }
 
     fn read(file: &TicketFile<'_>, now: i64, before: Option<&Self>) -> Result<Self, Cause> {
-        let is_known = (EARLIEST..now).contains(&file.modified);
-        let written = if is_known { file.modified } else { now };
+        let is_plausible = (EARLIEST..now).contains(&file.modified);
+        let written = if is_plausible { file.modified } else { now };
         let mut keys: Vec<TicketKey> = Vec::new();
         for Secret { bytes, created } in secrets(file.bytes)? {
             let mut key = TicketKey::derived_from(&bytes)?;
             if let Some(first) = keys.iter().position(|other| other.name == key.name) {
                 return Err(Cause::TicketKeyRepeated { first: first + 1, second: keys.len() + 1 });
             }
-            let served = before.and_then(|before| before.with_name(&key.name));
-            // The clock of the host that wrote a date may be ahead.
+            let in_use = before.and_then(|before| before.with_name(&key.name));
+            // The clock of the host that wrote the date may be ahead.
             let dated = created.map(|created| created.min(now));
-            key.since = dated.unwrap_or_else(|| served.map_or(written, |served| served.since));
+            key.since = dated.unwrap_or_else(|| in_use.map_or(written, |key| key.since));
             keys.push(key);
         }
         if file.is_readable_by_others {
@@ -80,26 +82,26 @@ impl TicketKeys {
         Ok(Self { keys })
     }
 
-    /// In the order of the file.
+    /// Returns the keys in the order of the file.
     pub(crate) fn keys(&self) -> &[TicketKey] {
         &self.keys
     }
 
-    /// The one that new tickets are made with.
+    /// Returns the key that new tickets are encrypted with.
     pub(crate) fn encrypting(&self) -> &TicketKey {
         &self.keys[0]
     }
 
-    /// That of this name, if it is there.
+    /// Returns the key with this name.
     pub(crate) fn with_name(&self, name: &[u8]) -> Option<&TicketKey> {
         self.keys.iter().find(|key| key.name == name)
     }
 }
 
-/// One key as the file has it.
+/// One key, as it is in the file.
 struct Secret {
     bytes: Bytes,
-    /// Seconds since 1970, if the file says it.
+    /// The date in the file, in seconds since 1970.
     created: Option<i64>,
 }
 
@@ -117,7 +119,8 @@ fn secrets(bytes: &[u8]) -> Result<Vec<Secret>, Cause> {
     }
 }
 
-/// The file, if it can be nothing but text: keys are random, and no 48 random bytes look like it.
+/// Returns the file as text, if it is UTF-8 without control characters. Binary keys are random: 48 random bytes are
+/// practically never such a text.
 fn text(bytes: &[u8]) -> Option<&str> {
     let text = str::from_utf8(bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes)).ok()?;
     let is_of_text = |char: char| !char.is_control() || matches!(char, '\t' | '\r' | '\n');
@@ -131,12 +134,12 @@ fn secrets_of_bytes(bytes: &[u8]) -> Result<Vec<Secret>, Cause> {
         (false, true) => LONG,
         (true, true) => {
             return Err(malformed(format!(
-                "{length} bytes are so many keys of 48 bytes or so many of 80; as lines of base64 they can be told apart"
+                "{length} bytes can be keys of 48 bytes or of 80; write one key in base64 per line instead"
             )));
         }
         (false, false) => {
             return Err(malformed(format!(
-                "keys have 48 bytes each or 80, and {length} bytes are no number of them"
+                "a key has 48 or 80 bytes, and {length} bytes are not a multiple of either"
             )));
         }
     };
@@ -154,84 +157,87 @@ fn secrets_of_lines(text: &str) -> Result<Vec<Secret>, Cause> {
     let mut created = None;
     while let Some(line) = lines.next() {
         let (number, mut bytes) = match line? {
-            KeyLine::Created(date) => {
+            Line::Created(date) => {
                 created = Some(date);
                 continue;
             }
-            KeyLine::Bytes(number, bytes) => (number, bytes),
+            Line::Key(number, bytes) => (number, bytes),
         };
         if bytes.len() == SHORT
-            && let Some(Ok(KeyLine::Bytes(_, rest))) = lines.next_if(is_rest)
+            && let Some(Ok(Line::Key(_, rest))) = lines.next_if(is_continuation)
         {
             bytes = Zeroizing::new([&bytes[..], &rest[..]].concat());
         }
         if !matches!(bytes.len(), SHORT | LONG) {
             let length = bytes.len();
             return Err(malformed(format!(
-                "keys have 48 bytes each or 80, and that of line {number} has {length}"
+                "a key has 48 or 80 bytes, and the key in line {number} has {length}"
             )));
         }
         if secrets.len() == MAX_KEYS {
             return Err(too_many());
         }
-        // A date is that of one key, the next: the one behind that may be of another day.
+        // A date belongs to the next key only.
         secrets.push(Secret { bytes, created: created.take() });
     }
     if secrets.is_empty() {
-        return Err(malformed("there are only comments and empty lines".to_owned()));
+        return Err(malformed("it has only comments and empty lines".to_owned()));
     }
     Ok(secrets)
 }
 
-enum KeyLine {
-    /// Its number, and what it says in base64.
-    Bytes(usize, Bytes),
-    /// Seconds since 1970.
+/// A line that means something.
+enum Line {
+    /// Base64: the number of the line, and the decoded bytes.
+    Key(usize, Bytes),
+    /// A date for the next key, in seconds since 1970.
     Created(i64),
 }
 
-/// None for a comment that says nothing here.
-fn read_line(number: usize, line: &str) -> Option<Result<KeyLine, Cause>> {
+/// Parses a line; `None` for a comment without a date.
+fn read_line(number: usize, line: &str) -> Option<Result<Line, Cause>> {
     let Some(comment) = line.strip_prefix('#') else { return Some(decode(number, line)) };
     let date = comment.trim_start().strip_prefix(CREATED)?.trim();
-    let malformed =
-        || malformed(format!("line {number} has no date such as # {CREATED} 2026-11-30T06:00:00Z"));
-    Some(parse_time(date).map(KeyLine::Created).ok_or_else(malformed))
+    let malformed = || {
+        malformed(format!(
+            "the date in line {number} is not in the form \"# {CREATED} 2026-11-30T06:00:00Z\""
+        ))
+    };
+    Some(parse_time(date).map(Line::Created).ok_or_else(malformed))
 }
 
-/// Whether a line that ends at 48 bytes, as "openssl rand -base64 80" breaks it, continues in this one.
-fn is_rest(next: &Result<KeyLine, Cause>) -> bool {
-    matches!(next, Ok(KeyLine::Bytes(_, rest)) if rest.len() == LONG - SHORT)
+/// Whether `next` continues a line of 48 bytes: "openssl rand -base64 80" breaks its output there.
+fn is_continuation(next: &Result<Line, Cause>) -> bool {
+    matches!(next, Ok(Line::Key(_, rest)) if rest.len() == LONG - SHORT)
 }
 
-fn decode(number: usize, line: &str) -> Result<KeyLine, Cause> {
+fn decode(number: usize, line: &str) -> Result<Line, Cause> {
     let digits = line.trim_end_matches('=');
     let mut secret = Zeroizing::new(vec![0; digits.len() / 4 * 3 + 3]);
     let Ok(decoded) = Base64Unpadded::decode(digits, &mut secret) else {
-        return Err(malformed(format!(
-            "it is text, and line {number} is no key in base64, no comment, and not empty"
-        )));
+        return Err(malformed(format!("it is a text file, and line {number} is not base64")));
     };
     let length = decoded.len();
     secret.truncate(length);
-    Ok(KeyLine::Bytes(number, secret))
+    Ok(Line::Key(number, secret))
 }
 
 fn too_many() -> Cause {
-    malformed(format!("there are more than {MAX_KEYS}"))
+    malformed(format!("it has more than {MAX_KEYS} keys"))
 }
 
 fn malformed(words: String) -> Cause {
     Cause::TicketKeysMalformed(words)
 }
 
-/// A key as tickets use it. Nothing of it can be traced back to the secret.
+/// A key for tickets, derived from a secret of the file. The secret cannot be computed from it.
 pub(crate) struct TicketKey {
-    /// Goes with each ticket in the clear (RFC 5077 section 4).
+    /// Sent in the clear with each ticket, to find its key (RFC 5077 section 4).
     pub(crate) name: [u8; 16],
-    /// 32 bytes. Not in place: what is moved leaves a copy behind.
+    /// 32 bytes, on the heap: moving an array would leave unwiped copies on the stack (G18).
     pub(crate) secret: Zeroizing<Vec<u8>>,
-    /// When it was seen first, or its file was written, whatever came before: seconds since 1970.
+    /// Since when the key exists, in seconds since 1970: its date in the file; without one, the file's mtime when the key
+    /// was first loaded; without a plausible mtime, that moment.
     pub(crate) since: i64,
 }
 
@@ -242,30 +248,34 @@ impl fmt::Debug for TicketKey {
 }
 
 impl TicketKey {
-    /// Both name and key come from all of `secret`: servers that use the same file in ways of their own send
-    /// other names, and share no key with this one.
+    /// Derives name and key from all bytes of `secret`.
+    ///
+    /// Other servers use the bytes of the same file directly. Since both are derived here, neither names nor keys are
+    /// ever equal to theirs.
     pub(crate) fn derived_from(secret: &[u8]) -> Result<Self, Cause> {
-        let mut key = Self { name: [0; 16], secret: Zeroizing::new(vec![0; 32]), since: 0 };
-        derive(secret, b"name", &mut key.name)?;
-        derive(secret, b"key", &mut key.secret)?;
-        Ok(key)
+        let mut name = [0; 16];
+        name.copy_from_slice(&derive(secret, b"name", 16)?);
+        Ok(Self { name, secret: derive(secret, b"key", 32)?, since: 0 })
     }
 
-    /// Fills `out` from all of `secret`, which cannot be computed from `out`.
-    pub(crate) fn mix(secret: &[u8], out: &mut [u8]) -> Result<(), Cause> {
-        derive(secret, b"mix", out)
+    /// Returns `length` bytes derived from all of `secret`, from which `secret` cannot be computed.
+    pub(crate) fn mix(secret: &[u8], length: usize) -> Result<Bytes, Cause> {
+        derive(secret, b"mix", length)
     }
 }
 
-/// HKDF (RFC 5869) with SHA-256.
-fn derive(secret: &[u8], purpose: &[u8], out: &mut [u8]) -> Result<(), Cause> {
+/// Derives bytes with HKDF (RFC 5869) and SHA-256; `purpose` is the `info` that separates them from others.
+fn derive(secret: &[u8], purpose: &[u8], length: usize) -> Result<Bytes, Cause> {
+    let mut derived = Zeroizing::new(vec![0; length]);
     hkdf::Salt::new(hkdf::HKDF_SHA256, LABEL)
         .extract(secret)
-        .expand(&[purpose], Length(out.len()))
-        .and_then(|derived| derived.fill(out))
-        .map_err(|error| Cause::System { what: "ticket keys", reason: error.to_string() })
+        .expand(&[purpose], Length(length))
+        .and_then(|key_material| key_material.fill(&mut derived))
+        .map_err(|error| Cause::System { what: "ticket keys", reason: error.to_string() })?;
+    Ok(derived)
 }
 
+/// The length of a derived key, as aws-lc-rs takes it.
 struct Length(usize);
 
 impl hkdf::KeyType for Length {

@@ -305,11 +305,11 @@ static void a_bad_file_is_refused_and_the_keys_before_serve_on(void) {
         certreload_result result;
         const char *words, *command;
     } table[] = {
-        {CERTRELOAD_RESULT_TICKET_KEYS_MALFORMED, "79 bytes are no number of them",
+        {CERTRELOAD_RESULT_TICKET_KEYS_MALFORMED, "79 bytes are not a multiple",
          "head -c 79 key.one >next.keys"},
-        {CERTRELOAD_RESULT_TICKET_KEYS_MALFORMED, "that of line 1 has 33",
+        {CERTRELOAD_RESULT_TICKET_KEYS_MALFORMED, "the key in line 1 has 33",
          "openssl rand -base64 33 >next.keys"},
-        {CERTRELOAD_RESULT_TICKET_KEYS_MALFORMED, "as lines of base64 they can be told apart",
+        {CERTRELOAD_RESULT_TICKET_KEYS_MALFORMED, "write one key in base64 per line",
          "openssl rand 240 >next.keys"},
         {CERTRELOAD_RESULT_TICKET_KEYS_MALFORMED, "all bytes of key 1 are zero",
          "head -c 48 /dev/zero >next.keys"},

@@ -1,4 +1,4 @@
-//! Which kind of key it is that the provider refuses: for the message.
+//! Names the kind of a key that the provider rejects, for the message.
 
 use crate::pki::der::{
     BIT_STRING, EXPLICIT_0, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, bit_length,
@@ -6,21 +6,21 @@ use crate::pki::der::{
 };
 use crate::pki::oid;
 
-/// Bits of an RSA modulus that every provider asks for.
+/// The minimum length of an RSA modulus in bits that providers accept.
 const LEAST_RSA_BITS: usize = 2048;
 
-/// Of a section whose label says it all.
+/// Describes a key by the label of its PEM section, which is not that of a supported format.
 pub(super) fn of_label(label: &[u8]) -> &'static str {
     match label {
-        b"DSA PRIVATE KEY" => "a DSA key; TLS takes RSA, ECDSA and Ed25519 keys",
+        b"DSA PRIVATE KEY" => "it is a DSA key; use an RSA, ECDSA or Ed25519 key",
         b"OPENSSH PRIVATE KEY" => {
-            "a key in the format of OpenSSH; \"ssh-keygen -p -m PKCS8 -f KEY\" makes PKCS#8 of it"
+            "it is in the format of OpenSSH; convert it with \"ssh-keygen -p -m PKCS8 -f KEY\""
         }
-        _ => "a kind of key that is not known",
+        _ => "its PEM label is not that of a known kind of key",
     }
 }
 
-/// Of a key that was refused; `None` where nothing is known but that.
+/// Describes a rejected key by its content; `None` if its kind is not known.
 pub(super) fn of_key(label: &[u8], der: &[u8]) -> Option<String> {
     match label {
         b"RSA PRIVATE KEY" => rsa(der),
@@ -46,14 +46,14 @@ fn of_algorithm(algorithm: &[u8], parameters: &[u8], key: &[u8]) -> Option<Strin
     let kind = match algorithm {
         oid::RSA => return rsa(key),
         oid::EC => return Some(ec(parameters)),
-        oid::RSA_PSS => "an RSA key for PSS alone",
-        oid::DSA => "a DSA key",
-        oid::X25519 => "an X25519 key, which cannot sign",
-        oid::X448 => "an X448 key, which cannot sign",
-        oid::ED448 => "an Ed448 key",
+        oid::RSA_PSS => "it is an RSA key restricted to PSS",
+        oid::DSA => "it is a DSA key",
+        oid::X25519 => "it is an X25519 key, which cannot sign",
+        oid::X448 => "it is an X448 key, which cannot sign",
+        oid::ED448 => "it is an Ed448 key",
         _ => return None,
     };
-    Some(format!("{kind}; TLS takes RSA, ECDSA and Ed25519 keys here"))
+    Some(format!("{kind}; use an RSA, ECDSA or Ed25519 key"))
 }
 
 /// `RSAPrivateKey ::= SEQUENCE { version, modulus, … }`
@@ -62,35 +62,37 @@ fn rsa(der: &[u8]) -> Option<String> {
     let (modulus, _) = tagged(rest, INTEGER)?;
     Some(match bit_length(modulus) {
         bits @ 0..LEAST_RSA_BITS => {
-            format!("an RSA key of {bits} bits is too weak; it takes {LEAST_RSA_BITS} at least")
+            format!(
+                "it is an RSA key of {bits} bits, which is too weak; use {LEAST_RSA_BITS} bits or more"
+            )
         }
-        bits => format!("an RSA key of {bits} bits is malformed, or too large"),
+        bits => format!("it is an RSA key of {bits} bits that is malformed or too large"),
     })
 }
 
-/// The parameters of an elliptic curve: the name of one, or its equation.
+/// Describes an EC key by its parameters: the name of a curve, or its equation (explicit parameters).
 fn ec(parameters: &[u8]) -> String {
-    let taken = "P-256, P-384 and P-521 are taken";
+    let remedy = "use P-256, P-384 or P-521";
     match element(parameters) {
         Some((curve, _)) if curve.tag == OBJECT_IDENTIFIER => {
             let name = match curve.content {
                 oid::P256 | oid::P384 | oid::P521 => {
-                    return "the EC key is malformed".to_owned();
+                    return "it is a malformed EC key".to_owned();
                 }
                 oid::SECP256K1 => "secp256k1",
                 oid::P224 => "P-224",
                 oid::P192 => "P-192",
-                curve if curve.starts_with(oid::BRAINPOOL) => "of the Brainpool family",
-                _ => "that is not known",
+                curve if curve.starts_with(oid::BRAINPOOL) => "a Brainpool curve",
+                _ => "an unknown curve",
             };
-            format!("an EC key on a curve ({name}) that TLS does not take here; {taken}")
+            format!("it is an EC key on a curve that is not supported ({name}); {remedy}")
         }
         Some((curve, _)) if curve.tag == SEQUENCE => {
             format!(
-                "an EC key whose curve is spelled out; name it (\"openssl ec -param_enc named_curve\"); {taken}"
+                "it is an EC key with explicit curve parameters; name the curve (\"openssl ec -param_enc named_curve\"), and {remedy}"
             )
         }
-        Some((curve, _)) if curve.tag == BIT_STRING => "the EC key is malformed".to_owned(),
-        _ => format!("an EC key without the name of its curve; {taken}"),
+        Some((curve, _)) if curve.tag == BIT_STRING => "it is a malformed EC key".to_owned(),
+        _ => format!("it is an EC key without the name of its curve; {remedy}"),
     }
 }

@@ -1,4 +1,7 @@
-//! Encrypted PKCS#8 keys (RFC 5958): PBES2 of RFC 8018, with bounds on what opening one may cost.
+//! Decrypts PKCS#8 keys (RFC 5958 section 3) with PBES2 (RFC 8018 section 6.2).
+//!
+//! The file chooses how much time and memory its key derivation takes, so both are limited before any work is done
+//! (G17).
 
 use pkcs5::EncryptionScheme;
 use pkcs5::pbes2::{Kdf, Parameters};
@@ -7,75 +10,72 @@ use zeroize::Zeroizing;
 use crate::error::Cause;
 use crate::pki::der::{INTEGER, OCTET_STRING, SEQUENCE, element, only, tagged};
 
-/// Above what anybody recommends (OWASP: 1.4 million for SHA-1), and about a second of work.
+/// The maximum number of PBKDF2 rounds: about a second of work, and more than is recommended (OWASP: 1.4 million for
+/// SHA-1).
 const MAX_ITERATIONS: u32 = 2_000_000;
 
-/// For scrypt (RFC 7914): a table of 64 MiB, four times what OpenSSL makes and twice what it opens by
-/// default, and room for the blocks that are mixed with it.
+/// The maximum memory for scrypt (RFC 7914): a table of 64 MiB, which is four times what OpenSSL writes and twice what
+/// it opens by default, and room for the blocks that are mixed with it.
 const MAX_SCRYPT_MEMORY: u64 = 65 << 20;
-/// Blocks mixed: sixteen times what OpenSSL makes.
+/// The maximum number of blocks that scrypt mixes: sixteen times what OpenSSL writes.
 const MAX_SCRYPT_WORK: u64 = 1 << 21;
 
-/// Ends each message about a kind of encryption that is not supported.
-pub(super) const REMEDY: &str =
-    "\"openssl pkcs8 -topk8 -in OLD -out NEW\" encrypts it in a way that is";
+/// Ends the messages about unsupported encryption.
+pub(super) const REMEDY: &str = "encrypt it again with \"openssl pkcs8 -topk8 -in OLD -out NEW\"";
 
-/// A key that is encrypted in a way that can be opened.
+/// An encrypted key whose algorithms are supported and within the limits.
 pub(super) struct EncryptedKey<'a> {
     parameters: Parameters,
     ciphertext: &'a [u8],
 }
 
 impl<'a> EncryptedKey<'a> {
-    /// Takes an `EncryptedPrivateKeyInfo` apart.
+    /// Parses an `EncryptedPrivateKeyInfo`.
     pub(super) fn parse(der: &'a [u8]) -> Result<Self, Cause> {
         let malformed = || unsupported("the encrypted key is malformed");
         let outer = only(der, SEQUENCE).ok_or_else(malformed)?;
         let (algorithm, rest) = element(outer).ok_or_else(malformed)?;
         let ciphertext = only(rest, OCTET_STRING).ok_or_else(malformed)?;
-        let kind =
-            || Cause::KeyUnsupported(format!("this kind of encryption is not supported: {REMEDY}"));
+        let kind = || Cause::KeyUnsupported(format!("its encryption is not supported; {REMEDY}"));
         match EncryptionScheme::try_from(algorithm.whole).map_err(|_| kind())? {
             EncryptionScheme::Pbes2(parameters) => {
-                within_bounds(&parameters.kdf)?;
+                check_limits(&parameters.kdf)?;
                 Ok(Self { parameters, ciphertext })
             }
             _ => Err(kind()),
         }
     }
 
-    /// The `PrivateKeyInfo` within.
-    pub(super) fn open(&self, password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cause> {
+    /// Returns the decrypted `PrivateKeyInfo`.
+    pub(super) fn decrypt(&self, password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cause> {
         let mut buffer = Zeroizing::new(self.ciphertext.to_vec());
         let length = match self.parameters.decrypt_in_place(password, &mut buffer) {
-            Ok(opened) => opened.len(),
+            Ok(decrypted) => decrypted.len(),
             Err(pkcs5::Error::DecryptFailed) => return Err(Cause::KeyPasswordWrong),
-            Err(error) => return Err(Cause::KeyUnsupported(format!("{error}: {REMEDY}"))),
+            Err(error) => return Err(Cause::KeyUnsupported(format!("{error}; {REMEDY}"))),
         };
         buffer.truncate(length);
-        // One wrong password in 256 gives something that ends like a padding.
+        // About one wrong password in 256 decrypts to bytes that end like a padding.
         if looks_like_a_key(&buffer) { Ok(buffer) } else { Err(Cause::KeyPasswordWrong) }
     }
 }
 
-fn within_bounds(kdf: &Kdf) -> Result<(), Cause> {
+fn check_limits(kdf: &Kdf) -> Result<(), Cause> {
     match kdf {
         Kdf::Pbkdf2(parameters) if parameters.iteration_count > MAX_ITERATIONS => {
             Err(Cause::KeyUnsupported(format!(
-                "its encryption asks for {} rounds, and {MAX_ITERATIONS} are the most that are made",
+                "its encryption takes {} rounds, more than the limit of {MAX_ITERATIONS}; {REMEDY}",
                 parameters.iteration_count
             )))
         }
         Kdf::Scrypt(parameters) => {
             let blocks = parameters.cost_parameter.saturating_mul(parameters.block_size.into());
-            // The table, and beside it the p blocks that are mixed, of 128 * r bytes each (RFC 7914).
+            // The table of N blocks and the p blocks that are mixed, each of 128 * r bytes (RFC 7914 section 5).
             let mixed = u64::from(parameters.block_size) * u64::from(parameters.parallelization);
             let memory = blocks.saturating_add(mixed).saturating_mul(128);
             let work = blocks.saturating_mul(parameters.parallelization.into());
             if memory > MAX_SCRYPT_MEMORY || work > MAX_SCRYPT_WORK {
-                return Err(unsupported(
-                    "its encryption (scrypt) asks for too much memory or work",
-                ));
+                return Err(unsupported("its encryption (scrypt) takes too much memory or work"));
             }
             Ok(())
         }
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// A `PrivateKeyInfo` as far as anybody looks here.
+    /// As much of a `PrivateKeyInfo` as is checked here.
     const KEY: [u8; 7] = [0x30, 0x05, 0x02, 0x01, 0x00, 0x30, 0x00];
 
     fn sequence(content: &[u8]) -> Vec<u8> {
@@ -112,7 +112,7 @@ mod tests {
         [&[0x30, 0x82, length[0], length[1]], content].concat()
     }
 
-    /// An `EncryptedPrivateKeyInfo`; the bounds are looked at before the text.
+    /// An `EncryptedPrivateKeyInfo`. Its limits are checked before the ciphertext is.
     fn wrapped(parameters: Parameters, ciphertext: &[u8]) -> Vec<u8> {
         let mut room = [0; 256];
         let algorithm =
@@ -139,28 +139,28 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_opened_with_its_password_and_with_no_other() {
+    fn key_is_decrypted_with_its_password_only() {
         for parameters in [pbkdf2(1), pbkdf2(2048), scrypt(14, 8, 1)] {
             let der = key_in(parameters);
             let key = EncryptedKey::parse(&der).unwrap();
-            assert_eq!(key.open(b"secret").unwrap().as_slice(), KEY);
-            assert_eq!(key.open(b"Secret").unwrap_err(), Cause::KeyPasswordWrong);
-            assert_eq!(key.open(b"").unwrap_err(), Cause::KeyPasswordWrong);
+            assert_eq!(key.decrypt(b"secret").unwrap().as_slice(), KEY);
+            assert_eq!(key.decrypt(b"Secret").unwrap_err(), Cause::KeyPasswordWrong);
+            assert_eq!(key.decrypt(b"").unwrap_err(), Cause::KeyPasswordWrong);
         }
     }
 
     #[test]
-    fn what_a_wrong_password_makes_of_the_padding_is_no_key() {
+    fn wrong_password_with_a_valid_padding_is_still_rejected() {
         let der = key_in(pbkdf2(1));
         let key = EncryptedKey::parse(&der).unwrap();
         for attempt in 0..3000 {
-            let opened = key.open(format!("{attempt}").as_bytes());
-            assert_eq!(opened.unwrap_err(), Cause::KeyPasswordWrong);
+            let decrypted = key.decrypt(format!("{attempt}").as_bytes());
+            assert_eq!(decrypted.unwrap_err(), Cause::KeyPasswordWrong);
         }
     }
 
     #[test]
-    fn g17_what_opening_costs_is_bounded() {
+    fn g17_key_derivation_beyond_the_limits_is_rejected_without_work() {
         let table = [
             (pbkdf2(MAX_ITERATIONS), true),
             (pbkdf2(MAX_ITERATIONS + 1), false),
@@ -170,7 +170,7 @@ mod tests {
             (scrypt(14, 8, 17), false),
             (scrypt(1, 8, 60_000), true),
             (scrypt(20, 8, 1), false),
-            // Each of the p blocks takes memory too, and all of them at once.
+            // The p blocks take memory too, all at once.
             (scrypt(1, 16, 32_000), true),
             (scrypt(1, 16, 33_500), false),
             (scrypt(1, 16, 65_535), false),
@@ -180,11 +180,11 @@ mod tests {
             let der = wrapped(parameters.clone(), &[0; 16]);
             assert_eq!(EncryptedKey::parse(&der).is_ok(), accepted, "{parameters:?}");
         }
-        assert!(begun.elapsed() < Duration::from_secs(1), "nothing was derived to find that out");
+        assert!(begun.elapsed() < Duration::from_secs(1), "no key was derived");
     }
 
     #[test]
-    fn what_is_malformed_or_unknown_is_told_as_that() {
+    fn malformed_or_unknown_encryption_is_unsupported_with_a_remedy() {
         let good = wrapped(pbkdf2(1), &[0; 16]);
         for end in 0..good.len() {
             assert!(matches!(EncryptedKey::parse(&good[..end]), Err(Cause::KeyUnsupported(_))));
@@ -195,9 +195,9 @@ mod tests {
         unknown[oid + 2] = 99;
         let Err(cause) = EncryptedKey::parse(&unknown) else { panic!("accepted") };
         assert!(cause.to_string().contains("openssl pkcs8 -topk8"), "{cause}");
-        // A text that is no whole number of blocks.
+        // The ciphertext is not a whole number of blocks.
         let odd = wrapped(pbkdf2(1), &[0; 15]);
-        let opened = EncryptedKey::parse(&odd).unwrap().open(b"secret");
-        assert_eq!(opened.unwrap_err(), Cause::KeyPasswordWrong);
+        let decrypted = EncryptedKey::parse(&odd).unwrap().decrypt(b"secret");
+        assert_eq!(decrypted.unwrap_err(), Cause::KeyPasswordWrong);
     }
 }

@@ -1,7 +1,7 @@
-//! The private key in a file: found, opened where it is encrypted, and loaded into the provider.
+//! Loads the private key of a file: finds it, decrypts it if necessary, and passes it to the provider.
 //!
-//! Every buffer that holds the key on the way is wiped when it is dropped (G18); the provider wipes
-//! what it is handed (rustls does), and what it makes of it.
+//! Every buffer that holds key bytes is wiped when it is dropped (G18). The provider wipes the buffer that it is given
+//! (the key types of rustls do), and the key that it builds from it.
 
 mod diagnosis;
 mod encrypted;
@@ -20,13 +20,13 @@ use crate::error::{Cause, Error};
 use crate::sys::without_fork;
 use encrypted::{EncryptedKey, REMEDY};
 
-/// What a key is encrypted with.
+/// The password of an encrypted key; wiped when it is dropped.
 pub(crate) type Password = Zeroizing<Vec<u8>>;
 
-/// Gives the password, or none, or says why it cannot be had; asked only for an encrypted key.
+/// Returns the password, `None` if there is none, or why it cannot be read. Called only for an encrypted key.
 pub(crate) type AskPassword<'a> = &'a dyn Fn() -> Result<Option<Password>, Error>;
 
-/// Loads the one private key in `bytes`; certificates and other sections are passed over.
+/// Loads the only private key in `bytes`. Certificates and other PEM sections are ignored.
 pub(crate) fn load(
     path: &Path,
     bytes: &[u8],
@@ -35,40 +35,47 @@ pub(crate) fn load(
 ) -> Result<Arc<dyn SigningKey>, Error> {
     let here = |cause: Cause| Error::at(path, cause);
     let section = find(bytes).map_err(here)?;
-    if section.is_encrypted_of_old() {
-        let why =
-            format!("it is encrypted in the traditional PEM way, which is not supported: {REMEDY}");
-        return Err(here(Cause::KeyUnsupported(why)));
+    if section.has_legacy_encryption() {
+        let reason =
+            format!("its encryption (Proc-Type and DEK-Info headers) is not supported; {REMEDY}");
+        return Err(here(Cause::KeyUnsupported(reason)));
     }
     let der = section.decode().map_err(here)?;
     let der = match section.label {
         b"ENCRYPTED PRIVATE KEY" => {
             let key = EncryptedKey::parse(&der).map_err(here)?;
-            let password = ask()?.ok_or(here(Cause::KeyEncrypted("and no password is given")))?;
-            key.open(&password).map_err(here)?
+            let password = ask()?.ok_or_else(|| here(Cause::KeyEncrypted(NO_PASSWORD)))?;
+            key.decrypt(&password).map_err(here)?
         }
         _ => der,
     };
-    let refused = |why: String| here(Cause::KeyUnsupported(why));
-    // A copy of its own, for it is wiped by whom it is given to.
-    let handed_over = match section.label {
+    let unsupported = |reason: String| here(Cause::KeyUnsupported(reason));
+    // The provider consumes and wipes its key; `der` is still needed for a diagnosis.
+    let copy = match section.label {
         b"RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der.to_vec())),
         b"EC PRIVATE KEY" => PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der.to_vec())),
         b"PRIVATE KEY" | b"ENCRYPTED PRIVATE KEY" => {
             PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.to_vec()))
         }
-        label => return Err(refused(diagnosis::of_label(label).to_owned())),
+        label => return Err(unsupported(diagnosis::of_label(label).to_owned())),
     };
-    without_fork(|| provider.key_provider.load_private_key(handed_over)).map_err(|error| {
-        refused(diagnosis::of_key(section.label, &der).unwrap_or_else(|| error.to_string()))
+    without_fork(|| provider.key_provider.load_private_key(copy)).map_err(|error| {
+        let unknown = || match error {
+            rustls::Error::General(reason) => reason,
+            other => other.to_string(),
+        };
+        unsupported(diagnosis::of_key(section.label, &der).unwrap_or_else(unknown))
     })
 }
 
-/// Whether there is an encrypted key of PKCS#8 in `bytes`: one that takes a password.
-pub(crate) fn takes_password(bytes: &[u8]) -> bool {
+const NO_PASSWORD: &str = "and there is no password for it; configure a password file or callback";
+
+/// Whether the key in `bytes` is encrypted in a way for which a password is needed.
+pub(crate) fn needs_password(bytes: &[u8]) -> bool {
     find(bytes).is_ok_and(|section| section.label == b"ENCRYPTED PRIVATE KEY")
 }
 
+/// Finds the section of the private key. Two keys are an error: which one belongs to the certificate would be a guess.
 fn find(bytes: &[u8]) -> Result<Section<'_>, Cause> {
     let mut found = None;
     for section in sections(bytes) {
@@ -94,17 +101,17 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_among_other_sections() {
+    fn key_among_other_sections_is_loaded() {
         let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
         let others = ["EC PARAMETERS", "CERTIFICATE"]
             .map(|label| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n"));
         let text = format!("{}{key}{}", others[0], others[1]);
-        let ask = || panic!("it is not encrypted");
+        let ask = || panic!("asked for the password of a plain key");
         assert!(load("key".as_ref(), text.as_bytes(), &default_provider(), &ask).is_ok());
     }
 
     #[test]
-    fn what_is_wrong_with_a_key_file_is_told_apart() {
+    fn unusable_key_files_are_rejected_with_distinct_causes() {
         assert_eq!(cause(&KEY.repeat(2)), Cause::SeveralPrivateKeys);
         assert_eq!(cause(&KEY[..40]), Cause::PemTruncated("\"END PRIVATE KEY\"".to_owned()));
         assert!(matches!(cause(&KEY.replace("AAAA", "A?AA")), Cause::PemMalformed(_)));
