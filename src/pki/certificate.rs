@@ -1,9 +1,10 @@
-//! What a certificate says of itself: names, dates, serial, and what it is for.
+//! Reads the fields of a certificate: names, dates, serial number, usages.
 
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::net::IpAddr;
 
+use x509_parser::error::X509Error;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 use x509_parser::time::ASN1Time;
@@ -12,20 +13,20 @@ use super::hash::hexadecimal;
 use super::{der, oid};
 use crate::error::Cause;
 
-/// The feature of a server that staples, `status_request`: an INTEGER (RFC 6066 section 8).
+/// The TLS feature `status_request` (5, RFC 6066 section 8): the server must staple an OCSP response (RFC 7633).
 const STATUS_REQUEST: &[u8] = &[5];
 
-/// The longest that a message quotes of a name: whoever made the certificate chose it.
+/// The maximum number of characters of a name that a message quotes. The names in a certificate may be of any length.
 const LONGEST_TITLE: usize = 64;
 
-/// The facts of one certificate that matter here.
+/// The fields of one certificate that are needed.
 #[allow(clippy::struct_excessive_bools, reason = "facts, each with a name")]
 pub(crate) struct Facts<'a> {
     pub(super) names: Vec<CString>,
     pub(super) not_before: i64,
     pub(super) not_after: i64,
     pub(super) serial: String,
-    /// Names as they stand, to be compared byte by byte.
+    /// The subject in DER, compared byte by byte, as is the issuer.
     pub(super) subject: &'a [u8],
     pub(super) issuer: &'a [u8],
     pub(super) subject_key_id: Option<&'a [u8]>,
@@ -33,26 +34,28 @@ pub(crate) struct Facts<'a> {
     /// The whole `SubjectPublicKeyInfo`.
     pub(super) public_key: &'a [u8],
     pub(super) is_authority: bool,
-    /// Whether it says where the certificate of its issuer can be had.
-    pub(super) tells_of_issuer: bool,
-    /// Whether the key may make signatures; true where the certificate does not restrict it.
+    /// Whether it has a URL for its issuer's certificate (authorityInfoAccess caIssuers, RFC 5280 section 4.2.2.1).
+    pub(super) has_issuer_url: bool,
+    /// Whether the key may make signatures (keyUsage digitalSignature); true if the certificate has no keyUsage.
     pub(super) may_sign: bool,
-    /// Whether the key may sign revocation lists; true where the certificate does not restrict it.
+    /// Whether the key may sign CRLs (keyUsage cRLSign); true if the certificate has no keyUsage.
     pub(super) may_sign_crls: bool,
-    /// Whether it is for TLS servers; true where the certificate does not restrict it.
+    /// Whether it is for TLS servers (extendedKeyUsage serverAuth); true if the certificate has no extendedKeyUsage.
     pub(super) may_serve: bool,
-    /// The same for TLS clients.
+    /// The same for TLS clients (clientAuth).
     pub(super) may_be_client: bool,
-    /// Whether its issuer lets it answer for certificates, as an OCSP responder.
+    /// Whether it is for an OCSP responder (extendedKeyUsage OCSPSigning).
     pub(super) may_sign_ocsp: bool,
-    /// Whether clients are to refuse it where no OCSP response is stapled.
+    /// Whether clients should refuse it without a stapled OCSP response (RFC 7633).
     pub(super) must_staple: bool,
-    /// What people call it, and who issued it.
+    /// The display name of the subject: its common name, the whole name, or the first DNS name.
     pub(super) title: String,
+    /// The display name of the issuer.
     pub(super) issuer_title: String,
 }
 
 impl Facts<'_> {
+    /// Whether subject and issuer are equal (RFC 5280 section 3.2). The signature is not checked.
     pub(super) fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
     }
@@ -62,17 +65,17 @@ impl Facts<'_> {
     }
 }
 
-/// Reads the facts of the certificate at `index` of a chain.
+/// Parses the certificate at `index` of its file, counted from 0.
 pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
     let malformed = |reason: String| Cause::CertificateMalformed { index: index + 1, reason };
     let (rest, certificate) =
-        X509Certificate::from_der(der).map_err(|error| malformed(error.to_string()))?;
+        X509Certificate::from_der(der).map_err(|error| malformed(in_words(&error.into())))?;
     if !rest.is_empty() {
-        return Err(malformed("bytes follow it".to_owned()));
+        return Err(malformed("bytes follow after its end".to_owned()));
     }
     let alternatives = certificate
         .subject_alternative_name()
-        .map_err(|error| malformed(error.to_string()))?
+        .map_err(|error| malformed(in_words(&error)))?
         .map_or(&[][..], |extension| &extension.value.general_names);
     let validity = certificate.validity();
     let tbs = &certificate.tbs_certificate;
@@ -87,7 +90,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
         authority_key_id: None,
         public_key: tbs.subject_pki.raw,
         is_authority: false,
-        tells_of_issuer: false,
+        has_issuer_url: false,
         may_sign: true,
         may_sign_crls: true,
         may_serve: true,
@@ -114,7 +117,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
                 facts.may_sign_ocsp = usage.ocsp_signing;
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
-                facts.tells_of_issuer =
+                facts.has_issuer_url =
                     access.iter().any(|at| at.access_method.as_bytes() == oid::CA_ISSUERS);
             }
             _ if extension.oid.as_bytes() == oid::TLS_FEATURE => {
@@ -130,7 +133,17 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
     Ok(facts)
 }
 
-/// `Features ::= SEQUENCE OF INTEGER`
+/// Returns why a certificate cannot be parsed. The parser's own texts contain names of its types for some errors (G24).
+fn in_words(error: &X509Error) -> String {
+    match error {
+        X509Error::Generic | X509Error::Der(_) | X509Error::NomError(_) => {
+            "its DER encoding is damaged".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// `Features ::= SEQUENCE OF INTEGER` (RFC 7633 section 4.1)
 fn asks_for_staple(features: &[u8]) -> bool {
     let mut rest = der::only(features, der::SEQUENCE).unwrap_or_default();
     while let Some((feature, after)) = der::tagged(rest, der::INTEGER) {
@@ -142,13 +155,16 @@ fn asks_for_staple(features: &[u8]) -> bool {
     false
 }
 
+/// Returns the DNS names in lower case and the IP addresses, each once.
 fn names(alternatives: &[GeneralName<'_>]) -> Vec<CString> {
-    // A NUL in a name is how certificates were once forged: such a name is nobody's.
+    // A name with a NUL is ignored. C code that compares names would end at the NUL: `a.test\0.evil.test` would pass as
+    // `a.test`, which has been used to forge certificates.
     let names = alternatives.iter().filter_map(text_of).filter_map(|name| CString::new(name).ok());
     let mut seen = HashSet::new();
     names.filter(|name| seen.insert(name.clone())).collect()
 }
 
+/// Returns a DNS name or an IP address as text; `None` for other kinds of names.
 fn text_of(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
@@ -161,7 +177,7 @@ fn text_of(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// The common name, else the whole name.
+/// Returns the display name: the common name, or the whole name if it has none.
 pub(super) fn title(name: &X509Name<'_>) -> String {
     let common = name.iter_common_name().find_map(|part| part.as_str().ok());
     shortened(&common.map_or_else(|| name.to_string(), str::to_owned))
@@ -174,15 +190,16 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The end of a certificate's life, in seconds since 1970, read without the rest of it: a session ticket is made for
-/// each handshake, and nothing else in it is needed there.
+/// Returns the notAfter of a certificate in seconds since 1970, without parsing the rest.
+///
+/// It is needed for every session ticket, and so for every handshake.
 pub(crate) fn not_after_of(certificate: &[u8]) -> Option<i64> {
     let (validity, _) = validity_of(certificate)?;
     let (_not_before, not_after) = der::element(validity)?;
     Some(ASN1Time::from_der(not_after).ok()?.1.timestamp())
 }
 
-/// The contents of a certificate's subject, empty if it has none, and of its public key.
+/// Returns the contents of a certificate's subject, which may be empty, and of its `SubjectPublicKeyInfo`.
 pub(crate) fn subject_and_key_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     let (_validity, rest) = validity_of(certificate)?;
     let (subject, rest) = der::tagged(rest, der::SEQUENCE)?;
@@ -190,7 +207,7 @@ pub(crate) fn subject_and_key_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((subject, public_key))
 }
 
-/// The validity, and what follows it.
+/// Returns the content of a certificate's validity, and the fields after it.
 fn validity_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     let (certificate, _) = der::tagged(certificate, der::SEQUENCE)?;
     let (mut rest, _) = der::tagged(certificate, der::SEQUENCE)?;
@@ -203,7 +220,7 @@ fn validity_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     der::tagged(rest, der::SEQUENCE)
 }
 
-/// Seconds since 1970 as people and programs read them (ISO 8601), in UTC.
+/// Formats seconds since 1970 as a date and time in UTC (ISO 8601).
 pub(crate) fn format_time(seconds: i64) -> String {
     let Ok(time) = ASN1Time::from_timestamp(seconds) else { return seconds.to_string() };
     let time = time.to_datetime();
@@ -212,9 +229,9 @@ pub(crate) fn format_time(seconds: i64) -> String {
     format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
 }
 
-/// Reads what [`format_time`] writes.
+/// Parses the format of [`format_time`]; no other.
 pub(super) fn parse_time(text: &str) -> Option<i64> {
-    // The same digits as ASN.1 has them (RFC 5280 section 4.1.2.5.2).
+    // A GeneralizedTime has the same digits without separators (RFC 5280 section 4.1.2.5.2).
     let digits: String = text.chars().filter(char::is_ascii_digit).chain(['Z']).collect();
     let der = [&[der::GENERALIZED_TIME, u8::try_from(digits.len()).ok()?][..], digits.as_bytes()]
         .concat();
@@ -227,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_told_as_iso_8601_has_it() {
+    fn dates_are_formatted_as_iso_8601() {
         assert_eq!(format_time(0), "1970-01-01T00:00:00Z");
         assert_eq!(format_time(1_803_003_044), "2027-02-19T02:10:44Z");
         assert_eq!(format_time(253_402_300_799), "9999-12-31T23:59:59Z");
@@ -235,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_read_as_it_is_written_and_no_other_way() {
+    fn dates_are_parsed_only_in_the_format_that_is_written() {
         for seconds in [0, 1_803_003_044, 1_800_000_000, 253_402_300_799] {
             assert_eq!(parse_time(&format_time(seconds)), Some(seconds));
         }

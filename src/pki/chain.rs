@@ -1,8 +1,11 @@
-//! The order in which a chain is served: the leaf, then each certificate's issuer after it.
+//! Puts the certificates of a chain in the order in which they are served, and finds problems among them.
 //!
-//! A chain that is in order is left as it is. Where only the order is wrong it is put right, for old
-//! clients do not (RFC 5246 section 7.4.2); nothing but a repetition is left out, for what looks
-//! superfluous here may be the way to another root.
+//! RFC 5246 section 7.4.2 requires the leaf first, and each certificate to be followed by its issuer. RFC 8446 section
+//! 4.4.2 lets clients accept other orders, but TLS 1.2 clients may not. A chain in order is served as it is; otherwise
+//! it is reordered, with a warning.
+//!
+//! Only repetitions are left out. A certificate that seems superfluous, such as a cross-certificate, may be the only path
+//! to the root that some client trusts.
 
 use std::path::Path;
 
@@ -14,29 +17,35 @@ use super::signature::is_signed_with;
 use super::warnings::{Warning, WarningKind};
 use crate::error::Cause;
 
-/// The certificates of one file, and how they hang together.
+/// The certificates of one file, with what is needed to relate them to each other.
 pub(super) struct Chain<'a> {
     pub(super) path: &'a Path,
     pub(super) certificates: &'a [CertificateDer<'static>],
-    /// Of each of them.
+    /// At the same positions as `certificates`.
     pub(super) facts: &'a [Facts<'a>],
-    /// Where the leaf is.
+    /// The position of the leaf.
     pub(super) leaf: usize,
     pub(super) algorithms: &'a WebPkiSupportedAlgorithms,
+    /// Seconds since 1970.
     pub(super) now: i64,
 }
 
-/// The positions of certificates, in the order in which they are to be served.
+/// The order in which the certificates of a chain are served.
 pub(super) struct Order {
+    /// Positions in the file.
     pub(super) positions: Vec<usize>,
     pub(super) warnings: Vec<Warning>,
 }
 
 impl Chain<'_> {
+    /// Returns the order: the path from the leaf upwards, then all other certificates as they are in the file.
     pub(super) fn order(&self) -> Order {
         let distinct = self.distinct();
-        let linked =
-            if self.is_in_order(&distinct) { distinct.clone() } else { self.linked(&distinct) };
+        let linked = if self.is_in_order(&distinct) {
+            distinct.clone()
+        } else {
+            self.path_upwards(&distinct)
+        };
         let others: Vec<_> = distinct.iter().copied().filter(|at| !linked.contains(at)).collect();
         let mut warnings = Vec::new();
         let repeated = (0..self.facts.len()).filter(|at| !distinct.contains(at));
@@ -52,13 +61,13 @@ impl Chain<'_> {
         Order { positions, warnings }
     }
 
-    /// Whether the key of `issuer` signed `subject`; `None` where that cannot be told.
+    /// Whether the key of `issuer` signed `subject`; `None` if the signature cannot be verified.
     pub(super) fn is_signed_by(&self, issuer: usize, subject: usize) -> Option<bool> {
         let key = self.facts[issuer].public_key;
         is_signed_with(&self.certificates[subject], key, self.algorithms)
     }
 
-    /// Each certificate once, in the order of the file.
+    /// Returns the position of each certificate in the order of the file, without repetitions.
     fn distinct(&self) -> Vec<usize> {
         let all = self.certificates;
         (0..all.len()).filter(|at| !all[..*at].contains(&all[*at])).collect()
@@ -69,14 +78,16 @@ impl Chain<'_> {
             && positions.windows(2).all(|pair| self.certifies(pair[1], pair[0]))
     }
 
-    /// The way up from the leaf. Of several issuers one that is valid now is taken before others,
-    /// else the first in the file.
-    fn linked(&self, positions: &[usize]) -> Vec<usize> {
+    /// Returns the path from the leaf to the highest issuer in the file.
+    ///
+    /// Of several issuers, the first that is valid now is chosen, otherwise the first: after a renewal of an intermediate
+    /// both versions may be in the file.
+    fn path_upwards(&self, positions: &[usize]) -> Vec<usize> {
         let mut linked = vec![self.leaf];
         let mut top = self.leaf;
         while !self.facts[top].is_self_issued() {
-            let above = |at: &&usize| !linked.contains(at) && self.certifies(**at, top);
-            let issuers: Vec<_> = positions.iter().filter(above).copied().collect();
+            let is_issuer = |at: &&usize| !linked.contains(at) && self.certifies(**at, top);
+            let issuers: Vec<_> = positions.iter().filter(is_issuer).copied().collect();
             let valid = issuers.iter().find(|at| self.facts[**at].is_valid_at(self.now));
             let Some(issuer) = valid.or(issuers.first()) else { break };
             top = *issuer;
@@ -85,8 +96,8 @@ impl Chain<'_> {
         linked
     }
 
-    /// Whether `issuer` issued `subject`: by name, by key identifier where both have one, and by the
-    /// signature where it can be checked.
+    /// Whether `issuer` issued `subject`: the names match, the key identifiers match if both are present, and the
+    /// signature is correct if it can be verified. Names alone are not unique: a CA keeps its name with a new key.
     pub(super) fn certifies(&self, issuer: usize, subject: usize) -> bool {
         let (above, below) = (&self.facts[issuer], &self.facts[subject]);
         let same_key = match (above.subject_key_id, below.authority_key_id) {
@@ -100,29 +111,30 @@ impl Chain<'_> {
     }
 
     fn repeated(&self, at: usize) -> Warning {
-        let text = format!("{} is there twice and is served once", self.name(at));
+        let text = format!("{} is in the file twice and is served once", self.name(at));
         Warning::new(WarningKind::ChainReordered, text)
     }
 
     fn reordered(&self) -> Warning {
         let text = format!(
-            "the certificates in {} are not in order; they are served leaf first, and each issuer after what it issued",
+            "the certificates in {} are not in order; they are served in order: the leaf first, and each issuer after the certificate that it issued",
             self.path.display()
         );
         Warning::new(WarningKind::ChainReordered, text)
     }
 
-    /// A leaf whose issuer is not there. Private authorities issue leaves directly, and need no
-    /// chain: an issuer that has to be fetched from somewhere, or other authorities in the file, show
-    /// that this is not so.
+    /// Returns a warning if the certificate of the leaf's issuer is missing.
+    ///
+    /// A leaf alone may be complete: private CAs issue leaves directly from the root. It is not if the leaf has a URL for
+    /// its issuer's certificate, or if the file has other CA certificates.
     fn incomplete(&self, linked: &[usize]) -> Option<Warning> {
         let leaf = &self.facts[self.leaf];
         let others = self.facts.iter().enumerate().filter(|(at, _)| *at != self.leaf);
         let has_authorities = others.into_iter().any(|(_, facts)| facts.is_authority);
         let complete = linked.len() > 1 || leaf.is_self_issued();
-        (!complete && (leaf.tells_of_issuer || has_authorities)).then(|| {
+        (!complete && (leaf.has_issuer_url || has_authorities)).then(|| {
             let text = format!(
-                "{} lacks the certificate of the leaf's issuer, \"{}\": many clients will not find it by themselves",
+                "{} lacks the certificate of the leaf's issuer, \"{}\": many clients cannot build a path without it; add it to the file",
                 self.path.display(),
                 leaf.issuer_title
             );
@@ -130,14 +142,16 @@ impl Chain<'_> {
         })
     }
 
+    /// Returns a warning if the certificate issued none of the others: it is probably in the wrong file.
     fn unrelated(&self, at: usize, positions: &[usize]) -> Option<Warning> {
         let certifies_nothing = !positions.iter().any(|other| self.certifies(at, *other));
         certifies_nothing.then(|| {
-            let text = format!("{} certifies no other there", self.name(at));
+            let text = format!("{} did not issue any other certificate of the file", self.name(at));
             Warning::new(WarningKind::ChainUnrelated, text)
         })
     }
 
+    /// Returns a warning if a certificate of the chain has expired or is not valid yet.
     fn expired(&self, at: usize) -> Option<Warning> {
         let facts = &self.facts[at];
         let when = match self.now {
@@ -150,12 +164,13 @@ impl Chain<'_> {
         Some(Warning::new(WarningKind::ChainExpired, format!("{} {when}", self.name(at))))
     }
 
-    /// An intermediate that the leaf needs and will outlive. What clients trust is theirs: a root's
-    /// date is nobody's business here.
+    /// Returns a warning if an intermediate of the path expires before the leaf (G20).
+    ///
+    /// Self-issued certificates are exempt: clients use their own copy of a root, whatever the date of this one.
     fn expires_before_leaf(&self, at: usize) -> Option<Warning> {
         let (facts, leaf) = (&self.facts[at], &self.facts[self.leaf]);
-        let needed = facts.is_valid_at(self.now) && !facts.is_self_issued();
-        (needed && facts.not_after < leaf.not_after).then(|| {
+        let is_needed = facts.is_valid_at(self.now) && !facts.is_self_issued();
+        (is_needed && facts.not_after < leaf.not_after).then(|| {
             let text = format!(
                 "{} expires at {}, before the leaf does",
                 self.name(at),
@@ -165,16 +180,19 @@ impl Chain<'_> {
         })
     }
 
+    /// Returns position, file and display name of a certificate for messages.
     fn name(&self, at: usize) -> String {
         format!("certificate {} in {} (\"{}\")", at + 1, self.path.display(), self.facts[at].title)
     }
 }
 
-/// Looks for a certificate that names the key of another one there as its issuer's, and was not
-/// signed with it. A file that is overwritten from the front is for a while new there and old behind:
-/// what can be parsed and fits the key may still be a certificate that nobody issued (G4).
+/// Rejects a certificate that was not signed with the key that it names as its issuer's, if that key is in the file.
 ///
-/// Of several that it may mean one is enough, or one that is beyond checking.
+/// While a file is overwritten in place, it begins with new bytes and ends with old ones. Such a mixture may parse and may
+/// contain the right public key, and still be a certificate that no CA issued (G4).
+///
+/// If several certificates have the named issuer and key identifier, one correct signature is enough, or one that
+/// cannot be verified.
 pub(super) fn check_signatures(chain: &Chain<'_>) -> Result<(), Cause> {
     for subject in 0..chain.facts.len() {
         let issuers = issuers_named_by(chain, subject);
@@ -188,13 +206,13 @@ pub(super) fn check_signatures(chain: &Chain<'_>) -> Result<(), Cause> {
     Ok(())
 }
 
-/// Whose name and key identifier `subject` gives for its issuer's.
+/// Returns the positions of the certificates that `subject` names as its issuer, by name and key identifier.
 fn issuers_named_by(chain: &Chain<'_>, subject: usize) -> Vec<usize> {
-    let below = &chain.facts[subject];
-    let is_named = |above: &Facts<'_>| {
-        above.subject == below.issuer
-            && above.subject_key_id.is_some()
-            && above.subject_key_id == below.authority_key_id
+    let subject = &chain.facts[subject];
+    let is_named = |issuer: &Facts<'_>| {
+        issuer.subject == subject.issuer
+            && issuer.subject_key_id.is_some()
+            && issuer.subject_key_id == subject.authority_key_id
     };
     (0..chain.facts.len()).filter(|at| is_named(&chain.facts[*at])).collect()
 }

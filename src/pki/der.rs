@@ -1,4 +1,7 @@
-//! Just enough DER (X.690) to look at the outline of a structure without a parser for it.
+//! A small DER reader (X.690): splits structures into their elements, without knowing their types.
+//!
+//! It is used where the parsers of x509-parser do not reach (OCSP responses, private keys) or do too much work (the
+//! entries of large CRLs).
 
 pub(super) const BOOLEAN: u8 = 0x01;
 pub(super) const INTEGER: u8 = 0x02;
@@ -16,7 +19,7 @@ pub(super) const EXPLICIT_2: u8 = 0xa2;
 /// `[0]` in the place of a primitive element's own tag (`IMPLICIT`).
 pub(super) const IMPLICIT_0: u8 = 0x80;
 
-/// One element: a tag and what it holds.
+/// One element: its tag and its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Element<'a> {
     pub(super) tag: u8,
@@ -25,7 +28,7 @@ pub(super) struct Element<'a> {
     pub(super) whole: &'a [u8],
 }
 
-/// Splits the first element off; the rest is what follows it.
+/// Splits off the first element. Returns it and the bytes after it.
 pub(super) fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -33,7 +36,7 @@ pub(super) fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
         (usize::from(first), rest)
     } else {
         let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-        // No file that is read is longer than four bytes of length can say.
+        // Files are limited to sizes that fit into four length bytes (G17).
         if !(1..=4).contains(&bytes.len()) {
             return None;
         }
@@ -44,13 +47,14 @@ pub(super) fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
     Some((Element { tag, content, whole }, rest))
 }
 
-/// Splits the first element off, if it has this tag: what it holds, and what follows it.
+/// Splits off the first element, which must have this tag. Returns its content and the bytes after it.
 pub(super) fn tagged(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (element, rest) = element(der)?;
     (element.tag == tag).then_some((element.content, rest))
 }
 
-/// Splits the first element off where it has this tag: what it holds, if it is there, and what follows.
+/// Splits off the first element if it has this tag. Returns its content, or `None` if the tag differs, and the bytes
+/// after it.
 pub(super) fn optional(der: &[u8], tag: u8) -> Option<(Option<&[u8]>, &[u8])> {
     if der.first() != Some(&tag) {
         return Some((None, der));
@@ -59,7 +63,7 @@ pub(super) fn optional(der: &[u8], tag: u8) -> Option<(Option<&[u8]>, &[u8])> {
     Some((Some(content), rest))
 }
 
-/// What the one element holds that `der` is, if it has this tag.
+/// Returns the content of the only element of `der`, which must have this tag.
 pub(super) fn only(der: &[u8], tag: u8) -> Option<&[u8]> {
     match tagged(der, tag)? {
         (content, []) => Some(content),
@@ -67,12 +71,12 @@ pub(super) fn only(der: &[u8], tag: u8) -> Option<&[u8]> {
     }
 }
 
-/// The content of a BIT STRING of whole bytes.
+/// Returns the bytes of a BIT STRING whose last byte has no unused bits.
 pub(super) fn bits(content: &[u8]) -> Option<&[u8]> {
     content.strip_prefix(&[0])
 }
 
-/// Bits of an INTEGER that is not negative.
+/// Returns the number of significant bits of a non-negative INTEGER.
 pub(super) fn bit_length(content: &[u8]) -> usize {
     let zeros = content.iter().take_while(|byte| **byte == 0).count();
     let digits = &content[zeros..];
@@ -84,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_of_a_number_are_counted_from_the_first_that_is_set() {
+    fn bit_length_ignores_leading_zeros() {
         let table = [(&[][..], 0), (&[0], 0), (&[1], 1), (&[0, 0x80], 8), (&[1, 0, 1], 17)];
         for (content, bits) in table {
             assert_eq!(bit_length(content), bits, "{content:?}");
@@ -92,20 +96,20 @@ mod tests {
     }
 
     #[test]
-    fn elements_are_split_and_what_is_cut_off_is_refused() {
+    fn elements_are_split_and_truncated_ones_are_rejected() {
         let der = [0x30, 0x03, 0x02, 0x01, 0x05, 0xff];
         let (first, rest) = element(&der).unwrap();
         assert_eq!(first.tag, SEQUENCE);
         assert_eq!((first.content, first.whole, rest), (&der[2..5], &der[..5], &der[5..]));
         assert_eq!(only(first.content, INTEGER), Some(&[5][..]));
-        assert_eq!(only(&der, SEQUENCE), None, "something follows");
+        assert_eq!(only(&der, SEQUENCE), None, "bytes follow");
         assert_eq!(optional(&der, INTEGER), Some((None, &der[..])));
         assert_eq!(optional(&der, SEQUENCE), Some((Some(first.content), rest)));
-        assert_eq!(optional(&der[..4], SEQUENCE), None, "there, and cut off");
+        assert_eq!(optional(&der[..4], SEQUENCE), None, "present, but truncated");
         for end in 0..5 {
             assert_eq!(element(&der[..end]), None);
         }
-        assert_eq!(element(&[0x30, 0x85, 0, 0, 0, 0, 1, 0]), None, "no length that long is needed");
-        assert_eq!(element(&[0x30, 0x80, 0, 0]), None, "DER has no indefinite length");
+        assert_eq!(element(&[0x30, 0x85, 0, 0, 0, 0, 1, 0]), None, "five length bytes");
+        assert_eq!(element(&[0x30, 0x80, 0, 0]), None, "indefinite length");
     }
 }

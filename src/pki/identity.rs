@@ -1,4 +1,4 @@
-//! One identity: a chain, the key that belongs to it, perhaps a staple, and what they say.
+//! An identity: a certificate chain, its private key, and optionally an OCSP response.
 
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
@@ -28,23 +28,23 @@ use crate::error::{Cause, Error};
 use crate::options::Role;
 use crate::pki::ocsp::staple;
 
-/// The bytes that an identity is made of, each with the path to name in a failure.
+/// The bytes of an identity, each with the path that a failure names.
 pub(crate) struct IdentityInput<'a> {
     pub(crate) role: Role,
     pub(crate) chain: (&'a Path, &'a [u8]),
     pub(crate) key: (&'a Path, &'a [u8]),
-    /// Asked once, where the key is encrypted.
+    /// Called once, if the key is encrypted.
     pub(crate) password: AskPassword<'a>,
     pub(crate) staple: Staple<'a>,
 }
 
-/// What a server proves itself with. Immutable; the key is wiped when the last user lets go.
+/// A validated identity. Immutable. Its key is wiped when the last user releases it (G8, G18).
 #[derive(Debug)]
 pub(crate) struct Identity {
-    /// Without the staple.
+    /// The chain and the key, without an OCSP response.
     certified_key: Arc<CertifiedKey>,
     stapled: Option<Box<Stapled>>,
-    /// What the key signs with, if it is given the choice: it tells kinds of keys apart.
+    /// The signature scheme that the key prefers: equal for keys of the same kind.
     scheme: Option<SignatureScheme>,
     names: Vec<CString>,
     not_before: i64,
@@ -58,25 +58,25 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Makes an identity out of bytes, or says what is wrong with them at the time `now`.
+    /// Validates the bytes of an identity at the time `now`, and loads its key.
     pub(crate) fn new(
-        parts: &IdentityInput<'_>,
+        input: &IdentityInput<'_>,
         provider: &CryptoProvider,
         now: i64,
     ) -> Result<Self, Error> {
-        let (chain_path, chain_bytes) = parts.chain;
-        let (key_path, key_bytes) = parts.key;
+        let (chain_path, chain_bytes) = input.chain;
+        let (key_path, key_bytes) = input.key;
         let at_chain = |cause: Cause| Error::at(chain_path, cause);
 
         let certificates = pem::certificates(chain_bytes).map_err(at_chain)?;
         let facts = facts_of(&certificates).map_err(at_chain)?;
-        let key = key::load(key_path, key_bytes, provider, parts.password)?;
+        let key = key::load(key_path, key_bytes, provider, input.password)?;
         let position = position_of_leaf(&facts, &*key).ok_or_else(|| {
             Error::at(key_path, Cause::KeyMismatch { chain: chain_path.to_owned() })
         })?;
         let leaf = &facts[position];
         check_dates(leaf, now).map_err(at_chain)?;
-        check_usage(leaf, parts.role).map_err(at_chain)?;
+        check_usage(leaf, input.role).map_err(at_chain)?;
 
         let chain = Chain {
             path: chain_path,
@@ -93,9 +93,9 @@ impl Identity {
         }
         let in_order = positions.iter().map(|at| certificates[*at].clone()).collect();
         let certified_key = CertifiedKey::new(in_order, key);
-        let (staple, warning) = match parts.role {
-            Role::Server => staple::choose(parts.staple, &chain),
-            // Nobody asks clients for one.
+        let (staple, warning) = match input.role {
+            Role::Server => staple::choose(input.staple, &chain),
+            // rustls does not staple responses to certificates of clients.
             Role::Client => (None, None),
         };
         warnings.extend(warning);
@@ -105,7 +105,7 @@ impl Identity {
             not_before: leaf.not_before,
             not_after: leaf.not_after,
             expiring_from: renewal::expiring_from(leaf.not_before, leaf.not_after, None),
-            role: parts.role,
+            role: input.role,
             may_be_client: leaf.may_be_client,
             serial: c_string(leaf.serial.clone()),
             sha256: c_string(hexadecimal(&sha256(&certified_key.cert[0]))),
@@ -115,7 +115,8 @@ impl Identity {
         })
     }
 
-    /// Sets how long before its end a renewal should have come, in place of the default.
+    /// Replaces the default time before the end at which the warning begins. Zero turns it off, for the OCSP response as
+    /// well.
     pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
         self.expiring_from = renewal::expiring_from(self.not_before, self.not_after, warning);
         if let Some(stapled) = &mut self.stapled
@@ -126,16 +127,16 @@ impl Identity {
         self
     }
 
-    /// The chain and the key, without a staple.
+    /// Returns the chain and the key, without an OCSP response.
     pub(crate) fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.certified_key
     }
 
-    /// What serves now: with the staple as long as that is good.
+    /// Returns what is served now: with the OCSP response, as long as that is good.
     pub(crate) fn certified_key_now(&self) -> &Arc<CertifiedKey> {
         match &self.stapled {
             None => &self.certified_key,
-            // Nobody else has the clock read for each handshake.
+            // Only identities with an OCSP response read the clock in each handshake.
             Some(_) => self.certified_key_at(unix_now()),
         }
     }
@@ -147,12 +148,12 @@ impl Identity {
         }
     }
 
-    /// What is known of the staple, if there is one, good or not.
+    /// Returns what is known about the OCSP response, whether it is good now or not.
     pub(crate) fn staple(&self) -> Option<&StapleFacts> {
         self.stapled.as_ref().map(|stapled| &stapled.facts)
     }
 
-    /// DNS names in lower case and IP addresses, as the leaf has them.
+    /// Returns the DNS names in lower case and the IP addresses of the leaf.
     pub(crate) fn names(&self) -> &[CString] {
         &self.names
     }
@@ -165,12 +166,12 @@ impl Identity {
         self.not_after
     }
 
-    /// What it was made for.
+    /// Returns the role that the identity was configured for.
     pub(crate) fn role(&self) -> Role {
         self.role
     }
 
-    /// Whether a client may prove itself with it too, as far as its certificate says.
+    /// Whether the certificate also allows use by clients.
     pub(crate) fn may_be_client(&self) -> bool {
         self.may_be_client
     }
@@ -179,17 +180,17 @@ impl Identity {
         &self.serial
     }
 
-    /// The fingerprint of the leaf, in lower-case hexadecimal.
+    /// Returns the SHA-256 fingerprint of the leaf in lower-case hexadecimal digits.
     pub(crate) fn sha256(&self) -> &CStr {
         &self.sha256
     }
 
-    /// Leaf first.
+    /// Returns the chain as it is served, the leaf first.
     pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
         &self.certified_key.cert
     }
 
-    /// The staple, as long as it is good.
+    /// Returns the OCSP response, as long as it is good.
     pub(crate) fn ocsp(&self) -> Option<&[u8]> {
         self.certified_key_now().ocsp.as_deref()
     }
@@ -198,23 +199,23 @@ impl Identity {
         &self.warnings
     }
 
-    /// Whether it has `name`, which is in lower case: exactly, or by a wildcard for one label.
-    pub(crate) fn covers(&self, name: &str) -> bool {
+    /// Whether the certificate is valid for `name`, which is in lower case: exactly, or by a wildcard.
+    pub(crate) fn matches_name(&self, name: &str) -> bool {
         let own = self.names.iter().filter_map(|own| own.to_str().ok());
         own.map(NamePattern::of).any(|pattern| pattern.matches(name))
     }
 
-    /// Whether every client that can check the one's signatures can check the other's.
+    /// Whether both keys are of the same kind: a client that accepts signatures of one accepts those of the other.
     pub(crate) fn has_same_kind_of_key(&self, other: &Self) -> bool {
         self.scheme.is_some() && self.scheme == other.scheme
     }
 
-    /// From when on a renewal should have come; `None` where nobody wants to be warned.
+    /// Returns when the expiry warning begins; `None` if it is off.
     pub(crate) fn expiring_from(&self) -> Option<i64> {
         self.expiring_from
     }
 
-    /// What taking this in the place of `before` loses.
+    /// Returns warnings about what is lost if this identity replaces `before` (G15).
     pub(crate) fn warnings_after(&self, before: &Self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let kept: HashSet<_> = self.names.iter().collect();
@@ -225,26 +226,29 @@ impl Identity {
                 0 => String::new(),
                 count => format!(" and {count} more"),
             };
-            let text = format!("it lacks names that it had before: {first}{more}");
+            let text =
+                format!("the new certificate lacks names of the previous one: {first}{more}");
             warnings.push(Warning::new(WarningKind::NamesLost, text));
         }
         if self.not_after < before.not_after {
-            let text = "it expires earlier than the one before it";
+            let text = "the new certificate expires earlier than the previous one";
             warnings.push(Warning::new(WarningKind::ExpiresEarlier, text));
         }
         warnings
     }
 }
 
-const MAY_NOT_SIGN: &str = "the certificate's key usage leaves out digital signatures; clients that insist on them (RFC 8446 section 4.4.2.2) refuse it";
+const MAY_NOT_SIGN: &str = "the certificate's key usage lacks digitalSignature; clients that check it (RFC 8446 section 4.4.2.2) refuse the certificate";
 
-/// Every certificate must be readable, for clients will read it.
+/// Parses every certificate. All must be readable, since clients will read them.
 fn facts_of<'a>(certificates: &'a [CertificateDer<'_>]) -> Result<Vec<Facts<'a>>, Cause> {
     certificates.iter().enumerate().map(|(index, der)| certificate::facts(der, index)).collect()
 }
 
-/// The first certificate of the key; normally the first of all. A provider that does not tell its
-/// public key leaves it to the self-check to find a key that does not match.
+/// Returns the position of the leaf: the first certificate with the public key of `key`, usually the first in the file.
+///
+/// If the provider does not return the public key, the first certificate is assumed to be the leaf. The self-check finds
+/// a key that does not match (G16).
 fn position_of_leaf(facts: &[Facts<'_>], key: &dyn SigningKey) -> Option<usize> {
     match key.public_key() {
         Some(public_key) => facts.iter().position(|facts| facts.public_key == public_key.as_ref()),
@@ -252,7 +256,7 @@ fn position_of_leaf(facts: &[Facts<'_>], key: &dyn SigningKey) -> Option<usize> 
     }
 }
 
-/// Every scheme of TLS that there is, so that each kind of key finds its own.
+/// Returns the signature scheme that `key` chooses from all schemes of TLS.
 fn scheme_of(key: &dyn SigningKey) -> Option<SignatureScheme> {
     let all = [
         SignatureScheme::RSA_PSS_SHA256,
@@ -294,7 +298,7 @@ fn check_usage(facts: &Facts<'_>, role: Role) -> Result<(), Cause> {
     }
 }
 
-/// Hexadecimal digits hold no NUL.
+/// Converts hexadecimal digits, which contain no NUL.
 fn c_string(text: String) -> CString {
     CString::new(text).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Gives bytes their meaning: certificates, keys, OCSP responses, revocation lists, and whether each may serve.
+//! Parses and validates certificates, keys, OCSP responses, CRLs and ticket keys: from bytes to what can be served.
 
 mod certificate;
 mod chain;
@@ -32,7 +32,7 @@ pub(crate) use ticket_keys::{TicketFile, TicketKey, TicketKeys};
 pub(crate) use trust::{MAX_ROOTS, Trust, TrustContext, TrustFile, TrustInput};
 pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
 
-/// What the fuzz targets reach besides.
+/// Internals for the fuzz targets.
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
     pub(crate) use super::crl::{Crl, crls};

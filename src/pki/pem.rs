@@ -1,5 +1,10 @@
-//! PEM (RFC 7468) as people have it: sections with other text around them, each decoded when it is
-//! wanted. What is decoded may be a key, so no copy is left behind.
+//! A PEM reader (RFC 7468) that wipes what it decodes.
+//!
+//! Any section may be a private key. Each is decoded into one buffer that is wiped when it is dropped and that never
+//! grows: growing would leave an unwiped copy of the key in freed memory (G18). Sections are decoded only on demand.
+//!
+//! Files in practice have text around the sections, headers, and all kinds of line ends, which are accepted. A section
+//! that is cut off is an error and never merges with the next one: such a file is probably being written (G4).
 
 use base64ct::{Base64Unpadded, Encoding};
 use rustls::pki_types::CertificateDer;
@@ -8,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{der, sniff};
 use crate::error::Cause;
 
-/// The longest chain that is accepted. rustls refuses to read a chain of more than 64 KiB.
+/// The maximum number of certificates in a chain. rustls rejects chains of more than 64 KiB.
 pub(crate) const MAX_CERTIFICATES: usize = 64;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -16,31 +21,33 @@ const END: &[u8] = b"-----END ";
 const HYPHENS: &[u8] = b"-----";
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What stands between a BEGIN and an END line, and under which label.
+/// The lines between a BEGIN and an END line, and their label.
 #[derive(Clone, Copy)]
 pub(super) struct Section<'a> {
     pub(super) label: &'a [u8],
-    /// Headers of RFC 1421, from the time before PKCS#8.
+    /// The headers of RFC 1421 section 4.6, which OpenSSL writes for keys in its legacy encryption.
     headers: &'a [u8],
     base64: &'a [u8],
 }
 
 impl Section<'_> {
-    /// Whether it is encrypted in the way of RFC 1421: `Proc-Type: 4,ENCRYPTED`.
+    /// Whether the section is encrypted as in RFC 1421 (`Proc-Type: 4,ENCRYPTED`), in contrast to PKCS#8.
     pub(super) fn has_legacy_encryption(&self) -> bool {
         Lines::of(self.headers)
             .any(|line| line.text.starts_with(b"Proc-Type:") && line.text.ends_with(b"ENCRYPTED"))
     }
 
-    /// The bytes that are meant.
+    /// Decodes the base64 into a buffer that is wiped when it is dropped.
+    ///
+    /// The buffer has its final capacity from the beginning, and is decoded in place: no other copy exists.
     pub(super) fn decode(&self) -> Result<Zeroizing<Vec<u8>>, Cause> {
-        let not_base64 = || Cause::PemMalformed("what stands between BEGIN and END is not base64");
+        let not_base64 = || Cause::PemMalformed("the text between BEGIN and END is not base64");
         let mut buffer = Zeroizing::new(Vec::with_capacity(self.base64.len()));
         buffer.extend(self.base64.iter().filter(|byte| !byte.is_ascii_whitespace()));
         let unpadded = buffer.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
         buffer.truncate(unpadded);
         if buffer.is_empty() {
-            return Err(Cause::PemMalformed("nothing stands between BEGIN and END"));
+            return Err(Cause::PemMalformed("there is no text between BEGIN and END"));
         }
         let length = Base64Unpadded::decode_in_place(&mut buffer).map_err(|_| not_base64())?.len();
         buffer.truncate(length);
@@ -48,7 +55,7 @@ impl Section<'_> {
     }
 }
 
-/// Every section of `bytes`, in order, up to the first that is malformed.
+/// Returns the sections of `bytes` in order, up to the first that is malformed: what follows it cannot be trusted.
 pub(super) fn sections(bytes: &[u8]) -> impl Iterator<Item = Result<Section<'_>, Cause>> {
     let mut lines = Lines::of(bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes));
     std::iter::from_fn(move || {
@@ -61,19 +68,19 @@ pub(super) fn sections(bytes: &[u8]) -> impl Iterator<Item = Result<Section<'_>,
     })
 }
 
-/// Whether there is a section in `bytes`, and none is malformed.
+/// Whether `bytes` has at least one section, and none is malformed.
 pub(super) fn is_pem(bytes: &[u8]) -> bool {
     let mut sections = sections(bytes).peekable();
     sections.peek().is_some() && sections.all(|section| section.is_ok())
 }
 
-/// Reads on to the END line that belongs to `begin`.
+/// Reads the section after the line `begin` up to its END line.
 fn section<'a>(begin: &'a [u8], lines: &mut Lines<'a>) -> Result<Section<'a>, Cause> {
     let Some(label) = begin.strip_prefix(BEGIN).and_then(|line| line.strip_suffix(HYPHENS)) else {
         return Err(Cause::PemMalformed("a BEGIN line does not end in five hyphens"));
     };
     let (within, offset) = (lines.rest, lines.position);
-    // Base64 has no colon, so a line with one is a header, as is what continues it indented.
+    // Base64 has no colon, so a line with one is a header. An indented line continues a header.
     let (mut headers, mut base64) = (0, 0);
     for line in lines {
         if let Some(end) = line.text.strip_prefix(END) {
@@ -95,10 +102,10 @@ fn section<'a>(begin: &'a [u8], lines: &mut Lines<'a>) -> Result<Section<'a>, Ca
         }
         base64 = line.end - offset;
     }
-    Err(Cause::PemTruncated(marker(label)))
+    Err(Cause::PemTruncated(end_line(label)))
 }
 
-/// Lines that end in LF, CRLF or CR alone, without the white space at their ends.
+/// Iterates over lines, which end in LF, CRLF or CR. White space at their ends is removed.
 struct Lines<'a> {
     rest: &'a [u8],
     position: usize,
@@ -106,7 +113,7 @@ struct Lines<'a> {
 
 struct Line<'a> {
     text: &'a [u8],
-    /// Where the next line begins in what [`Lines`] was made of.
+    /// The offset of the next line in the bytes of [`Lines`].
     end: usize,
 }
 
@@ -132,12 +139,12 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// Every certificate in `bytes`, in order; keys and other sections are passed over.
+/// Returns the certificates of a chain in `bytes`, in order. Keys and other sections are ignored.
 pub(crate) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, Cause> {
     certificates_up_to(bytes, MAX_CERTIFICATES)
 }
 
-/// The same with another limit: for what is no chain.
+/// Returns the certificates in `bytes`, at most `limit`.
 pub(super) fn certificates_up_to(
     bytes: &[u8],
     limit: usize,
@@ -147,8 +154,8 @@ pub(super) fn certificates_up_to(
         let section = section?;
         let mut der = match section.label {
             b"CERTIFICATE" | b"X509 CERTIFICATE" => section.decode()?,
-            // OpenSSL's own: a certificate, and after it what its owner thinks of it.
-            b"TRUSTED CERTIFICATE" => without_trust(section.decode()?),
+            // A format of OpenSSL: a certificate, followed by the trust settings of its owner.
+            b"TRUSTED CERTIFICATE" => without_trust_settings(section.decode()?),
             _ => continue,
         };
         if chain.len() == limit {
@@ -162,7 +169,8 @@ pub(super) fn certificates_up_to(
     Ok(chain)
 }
 
-fn without_trust(mut der: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+/// Removes the trust settings after a certificate.
+fn without_trust_settings(mut der: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     if let Some((certificate, _)) = der::element(&der) {
         let length = certificate.whole.len();
         der.truncate(length);
@@ -170,11 +178,11 @@ fn without_trust(mut der: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     der
 }
 
-/// The end marker as it would stand, if it can be nothing but a label: what a file says in the place
-/// of one may be a piece of a key (G18).
+/// Returns the missing END line for a message.
 ///
-/// A label is a few words, none of them long.
-fn marker(label: &[u8]) -> String {
+/// In a damaged file the label may be a piece of a key, which must not appear in a message (G18). It is quoted only if it
+/// consists of a few short words.
+fn end_line(label: &[u8]) -> String {
     let is_word = |word: &[u8]| {
         word.len() <= 12 && word.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'))
     };
@@ -204,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_are_found_in_every_shape_that_they_have_in_the_field() {
+    fn sections_are_found_in_all_common_layouts() {
         let plain = pem("X", BODY);
         let table = [
             ("plain", plain.clone()),
@@ -226,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pem_is_told_apart() {
+    fn malformed_and_truncated_sections_have_distinct_causes() {
         let cause = |text: &str| only_section(text.as_bytes()).unwrap_err();
         let whole = pem("X", BODY);
         assert_eq!(cause(&whole[..20]), Cause::PemTruncated("\"END X\"".to_owned()));
@@ -245,19 +253,19 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_section_is_the_last() {
+    fn sections_after_a_malformed_one_are_not_read() {
         let text = format!("-----BEGIN X\n{}", pem("Y", BODY));
         assert_eq!(sections(text.as_bytes()).count(), 1);
     }
 
     #[test]
-    fn certificates_are_taken_and_all_else_is_passed_over() {
+    fn certificates_are_read_and_other_sections_are_ignored() {
         let text = [
             pem("PRIVATE KEY", "not even base64"),
             pem("CERTIFICATE", BODY),
             pem("DH PARAMETERS", BODY),
             pem("X509 CERTIFICATE", BODY),
-            // Followed by `SEQUENCE {}`: no trust at all.
+            // Followed by `SEQUENCE {}`: empty trust settings.
             pem("TRUSTED CERTIFICATE", "MAMCAQUwAA=="),
         ];
         let found = certificates(text.concat().as_bytes()).unwrap();
@@ -266,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_has_a_longest_length() {
+    fn chain_longer_than_the_limit_is_rejected() {
         let text = pem("CERTIFICATE", BODY).repeat(MAX_CERTIFICATES);
         assert_eq!(certificates(text.as_bytes()).unwrap().len(), MAX_CERTIFICATES);
         let cause = certificates((text + &pem("CERTIFICATE", BODY)).as_bytes()).unwrap_err();

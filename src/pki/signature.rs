@@ -1,4 +1,7 @@
-//! Whether something was signed with the key of a certificate.
+//! Verifies the signatures on certificates, CRLs and OCSP responses with a given public key.
+//!
+//! The algorithms are those of the rustls provider. What the provider cannot verify is not treated as forged: the result
+//! is "unknown", because old CAs use algorithms that TLS does not need (G23).
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::SignatureVerificationAlgorithm;
@@ -7,17 +10,17 @@ use super::der::{BIT_STRING, INTEGER, OBJECT_IDENTIFIER, SEQUENCE};
 use super::der::{bit_length, bits, element, only, tagged};
 use super::oid;
 
-/// What begins everything that authorities sign: certificates, revocation lists, OCSP responses.
+/// The three fields that certificates, CRLs and OCSP responses have in common: content, algorithm, signature.
 #[derive(Debug)]
 pub(crate) struct Signed<'a> {
-    /// What the signature is over.
+    /// The signed bytes.
     pub(super) content: &'a [u8],
     algorithm: &'a [u8],
     signature: &'a [u8],
 }
 
 impl<'a> Signed<'a> {
-    /// Splits it off what a `SEQUENCE` holds; the rest is what follows the signature.
+    /// Splits off the three fields from the content of a `SEQUENCE`. Returns them and the bytes after them.
     pub(super) fn split(sequence: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (content, rest) = element(sequence)?;
         let (algorithm, rest) = tagged(rest, SEQUENCE)?;
@@ -26,9 +29,10 @@ impl<'a> Signed<'a> {
         Some((signed, rest))
     }
 
-    /// Whether the signature was made with `public_key` (a `SubjectPublicKeyInfo`); `None` where the
-    /// provider has no algorithm to tell, or none that takes such a key: a private authority may be
-    /// as old as it likes.
+    /// Whether the signature was made with `public_key` (a `SubjectPublicKeyInfo`).
+    ///
+    /// The result is `None` if the provider cannot verify the signature: it lacks the algorithm, or does not accept such
+    /// a key, for example an RSA key of 1024 bits.
     pub(super) fn is_by(
         &self,
         public_key: &[u8],
@@ -36,7 +40,7 @@ impl<'a> Signed<'a> {
     ) -> Option<bool> {
         let (key_algorithm, key) = key_of(public_key)?;
         let kind = kind_of(key_algorithm)?;
-        if !is_taken(kind, key) {
+        if !is_supported(kind, key) {
             return None;
         }
         let makes = |known: &&&dyn SignatureVerificationAlgorithm| {
@@ -45,7 +49,7 @@ impl<'a> Signed<'a> {
         let known: Vec<_> = algorithms.all.iter().filter(makes).collect();
         known.first()?;
         if !known.iter().any(|known| kind_of(&known.public_key_alg_id()) == Some(kind)) {
-            // No RSA key ever made an ECDSA signature.
+            // The algorithm is for another kind of key: an RSA key cannot have made an ECDSA signature.
             return Some(false);
         }
         let takes_key = |known: &&&dyn SignatureVerificationAlgorithm| {
@@ -59,8 +63,7 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// Whether the certificate `der` bears a signature made with `public_key`; `None` as
-/// [`Signed::is_by`].
+/// Whether `der`, a certificate or CRL, was signed with `public_key`; `None` as for [`Signed::is_by`].
 pub(super) fn is_signed_with(
     der: &[u8],
     public_key: &[u8],
@@ -72,33 +75,34 @@ pub(super) fn is_signed_with(
     }
 }
 
-/// What a `SubjectPublicKeyInfo` holds beside the algorithm: what OCSP has the hash of.
+/// Returns the key of a `SubjectPublicKeyInfo` without its algorithm: an OCSP `CertID` contains the hash of it.
 pub(super) fn key_bits(public_key: &[u8]) -> Option<&[u8]> {
     Some(key_of(public_key)?.1)
 }
 
+/// Splits a `SubjectPublicKeyInfo` into algorithm and key.
 fn key_of(public_key: &[u8]) -> Option<(&[u8], &[u8])> {
     let (algorithm, rest) = tagged(only(public_key, SEQUENCE)?, SEQUENCE)?;
     Some((algorithm, bits(only(rest, BIT_STRING)?)?))
 }
 
-/// The identifier in an `AlgorithmIdentifier`, whatever its parameters are.
+/// Returns the object identifier of an `AlgorithmIdentifier`, without parameters.
 fn kind_of(algorithm: &[u8]) -> Option<&[u8]> {
     Some(tagged(algorithm, OBJECT_IDENTIFIER)?.0)
 }
 
-/// Whether the algorithms take a key of this shape; those for other kinds say so by their names.
-fn is_taken(kind: &[u8], key: &[u8]) -> bool {
+/// Whether the provider accepts a key of this form. For other kinds the algorithm decides.
+fn is_supported(kind: &[u8], key: &[u8]) -> bool {
     match kind {
-        oid::RSA => is_usual_rsa(key).unwrap_or(false),
-        // Both coordinates.
+        oid::RSA => is_supported_rsa(key).unwrap_or(false),
+        // An uncompressed point: both coordinates (SEC 1 section 2.3.3).
         oid::EC => key.first() == Some(&4),
         _ => true,
     }
 }
 
 /// `RSAPublicKey ::= SEQUENCE { modulus, publicExponent }`
-fn is_usual_rsa(key: &[u8]) -> Option<bool> {
+fn is_supported_rsa(key: &[u8]) -> Option<bool> {
     let (modulus, rest) = tagged(only(key, SEQUENCE)?, INTEGER)?;
     let exponent = only(rest, INTEGER)?;
     Some((2048..=8192).contains(&bit_length(modulus)) && (2..=33).contains(&bit_length(exponent)))

@@ -1,27 +1,29 @@
-//! What a file looks like that is not what was expected: half of the way to mending it.
+//! Recognizes common file formats that are not the expected one, so that a message can say how to convert the file.
 
-/// Words to follow "holds no certificate".
+/// Returns the end of the message "holds no certificate".
 pub(super) fn without_certificate(bytes: &[u8]) -> &'static str {
     match Content::at(bytes) {
         Content::Der => {
-            ": it looks like DER; \"openssl x509 -inform DER\" makes PEM of a certificate"
+            ": it looks like DER; convert a certificate to PEM with \"openssl x509 -inform DER\""
         }
         Content::Other(words) => words,
     }
 }
 
-/// Words to follow "holds no private key".
+/// Returns the end of the message "holds no private key".
 pub(super) fn without_key(bytes: &[u8]) -> &'static str {
     match Content::at(bytes) {
-        Content::Der => ": it looks like DER; \"openssl pkey -inform DER\" makes PEM of a key",
+        Content::Der => {
+            ": it looks like DER; convert a key to PEM with \"openssl pkey -inform DER\""
+        }
         Content::Other(words) => words,
     }
 }
 
-/// Words to follow "holds no certificate revocation list".
+/// Returns the end of the message "holds no certificate revocation list".
 pub(super) fn without_list(bytes: &[u8]) -> &'static str {
     match Content::at(bytes) {
-        Content::Der => ": it is cut off, or something follows it",
+        Content::Der => ": it looks like DER that is truncated, or has trailing bytes",
         Content::Other(words) => words,
     }
 }
@@ -37,23 +39,25 @@ impl Content {
         Self::Other(match bytes {
             // SEQUENCE { INTEGER 3, …
             [0x30, _, 0x02, 0x01, 0x03, ..] | [0x30, 0x82, _, _, 0x02, 0x01, 0x03, ..] => {
-                ": it looks like PKCS#12; \"openssl pkcs12 -nodes\" makes PEM of it"
+                ": it looks like PKCS#12; convert it to PEM with \"openssl pkcs12 -nodes\""
             }
             [0x30, ..] => return Self::Der,
             [0xfe, 0xed, 0xfe, 0xed, ..] => {
-                ": it looks like a Java key store; \"keytool\" exports PKCS#12, and \"openssl pkcs12 -nodes\" makes PEM of that"
+                ": it looks like a Java key store; export PKCS#12 with \"keytool\", and convert that to PEM with \"openssl pkcs12 -nodes\""
             }
             [0xff, 0xfe, ..]
             | [0xfe, 0xff, ..]
             | [b'-', 0, b'-', 0, ..]
             | [0, b'-', 0, b'-', ..] => ": it looks like UTF-16; save it as ASCII or UTF-8",
             _ if has(b"-----BEGIN PKCS7-----") => {
-                ": it holds PKCS#7; \"openssl pkcs7 -print_certs\" makes certificates of it"
+                ": it holds PKCS#7; extract the certificates with \"openssl pkcs7 -print_certs\""
             }
             _ if has(b"-----\\n") || has(b"-----\\r") => {
-                ": it has \\n spelled out where lines should end"
+                ": its line breaks are spelled out as \\n; replace them by real ones"
             }
-            _ if has(b" -----BEGIN ") || has(b"\t-----BEGIN ") => ": its BEGIN lines are indented",
+            _ if has(b" -----BEGIN ") || has(b"\t-----BEGIN ") => {
+                ": its BEGIN lines are indented; remove the indentation"
+            }
             _ if has(b"-----BEGIN ") => "",
             _ => ": there is no PEM in it",
         })
@@ -65,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_pem_is_told_by_its_name() {
+    fn other_formats_are_recognized_by_name() {
         let utf16: Vec<u8> = "-----BEGIN".encode_utf16().flat_map(u16::to_le_bytes).collect();
         let marked = [&b"\xff\xfe"[..], &utf16].concat();
         let table: [(&[u8], &str); 11] = [
@@ -82,8 +86,8 @@ mod tests {
             (b"", "no PEM"),
         ];
         for (bytes, words) in table {
-            let told = without_certificate(bytes);
-            assert!(told.contains(words), "{told} instead of {words}");
+            let message = without_certificate(bytes);
+            assert!(message.contains(words), "{message} instead of {words}");
         }
         assert!(without_key(b"\x30\x02").contains("openssl pkey -inform DER"));
     }

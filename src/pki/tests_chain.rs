@@ -1,4 +1,4 @@
-//! Chains of certificates: their order, and what is wrong with them.
+//! The order of chains, and the warnings about them.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, Issuer,
@@ -13,10 +13,10 @@ use crate::error::Cause;
 use WarningKind::{ChainExpired, ChainIncomplete, ChainReordered, ChainUnrelated};
 
 const ID_PE_AUTHORITY_INFO_ACCESS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
-/// One caIssuers, `http://a`.
+/// The content of authorityInfoAccess with one caIssuers, `http://a`.
 const ACCESS: &[u8] = b"\x30\x16\x30\x14\x06\x08\x2b\x06\x01\x05\x05\x07\x30\x02\x86\x08http://a";
 
-/// A party with a key, that certifies others.
+/// The subject of a certificate, with a key to issue others.
 struct Party(Issuer<'static, KeyPair>, CertificateParams);
 
 impl Party {
@@ -61,11 +61,11 @@ fn order(certificates: &[CertificateDer<'static>], leaf: usize) -> Order {
 fn with_chain<T>(
     certificates: &[CertificateDer<'static>],
     leaf: usize,
-    look: fn(&Chain<'_>) -> T,
+    use_chain: fn(&Chain<'_>) -> T,
 ) -> T {
     let facts: Vec<_> =
         certificates.iter().enumerate().map(|(at, der)| facts(der, at).unwrap()).collect();
-    look(&Chain {
+    use_chain(&Chain {
         path: "chain".as_ref(),
         certificates,
         facts: &facts,
@@ -76,10 +76,10 @@ fn with_chain<T>(
 }
 
 #[test]
-fn a_chain_is_served_in_order_and_told_of_where_it_is_not_in_order() {
+fn chains_are_served_in_order_with_a_warning_if_they_were_not() {
     let [root, other_root, upper, lower] = ["root", "other root", "upper", "lower"].map(Party::new);
     let leaf = Party::leaf(|_| {});
-    // `cross` is the upper one as another root certifies it.
+    // `cross` is `upper`, issued by another root.
     let known = [
         ("leaf", leaf.by(&lower)),
         ("lower", lower.by(&upper)),
@@ -107,18 +107,18 @@ fn a_chain_is_served_in_order_and_told_of_where_it_is_not_in_order() {
         ("leaf leaf lower", &[0, 2], &[ChainReordered]),
         ("lower leaf lower", &[1, 0], &[ChainReordered, ChainReordered]),
     ];
-    for (what, positions, kinds) in table {
-        let certificates: Vec<_> = what.split(' ').map(certificate).collect();
-        let leaf = what.split(' ').position(|name| name == "leaf").unwrap();
+    for (names, positions, kinds) in table {
+        let certificates: Vec<_> = names.split(' ').map(certificate).collect();
+        let leaf = names.split(' ').position(|name| name == "leaf").unwrap();
         let order = order(&certificates, leaf);
-        assert_eq!(order.positions, positions, "{what}");
-        let told: Vec<_> = order.warnings.iter().map(|warning| warning.kind).collect();
-        assert_eq!(told, kinds, "{what}: {:?}", order.warnings);
+        assert_eq!(order.positions, positions, "{names}");
+        let found: Vec<_> = order.warnings.iter().map(|warning| warning.kind).collect();
+        assert_eq!(found, kinds, "{names}: {:?}", order.warnings);
     }
 }
 
 #[test]
-fn a_leaf_alone_is_incomplete_only_where_its_issuer_is_to_be_fetched() {
+fn leaf_alone_is_incomplete_only_with_a_url_for_its_issuer() {
     let root = Party::new("root");
     let plain = Party::leaf(|_| {});
     let fetched = Party::leaf(|params| {
@@ -136,7 +136,7 @@ fn a_leaf_alone_is_incomplete_only_where_its_issuer_is_to_be_fetched() {
 }
 
 #[test]
-fn dates_of_issuers_are_told_of() {
+fn g20_dates_of_issuers_cause_warnings() {
     let root = Party::new("root");
     let leaf = Party::leaf(|_| {});
     let between = |from, until| {
@@ -145,23 +145,23 @@ fn dates_of_issuers_are_told_of() {
             params.not_after = date_time_ymd(until, 1, 1);
         })
     };
-    let told = |lower: &Party| {
+    let warnings_with = |lower: &Party| {
         let warnings = order(&[leaf.by(lower), lower.by(&root)], 0).warnings;
         assert!(warnings.iter().all(|warning| warning.kind == ChainExpired));
         warnings.iter().map(|warning| warning.text.clone()).collect::<String>()
     };
-    assert_eq!(told(&between(2020, 2030)), "");
-    assert!(told(&between(2020, 2026)).contains("(\"lower\") expired at 2026-01-01T"));
-    assert!(told(&between(2030, 2040)).contains("is not valid before"));
+    assert_eq!(warnings_with(&between(2020, 2030)), "");
+    assert!(warnings_with(&between(2020, 2026)).contains("(\"lower\") expired at 2026-01-01T"));
+    assert!(warnings_with(&between(2030, 2040)).contains("is not valid before"));
     let short = Party::with("lower", |params| params.not_after = date_time_ymd(2026, 7, 1));
-    assert!(told(&short).contains("before the leaf does"), "{}", told(&short));
-    // A root that expires is the clients' own affair.
+    assert!(warnings_with(&short).contains("before the leaf does"), "{}", warnings_with(&short));
+    // The dates of a root in the chain do not matter.
     let root = Party::with("root", |params| params.not_after = date_time_ymd(2026, 7, 1));
     assert_eq!(order(&[leaf.by(&root), root.by_itself()], 0).warnings, []);
 }
 
 #[test]
-fn of_two_issuers_the_one_that_is_valid_is_taken_where_the_order_is_put_right() {
+fn reordering_prefers_the_issuer_that_is_valid_now() {
     let root = Party::new("root");
     let leaf = Party::leaf(|_| {});
     let fresh = Party::new("lower");
@@ -170,12 +170,12 @@ fn of_two_issuers_the_one_that_is_valid_is_taken_where_the_order_is_put_right() 
     let expired = expired.signed_by(fresh.0.key(), &root.0).unwrap().into();
     let order = order(&[leaf.by(&fresh), expired, fresh.by(&root)], 0);
     assert_eq!(order.positions, [0, 2, 1]);
-    let told: Vec<_> = order.warnings.iter().map(|warning| warning.kind).collect();
-    assert_eq!(told, [ChainReordered, ChainExpired]);
+    let kinds: Vec<_> = order.warnings.iter().map(|warning| warning.kind).collect();
+    assert_eq!(kinds, [ChainReordered, ChainExpired]);
 }
 
 #[test]
-fn a_name_is_no_proof_where_the_signature_can_be_checked() {
+fn issuer_with_the_right_name_and_a_wrong_key_is_not_chosen() {
     let anonymous = |params: &mut CertificateParams| {
         params.use_authority_key_identifier_extension = false;
     };
@@ -186,7 +186,7 @@ fn a_name_is_no_proof_where_the_signature_can_be_checked() {
 }
 
 #[test]
-fn a_certificate_is_damaged_where_no_key_that_it_may_mean_signed_it() {
+fn g4_certificate_is_damaged_if_no_key_that_it_names_signed_it() {
     let same_id = |params: &mut CertificateParams| {
         params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(vec![1, 2, 3]);
     };
@@ -204,8 +204,8 @@ fn a_certificate_is_damaged_where_no_key_that_it_may_mean_signed_it() {
 }
 
 #[test]
-fn the_longest_chain_takes_no_time_to_speak_of() {
-    // Every one of them could have issued every other, by its name.
+fn g17_longest_chain_is_ordered_in_bounded_time() {
+    // By their names, each could have issued each.
     let parties: Vec<_> = (0..64).map(|_| Party::new("same")).collect();
     let mut certificates = vec![Party::leaf(|_| {}).by(&parties[63])];
     certificates.extend(parties.windows(2).rev().map(|pair| pair[0].by(&pair[1])));

@@ -1,4 +1,4 @@
-//! Identities: what is accepted, refused, and warned of.
+//! Identities: which are accepted, which are rejected, and the warnings about them.
 
 use rcgen::ExtendedKeyUsagePurpose::{Any, ClientAuth, CodeSigning, ServerAuth};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
@@ -31,7 +31,7 @@ fn identity(chain: &str, key: &str) -> Result<Identity, Error> {
 }
 
 fn identity_for(role: Role, chain: &str, key: &str) -> Result<Identity, Error> {
-    let parts = IdentityInput {
+    let input = IdentityInput {
         role,
         chain: ("/tls/chain".as_ref(), chain.as_bytes()),
         key: ("/tls/key".as_ref(), key.as_bytes()),
@@ -39,11 +39,11 @@ fn identity_for(role: Role, chain: &str, key: &str) -> Result<Identity, Error> {
         staple: Staple::NotAskedFor,
     };
     let now = date_time_ymd(2026, 6, 1).unix_timestamp();
-    Identity::new(&parts, &default_provider(), now)
+    Identity::new(&input, &default_provider(), now)
 }
 
 #[test]
-fn the_leaf_is_the_certificate_of_the_key_wherever_it_stands() {
+fn leaf_is_the_certificate_of_the_key_at_any_position() {
     let (one, two) = (pair(&["one.test"], 2030), pair(&["two.test"], 2030));
     let both = one.chain.clone() + &two.chain;
     let first = identity(&both, &one.key).unwrap();
@@ -55,14 +55,14 @@ fn the_leaf_is_the_certificate_of_the_key_wherever_it_stands() {
 }
 
 #[test]
-fn a_key_of_no_certificate_is_a_mismatch_that_names_both_files() {
+fn key_mismatch_names_both_files() {
     let (one, two) = (pair(&["one.test"], 2030), pair(&["two.test"], 2030));
-    let told = identity(&one.chain, &two.key).unwrap_err().to_string();
-    assert!(told.contains("/tls/key") && told.contains("/tls/chain"), "{told}");
+    let message = identity(&one.chain, &two.key).unwrap_err().to_string();
+    assert!(message.contains("/tls/key") && message.contains("/tls/chain"), "{message}");
 }
 
 #[test]
-fn dates_are_those_of_the_leaf_whatever_else_is_in_the_file() {
+fn only_the_dates_of_the_leaf_decide() {
     let (good, expired) = (pair(&["one.test"], 2030), pair(&["two.test"], 2021));
     let both = expired.chain.clone() + &good.chain;
     let identity_of = |key| identity(&both, key);
@@ -75,7 +75,7 @@ fn dates_are_those_of_the_leaf_whatever_else_is_in_the_file() {
 }
 
 #[test]
-fn what_is_lost_is_told_by_name() {
+fn g15_lost_names_and_earlier_expiry_cause_warnings() {
     let before = pair(&["a.test", "b.test", "c.test"], 2030);
     let after = pair(&["b.test"], 2029);
     let before = identity(&before.chain, &before.key).unwrap();
@@ -87,9 +87,9 @@ fn what_is_lost_is_told_by_name() {
     assert_eq!(before.warnings_after(&after), []);
 }
 
-/// Extended key usages, and whether a server and a client may be such a certificate's.
+/// The table: extended key usages, whether a server may use the certificate, whether a client may.
 #[test]
-fn a_certificate_must_be_for_what_it_is_added_for() {
+fn certificate_without_the_usage_of_its_role_is_rejected() {
     let table: &[(&[ExtendedKeyUsagePurpose], bool, bool)] = &[
         (&[], true, true),
         (&[Any], true, true),
@@ -98,29 +98,29 @@ fn a_certificate_must_be_for_what_it_is_added_for() {
         (&[ClientAuth], false, true),
         (&[CodeSigning], false, false),
     ];
-    for (usages, serves, calls) in table {
+    for (usages, for_servers, for_clients) in table {
         let Pair { chain, key } = pair_for(&["a.test"], 2030, usages);
-        let unfit = |role, told| Err(Cause::KeyUsageUnfit { role, usage: told });
+        let rejected = |role, usage| Err(Cause::KeyUsageUnfit { role, usage });
         let server = identity_for(Role::Server, &chain, &key);
         let client = identity_for(Role::Client, &chain, &key);
         for identity in [&server, &client].into_iter().flatten() {
-            assert_eq!(identity.may_be_client(), *calls, "{usages:?}");
+            assert_eq!(identity.may_be_client(), *for_clients, "{usages:?}");
         }
         let server = server.map(|_| ()).map_err(|error| error.cause);
         let client = client.map(|_| ()).map_err(|error| error.cause);
-        assert_eq!(server, if *serves { Ok(()) } else { unfit("servers", "serverAuth") });
-        assert_eq!(client, if *calls { Ok(()) } else { unfit("clients", "clientAuth") });
+        assert_eq!(server, if *for_servers { Ok(()) } else { rejected("servers", "serverAuth") });
+        assert_eq!(client, if *for_clients { Ok(()) } else { rejected("clients", "clientAuth") });
     }
 }
 
 #[test]
-fn a_name_is_covered_exactly_or_by_a_wildcard_of_one_label() {
+fn names_match_exactly_or_by_a_wildcard_for_one_label() {
     let pair = pair(&["a.test", "*.wild.test"], 2030);
     let identity = identity(&pair.chain, &pair.key).unwrap();
     for name in ["a.test", "x.wild.test", "*.wild.test"] {
-        assert!(identity.covers(name), "{name}");
+        assert!(identity.matches_name(name), "{name}");
     }
     for name in ["b.test", "wild.test", "y.x.wild.test", "*.test", "test", ""] {
-        assert!(!identity.covers(name), "{name}");
+        assert!(!identity.matches_name(name), "{name}");
     }
 }

@@ -1,8 +1,8 @@
-//! What is accepted, but should not go unnoticed.
+//! Warnings: problems with which a unit is still accepted.
 
 use std::ops::BitOrAssign;
 
-/// What a warning is about; each kind is a bit in the C event and the C status.
+/// The kind of a warning. Each is a bit in the C event and the C status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WarningKind {
     KeyReadable,
@@ -24,7 +24,7 @@ pub(crate) enum WarningKind {
 }
 
 impl WarningKind {
-    /// In the order in which people are told: what was lost first.
+    /// In the order of messages: the most severe first.
     const ALL: [Self; 16] = [
         Self::CrlLost,
         Self::CrlMissing,
@@ -45,7 +45,7 @@ impl WarningKind {
     ];
 }
 
-/// One warning, with the words that belong to it.
+/// A warning and its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Warning {
     pub(crate) kind: WarningKind,
@@ -58,7 +58,7 @@ impl Warning {
     }
 }
 
-/// Which kinds of warnings there are: a set.
+/// A set of kinds of warnings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Warnings(u32);
 
@@ -67,7 +67,7 @@ impl Warnings {
         self.0 & 1 << kind as u32 != 0
     }
 
-    /// The same set with or without `kind`.
+    /// Returns the set with `kind` added or removed.
     pub(crate) fn with(self, kind: WarningKind, is_in: bool) -> Self {
         let bit = 1 << kind as u32;
         Self(if is_in { self.0 | bit } else { self.0 & !bit })
@@ -86,8 +86,8 @@ impl<'a> FromIterator<&'a Warning> for Warnings {
     }
 }
 
-/// The first warning of each kind, and how many more of that kind there are: as long as the kinds
-/// are many, however many identities are warned about.
+/// Returns one message for each kind: the first warning, and the number of others. So the length of an event's message
+/// does not grow with the number of identities.
 pub(crate) fn in_words<'a>(warnings: impl IntoIterator<Item = &'a Warning>) -> Vec<String> {
     let mut first: [Option<(&str, usize)>; WarningKind::ALL.len()] = [None; _];
     for warning in warnings {
@@ -108,10 +108,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_set_and_the_words_come_from_the_same_warnings() {
+    fn set_and_messages_contain_the_same_kinds() {
         let warnings = [
             Warning::new(WarningKind::KeyReadable, "every user may read a.key"),
-            Warning::new(WarningKind::NamesLost, "it lacks a.test"),
+            Warning::new(WarningKind::NamesLost, "a.test is missing"),
             Warning::new(WarningKind::KeyReadable, "every user may read b.key"),
         ];
         let set: Warnings = warnings.iter().collect();
@@ -119,11 +119,11 @@ mod tests {
             assert_eq!(set.contains(kind), warnings.iter().any(|warning| warning.kind == kind));
         }
         let words = in_words(&warnings);
-        assert_eq!(words, ["it lacks a.test", "every user may read a.key (and 1 more like it)"]);
+        assert_eq!(words, ["a.test is missing", "every user may read a.key (and 1 more like it)"]);
     }
 
     #[test]
-    fn every_kind_is_told() {
+    fn every_kind_has_a_place_in_the_order() {
         let mut kinds = WarningKind::ALL.map(|kind| kind as usize);
         kinds.sort_unstable();
         assert!(kinds.into_iter().eq(0..WarningKind::ALL.len()));

@@ -285,7 +285,7 @@ mod tests {
         };
         let whole = Authority::new("one").list(&Listing::number(1)).der().to_vec();
         assert!(no_list(b"").contains("no PEM"));
-        assert!(no_list(&whole[..whole.len() - 1]).contains("cut off"));
+        assert!(no_list(&whole[..whole.len() - 1]).contains("truncated"));
         assert!(no_list(b"-----BEGIN X-----\nMAA=\n-----END X-----\n").is_empty());
         assert!(reason(&[0x30, 0x00]).contains("not a CRL"));
         let text = b"-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n";

@@ -141,10 +141,10 @@ fn crl_of_a_root_without_crl_sign_usage_is_rejected() {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     });
     let list = root.list_pem(&Listing::number(1));
-    let unfit = root.that_may(&[KeyUsagePurpose::KeyCertSign]);
+    let unfit = root.with_key_usages(&[KeyUsagePurpose::KeyCertSign]);
     let (cause, words) = CrlScene::of(&[&unfit]).rejected(from_ref(&list));
     assert!(matches!(cause, Cause::CrlSigner { index: 1, .. }), "{words}");
-    let free = root.that_may(&[]);
+    let free = root.with_key_usages(&[]);
     assert_eq!(kinds_of_warnings(&CrlScene::of(&[&free]).read(&[list]).unwrap()), []);
 }
 
@@ -367,7 +367,7 @@ fn crl_of_an_intermediate_is_verified_with_its_certificate() {
         assert_eq!(kinds_of_warnings(&scene.read_files(&files(&list), &["/b"]).unwrap()), []);
         assert!(scene.read_files(&files(&fake), &["/b"]).is_err());
     }
-    let unfit = root.certifies_pem(&middle.that_may(&[KeyUsagePurpose::KeyCertSign]), 7);
+    let unfit = root.certifies_pem(&middle.with_key_usages(&[KeyUsagePurpose::KeyCertSign]), 7);
     assert!(matches!(scene.rejected(&[unfit, list]).0, Cause::CrlSigner { index: 1, .. }));
 }
 

@@ -1,4 +1,4 @@
-//! Authorities for tests: they certify, and revoke.
+//! CAs for tests that issue certificates and CRLs.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use crate::pki::trust::TrustFile;
 
-/// When tests take place, unless they say otherwise.
+/// The default time of the tests, in seconds since 1970.
 pub(crate) fn now() -> i64 {
     date_time_ymd(2026, 6, 15).unix_timestamp()
 }
@@ -21,15 +21,15 @@ pub(crate) fn now() -> i64 {
 /// Year, month and day.
 type Day = (i32, u8, u8);
 
-/// An authority with a key, and what it says of itself.
+/// A CA with its key and certificate.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     params: CertificateParams,
-    /// Signed by itself.
+    /// Self-signed.
     root: rcgen::Certificate,
 }
 
-/// A list to be made; by default one of this month, with a number.
+/// The fields of a CRL to be issued.
 pub(crate) struct Listing {
     pub(crate) number: u64,
     pub(crate) this_update: Day,
@@ -38,7 +38,7 @@ pub(crate) struct Listing {
     pub(crate) revoked: Vec<u64>,
 }
 
-/// What a peer proves itself with.
+/// The chain and key of a peer.
 pub(crate) struct Peer {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivatePkcs8KeyDer<'static>,
@@ -67,15 +67,15 @@ impl Authority {
         Self { issuer: Issuer::new(params.clone(), key), params, root }
     }
 
-    /// The same, with another key usage.
-    pub(crate) fn that_may(&self, usages: &[KeyUsagePurpose]) -> Self {
+    /// Returns the same CA with another key usage.
+    pub(crate) fn with_key_usages(&self, usages: &[KeyUsagePurpose]) -> Self {
         let key = KeyPair::try_from(self.issuer.key().serialize_der()).unwrap();
         let mut params = self.params.clone();
         params.key_usages = usages.to_vec();
         Self::of(params, key)
     }
 
-    /// Its certificate, signed by itself.
+    /// Returns its self-signed certificate.
     pub(crate) fn root(&self) -> CertificateDer<'static> {
         self.root.der().clone()
     }
@@ -84,7 +84,7 @@ impl Authority {
         self.root.pem()
     }
 
-    /// Its certificate as an authority under this one.
+    /// Issues a certificate for the CA `other`, as an intermediate below this one.
     pub(crate) fn certifies(&self, other: &Self, serial: u64) -> CertificateDer<'static> {
         self.certified(other, serial).into()
     }
@@ -99,7 +99,7 @@ impl Authority {
         params.signed_by(other.issuer.key(), &self.issuer).unwrap()
     }
 
-    /// A peer of either role, named `a.test`, and the certificates that lead up from this authority.
+    /// Issues a certificate for a peer of either role, named `a.test`. `up` are the certificates above it in the chain.
     pub(crate) fn peer(&self, serial: u64, up: &[CertificateDer<'static>]) -> Peer {
         let mut params = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
         params.serial_number = Some(serial.into());
@@ -144,7 +144,7 @@ impl Authority {
 }
 
 impl Listing {
-    /// Made in June, and good for two months.
+    /// Valid from June to July.
     pub(crate) fn number(number: u64) -> Self {
         let (this_update, next_update) = ((2026, 6, 1), (2026, 8, 1));
         Self { number, this_update, next_update, part: None, revoked: Vec::new() }
@@ -155,12 +155,12 @@ impl Listing {
     }
 }
 
-/// A file by itself.
+/// A configured file.
 pub(crate) fn file<'a>(path: &'a str, bytes: &'a (impl AsRef<[u8]> + ?Sized)) -> TrustFile<'a> {
     TrustFile { path: Path::new(path), bytes: bytes.as_ref(), is_in_directory: false }
 }
 
-/// One that lies in a directory.
+/// A file in a configured directory.
 pub(crate) fn in_directory<'a>(
     path: &'a str,
     bytes: &'a (impl AsRef<[u8]> + ?Sized),
@@ -168,7 +168,7 @@ pub(crate) fn in_directory<'a>(
     TrustFile { is_in_directory: true, ..file(path, bytes) }
 }
 
-/// The list of an authority of `openssl ca`, called "Root".
+/// Issues a CRL of a CA named "Root" with `openssl ca`.
 pub(crate) fn openssl_list(settings: &str) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let config = format!("[ca]\ndefault_ca=a\n[a]\ndatabase=index\ndefault_md=sha256\n{settings}");

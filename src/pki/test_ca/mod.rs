@@ -1,4 +1,4 @@
-//! Certification authorities for tests: they certify, revoke, and sign OCSP responses.
+//! CAs for tests: they issue certificates, CRLs and OCSP responses.
 
 mod crl;
 mod ocsp;

@@ -1,4 +1,4 @@
-//! OCSP responses of every kind, made with the openssl command line, for tests.
+//! OCSP responses of all kinds for tests, made with the openssl command.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::clock::unix_now;
 use crate::pki::chain::Chain;
 use crate::pki::{certificate, pem};
 
-/// Two authorities of one name, what each of them issued, and responders.
+/// Makes two CAs with one name, their certificates, and responders.
 const SCRIPT: &str = r#"
 set -eu
 exec 2>errors
@@ -64,7 +64,7 @@ respond by-other other ca leaf -ndays 7 -resp_no_certs
 for h in sha1 sha256 sha384 sha512 sha224; do hash=-$h; respond $h ca ca leaf -ndays 7; done
 "#;
 
-/// Where the script has run.
+/// The directory in which the script has run.
 pub(crate) struct Authorities(tempfile::TempDir);
 
 impl Authorities {
@@ -75,7 +75,7 @@ impl Authorities {
         let this = Self(directory);
         assert!(done.unwrap().success(), "{}", String::from_utf8_lossy(&this.file("errors")));
         for name in ["good", "bare"] {
-            // What is said after this is another day's.
+            // Changes a date, so that the signature no longer matches.
             let mut response = this.file(name);
             let at = response.windows(3).position(|window| window == b"\x18\x0f2").unwrap();
             response[at + 5] ^= 1;
@@ -88,12 +88,12 @@ impl Authorities {
         std::fs::read(self.0.path().join(name)).unwrap_or_default()
     }
 
-    /// Looks at a chain of these certificates, so many seconds from now.
+    /// Calls `use_chain` with a chain of these certificates at a time `later` seconds from now.
     pub(crate) fn with_chain<T>(
         &self,
         names: &[&str],
         later: i64,
-        look: impl Fn(&Chain<'_>) -> T,
+        use_chain: impl Fn(&Chain<'_>) -> T,
     ) -> T {
         let text: Vec<_> =
             names.iter().flat_map(|name| self.file(&format!("{name}.pem"))).collect();
@@ -103,7 +103,7 @@ impl Authorities {
             .enumerate()
             .map(|(at, der)| certificate::facts(der, at).unwrap())
             .collect();
-        look(&Chain {
+        use_chain(&Chain {
             path: "chain".as_ref(),
             certificates: &certificates,
             facts: &facts,

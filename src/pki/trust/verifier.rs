@@ -25,7 +25,7 @@ pub(super) struct VerifierSettings<'a> {
 
 /// A verifier for one role of peers.
 pub(super) trait RoleVerifier {
-    /// The number that stands for the settings of this role alone, for a fingerprint.
+    /// Returns the settings of this role alone, as a number for the fingerprint.
     fn mode(settings: &VerifierSettings<'_>) -> u8;
 
     fn build(
