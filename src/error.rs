@@ -1,4 +1,7 @@
-//! What can go wrong: a cause, at a stage, with a path.
+//! Errors: a cause, the stage at which it occurred, and the path of the file.
+//!
+//! The texts are for operators (G24): what is wrong, in plain words, and what to do where that is known. What is served
+//! in the meantime is added where events are composed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,18 +11,18 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-/// Where on the way from a trigger to a published generation something failed.
+/// The stage of a reload at which a failure occurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// The call itself: its parameters, or the state of the handle.
+    /// The call itself: its parameters, or the state of the handle. No file is involved.
     Call,
-    /// Getting the bytes.
+    /// Reading the files.
     Read,
-    /// Making sense of the bytes.
+    /// Parsing what was read.
     Parse,
-    /// Deciding whether what they mean can serve.
+    /// Deciding whether it may be served.
     Validate,
-    /// The TLS handshake in memory.
+    /// The TLS handshake in memory (G16).
     SelfCheck,
 }
 
@@ -35,7 +38,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Why something failed. Each cause maps to one result code, in `ffi::result`.
+/// The cause of a failure. Each maps to one result code, in `ffi::result`.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum Cause {
     #[error("no answer within {milliseconds} ms{so_far}")]
@@ -44,7 +47,7 @@ pub(crate) enum Cause {
     NullParameter(Cow<'static, str>),
     #[error("{0}")]
     InvalidParameter(Cow<'static, str>),
-    #[error("the options name nothing to load: no identity, and no roots")]
+    #[error("the options name nothing to load: neither an identity nor roots")]
     NothingToLoad,
     #[error("the handle has no {0}")]
     NotConfigured(&'static str),
@@ -52,12 +55,12 @@ pub(crate) enum Cause {
     Closed,
     #[error("{what}: {reason}")]
     System { what: &'static str, reason: String },
-    #[error("rustls refuses: {0}")]
+    #[error("the TLS library (rustls) rejects this: {0}")]
     Tls(String),
     #[error("a defect inside certreload: {0}")]
     Panic(String),
     #[error(
-        "the handle was opened before a fork: in this process it serves, and does not reload until certreload_after_fork() is called"
+        "the handle was opened before a fork: this process keeps serving it, but reloads it only after certreload_after_fork() was called"
     )]
     Forked,
     #[error("the buffer is too small: {needed} bytes are needed")]
@@ -66,7 +69,7 @@ pub(crate) enum Cause {
     WouldDeadlock(&'static str),
     #[error("no event is waiting")]
     NoEvent,
-    #[error("this Rust program has set a logger of its own, which gets the lines")]
+    #[error("the Rust code of this process has already set a logger, which receives the lines")]
     LoggerInUse,
 
     #[error("no such file")]
@@ -81,7 +84,7 @@ pub(crate) enum Cause {
     Empty,
     #[error("kept changing while it was read")]
     Unstable,
-    #[error("its writer still has it open")]
+    #[error("a process still has it open for writing")]
     StillOpen,
     #[error("{0}")]
     Io(String),
@@ -99,16 +102,16 @@ pub(crate) enum Cause {
     #[error("certificate {index} cannot be parsed: {reason}")]
     CertificateMalformed { index: usize, reason: String },
     #[error(
-        "certificate {index} is damaged: its signature was not made with the key of certificate {issuer}, which it names for its issuer's"
+        "certificate {index} is damaged: its signature was not made with the key of certificate {issuer}, which it names as its issuer"
     )]
     CertificateDamaged { index: usize, issuer: usize },
     #[error("holds no private key{0}")]
     NoPrivateKey(&'static str),
-    #[error("holds more than one private key")]
+    #[error("holds more than one private key; keep only that of the certificate")]
     SeveralPrivateKeys,
     #[error("the private key is encrypted, {0}")]
     KeyEncrypted(&'static str),
-    #[error("the private key cannot be opened with the password that is given")]
+    #[error("the private key cannot be decrypted with the given password")]
     KeyPasswordWrong,
     #[error("the private key cannot be used: {0}")]
     KeyUnsupported(String),
@@ -129,9 +132,9 @@ pub(crate) enum Cause {
     NotYetValid { at: String, from: i64 },
     #[error("the certificate is not for TLS {role}: its extended key usage lacks {usage}")]
     KeyUsageUnfit { role: &'static str, usage: &'static str },
-    #[error("no identity has the name {name}, which is required")]
+    #[error("no identity has the required name {name}")]
     NameMissing { name: String },
-    #[error("no TLS handshake with the new identity: {0}")]
+    #[error("the TLS handshake with the new identity failed: {0}")]
     SelfCheck(String),
     #[error(
         "certificate revocation list {index} was not signed with the key of {issuer}, which it names as its issuer"
@@ -141,26 +144,28 @@ pub(crate) enum Cause {
         "certificate revocation list {index} is signed with the key of {issuer}, whose certificate does not allow it: its key usage lacks cRLSign"
     )]
     CrlSigner { index: usize, issuer: String },
-    #[error("certificate revocation list {index}, of {issuer}, expired at {at}")]
+    #[error(
+        "certificate revocation list {index}, of {issuer}, expired at {at}; it must be replaced by a newer one"
+    )]
     CrlExpired { index: usize, issuer: String, at: Box<str> },
     #[error(
-        "certificate revocation list {index}, of {issuer}, is older than one that has served: {order}"
+        "certificate revocation list {index}, of {issuer}, is older than one that was in use: {order}"
     )]
     CrlRollback { index: usize, issuer: String, order: Box<str> },
     #[error(
-        "there is no certificate revocation list of {issuer} any more, and certificates of that issuer may still be trusted"
+        "there is no certificate revocation list of {issuer} any more, and certificates of that issuer may still be trusted; add its current list"
     )]
     CrlLost { issuer: String },
-    #[error("ticket key {second} is the same as ticket key {first}")]
+    #[error("ticket key {second} is the same as ticket key {first}; remove one of them")]
     TicketKeyRepeated { first: usize, second: usize },
     #[error(
-        "every user may read these ticket keys, and with them the sessions; \"chmod o-r\" mends it"
+        "every user may read these ticket keys, and decrypt sessions with them; run \"chmod o-r\" on the file"
     )]
     TicketKeysReadable,
 }
 
 impl Cause {
-    /// Whether a writer at work can look like this, so that waiting may mend it (G4).
+    /// Whether a file that is being written can cause this failure, so that a retry may succeed (G4).
     pub(crate) fn may_be_half_written(&self) -> bool {
         matches!(
             self,
@@ -191,15 +196,15 @@ impl Cause {
         )
     }
 
-    /// Whether the fault lies in the one file that is named, whatever the others of its unit hold.
-    pub(crate) fn is_of_one_file(&self) -> bool {
-        // A key and its password are two things, and either may be the wrong one.
+    /// Whether the failure is caused by the named file alone, independently of the other files of its unit.
+    pub(crate) fn concerns_one_file(&self) -> bool {
+        // Either the key or its password, which is in another file, may be wrong.
         matches!(self.stage(), Stage::Read | Stage::Parse) && *self != Self::KeyPasswordWrong
     }
 
-    /// Whether nothing but other bytes can mend it: not time, not another identity, not somebody who
-    /// is asked.
-    pub(crate) fn is_about_bytes_alone(&self) -> bool {
+    /// Whether the same bytes will always fail: neither time, nor another identity, nor a callback of the host can
+    /// change the result.
+    pub(crate) fn depends_on_bytes_alone(&self) -> bool {
         matches!(
             self,
             Self::PemMalformed(_)
@@ -276,8 +281,8 @@ impl Cause {
 impl From<io::Error> for Cause {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // A component of the path that is no directory, or a link that leads nowhere, is as
-            // good as missing: a deploy that is under way looks like this.
+            // A path component that is not a directory counts as missing too: a deployment may create the
+            // directory next.
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NotFound,
             io::ErrorKind::PermissionDenied => Self::Permission,
             _ => Self::Io(error.to_string()),
@@ -285,7 +290,7 @@ impl From<io::Error> for Cause {
     }
 }
 
-/// A failure in full: why, at which stage, and about which file.
+/// A failure: its cause, its file if there is one, and context for the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Error {
     pub(crate) cause: Cause,
@@ -293,54 +298,54 @@ pub(crate) struct Error {
     context: Option<Arc<Context>>,
 }
 
-/// What else is known about a failure; behind a pointer, so that results stay small.
+/// Context for the message of a failure. It is behind a pointer to keep `Result` small.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Context {
-    /// What may explain it.
-    Circumstance(String),
-    /// The C function that failed, if the failure is reported later than its call.
+    /// A possible explanation, such as changed privileges.
+    Explanation(String),
+    /// The C function that failed, if another function reports the failure (G22).
     Function(&'static str),
 }
 
 impl Error {
-    /// A failure that is about no file.
+    /// Creates a failure without a file.
     pub(crate) fn new(cause: Cause) -> Self {
         Self { cause, path: None, context: None }
     }
 
-    /// A parameter that must not be NULL is.
+    /// Creates the failure that the parameter `name` is NULL.
     pub(crate) fn null(name: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Cause::NullParameter(name.into()))
     }
 
-    /// A parameter is not what it has to be.
-    pub(crate) fn invalid(why: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Cause::InvalidParameter(why.into()))
+    /// Creates the failure of an invalid parameter.
+    pub(crate) fn invalid(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Cause::InvalidParameter(reason.into()))
     }
 
-    /// A failure that is about the file at `path`.
+    /// Creates a failure of the file at `path`.
     pub(crate) fn at(path: &Path, cause: impl Into<Cause>) -> Self {
         Self { path: Some(path.into()), ..Self::new(cause.into()) }
     }
 
-    /// The same, with what may explain it, if anything does.
-    pub(crate) fn under(mut self, circumstance: Option<String>) -> Self {
-        self.context = circumstance.map(|why| Arc::new(Context::Circumstance(why)));
+    /// Adds a possible explanation to the message.
+    pub(crate) fn with_explanation(mut self, explanation: Option<String>) -> Self {
+        self.context = explanation.map(|text| Arc::new(Context::Explanation(text)));
         self
     }
 
-    /// The same, as the failure of a C function.
+    /// Adds the name of the C function that failed.
     pub(crate) fn in_call(mut self, function: &'static str) -> Self {
         self.context = Some(Arc::new(Context::Function(function)));
         self
     }
 
-    /// rustls refused something.
+    /// Creates the failure that rustls reported.
     pub(crate) fn tls(error: &dyn fmt::Display) -> Self {
         Self::new(Cause::Tls(error.to_string()))
     }
 
-    /// The system refused something that has no path.
+    /// Creates the failure of a system call without a path.
     pub(crate) fn system(what: &'static str, error: &dyn fmt::Display) -> Self {
         Self::new(Cause::System { what, reason: error.to_string() })
     }
@@ -360,7 +365,7 @@ impl fmt::Display for Error {
             stage => write!(f, "{} ({stage})", self.cause)?,
         }
         match context {
-            Some(Context::Circumstance(why)) => write!(f, "; {why}"),
+            Some(Context::Explanation(text)) => write!(f, "; {text}"),
             Some(Context::Function(_)) | None => Ok(()),
         }
     }

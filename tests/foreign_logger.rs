@@ -43,7 +43,7 @@ fn a_program_that_has_a_logger_keeps_it_and_gets_the_lines() {
     // SAFETY: the callback has the signature.
     let set = |callback| unsafe { certreload_set_log_callback(callback, ptr::null_mut(), 5) };
     assert_eq!(set(Some(never)), certreload_result::LoggerInUse);
-    assert!(last_error().contains("logger of its own"), "{}", last_error());
+    assert!(last_error().contains("already set a logger"), "{}", last_error());
     assert_eq!(set(None), certreload_result::Ok);
     assert_eq!(log::max_level(), LevelFilter::Info);
 

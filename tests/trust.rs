@@ -133,7 +133,7 @@ const MISTAKES: [Mistake; 12] = [
     Mistake { what: "an older list", make: |scene| {
             let number = scene.number - 1;
             scene.write_lists(&[&scene.one.list(number, &[]), &scene.two.list(9999, &[])]);
-        }, result: CrlRollback, path: Scene::lists, words: "list 1, of one, is older than one that has served: number" },
+        }, result: CrlRollback, path: Scene::lists, words: "list 1, of one, is older than one that was in use: number" },
     Mistake { what: "an expired list", make: |scene| {
             scene.write_lists(&[&scene.one.list(9999, &[]), &scene.two.list_between(9999, &[], -2 * HOUR, -HOUR)]);
         }, result: CrlExpired, path: Scene::lists, words: "list 2, of two, expired at 20" },

@@ -4,8 +4,8 @@
 //! 4.4.2 lets clients accept other orders, but TLS 1.2 clients may not. A chain in order is served as it is; otherwise
 //! it is reordered, with a warning.
 //!
-//! Only repetitions are left out. A certificate that seems superfluous, such as a cross-certificate, may be the only path
-//! to the root that some client trusts.
+//! Only repetitions are left out. A certificate that seems superfluous, such as a cross-certificate, may be the only
+//! path to the root that some client trusts.
 
 use std::path::Path;
 
@@ -80,8 +80,8 @@ impl Chain<'_> {
 
     /// Returns the path from the leaf to the highest issuer in the file.
     ///
-    /// Of several issuers, the first that is valid now is chosen, otherwise the first: after a renewal of an intermediate
-    /// both versions may be in the file.
+    /// Of several issuers, the first that is valid now is chosen, otherwise the first: after a renewal of an
+    /// intermediate both versions may be in the file.
     fn path_upwards(&self, positions: &[usize]) -> Vec<usize> {
         let mut linked = vec![self.leaf];
         let mut top = self.leaf;
@@ -125,8 +125,8 @@ impl Chain<'_> {
 
     /// Returns a warning if the certificate of the leaf's issuer is missing.
     ///
-    /// A leaf alone may be complete: private CAs issue leaves directly from the root. It is not if the leaf has a URL for
-    /// its issuer's certificate, or if the file has other CA certificates.
+    /// A leaf alone may be complete: private CAs issue leaves directly from the root. It is not if the leaf has a URL
+    /// for its issuer's certificate, or if the file has other CA certificates.
     fn incomplete(&self, linked: &[usize]) -> Option<Warning> {
         let leaf = &self.facts[self.leaf];
         let others = self.facts.iter().enumerate().filter(|(at, _)| *at != self.leaf);
@@ -188,8 +188,8 @@ impl Chain<'_> {
 
 /// Rejects a certificate that was not signed with the key that it names as its issuer's, if that key is in the file.
 ///
-/// While a file is overwritten in place, it begins with new bytes and ends with old ones. Such a mixture may parse and may
-/// contain the right public key, and still be a certificate that no CA issued (G4).
+/// While a file is overwritten in place, it begins with new bytes and ends with old ones. Such a mixture may parse and
+/// may contain the right public key, and still be a certificate that no CA issued (G4).
 ///
 /// If several certificates have the named issuer and key identifier, one correct signature is enough, or one that
 /// cannot be verified.

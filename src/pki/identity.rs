@@ -115,8 +115,8 @@ impl Identity {
         })
     }
 
-    /// Replaces the default time before the end at which the warning begins. Zero turns it off, for the OCSP response as
-    /// well.
+    /// Replaces the default time before the end at which the warning begins. Zero turns it off, for the OCSP response
+    /// as well.
     pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
         self.expiring_from = renewal::expiring_from(self.not_before, self.not_after, warning);
         if let Some(stapled) = &mut self.stapled
@@ -247,8 +247,8 @@ fn facts_of<'a>(certificates: &'a [CertificateDer<'_>]) -> Result<Vec<Facts<'a>>
 
 /// Returns the position of the leaf: the first certificate with the public key of `key`, usually the first in the file.
 ///
-/// If the provider does not return the public key, the first certificate is assumed to be the leaf. The self-check finds
-/// a key that does not match (G16).
+/// If the provider does not return the public key, the first certificate is assumed to be the leaf. The self-check
+/// finds a key that does not match (G16).
 fn position_of_leaf(facts: &[Facts<'_>], key: &dyn SigningKey) -> Option<usize> {
     match key.public_key() {
         Some(public_key) => facts.iter().position(|facts| facts.public_key == public_key.as_ref()),

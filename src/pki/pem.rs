@@ -180,8 +180,8 @@ fn without_trust_settings(mut der: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
 
 /// Returns the missing END line for a message.
 ///
-/// In a damaged file the label may be a piece of a key, which must not appear in a message (G18). It is quoted only if it
-/// consists of a few short words.
+/// In a damaged file the label may be a piece of a key, which must not appear in a message (G18). It is quoted only if
+/// it consists of a few short words.
 fn end_line(label: &[u8]) -> String {
     let is_word = |word: &[u8]| {
         word.len() <= 12 && word.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'))

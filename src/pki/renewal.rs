@@ -5,7 +5,8 @@ use std::time::Duration;
 /// The maximum default window, 30 days: certificates that are valid for years are usually renewed in their last month.
 const LONGEST_DEFAULT: i64 = 30 * 24 * 3600;
 
-/// Returns when the warning window of a certificate begins: `warning` before notAfter. A `warning` of zero turns it off.
+/// Returns when the warning window of a certificate begins: `warning` before notAfter. A `warning` of zero turns it
+/// off.
 ///
 /// The default window is the last third of the lifetime, at most 30 days. ACME clients renew at that time, and it suits
 /// certificates that are valid for six days or for a year.
@@ -26,8 +27,8 @@ pub(super) fn expiring_from(
 /// Returns when the warning window of a CRL begins.
 ///
 /// The default window is the last tenth of its period, at most 30 days. CAs publish the next CRL some time before
-/// nextUpdate, and the shortest usual overlap is a tenth. `warning` is meant for certificates and may exceed the period of
-/// a CRL, which would then always be in the window; so it is limited to a third of the period.
+/// nextUpdate, and the shortest usual overlap is a tenth. `warning` is meant for certificates and may exceed the period
+/// of a CRL, which would then always be in the window; so it is limited to a third of the period.
 pub(super) fn list_expiring_from(
     this_update: i64,
     next_update: i64,

@@ -1,7 +1,7 @@
 //! Verifies the signatures on certificates, CRLs and OCSP responses with a given public key.
 //!
-//! The algorithms are those of the rustls provider. What the provider cannot verify is not treated as forged: the result
-//! is "unknown", because old CAs use algorithms that TLS does not need (G23).
+//! The algorithms are those of the rustls provider. What the provider cannot verify is not treated as forged: the
+//! result is "unknown", because old CAs use algorithms that TLS does not need (G23).
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::SignatureVerificationAlgorithm;
@@ -31,8 +31,8 @@ impl<'a> Signed<'a> {
 
     /// Whether the signature was made with `public_key` (a `SubjectPublicKeyInfo`).
     ///
-    /// The result is `None` if the provider cannot verify the signature: it lacks the algorithm, or does not accept such
-    /// a key, for example an RSA key of 1024 bits.
+    /// The result is `None` if the provider cannot verify the signature: it lacks the algorithm, or does not accept
+    /// such a key, for example an RSA key of 1024 bits.
     pub(super) fn is_by(
         &self,
         public_key: &[u8],

@@ -15,8 +15,8 @@ use crate::error::{Cause, Error};
 
 /// The maximum number of keys. Three are usual: yesterday's, today's and tomorrow's.
 const MAX_KEYS: usize = 64;
-/// The earliest plausible mtime, in 2020. Container images and package stores set an mtime of 0, 1 or 1980 on every file,
-/// which is not the age of a key.
+/// The earliest plausible mtime, in 2020. Container images and package stores set an mtime of 0, 1 or 1980 on every
+/// file, which is not the age of a key.
 const EARLIEST: i64 = 1_577_836_800;
 const SHORT: usize = 48;
 const LONG: usize = 80;
@@ -236,8 +236,8 @@ pub(crate) struct TicketKey {
     pub(crate) name: [u8; 16],
     /// 32 bytes, on the heap: moving an array would leave unwiped copies on the stack (G18).
     pub(crate) secret: Zeroizing<Vec<u8>>,
-    /// Since when the key exists, in seconds since 1970: its date in the file; without one, the file's mtime when the key
-    /// was first loaded; without a plausible mtime, that moment.
+    /// Since when the key exists, in seconds since 1970: its date in the file; without one, the file's mtime when the
+    /// key was first loaded; without a plausible mtime, that moment.
     pub(crate) since: i64,
 }
 

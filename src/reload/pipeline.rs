@@ -400,7 +400,7 @@ impl Pipeline {
 fn explain(error: Error, opened_as: &Privileges) -> Error {
     match error.cause {
         Cause::NotFound | Cause::Permission => {
-            error.under(Privileges::now().changes_since(opened_as))
+            error.with_explanation(Privileges::now().changes_since(opened_as))
         }
         _ => error,
     }

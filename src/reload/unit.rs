@@ -200,7 +200,7 @@ impl Unit {
         // A password that comes from a file is part of the digest.
         let files = self.files.as_identity();
         let from_file = files.is_some_and(|files| files.password_file().is_some());
-        cause.is_about_bytes_alone() || from_file && *cause == Cause::KeyPasswordWrong
+        cause.depends_on_bytes_alone() || from_file && *cause == Cause::KeyPasswordWrong
     }
 
     /// Returns the newest waiter before the files were last read.

@@ -73,7 +73,7 @@ impl<'a> CrlScene<'a> {
     }
 }
 
-fn kinds_of_warnings(lists: &CrlSet) -> Vec<WarningKind> {
+fn warning_kinds(lists: &CrlSet) -> Vec<WarningKind> {
     lists.warnings.iter().map(|warning| warning.kind).collect()
 }
 
@@ -94,7 +94,7 @@ fn several_crls_of_one_scope_only_the_newest_is_enforced() {
         assert_eq!(issuers, ["one", "two"]);
         assert_eq!(lists.lists[0].revoked, 300);
         assert_eq!(sha256(&lists.ders[0]), lists.lists[0].sha256);
-        assert_eq!(kinds_of_warnings(&lists), []);
+        assert_eq!(warning_kinds(&lists), []);
     }
 }
 
@@ -120,7 +120,7 @@ fn crl_signed_with_another_key_is_rejected() {
     let older = forger.list_pem(&Listing::number(0));
     assert!(matches!(scene.rejected(&[good, older]).0, Cause::CrlSignature { index: 2, .. }));
     // A CA that replaced its key has two certificates with one name.
-    assert_eq!(kinds_of_warnings(&CrlScene::of(&[&one, &forger]).read(&[fake]).unwrap()), []);
+    assert_eq!(warning_kinds(&CrlScene::of(&[&one, &forger]).read(&[fake]).unwrap()), []);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn crl_of_a_root_without_crl_sign_usage_is_rejected() {
     let (cause, words) = CrlScene::of(&[&unfit]).rejected(from_ref(&list));
     assert!(matches!(cause, Cause::CrlSigner { index: 1, .. }), "{words}");
     let free = root.with_key_usages(&[]);
-    assert_eq!(kinds_of_warnings(&CrlScene::of(&[&free]).read(&[list]).unwrap()), []);
+    assert_eq!(warning_kinds(&CrlScene::of(&[&free]).read(&[list]).unwrap()), []);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn crl_of_an_unknown_issuer_is_accepted_with_a_warning() {
     let lists = CrlScene::of(&[&root])
         .read(&[root.list_pem(&Listing::number(1)), middle.list_pem(&Listing::number(1))])
         .unwrap();
-    assert_eq!(kinds_of_warnings(&lists), [WarningKind::CrlUnrelated]);
+    assert_eq!(warning_kinds(&lists), [WarningKind::CrlUnrelated]);
     let text = &lists.warnings[0].text;
     assert!(text.contains("list 2 of /lists is of \"middle\""), "{text}");
 }
@@ -172,7 +172,7 @@ fn expired_crl_is_rejected_unless_allowed_or_in_use() {
 
     let allowed = CrlScene { allow_expired: true, ..CrlScene::of(&roots) };
     assert_eq!(
-        kinds_of_warnings(&allowed.read(&[fresh, list.clone()]).unwrap()),
+        warning_kinds(&allowed.read(&[fresh, list.clone()]).unwrap()),
         [WarningKind::CrlExpired]
     );
 
@@ -181,7 +181,7 @@ fn expired_crl_is_rejected_unless_allowed_or_in_use() {
     let in_use = in_time.read(&[list.clone(), two.list_pem(&Listing::number(1))]).unwrap();
     let scene = scene.after(&in_use);
     let lists = scene.read(&[list, two.list_pem(&Listing::number(2))]).unwrap();
-    assert_eq!(kinds_of_warnings(&lists), [WarningKind::CrlExpired]);
+    assert_eq!(warning_kinds(&lists), [WarningKind::CrlExpired]);
     let another = one.list_pem(&Listing { number: 2, ..old });
     assert!(matches!(scene.rejected(&[another]).0, Cause::CrlExpired { .. }));
 }
@@ -200,10 +200,7 @@ fn crl_expires_at_the_second_of_its_next_update() {
 fn crl_with_this_update_in_the_future_is_accepted() {
     let one = Authority::new("one");
     let listing = Listing { this_update: (2026, 6, 16), ..Listing::number(1) };
-    assert_eq!(
-        kinds_of_warnings(&CrlScene::of(&[&one]).read(&[one.list_pem(&listing)]).unwrap()),
-        []
-    );
+    assert_eq!(warning_kinds(&CrlScene::of(&[&one]).read(&[one.list_pem(&listing)]).unwrap()), []);
 }
 
 #[test]
@@ -239,7 +236,7 @@ fn g13_crl_of_a_trusted_root_must_not_be_removed() {
     assert!(words.contains("still be trusted"), "{words}");
     // It may be removed together with its root.
     let without = CrlScene::of(&both[..1]).after(&in_use).read(&lists[..1]).unwrap();
-    assert_eq!(kinds_of_warnings(&without), []);
+    assert_eq!(warning_kinds(&without), []);
     // The CRL of another CA with the same name does not replace it.
     let other = Authority::new("two");
     let other_too = [&one, &two, &other];
@@ -273,7 +270,7 @@ fn g13_crl_of_an_intermediate_must_not_be_removed_before_it_expires() {
     assert_eq!(cause, Cause::CrlLost { issuer: "middle".to_owned() });
     let later = CrlScene { now: now() + 5 * DAY, ..CrlScene::of(&roots) }.after(&in_use);
     let lists = later.read(&[of_root]).unwrap();
-    assert_eq!(kinds_of_warnings(&lists), [WarningKind::CrlLost]);
+    assert_eq!(warning_kinds(&lists), [WarningKind::CrlLost]);
     assert!(
         lists.warnings[0]
             .text
@@ -345,26 +342,23 @@ fn crl_of_an_intermediate_is_verified_with_its_certificate() {
     let (list, fake) = (middle.list_pem(&Listing::number(1)), forger.list_pem(&Listing::number(2)));
     let (pem, der) = (root.certifies_pem(&middle, 7), root.certifies(&middle, 7));
     let scene = CrlScene::of(&roots);
-    assert_eq!(
-        kinds_of_warnings(&scene.read(from_ref(&fake)).unwrap()),
-        [WarningKind::CrlUnrelated]
-    );
+    assert_eq!(warning_kinds(&scene.read(from_ref(&fake)).unwrap()), [WarningKind::CrlUnrelated]);
 
-    assert_eq!(kinds_of_warnings(&scene.read(&[pem.clone(), list.clone()]).unwrap()), []);
+    assert_eq!(warning_kinds(&scene.read(&[pem.clone(), list.clone()]).unwrap()), []);
     let signature = Cause::CrlSignature { index: 1, issuer: "middle".to_owned() };
     assert_eq!(scene.rejected(&[fake.clone(), pem.clone()]).0, signature);
 
     let issuers: [&[u8]; 2] = [b"not a certificate", &der];
     let known = CrlScene { issuers: &issuers, ..CrlScene::of(&roots) };
-    assert_eq!(kinds_of_warnings(&known.read(from_ref(&list)).unwrap()), []);
+    assert_eq!(warning_kinds(&known.read(from_ref(&list)).unwrap()), []);
     assert_eq!(known.rejected(from_ref(&fake)).0, signature);
     // A CA that replaced its key has two certificates with one name.
     let both = [root.certifies_pem(&forger, 8), fake.clone(), list.clone()];
-    assert_eq!(kinds_of_warnings(&known.read(&both).unwrap()), []);
+    assert_eq!(warning_kinds(&known.read(&both).unwrap()), []);
 
     for bytes in [pem.as_bytes(), &der] {
         let files = |list| [in_directory("/b/list.pem", list), in_directory("/b/a.der", bytes)];
-        assert_eq!(kinds_of_warnings(&scene.read_files(&files(&list), &["/b"]).unwrap()), []);
+        assert_eq!(warning_kinds(&scene.read_files(&files(&list), &["/b"]).unwrap()), []);
         assert!(scene.read_files(&files(&fake), &["/b"]).is_err());
     }
     let unfit = root.certifies_pem(&middle.with_key_usages(&[KeyUsagePurpose::KeyCertSign]), 7);

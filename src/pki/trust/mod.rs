@@ -3,6 +3,8 @@
 mod input;
 mod roots;
 #[cfg(test)]
+mod tests_handshake;
+#[cfg(test)]
 mod tests_trust;
 mod verifier;
 
@@ -272,7 +274,10 @@ impl VerificationBuilder<'_> {
         });
         match rejected {
             Some((list, error)) => list.unusable(crl_error_in_words(&error).to_owned()),
-            None => Error::new(Cause::Tls(error.to_string())),
+            None => Error::new(Cause::Tls(match error {
+                VerifierBuilderError::InvalidCrl(error) => crl_error_in_words(error).to_owned(),
+                other => other.to_string(),
+            })),
         }
     }
 }

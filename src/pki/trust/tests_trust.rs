@@ -4,16 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, ClientConfig, ClientConnection, Error as TlsError, RootCertStore};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::pki_types::CertificateDer;
+use rustls::{CertificateError, Error as TlsError};
 
 use super::input::{TrustFile, TrustInput};
+use super::tests_handshake::{client, client_at, server};
 use super::{Trust, TrustContext};
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TrustOptions};
-use crate::pki::test_ca::{Authority, Listing, Peer, file, now, openssl_list};
+use crate::pki::test_ca::{Authority, Listing, file, now, openssl_list};
 
 const ROOTS: &str = "/trust/roots.pem";
 const LISTS: &str = "/trust/lists.pem";
@@ -94,87 +93,6 @@ fn leaked(path: &'static str, text: String) -> TrustFile<'static> {
 
 fn pem_of(roots: &[&Authority]) -> String {
     roots.iter().map(|root| root.root_pem()).collect()
-}
-
-/// The clock of handshakes.
-#[derive(Debug)]
-struct At(i64);
-
-impl TimeProvider for At {
-    fn current_time(&self) -> Option<UnixTime> {
-        let seconds = self.0.cast_unsigned();
-        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)))
-    }
-}
-
-/// Connects a client at `now`, with the certificate of `peer` if there is one, and returns the server's verdict.
-fn client_at(trust: &Trust, peer: Option<&Peer>, now: i64) -> Result<(), TlsError> {
-    let itself = Authority::new("server");
-    let server = itself.peer(1, &[]);
-    let config = ServerConfig::builder_with_details(default_provider().into(), Arc::new(At(now)))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(trust.client_verifier().unwrap().clone())
-        .with_single_cert(server.chain.clone(), key_of(&server))
-        .unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(itself.root()).unwrap();
-    let client = ClientConfig::builder_with_details(default_provider().into(), Arc::new(At(now)))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
-    let client = match peer {
-        Some(peer) => client.with_client_auth_cert(peer.chain.clone(), key_of(peer)).unwrap(),
-        None => client.with_no_client_auth(),
-    };
-    handshake(client, config)
-}
-
-fn client(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
-    client_at(trust, Some(peer), now())
-}
-
-/// Connects to `peer` as a server, and returns the client's verdict.
-fn server(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
-    let verifier = trust.server_verifier().unwrap().clone();
-    let client = ClientConfig::builder_with_details(default_provider().into(), Arc::new(At(now())))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    let config = ServerConfig::builder_with_details(default_provider().into(), Arc::new(At(now())))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(peer.chain.clone(), key_of(peer))
-        .unwrap();
-    handshake(client, config)
-}
-
-fn key_of(peer: &Peer) -> PrivateKeyDer<'static> {
-    PrivateKeyDer::Pkcs8(peer.key.clone_key())
-}
-
-fn handshake(client: ClientConfig, server: ServerConfig) -> Result<(), TlsError> {
-    let name = ServerName::try_from("a.test").unwrap();
-    let mut client = ClientConnection::new(client.into(), name).unwrap();
-    let mut server = ServerConnection::new(server.into()).unwrap();
-    while client.is_handshaking() || server.is_handshaking() {
-        let mut bytes = Vec::new();
-        while client.wants_write() {
-            client.write_tls(&mut bytes).unwrap();
-        }
-        server.read_tls(&mut &bytes[..]).unwrap();
-        server.process_new_packets()?;
-        bytes.clear();
-        while server.wants_write() {
-            server.write_tls(&mut bytes).unwrap();
-        }
-        client.read_tls(&mut &bytes[..]).unwrap();
-        client.process_new_packets()?;
-    }
-    Ok(())
 }
 
 const REVOKED: Result<(), TlsError> = Err(TlsError::InvalidCertificate(CertificateError::Revoked));
