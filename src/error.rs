@@ -91,10 +91,10 @@ pub(crate) enum Cause {
     #[error("holds more than {limit} files")]
     TooManyFiles { limit: usize },
 
-    #[error("malformed PEM: {0}")]
-    PemMalformed(&'static str),
-    #[error("truncated PEM: {0} is missing")]
-    PemTruncated(String),
+    #[error("malformed PEM in line {line}: {reason}")]
+    PemMalformed { line: usize, reason: &'static str },
+    #[error("truncated PEM: {end} is missing for the section that begins in line {line}")]
+    PemTruncated { line: usize, end: String },
     #[error("holds no certificate{0}")]
     NoCertificate(&'static str),
     #[error("holds more than {limit} certificates")]
@@ -165,7 +165,7 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// Whether a file that is being written can cause this failure, so that a retry may succeed (G4).
+    /// Returns whether a file that is being written can cause this failure, so that a retry may succeed (G4).
     pub(crate) fn may_be_half_written(&self) -> bool {
         matches!(
             self,
@@ -175,8 +175,8 @@ impl Cause {
                 | Self::Unstable
                 | Self::StillOpen
                 | Self::Io(_)
-                | Self::PemMalformed(_)
-                | Self::PemTruncated(_)
+                | Self::PemMalformed { .. }
+                | Self::PemTruncated { .. }
                 | Self::NoCertificate(_)
                 | Self::CertificateMalformed { .. }
                 | Self::CertificateDamaged { .. }
@@ -196,19 +196,19 @@ impl Cause {
         )
     }
 
-    /// Whether the failure is caused by the named file alone, independently of the other files of its unit.
+    /// Returns whether the failure is caused by the named file alone, independently of the other files of its unit.
     pub(crate) fn concerns_one_file(&self) -> bool {
         // Either the key or its password, which is in another file, may be wrong.
         matches!(self.stage(), Stage::Read | Stage::Parse) && *self != Self::KeyPasswordWrong
     }
 
-    /// Whether the same bytes will always fail: neither time, nor another identity, nor a callback of the host can
-    /// change the result.
+    /// Returns whether the same bytes will always fail: neither time, nor another identity, nor a callback of the host
+    /// can change the result.
     pub(crate) fn depends_on_bytes_alone(&self) -> bool {
         matches!(
             self,
-            Self::PemMalformed(_)
-                | Self::PemTruncated(_)
+            Self::PemMalformed { .. }
+                | Self::PemTruncated { .. }
                 | Self::NoCertificate(_)
                 | Self::TooManyCertificates { .. }
                 | Self::CertificateMalformed { .. }
@@ -246,8 +246,8 @@ impl Cause {
             | Self::StillOpen
             | Self::Io(_)
             | Self::TooManyFiles { .. } => Stage::Read,
-            Self::PemMalformed(_)
-            | Self::PemTruncated(_)
+            Self::PemMalformed { .. }
+            | Self::PemTruncated { .. }
             | Self::NoCertificate(_)
             | Self::TooManyCertificates { .. }
             | Self::CertificateMalformed { .. }

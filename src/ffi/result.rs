@@ -146,8 +146,8 @@ impl certreload_result {
             Cause::Unstable | Cause::StillOpen => Self::FileUnstable,
             Cause::Io(_) => Self::FileIo,
             Cause::TooManyFiles { .. } => Self::TooManyFiles,
-            Cause::PemMalformed(_) => Self::PemMalformed,
-            Cause::PemTruncated(_) => Self::PemTruncated,
+            Cause::PemMalformed { .. } => Self::PemMalformed,
+            Cause::PemTruncated { .. } => Self::PemTruncated,
             Cause::NoCertificate(_) => Self::NoCertificate,
             Cause::TooManyCertificates { .. } => Self::TooManyCertificates,
             Cause::CertificateMalformed { .. } | Cause::CertificateDamaged { .. } => {

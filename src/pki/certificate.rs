@@ -55,7 +55,7 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// Whether subject and issuer are equal (RFC 5280 section 3.2). The signature is not checked.
+    /// Returns whether subject and issuer are equal (RFC 5280 section 3.2). The signature is not checked.
     pub(super) fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
     }

@@ -61,7 +61,7 @@ impl Chain<'_> {
         Order { positions, warnings }
     }
 
-    /// Whether the key of `issuer` signed `subject`; `None` if the signature cannot be verified.
+    /// Returns whether the key of `issuer` signed `subject`; `None` if the signature cannot be verified.
     pub(super) fn is_signed_by(&self, issuer: usize, subject: usize) -> Option<bool> {
         let key = self.facts[issuer].public_key;
         is_signed_with(&self.certificates[subject], key, self.algorithms)
@@ -96,8 +96,8 @@ impl Chain<'_> {
         linked
     }
 
-    /// Whether `issuer` issued `subject`: the names match, the key identifiers match if both are present, and the
-    /// signature is correct if it can be verified. Names alone are not unique: a CA keeps its name with a new key.
+    /// Returns whether `issuer` issued `subject`: the names match, the key identifiers match if both are present, and
+    /// the signature is correct if it can be verified. Names alone are not unique: a CA keeps its name with a new key.
     pub(super) fn certifies(&self, issuer: usize, subject: usize) -> bool {
         let (above, below) = (&self.facts[issuer], &self.facts[subject]);
         let same_key = match (above.subject_key_id, below.authority_key_id) {

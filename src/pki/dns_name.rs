@@ -22,8 +22,8 @@ impl<'a> NamePattern<'a> {
         [Some(Self::Exact(name)), parent.map(Self::Wildcard)]
     }
 
-    /// Whether a certificate with this name is valid for `name`. The wildcard itself matches too: a host can require
-    /// it by that name.
+    /// Returns whether a certificate with this name is valid for `name`. The wildcard itself matches too: a host can
+    /// require it by that name.
     pub(crate) fn matches(self, name: &str) -> bool {
         NamePattern::matching(name).contains(&Some(self))
     }

@@ -171,7 +171,7 @@ impl Identity {
         self.role
     }
 
-    /// Whether the certificate also allows use by clients.
+    /// Returns whether the certificate also allows use by clients.
     pub(crate) fn may_be_client(&self) -> bool {
         self.may_be_client
     }
@@ -199,13 +199,14 @@ impl Identity {
         &self.warnings
     }
 
-    /// Whether the certificate is valid for `name`, which is in lower case: exactly, or by a wildcard.
+    /// Returns whether the certificate is valid for `name`, which is in lower case: exactly, or by a wildcard.
     pub(crate) fn matches_name(&self, name: &str) -> bool {
         let own = self.names.iter().filter_map(|own| own.to_str().ok());
         own.map(NamePattern::of).any(|pattern| pattern.matches(name))
     }
 
-    /// Whether both keys are of the same kind: a client that accepts signatures of one accepts those of the other.
+    /// Returns whether both keys are of the same kind: a client that accepts signatures of one accepts those of the
+    /// other.
     pub(crate) fn has_same_kind_of_key(&self, other: &Self) -> bool {
         self.scheme.is_some() && self.scheme == other.scheme
     }

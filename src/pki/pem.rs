@@ -24,6 +24,8 @@ const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The lines between a BEGIN and an END line, and their label.
 #[derive(Clone, Copy)]
 pub(super) struct Section<'a> {
+    /// The number of its BEGIN line, from 1.
+    line: usize,
     pub(super) label: &'a [u8],
     /// The headers of RFC 1421 section 4.6, which OpenSSL writes for keys in its legacy encryption.
     headers: &'a [u8],
@@ -31,7 +33,7 @@ pub(super) struct Section<'a> {
 }
 
 impl Section<'_> {
-    /// Whether the section is encrypted as in RFC 1421 (`Proc-Type: 4,ENCRYPTED`), in contrast to PKCS#8.
+    /// Returns whether the section is encrypted as in RFC 1421 (`Proc-Type: 4,ENCRYPTED`), in contrast to PKCS#8.
     pub(super) fn has_legacy_encryption(&self) -> bool {
         Lines::of(self.headers)
             .any(|line| line.text.starts_with(b"Proc-Type:") && line.text.ends_with(b"ENCRYPTED"))
@@ -41,13 +43,14 @@ impl Section<'_> {
     ///
     /// The buffer has its final capacity from the beginning, and is decoded in place: no other copy exists.
     pub(super) fn decode(&self) -> Result<Zeroizing<Vec<u8>>, Cause> {
-        let not_base64 = || Cause::PemMalformed("the text between BEGIN and END is not base64");
+        let malformed = |reason| Cause::PemMalformed { line: self.line, reason };
+        let not_base64 = || malformed("the text between BEGIN and END is not base64");
         let mut buffer = Zeroizing::new(Vec::with_capacity(self.base64.len()));
         buffer.extend(self.base64.iter().filter(|byte| !byte.is_ascii_whitespace()));
         let unpadded = buffer.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
         buffer.truncate(unpadded);
         if buffer.is_empty() {
-            return Err(Cause::PemMalformed("there is no text between BEGIN and END"));
+            return Err(malformed("there is no text between BEGIN and END"));
         }
         let length = Base64Unpadded::decode_in_place(&mut buffer).map_err(|_| not_base64())?.len();
         buffer.truncate(length);
@@ -60,7 +63,7 @@ pub(super) fn sections(bytes: &[u8]) -> impl Iterator<Item = Result<Section<'_>,
     let mut lines = Lines::of(bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes));
     std::iter::from_fn(move || {
         let begin = lines.find(|line| line.text.starts_with(BEGIN))?;
-        let section = section(begin.text, &mut lines);
+        let section = section(&begin, &mut lines);
         if section.is_err() {
             lines = Lines::of(&[]);
         }
@@ -68,16 +71,18 @@ pub(super) fn sections(bytes: &[u8]) -> impl Iterator<Item = Result<Section<'_>,
     })
 }
 
-/// Whether `bytes` has at least one section, and none is malformed.
+/// Returns whether `bytes` has at least one section, and none is malformed.
 pub(super) fn is_pem(bytes: &[u8]) -> bool {
     let mut sections = sections(bytes).peekable();
     sections.peek().is_some() && sections.all(|section| section.is_ok())
 }
 
 /// Reads the section after the line `begin` up to its END line.
-fn section<'a>(begin: &'a [u8], lines: &mut Lines<'a>) -> Result<Section<'a>, Cause> {
-    let Some(label) = begin.strip_prefix(BEGIN).and_then(|line| line.strip_suffix(HYPHENS)) else {
-        return Err(Cause::PemMalformed("a BEGIN line does not end in five hyphens"));
+fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, Cause> {
+    let malformed = |line, reason| Cause::PemMalformed { line, reason };
+    let label = begin.text.strip_prefix(BEGIN).and_then(|line| line.strip_suffix(HYPHENS));
+    let Some(label) = label else {
+        return Err(malformed(begin.number, "a BEGIN line does not end in five hyphens"));
     };
     let (within, offset) = (lines.rest, lines.position);
     // Base64 has no colon, so a line with one is a header. An indented line continues a header.
@@ -86,11 +91,12 @@ fn section<'a>(begin: &'a [u8], lines: &mut Lines<'a>) -> Result<Section<'a>, Ca
         if let Some(end) = line.text.strip_prefix(END) {
             return match end.strip_suffix(HYPHENS) {
                 Some(end) if end == label => Ok(Section {
+                    line: begin.number,
                     label,
                     headers: &within[..headers],
                     base64: &within[headers..base64],
                 }),
-                _ => Err(Cause::PemMalformed("an END line does not match its BEGIN line")),
+                _ => Err(malformed(line.number, "an END line does not match its BEGIN line")),
             };
         }
         if line.text.starts_with(BEGIN) {
@@ -102,24 +108,29 @@ fn section<'a>(begin: &'a [u8], lines: &mut Lines<'a>) -> Result<Section<'a>, Ca
         }
         base64 = line.end - offset;
     }
-    Err(Cause::PemTruncated(end_line(label)))
+    Err(Cause::PemTruncated { line: begin.number, end: end_line(label) })
 }
 
 /// Iterates over lines, which end in LF, CRLF or CR. White space at their ends is removed.
 struct Lines<'a> {
     rest: &'a [u8],
     position: usize,
+    /// The number of the line that was read last, from 1.
+    number: usize,
+    /// Whether that line ended in CR: an LF that follows does not begin another line.
+    is_after_cr: bool,
 }
 
 struct Line<'a> {
     text: &'a [u8],
+    number: usize,
     /// The offset of the next line in the bytes of [`Lines`].
     end: usize,
 }
 
 impl<'a> Lines<'a> {
     fn of(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, position: 0 }
+        Self { rest: bytes, position: 0, number: 0, is_after_cr: false }
     }
 }
 
@@ -135,7 +146,11 @@ impl<'a> Iterator for Lines<'a> {
         let (line, rest) = self.rest.split_at(length);
         self.rest = rest;
         self.position += length;
-        Some(Line { text: line.trim_ascii_end(), end: self.position })
+        if !(self.is_after_cr && line == b"\n") {
+            self.number += 1;
+        }
+        self.is_after_cr = line.ends_with(b"\r");
+        Some(Line { text: line.trim_ascii_end(), number: self.number, end: self.position })
     }
 }
 
@@ -237,19 +252,34 @@ mod tests {
     fn malformed_and_truncated_sections_have_distinct_causes() {
         let cause = |text: &str| only_section(text.as_bytes()).unwrap_err();
         let whole = pem("X", BODY);
-        assert_eq!(cause(&whole[..20]), Cause::PemTruncated("\"END X\"".to_owned()));
+        let truncated = |line| Cause::PemTruncated { line, end: "\"END X\"".to_owned() };
+        assert_eq!(cause(&whole[..20]), truncated(1));
         assert_eq!(
             cause(&whole[..whole.len() - 3]),
             cause(&pem("X", BODY).replace("END X", "END Y"))
         );
         let two = format!("{}\n{whole}", &whole[..20]);
-        assert_eq!(cause(&two), Cause::PemTruncated("\"END X\"".to_owned()));
+        assert_eq!(cause(&two), truncated(1));
         for body in ["MA?CAQU=", "MAMC=AQU", "MAMCA", "MAMCAQU=: a", "€", ""] {
             let cause = cause(&pem("X", body));
-            assert!(matches!(cause, Cause::PemMalformed(_)), "{body}: {cause}");
+            assert!(matches!(cause, Cause::PemMalformed { .. }), "{body}: {cause}");
         }
         assert!(sections(b"").next().is_none());
         assert!(sections(b"- -----BEGIN X-----").next().is_none());
+    }
+
+    #[test]
+    fn g24_cause_names_the_line_with_any_line_ends() {
+        let text = format!("# one\n\n{}# two\n{}", pem("X", BODY), pem("Y", "?"));
+        for end in ["\n", "\r\n", "\r"] {
+            let text = text.replace('\n', end);
+            let last = sections(text.as_bytes()).last().unwrap().unwrap();
+            let cause = last.decode().unwrap_err();
+            assert!(matches!(cause, Cause::PemMalformed { line: 7, .. }), "{end:?}: {cause}");
+            let cut = &text[..text.len() - end.len() - 1];
+            let cause = sections(cut.as_bytes()).last().unwrap().err().unwrap();
+            assert!(matches!(cause, Cause::PemMalformed { line: 9, .. }), "{end:?}: {cause}");
+        }
     }
 
     #[test]

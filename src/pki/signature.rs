@@ -29,7 +29,7 @@ impl<'a> Signed<'a> {
         Some((signed, rest))
     }
 
-    /// Whether the signature was made with `public_key` (a `SubjectPublicKeyInfo`).
+    /// Returns whether the signature was made with `public_key` (a `SubjectPublicKeyInfo`).
     ///
     /// The result is `None` if the provider cannot verify the signature: it lacks the algorithm, or does not accept
     /// such a key, for example an RSA key of 1024 bits.
@@ -63,7 +63,7 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// Whether `der`, a certificate or CRL, was signed with `public_key`; `None` as for [`Signed::is_by`].
+/// Returns whether `der`, a certificate or CRL, was signed with `public_key`; `None` as for [`Signed::is_by`].
 pub(super) fn is_signed_with(
     der: &[u8],
     public_key: &[u8],
@@ -91,7 +91,7 @@ fn kind_of(algorithm: &[u8]) -> Option<&[u8]> {
     Some(tagged(algorithm, OBJECT_IDENTIFIER)?.0)
 }
 
-/// Whether the provider accepts a key of this form. For other kinds the algorithm decides.
+/// Returns whether the provider accepts a key of this form. For other kinds the algorithm decides.
 fn is_supported(kind: &[u8], key: &[u8]) -> bool {
     match kind {
         oid::RSA => is_supported_rsa(key).unwrap_or(false),

@@ -206,7 +206,7 @@ fn read_line(number: usize, line: &str) -> Option<Result<Line, Cause>> {
     Some(parse_time(date).map(Line::Created).ok_or_else(malformed))
 }
 
-/// Whether `next` continues a line of 48 bytes: "openssl rand -base64 80" breaks its output there.
+/// Returns whether `next` continues a line of 48 bytes: "openssl rand -base64 80" breaks its output there.
 fn is_continuation(next: &Result<Line, Cause>) -> bool {
     matches!(next, Ok(Line::Key(_, rest)) if rest.len() == LONG - SHORT)
 }

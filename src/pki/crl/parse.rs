@@ -96,7 +96,7 @@ pub(crate) fn crls(file: &TrustFile<'_>) -> Result<Vec<Crl>, Cause> {
     Ok(lists)
 }
 
-/// Whether `bytes` is a CRL in DER, by its outline.
+/// Returns whether `bytes` is a CRL in DER, by its outline.
 pub(crate) fn is_list(bytes: &[u8]) -> bool {
     Outline::of(bytes).is_some()
 }
@@ -291,7 +291,7 @@ mod tests {
         let text = b"-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n";
         assert!(reason(text).contains("not a CRL"));
         let cut = crls(&file("a", &text[..26])).unwrap_err();
-        assert!(matches!(cut, Cause::PemTruncated(_)), "{cut}");
+        assert!(matches!(cut, Cause::PemTruncated { .. }), "{cut}");
     }
 
     #[test]
@@ -304,7 +304,7 @@ mod tests {
         for text in ["", "# the content of this file was lost\n"] {
             assert!(matches!(crls(&in_directory("a", text)), Err(Cause::NoCrl(_))));
         }
-        assert!(matches!(crls(&in_directory("a", &other[..30])), Err(Cause::PemTruncated(_))));
+        assert!(matches!(crls(&in_directory("a", &other[..30])), Err(Cause::PemTruncated { .. })));
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl CrlScope {
         self.signer.is_some()
     }
 
-    /// Whether CRLs of this scope are signed with the key of `ca`.
+    /// Returns whether CRLs of this scope are signed with the key of `ca`.
     pub(super) fn is_signed_by(&self, ca: &CaCertificate) -> bool {
         ca.subject == self.issuer && self.signer == Some(sha256(&ca.public_key))
     }
@@ -46,7 +46,7 @@ impl CrlScope {
         self.has_same_part(other) && self.has_same_issuer_key(other)
     }
 
-    /// Whether a CRL of this scope covers every certificate that one of `other` covers.
+    /// Returns whether a CRL of this scope covers every certificate that one of `other` covers.
     pub(super) fn includes(&self, other: &Self) -> bool {
         (self.has_same_part(other) || self.covers_all_parts()) && self.has_same_issuer_key(other)
     }
@@ -59,7 +59,7 @@ impl CrlScope {
         self.distribution_point.is_none()
     }
 
-    /// Whether both are of one issuer and one key.
+    /// Returns whether both are of one issuer and one key.
     ///
     /// If both signers are known, their keys are compared. Otherwise the key identifiers are, which some CAs leave
     /// out (although RFC 5280 section 5.2.1 requires them).

@@ -50,7 +50,7 @@ pub(crate) struct CrlSet {
     pub(crate) newest: Vec<CrlVersion>,
 }
 
-/// What CRLs are validated with.
+/// The circumstances in which CRLs are validated.
 pub(crate) struct CrlContext<'a> {
     /// The configured files and directories.
     pub(crate) places: &'a [PathBuf],
@@ -127,7 +127,7 @@ impl RevocationList {
         Error::at(&self.path, Cause::CrlMalformed { index: self.index, reason })
     }
 
-    /// Whether it was signed with the key of `ca`.
+    /// Returns whether it was signed with the key of `ca`.
     pub(crate) fn is_signed_by(&self, ca: &CaCertificate) -> bool {
         self.version.scope.is_signed_by(ca)
     }

@@ -70,7 +70,7 @@ pub(crate) fn load(
 
 const NO_PASSWORD: &str = "and there is no password for it; configure a password file or callback";
 
-/// Whether the key in `bytes` is encrypted in a way for which a password is needed.
+/// Returns whether the key in `bytes` is encrypted in a way for which a password is needed.
 pub(crate) fn needs_password(bytes: &[u8]) -> bool {
     find(bytes).is_ok_and(|section| section.label == b"ENCRYPTED PRIVATE KEY")
 }
@@ -113,8 +113,11 @@ mod tests {
     #[test]
     fn unusable_key_files_are_rejected_with_distinct_causes() {
         assert_eq!(cause(&KEY.repeat(2)), Cause::SeveralPrivateKeys);
-        assert_eq!(cause(&KEY[..40]), Cause::PemTruncated("\"END PRIVATE KEY\"".to_owned()));
-        assert!(matches!(cause(&KEY.replace("AAAA", "A?AA")), Cause::PemMalformed(_)));
+        assert_eq!(
+            cause(&KEY[..40]),
+            Cause::PemTruncated { line: 1, end: "\"END PRIVATE KEY\"".to_owned() }
+        );
+        assert!(matches!(cause(&KEY.replace("AAAA", "A?AA")), Cause::PemMalformed { .. }));
         assert!(matches!(cause("0\u{1}"), Cause::NoPrivateKey(_)));
         assert!(matches!(cause(KEY), Cause::KeyUnsupported(_)));
         let openssh = cause(&KEY.replace("PRIVATE", "OPENSSH PRIVATE"));

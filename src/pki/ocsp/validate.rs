@@ -19,7 +19,7 @@ use crate::pki::signature::key_bits;
 /// How far the clock of a responder may be ahead, in seconds: as much as clients usually allow.
 pub(super) const SKEW: i64 = 300;
 
-/// What is known about a validated response: how long it is good, and its digest.
+/// The properties of a validated response: how long it is good, and its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StapleFacts {
     /// Seconds since 1970.
@@ -35,7 +35,7 @@ pub(crate) struct StapleFacts {
 }
 
 impl StapleFacts {
-    /// Whether the response may be stapled at `now`.
+    /// Returns whether the response may be stapled at `now`.
     pub(crate) fn is_good_at(&self, now: i64) -> bool {
         self.this_update.saturating_sub(SKEW) <= now && self.next_update.is_none_or(|at| now < at)
     }
@@ -151,7 +151,7 @@ fn answers_about_leaf<'a, 'b>(
     if answers.is_empty() { Err(StapleError::AnotherIssuer) } else { Ok(answers) }
 }
 
-/// Whether `id` names the issuer with this name and one of these keys.
+/// Returns whether `id` names the issuer with this name and one of these keys.
 ///
 /// If the chain consists of the leaf only, the issuer's key is not known, and the name decides.
 fn names_issuer(id: &CertId<'_>, name: &[u8], keys: &[&[u8]]) -> bool {

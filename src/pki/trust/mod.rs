@@ -44,7 +44,7 @@ pub(crate) struct Trust {
     warnings: Vec<Warning>,
 }
 
-/// What a trust store is built with, besides the bytes of its files.
+/// The settings and circumstances in which a trust store is built.
 pub(crate) struct TrustContext<'a> {
     pub(crate) options: &'a TrustOptions,
     pub(crate) provider: &'a Arc<CryptoProvider>,
@@ -54,7 +54,7 @@ pub(crate) struct TrustContext<'a> {
     pub(crate) previous: Option<&'a Trust>,
 }
 
-/// How the certificates of one role of peers are verified.
+/// The verification of the certificates of one role of peers.
 #[derive(Debug)]
 struct PeerVerification<V: ?Sized> {
     /// The digest of everything that the verifier was built from.

@@ -64,7 +64,7 @@ pub(crate) struct LoadedRoots {
     skipped: BTreeSet<Sha256>,
 }
 
-/// What the roots of one role are read with.
+/// The circumstances in which the roots of one role are read.
 pub(crate) struct RootsContext<'a> {
     /// The configured file or directory.
     pub(crate) place: &'a Path,
@@ -244,8 +244,8 @@ fn validated<'a>(
     Ok(facts)
 }
 
-/// Whether the certificate claims to be signed with its own key. Equal names are not enough: a CA that replaced its
-/// key may sign its new certificate with the old key, under the same name (RFC 4210 section 4.4).
+/// Returns whether the certificate claims to be signed with its own key. Equal names are not enough: a CA that replaced
+/// its key may sign its new certificate with the old key, under the same name (RFC 4210 section 4.4).
 fn names_its_own_key(facts: &Facts<'_>) -> bool {
     facts.is_self_issued()
         && facts.subject_key_id.is_some()

@@ -15,7 +15,7 @@ use crate::options::{ClientAuth, CrlRules};
 /// CRLs in DER, as rustls takes them.
 pub(super) type CrlDers = Vec<CertificateRevocationListDer<'static>>;
 
-/// What both kinds of verifiers are built with, besides roots and CRLs.
+/// The settings that both kinds of verifiers are built with.
 #[derive(Clone, Copy)]
 pub(super) struct VerifierSettings<'a> {
     pub(super) client_auth: ClientAuth,
