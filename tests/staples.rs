@@ -244,7 +244,7 @@ fn what_clients_would_refuse_is_never_stapled_and_the_reason_is_told() {
         ),
         ("head -c 200 good.der >staple.der", "not one whole OCSP response"),
         ("echo '<html>502 Bad Gateway</html>' >staple.der", "not one whole OCSP response"),
-        ("echo '-----BEGIN OCSP RESPONSE-----' >staple.der", "it is PEM, and not DER"),
+        ("echo '-----BEGIN OCSP RESPONSE-----' >staple.der", "it is PEM, not DER"),
         ("head -c 20000 /dev/zero >staple.der", "longer than 16380 bytes"),
         ("rm staple.der", "left out: no such file"),
         ("mkdir staple.der", "left out: is a directory"),
