@@ -44,7 +44,7 @@ pub(crate) struct Facts<'a> {
     pub(super) may_serve: bool,
     /// The same for TLS clients (clientAuth).
     pub(super) may_be_client: bool,
-    /// Whether it is for an OCSP responder (extendedKeyUsage OCSPSigning).
+    /// Whether it is for an OCSP responder (extendedKeyUsage `OCSPSigning`).
     pub(super) may_sign_ocsp: bool,
     /// Whether clients should refuse it without a stapled OCSP response (RFC 7633).
     pub(super) must_staple: bool,

@@ -1,6 +1,7 @@
 //! Files of ticket keys: their formats, errors and dates, and the keys derived from them.
 
 use super::*;
+use crate::pki::hash::hexadecimal;
 
 const NOW: i64 = 1_800_000_000;
 
@@ -218,8 +219,6 @@ fn derived_key_depends_on_every_byte_and_reveals_none() {
 fn derivation_is_the_same_in_every_release() {
     // Computed separately from HMAC-SHA-256 (RFC 5869). Hosts of a fleet are upgraded one by one, and share tickets.
     let key = TicketKey::derived_from(&[0x5a; 48]).unwrap();
-    use crate::pki::hash::hexadecimal;
-
     assert_eq!(hexadecimal(&key.name), "ed5c1fd7091f226e36ea7d4fc1143d8f");
     assert_eq!(
         hexadecimal(&key.secret),

@@ -101,7 +101,7 @@ impl CrlVersion {
     /// A CRL for all certificates also replaces the CRL of a part, unless the candidates include one for that part.
     /// The two are compared by thisUpdate first: each scope may have its own numbers (RFC 5280 section 5.2.3).
     pub(super) fn rolls_back(&self, known: &Self, candidates: &[&Self]) -> Option<String> {
-        let order = if self.scope.is_same(&known.scope) {
+        let comparison = if self.scope.is_same(&known.scope) {
             self.compare(known)
         } else if self.scope.includes(&known.scope)
             && !candidates.iter().any(|other| other.scope.is_same(&known.scope))
@@ -110,7 +110,7 @@ impl CrlVersion {
         } else {
             Ordering::Equal
         };
-        order.is_lt().then(|| match (&self.number, &known.number) {
+        comparison.is_lt().then(|| match (&self.number, &known.number) {
             (Some(older), Some(newer)) if older < newer => {
                 format!("number {} comes before number {}", older.in_words(), newer.in_words())
             }
