@@ -95,7 +95,7 @@ fn read_files(scan: &Scan) -> Result<Vec<SnapshotFile>, Error> {
             Err(Cause::TooLarge { limit }) if *limit < max_size => {
                 let why = "the limit is for all roots and revocation lists together".to_owned();
                 let cause = Cause::TooLarge { limit: MAX_TRUST_SIZE };
-                return Err(Error::at(&source.path, cause).under(Some(why)));
+                return Err(Error::at(&source.path, cause).with_explanation(Some(why)));
             }
             Err(_) => {}
         }

@@ -17,8 +17,8 @@ use crate::files::{
 };
 use crate::options::{IdentityBytes, IdentityFiles, KeyPassword, Options};
 use crate::pki::{
-    Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys, Trust, TrustFile,
-    TrustInput, Warning, WarningKind, takes_password,
+    Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys, Trust, TrustContext,
+    TrustFile, TrustInput, Warning, WarningKind, needs_password,
 };
 use crate::tls::Part;
 
@@ -141,7 +141,7 @@ pub(super) fn authorities_for<'a>(
 fn without_unused_password(files: &UnitFiles, mut read: Vec<SnapshotFile>) -> Vec<SnapshotFile> {
     let has_password = files.as_identity().is_some_and(|files| files.password_file().is_some());
     let key = read.get(1).and_then(|key| key.read.as_ref().ok());
-    if has_password && !key.is_some_and(|key| takes_password(&key.bytes)) {
+    if has_password && !key.is_some_and(|key| needs_password(&key.bytes)) {
         read.pop();
     }
     read
@@ -153,7 +153,7 @@ fn without_unused_password(files: &UnitFiles, mut read: Vec<SnapshotFile>) -> Ve
 /// An error of a trust store that names a file is about that file. An error of an identity may be about two files, such
 /// as a key that does not match its chain.
 fn digest_of_failure(files: &UnitFiles, error: &Error, read: &[SnapshotFile]) -> Digest {
-    let is_of_one_file = matches!(files, UnitFiles::Trust(_)) || error.cause.is_of_one_file();
+    let is_of_one_file = matches!(files, UnitFiles::Trust(_)) || error.cause.concerns_one_file();
     let mut named = read.iter().filter(|_| is_of_one_file);
     let named = named.find(|file| error.path.as_deref() == Some(&file.path));
     named.map_or_else(|| digest_of(read), SnapshotFile::digest)
@@ -289,7 +289,13 @@ fn parse_trust(
         crls: files_for(Purpose::Crls),
         issuers: with.authorities.iter().map(|der| &der[..]).collect(),
     };
-    let trust = Trust::new(&input, &files.options, with.provider, with.now, before)?;
+    let context = TrustContext {
+        options: &files.options,
+        provider: with.provider,
+        now: with.now,
+        previous: before,
+    };
+    let trust = Trust::new(&input, &context)?;
     Ok(Part::Trust(trust.with_expiry_warning(with.options.expiry_warning).into()))
 }
 

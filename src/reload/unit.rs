@@ -344,7 +344,7 @@ impl Fresh {
 
     /// Returns whether `name` is covered by `serving` and not by this content.
     pub(super) fn loses(&self, serving: &Part, name: &str) -> bool {
-        let covers = |part: &Part| part.as_identity().is_some_and(|it| it.covers(name));
+        let covers = |part: &Part| part.as_identity().is_some_and(|it| it.matches_name(name));
         covers(serving) && !covers(&self.part)
     }
 

@@ -151,8 +151,8 @@ impl BaseConfig {
     }
 }
 
-/// Of one length whatever the host passes. Zero for none.
-fn context_of(bytes: &[u8]) -> [u8; 32] {
+/// Returns the digest of a session context, so that it has the same length whatever the host passes; zero for none.
+fn fixed_length(bytes: &[u8]) -> [u8; 32] {
     if bytes.is_empty() { [0; 32] } else { sha256(bytes) }
 }
 

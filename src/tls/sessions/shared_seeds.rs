@@ -214,9 +214,7 @@ impl SharedSeeds {
         fill_random(&mut fresh[..])?;
         let last = Zeroizing::new(self.slot_bytes(number.wrapping_sub(1)));
         let both = Zeroizing::new([&last[..], &fresh[..]].concat());
-        let mut proposal = Zeroizing::new(vec![0; SLOT_WORDS * 8]);
-        TicketKey::mix(&both, &mut proposal)?;
-        Ok(proposal)
+        TicketKey::mix(&both, SLOT_WORDS * 8)
     }
 
     /// Wipes the seeds that are older than those that tickets need in `epoch` (G18).

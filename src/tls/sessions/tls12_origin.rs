@@ -16,7 +16,7 @@ use crate::pki::{Sha256, sha256};
 #[derive(Clone, Copy)]
 struct Resumed {
     /// The hash of the session's secret of 48 random bytes, which the hash does not reveal. It identifies the session.
-    secret_sha256: [u8; 32],
+    secret_sha256: Sha256,
     started_at: i64,
 }
 

@@ -123,11 +123,7 @@ fn g18_seed_is_mixed_from_randomness_and_from_the_seed_before() {
     let copy = copied(seeds);
     assert_ne!(values(seeds.for_period(6).unwrap()).1, values(copy.for_period(6).unwrap()).1);
 
-    let mix = |last: &[u8]| {
-        let mut mixed = [0; 40];
-        TicketKey::mix(&[last, &[7; 32]].concat(), &mut mixed).unwrap();
-        mixed
-    };
+    let mix = |last: &[u8]| TicketKey::mix(&[last, &[7; 32]].concat(), 40).unwrap();
     assert_ne!(mix(&[1; 40]), mix(&[2; 40]));
 }
 
