@@ -195,7 +195,8 @@ static certreload_handle *open_pair(const char *directory) {
                                     path_in(directory, "/live.key"), NULL);
     /* A client that resumes a session is not shown a certificate, and would report the one of
      * before. */
-    if (certreload_options_set_settle(options, QUIET_MS, LIMIT_MS) != CERTRELOAD_RESULT_OK ||
+    if (certreload_options_set_debounce_ms(options, QUIET_MS) != CERTRELOAD_RESULT_OK ||
+        certreload_options_set_incomplete_timeout_ms(options, LIMIT_MS) != CERTRELOAD_RESULT_OK ||
         certreload_options_set_resumption(options, CERTRELOAD_RESUMPTION_OFF) !=
             CERTRELOAD_RESULT_OK ||
         certreload_open(options, &handle) != CERTRELOAD_RESULT_OK) {

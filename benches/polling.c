@@ -66,7 +66,7 @@ static certreload_handle *open_all(const char *directory, const struct row *row)
         certreload_options_add_identity(options, path_of(directory, i), path_of(directory, key),
                                         NULL);
     }
-    certreload_options_set_poll_interval(options, row->interval_ms);
+    certreload_options_set_poll_interval_ms(options, row->interval_ms);
     if (certreload_open(options, &handle) != CERTRELOAD_RESULT_OK) {
         die("certreload_open");
     }

@@ -65,7 +65,7 @@ static certreload_result open_certificates(const struct arguments *arguments) {
         certreload_options_add_identity(options, arguments->certs[i], arguments->keys[i], NULL);
     }
     if (arguments->poll_ms != 0) {
-        certreload_options_set_poll_interval(options, arguments->poll_ms);
+        certreload_options_set_poll_interval_ms(options, arguments->poll_ms);
     }
     if (!arguments->quiet) {
         certreload_options_set_event_callback(options, on_event, NULL);
@@ -85,7 +85,7 @@ static certreload_result open_certificates(const struct arguments *arguments) {
  * server name. The connection keeps its config by itself.
  */
 static bool make_tls(struct connection *c) {
-    c->generation = certreload_acquire(certificates);
+    c->generation = certreload_generation_acquire(certificates);
     c->generation_number = certreload_generation_number(c->generation);
     return rustls_server_connection_new(certreload_generation_server_config(c->generation),
                                         &c->tls) == RUSTLS_RESULT_OK;
@@ -97,7 +97,7 @@ static void note_certificate(struct connection *c) {
     snprintf(name, sizeof name, "%.*s", (int)sni.len, sni.len == 0 ? "" : sni.data);
     const certreload_identity *identity = certreload_generation_select(c->generation, name);
     snprintf(c->certificate, sizeof c->certificate, "%s", certreload_identity_sha256(identity));
-    certreload_release(c->generation);
+    certreload_generation_release(c->generation);
     c->generation = NULL;
 }
 
@@ -153,7 +153,7 @@ static void drop(struct connection *c) {
     connection_count--;
     close(c->socket); /* which ends the watch, too */
     rustls_connection_free(c->tls);
-    certreload_release(c->generation);
+    certreload_generation_release(c->generation);
     free(c);
 }
 

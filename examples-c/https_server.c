@@ -59,7 +59,7 @@ static certreload_result open_certificates(const struct arguments *arguments) {
         certreload_options_add_identity(options, arguments->certs[i], arguments->keys[i], NULL);
     }
     if (arguments->poll_ms != 0) {
-        certreload_options_set_poll_interval(options, arguments->poll_ms);
+        certreload_options_set_poll_interval_ms(options, arguments->poll_ms);
     }
     if (!arguments->quiet) {
         certreload_options_set_event_callback(options, on_event, NULL);
@@ -135,7 +135,7 @@ static bool exchange(struct connection *c) {
  * server name. The connection keeps its config by itself.
  */
 static bool shake_hands(struct connection *c) {
-    const certreload_generation *generation = certreload_acquire(certificates);
+    const certreload_generation *generation = certreload_generation_acquire(certificates);
     bool good = rustls_server_connection_new(certreload_generation_server_config(generation),
                                              &c->tls) == RUSTLS_RESULT_OK;
 
@@ -150,7 +150,7 @@ static bool shake_hands(struct connection *c) {
         c->generation = certreload_generation_number(generation);
         snprintf(c->certificate, sizeof c->certificate, "%s", certreload_identity_sha256(identity));
     }
-    certreload_release(generation);
+    certreload_generation_release(generation);
     return good;
 }
 

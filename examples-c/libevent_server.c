@@ -57,7 +57,7 @@ static certreload_result open_certificates(const struct arguments *arguments) {
         certreload_options_add_identity(options, arguments->certs[i], arguments->keys[i], NULL);
     }
     if (arguments->poll_ms != 0) {
-        certreload_options_set_poll_interval(options, arguments->poll_ms);
+        certreload_options_set_poll_interval_ms(options, arguments->poll_ms);
     }
     /* Returns the failure of any of the calls above, too. */
     const certreload_result result = certreload_open(options, &certificates);
@@ -101,7 +101,7 @@ static void on_signal(evutil_socket_t number, short what, void *userdata) {
  * also shows which generation and which certificate serve the client.
  */
 static bool make_tls(struct connection *c) {
-    c->generation = certreload_acquire(certificates);
+    c->generation = certreload_generation_acquire(certificates);
     c->generation_number = certreload_generation_number(c->generation);
     return rustls_server_connection_new(certreload_generation_server_config(c->generation),
                                         &c->tls) == RUSTLS_RESULT_OK;
@@ -113,7 +113,7 @@ static void note_certificate(struct connection *c) {
     snprintf(name, sizeof name, "%.*s", (int)sni.len, sni.len == 0 ? "" : sni.data);
     const certreload_identity *identity = certreload_generation_select(c->generation, name);
     snprintf(c->certificate, sizeof c->certificate, "%s", certreload_identity_sha256(identity));
-    certreload_release(c->generation);
+    certreload_generation_release(c->generation);
     c->generation = NULL;
 }
 
@@ -149,7 +149,7 @@ static void drop(struct connection *c) {
     event_del(&c->ready);
     close(c->socket);
     rustls_connection_free(c->tls);
-    certreload_release(c->generation);
+    certreload_generation_release(c->generation);
     free(c);
 }
 

@@ -79,7 +79,7 @@ static certreload_result open_trust(const struct client *client) {
         rustls_client_config_free(config);
     }
     if (client->poll_ms != 0) {
-        certreload_options_set_poll_interval(options, client->poll_ms);
+        certreload_options_set_poll_interval_ms(options, client->poll_ms);
     }
     certreload_options_set_event_callback(options, on_event, NULL);
     /* Returns the failure of any of the calls above, too. */

@@ -66,7 +66,7 @@ static certreload_result open_handle(const struct server *server) {
         certreload_options_set_server_roots(options, server->roots);
     }
     if (poll_ms != 0) {
-        certreload_options_set_poll_interval(options, poll_ms);
+        certreload_options_set_poll_interval_ms(options, poll_ms);
     }
     certreload_options_set_event_callback(options, on_event, NULL);
     /* Returns the failure of any of the calls above, too: no server opens without its checks. */

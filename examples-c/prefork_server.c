@@ -64,7 +64,7 @@ static bool open_certificates(const certreload_identity_bytes *bytes) {
         certreload_options_set_runtime(options, CERTRELOAD_RUNTIME_HOST);
     }
     if (arguments.poll_ms != 0) {
-        certreload_options_set_poll_interval(options, arguments.poll_ms);
+        certreload_options_set_poll_interval_ms(options, arguments.poll_ms);
     }
     /* Returns the failure of any of the calls above, too. */
     const certreload_result result = certreload_open(options, &certificates);
@@ -184,7 +184,7 @@ static bool listen_to_master(int channel) {
  * certificate it is. One request of each, for the next client may be waiting.
  */
 static void serve(int socket) {
-    const certreload_generation *generation = certreload_acquire(certificates);
+    const certreload_generation *generation = certreload_generation_acquire(certificates);
     const int64_t deadline = now() + REQUEST_SECONDS;
     rustls_connection *tls = NULL;
     struct request request;
@@ -199,7 +199,7 @@ static void serve(int socket) {
         send_answer(tls, socket, deadline, &request, body);
     }
     rustls_connection_free(tls);
-    certreload_release(generation);
+    certreload_generation_release(generation);
     hang_up(socket, deadline);
 }
 

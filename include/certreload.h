@@ -165,11 +165,6 @@ typedef struct rustls_client_config rustls_client_config;
 #define CERTRELOAD_MAX_KEY_PASSWORD 1024
 
 /**
- * The most identities that one handle holds.
- */
-#define CERTRELOAD_MAX_IDENTITIES 100000
-
-/**
  * Look up only the peer's own certificate in the revocation lists, and not those of the authorities above it.
  */
 #define CERTRELOAD_CRL_LEAF_ONLY 1
@@ -484,8 +479,8 @@ enum certreload_event_kind
   CERTRELOAD_EVENT_KIND_WATCH_RESTORED = 4,
   /**
    * A certificate that serves, a revocation list or an OCSP response has come into its warning window
-   * (certreload_options_set_expiry_warning()) and no renewal is there; or the ticket key that encrypts has reached its
-   * lifetime (certreload_options_set_ticket_key_lifetime()). Told once for each of them, at open too, and again only
+   * (certreload_options_set_expiry_warning_seconds()) and no renewal is there; or the ticket key that encrypts has reached its
+   * lifetime (certreload_options_set_ticket_key_lifetime_seconds()). Told once for each of them, at open too, and again only
    * after the clock was set back, and in a child after certreload_after_fork().
    */
   CERTRELOAD_EVENT_KIND_EXPIRING = 5,
@@ -563,7 +558,7 @@ enum certreload_health
    */
   CERTRELOAD_HEALTH_OK = 0,
   /**
-   * Valid, but a renewal should have come: see certreload_options_set_expiry_warning().
+   * Valid, but a renewal should have come: see certreload_options_set_expiry_warning_seconds().
    */
   CERTRELOAD_HEALTH_EXPIRING = 1,
   /**
@@ -1682,6 +1677,266 @@ certreload_result certreload_options_set_watch(certreload_options *options,
  * file system, a failure that stands), and once a minute whatever it looks like. Requests always read the bytes.
  *
  * @param options       must not be NULL; changed
+ * @param interval_ms   10 to 86400000 (a day); the default is 10000
+ * @return              OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:           nothing changes hands
+ * Threads:             exclusive access to options
+ * Signals:             not async-signal-safe
+ * Blocks:              never
+ * Since:               0.1.0
+ */
+certreload_result certreload_options_set_poll_interval_ms(certreload_options *options,
+                                                          uint32_t interval_ms);
+
+/**
+ * Sets the quiet time: how long files must be free of notifications before they are read.
+ *
+ * A burst of changes then results in one reload. A change that only a poll finds is accepted if a second poll, this time later, reads the same bytes.
+ * The quiet time applies to changes: certreload_open(), certreload_check() and certreload_push_identity() wait for nothing.
+ *
+ * @param options   must not be NULL; changed
+ * @param quiet_ms  up to 3600000 (an hour), milliseconds; the default is 50. certreload_open() and certreload_check()
+ *                  return INVALID_PARAMETER if the quiet time is longer than the incomplete-file timeout
+ * @return          OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:       nothing changes hands
+ * Threads:         exclusive access to options
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_set_debounce_ms(certreload_options *options,
+                                                     uint32_t quiet_ms);
+
+/**
+ * Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed.
+ *
+ * Files look incomplete if the key does not match, the PEM is cut off, a file is missing, may not be read yet or is still open for writing.
+ * The timeout also limits the quiet time: files that change without a pause are read when the timeout has passed.
+ *
+ * @param options     must not be NULL; changed
+ * @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:         nothing changes hands
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_set_incomplete_timeout_ms(certreload_options *options,
+                                                               uint32_t timeout_ms);
+
+/**
+ * Set how long before its notAfter a certificate counts as expiring.
+ *
+ * That is when CERTRELOAD_EVENT_KIND_EXPIRING is told, and health becomes EXPIRING. Without this call it is the last
+ * third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
+ * Where certificates are shorter-lived than the time that is set here, they count as expiring from their notBefore on.
+ *
+ * Revocation lists count as expiring in the last tenth of the time from thisUpdate to nextUpdate, at most 30 days; where
+ * something is set here, for that long, and a third of their time at most. OCSP responses do in the last third of theirs,
+ * whatever is set here. 0 switches both off.
+ *
+ * @param options  must not be NULL; changed
+ * @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
+ * @return         OK; NULL_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_expiry_warning_seconds(certreload_options *options,
+                                                                uint32_t seconds);
+
+/**
+ * Ask clients for certificates, and check them against roots that reload.
+ *
+ * The roots are one file (PEM, or DER of one certificate) or a directory of such files (see certreload_options_add_crl() for which files of a directory
+ * count); every certificate in them is a trust anchor. Roots of clients, roots of servers, revocation lists and mode
+ * are one unit, the trust: good or bad as a whole, and a handle has one. From the generation on that comes without a
+ * root nobody gets in by it, sessions that are resumed included; connections that exist stay.
+ *
+ * Who the client is tells rustls_connection_get_peer_certificate(), as usual. With a template the trust takes the place
+ * of the template's client verifier; its sessions, see certreload_options_set_resumption().
+ *
+ * @param options     must not be NULL; changed
+ * @param mode        CERTRELOAD_CLIENT_AUTH_NONE (the default), _OPTIONAL or _REQUIRED
+ * @param roots_path  a file or a directory; not used with NONE; else not NULL and not ""; copied. A relative path is taken from the working
+ *                    directory at the time of open
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:         strings are copied
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_set_client_auth(certreload_options *options,
+                                                     certreload_client_auth mode,
+                                                     const char *roots_path);
+
+/**
+ * Take on the client role: check servers against roots that reload.
+ *
+ * certreload_client_connection_new() then makes connections to servers. The client proves itself with the identity of
+ * certreload_options_add_client_identity(), else with the first identity of all, where its extended key usage allows
+ * that. One handle can have both roles, and a handle with roots of servers needs no identity.
+ *
+ * @param options     must not be NULL; changed
+ * @param roots_path  a file or a directory, as for certreload_options_set_client_auth(); must not be NULL or ""; copied
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:         strings are copied
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_set_server_roots(certreload_options *options,
+                                                      const char *roots_path);
+
+/**
+ * Set the roots of the client role to those of the system, which reload as any others.
+ *
+ * They are the file that SSL_CERT_FILE names at the time of this call, whether it exists or not. If that variable is not
+ * set, they are the bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and similar paths); if there is no
+ * bundle, the directory that SSL_CERT_DIR names, else the distribution's directory. On Linux a platform verifier uses the
+ * same roots. When the system's roots are updated, this handle reloads them. This call replaces the roots of
+ * certreload_options_set_server_roots(), and that call replaces these: the last call counts.
+ *
+ * A process that has more rights than its caller (set-user-ID, set-group-ID, file capabilities) ignores both variables, as
+ * OpenSSL does with secure_getenv(): the caller must not choose the roots that such a process trusts.
+ *
+ * @param options  must not be NULL; changed
+ * @return         OK; NULL_PARAMETER; FILE_NOT_FOUND if the system has none (if the host has other roots for that case, it
+ *                 calls certreload_options_clear_error())
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options; reads the environment
+ * Signals:        not async-signal-safe
+ * Blocks:         file lookups
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_platform_roots(certreload_options *options);
+
+/**
+ * Add revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
+ *
+ * A file is PEM with any number of lists, or DER with one. Of a directory those files count whose names end in ".pem",
+ * ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or are of the form that OpenSSL's rehash makes
+ * ("5ad8a5d6.r0", of roots "5ad8a5d6.0"); hidden files and directories in it do not.
+ *
+ * A list must be signed by its issuer where that is a root (CRL_SIGNATURE), must not be older than one that has served
+ * since open (CRL_ROLLBACK), must not have expired (CRL_EXPIRED), and a list that serves must not get lost while its
+ * root is trusted (CRL_LOST): else the whole trust stays as it was. Of several lists of one issuer the newest counts.
+ *
+ * A list of an intermediate is checked with the intermediate's certificate where it stands beside the list in the CRL
+ * file (or the directory), or in the chain of one of the handle's own identities; that makes it no root. Where neither
+ * is so, the list is taken with a warning (CRL_UNRELATED), and checked when a peer shows that intermediate. It must not
+ * get lost either until its nextUpdate has passed: then that is a warning (CRL_LOST). Which root an intermediate is
+ * under is not known, so that holds too where its root is taken out: leave the list where it is until it has expired.
+ *
+ * The lists hold for clients and servers alike, but that of an authority which is a root of one role only, and
+ * nobody's intermediate as far as is known, is no concern of the other role.
+ *
+ * What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
+ * nothing is looked up; with one, a root that has none is warned of (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots
+ * are a mistake, and INVALID_PARAMETER at open.
+ *
+ * @param options   must not be NULL; changed
+ * @param crl_path  a file or a directory; must not be NULL or ""; copied
+ * @return          OK; NULL_PARAMETER; INVALID_PARAMETER, also where CERTRELOAD_MAX_CRL_PATHS have been added
+ * Ownership:       strings are copied
+ * Threads:         exclusive access to options
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_add_crl(certreload_options *options,
+                                             const char *crl_path);
+
+/**
+ * Set how revocation lists are taken.
+ *
+ * The default, 0, is the strict one, as OpenSSL, nginx and haproxy have it: each certificate of the peer's chain is
+ * looked up, one whose issuer has no list is refused, and so is one whose issuer's list has expired.
+ *
+ * @param options  must not be NULL; changed
+ * @param rules    CERTRELOAD_CRL_LEAF_ONLY, _ALLOW_UNKNOWN and _ALLOW_EXPIRED, or'ed; 0 for none of them
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such rule
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_crl_rules(certreload_options *options,
+                                                   uint32_t rules);
+
+/**
+ * Add the identity that a client proves itself with: a certificate chain and its private key.
+ *
+ * It serves no server name, and its extended key usage must allow clientAuth. It has an index as the other identities
+ * have, in the order in which all are added. Of several the first is the client's. Without roots to check servers with it
+ * is a mistake, and INVALID_PARAMETER at open.
+ *
+ * @param options     must not be NULL; changed
+ * @param chain_path  as for certreload_options_add_identity()
+ * @param key_path    likewise
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER where a path is empty or the options are full
+ * Ownership:         strings are copied
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_add_client_identity(certreload_options *options,
+                                                         const char *chain_path,
+                                                         const char *key_path);
+
+/**
+ * Take over every setting of an existing client config: only identity, server verifier and sessions are the handle's.
+ *
+ * Cipher suites, versions, ALPN, SNI and key log stay as the template has them. Without an identity that the client may
+ * prove itself with, the template's own client certificate stays, too.
+ *
+ * @param options   must not be NULL; changed
+ * @param config    must not be NULL; a config of rustls_client_config_builder_build(); counted
+ * @return          OK; NULL_PARAMETER
+ * Ownership:       a reference is kept; free yours with rustls_client_config_free() as usual
+ * Threads:         exclusive access to options
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_set_client_template(certreload_options *options,
+                                                         const rustls_client_config *config);
+
+/**
+ * Choose how changes are found.
+ *
+ * Notifications are of the files, by whatever name they are written, and of everything on the way to them: links,
+ * directories that hold a file or a link, and directories that merely lead there, wherever one of them is moved,
+ * replaced, removed or made. What the kernel tells of to nobody, a poll finds: a mount over the files, a write on
+ * another machine or below a layered file system.
+ *
+ * @param options  must not be NULL; changed
+ * @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_watch(certreload_options *options,
+                                               certreload_watch mode);
+
+/**
+ * Set how often the files are read to see whether they changed, notifications or not.
+ *
+ * A poll follows the links and compares device, inode, size, mtime and ctime: some microseconds a file. It reads the
+ * bytes where anything of that changed or proves little (a file changed in the last two seconds, a network or layered
+ * file system, a failure that stands), and once a minute whatever it looks like. Requests always read the bytes.
+ *
+ * @param options       must not be NULL; changed
  * @param milliseconds  10 to 86400000 (a day); the default is 10000
  * @return              OK; NULL_PARAMETER; INVALID_PARAMETER
  * Ownership:           nothing changes hands
@@ -1804,7 +2059,7 @@ certreload_result certreload_options_set_resumption(certreload_options *options,
  *
  * Forward secrecy: whoever gets a key of the file can decrypt recorded TLS 1.2 sessions whose tickets it encrypted, and
  * can impersonate the server to clients that resume, as long as the key is in the file. So keep the file out of backups,
- * in memory (tmpfs) at best, and rotate it daily; certreload_options_set_ticket_key_lifetime() sees to that. A session of
+ * in memory (tmpfs) at best, and rotate it daily; certreload_options_set_ticket_key_lifetime_seconds() sees to that. A session of
  * TLS 1.2 has one secret for its six hours, which any ticket of it gives away; of TLS 1.3 nothing that was recorded can be
  * read, but for early data.
  *
@@ -1841,8 +2096,8 @@ certreload_result certreload_options_set_ticket_keys(certreload_options *options
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_ticket_key_lifetime(certreload_options *options,
-                                                             uint32_t seconds);
+certreload_result certreload_options_set_ticket_key_lifetime_seconds(certreload_options *options,
+                                                                     uint32_t seconds);
 
 /**
  * Keep sessions apart from those of other services, as SSL_CTX_set_session_id_context() of OpenSSL does.
@@ -1887,6 +2142,179 @@ certreload_result certreload_options_set_session_context(certreload_options *opt
  * Since:         0.1.0
  */
 certreload_result certreload_invalidate_sessions(certreload_handle *handle);
+
+/**
+ * Choose how changes are found.
+ *
+ * Notifications are of the files, by whatever name they are written, and of everything on the way to them: links,
+ * directories that hold a file or a link, and directories that merely lead there, wherever one of them is moved,
+ * replaced, removed or made. What the kernel tells of to nobody, a poll finds: a mount over the files, a write on
+ * another machine or below a layered file system.
+ *
+ * @param options  must not be NULL; changed
+ * @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_watch(certreload_options *options,
+                                               certreload_watch mode);
+
+/**
+ * Set how often the files are read to see whether they changed, notifications or not.
+ *
+ * A poll follows the links and compares device, inode, size, mtime and ctime: some microseconds a file. It reads the
+ * bytes where anything of that changed or proves little (a file changed in the last two seconds, a network or layered
+ * file system, a failure that stands), and once a minute whatever it looks like. Requests always read the bytes.
+ *
+ * @param options       must not be NULL; changed
+ * @param interval_ms   10 to 86400000 (a day); the default is 10000
+ * @return              OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:           nothing changes hands
+ * Threads:             exclusive access to options
+ * Signals:             not async-signal-safe
+ * Blocks:              never
+ * Since:               0.1.0
+ */
+certreload_result certreload_options_set_poll_interval_ms(certreload_options *options,
+                                                          uint32_t interval_ms);
+
+/**
+ * Sets the quiet time: how long files must be free of notifications before they are read.
+ *
+ * A burst of changes then results in one reload. A change that only a poll finds is accepted if a second poll, this time later, reads the same bytes.
+ * The quiet time applies to changes: certreload_open(), certreload_check() and certreload_push_identity() wait for nothing.
+ *
+ * @param options   must not be NULL; changed
+ * @param quiet_ms  up to 3600000 (an hour), milliseconds; the default is 50. certreload_open() and certreload_check()
+ *                  return INVALID_PARAMETER if the quiet time is longer than the incomplete-file timeout
+ * @return          OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:       nothing changes hands
+ * Threads:         exclusive access to options
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_set_debounce_ms(certreload_options *options,
+                                                     uint32_t quiet_ms);
+
+/**
+ * Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed.
+ *
+ * Files look incomplete if the key does not match, the PEM is cut off, a file is missing, may not be read yet or is still open for writing.
+ * The timeout also limits the quiet time: files that change without a pause are read when the timeout has passed.
+ *
+ * @param options     must not be NULL; changed
+ * @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:         nothing changes hands
+ * Threads:           exclusive access to options
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+certreload_result certreload_options_set_incomplete_timeout_ms(certreload_options *options,
+                                                               uint32_t timeout_ms);
+
+/**
+ * Set how long before its notAfter a certificate counts as expiring.
+ *
+ * That is when CERTRELOAD_EVENT_KIND_EXPIRING is told, and health becomes EXPIRING. Without this call it is the last
+ * third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
+ * Where certificates are shorter-lived than the time that is set here, they count as expiring from their notBefore on.
+ *
+ * Revocation lists count as expiring in the last tenth of the time from thisUpdate to nextUpdate, at most 30 days; where
+ * something is set here, for that long, and a third of their time at most. OCSP responses do in the last third of theirs,
+ * whatever is set here. 0 switches both off.
+ *
+ * @param options  must not be NULL; changed
+ * @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
+ * @return         OK; NULL_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_expiry_warning_seconds(certreload_options *options,
+                                                                uint32_t seconds);
+
+/**
+ * Name the function that knows the passwords of encrypted private keys. It replaces a password file.
+ *
+ * It is one for all keys of the options: where they have several passwords, it tells them apart by key_path.
+ *
+ * @param options   must not be NULL; changed
+ * @param callback  NULL for no password at all
+ * @param userdata  handed to each call as it is; must stay valid until every handle that was opened with these options
+ *                  is closed
+ * @return          OK; NULL_PARAMETER
+ * Ownership:       userdata stays the caller's
+ * Threads:         exclusive access to options; see certreload_key_password_callback for where the callback runs
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_set_key_password_callback(certreload_options *options,
+                                                               certreload_key_password_callback callback,
+                                                               void *userdata);
+
+/**
+ * Name the file with the password of encrypted private keys. It replaces a password callback.
+ *
+ * There is one password for all keys of the options; for several, name a callback instead. The password is the first
+ * line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it is
+ * read together with the key, and a change of it is a change of the identity.
+ *
+ * @param options  must not be NULL; changed
+ * @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path is taken
+ *                 from the working directory at the time of open
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the path is empty
+ * Ownership:      strings are copied
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_key_password_file(certreload_options *options,
+                                                           const char *path);
+
+/**
+ * Return the first failure that the options remember: for a host that wants to know before it opens them.
+ *
+ * certreload_open() and certreload_check() return it, too, so that no host has to ask.
+ *
+ * @param options  must not be NULL; borrowed for the call
+ * @return         OK if no certreload_options_* function has failed on these options; NULL_PARAMETER if options is NULL;
+ *                 else the result of the first function that failed, with its message in certreload_last_error()
+ * Ownership:      options stay the caller's
+ * Threads:        any thread, concurrently, while no thread changes options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_error(const certreload_options *options);
+
+/**
+ * Forget the latest failure that the options remember, so that they can be opened without the setting that failed.
+ *
+ * For a host that can do without that setting, or has another value for it: call this right after the function that failed.
+ * Every setting is as it was before that function. Failures before it stay remembered, for forgetting a failure that the
+ * host has not looked at could open a weaker server.
+ *
+ * @param options  must not be NULL; changed
+ * @return         the result that is forgotten, with its message in certreload_last_error(); OK if there was no failure;
+ *                 NULL_PARAMETER if options is NULL
+ * Ownership:      options stay the caller's
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_clear_error(certreload_options *options);
 
 /**
  * Tell how a handle is doing.
@@ -1954,6 +2382,24 @@ const char *certreload_health_str(certreload_health health);
  * Since:        0.1.0
  */
 const char *certreload_watch_state_str(certreload_watch_state state);
+
+/**
+ * Tell how the trust of a handle is doing.
+ *
+ * @param handle       must not be NULL
+ * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
+ * @param status_size  sizeof(certreload_trust_status) of the header that the program was compiled with
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16 or above 65536; NOT_CONFIGURED where
+ *                     the handle has no roots; CLOSED
+ * Ownership:          a copy; nothing to free
+ * Threads:            any thread, concurrently
+ * Signals:            not async-signal-safe
+ * Blocks:             never for long: waits for no reload
+ * Since:              0.1.0
+ */
+certreload_result certreload_get_trust_status(certreload_handle *handle,
+                                              certreload_trust_status *status_out,
+                                              size_t status_size);
 
 /**
  * Tell how the trust of a handle is doing.
@@ -2057,7 +2503,7 @@ certreload_result certreload_write_metrics_page(certreload_handle *const *handle
  *
  * The files are taken as they are: nothing is waited for. One that is half-written at this very moment is a failure
  * (KEY_MISMATCH, FILE_NOT_FOUND, PEM_TRUNCATED, ...). Where they may be renewed while the server starts, try again for
- * about the settle timeout (5 seconds) before giving up.
+ * about the incomplete-file timeout (5 seconds) before giving up.
  *
  * The first event may be delivered before this returns, and after *handle_out is written.
  *
@@ -2103,7 +2549,7 @@ certreload_result certreload_open_files(const char *chain_path,
  *
  * Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing. As
  * certreload_open() it waits for nothing: files that are half-written at this very moment fail, so try again for about
- * the settle timeout where they may be.
+ * the incomplete-file timeout where they may be.
  *
  * If a certreload_options_* function has failed on these options, its result and message are returned, and no file is
  * read.
@@ -2148,8 +2594,8 @@ certreload_result certreload_reload(certreload_handle *handle);
  * though clients see the certificate that they saw.
  *
  * What looks half-written (a key that does not match; a file that is missing, may not be read, holds no PEM, or is
- * still open for writing) is waited for as after any change (certreload_options_set_settle()), so a timeout above the
- * settle timeout gets the exact failure, and a shorter one TIMED_OUT, with the reason so far in
+ * still open for writing) is waited for as after any change (certreload_options_set_incomplete_timeout_ms()), so a timeout above the
+ * incomplete-file timeout gets the exact failure, and a shorter one TIMED_OUT, with the reason so far in
  * certreload_last_error(). UNCHANGED says that the files are what serves: the watch may have been faster than this
  * call. The event may be delivered after the answer.
  *
@@ -2288,7 +2734,7 @@ certreload_result certreload_options_add_identity_memory(certreload_options *opt
  * more, in this process and in children that it forks later. What is refused leaves files what they were.
  *
  * So a worker that was forked and may not read the files pushes what serves, first thing after
- * certreload_after_fork(): a file that may not be read is waited for until the settle timeout, so no failure is told
+ * certreload_after_fork(): a file that may not be read is waited for until the incomplete-file timeout, so no failure is told
  * before, and none after.
  *
  * A master gets a chain and a key of one moment for that like this: read both files, add them to options with
@@ -2499,13 +2945,13 @@ const rustls_client_config *certreload_acquire_client_config(certreload_handle *
  *
  * @param handle  must not be NULL
  * @return        the generation; NULL where handle is NULL
- * Ownership:     counted: give it back with certreload_release(); may outlive the handle
+ * Ownership:     counted: give it back with certreload_generation_release(); may outlive the handle
  * Threads:       any thread, concurrently
  * Signals:       not async-signal-safe
  * Blocks:        never: no lock, no system call
  * Since:         0.1.0
  */
-const certreload_generation *certreload_acquire(certreload_handle *handle);
+const certreload_generation *certreload_generation_acquire(certreload_handle *handle);
 
 /**
  * Give back a generation.
@@ -2517,7 +2963,7 @@ const certreload_generation *certreload_acquire(certreload_handle *handle);
  * Blocks:            never
  * Since:             0.1.0
  */
-void certreload_release(const certreload_generation *generation);
+void certreload_generation_release(const certreload_generation *generation);
 
 /**
  * Tell the number of a generation: the first is 1, and within a handle numbers only grow.
@@ -2667,7 +3113,7 @@ int64_t certreload_identity_not_after(const certreload_identity *identity);
 /**
  * Tell from when on the leaf certificate should have been renewed.
  *
- * That is so long before its notAfter as certreload_options_set_expiry_warning() says.
+ * That is so long before its notAfter as certreload_options_set_expiry_warning_seconds() says.
  *
  * @param identity  must not be NULL
  * @return          seconds since 1970-01-01 UTC; 0 where no warning is wanted or identity is NULL

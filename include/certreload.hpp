@@ -589,7 +589,7 @@ struct free_options {
 
 struct release_generation {
     void operator()(const certreload_generation *generation) const noexcept {
-        certreload_release(generation);
+        certreload_generation_release(generation);
     }
 };
 
@@ -825,7 +825,7 @@ class options {
             throw error(CERTRELOAD_RESULT_INVALID_PARAMETER,
                         "set_ticket_key_lifetime: a lifetime is not negative");
         }
-        apply(certreload_options_set_ticket_key_lifetime, detail::to_seconds(lifetime));
+        apply(certreload_options_set_ticket_key_lifetime_seconds, detail::to_seconds(lifetime));
         return *this;
     }
     options set_ticket_key_lifetime(std::chrono::seconds lifetime) && {
@@ -860,20 +860,29 @@ class options {
     }
 
     options &set_poll_interval(std::chrono::milliseconds interval) & {
-        apply(certreload_options_set_poll_interval, detail::to_milliseconds(interval, UINT32_MAX));
+        apply(certreload_options_set_poll_interval_ms,
+              detail::to_milliseconds(interval, UINT32_MAX));
         return *this;
     }
     options set_poll_interval(std::chrono::milliseconds interval) && {
         return std::move(set_poll_interval(interval));
     }
 
-    options &set_settle(std::chrono::milliseconds quiet, std::chrono::milliseconds timeout) & {
-        apply(certreload_options_set_settle, detail::to_milliseconds(quiet, UINT32_MAX),
+    options &set_debounce(std::chrono::milliseconds quiet) & {
+        apply(certreload_options_set_debounce_ms, detail::to_milliseconds(quiet, UINT32_MAX));
+        return *this;
+    }
+    options set_debounce(std::chrono::milliseconds quiet) && {
+        return std::move(set_debounce(quiet));
+    }
+
+    options &set_incomplete_timeout(std::chrono::milliseconds timeout) & {
+        apply(certreload_options_set_incomplete_timeout_ms,
               detail::to_milliseconds(timeout, UINT32_MAX));
         return *this;
     }
-    options set_settle(std::chrono::milliseconds quiet, std::chrono::milliseconds timeout) && {
-        return std::move(set_settle(quiet, timeout));
+    options set_incomplete_timeout(std::chrono::milliseconds timeout) && {
+        return std::move(set_incomplete_timeout(timeout));
     }
 
     /// How long before its end a certificate counts as expiring; zero for no warning. Without this
@@ -883,7 +892,7 @@ class options {
         if (before.count() < 0) {
             throw error(CERTRELOAD_RESULT_INVALID_PARAMETER, "an expiry warning is negative");
         }
-        apply(certreload_options_set_expiry_warning,
+        apply(certreload_options_set_expiry_warning_seconds,
               static_cast<std::uint32_t>((before < limit ? before : limit).count()));
         return *this;
     }
@@ -1073,7 +1082,7 @@ class generation {
         const certreload_generation *generation_;
     };
 
-    /// Takes over one reference, as certreload_acquire() returns it.
+    /// Takes over one reference, as certreload_generation_acquire() returns it.
     explicit generation(const certreload_generation *raw) noexcept : raw_(raw) {}
 
     std::uint64_t number() const noexcept {
@@ -1380,7 +1389,7 @@ class handle {
 
     /// Take a reference to the generation that is current at this moment.
     [[nodiscard]] generation acquire() const {
-        const certreload_generation *raw = certreload_acquire(raw_.get());
+        const certreload_generation *raw = certreload_generation_acquire(raw_.get());
         if (raw == nullptr) {
             detail::fail(CERTRELOAD_RESULT_NULL_PARAMETER);
         }

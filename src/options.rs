@@ -34,8 +34,8 @@ pub(crate) struct Options {
     pub(crate) session_context: Vec<u8>,
     pub(crate) watch: WatchMode,
     pub(crate) poll_interval: Duration,
-    pub(crate) settle_quiet: Duration,
-    pub(crate) settle_timeout: Duration,
+    pub(crate) debounce_quiet: Duration,
+    pub(crate) incomplete_timeout: Duration,
     /// How long before notAfter a renewal should have come: zero for never, `None` for the default.
     pub(crate) expiry_warning: Option<Duration>,
     /// What the host calls the handle, if anything.
@@ -198,8 +198,8 @@ impl Default for Options {
             session_context: Vec::new(),
             watch: WatchMode::Auto,
             poll_interval: Duration::from_secs(10),
-            settle_quiet: Duration::from_millis(50),
-            settle_timeout: Duration::from_secs(5),
+            debounce_quiet: Duration::from_millis(50),
+            incomplete_timeout: Duration::from_secs(5),
             expiry_warning: None,
             name: None,
             runtime: RuntimeMode::Thread,
@@ -212,6 +212,7 @@ impl Options {
     /// a later `chdir` of the host changes nothing.
     pub(crate) fn fixed(&self) -> Result<Self, Error> {
         self.check_roles()?;
+        self.check_times()?;
         if self.identities.is_empty() && self.trust.server_roots.is_none() {
             return Err(Error::new(Cause::NothingToLoad));
         }
@@ -249,6 +250,19 @@ impl Options {
             return Ok(());
         };
         Err(Error::invalid(mistake))
+    }
+
+    /// Here and not in the setters, so that the order of their calls does not matter.
+    fn check_times(&self) -> Result<(), Error> {
+        let (quiet, timeout) = (self.debounce_quiet, self.incomplete_timeout);
+        if quiet > timeout {
+            return Err(Error::invalid(format!(
+                "the quiet time of {} ms is longer than the incomplete-file timeout of {} ms",
+                quiet.as_millis(),
+                timeout.as_millis()
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -32,7 +32,7 @@ use support::talk::talk;
 
 fn quiet(site: &Site) -> Builder {
     let builder = Builder::new().identity(&site.chain(), &site.key());
-    builder.watch(certreload_watch::Off).settle_ms(1, 2)
+    builder.watch(certreload_watch::Off).debounce_ms(1, 2)
 }
 
 fn with_template(builder: Builder, config: ServerConfig) -> Builder {

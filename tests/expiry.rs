@@ -167,7 +167,7 @@ fn g20_the_clock_goes_on_while_a_writer_holds_a_file_open() {
     let host = Builder::new()
         .identity(&site.chain(), &site.key())
         .poll_ms(86_400_000)
-        .settle_ms(10, 3_600_000)
+        .debounce_ms(10, 3_600_000)
         .open();
     let mut writer = fs::OpenOptions::new().append(true).open(site.chain()).unwrap();
     writer.write_all(b"\n").unwrap();
@@ -222,7 +222,7 @@ impl Two {
     fn new(clock: &Clock) -> Self {
         let first = Site::plain(&clock.pair_for("a.test", -DAY, 89 * DAY));
         let second = Site::plain(&clock.pair_for("b.test", -DAY, 59 * DAY));
-        let host = quiet(&first).identity(&second.chain(), &second.key()).settle_ms(5, 50).open();
+        let host = quiet(&first).identity(&second.chain(), &second.key()).debounce_ms(5, 50).open();
         Self { first, second, host }
     }
 }
@@ -295,7 +295,7 @@ fn failures_are_counted_until_the_next_success_clears_them() {
 fn g4_what_is_pending_is_not_stale() {
     let clock = Clock::new();
     let site = Site::plain(&clock.pair(-DAY, 89 * DAY));
-    let host = quiet(&site).settle_ms(5, 3_600_000).open();
+    let host = quiet(&site).debounce_ms(5, 3_600_000).open();
     fs::remove_file(site.key()).unwrap();
     assert_eq!(host.reload_wait_ms(50), Outcome::TimedOut);
     let status = host.identity_status(0);

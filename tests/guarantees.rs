@@ -219,7 +219,7 @@ fn options_again(site: &Site) -> Outcome {
 #[test]
 fn closing_lets_go_whoever_waits() {
     let site = Site::plain(&Pair::new(&[NAME]));
-    let host = options(&site).settle_ms(10, 3_600_000).open();
+    let host = options(&site).debounce_ms(10, 3_600_000).open();
     fs::remove_file(site.key()).unwrap();
     thread::scope(|scope| {
         // Closing lets the wait go before it frees the handle.
@@ -241,7 +241,7 @@ fn g8_an_old_generation_lives_as_long_as_its_last_user() {
     let host = quiet(&site).open();
     assert_eq!(host.status().generations_alive, 1);
     // SAFETY: an open handle; the reference is given back below.
-    let generation = unsafe { certreload_acquire(host.handle) };
+    let generation = unsafe { certreload_generation_acquire(host.handle) };
     let config = host.config();
     for _ in 0..3 {
         site.renew(&Pair::new(&[NAME]));
@@ -251,7 +251,7 @@ fn g8_an_old_generation_lives_as_long_as_its_last_user() {
     // SAFETY: acquired above.
     unsafe {
         assert_eq!(certreload_generation_number(generation), 1);
-        certreload_release(generation);
+        certreload_generation_release(generation);
     }
     assert_eq!(host.status().generations_alive, 2, "the config holds it");
     drop(host);
@@ -316,7 +316,7 @@ fn g3_bad_input_later_leaves_the_old_one_serving_and_is_told_once() {
     for (what, chain, key, code, word) in bad_pairs() {
         let good = Pair::new(&[NAME]);
         let mut site = Site::plain(&good);
-        let host = options(&site).poll_ms(10).settle_ms(0, 50).open();
+        let host = options(&site).poll_ms(10).debounce_ms(0, 50).open();
         write_private(&site.chain(), &chain);
         write_private(&site.key(), &key);
         let failures =
@@ -351,11 +351,15 @@ fn g17_special_files_are_refused_at_once() {
         let result = Builder::new().identity(special, &site.key()).try_open().err();
         assert_eq!(result, Some(Outcome::FileNotRegular), "{}", last_error());
     }
-    let host = options(&site).poll_ms(10).settle_ms(0, 3_600_000).open();
+    let host = options(&site).poll_ms(10).debounce_ms(0, 3_600_000).open();
     fs::remove_file(site.key()).unwrap();
     std::os::unix::fs::symlink(&fifo, site.key()).unwrap();
     let failures = host.recorder.wait_for_failures(1);
-    assert_eq!(failures[0].result, Outcome::FileNotRegular, "long before the settle timeout");
+    assert_eq!(
+        failures[0].result,
+        Outcome::FileNotRegular,
+        "long before the incomplete-file timeout"
+    );
 }
 
 #[test]
@@ -526,8 +530,14 @@ fn options_with_failed_calls_open_after_the_error_is_cleared() {
     // SAFETY: live options.
     unsafe {
         assert_eq!(certreload_options_set_watch(options.0, 3), Outcome::InvalidParameter);
-        assert_eq!(certreload_options_set_poll_interval(options.0, 9), Outcome::InvalidParameter);
-        assert_eq!(certreload_options_set_settle(options.0, 2, 1), Outcome::InvalidParameter);
+        assert_eq!(
+            certreload_options_set_poll_interval_ms(options.0, 9),
+            Outcome::InvalidParameter
+        );
+        assert_eq!(
+            certreload_options_set_debounce_ms(options.0, 3_600_001),
+            Outcome::InvalidParameter
+        );
         let empty = c"".as_ptr();
         assert_eq!(
             certreload_options_add_identity(options.0, empty, empty, ptr::null()),

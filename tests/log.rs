@@ -98,7 +98,7 @@ fn lines_begin_with_the_name_of_the_handle_and_a_request_is_always_answered() {
     let _alone = alone();
     let site = Site::plain(&Pair::new(&[NAME]));
     let lines = logged(Debug, || {
-        let builder = Builder::new().identity(&site.chain(), &site.key()).settle_ms(5, 50);
+        let builder = Builder::new().identity(&site.chain(), &site.key()).debounce_ms(5, 50);
         // SAFETY: live options and a C string.
         let named = unsafe { certreload_options_set_name(builder.0, c"public".as_ptr()) };
         assert_eq!(named, Outcome::Ok);
@@ -200,7 +200,7 @@ fn g18_a_line_is_one_line_and_holds_no_key() {
     let odd = site.path("odd\nname\u{1b}[31m.pem");
     write_private(&odd, &pair.chain);
     let lines = logged(Trace, || {
-        let builder = Builder::new().identity(&odd, &site.key()).settle_ms(5, 50);
+        let builder = Builder::new().identity(&odd, &site.key()).debounce_ms(5, 50);
         let host = builder.watch(certreload_watch::Off).open();
         host.served(NAME);
         fs::write(&odd, &pair.key).unwrap();

@@ -22,7 +22,7 @@ fn quiet(site: &Site) -> Builder {
     Builder::new()
         .identity(&site.chain(), &site.key())
         .watch(certreload_watch::Off)
-        .settle_ms(5, 50)
+        .debounce_ms(5, 50)
 }
 
 fn named(builder: Builder, name: &str) -> Builder {

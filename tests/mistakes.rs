@@ -122,7 +122,7 @@ const MISTAKES: [Mistake; 22] = [
 ];
 
 fn open(site: &Site, finder: Finder) -> Host {
-    let options = Builder::new().identity(&site.chain(), &site.key()).settle_ms(10, 250);
+    let options = Builder::new().identity(&site.chain(), &site.key()).debounce_ms(10, 250);
     match finder {
         Finder::Polling => options
             .watch(certreload::ffi::options::watch::certreload_watch::Poll)

@@ -63,7 +63,7 @@ fn g15_a_required_name_that_is_missing_keeps_the_handle_from_opening() {
 fn g15_a_change_that_takes_a_required_name_away_is_refused_and_the_others_go_on() {
     let mut one = Site::plain(&Pair::new(&[NAME]));
     let mut two = Site::plain(&Pair::new(&["b.test"]));
-    let builder = Builder::new().watch(Watch::Off).settle_ms(0, 0);
+    let builder = Builder::new().watch(Watch::Off).debounce_ms(0, 0);
     let builder = builder.identity(&one.chain(), &one.key()).identity(&two.chain(), &two.key());
     let host = require(builder, NAME).open();
 
@@ -93,7 +93,7 @@ fn g4_a_required_name_may_move_from_one_identity_to_another() {
     let (first, renewed) = (Pair::new(&[NAME]), Pair::new(&["c.test"]));
     let mut one = Site::plain(&first);
     let mut two = Site::plain(&Pair::new(&["b.test"]));
-    let builder = Builder::new().poll_ms(NEVER).settle_ms(50, 60_000);
+    let builder = Builder::new().poll_ms(NEVER).debounce_ms(50, 60_000);
     let builder = builder.identity(&one.chain(), &one.key()).identity(&two.chain(), &two.key());
     let host = require(builder, NAME).open();
     one.renew(&renewed);

@@ -32,7 +32,7 @@ fn g1_a_way_that_is_not_there_yet_is_followed_as_it_is_built() {
     let names = ["chain.pem", "key.pem"].map(|name| way.join(name));
     write_private(&names[0], &first.chain);
     write_private(&names[1], &first.key);
-    let host = Builder::new().identity(&names[0], &names[1]).poll_ms(NEVER).settle_ms(5, 100);
+    let host = Builder::new().identity(&names[0], &names[1]).poll_ms(NEVER).debounce_ms(5, 100);
     let host = host.open();
     for round in 1..=5 {
         fs::remove_dir_all(site.path("a")).unwrap();
@@ -81,7 +81,7 @@ fn g4_what_is_cut_to_its_length_without_being_opened_goes_live() {
     let authority = Authority::new();
     let site = Site::plain(&authority.issue(&[NAME]));
     let host =
-        Builder::new().identity(&site.chain(), &site.key()).poll_ms(NEVER).settle_ms(10, 400);
+        Builder::new().identity(&site.chain(), &site.key()).poll_ms(NEVER).debounce_ms(10, 400);
     let host = host.open();
     let next = authority.issue(&[NAME]);
     let with_rest = format!("{}-----BEGIN CERTIFICATE-----\nrest", next.chain);
@@ -137,7 +137,7 @@ fn g1_the_last_of_many_changes_in_one_tick_of_the_clock_is_found_by_polling() {
         .identity(&site.chain(), &site.key())
         .watch(Watch::Poll)
         .poll_ms(10)
-        .settle_ms(0, 60_000)
+        .debounce_ms(0, 60_000)
         .open();
     for round in 0..40 {
         for pair in &pairs {
@@ -167,7 +167,7 @@ fn g1_every_writer_is_followed_by_polling_when_the_files_have_been_at_rest() {
                 .identity(&site.chain(), &site.key())
                 .watch(Watch::Poll)
                 .poll_ms(50)
-                .settle_ms(10, 60_000)
+                .debounce_ms(10, 60_000)
                 .open();
             (writer, site, host)
         })
@@ -187,7 +187,7 @@ fn g3_a_handle_serves_on_while_its_files_never_hold_still() {
     let authority = Authority::new();
     let first = authority.issue(&[NAME]);
     let site = Site::plain(&first);
-    let host = Builder::new().identity(&site.chain(), &site.key()).poll_ms(20).settle_ms(5, 150);
+    let host = Builder::new().identity(&site.chain(), &site.key()).poll_ms(20).debounce_ms(5, 150);
     let host = host.open();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -215,7 +215,8 @@ fn g1_a_place_that_is_reached_by_two_ways_is_watched_for_both() {
     let mut site = Site::new(Writer::Rename, &authority.issue(&[NAME]));
     symlink(".", site.path("same")).unwrap();
     let around = site.path("same/same/same/live/key.pem");
-    let host = Builder::new().identity(&site.chain(), &around).poll_ms(NEVER).settle_ms(10, 60_000);
+    let host =
+        Builder::new().identity(&site.chain(), &around).poll_ms(NEVER).debounce_ms(10, 60_000);
     let host = host.open();
     for _ in 0..5 {
         let next = authority.issue(&[NAME]);
@@ -253,10 +254,10 @@ fn g4_a_certificate_that_is_new_in_front_and_old_behind_is_never_served() {
         .identity(&site.chain(), &site.key())
         .watch(Watch::Poll)
         .poll_ms(15)
-        .settle_ms(10, 200);
+        .debounce_ms(10, 200);
     let hosts = [
         polled.open(),
-        Builder::new().identity(&site.chain(), &site.key()).settle_ms(10, 200).open(),
+        Builder::new().identity(&site.chain(), &site.key()).debounce_ms(10, 200).open(),
     ];
     for round in 1..=5 {
         // The writer overwrites without truncating, and is held up, or has died.

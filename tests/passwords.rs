@@ -125,7 +125,7 @@ fn g1_a_password_that_lands_after_its_key_is_waited_for_and_noticed() {
         "ec P-256; certify; openssl pkcs8 -topk8 -in key.pem -passout pass:one -out new; mv new key.pem
          echo one >password",
     );
-    let builder = Builder::new().poll_ms(NEVER).settle_ms(50, 60_000);
+    let builder = Builder::new().poll_ms(NEVER).debounce_ms(50, 60_000);
     let builder = builder.identity(&workshop.path("chain.pem"), &workshop.path("key.pem"));
     let host = password_file(builder, &workshop.path("password")).open();
     workshop.run(

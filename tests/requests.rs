@@ -55,7 +55,7 @@ fn g6_a_request_is_answered_for_files_that_are_closed_while_others_are_looked_at
         write_private(&path("key"), &first.key);
         builder.identity(&path("chain"), &path("key"))
     });
-    let host = builder.poll_ms(NEVER).settle_ms(200, 30_000).open();
+    let host = builder.poll_ms(NEVER).debounce_ms(200, 30_000).open();
     for round in 0..30 {
         let next = authority.issue(&[NAME]);
         let open = |path, text: &str| {
@@ -84,7 +84,7 @@ fn g4_a_file_that_is_written_without_end_is_told_after_the_timeout() {
     let host = Builder::new()
         .identity_with_staple(&site.chain(), &site.key(), Some(&staple))
         .poll_ms(NEVER)
-        .settle_ms(5, 300)
+        .debounce_ms(5, 300)
         .open();
     let file = File::options().write(true).open(&staple).unwrap();
     let next = authority.issue(&[NAME]);
@@ -109,7 +109,7 @@ fn g4_a_file_that_is_written_without_end_is_told_after_the_timeout() {
 #[test]
 fn g6_a_request_is_answered_whatever_is_written_without_end() {
     let site = Site::plain(&Pair::new(&[NAME]));
-    let host = options(&site).poll_ms(NEVER).settle_ms(5, 300).open();
+    let host = options(&site).poll_ms(NEVER).debounce_ms(5, 300).open();
     let chain = File::create(site.chain()).unwrap();
     let answer = without_end(|| (&chain).write_all(b"x").unwrap(), || host.reload_wait());
     assert!(!matches!(answer, Outcome::TimedOut | Outcome::Ok | Outcome::Unchanged), "{answer:?}");
@@ -119,7 +119,7 @@ fn g6_a_request_is_answered_whatever_is_written_without_end() {
 #[test]
 fn g3_a_unit_that_is_being_written_is_told_as_pending() {
     let site = Site::plain(&Pair::new(&[NAME]));
-    let host = options(&site).poll_ms(20).settle_ms(5, 60_000).open();
+    let host = options(&site).poll_ms(20).debounce_ms(5, 60_000).open();
     let mut file = File::options().append(true).open(site.chain()).unwrap();
     file.write_all(b"\n").unwrap();
     let wait_for = |pending| {
@@ -142,7 +142,7 @@ fn g15_a_required_name_that_moves_to_another_identity_is_taken_up_at_once() {
     let (site, other) =
         (Site::plain(&authority.issue(&names)), Site::plain(&authority.issue(&["b.test"])));
     let builder =
-        options(&site).identity(&other.chain(), &other.key()).poll_ms(NEVER).settle_ms(5, 100);
+        options(&site).identity(&other.chain(), &other.key()).poll_ms(NEVER).debounce_ms(5, 100);
     // SAFETY: live options and a C string.
     unsafe { certreload_options_require_name(builder.0, c"x.test".as_ptr()) };
     let host = builder.open();
@@ -176,7 +176,7 @@ fn g15_who_may_read_the_key_is_told_as_it_is_now() {
 #[test]
 fn g20_a_certificate_that_comes_too_early_is_taken_when_its_time_comes() {
     let site = Site::plain(&Pair::new(&[NAME]));
-    let host = options(&site).poll_ms(NEVER).settle_ms(5, 100).open();
+    let host = options(&site).poll_ms(NEVER).debounce_ms(5, 100).open();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let early = Pair::with(&[NAME], |params| {
         params.not_before = date_time_ymd(1970, 1, 1) + now + Duration::from_secs(3);

@@ -76,7 +76,7 @@ fn g1_every_writer_is_followed_by_a_host_that_does_the_work() {
 fn g4_a_key_that_lands_late_is_waited_for() {
     let (old, new) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
     let site = Site::plain(&old);
-    let host = options(&site).poll_ms(NEVER).settle_ms(20, 30_000).open();
+    let host = options(&site).poll_ms(NEVER).debounce_ms(20, 30_000).open();
     replace(&site.chain(), &new.chain);
     // An explicit reload sees the mismatch for certain, and finds it pending, not failed.
     assert_eq!(host.reload_wait_ms(200), Outcome::TimedOut);
@@ -92,8 +92,8 @@ fn g4_a_key_that_lands_late_is_waited_for() {
 fn g4_a_file_that_is_open_for_writing_is_waited_for() {
     let (old, other) = (Pair::new(&[NAME]), Pair::new(&["intermediate.test"]));
     let site = Site::plain(&old);
-    let patient = options(&site).poll_ms(10).settle_ms(10, 60_000).open();
-    let hasty = options(&site).poll_ms(NEVER).settle_ms(10, 200).open();
+    let patient = options(&site).poll_ms(10).debounce_ms(10, 60_000).open();
+    let hasty = options(&site).poll_ms(NEVER).debounce_ms(10, 200).open();
     // Every prefix that ends with a certificate is a good chain: only that the writer has not
     // closed the file tells that it is not all.
     let mut file = fs::File::options().write(true).truncate(true).open(site.chain()).unwrap();
@@ -218,7 +218,7 @@ fn g1_a_directory_that_is_renamed_and_linked_anew_is_followed() {
 fn g3_a_failure_stands_and_is_told_once_whatever_comes_between() {
     let good = Pair::new(&[NAME]);
     let mut site = Site::plain(&good);
-    let host = options(&site).poll_ms(NEVER).settle_ms(0, 200).open();
+    let host = options(&site).poll_ms(NEVER).debounce_ms(0, 200).open();
     write_private(&site.chain(), "broken");
     host.recorder.wait_for_failures(1);
     assert_eq!(host.status().health, Health::Stale);
@@ -238,7 +238,7 @@ fn g3_a_failure_stands_and_is_told_once_whatever_comes_between() {
 fn g3_a_missing_directory_is_told_once_and_its_return_is_followed() {
     let (old, new) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
     let mut site = Site::new(Writer::SwapDirectory, &old);
-    let host = options(&site).poll_ms(NEVER).settle_ms(20, 300).open();
+    let host = options(&site).poll_ms(NEVER).debounce_ms(20, 300).open();
     fs::remove_dir_all(site.path("live")).unwrap();
     let failures = host.recorder.wait_for_failures(1);
     assert_eq!(failures[0].result, Outcome::FileNotFound);
@@ -260,7 +260,7 @@ fn g3_one_bad_unit_keeps_its_last_good_version_and_the_others_go_on() {
         .identity(&site_a.chain(), &site_a.key())
         .identity(&site_b.chain(), &site_b.key())
         .poll_ms(NEVER)
-        .settle_ms(0, 0)
+        .debounce_ms(0, 0)
         .open();
     let next_a = Pair::new(&["a.test"]);
     write_private(&site_b.key(), "garbage");

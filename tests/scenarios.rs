@@ -149,7 +149,7 @@ fn scenario_19_one_bad_pair_of_many_keeps_its_last_good_version_alone() {
     let options = sites
         .iter()
         .fold(Builder::new(), |options, site| options.identity(&site.chain(), &site.key()));
-    let host = options.poll_ms(NEVER).settle_ms(10, 200).open();
+    let host = options.poll_ms(NEVER).debounce_ms(10, 200).open();
     let old = host.served(&names[7]);
     write_private(&sites[7].key(), "garbage");
     let fresh: Vec<_> = names.iter().map(|name| Pair::new(&[name])).collect();
@@ -197,7 +197,8 @@ fn scenario_24_an_explicit_reload_is_not_overridden_by_a_background_one() {
     let mut last = authority.issue(&[NAME]);
     let mut site = Site::new(Writer::Kubernetes, &last);
     // Background looks all the time: by notification at once, by poll, and by other requests.
-    let host = Builder::new().identity(&site.chain(), &site.key()).poll_ms(10).settle_ms(0, 60_000);
+    let host =
+        Builder::new().identity(&site.chain(), &site.key()).poll_ms(10).debounce_ms(0, 60_000);
     let host = host.open();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -251,7 +252,7 @@ fn scenario_26_a_failed_renewal_does_not_look_like_an_expired_certificate() {
         params.not_after = (now + Duration::from_secs(2)).into();
     });
     let mut site = Site::plain(&short);
-    let host = Builder::new().identity(&site.chain(), &site.key()).settle_ms(0, 0).open();
+    let host = Builder::new().identity(&site.chain(), &site.key()).debounce_ms(0, 0).open();
     write_private(&site.key(), "");
     assert_eq!(host.reload_wait(), Outcome::FileEmpty);
     assert_eq!(host.status().health, Health::Stale, "the renewal failed; the service is up");
@@ -297,7 +298,7 @@ fn g4_a_poll_takes_no_chain_that_goes_on_growing() {
         .identity(&site.chain(), &site.key())
         .watch(certreload::ffi::options::watch::certreload_watch::Poll)
         .poll_ms(10)
-        .settle_ms(2_000, 60_000)
+        .debounce_ms(2_000, 60_000)
         .open();
     // The leaf first, for the key that stays: a good chain, as far as anybody can tell.
     let next = authority.renew(&first, &[NAME]);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use certreload::ffi::event::CERTRELOAD_WARNING_OCSP_UNUSABLE as UNUSABLE;
 use certreload::ffi::event::certreload_event_kind::{self as Kind, Expired, Expiring, Reloaded};
 use certreload::ffi::generation::{
-    certreload_acquire, certreload_generation_identity, certreload_release,
+    certreload_generation_acquire, certreload_generation_identity, certreload_generation_release,
 };
 use certreload::ffi::identity::certreload_identity_ocsp_der;
 use certreload::ffi::options::watch::certreload_watch as Watch;
@@ -67,7 +67,7 @@ impl Stage {
         let [chain, key, staple] =
             ["chain.pem", "key.pem", "staple.der"].map(|name| shop.path(name));
         let builder = Builder::new().identity_with_staple(&chain, &key, Some(&staple));
-        let host = Arc::new(options(builder).settle_ms(10, 60_000).open());
+        let host = Arc::new(options(builder).debounce_ms(10, 60_000).open());
         let address = serve(host.clone());
         Self { shop, host, address, clock }
     }
@@ -153,12 +153,12 @@ impl Stage {
         let mut length = 0;
         // SAFETY: an open handle; the bytes are copied before the generation is released.
         unsafe {
-            let generation = certreload_acquire(self.host.handle);
+            let generation = certreload_generation_acquire(self.host.handle);
             let identity = certreload_generation_identity(generation, 0);
             let bytes = certreload_identity_ocsp_der(identity, &raw mut length);
             let copy =
                 (!bytes.is_null()).then(|| std::slice::from_raw_parts(bytes, length).to_vec());
-            certreload_release(generation);
+            certreload_generation_release(generation);
             copy
         }
     }

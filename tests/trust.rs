@@ -75,7 +75,7 @@ impl Scene {
             assert_eq!(certreload_options_add_crl(options.0, lists.as_ptr()), Ok);
             assert_eq!(certreload_options_set_crl_rules(options.0, rules), Ok);
         }
-        options.settle_ms(10, 100)
+        options.debounce_ms(10, 100)
     }
 
     /// Roots and lists as they should be, the list one that revokes another one besides.
@@ -278,7 +278,7 @@ fn g13_the_client_role_resumes_no_server_once_a_list_has_expired() {
     let result =
         unsafe { certreload_options_set_crl_rules(options.0, CERTRELOAD_CRL_ALLOW_UNKNOWN) };
     assert_eq!(result, Ok);
-    let host = options.settle_ms(1, 2).open();
+    let host = options.debounce_ms(1, 2).open();
     assert_eq!(talk(&host, &host.config()), HandshakeKind::Full);
     assert_eq!(talk(&host, &host.config()), HandshakeKind::Resumed);
     clock.set(101 * MINUTE);

@@ -254,7 +254,7 @@ fn g18_nothing_of_a_key_or_its_password_is_left_when_the_last_user_has_gone() {
         secrets.add_all_of(dir.path());
         assert_eq!(secrets.found(), [""; 0], "{what}: before anything was read");
 
-        let builder = Builder::new().watch(Watch::Off).settle_ms(0, 0);
+        let builder = Builder::new().watch(Watch::Off).debounce_ms(0, 0);
         let builder = builder.identity(&path("chain.pem"), &path("key.pem"));
         let password_path = c_path(&path("password"));
         // SAFETY: live options, and a path that outlives the handle.

@@ -23,8 +23,8 @@ pub enum certreload_event_kind {
     /// The kernel's notifications are back.
     WatchRestored = 4,
     /// A certificate that serves, a revocation list or an OCSP response has come into its warning window
-    /// (certreload_options_set_expiry_warning()) and no renewal is there; or the ticket key that encrypts has reached its
-    /// lifetime (certreload_options_set_ticket_key_lifetime()). Told once for each of them, at open too, and again only
+    /// (certreload_options_set_expiry_warning_seconds()) and no renewal is there; or the ticket key that encrypts has reached its
+    /// lifetime (certreload_options_set_ticket_key_lifetime_seconds()). Told once for each of them, at open too, and again only
     /// after the clock was set back, and in a child after certreload_after_fork().
     Expiring = 5,
     /// A certificate that serves has expired. It goes on serving, for there is nothing better; clients refuse it. Or a

@@ -26,13 +26,13 @@ impl Opaque for certreload_generation {
 ///
 /// @param handle  must not be NULL
 /// @return        the generation; NULL where handle is NULL
-/// Ownership:     counted: give it back with certreload_release(); may outlive the handle
+/// Ownership:     counted: give it back with certreload_generation_release(); may outlive the handle
 /// Threads:       any thread, concurrently
 /// Signals:       not async-signal-safe
 /// Blocks:        never: no lock, no system call
 /// Since:         0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_acquire(
+pub unsafe extern "C" fn certreload_generation_acquire(
     handle: *mut certreload_handle,
 ) -> *const certreload_generation {
     boundary(|| {
@@ -51,9 +51,9 @@ pub unsafe extern "C" fn certreload_acquire(
 /// Blocks:            never
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_release(generation: *const certreload_generation) {
+pub unsafe extern "C" fn certreload_generation_release(generation: *const certreload_generation) {
     boundary(|| {
-        // SAFETY: the caller hands over a reference of certreload_acquire(), or NULL.
+        // SAFETY: the caller hands over a reference of certreload_generation_acquire(), or NULL.
         drop(unsafe { cast::arc_from_raw(generation) });
         Ok(())
     });

@@ -38,7 +38,7 @@ pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 ///
 /// The files are taken as they are: nothing is waited for. One that is half-written at this very moment is a failure
 /// (KEY_MISMATCH, FILE_NOT_FOUND, PEM_TRUNCATED, ...). Where they may be renewed while the server starts, try again for
-/// about the settle timeout (5 seconds) before giving up.
+/// about the incomplete-file timeout (5 seconds) before giving up.
 ///
 /// The first event may be delivered before this returns, and after *handle_out is written.
 ///
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn certreload_open_files(
 ///
 /// Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing. As
 /// certreload_open() it waits for nothing: files that are half-written at this very moment fail, so try again for about
-/// the settle timeout where they may be.
+/// the incomplete-file timeout where they may be.
 ///
 /// If a certreload_options_* function has failed on these options, its result and message are returned, and no file is
 /// read.
@@ -185,8 +185,8 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
 /// though clients see the certificate that they saw.
 ///
 /// What looks half-written (a key that does not match; a file that is missing, may not be read, holds no PEM, or is
-/// still open for writing) is waited for as after any change (certreload_options_set_settle()), so a timeout above the
-/// settle timeout gets the exact failure, and a shorter one TIMED_OUT, with the reason so far in
+/// still open for writing) is waited for as after any change (certreload_options_set_incomplete_timeout_ms()), so a timeout above the
+/// incomplete-file timeout gets the exact failure, and a shorter one TIMED_OUT, with the reason so far in
 /// certreload_last_error(). UNCHANGED says that the files are what serves: the watch may have been faster than this
 /// call. The event may be delivered after the answer.
 ///

@@ -96,7 +96,7 @@ pub unsafe extern "C" fn certreload_identity_not_after(
 
 /// Tell from when on the leaf certificate should have been renewed.
 ///
-/// That is so long before its notAfter as certreload_options_set_expiry_warning() says.
+/// That is so long before its notAfter as certreload_options_set_expiry_warning_seconds() says.
 ///
 /// @param identity  must not be NULL
 /// @return          seconds since 1970-01-01 UTC; 0 where no warning is wanted or identity is NULL

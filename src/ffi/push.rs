@@ -79,7 +79,7 @@ pub unsafe extern "C" fn certreload_options_add_identity_memory(
 /// more, in this process and in children that it forks later. What is refused leaves files what they were.
 ///
 /// So a worker that was forked and may not read the files pushes what serves, first thing after
-/// certreload_after_fork(): a file that may not be read is waited for until the settle timeout, so no failure is told
+/// certreload_after_fork(): a file that may not be read is waited for until the incomplete-file timeout, so no failure is told
 /// before, and none after.
 ///
 /// A master gets a chain and a key of one moment for that like this: read both files, add them to options with

@@ -112,7 +112,7 @@ pub unsafe extern "C" fn certreload_options_set_resumption(
 ///
 /// Forward secrecy: whoever gets a key of the file can decrypt recorded TLS 1.2 sessions whose tickets it encrypted, and
 /// can impersonate the server to clients that resume, as long as the key is in the file. So keep the file out of backups,
-/// in memory (tmpfs) at best, and rotate it daily; certreload_options_set_ticket_key_lifetime() sees to that. A session of
+/// in memory (tmpfs) at best, and rotate it daily; certreload_options_set_ticket_key_lifetime_seconds() sees to that. A session of
 /// TLS 1.2 has one secret for its six hours, which any ticket of it gives away; of TLS 1.3 nothing that was recorded can be
 /// read, but for early data.
 ///
@@ -161,12 +161,12 @@ pub unsafe extern "C" fn certreload_options_set_ticket_keys(
 /// Blocks:         never
 /// Since:          0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_options_set_ticket_key_lifetime(
+pub unsafe extern "C" fn certreload_options_set_ticket_key_lifetime_seconds(
     options: *mut certreload_options,
     seconds: u32,
 ) -> certreload_result {
     setter(
-        "certreload_options_set_ticket_key_lifetime",
+        "certreload_options_set_ticket_key_lifetime_seconds",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         unsafe { cast::borrow_mut(options, "options") },
         |options| {

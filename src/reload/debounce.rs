@@ -57,7 +57,7 @@ pub(crate) struct DueUnits {
 
 impl Debounce {
     pub(crate) fn new(options: &Options, on_notification: Box<dyn Fn() + Send + Sync>) -> Self {
-        let (quiet, timeout) = (options.settle_quiet, options.settle_timeout);
+        let (quiet, timeout) = (options.debounce_quiet, options.incomplete_timeout);
         Self { state: Mutex::default(), quiet, timeout, on_notification }
     }
 
@@ -227,7 +227,7 @@ mod tests {
 
     fn debounce() -> Debounce {
         Debounce::new(
-            &Options { settle_quiet: QUIET, settle_timeout: TIMEOUT, ..Options::default() },
+            &Options { debounce_quiet: QUIET, incomplete_timeout: TIMEOUT, ..Options::default() },
             Box::new(|| {}),
         )
     }

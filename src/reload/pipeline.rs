@@ -316,7 +316,7 @@ impl Pipeline {
     /// Records that the unit at `index` cannot be used.
     fn fail(&mut self, pass: &mut Pass<'_>, index: usize, failure: Failure) {
         let unit = &mut self.units[index];
-        let reported = unit.retry.fail(failure, pass.time, self.options.settle_timeout);
+        let reported = unit.retry.fail(failure, pass.time, self.options.incomplete_timeout);
         pass.notes.push(unit.note(index, reported.as_ref()));
         pass.failures.extend(reported);
     }

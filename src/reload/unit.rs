@@ -238,14 +238,14 @@ impl Unit {
             self.sighting = None;
             return Some(trigger);
         }
-        let due_at = now + options.settle_quiet;
+        let due_at = now + options.debounce_quiet;
         let sighting =
             self.sighting.get_or_insert(Sighting { digest, trigger, first: now, due_at });
         if sighting.digest != digest {
             (sighting.digest, sighting.due_at) = (digest, due_at);
         }
         let trigger = sighting.trigger;
-        if now >= sighting.due_at.min(sighting.first + options.settle_timeout) {
+        if now >= sighting.due_at.min(sighting.first + options.incomplete_timeout) {
             self.sighting = None;
             return Some(trigger);
         }

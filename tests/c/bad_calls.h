@@ -85,10 +85,10 @@ static const certreload_identity_bytes large_ocsp = {sizeof large_ocsp,      "pe
     X(45, set_key_password_file, INVALID_PARAMETER, "path is empty", "")                           \
     X(46, set_runtime, INVALID_PARAMETER, "2 is no certreload_runtime", 2)                         \
     X(47, set_watch, INVALID_PARAMETER, "3 is no certreload_watch", 3)                             \
-    X(48, set_poll_interval, INVALID_PARAMETER, "this is 9", 9)                                    \
-    X(49, set_poll_interval, INVALID_PARAMETER, "this is 86400001", 86400001)                      \
-    X(50, set_settle, INVALID_PARAMETER, "quiet_ms (2) is at most timeout_ms (1)", 2, 1)           \
-    X(51, set_settle, INVALID_PARAMETER, "that at most 3600000", 0, 3600001)
+    X(48, set_poll_interval_ms, INVALID_PARAMETER, "this is 9", 9)                                 \
+    X(49, set_poll_interval_ms, INVALID_PARAMETER, "this is 86400001", 86400001)                   \
+    X(50, set_debounce_ms, INVALID_PARAMETER, "this is 3600001", 3600001)                          \
+    X(51, set_incomplete_timeout_ms, INVALID_PARAMETER, "this is 3600001", 3600001)
 
 #define DEFINE_CALL(id, function, result, message, ...)                                            \
     static certreload_result bad_call_##id(certreload_options *options) {                          \
@@ -161,11 +161,11 @@ static const struct bad_call calls_on_full_options[] = {
 /* These can fail only if options is NULL. */
 
 static certreload_result any_expiry_warning(certreload_options *options) {
-    return certreload_options_set_expiry_warning(options, UINT32_MAX);
+    return certreload_options_set_expiry_warning_seconds(options, UINT32_MAX);
 }
 
 static certreload_result any_ticket_key_lifetime(certreload_options *options) {
-    return certreload_options_set_ticket_key_lifetime(options, UINT32_MAX);
+    return certreload_options_set_ticket_key_lifetime_seconds(options, UINT32_MAX);
 }
 
 static certreload_result no_event_callback(certreload_options *options) {
@@ -177,8 +177,8 @@ static certreload_result no_password_callback(certreload_options *options) {
 }
 
 static const struct bad_call calls_that_cannot_fail[] = {
-    {PREFIX "set_expiry_warning", any_expiry_warning, CERTRELOAD_RESULT_OK, ""},
-    {PREFIX "set_ticket_key_lifetime", any_ticket_key_lifetime, CERTRELOAD_RESULT_OK, ""},
+    {PREFIX "set_expiry_warning_seconds", any_expiry_warning, CERTRELOAD_RESULT_OK, ""},
+    {PREFIX "set_ticket_key_lifetime_seconds", any_ticket_key_lifetime, CERTRELOAD_RESULT_OK, ""},
     {PREFIX "set_event_callback", no_event_callback, CERTRELOAD_RESULT_OK, ""},
     {PREFIX "set_key_password_callback", no_password_callback, CERTRELOAD_RESULT_OK, ""},
 };

@@ -54,8 +54,9 @@ certreload_options *host_options(const char *chain, const char *key) {
     CHECK(options != NULL);
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
     CHECK_OK(certreload_options_set_runtime(options, CERTRELOAD_RUNTIME_HOST));
-    CHECK_OK(certreload_options_set_poll_interval(options, 86400000));
-    CHECK_OK(certreload_options_set_settle(options, 10, 5000));
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, 86400000));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 10));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 5000));
     return options;
 }
 

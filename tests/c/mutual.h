@@ -52,7 +52,8 @@ static inline certreload_options *mutual_options(void) {
     certreload_options *options = certreload_options_new();
     CHECK(options != NULL);
     CHECK_OK(certreload_options_set_watch(options, CERTRELOAD_WATCH_OFF));
-    CHECK_OK(certreload_options_set_settle(options, 0, 0));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 0));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 0));
     return options;
 }
 

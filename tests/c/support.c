@@ -234,18 +234,18 @@ const char *fingerprint_of(const char *chain) {
 }
 
 const char *serving_fingerprint(certreload_handle *handle) {
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     const certreload_identity *identity = certreload_generation_identity(generation, 0);
     CHECK(identity != NULL);
     const char *fingerprint = keep(certreload_identity_sha256(identity));
-    certreload_release(generation);
+    certreload_generation_release(generation);
     return fingerprint;
 }
 
 uint64_t serving_generation(certreload_handle *handle) {
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     uint64_t number = certreload_generation_number(generation);
-    certreload_release(generation);
+    certreload_generation_release(generation);
     return number;
 }
 
@@ -256,12 +256,13 @@ certreload_status status_of(certreload_handle *handle) {
     return status;
 }
 
-certreload_options *unwatched_options(const char *chain, const char *key, uint32_t settle_ms) {
+certreload_options *unwatched_options(const char *chain, const char *key, uint32_t incomplete_ms) {
     certreload_options *options = certreload_options_new();
     CHECK(options != NULL);
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
     CHECK_OK(certreload_options_set_watch(options, CERTRELOAD_WATCH_OFF));
-    CHECK_OK(certreload_options_set_settle(options, 0, settle_ms));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 0));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, incomplete_ms));
     return options;
 }
 

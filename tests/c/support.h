@@ -71,8 +71,8 @@ uint64_t serving_generation(certreload_handle *handle);
 certreload_status status_of(certreload_handle *handle);
 
 /* Options with one identity and no watch: only requests find changes. A change that stays
- * half-written is reported after settle_ms. */
-certreload_options *unwatched_options(const char *chain, const char *key, uint32_t settle_ms);
+ * half-written is reported after incomplete_ms. */
+certreload_options *unwatched_options(const char *chain, const char *key, uint32_t incomplete_ms);
 
 /* A copy of an event, for after the callback. */
 typedef struct {

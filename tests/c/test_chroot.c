@@ -24,8 +24,9 @@ static certreload_handle *open_one(certreload_watch watch, uint32_t poll_ms, rec
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
     CHECK_OK(certreload_options_set_watch(options, watch));
-    CHECK_OK(certreload_options_set_poll_interval(options, poll_ms));
-    CHECK_OK(certreload_options_set_settle(options, 0, 0));
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, poll_ms));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 0));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 0));
     CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, events));
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);

@@ -378,10 +378,10 @@ static void parameters_have_ranges(void) {
     CHECK_OK(certreload_options_set_alpn(options, many, 64));
     CHECK_OK(certreload_options_set_alpn(options, longest_name, 1));
     CHECK_RESULT(certreload_options_set_watch(options, (certreload_watch)3), INVALID_PARAMETER);
-    CHECK_RESULT(certreload_options_set_poll_interval(options, 9), INVALID_PARAMETER);
-    CHECK_OK(certreload_options_set_poll_interval(options, 10));
-    CHECK_OK(certreload_options_set_poll_interval(options, 86400000));
-    CHECK_RESULT(certreload_options_set_poll_interval(options, 86400001), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_poll_interval_ms(options, 9), INVALID_PARAMETER);
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, 10));
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, 86400000));
+    CHECK_RESULT(certreload_options_set_poll_interval_ms(options, 86400001), INVALID_PARAMETER);
     CHECK_RESULT(certreload_options_require_name(options, ""), INVALID_PARAMETER);
     CHECK_RESULT(certreload_options_require_name(options, "a test"), INVALID_PARAMETER);
     CHECK_RESULT(certreload_options_require_name(options, longest), INVALID_PARAMETER);
@@ -403,9 +403,10 @@ static void parameters_have_ranges(void) {
     CHECK_RESULT(certreload_options_set_session_context(options, longest, SIZE_MAX),
                  INVALID_PARAMETER);
     CHECK_OK(certreload_options_set_session_context(options, longest, 255));
-    CHECK_RESULT(certreload_options_set_settle(options, 2, 1), INVALID_PARAMETER);
-    CHECK_RESULT(certreload_options_set_settle(options, 0, 3600001), INVALID_PARAMETER);
-    CHECK_OK(certreload_options_set_settle(options, 3600000, 3600000));
+    CHECK_RESULT(certreload_options_set_debounce_ms(options, 3600001), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_incomplete_timeout_ms(options, 3600001), INVALID_PARAMETER);
+    CHECK_OK(certreload_options_set_debounce_ms(options, 3600000));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 3600000));
 
     /* Nothing of what was refused is in the options. */
     CHECK_RESULT(certreload_check(options), INVALID_PARAMETER);
@@ -413,6 +414,20 @@ static void parameters_have_ranges(void) {
         ;
     CHECK_RESULT(certreload_check(options), NOTHING_TO_LOAD);
     CHECK_OK(certreload_options_add_identity(options, good_chain, good_key, NULL));
+    CHECK_OK(certreload_check(options));
+    certreload_options_free(options);
+}
+
+/* Two setters, in any order: only the open sees both times. */
+static void quiet_time_above_the_incomplete_timeout_is_refused_at_open(void) {
+    test_begin(__func__);
+    certreload_options *options = certreload_options_new();
+    CHECK_OK(certreload_options_add_identity(options, good_chain, good_key, NULL));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 6000));
+    CHECK_RESULT(certreload_check(options), INVALID_PARAMETER);
+    CHECK_CONTAINS(certreload_last_error(), "quiet time of 6000 ms");
+    CHECK_CONTAINS(certreload_last_error(), "timeout of 5000 ms");
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 6000));
     CHECK_OK(certreload_check(options));
     certreload_options_free(options);
 }
@@ -455,6 +470,7 @@ int main(void) {
     a_key_that_all_may_read_is_warned_about();
     only_so_many_names_can_be_required();
     parameters_have_ranges();
+    quiet_time_above_the_incomplete_timeout_is_refused_at_open();
     options_of_a_role_that_the_handle_has_not_are_refused();
     return 0;
 }

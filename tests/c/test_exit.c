@@ -122,7 +122,8 @@ static void *serve_on_new_threads(void *unused) {
 static certreload_handle *open_watched(certreload_event_callback callback) {
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
-    CHECK_OK(certreload_options_set_settle(options, 0, 1000));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 0));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 1000));
     CHECK_OK(certreload_options_set_event_callback(options, callback, NULL));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));

@@ -216,7 +216,7 @@ static void *serve_all_the_time(void *unused) {
         rustls_connection *connection = NULL;
         CHECK_OK(certreload_server_connection_new(handle, &connection));
         rustls_connection_free(connection);
-        certreload_release(certreload_acquire(handle));
+        certreload_generation_release(certreload_generation_acquire(handle));
         status_of(handle);
     }
     return unused;

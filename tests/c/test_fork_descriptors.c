@@ -36,7 +36,7 @@ static void see_all_descriptors(certreload_handle *handle) {
 static certreload_handle *open_one(certreload_runtime runtime) {
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
-    CHECK_OK(certreload_options_set_poll_interval(options, NO_POLL));
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, NO_POLL));
     CHECK_OK(certreload_options_set_runtime(options, runtime));
     certreload_handle *handle = open_and_free(options);
     see_all_descriptors(handle);

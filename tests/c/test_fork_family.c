@@ -26,7 +26,7 @@ static certreload_handle *open_watched(recorder *listener) {
     certreload_options *options = certreload_options_new();
     certreload_handle *opened = NULL;
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
-    CHECK_OK(certreload_options_set_poll_interval(options, NO_POLL));
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, NO_POLL));
     if (listener != NULL)
         CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, listener));
     CHECK_OK(certreload_open(options, &opened));

@@ -117,7 +117,8 @@ static void g9_requests_wake_the_host_also_from_signal_handlers(void) {
 static void g1_the_kernels_word_wakes_the_host_and_quiet_is_waited_for(void) {
     begin(__func__);
     certreload_options *options = host_options(chain, key);
-    CHECK_OK(certreload_options_set_settle(options, 1000, 5000));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 1000));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 5000));
     open_at_rest(options);
     int descriptor = certreload_event_fd(handle);
     renew_pair(chain, key, "one.test");
@@ -153,7 +154,7 @@ static void the_poll_wakes_the_host(void) {
     begin(__func__);
     certreload_options *options = host_options(chain, key);
     CHECK_OK(certreload_options_set_watch(options, CERTRELOAD_WATCH_POLL));
-    CHECK_OK(certreload_options_set_poll_interval(options, 100));
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, 100));
     open_at_rest(options);
     renew_pair(chain, key, "one.test");
     dispatch_until_generation(handle, 2);
@@ -168,7 +169,8 @@ static void g4_what_is_half_written_is_looked_at_again_and_told_in_the_end(void)
     begin(__func__);
     certreload_options *options = host_options(chain, key);
     CHECK_OK(certreload_options_set_watch(options, CERTRELOAD_WATCH_OFF));
-    CHECK_OK(certreload_options_set_settle(options, 10, 500));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 10));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 500));
     open_at_rest(options);
     int descriptor = certreload_event_fd(handle);
     drain();
@@ -191,7 +193,7 @@ static void g20_dates_wake_the_host(void) {
     make_pair_for_seconds(chain, key, "one.test", 3);
     certreload_options *options = host_options(chain, key);
     CHECK_OK(certreload_options_set_watch(options, CERTRELOAD_WATCH_OFF));
-    CHECK_OK(certreload_options_set_expiry_warning(options, 1));
+    CHECK_OK(certreload_options_set_expiry_warning_seconds(options, 1));
     handle = open_and_free(options);
     int descriptor = certreload_event_fd(handle), wakes = 0;
     certreload_event_kind expected[] = {CERTRELOAD_EVENT_KIND_RELOADED,
@@ -222,7 +224,8 @@ static void g6_reload_wait_does_the_work_and_sleeps_while_there_is_none(void) {
     begin(__func__);
     certreload_options *options = host_options(chain, key);
     CHECK_OK(certreload_options_set_watch(options, CERTRELOAD_WATCH_OFF));
-    CHECK_OK(certreload_options_set_settle(options, 10, 60000));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 10));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 60000));
     handle = open_and_free(options);
     /* Not one dispatch: the call itself does it, and leaves what it brings about for later. */
     renew_pair(chain, key, "one.test");

@@ -195,7 +195,8 @@ static void close_ends_the_wait_of_another_thread(void) {
     test_begin(__func__);
     put_in_place(0);
     certreload_options *options = host_options(chain, key);
-    CHECK_OK(certreload_options_set_settle(options, 10, 600000));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 10));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 600000));
     certreload_handle *handle = open_and_free(options);
     shell("cp -p pair1.key half && mv -f half '%s'", key);
     pthread_t thread;

@@ -107,7 +107,7 @@ static void an_identity_is_what_openssl_says_it_is(void) {
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open_files(chain, key, &handle));
 
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     CHECK_INT(certreload_generation_number(generation), 1);
     CHECK_INT(certreload_generation_identity_count(generation), 1);
     CHECK(certreload_generation_server_config(generation) != NULL);
@@ -140,7 +140,7 @@ static void an_identity_is_what_openssl_says_it_is(void) {
     certreload_close(handle);
     /* What was acquired outlives the handle (G8). */
     CHECK_STR(certreload_identity_name(identity, 0), "one.test");
-    certreload_release(generation);
+    certreload_generation_release(generation);
 }
 
 static void names_are_selected_as_sni_does(void) {
@@ -156,7 +156,7 @@ static void names_are_selected_as_sni_does(void) {
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);
 
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     CHECK_INT(certreload_generation_identity_count(generation), 3);
     static const struct {
         const char *name;
@@ -168,7 +168,7 @@ static void names_are_selected_as_sni_does(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         CHECK(certreload_generation_select(generation, cases[i].name) ==
               certreload_generation_identity(generation, cases[i].index));
-    certreload_release(generation);
+    certreload_generation_release(generation);
 
     CHECK_STR(fingerprint_seen_by_openssl(handle, "two.test"),
               fingerprint_of(scratch("two.chain")));
@@ -225,7 +225,8 @@ static void a_certificate_lives_through_renewal_and_mishap(void) {
     static recorder events = RECORDER_INITIALIZER;
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
-    CHECK_OK(certreload_options_set_settle(options, 50, 500));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 50));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 500));
     CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
     int64_t before = time(NULL);
     certreload_handle *handle = NULL;

@@ -33,9 +33,9 @@ static void what_was_given_out_outlives_the_handle(certreload_runtime runtime) {
     rustls_connection *connection = NULL;
     CHECK_OK(certreload_server_connection_new(handle, &connection));
     const rustls_server_config *config = certreload_acquire_server_config(handle);
-    const certreload_generation *old = certreload_acquire(handle);
+    const certreload_generation *old = certreload_generation_acquire(handle);
     CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[1]));
-    const certreload_generation *new = certreload_acquire(handle);
+    const certreload_generation *new = certreload_generation_acquire(handle);
     const certreload_event *event = NULL;
     do
         CHECK_OK(certreload_next_event(handle, &event));
@@ -60,7 +60,7 @@ static void what_was_given_out_outlives_the_handle(certreload_runtime runtime) {
         CHECK(certreload_identity_certificate_der(identity, 0, &length) != NULL && length > 0);
         config = certreload_generation_server_config(generation);
         CHECK_INT(rustls_server_connection_new(config, &connection), RUSTLS_RESULT_OK);
-        certreload_release(generation);
+        certreload_generation_release(generation);
         handshake(connection);
     }
 }

@@ -56,7 +56,7 @@ static void skip(const char *why) {
 static certreload_result try_to_open(certreload_handle **handle) {
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
-    CHECK_OK(certreload_options_set_poll_interval(options, 50));
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, 50));
     CHECK_OK(certreload_options_set_runtime(options, runtime));
     certreload_result result = certreload_open(options, handle);
     certreload_options_free(options);

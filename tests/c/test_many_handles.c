@@ -80,7 +80,7 @@ static void open_handle(size_t index, const struct pair *pair) {
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, pair->chain, pair->key, NULL));
     /* What is seen within a day is seen by notification. */
-    CHECK_OK(certreload_options_set_poll_interval(options, 86400000));
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, 86400000));
     CHECK_OK(certreload_options_set_runtime(options, runtime));
     CHECK_OK(certreload_options_set_event_callback(options, on_event, &reloads.of[index]));
     CHECK_OK(certreload_open(options, &handles[index]));

@@ -33,7 +33,7 @@ static certreload_handle *handle;
 
 /* Leaves another failure as the last one, so that a stale message is not taken for a new one. */
 static void forget_last_error(void) {
-    CHECK_RESULT(certreload_options_set_poll_interval(spoiled, 0), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_poll_interval_ms(spoiled, 0), INVALID_PARAMETER);
 }
 
 static void options_refuse_null(void) {
@@ -54,9 +54,10 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_key_password_callback(NULL, NULL, NULL), "options");
     CHECK_REFUSED(certreload_options_set_key_password_file(NULL, key), "options");
     CHECK_REFUSED(certreload_options_set_watch(NULL, CERTRELOAD_WATCH_AUTO), "options");
-    CHECK_REFUSED(certreload_options_set_poll_interval(NULL, 1000), "options");
-    CHECK_REFUSED(certreload_options_set_settle(NULL, 1, 2), "options");
-    CHECK_REFUSED(certreload_options_set_expiry_warning(NULL, 1), "options");
+    CHECK_REFUSED(certreload_options_set_poll_interval_ms(NULL, 1000), "options");
+    CHECK_REFUSED(certreload_options_set_debounce_ms(NULL, 1), "options");
+    CHECK_REFUSED(certreload_options_set_incomplete_timeout_ms(NULL, 2), "options");
+    CHECK_REFUSED(certreload_options_set_expiry_warning_seconds(NULL, 1), "options");
     CHECK_REFUSED(certreload_options_set_name(NULL, "name"), "options");
     CHECK_OK(certreload_options_set_name(options, NULL));
     CHECK_REFUSED(certreload_options_set_event_callback(NULL, recorder_callback, NULL), "options");
@@ -89,7 +90,7 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_resumption(NULL, 0), "options");
     CHECK_REFUSED(certreload_options_set_ticket_keys(NULL, key), "options");
     CHECK_REFUSED(certreload_options_set_ticket_keys(options, NULL), "path");
-    CHECK_REFUSED(certreload_options_set_ticket_key_lifetime(NULL, 1), "options");
+    CHECK_REFUSED(certreload_options_set_ticket_key_lifetime_seconds(NULL, 1), "options");
     CHECK_REFUSED(certreload_options_set_session_context(NULL, "context", 7), "options");
     CHECK_REFUSED(certreload_options_set_session_context(options, NULL, 1), "context");
     rustls_client_config_free(client);
@@ -239,7 +240,7 @@ static void the_hot_path_refuses_null(void) {
 
 static void generations_refuse_null(void) {
     test_begin(__func__);
-    CHECK_NOTHING(certreload_acquire(NULL), "handle");
+    CHECK_NOTHING(certreload_generation_acquire(NULL), "handle");
     CHECK_NOTHING(certreload_generation_number(NULL), "generation");
     CHECK_NOTHING(certreload_generation_server_config(NULL), "generation");
     CHECK_NOTHING(certreload_generation_client_config(NULL), "generation");
@@ -247,9 +248,9 @@ static void generations_refuse_null(void) {
     CHECK_NOTHING(certreload_generation_identity(NULL, 0), "generation");
     CHECK_NOTHING(certreload_generation_select(NULL, "one.test"), "generation");
 
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     CHECK(certreload_generation_select(generation, NULL) != NULL);
-    certreload_release(generation);
+    certreload_generation_release(generation);
 }
 
 static void identities_refuse_null(void) {
@@ -271,11 +272,11 @@ static void identities_refuse_null(void) {
     CHECK_NOTHING(certreload_identity_ocsp_der(NULL, &length), "identity");
     CHECK_INT(length, 0);
 
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     const certreload_identity *identity = certreload_generation_identity(generation, 0);
     CHECK_NOTHING(certreload_identity_certificate_der(identity, 0, NULL), "len_out");
     CHECK_NOTHING(certreload_identity_ocsp_der(identity, NULL), "len_out");
-    certreload_release(generation);
+    certreload_generation_release(generation);
 }
 
 static void null_may_be_freed_closed_and_released(void) {
@@ -283,7 +284,7 @@ static void null_may_be_freed_closed_and_released(void) {
     for (int twice = 0; twice < 2; twice++) {
         certreload_options_free(NULL);
         certreload_close(NULL);
-        certreload_release(NULL);
+        certreload_generation_release(NULL);
     }
 }
 

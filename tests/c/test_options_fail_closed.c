@@ -52,9 +52,9 @@ static certreload_options *fail_and_check_that_nothing_opens(const struct bad_ca
     snprintf(message, sizeof message, "%s", certreload_last_error());
 
     /* Neither a success nor another failure replaces the first failure. */
-    CHECK_OK(certreload_options_set_poll_interval(options, 1000));
-    CHECK_RESULT(certreload_options_set_expiry_warning(NULL, 1), NULL_PARAMETER);
-    CHECK_RESULT(certreload_options_set_settle(options, 9, 8), INVALID_PARAMETER);
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, 1000));
+    CHECK_RESULT(certreload_options_set_expiry_warning_seconds(NULL, 1), NULL_PARAMETER);
+    CHECK_RESULT(certreload_options_set_debounce_ms(options, 3600001), INVALID_PARAMETER);
     for (int i = 0; i < 2; i++) {
         forget_last_error();
         CHECK_INT(certreload_open(options, &handle), bad->expected);
@@ -70,7 +70,7 @@ static certreload_options *fail_and_check_that_nothing_opens(const struct bad_ca
 
     /* The latest failure is forgotten first: what the host has not looked at stays remembered. */
     CHECK_RESULT(certreload_options_clear_error(options), INVALID_PARAMETER);
-    CHECK_CONTAINS(certreload_last_error(), PREFIX "set_settle: ");
+    CHECK_CONTAINS(certreload_last_error(), PREFIX "set_debounce_ms: ");
     forget_last_error();
     CHECK_INT(certreload_options_error(options), bad->expected);
     forget_last_error();
@@ -93,9 +93,9 @@ static void failed_call_is_returned_by_open_and_check_until_it_is_cleared(void) 
         certreload_handle *handle = NULL;
         CHECK_OK(certreload_check(options));
         CHECK_OK(certreload_open(options, &handle));
-        const certreload_generation *generation = certreload_acquire(handle);
+        const certreload_generation *generation = certreload_generation_acquire(handle);
         CHECK_INT(certreload_generation_identity_count(generation), 1);
-        certreload_release(generation);
+        certreload_generation_release(generation);
         certreload_close(handle);
         certreload_options_free(options);
     }

@@ -108,7 +108,7 @@ static void connections_go_on_without_their_handle(void) {
     shake_hands(&talks[3]);
 
     const rustls_server_config *config = certreload_acquire_server_config(handle);
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     CHECK_INT(threads(), 3);
     certreload_close(handle);
     CHECK_INT(threads(), 1);
@@ -140,7 +140,7 @@ static void connections_go_on_without_their_handle(void) {
     CHECK_INT(rustls_certificate_get_der(seen, &shown, &shown_size), RUSTLS_RESULT_OK);
     const uint8_t *der = certreload_identity_certificate_der(identity, 0, &size);
     CHECK(size == shown_size && memcmp(der, shown, size) == 0);
-    certreload_release(generation);
+    certreload_generation_release(generation);
 
     talk_free(&last);
     for (size_t i = 0; i < 4; i++) {

@@ -30,8 +30,9 @@ static void open_as_root(uint32_t poll_interval) {
     certreload_options *options = certreload_options_new();
     for (int which = MAY; which <= MAY_NOT; which++)
         CHECK_OK(certreload_options_add_identity(options, chains[which], keys[which], NULL));
-    CHECK_OK(certreload_options_set_settle(options, 50, 200));
-    CHECK_OK(certreload_options_set_poll_interval(options, poll_interval));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 50));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 200));
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, poll_interval));
     CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
     events.count = events.taken = 0; /* what was told of the handle before */
     handle = open_and_free(options);

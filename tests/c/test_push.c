@@ -163,7 +163,8 @@ static void files_are_left_alone_from_the_first_bytes_on(bool the_same_bytes) {
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
     CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, events));
-    CHECK_OK(certreload_options_set_settle(options, 5, 50));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 5));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 50));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);
@@ -230,7 +231,8 @@ static void a_push_answers_nobody_who_waits_for_files(bool is_good, certreload_r
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
     CHECK_OK(certreload_options_add_identity_memory(options, &pushed->bytes));
-    CHECK_OK(certreload_options_set_settle(options, 10, PATIENCE_SECONDS * 1000));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 10));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, PATIENCE_SECONDS * 1000));
     CHECK_OK(certreload_options_set_runtime(options, runtime));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
@@ -268,7 +270,8 @@ static void a_file_that_is_being_written_is_not_waited_for_any_more(void) {
     loaded_pair *same = load_pair(chain, key);
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
-    CHECK_OK(certreload_options_set_settle(options, 10, 600 * 1000));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 10));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 600 * 1000));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);

@@ -97,7 +97,7 @@ static void polling_goes_on_alone(const char *chain, const char *key, atomic_int
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
     CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
-    CHECK_OK(certreload_options_set_poll_interval(options, 50));
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, 50));
     atomic_store(times, 1000000);
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);

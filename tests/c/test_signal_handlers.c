@@ -72,7 +72,7 @@ static void acquire_and_connect(void) {
         rustls_connection *connection = NULL;
         CHECK_OK(certreload_server_connection_new(handle, &connection));
         rustls_connection_free(connection);
-        certreload_release(certreload_acquire(handle));
+        certreload_generation_release(certreload_generation_acquire(handle));
     }
 }
 

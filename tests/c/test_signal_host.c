@@ -82,10 +82,11 @@ static void options_keep_the_mask(certreload_options **options, certreload_runti
     WITH_MASK_KEPT(CHECK_RESULT(certreload_check(*options), NOTHING_TO_LOAD));
     WITH_MASK_KEPT(CHECK_OK(certreload_options_add_identity(*options, chain, key, NULL)));
     WITH_MASK_KEPT(
-        CHECK_RESULT(certreload_options_set_poll_interval(*options, 0), INVALID_PARAMETER));
+        CHECK_RESULT(certreload_options_set_poll_interval_ms(*options, 0), INVALID_PARAMETER));
     WITH_MASK_KEPT(CHECK_RESULT(certreload_options_error(*options), INVALID_PARAMETER));
     WITH_MASK_KEPT(CHECK_RESULT(certreload_options_clear_error(*options), INVALID_PARAMETER));
-    WITH_MASK_KEPT(CHECK_OK(certreload_options_set_settle(*options, 0, 100)));
+    WITH_MASK_KEPT(CHECK_OK(certreload_options_set_debounce_ms(*options, 0)));
+    WITH_MASK_KEPT(CHECK_OK(certreload_options_set_incomplete_timeout_ms(*options, 100)));
     WITH_MASK_KEPT(CHECK_OK(certreload_options_set_runtime(*options, runtime)));
     WITH_MASK_KEPT(CHECK_OK(certreload_check(*options)));
 }
@@ -103,8 +104,8 @@ static void a_handle_keeps_the_mask(certreload_handle *handle) {
     renew_pair(chain, key, "one.test");
     WITH_MASK_KEPT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER));
     CHECK_STR(serving_fingerprint(handle), fingerprint_of(chain));
-    WITH_MASK_KEPT(generation = certreload_acquire(handle));
-    WITH_MASK_KEPT(certreload_release(generation));
+    WITH_MASK_KEPT(generation = certreload_generation_acquire(handle));
+    WITH_MASK_KEPT(certreload_generation_release(generation));
     WITH_MASK_KEPT(CHECK_OK(certreload_server_connection_new(handle, &connection)));
     WITH_MASK_KEPT(rustls_connection_free(connection));
     WITH_MASK_KEPT(CHECK_OK(certreload_get_status(handle, &status, sizeof status)));

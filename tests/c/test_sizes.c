@@ -27,7 +27,7 @@ enum { ABSURD = sizeof absurd / sizeof absurd[0] };
 /* The call is refused, and this thread's last error names the parameter. */
 #define CHECK_REFUSED(call, code, parameter)                                                       \
     do {                                                                                           \
-        CHECK_RESULT(certreload_options_set_poll_interval(options, 0), INVALID_PARAMETER);         \
+        CHECK_RESULT(certreload_options_set_poll_interval_ms(options, 0), INVALID_PARAMETER);      \
         CHECK_RESULT(call, code);                                                                  \
         CHECK_CONTAINS(certreload_last_error(), parameter);                                        \
     } while (0)
@@ -126,7 +126,7 @@ static void status_sizes_refuse(void) {
 
 static void indexes_refuse(void) {
     test_begin(__func__);
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     const certreload_identity *first = certreload_generation_identity(generation, 0);
     certreload_identity_status identity;
     certreload_identity_bytes bytes = {.size = sizeof bytes,
@@ -145,18 +145,20 @@ static void indexes_refuse(void) {
         CHECK_REFUSED(certreload_push_identity(handle, index, &bytes), INVALID_PARAMETER,
                       "out of range");
     }
-    certreload_release(generation);
+    certreload_generation_release(generation);
 }
 
 /* At the largest value nothing overflows: the option refuses it, or the handle works with it. */
 static void the_longest_times_are_refused_or_work(void) {
     test_begin(__func__);
-    CHECK_RESULT(certreload_options_set_poll_interval(options, UINT32_MAX), INVALID_PARAMETER);
-    CHECK_RESULT(certreload_options_set_settle(options, 0, UINT32_MAX), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_poll_interval_ms(options, UINT32_MAX), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_debounce_ms(options, UINT32_MAX), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_options_set_incomplete_timeout_ms(options, UINT32_MAX),
+                 INVALID_PARAMETER);
     certreload_options *own = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(own, chain, key, NULL));
-    CHECK_OK(certreload_options_set_poll_interval(own, 86400000));
-    CHECK_OK(certreload_options_set_expiry_warning(own, UINT32_MAX));
+    CHECK_OK(certreload_options_set_poll_interval_ms(own, 86400000));
+    CHECK_OK(certreload_options_set_expiry_warning_seconds(own, UINT32_MAX));
     certreload_handle *patient = NULL;
     CHECK_OK(certreload_open(own, &patient));
     certreload_options_free(own);

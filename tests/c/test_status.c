@@ -42,20 +42,20 @@ static void a_certificate_near_its_end_is_told_at_open(void) {
     CHECK_INT(status.health_since, status.expiring_from);
     CHECK(status.expiring_from < time(NULL));
 
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     const certreload_identity *identity = certreload_generation_identity(generation, 0);
     int64_t lifetime =
         certreload_identity_not_after(identity) - certreload_identity_not_before(identity);
     CHECK_INT(certreload_identity_expiring_from(identity),
               certreload_identity_not_after(identity) - lifetime / 3);
-    certreload_release(generation);
+    certreload_generation_release(generation);
     certreload_close(handle);
 
     /* A window of an hour, and none. */
     const uint32_t windows[] = {3600, 0};
     for (size_t i = 0; i < 2; i++) {
         CHECK_OK(certreload_options_set_event_callback(options, NULL, NULL));
-        CHECK_OK(certreload_options_set_expiry_warning(options, windows[i]));
+        CHECK_OK(certreload_options_set_expiry_warning_seconds(options, windows[i]));
         CHECK_OK(certreload_open(options, &handle));
         status = status_of(handle);
         CHECK_INT(status.health, CERTRELOAD_HEALTH_OK);

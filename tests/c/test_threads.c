@@ -53,7 +53,7 @@ static void connects(view *v) {
 }
 
 static void looks_inside(view *v) {
-    const certreload_generation *generation = certreload_acquire(v->handle);
+    const certreload_generation *generation = certreload_generation_acquire(v->handle);
     advance(v, certreload_generation_number(generation));
     CHECK(certreload_generation_server_config(generation) != NULL);
     CHECK_INT(certreload_generation_identity_count(generation), 1);
@@ -70,7 +70,7 @@ static void looks_inside(view *v) {
     size_t length = 0;
     CHECK(certreload_identity_certificate_der(identity, 0, &length) != NULL && length > 0);
     CHECK(certreload_identity_ocsp_der(identity, &length) == NULL);
-    certreload_release(generation);
+    certreload_generation_release(generation);
 }
 
 static void asks_how_it_is(view *v) {
@@ -169,7 +169,8 @@ static void open_both(void) {
     certreload_options *options = certreload_options_new();
     CHECK_OK(
         certreload_options_add_identity(options, scratch("now.chain"), scratch("now.key"), NULL));
-    CHECK_OK(certreload_options_set_settle(options, 0, PATIENCE_SECONDS * 1000));
+    CHECK_OK(certreload_options_set_debounce_ms(options, 0));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, PATIENCE_SECONDS * 1000));
     CHECK_OK(certreload_open(options, &watched));
     certreload_options_free(options);
     driven = pairs_open(CERTRELOAD_RUNTIME_HOST, NULL, NULL);

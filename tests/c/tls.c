@@ -110,9 +110,9 @@ const char *fingerprint_shown(certreload_handle *handle, const char *server_name
         rustls_connection *server = NULL, *client = client_connection_new(server_name, NULL);
         CHECK_OK(certreload_server_connection_new(handle, &server));
         tls_handshake(server, fds[0], client, fds[1]);
-        const certreload_generation *generation = certreload_acquire(handle);
+        const certreload_generation *generation = certreload_generation_acquire(handle);
         bool is_current = is_shown(client, certreload_generation_select(generation, server_name));
-        certreload_release(generation);
+        certreload_generation_release(generation);
         rustls_connection_free(client);
         rustls_connection_free(server);
         close(fds[0]);

@@ -98,7 +98,7 @@ static void handle_signals(void) {
 /* Whether each identity that comes from files is the one that was left there. */
 static bool is_settled(slot *here, certreload_handle *handle, const unsigned versions[NAMES]) {
     bool is_settled = true;
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     for (size_t index = 0; index < here->count; index++) {
         const char *sha256 =
             certreload_identity_sha256(certreload_generation_identity(generation, index));
@@ -106,7 +106,7 @@ static bool is_settled(slot *here, certreload_handle *handle, const unsigned ver
         if (!atomic_load(&here->is_memory[index]))
             is_settled = is_settled && strcmp(sha256, good[name][versions[name]].sha256) == 0;
     }
-    certreload_release(generation);
+    certreload_generation_release(generation);
     return is_settled;
 }
 

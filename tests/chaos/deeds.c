@@ -15,7 +15,7 @@ bool is_of_files(certreload_result result) {
 
 void deed_look(slot *here, certreload_handle *handle) {
     uint64_t before = atomic_load(&here->seen);
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     if (generation == NULL)
         violation("acquire: %s", certreload_last_error());
     slot_saw(here, before, certreload_generation_number(generation));
@@ -35,7 +35,7 @@ void deed_look(slot *here, certreload_handle *handle) {
         violation("nobody is %s", pool_name(here->names[0]));
     if (chance(2))
         nap(3000); /* The handle goes on meanwhile, and this generation stays as it is. */
-    certreload_release(generation);
+    certreload_generation_release(generation);
 }
 
 void deed_status(slot *here, certreload_handle *handle) {

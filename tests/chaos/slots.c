@@ -215,8 +215,9 @@ static certreload_options *some_options(slot *here) {
     certreload_watch watch = chance(3) == 0 ? chance(3) : CERTRELOAD_WATCH_AUTO;
     here->is_watched = watch != CERTRELOAD_WATCH_OFF;
     CHECK_OK(certreload_options_set_watch(options, watch));
-    CHECK_OK(certreload_options_set_settle(options, chance(30), 100 + chance(200)));
-    CHECK_OK(certreload_options_set_poll_interval(options, 200 + chance(2000)));
+    CHECK_OK(certreload_options_set_debounce_ms(options, chance(30)));
+    CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 100 + chance(200)));
+    CHECK_OK(certreload_options_set_poll_interval_ms(options, 200 + chance(2000)));
     here->listener = chance(2) ? listener_new(here) : NULL;
     if (here->listener != NULL)
         CHECK_OK(certreload_options_set_event_callback(options, event_callback, here->listener));

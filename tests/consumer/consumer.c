@@ -15,10 +15,10 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", certreload_last_error());
         return 1;
     }
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     printf("certreload %s %s\n", certreload_version(),
            certreload_identity_name(certreload_generation_identity(generation, 0), 0));
-    certreload_release(generation);
+    certreload_generation_release(generation);
     rustls_connection_free(connection);
     certreload_close(handle);
     return 0;

@@ -142,7 +142,8 @@ inline certreload::options quiet_options(const pair &live) {
     options.add_identity(live.chain, live.key)
         .set_watch(certreload::watch_mode::off)
         .set_poll_interval(1h)
-        .set_settle(5ms, 100ms);
+        .set_debounce(5ms)
+        .set_incomplete_timeout(100ms);
     return options;
 }
 

@@ -48,9 +48,9 @@ void use(certreload_handle *handle) {
     rustls_connection *connection = nullptr;
     CHECK(certreload_server_connection_new(handle, &connection) == CERTRELOAD_RESULT_OK);
     rustls_connection_free(connection);
-    const certreload_generation *generation = certreload_acquire(handle);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
     CHECK(certreload_generation_number(generation) == 1);
-    certreload_release(generation);
+    certreload_generation_release(generation);
     certreload_status status;
     CHECK(certreload_get_status(handle, &status, sizeof status) == CERTRELOAD_RESULT_OK);
     CHECK(certreload_set_event_callback(handle, nullptr, nullptr) == CERTRELOAD_RESULT_OK);

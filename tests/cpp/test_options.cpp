@@ -41,8 +41,9 @@ void options_setter_that_throws_leaves_options_that_open() {
         {"set_session_context", [&] { options.set_session_context(""); }},
         {"set_watch", [&] { options.set_watch(certreload::watch_mode{3}); }},
         {"set_runtime", [&] { options.set_runtime(certreload::runtime{2}); }},
-        {"set_poll_interval", [&] { options.set_poll_interval(1ms); }},
-        {"set_settle", [&] { options.set_settle(2s, 1s); }},
+        {"set_poll_interval_ms", [&] { options.set_poll_interval(1ms); }},
+        {"set_debounce_ms", [&] { options.set_debounce(2h); }},
+        {"set_incomplete_timeout_ms", [&] { options.set_incomplete_timeout(2h); }},
         {"set_name", [&] { options.set_name(long_name); }},
     };
     for (const auto &[function, fail] : failures) {

@@ -32,7 +32,10 @@ const authority &root() {
 }
 
 certreload::options quiet() {
-    return certreload::options().set_watch(certreload::watch_mode::off).set_settle(5ms, 100ms);
+    return certreload::options()
+        .set_watch(certreload::watch_mode::off)
+        .set_debounce(5ms)
+        .set_incomplete_timeout(100ms);
 }
 
 certreload::options both_roles() {

@@ -46,7 +46,7 @@ void a_failed_call_throws_its_code_and_message() {
     CHECK(code_of([&] { options.set_poll_interval(1ms); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
     CHECK(code_of([&] { options.set_poll_interval(-10s); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
     CHECK(code_of([&] { options.set_expiry_warning(-1s); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
-    CHECK(code_of([&] { options.set_settle(2s, 1s); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
+    CHECK(code_of([&] { options.set_debounce(2h); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
     CHECK(code_of([&] { options.set_alpn({""}); }) == CERTRELOAD_RESULT_INVALID_PARAMETER);
     CHECK(code_of([&] { options.set_server_template(nullptr); }) ==
           CERTRELOAD_RESULT_NULL_PARAMETER);
@@ -113,7 +113,8 @@ void options_can_be_made_in_one_expression() {
                                             .set_watch(certreload::watch_mode::off)
                                             .set_runtime(certreload::runtime::thread)
                                             .set_poll_interval(1h)
-                                            .set_settle(5ms, 100ms)
+                                            .set_debounce(5ms)
+                                            .set_incomplete_timeout(100ms)
                                             .set_expiry_warning(0s)
                                             .set_alpn(protocols)
                                             .set_name("one")
@@ -234,7 +235,7 @@ void a_wait_that_runs_out_throws_and_a_long_one_is_for_ever() {
     const pair live = made().place.live("timeout");
     deploy(live, made().one);
     certreload::options options = quiet_options(live);
-    options.set_settle(5ms, 1h); // what looks half-written stays pending
+    options.set_debounce(5ms).set_incomplete_timeout(1h); // what looks half-written stays pending
     const certreload::handle handle = certreload::handle::open(options);
     CHECK(handle.reload_wait(std::chrono::milliseconds::max()) ==
           certreload::reload_outcome::unchanged);

@@ -161,7 +161,7 @@ fn g6_g13_every_change_of_a_directory_is_followed_by_request() {
 #[test]
 fn g4_a_file_that_is_half_written_is_waited_for() {
     let scene = Scene::with_roots();
-    let options = scene.options().poll_ms(10).settle_ms(10, 60_000);
+    let options = scene.options().poll_ms(10).debounce_ms(10, 60_000);
     let host = trusting(options, &scene.path("place"));
     let (before, after) = ([true, true, false, false], [true, true, true, false]);
     let pem = AUTHORITIES[2].pem.as_bytes();
@@ -189,7 +189,7 @@ fn g17_what_else_lies_in_a_directory_does_no_harm() {
     symlink("nowhere", place("dangling.pem")).unwrap();
     symlink("/dev/zero", place("zero.pem")).unwrap();
     fs::write(place(".hidden.pem"), "no certificate").unwrap();
-    let host = trusting(scene.options().poll_ms(NEVER).settle_ms(10, 60_000), &place(""));
+    let host = trusting(scene.options().poll_ms(NEVER).debounce_ms(10, 60_000), &place(""));
     // Somebody writes to files there all the time, and nobody waits for them.
     let mut open = ["README", ".two.pem.tmp", "log"].map(|name| File::create(place(name)).unwrap());
     for file in &mut open {
@@ -207,7 +207,7 @@ fn g17_what_else_lies_in_a_directory_does_no_harm() {
 fn g5_another_name_for_a_file_is_no_change() {
     let scene = Scene::with_roots();
     let place = |name: &str| scene.path("place").join(name);
-    let host = trusting(scene.options().poll_ms(NEVER).settle_ms(0, 0), &place(""));
+    let host = trusting(scene.options().poll_ms(NEVER).debounce_ms(0, 0), &place(""));
     fs::rename(place("one.pem"), place("renamed.crt")).unwrap();
     symlink("renamed.crt", place("0123abcd.0")).unwrap();
     fs::copy(place("base.pem"), place("copy.pem")).unwrap();
@@ -218,7 +218,7 @@ fn g5_another_name_for_a_file_is_no_change() {
 #[test]
 fn g3_a_directory_that_is_emptied_or_goes_leaves_trust_as_it_was() {
     let scene = Scene::with_roots();
-    let options = scene.options().watch(Watch::Off).settle_ms(0, 0);
+    let options = scene.options().watch(Watch::Off).debounce_ms(0, 0);
     let host = trusting(options, &scene.path("place"));
     let before = admitted(&host);
     fs::remove_file(scene.path("place/base.pem")).unwrap();
@@ -233,7 +233,7 @@ fn g3_a_directory_that_is_emptied_or_goes_leaves_trust_as_it_was() {
     fs::write(scene.path("lists/one.crl"), AUTHORITIES[1].list(2, true)).unwrap();
     let roots = [&AUTHORITIES[0], &AUTHORITIES[1]].map(|one| one.pem.as_str());
     fs::write(scene.path("roots"), roots.concat()).unwrap();
-    let options = scene.options().watch(Watch::Off).settle_ms(0, 0);
+    let options = scene.options().watch(Watch::Off).debounce_ms(0, 0);
     add_lists(&options, &scene.path("lists"));
     let host = trusting(options, &scene.path("roots"));
     let revoked = [true, false, false, false];
@@ -253,7 +253,7 @@ fn g17_a_directory_of_too_many_files_is_refused_and_trust_stays() {
         fs::hard_link(scene.path("place/one.pem"), name).unwrap();
     };
     (2..1000).for_each(add);
-    let options = || scene.options().poll_ms(NEVER).settle_ms(10, 60_000);
+    let options = || scene.options().poll_ms(NEVER).debounce_ms(10, 60_000);
     let host = trusting(options(), &scene.path("place"));
     add(1000);
     let failed = host.recorder.wait_for_failures(1);

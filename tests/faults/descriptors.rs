@@ -19,7 +19,7 @@ fn g3_descriptors_that_run_out_while_reloading_fail_the_reload_alone() {
     alone(Needs::Process, || {
         let (old, new) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
         let site = Site::plain(&old);
-        let host = options(&site).poll_ms(30).settle_ms(0, 200).open();
+        let host = options(&site).poll_ms(30).debounce_ms(0, 200).open();
         // Renaming takes no descriptor.
         let (chain, key) = (site.path("chain.new"), site.path("key.new"));
         write_private(&chain, &new.chain);
@@ -54,7 +54,7 @@ fn g12_descriptors_that_run_out_while_opening_give_a_code_or_a_handle_that_polls
             let limit = Limit::left(left);
             // A host that drives takes descriptors of its own.
             let options = options(&site).driven_by(Driver::Threads);
-            match options.poll_ms(100).settle_ms(0, 5000).try_open() {
+            match options.poll_ms(100).debounce_ms(0, 5000).try_open() {
                 Err(code) => {
                     let said = last_error();
                     assert!(matches!(code, Outcome::FileIo | Outcome::System), "{code:?}: {said}");

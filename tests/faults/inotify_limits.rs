@@ -22,7 +22,7 @@ fn g19_without_inotify_instances_changes_are_polled_for_until_there_are() {
     alone(Needs::InotifyLimits, || {
         set_limit("instances", 0);
         let mut site = Site::plain(&Pair::new(&[NAME]));
-        let host = options(&site).poll_ms(200).settle_ms(0, 5000).open();
+        let host = options(&site).poll_ms(200).debounce_ms(0, 5000).open();
         let degraded = wait_for(&host, Kind::WatchDegraded);
         assert!(degraded.message.contains("fs.inotify.max_user_instances"), "{degraded:?}");
         assert_eq!(host.status().watch, WatchState::Degraded);
@@ -48,7 +48,7 @@ fn g19_with_too_few_inotify_watches_the_rest_is_polled_for_until_there_are_enoug
     alone(Needs::InotifyLimits, || {
         for writer in [Writer::Rename, Writer::Certbot, Writer::Kubernetes] {
             let mut site = Site::new(writer, &Pair::new(&[NAME]));
-            let open = |site: &Site| options(site).poll_ms(200).settle_ms(0, 5000).open();
+            let open = |site: &Site| options(site).poll_ms(200).debounce_ms(0, 5000).open();
             set_limit("watches", 10_000);
             let host = open(&site);
             let enough = kernel_watches();
@@ -83,7 +83,7 @@ fn g19_with_too_few_inotify_watches_the_rest_is_polled_for_until_there_are_enoug
 fn g19_the_limit_of_watches_is_reached_when_a_directory_is_replaced() {
     alone(Needs::InotifyLimits, || {
         let mut site = Site::new(Writer::SwapDirectory, &Pair::new(&[NAME]));
-        let host = options(&site).poll_ms(200).settle_ms(0, 5000).open();
+        let host = options(&site).poll_ms(200).debounce_ms(0, 5000).open();
         for _ in 0..3 {
             assert_eq!(host.status().watch, WatchState::Notified);
             // What is watched stays so, and nothing new can be.
@@ -107,7 +107,7 @@ fn g19_what_is_about_to_be_given_up_makes_room_for_what_takes_its_place() {
             no_watches_are_left();
             set_limit("watches", 10_000);
             let mut site = Site::new(writer, &Pair::new(&[NAME]));
-            let host = options(&site).poll_ms(NEVER).settle_ms(0, 5000).open();
+            let host = options(&site).poll_ms(NEVER).debounce_ms(0, 5000).open();
             set_limit("watches", kernel_watches());
             for _ in 0..5 {
                 assert_eq!(renew(&host, &mut site), Trigger::Watch, "{writer:?}");

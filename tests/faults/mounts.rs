@@ -20,7 +20,7 @@ fn g1_a_directory_that_is_mounted_over_and_unmounted_again_is_followed() {
         let (below, above) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
         let mut site = Site::plain(&below);
         let live = site.path("live");
-        let host = options(&site).poll_ms(100).settle_ms(0, 300).open();
+        let host = options(&site).poll_ms(100).debounce_ms(0, 300).open();
         for round in 1..=2 {
             // Empty: the kernel tells of no mount, and the files are missing.
             mount(&["-t", "tmpfs", "tmpfs"], &live);
@@ -83,8 +83,8 @@ fn g1_a_file_system_that_is_unmounted_is_missed_at_once_and_its_return_is_found(
         fs::create_dir(volume.join("a")).unwrap();
         put(&volume.join("a"), &first);
         let (chain, key) = (volume.join("a/chain.pem"), volume.join("a/key.pem"));
-        let notified = identity(&chain, &key).poll_ms(NEVER).settle_ms(0, 100).open();
-        let polling = identity(&chain, &key).poll_ms(100).settle_ms(0, 100).open();
+        let notified = identity(&chain, &key).poll_ms(NEVER).debounce_ms(0, 100).open();
+        let polling = identity(&chain, &key).poll_ms(100).debounce_ms(0, 100).open();
         // Our watch does not keep it busy, and ends with it.
         unmount(&volume);
         let failure = notified.recorder.wait_for_failures(1).remove(0);
@@ -182,7 +182,7 @@ fn g1_a_file_system_that_tells_of_no_change_is_polled() {
         mount(&["-t", "overlay", "overlay", "-o", &layers], &merged);
         let host = identity(&merged.join("chain.pem"), &merged.join("key.pem"))
             .poll_ms(50)
-            .settle_ms(0, 5000)
+            .debounce_ms(0, 5000)
             .open();
         for renewal in 2..=11 {
             let next = Pair::new(&[NAME]);

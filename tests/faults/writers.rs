@@ -30,7 +30,7 @@ fn g4_what_a_full_disk_cuts_off_is_told_once_and_the_rest_is_taken_when_it_comes
             mount(&["-t", "tmpfs", "-o", "size=64k", "tmpfs"], &live);
             write_private(&site.chain(), &old.chain);
             write_private(&site.key(), &old.key);
-            let host = options(&site).poll_ms(poll).settle_ms(20, 3000).open();
+            let host = options(&site).poll_ms(poll).debounce_ms(20, 3000).open();
             let filler = live.join("filler");
             fill(&filler);
             // In place: what it had is gone before it is found that the new does not fit.
@@ -80,7 +80,7 @@ fn g2_files_that_change_at_every_moment_are_never_served_half() {
 fn endless_change(writer: Writer, watch: Watch) {
     let pairs: Vec<_> = (0..8).map(|_| Pair::new(&[NAME])).collect();
     let mut site = Site::new(writer, &pairs[0]);
-    let host = options(&site).watch(watch).poll_ms(20).settle_ms(5, 200).open();
+    let host = options(&site).watch(watch).poll_ms(20).debounce_ms(5, 200).open();
     let stop = AtomicBool::new(false);
     let last = thread::scope(|scope| {
         let writing = scope.spawn(|| {
@@ -133,7 +133,7 @@ fn g3_garbage_that_changes_at_every_moment_is_told_and_the_old_pair_serves() {
 fn endless_garbage(watch: Watch) {
     let (old, new) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
     let mut site = Site::plain(&old);
-    let host = options(&site).watch(watch).poll_ms(20).settle_ms(5, 200).open();
+    let host = options(&site).watch(watch).poll_ms(20).debounce_ms(5, 200).open();
     let begun = Instant::now();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -157,7 +157,7 @@ fn endless_garbage(watch: Watch) {
         assert_eq!(host.status().health, Health::Stale);
         stop.store(true, Ordering::Relaxed);
     });
-    // Each content that is bad is told of, and none before the settle timeout.
+    // Each content that is bad is told of, and none before the incomplete-file timeout.
     let most = usize::try_from(begun.elapsed().as_millis()).unwrap() / 200 + 1;
     site.renew(&new);
     recovers(&host, &new);

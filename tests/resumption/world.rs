@@ -237,7 +237,7 @@ pub(crate) fn open(change: Change, resumption: Resumption, mode: ClientAuth, fil
         .identity_with_staple(&files.join("chain.pem"), &files.join("key.pem"), staple.as_deref())
         .resumption(resumption)
         .watch(Watch::Off)
-        .settle_ms(0, 0);
+        .debounce_ms(0, 0);
     if change.is_with_ticket_keys() {
         options = options.ticket_keys(&files.join("ticket.keys"));
     }

@@ -155,21 +155,24 @@ impl Builder {
 
     pub fn poll_ms(self, milliseconds: u32) -> Self {
         // SAFETY: live options.
-        let result = unsafe { certreload_options_set_poll_interval(self.0, milliseconds) };
+        let result = unsafe { certreload_options_set_poll_interval_ms(self.0, milliseconds) };
         assert_eq!(result, certreload_result::Ok);
         self
     }
 
-    pub fn settle_ms(self, quiet: u32, timeout: u32) -> Self {
+    pub fn debounce_ms(self, quiet: u32, timeout: u32) -> Self {
         // SAFETY: live options.
-        let result = unsafe { certreload_options_set_settle(self.0, quiet, timeout) };
+        let result = unsafe { certreload_options_set_debounce_ms(self.0, quiet) };
+        assert_eq!(result, certreload_result::Ok);
+        // SAFETY: live options.
+        let result = unsafe { certreload_options_set_incomplete_timeout_ms(self.0, timeout) };
         assert_eq!(result, certreload_result::Ok);
         self
     }
 
     pub fn expiry_warning(self, seconds: u32) -> Self {
         // SAFETY: live options.
-        let result = unsafe { certreload_options_set_expiry_warning(self.0, seconds) };
+        let result = unsafe { certreload_options_set_expiry_warning_seconds(self.0, seconds) };
         assert_eq!(result, certreload_result::Ok);
         self
     }
@@ -295,10 +298,10 @@ impl Host {
     pub fn identity_sha256(&self, index: usize) -> String {
         // SAFETY: an open handle; what is borrowed is copied before the generation is released.
         unsafe {
-            let generation = certreload_acquire(self.handle);
+            let generation = certreload_generation_acquire(self.handle);
             let identity = certreload_generation_identity(generation, index);
             let sha256 = text(certreload_identity_sha256(identity));
-            certreload_release(generation);
+            certreload_generation_release(generation);
             sha256
         }
     }

@@ -53,7 +53,7 @@ impl Finder {
     /// These options, so that nothing else makes the host look.
     pub fn tuned(self, options: Builder) -> Builder {
         // The timeout is one that no row reaches: whatever fails before it is a failure.
-        let quiet = |quiet_ms| options.settle_ms(quiet_ms, 60_000);
+        let quiet = |quiet_ms| options.debounce_ms(quiet_ms, 60_000);
         match self {
             Self::Notification => quiet(10).poll_ms(NEVER),
             Self::Polling => quiet(PAUSE_MS).watch(Watch::Poll).poll_ms(15),

@@ -63,7 +63,7 @@ impl Workshop {
     }
 
     pub fn options(&self) -> Builder {
-        let builder = Builder::new().watch(Watch::Off).settle_ms(0, 0);
+        let builder = Builder::new().watch(Watch::Off).debounce_ms(0, 0);
         builder.identity(&self.path("chain.pem"), &self.path("key.pem"))
     }
 

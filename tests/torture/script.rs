@@ -366,7 +366,7 @@ impl Target {
 }
 
 fn options(targets: &[Target]) -> Builder {
-    let options = Builder::new().settle_ms(QUIET_MS, 250);
+    let options = Builder::new().debounce_ms(QUIET_MS, 250);
     targets.iter().fold(options, |options, target| {
         options.identity(&target.ground.chain(), &target.ground.key())
     })

@@ -26,7 +26,7 @@ pub enum certreload_watch {
 pub(crate) type watch_mode = u32;
 
 const POLL_RANGE: std::ops::RangeInclusive<u32> = 10..=86_400_000;
-const MAX_SETTLE: u32 = 3_600_000;
+const MAX_DEBOUNCE_MS: u32 = 3_600_000;
 
 /// Choose how changes are found.
 ///
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn certreload_options_set_watch(
 /// file system, a failure that stands), and once a minute whatever it looks like. Requests always read the bytes.
 ///
 /// @param options       must not be NULL; changed
-/// @param milliseconds  10 to 86400000 (a day); the default is 10000
+/// @param interval_ms   10 to 86400000 (a day); the default is 10000
 /// @return              OK; NULL_PARAMETER; INVALID_PARAMETER
 /// Ownership:           nothing changes hands
 /// Threads:             exclusive access to options
@@ -79,37 +79,62 @@ pub unsafe extern "C" fn certreload_options_set_watch(
 /// Blocks:              never
 /// Since:               0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_options_set_poll_interval(
+pub unsafe extern "C" fn certreload_options_set_poll_interval_ms(
     options: *mut certreload_options,
-    milliseconds: u32,
+    interval_ms: u32,
 ) -> certreload_result {
     setter(
-        "certreload_options_set_poll_interval",
+        "certreload_options_set_poll_interval_ms",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         unsafe { cast::borrow_mut(options, "options") },
         |options| {
-            if !POLL_RANGE.contains(&milliseconds) {
+            if !POLL_RANGE.contains(&interval_ms) {
                 return Err(Error::invalid(format!(
-                    "a poll interval is 10 to 86400000 milliseconds, and this is {milliseconds}"
+                    "a poll interval is 10 to 86400000 milliseconds, and this is {interval_ms}"
                 )));
             }
-            options.options.poll_interval = Duration::from_millis(milliseconds.into());
+            options.options.poll_interval = Duration::from_millis(interval_ms.into());
             Ok(())
         },
     )
 }
 
-/// Set how long a change may take to become whole.
+/// Sets the quiet time: how long files must be free of notifications before they are read.
 ///
-/// After a notification the files are read when they have been quiet for quiet_ms, so that a burst of changes gives
-/// one reload; and what only a poll found is taken when it is the same quiet_ms later. What looks half-written then (a
-/// key that does not match yet, a PEM that is cut off, a file that is missing, may not be read yet or is still open for
-/// writing) is tried again, and reported as a failure only when timeout_ms have passed.
+/// A burst of changes then results in one reload. A change that only a poll finds is accepted if a second poll, this time later, reads the same bytes.
+/// The quiet time applies to changes: certreload_open(), certreload_check() and certreload_push_identity() wait for nothing.
 ///
-/// This is about changes: certreload_open(), certreload_check() and certreload_push_identity() wait for nothing.
+/// @param options   must not be NULL; changed
+/// @param quiet_ms  up to 3600000 (an hour), milliseconds; the default is 50. certreload_open() and certreload_check()
+///                  return INVALID_PARAMETER if the quiet time is longer than the incomplete-file timeout
+/// @return          OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:       nothing changes hands
+/// Threads:         exclusive access to options
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_debounce_ms(
+    options: *mut certreload_options,
+    quiet_ms: u32,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_debounce_ms",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.debounce_quiet = up_to_an_hour("a quiet time", quiet_ms)?;
+            Ok(())
+        },
+    )
+}
+
+/// Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed.
+///
+/// Files look incomplete if the key does not match, the PEM is cut off, a file is missing, may not be read yet or is still open for writing.
+/// The timeout also limits the quiet time: files that change without a pause are read when the timeout has passed.
 ///
 /// @param options     must not be NULL; changed
-/// @param quiet_ms    0 to timeout_ms, milliseconds; the default is 50
 /// @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
 /// @return            OK; NULL_PARAMETER; INVALID_PARAMETER
 /// Ownership:         nothing changes hands
@@ -118,26 +143,29 @@ pub unsafe extern "C" fn certreload_options_set_poll_interval(
 /// Blocks:            never
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_options_set_settle(
+pub unsafe extern "C" fn certreload_options_set_incomplete_timeout_ms(
     options: *mut certreload_options,
-    quiet_ms: u32,
     timeout_ms: u32,
 ) -> certreload_result {
     setter(
-        "certreload_options_set_settle",
+        "certreload_options_set_incomplete_timeout_ms",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         unsafe { cast::borrow_mut(options, "options") },
         |options| {
-            if timeout_ms > MAX_SETTLE || quiet_ms > timeout_ms {
-                return Err(Error::invalid(format!(
-                    "quiet_ms ({quiet_ms}) is at most timeout_ms ({timeout_ms}), and that at most 3600000"
-                )));
-            }
-            options.options.settle_quiet = Duration::from_millis(quiet_ms.into());
-            options.options.settle_timeout = Duration::from_millis(timeout_ms.into());
+            options.options.incomplete_timeout =
+                up_to_an_hour("an incomplete-file timeout", timeout_ms)?;
             Ok(())
         },
     )
+}
+
+fn up_to_an_hour(name: &str, milliseconds: u32) -> Result<Duration, Error> {
+    if milliseconds > MAX_DEBOUNCE_MS {
+        return Err(Error::invalid(format!(
+            "{name} is at most {MAX_DEBOUNCE_MS} milliseconds, and this is {milliseconds}"
+        )));
+    }
+    Ok(Duration::from_millis(milliseconds.into()))
 }
 
 /// Set how long before its notAfter a certificate counts as expiring.
@@ -159,12 +187,12 @@ pub unsafe extern "C" fn certreload_options_set_settle(
 /// Blocks:         never
 /// Since:          0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_options_set_expiry_warning(
+pub unsafe extern "C" fn certreload_options_set_expiry_warning_seconds(
     options: *mut certreload_options,
     seconds: u32,
 ) -> certreload_result {
     setter(
-        "certreload_options_set_expiry_warning",
+        "certreload_options_set_expiry_warning_seconds",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         unsafe { cast::borrow_mut(options, "options") },
         |options| {

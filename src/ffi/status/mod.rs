@@ -21,7 +21,7 @@ use fill::write_cut;
 pub enum certreload_health {
     /// What serves is valid and equals the files.
     Ok = 0,
-    /// Valid, but a renewal should have come: see certreload_options_set_expiry_warning().
+    /// Valid, but a renewal should have come: see certreload_options_set_expiry_warning_seconds().
     Expiring = 1,
     /// The files cannot be used, as RELOAD_FAILED told. What serves is still valid: the renewal needs a look, the
     /// service is not down.

@@ -82,11 +82,11 @@ impl Host {
     fn acquire(&self) -> (String, u64) {
         // SAFETY: the handle is open, and the generation is released once, after its last use.
         unsafe {
-            let generation = certreload_acquire(self.handle);
+            let generation = certreload_generation_acquire(self.handle);
             let identity = certreload_generation_identity(generation, 0);
             let name = text(certreload_identity_name(identity, 0));
             let number = certreload_generation_number(generation);
-            certreload_release(generation);
+            certreload_generation_release(generation);
             (name, number)
         }
     }
@@ -197,7 +197,7 @@ fn acquire_of_one_handle_returns_no_generation_of_the_other() {
     });
     let (foreign, acquired) = (foreign.into_inner(), acquired.into_inner());
     println!(
-        "handles: {foreign} of {acquired} calls of certreload_acquire returned a generation of the other \
+        "handles: {foreign} of {acquired} calls of certreload_generation_acquire returned a generation of the other \
          handle, in {} publications",
         published.count.lock().unwrap()
     );
