@@ -85,6 +85,7 @@ fn fit_for_cpp(shipped: &str) -> String {
 fn ffi_sources(root: &Path) -> Vec<PathBuf> {
     [
         "result",
+        "result_table",
         "last_error",
         "version",
         "event",

@@ -52,6 +52,11 @@ typedef struct rustls_client_config rustls_client_config;
 #define CERTRELOAD_VERSION_PATCH 0
 
 /**
+ * The version of this header as one number that grows with every release: major * 1000000 + minor * 1000 + patch.
+ */
+#define CERTRELOAD_VERSION_NUMBER (((CERTRELOAD_VERSION_MAJOR * 1000000) + (CERTRELOAD_VERSION_MINOR * 1000)) + CERTRELOAD_VERSION_PATCH)
+
+/**
  * How many events of a handle wait at the most, for a callback that does not return or a host that does not ask. Beyond
  * that the oldest of which there is a newer one of the same kind, about the same file where there is one, goes into that
  * one, which counts it.
@@ -228,6 +233,55 @@ typedef struct rustls_client_config rustls_client_config;
  * For a timeout: wait as long as it takes.
  */
 #define CERTRELOAD_WAIT_FOREVER 4294967295
+
+/**
+ * The kind of outcome that a result is, by what a program does about it.
+ */
+enum certreload_category
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * The call has done its work: OK and UNCHANGED.
+   */
+  CERTRELOAD_CATEGORY_OK = 0,
+  /**
+   * There is no answer yet: TIMED_OUT and NO_EVENT. Call again later, or wait for the event.
+   */
+  CERTRELOAD_CATEGORY_NOT_NOW = 1,
+  /**
+   * The call is wrong, or the handle cannot do what was asked: change the program or the options.
+   */
+  CERTRELOAD_CATEGORY_CALL = 2,
+  /**
+   * The system, rustls or this library failed: SYSTEM, TLS and PANIC.
+   */
+  CERTRELOAD_CATEGORY_SYSTEM = 3,
+  /**
+   * A file cannot be read (100 to 199): check its path, its type and its permissions.
+   */
+  CERTRELOAD_CATEGORY_FILE = 4,
+  /**
+   * A file does not contain what it should (200 to 299): replace the file.
+   */
+  CERTRELOAD_CATEGORY_CONTENT = 5,
+  /**
+   * The files were read, and must not be served (300 to 399): renew the certificate or the list, or match the files.
+   */
+  CERTRELOAD_CATEGORY_VALIDATION = 6,
+  /**
+   * The number is not a result of this release.
+   */
+  CERTRELOAD_CATEGORY_UNKNOWN = 7,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum certreload_category certreload_category;
+#else
+typedef uint32_t certreload_category;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
 
 /**
  * What a call came to. Numbers are stable and never reused.
@@ -1172,12 +1226,12 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Say in a few words what a result means.
+ * Returns a short description of a result, without path and reason.
  *
- * For the whole story of a failure, with path and reason, see certreload_last_error().
+ * For the full description of a failure, with path and reason, see certreload_last_error().
  *
- * @param result   any number; an unknown one gets a text that says so
- * @return         the text, never NULL
+ * @param result   any number
+ * @return         the text, never NULL; "unknown result" for a number that is not a result
  * Ownership:      static text; do not free
  * Threads:        any thread, concurrently
  * Signals:        async-signal-safe
@@ -1185,6 +1239,64 @@ extern "C" {
  * Since:          0.1.0
  */
 const char *certreload_result_str(certreload_result result);
+
+/**
+ * Returns the name of a result's constant, such as "CERTRELOAD_RESULT_KEY_MISMATCH".
+ *
+ * For logs and scripts: the name never changes, and the text of certreload_result_str() may.
+ *
+ * @param result   any number
+ * @return         the name, never NULL; "unknown" for a number that is not a result
+ * Ownership:      static text; do not free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_result_name(certreload_result result);
+
+/**
+ * Returns the category of a result, for programs that act on the kind of an outcome and not on each result.
+ *
+ * A later release may add results. A program that acts on categories then needs no change.
+ *
+ * @param result   any number
+ * @return         the category; CERTRELOAD_CATEGORY_UNKNOWN for a number that is not a result
+ * Ownership:      a number; nothing to free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_category certreload_result_category(certreload_result result);
+
+/**
+ * Returns whether a call failed, so that certreload_last_error() describes the failure.
+ *
+ * OK, UNCHANGED and NO_EVENT are not errors. TIMED_OUT is one: the reason so far is in certreload_last_error().
+ *
+ * @param result   any number
+ * @return         false for OK, UNCHANGED and NO_EVENT; true for every other number
+ * Ownership:      a number; nothing to free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+bool certreload_result_is_error(certreload_result result);
+
+/**
+ * Returns the name of a category, for logs and metrics.
+ *
+ * @param category  any number
+ * @return          one lower-case word, such as "validation"; "unknown" for a number that is not a category; never NULL
+ * Ownership:       static text; do not free
+ * Threads:         any thread, concurrently
+ * Signals:         async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+const char *certreload_category_str(certreload_category category);
 
 /**
  * Tell the last failure on this thread in full: stage, path and reason, fit to print in a log.
@@ -1215,6 +1327,20 @@ const char *certreload_last_error(void);
  * Since:          0.1.0
  */
 const char *certreload_version(void);
+
+/**
+ * Returns the version of the library that runs, as one number: CERTRELOAD_VERSION_NUMBER of its own header.
+ *
+ * If it is less than CERTRELOAD_VERSION_NUMBER, the program was compiled for a later release than the library that it found.
+ *
+ * @return         the number
+ * Ownership:      a number; nothing to free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+uint32_t certreload_version_number(void);
 
 /**
  * Name a kind of event in a word, for logs.

@@ -25,6 +25,7 @@ pub mod options;
 mod other_copy;
 pub mod push;
 pub mod result;
+pub mod result_table;
 pub mod sessions;
 pub mod status;
 pub mod version;

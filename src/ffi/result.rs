@@ -1,7 +1,5 @@
 //! Result codes: one number for each outcome that a program would act on differently.
 
-use std::ffi::{CStr, c_char};
-
 use crate::error::{Cause, Error};
 
 /// What a call came to. Numbers are stable and never reused.
@@ -176,84 +174,12 @@ impl certreload_result {
             Cause::TicketKeysReadable => Self::TicketKeysReadable,
         }
     }
-
-    fn text(number: u32) -> &'static CStr {
-        match number {
-            0 => c"done",
-            1 => c"nothing has changed",
-            2 => c"the time given ran out",
-            3 => c"a pointer that must not be NULL was NULL",
-            4 => c"a parameter is out of its range",
-            5 => c"nothing to load",
-            6 => c"the handle is closed",
-            7 => c"the call would wait for itself",
-            8 => c"the system refused a thread or a descriptor",
-            9 => c"rustls refused",
-            10 => c"a defect inside certreload was caught",
-            11 => c"the handle was opened before a fork",
-            12 => c"the buffer is too small",
-            13 => c"the process has another logger",
-            14 => c"no event is waiting",
-            15 => c"the handle was not opened for this",
-            100 => c"the file does not exist",
-            101 => c"the file may not be read",
-            102 => c"not a regular file",
-            103 => c"the file is too large",
-            104 => c"the file is empty",
-            105 => c"the file kept changing while it was read",
-            106 => c"the file could not be read",
-            107 => c"too many files in the directory",
-            200 => c"the PEM is malformed",
-            201 => c"the PEM is truncated",
-            202 => c"no certificate in the file",
-            203 => c"too many certificates in the file",
-            204 => c"the certificate cannot be parsed",
-            205 => c"no private key in the file",
-            206 => c"several private keys in the file",
-            207 => c"the private key is encrypted",
-            208 => c"the private key cannot be used",
-            209 => c"the password does not open the private key",
-            210 => c"no certificate revocation list in the file",
-            211 => c"too many certificate revocation lists",
-            212 => c"the certificate revocation list cannot be used",
-            213 => c"no ticket keys in the file",
-            300 => c"the private key does not match the certificate",
-            301 => c"the certificate has expired",
-            302 => c"the certificate is not valid yet",
-            303 => c"the self-check handshake failed",
-            304 => c"the certificate is not for this role",
-            305 => c"a required name is missing",
-            306 => c"the certificate revocation list has a wrong signature",
-            307 => c"the certificate revocation list has expired",
-            308 => c"the certificate revocation list is older than the one before",
-            309 => c"the certificate revocation list of an issuer is lost",
-            310 => c"two ticket keys are the same",
-            311 => c"every user may read the ticket keys",
-            _ => c"unknown result",
-        }
-    }
 }
 
 impl From<&Error> for certreload_result {
     fn from(error: &Error) -> Self {
         Self::of(&error.cause)
     }
-}
-
-/// Say in a few words what a result means.
-///
-/// For the whole story of a failure, with path and reason, see certreload_last_error().
-///
-/// @param result   any number; an unknown one gets a text that says so
-/// @return         the text, never NULL
-/// Ownership:      static text; do not free
-/// Threads:        any thread, concurrently
-/// Signals:        async-signal-safe
-/// Blocks:         never
-/// Since:          0.1.0
-#[unsafe(no_mangle)]
-pub extern "C" fn certreload_result_str(result: result_number) -> *const c_char {
-    certreload_result::text(result).as_ptr()
 }
 
 /// What C passes for a `certreload_result`: any number at all.
