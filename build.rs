@@ -9,8 +9,12 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+#[path = "build_header.rs"]
+mod build_header;
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build_header.rs");
     println!("cargo:rerun-if-changed=cbindgen.toml");
     println!("cargo:rerun-if-changed=src/ffi");
     link_arguments();
@@ -38,11 +42,18 @@ fn link_arguments() {
 
 fn generate_certreload_header(header: &Path) {
     let root = required_path("CARGO_MANIFEST_DIR");
+    let sources = root.join("src/ffi");
     let mut builder = cbindgen::Builder::new().with_config(read_config(&root));
-    for source in ffi_sources(&root) {
-        builder = builder.with_src(source);
+    for (_, _, files) in build_header::SECTIONS {
+        for file in *files {
+            builder = builder.with_src(sources.join(file).with_extension("rs"));
+        }
     }
-    builder.generate().expect("src/ffi is readable to cbindgen").write_to_file(header);
+    let mut generated = Vec::new();
+    builder.generate().expect("src/ffi is readable to cbindgen").write(&mut generated);
+    let generated = String::from_utf8(generated).expect("cbindgen writes UTF-8");
+    let read = |file: &Path| fs::read_to_string(sources.join(file)).expect("src/ffi is readable");
+    fs::write(header, build_header::arrange(&generated, read)).expect("OUT_DIR is writable");
 }
 
 /// Copies the header that rustls-ffi's build script publishes, and makes it fit for C++.
@@ -56,8 +67,11 @@ fn generate_rustls_header(header: &Path) {
     fs::write(header, fit_for_cpp(&text)).expect("OUT_DIR is writable");
 }
 
-/// The whole header has C linkage, the functions of the aws-lc-rs provider are visible because this library
-/// exports them, and an enum of a fixed type has that type in C++ too.
+/// Returns rustls-ffi's header in a form that also compiles as C++, and as C with -Wc++-compat.
+///
+/// The whole header has C linkage. The functions of the aws-lc-rs provider are visible, because this library exports
+/// them. The enum of a fixed type has that type in C++ too; in C11 it has no tag, because in C++ a tag must not share
+/// its name with the integer type.
 fn fit_for_cpp(shipped: &str) -> String {
     const C23: &str = "#if __STDC_VERSION__ >= 202311L\n";
     const FIRST: &str = "#include <stdlib.h>\n";
@@ -68,6 +82,10 @@ fn fit_for_cpp(shipped: &str) -> String {
     let (includes, declarations) = shipped.split_once(FIRST).expect("asserted above");
     let declarations =
         declarations.replace(C23, "#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L\n");
+    let tagged = "enum rustls_result\n#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L\n  : uint32_t\n";
+    let untagged = "#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L\nenum rustls_result : uint32_t\n#else\nenum\n";
+    assert!(declarations.contains(tagged), "rustls_result is no enum of a fixed type any more");
+    let declarations = declarations.replace(tagged, untagged);
     let (declarations, end_of_guard) =
         declarations.rsplit_once("#endif").expect("a header ends with its include guard");
     format!(
@@ -78,32 +96,6 @@ fn fit_for_cpp(shipped: &str) -> String {
          #ifdef __cplusplus\n}} // extern \"C\"\n#endif\n\n\
          #endif{end_of_guard}"
     )
-}
-
-/// The C types in the order in which a reader of the header wants to meet them. cbindgen follows the modules of a
-/// `mod.rs` by itself.
-fn ffi_sources(root: &Path) -> Vec<PathBuf> {
-    [
-        "result",
-        "result_table",
-        "last_error",
-        "version",
-        "event",
-        "options/mod",
-        "sessions",
-        "status/mod",
-        "metrics",
-        "handle",
-        "push",
-        "event_loop",
-        "connection",
-        "generation",
-        "identity",
-        "log",
-    ]
-    .iter()
-    .map(|name| root.join("src/ffi").join(name).with_extension("rs"))
-    .collect()
 }
 
 fn read_config(root: &Path) -> cbindgen::Config {

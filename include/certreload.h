@@ -1,25 +1,41 @@
 /*
- * certreload: TLS certificates that renew while a C or C++ server runs. For C11 or C++17 and later.
+ * certreload: TLS certificates that are renewed while a C or C++ server runs. For C11 and C++17, and later.
  *
- * Generated from src/ffi by cbindgen: edit there, not here.
+ * Four functions are enough for most servers:
+ *
+ *     certreload_handle *handle = NULL;
+ *     if (certreload_open_files("chain.pem", "key.pem", &handle) != CERTRELOAD_RESULT_OK)
+ *         die(certreload_last_error());
+ *
+ *     // for each accepted connection: the certificate that is current now
+ *     rustls_connection *connection = NULL;
+ *     certreload_server_connection_new(handle, &connection);
+ *
+ *     certreload_reload(handle); // optional, for SIGHUP: changes of the files are found anyway
+ *     certreload_close(handle);  // at the end; connections live on
+ *
+ * certreload_open() takes options instead: several identities, client authentication, events, an event loop.
+ *
+ * Sections: results and versions; open and close; per connection; reload; events and log; status; options;
+ * trust store; sessions; fork and event loops; introspection.
+ *
+ * Rules for all functions:
+ *   Names      certreload_<type>_<verb>; the functions of a handle are certreload_<verb>. Outputs come last: *_out.
+ *   Units      durations have their unit in the name (_ms, _seconds). Sizes are bytes. Points in time are seconds
+ *              since 1970-01-01 UTC.
+ *   Ownership  A result of "new" or "open" is the caller's until "free" or "close". A result of "acquire" is counted:
+ *              release it with the function that its comment names. Any other result is borrowed.
+ *              Parameters of "set" and "add" are copied.
+ *   Failure    A result code, a NULL or a 0, with the reason in certreload_last_error(). NULL where it is not allowed
+ *              is a failure, never a crash. No function prints, installs a signal handler or ends the process.
+ *   Options    Options fail closed: they remember a certreload_options_* function that failed, and
+ *              certreload_open() returns that failure instead of opening. The results need no check.
+ *
+ * Each comment answers four questions: Ownership; Threads: which calls may run at the same time; Signals: whether a
+ * signal handler may call the function (certreload_reload() is made for that); Blocks: how long the call can take.
+ *
+ * Generated from src/ffi: edit there, not here.
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
- *
- * In short: open a handle at start; for each accepted connection ask it for a TLS connection. The
- * library watches the files, checks what changed, and swaps it in. Connections that exist keep the
- * certificate they were born with.
- *
- * How to read the notes at each function:
- *   Ownership  "new"/"open": yours until "free"/"close". "acquire": counted, until "release" or the
- *              named free function. A plain noun: borrowed, for as long as it says. "set"/"add": copied.
- *   Threads    from which threads, and with what, it may be called at the same time.
- *   Signals    whether a signal handler may call it. certreload_reload() is made for that.
- *   Blocks     how long it can take.
- *
- * Options fail closed: the options remember a certreload_options_* function that fails, and
- * certreload_open() returns that failure instead of opening. The results of these functions need no check.
- *
- * No function prints, installs a signal handler, or ends the process. NULL where it is not allowed
- * is a result code, never a crash.
  */
 
 
@@ -35,253 +51,47 @@ typedef struct rustls_connection rustls_connection;
 typedef struct rustls_server_config rustls_server_config;
 typedef struct rustls_client_config rustls_client_config;
 
-
-/**
- * The version of this header: the first of three numbers.
- */
-#define CERTRELOAD_VERSION_MAJOR 0
-
-/**
- * The version of this header: the second of three numbers.
- */
-#define CERTRELOAD_VERSION_MINOR 1
-
-/**
- * The version of this header: the third of three numbers.
- */
-#define CERTRELOAD_VERSION_PATCH 0
-
-/**
- * The version of this header as one number that grows with every release: major * 1000000 + minor * 1000 + patch.
- */
-#define CERTRELOAD_VERSION_NUMBER (((CERTRELOAD_VERSION_MAJOR * 1000000) + (CERTRELOAD_VERSION_MINOR * 1000)) + CERTRELOAD_VERSION_PATCH)
-
-/**
- * How many events of a handle wait at the most, for a callback that does not return or a host that does not ask. Beyond
- * that the oldest of which there is a newer one of the same kind, about the same file where there is one, goes into that
- * one, which counts it.
- */
-#define CERTRELOAD_MAX_WAITING_EVENTS 256
-
-/**
- * Warning: every user of the system may read the private key file, or the file with its password (mode o+r).
- */
-#define CERTRELOAD_WARNING_KEY_READABLE 1
-
-/**
- * Warning: the new certificate lacks a name that the one before it had.
- */
-#define CERTRELOAD_WARNING_NAMES_LOST 2
-
-/**
- * Warning: the new certificate expires earlier than the one before it.
- */
-#define CERTRELOAD_WARNING_EXPIRES_EARLIER 4
-
-/**
- * Warning: the OCSP response cannot be used and is left out, and the certificate served without it; or there is none, and
- * the certificate is one that must be stapled (TLS feature, RFC 7633). The message says why.
- */
-#define CERTRELOAD_WARNING_OCSP_UNUSABLE 8
-
-/**
- * Warning: the certificates in the chain file are not in order, or one is there twice; they are served in order, each
- * once.
- */
-#define CERTRELOAD_WARNING_CHAIN_REORDERED 16
-
-/**
- * Warning: the chain file lacks the certificate of the leaf's issuer, so many clients will refuse the leaf.
- */
-#define CERTRELOAD_WARNING_CHAIN_INCOMPLETE 32
-
-/**
- * Warning: a certificate in the chain file certifies no other there; it is served, after those that do.
- */
-#define CERTRELOAD_WARNING_CHAIN_UNRELATED 64
-
-/**
- * Warning: a certificate of the chain that is not the leaf has expired, is not valid yet, or expires before the leaf
- * does. Health and earliest_not_after go by the leaf alone, for clients may know another way to a root.
- */
-#define CERTRELOAD_WARNING_CHAIN_EXPIRED 128
-
-/**
- * Warning: the certificate's key usage leaves out digital signatures, which TLS makes (RFC 8446 section 4.4.2.2); or the
- * client role has nothing to prove itself with, for the first identity is for servers alone.
- */
-#define CERTRELOAD_WARNING_KEY_USAGE 256
-
-/**
- * Warning: two identities have the same name and the same kind of key, so the second never serves that name.
- */
-#define CERTRELOAD_WARNING_DUPLICATE_NAME 512
-
-/**
- * Warning: a certificate among the roots cannot be used and is passed over; all roots that served are still there.
- */
-#define CERTRELOAD_WARNING_ROOT_UNUSABLE 1024
-
-/**
- * Warning: a certificate revocation list has expired, and CERTRELOAD_CRL_ALLOW_EXPIRED tolerates it.
- */
-#define CERTRELOAD_WARNING_CRL_EXPIRED 2048
-
-/**
- * Warning: the issuer of a certificate revocation list is none of the roots, and its certificate is not known, so the
- * signature cannot be checked until a peer shows that certificate.
- */
-#define CERTRELOAD_WARNING_CRL_UNRELATED 4096
-
-/**
- * Warning: a certificate revocation list has expired and is gone, and its issuer is no root.
- */
-#define CERTRELOAD_WARNING_CRL_LOST 8192
-
-/**
- * Warning: the ticket key that encrypts has been in use for longer than its lifetime, and should have been replaced.
- */
-#define CERTRELOAD_WARNING_TICKET_KEY_OLD 16384
-
-/**
- * Warning: a root has no revocation list, and the rule is that everybody without one is refused: nobody whose certificate
- * leads to it gets in.
- */
-#define CERTRELOAD_WARNING_CRL_MISSING 32768
-
-/**
- * The largest file that is read, in bytes.
- */
-#define CERTRELOAD_MAX_FILE_SIZE 1048576
-
-/**
- * The longest chain that is accepted, in certificates.
- */
-#define CERTRELOAD_MAX_CERTIFICATES 64
-
-/**
- * The most names that certreload_options_require_name() takes.
- */
-#define CERTRELOAD_MAX_REQUIRED_NAMES 1000
-
-/**
- * The size of the buffer that a certreload_key_password_callback is given.
- */
-#define CERTRELOAD_MAX_KEY_PASSWORD 1024
-
-/**
- * Look up only the peer's own certificate in the revocation lists, and not those of the authorities above it.
- */
-#define CERTRELOAD_CRL_LEAF_ONLY 1
-
-/**
- * Let a certificate pass whose issuer has no revocation list.
- */
-#define CERTRELOAD_CRL_ALLOW_UNKNOWN 2
-
-/**
- * Let a revocation list count on whose nextUpdate has passed, with a warning.
- */
-#define CERTRELOAD_CRL_ALLOW_EXPIRED 4
-
-/**
- * The largest file of roots or revocation lists that is read, in bytes.
- */
-#define CERTRELOAD_MAX_TRUST_FILE_SIZE 33554432
-
-/**
- * The most bytes that all files of a trust have together.
- */
-#define CERTRELOAD_MAX_TRUST_SIZE 67108864
-
-/**
- * The most files of a directory that count. Of all its files, whatever their names, there may be ten times as many.
- */
-#define CERTRELOAD_MAX_DIRECTORY_FILES 1000
-
-/**
- * The most roots that either role is checked against.
- */
-#define CERTRELOAD_MAX_ROOTS 10000
-
-/**
- * The most revocation lists of a handle, in all files together.
- */
-#define CERTRELOAD_MAX_CRLS 1000
-
-/**
- * The most paths that certreload_options_add_crl() takes.
- */
-#define CERTRELOAD_MAX_CRL_PATHS 1000
-
-/**
- * Room for the text of a failure, its NUL included.
- */
-#define CERTRELOAD_MAX_FAILURE_TEXT 512
-
-/**
- * Room for the path of an identity in its status, its NUL included: a path is rarely longer.
- */
-#define CERTRELOAD_MAX_PATH_TEXT 512
-
-/**
- * The largest number of handles on one page.
- */
-#define CERTRELOAD_MAX_PAGE_HANDLES 100000
-
-/**
- * For a timeout: wait as long as it takes.
- */
-#define CERTRELOAD_WAIT_FOREVER 4294967295
-
-/**
- * The kind of outcome that a result is, by what a program does about it.
- */
-enum certreload_category
+/* An enum of 32 bits in every language: results of later releases fit, and so does any number from outside. */
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /**
-   * The call has done its work: OK and UNCHANGED.
-   */
-  CERTRELOAD_CATEGORY_OK = 0,
-  /**
-   * There is no answer yet: TIMED_OUT and NO_EVENT. Call again later, or wait for the event.
-   */
-  CERTRELOAD_CATEGORY_NOT_NOW = 1,
-  /**
-   * The call is wrong, or the handle cannot do what was asked: change the program or the options.
-   */
-  CERTRELOAD_CATEGORY_CALL = 2,
-  /**
-   * The system, rustls or this library failed: SYSTEM, TLS and PANIC.
-   */
-  CERTRELOAD_CATEGORY_SYSTEM = 3,
-  /**
-   * A file cannot be read (100 to 199): check its path, its type and its permissions.
-   */
-  CERTRELOAD_CATEGORY_FILE = 4,
-  /**
-   * A file does not contain what it should (200 to 299): replace the file.
-   */
-  CERTRELOAD_CATEGORY_CONTENT = 5,
-  /**
-   * The files were read, and must not be served (300 to 399): renew the certificate or the list, or match the files.
-   */
-  CERTRELOAD_CATEGORY_VALIDATION = 6,
-  /**
-   * The number is not a result of this release.
-   */
-  CERTRELOAD_CATEGORY_UNKNOWN = 7,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum certreload_category certreload_category;
+#define CERTRELOAD_ENUM(name)                                                                      \
+    enum name : uint32_t;                                                                          \
+    typedef enum name name;                                                                        \
+    enum name : uint32_t
 #else
-typedef uint32_t certreload_category;
-#endif // __STDC_VERSION__ >= 202311L
+#define CERTRELOAD_ENUM(name)                                                                      \
+    typedef uint32_t name;                                                                         \
+    enum
+#endif
+
+#ifdef __cplusplus
+extern "C" {
 #endif // __cplusplus
+
+/**
+ * Certificates that reload: opaque.
+ */
+typedef struct certreload_handle certreload_handle;
+
+/**
+ * What to load and how to watch it: opaque.
+ */
+typedef struct certreload_options certreload_options;
+
+/**
+ * An immutable snapshot of every identity, with the config built from it: opaque.
+ */
+typedef struct certreload_generation certreload_generation;
+
+/**
+ * A certificate chain and its key, as one generation serves them: opaque.
+ */
+typedef struct certreload_identity certreload_identity;
+
+/* ==============================================================================================
+ * Results and versions
+ *
+ * What a call returns, why it failed, and which release runs.
+ * ============================================================================================== */
 
 /**
  * What a call came to. Numbers are stable and never reused.
@@ -289,11 +99,7 @@ typedef uint32_t certreload_category;
  * 0 and 1 are good outcomes; 2 to 99 are about the call; 100 to 199 about reading a file; 200 to 299
  * about what is in it; 300 to 399 about whether it can serve.
  */
-enum certreload_result
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
+CERTRELOAD_ENUM(certreload_result) {
   /**
    * Done.
    */
@@ -498,22 +304,543 @@ enum certreload_result
    */
   CERTRELOAD_RESULT_TICKET_KEYS_READABLE = 311,
 };
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum certreload_result certreload_result;
-#else
-typedef uint32_t certreload_result;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+
+/**
+ * The kind of outcome that a result is, by what a program does about it.
+ */
+CERTRELOAD_ENUM(certreload_category) {
+  /**
+   * The call has done its work: OK and UNCHANGED.
+   */
+  CERTRELOAD_CATEGORY_OK = 0,
+  /**
+   * There is no answer yet: TIMED_OUT and NO_EVENT. Call again later, or wait for the event.
+   */
+  CERTRELOAD_CATEGORY_NOT_NOW = 1,
+  /**
+   * The call is wrong, or the handle cannot do what was asked: change the program or the options.
+   */
+  CERTRELOAD_CATEGORY_CALL = 2,
+  /**
+   * The system, rustls or this library failed: SYSTEM, TLS and PANIC.
+   */
+  CERTRELOAD_CATEGORY_SYSTEM = 3,
+  /**
+   * A file cannot be read (100 to 199): check its path, its type and its permissions.
+   */
+  CERTRELOAD_CATEGORY_FILE = 4,
+  /**
+   * A file does not contain what it should (200 to 299): replace the file.
+   */
+  CERTRELOAD_CATEGORY_CONTENT = 5,
+  /**
+   * The files were read, and must not be served (300 to 399): renew the certificate or the list, or match the files.
+   */
+  CERTRELOAD_CATEGORY_VALIDATION = 6,
+  /**
+   * The number is not a result of this release.
+   */
+  CERTRELOAD_CATEGORY_UNKNOWN = 7,
+};
+
+/**
+ * Returns a short description of a result, without path and reason.
+ *
+ * For the full description of a failure, with path and reason, see certreload_last_error().
+ *
+ * @param result   any number
+ * @return         the text, never NULL; "unknown result" for a number that is not a result
+ * Ownership:      static text; do not free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_result_str(certreload_result result);
+
+/**
+ * Returns the name of a result's constant, such as "CERTRELOAD_RESULT_KEY_MISMATCH".
+ *
+ * For logs and scripts: the name never changes, and the text of certreload_result_str() may.
+ *
+ * @param result   any number
+ * @return         the name, never NULL; "unknown" for a number that is not a result
+ * Ownership:      static text; do not free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_result_name(certreload_result result);
+
+/**
+ * Returns the category of a result, for programs that act on the kind of an outcome and not on each result.
+ *
+ * A later release may add results. A program that acts on categories then needs no change.
+ *
+ * @param result   any number
+ * @return         the category; CERTRELOAD_CATEGORY_UNKNOWN for a number that is not a result
+ * Ownership:      a number; nothing to free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_category certreload_result_category(certreload_result result);
+
+/**
+ * Returns whether a call failed, so that certreload_last_error() describes the failure.
+ *
+ * OK, UNCHANGED and NO_EVENT are not errors. TIMED_OUT is one: the reason so far is in certreload_last_error().
+ *
+ * @param result   any number
+ * @return         false for OK, UNCHANGED and NO_EVENT; true for every other number
+ * Ownership:      a number; nothing to free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+bool certreload_result_is_error(certreload_result result);
+
+/**
+ * Returns the name of a category, for logs and metrics.
+ *
+ * @param category  any number
+ * @return          one lower-case word, such as "validation"; "unknown" for a number that is not a category; never NULL
+ * Ownership:       static text; do not free
+ * Threads:         any thread, concurrently
+ * Signals:         async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+const char *certreload_category_str(certreload_category category);
+
+/**
+ * Tell the last failure on this thread in full: stage, path and reason, fit to print in a log.
+ *
+ * Each thread has its own. A call that succeeds leaves it as it was, and so does certreload_reload(), which may run
+ * in a signal handler. In C, arguments are evaluated in any order: keep the result of a call first, then call this.
+ *
+ * @return         the text, cut at 8191 bytes; "" where no call has failed on this thread; never NULL
+ * Ownership:      borrowed; until the next certreload call on this thread that fails, which writes another text there
+ * Threads:        any thread, concurrently; do not hand the pointer to another thread
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_last_error(void);
+
+/**
+ * The version of this header: the first of three numbers.
+ */
+#define CERTRELOAD_VERSION_MAJOR 0
+
+/**
+ * The version of this header: the second of three numbers.
+ */
+#define CERTRELOAD_VERSION_MINOR 1
+
+/**
+ * The version of this header: the third of three numbers.
+ */
+#define CERTRELOAD_VERSION_PATCH 0
+
+/**
+ * The version of this header as one number that grows with every release: major * 1000000 + minor * 1000 + patch.
+ */
+#define CERTRELOAD_VERSION_NUMBER (((CERTRELOAD_VERSION_MAJOR * 1000000) + (CERTRELOAD_VERSION_MINOR * 1000)) + CERTRELOAD_VERSION_PATCH)
+
+/**
+ * Name the release of the library that runs, such as `"0.1.0"`.
+ *
+ * Compare it with CERTRELOAD_VERSION_MAJOR, _MINOR and _PATCH to learn whether the header that the
+ * program was compiled with is of another release than the library that it found.
+ *
+ * @return         the text, never NULL
+ * Ownership:      static text; do not free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_version(void);
+
+/**
+ * Returns the version of the library that runs, as one number: CERTRELOAD_VERSION_NUMBER of its own header.
+ *
+ * If it is less than CERTRELOAD_VERSION_NUMBER, the program was compiled for a later release than the library that it found.
+ *
+ * @return         the number
+ * Ownership:      a number; nothing to free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+uint32_t certreload_version_number(void);
+
+/* ==============================================================================================
+ * Open and close
+ *
+ * Options (below) name the files. A handle loads and watches them.
+ * ============================================================================================== */
+
+/**
+ * Load everything that the options name, check it, and begin to watch it.
+ *
+ * Each identity has completed a TLS handshake in memory before this returns. Background threads, one set for the
+ * process however many handles it opens, start with the first handle; every signal is blocked in them.
+ *
+ * In a forked child the handle serves, and reloads again after certreload_after_fork(). Files that only root may read
+ * cannot be read again after privileges are dropped: what served goes on, health is stale, and the message says so; see
+ * certreload_push_identity() for what a privileged process can do about that.
+ *
+ * The files are taken as they are: nothing is waited for. One that is half-written at this very moment is a failure
+ * (KEY_MISMATCH, FILE_NOT_FOUND, PEM_TRUNCATED, ...). Where they may be renewed while the server starts, try again for
+ * about the incomplete-file timeout (5 seconds) before giving up.
+ *
+ * The first event may be delivered before this returns, and after *handle_out is written.
+ *
+ * If a certreload_options_* function has failed on these options, its result is returned, with its message in
+ * certreload_last_error(), and nothing is opened: see certreload_options_new(). certreload_options_clear_error() ends that.
+ *
+ * @param options     must not be NULL; copied: it may be changed or freed afterwards
+ * @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
+ * @return            OK; NULL_PARAMETER; the first failure that the options remember; NOTHING_TO_LOAD; SYSTEM where no
+ *                    thread or descriptor could be had; else what is wrong with the first bad file (100 and up).
+ *                    certreload_last_error() has path and reason
+ * Ownership:         the caller's, until certreload_close()
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            file reads and one handshake per TLS version and identity: milliseconds; for an encrypted key
+ *                    also its password callback, and deriving from the password: up to a second or so (2,000,000
+ *                    rounds are the most that are made)
+ * Since:             0.1.0
+ */
+certreload_result certreload_open(const struct certreload_options *options,
+                                  struct certreload_handle **handle_out);
+
+/**
+ * Open one identity with every option at its default.
+ *
+ * @param chain_path  must not be NULL or ""; see certreload_options_add_identity()
+ * @param key_path    likewise
+ * @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
+ * @return            as certreload_open()
+ * Ownership:         the caller's, until certreload_close()
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            file reads and one handshake per TLS version: milliseconds. A key that is encrypted fails at
+ *                    once, for no password is given here
+ * Since:             0.1.0
+ */
+certreload_result certreload_open_files(const char *chain_path,
+                                        const char *key_path,
+                                        struct certreload_handle **handle_out);
+
+/**
+ * Find out whether certreload_open() would succeed: for `yourserver --check-config`.
+ *
+ * Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing. As
+ * certreload_open() it waits for nothing: files that are half-written at this very moment fail, so try again for about
+ * the incomplete-file timeout where they may be.
+ *
+ * If a certreload_options_* function has failed on these options, its result and message are returned, and no file is
+ * read.
+ *
+ * @param options  must not be NULL; borrowed for the call
+ * @return         as certreload_open()
+ * Ownership:      options stay the caller's
+ * Threads:        any thread, concurrently
+ * Signals:        not async-signal-safe
+ * Blocks:         file reads and one handshake per TLS version and identity: milliseconds; for an encrypted key
+ *                 also its password callback, and deriving from the password: up to a second or so (2,000,000
+ *                 rounds are the most that are made)
+ * Since:          0.1.0
+ */
+certreload_result certreload_check(const struct certreload_options *options);
+
+/**
+ * Stop watching and give everything back.
+ *
+ * Connections, configs and generations that were acquired live on until they are freed. When this returns no
+ * callback of this handle is running or will run, and no call on it that another thread had begun; but for those that
+ * this is called from, and those that wait for this very thread, which end by themselves. With the last handle the
+ * background threads end.
+ *
+ * Because it waits for callbacks and calls, call it with no lock held that the callback takes, and from no thread that
+ * the callback joins or waits for: it sees threads that wait for each other inside certreload functions, and cannot see
+ * the host's own mutexes and joins.
+ *
+ * A signal handler is the hardest to take the pointer away from: it may have loaded it, on any thread, and be about to
+ * pass it. So have every thread block the signal first, for one that does so is not inside the handler; or never close
+ * a handle that a handler uses: a process may end with handles open.
+ *
+ * In a forked child that has not called certreload_after_fork() it frees what the child has, and the parent notices
+ * nothing.
+ *
+ * @param handle  may be NULL, then nothing happens; consumed
+ * Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads, so
+ *                that no call on it begins any more (a thread that has loaded the pointer and is about to pass it still
+ *                has it). A certreload_reload_wait() that is waiting is let go with CLOSED
+ * Threads:       any thread; also inside a callback; with no lock held that the callback takes
+ * Signals:       not async-signal-safe
+ * Blocks:        until a running callback, a file being read, and running calls are done; a password callback that
+ *                runs, and a key that is being opened with its password (2,000,000 rounds at the most), too
+ * Since:         0.1.0
+ */
+void certreload_close(struct certreload_handle *handle);
+
+/* ==============================================================================================
+ * Per connection
+ *
+ * One call for each connection, in either role. It takes no lock.
+ * ============================================================================================== */
+
+/**
+ * Make a server connection with the config that is current at this moment.
+ *
+ * Stands where rustls_server_connection_new() stood. The connection keeps the config that it was born with, whatever
+ * is reloaded later.
+ *
+ * @param handle          must not be NULL
+ * @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
+ * @return                OK; NULL_PARAMETER; NOT_CONFIGURED where the handle has no identity to serve; TLS where rustls
+ *                        refuses
+ * Ownership:             the caller's, until rustls_connection_free(); may outlive the handle
+ * Threads:               any thread, concurrently
+ * Signals:               not async-signal-safe
+ * Blocks:                never: no lock, no system call
+ * Since:                 0.1.0
+ */
+certreload_result certreload_server_connection_new(struct certreload_handle *handle,
+                                                   rustls_connection **connection_out);
+
+/**
+ * Take a reference to the config that is current at this moment.
+ *
+ * For rustls-ffi's Acceptor (rustls_accepted_into_connection()), and for code that wants the config itself. Take one
+ * for each connection: a config that is kept does not reload.
+ *
+ * @param handle  must not be NULL
+ * @return        the config; NULL where handle is NULL, or has no identity to serve
+ * Ownership:     counted: give it back with rustls_server_config_free(); may outlive the handle
+ * Threads:       any thread, concurrently
+ * Signals:       not async-signal-safe
+ * Blocks:        never: no lock, no system call
+ * Since:         0.1.0
+ */
+const rustls_server_config *certreload_acquire_server_config(struct certreload_handle *handle);
+
+/**
+ * Make a connection to a server, with the roots and the identity that are current at this moment.
+ *
+ * Stands where rustls_client_connection_new() stood. The connection keeps the config that it was born with; the next one
+ * has what was reloaded meanwhile.
+ *
+ * @param handle          must not be NULL
+ * @param server_name     must not be NULL; a DNS name (A-labels) or an IP address, which the server's certificate must
+ *                        have; copied
+ * @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
+ * @return                OK; NULL_PARAMETER; INVALID_PARAMETER where server_name is neither; NOT_CONFIGURED where the handle
+ *                        has no roots to check servers with; TLS where rustls refuses
+ * Ownership:             the caller's, until rustls_connection_free(); may outlive the handle
+ * Threads:               any thread, concurrently
+ * Signals:               not async-signal-safe
+ * Blocks:                never: no system call
+ * Since:                 0.1.0
+ */
+certreload_result certreload_client_connection_new(struct certreload_handle *handle,
+                                                   const char *server_name,
+                                                   rustls_connection **connection_out);
+
+/**
+ * Take a reference to the config of the client role that is current at this moment.
+ *
+ * Take one for each connection: a config that is kept does not reload.
+ *
+ * @param handle  must not be NULL
+ * @return        the config; NULL where handle is NULL, or has no roots to check servers with
+ * Ownership:     counted: give it back with rustls_client_config_free(); may outlive the handle
+ * Threads:       any thread, concurrently
+ * Signals:       not async-signal-safe
+ * Blocks:        never: no system call
+ * Since:         0.1.0
+ */
+const rustls_client_config *certreload_acquire_client_config(struct certreload_handle *handle);
+
+/* ==============================================================================================
+ * Reload
+ *
+ * Requests to reload now, and identities that the host passes as bytes.
+ * ============================================================================================== */
+
+/**
+ * For a timeout: wait as long as it takes.
+ */
+#define CERTRELOAD_WAIT_FOREVER 4294967295
+
+/**
+ * Ask for a reload and return at once: for a SIGHUP handler.
+ *
+ * The files are read by the background thread, or when the host dispatches (CERTRELOAD_RUNTIME_HOST). Requests that
+ * come faster than reloads are answered by one reload that begins after the last of them. The outcome comes as an
+ * event; files that are unchanged, or as bad as was told already, are no event: certreload_reload_wait() answers in any
+ * case. Does one atomic store and one write(2); errno is kept.
+ *
+ * In a child of a fork() it is answered with OK, and done when certreload_after_fork() is called: the thread that would
+ * read the files stayed with the parent.
+ *
+ * @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
+ * @return        OK; NULL_PARAMETER
+ * Ownership:     the handle stays the caller's
+ * Threads:       any thread, concurrently
+ * Signals:       async-signal-safe
+ * Blocks:        never
+ * Since:         0.1.0
+ */
+certreload_result certreload_reload(struct certreload_handle *handle);
+
+/**
+ * Reload now, and answer for the files as they are at or after this call.
+ *
+ * A new generation is for new bytes: a key that is encrypted anew, with another password or the same, is a reload,
+ * though clients see the certificate that they saw.
+ *
+ * What looks half-written (a key that does not match; a file that is missing, may not be read, holds no PEM, or is
+ * still open for writing) is waited for as after any change (certreload_options_set_incomplete_timeout_ms()), so a timeout above the
+ * incomplete-file timeout gets the exact failure, and a shorter one TIMED_OUT, with the reason so far in
+ * certreload_last_error(). UNCHANGED says that the files are what serves: the watch may have been faster than this
+ * call. The event may be delivered after the answer.
+ *
+ * With CERTRELOAD_RUNTIME_HOST the work is done on the calling thread, and events are left for
+ * certreload_dispatch() or certreload_next_event(). Of identities that were handed over in memory there is nothing to
+ * read: they are as they are.
+ *
+ * A timeout of 0 waits for nobody: with CERTRELOAD_RUNTIME_THREAD the answer is always TIMED_OUT, and the request goes
+ * on; with CERTRELOAD_RUNTIME_HOST the work is done, and TIMED_OUT is for what looks half-written.
+ *
+ * @param handle      must not be NULL; opened in this process, or taken up by certreload_after_fork()
+ * @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
+ * @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
+ *                    NULL_PARAMETER; FORKED; WOULD_DEADLOCK where it is called from a password or log callback of
+ *                    the thread that would answer; SYSTEM; else why the files cannot be used, while what served goes on
+ *                    serving. certreload_last_error() has path and reason
+ * Ownership:         the handle stays the caller's
+ * Threads:           any thread, concurrently; also inside an event callback
+ * Signals:           not async-signal-safe
+ * Blocks:            until the reload is done or the time is up
+ * Since:             0.1.0
+ */
+certreload_result certreload_reload_wait(struct certreload_handle *handle,
+                                         uint32_t timeout_ms);
+
+/**
+ * One identity in memory: what would be in its files.
+ *
+ * Set `size`, and what there is; a struct that begins as zeros leaves out the rest. It may grow at the end.
+ */
+typedef struct certreload_identity_bytes {
+  /**
+   * sizeof(certreload_identity_bytes) of the header that the program was compiled with.
+   */
+  size_t size;
+  /**
+   * The chain in PEM, the leaf first; must not be NULL. Needs no NUL at its end.
+   */
+  const char *chain_pem;
+  /**
+   * Bytes of it, without a NUL at its end: at most CERTRELOAD_MAX_FILE_SIZE.
+   */
+  size_t chain_pem_size;
+  /**
+   * The private key in PEM; must not be NULL. An encrypted one is opened with the password of the options.
+   */
+  const char *key_pem;
+  /**
+   * Bytes of it: as many at most.
+   */
+  size_t key_pem_size;
+  /**
+   * An OCSP response in DER, or NULL for none.
+   */
+  const uint8_t *ocsp_der;
+  /**
+   * Bytes of it: as many at most.
+   */
+  size_t ocsp_der_size;
+} certreload_identity_bytes;
+
+/**
+ * Hand over new bytes for an identity, for new connections from now on.
+ *
+ * They go the way that files go: parsed, validated, proved by a handshake in memory, published; only nothing is waited
+ * for, and what cannot be used is refused at once, while what served goes on serving. From the first time that bytes
+ * are accepted, UNCHANGED included, the identity is the host's to renew: if it had files, they are not looked at any
+ * more, in this process and in children that it forks later. What is refused leaves files what they were.
+ *
+ * So a worker that was forked and may not read the files pushes what serves, first thing after
+ * certreload_after_fork(): a file that may not be read is waited for until the incomplete-file timeout, so no failure is told
+ * before, and none after.
+ *
+ * A master gets a chain and a key of one moment for that like this: read both files, add them to options with
+ * certreload_options_add_identity_memory(), and ask certreload_check(); if it refuses them, read both again. Hand over
+ * the bytes that passed. (prefork_server.c in examples-c does so.)
+ *
+ * The outcome is an event too (trigger PUSH); a refusal that was told already is none again. Messages and events of
+ * pushes are about memory:INDEX/chain, memory:INDEX/key and memory:INDEX/ocsp; EXPIRING and EXPIRED,
+ * certreload_identity_status and the metrics go on naming the identity by the path of the chain that it was added with.
+ *
+ * @param handle  must not be NULL; opened in this process, or taken up by certreload_after_fork()
+ * @param index   which identity: see certreload_find_identity()
+ * @param bytes   must not be NULL, nor its chain_pem and key_pem
+ * @return        OK where a new generation is current; UNCHANGED where these bytes serve already; NULL_PARAMETER;
+ *                INVALID_PARAMETER where there is no such index; FORKED; CLOSED; WOULD_DEADLOCK inside a password or
+ *                log callback of the handle's own work; else why the bytes cannot be used (100 and up).
+ *                certreload_last_error() has the reason
+ * Ownership:     copied, and the copy of the key is wiped; wiping the caller's own is the caller's affair
+ * Threads:       any thread, concurrently; also inside an event callback
+ * Signals:       not async-signal-safe
+ * Blocks:        for one handshake per TLS version: milliseconds; and while the handle's files are being read
+ * Since:         0.1.0
+ */
+certreload_result certreload_push_identity(struct certreload_handle *handle,
+                                           size_t index,
+                                           const struct certreload_identity_bytes *bytes);
+
+/**
+ * Find the identity that serves a name.
+ *
+ * Indexes never change: an identity keeps the place in which it was added. An IP address is found as
+ * certreload_identity_name() writes it; a DNS name is written without a dot at its end: "example.org", not "example.org.".
+ *
+ * @param handle       must not be NULL
+ * @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address;
+ *                     upper and lower case are one
+ * @param index_out    must not be NULL; written only on OK
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where no identity has the name: the one that is served to
+ *                     clients without a name is at 0
+ * Ownership:          server_name is borrowed for the call
+ * Threads:            any thread, concurrently
+ * Signals:            not async-signal-safe
+ * Blocks:             never
+ * Since:              0.1.0
+ */
+certreload_result certreload_find_identity(struct certreload_handle *handle,
+                                           const char *server_name,
+                                           size_t *index_out);
+
+/* ==============================================================================================
+ * Events and log
+ *
+ * What happened, as structs for the program and as lines for people.
+ * ============================================================================================== */
 
 /**
  * What an event is about.
  */
-enum certreload_event_kind
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
+CERTRELOAD_ENUM(certreload_event_kind) {
   /**
    * A new generation is current: the first one at open, and one for each change after it.
    */
@@ -546,22 +873,11 @@ enum certreload_event_kind
    */
   CERTRELOAD_EVENT_KIND_EXPIRED = 6,
 };
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum certreload_event_kind certreload_event_kind;
-#else
-typedef uint32_t certreload_event_kind;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
 
 /**
  * Why a reload was tried.
  */
-enum certreload_trigger
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
+CERTRELOAD_ENUM(certreload_trigger) {
   /**
    * The handle was opened.
    */
@@ -587,254 +903,99 @@ enum certreload_trigger
    */
   CERTRELOAD_TRIGGER_PUSH = 6,
 };
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum certreload_trigger certreload_trigger;
-#else
-typedef uint32_t certreload_trigger;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
 
 /**
- * Whether what serves is good, and whether it will stay so.
- *
- * The worst that is true is told: EXPIRED before STALE before EXPIRING before OK. Of a handle it is the worst of its
- * identities; one that fails makes no other one STALE (certreload_get_identity_status()). Files that look half-written
- * and are waited for make nothing STALE yet.
+ * How many events of a handle wait at the most, for a callback that does not return or a host that does not ask. Beyond
+ * that the oldest of which there is a newer one of the same kind, about the same file where there is one, goes into that
+ * one, which counts it.
  */
-enum certreload_health
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /**
-   * What serves is valid and equals the files.
-   */
-  CERTRELOAD_HEALTH_OK = 0,
-  /**
-   * Valid, but a renewal should have come: see certreload_options_set_expiry_warning_seconds().
-   */
-  CERTRELOAD_HEALTH_EXPIRING = 1,
-  /**
-   * The files cannot be used, as RELOAD_FAILED told. What serves is still valid: the renewal needs a look, the
-   * service is not down.
-   */
-  CERTRELOAD_HEALTH_STALE = 2,
-  /**
-   * A certificate that serves has expired.
-   */
-  CERTRELOAD_HEALTH_EXPIRED = 3,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum certreload_health certreload_health;
-#else
-typedef uint32_t certreload_health;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+#define CERTRELOAD_MAX_WAITING_EVENTS 256
 
 /**
- * How changes are being found.
+ * Warning: every user of the system may read the private key file, or the file with its password (mode o+r).
  */
-enum certreload_watch_state
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /**
-   * Not at all: CERTRELOAD_WATCH_OFF.
-   */
-  CERTRELOAD_WATCH_STATE_OFF = 0,
-  /**
-   * By polling, as asked: CERTRELOAD_WATCH_POLL.
-   */
-  CERTRELOAD_WATCH_STATE_POLLING = 1,
-  /**
-   * By the kernel's notifications, and a poll besides.
-   */
-  CERTRELOAD_WATCH_STATE_NOTIFIED = 2,
-  /**
-   * By polling alone, because notifications could not be had; they are tried again at each poll.
-   */
-  CERTRELOAD_WATCH_STATE_DEGRADED = 3,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum certreload_watch_state certreload_watch_state;
-#else
-typedef uint32_t certreload_watch_state;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+#define CERTRELOAD_WARNING_KEY_READABLE 1
 
 /**
- * How much a log line matters: the lower, the more.
+ * Warning: the new certificate lacks a name that the one before it had.
  */
-enum certreload_log_level
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /**
-   * Somebody has to act: a reload failed, a certificate expired.
-   */
-  CERTRELOAD_LOG_LEVEL_ERROR = 1,
-  /**
-   * Somebody should look: accepted with a warning, expiring, the watch is degraded.
-   */
-  CERTRELOAD_LOG_LEVEL_WARN = 2,
-  /**
-   * Renewals, and a watch that is restored.
-   */
-  CERTRELOAD_LOG_LEVEL_INFO = 3,
-  /**
-   * Handles that open and close; the handshakes of rustls.
-   */
-  CERTRELOAD_LOG_LEVEL_DEBUG = 4,
-  /**
-   * Every step of rustls.
-   */
-  CERTRELOAD_LOG_LEVEL_TRACE = 5,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum certreload_log_level certreload_log_level;
-#else
-typedef uint32_t certreload_log_level;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+#define CERTRELOAD_WARNING_NAMES_LOST 2
 
 /**
- * How changes are found.
+ * Warning: the new certificate expires earlier than the one before it.
  */
-enum certreload_watch
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /**
-   * The kernel's notifications, and a poll besides. The default.
-   */
-  CERTRELOAD_WATCH_AUTO = 0,
-  /**
-   * A poll alone: for file systems that tell of nothing (NFS, some overlays).
-   */
-  CERTRELOAD_WATCH_POLL = 1,
-  /**
-   * Neither: only when certreload_reload() or certreload_reload_wait() is called.
-   */
-  CERTRELOAD_WATCH_OFF = 2,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum certreload_watch certreload_watch;
-#else
-typedef uint32_t certreload_watch;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+#define CERTRELOAD_WARNING_EXPIRES_EARLIER 4
 
 /**
- * Who does the work: reads files when they change, and tells events.
+ * Warning: the OCSP response cannot be used and is left out, and the certificate served without it; or there is none, and
+ * the certificate is one that must be stapled (TLS feature, RFC 7633). The message says why.
  */
-enum certreload_runtime
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /**
-   * Background threads of the library, one set for the process. The default.
-   */
-  CERTRELOAD_RUNTIME_THREAD = 0,
-  /**
-   * The host, on its own threads: it waits for certreload_event_fd() and calls certreload_dispatch().
-   */
-  CERTRELOAD_RUNTIME_HOST = 1,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum certreload_runtime certreload_runtime;
-#else
-typedef uint32_t certreload_runtime;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+#define CERTRELOAD_WARNING_OCSP_UNUSABLE 8
 
 /**
- * Whether a server asks clients for a certificate.
+ * Warning: the certificates in the chain file are not in order, or one is there twice; they are served in order, each
+ * once.
  */
-enum certreload_client_auth
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /**
-   * No. The default.
-   */
-  CERTRELOAD_CLIENT_AUTH_NONE = 0,
-  /**
-   * Yes, and a client that shows none is served too. One whose certificate fails verification is refused.
-   */
-  CERTRELOAD_CLIENT_AUTH_OPTIONAL = 1,
-  /**
-   * Yes, and a client that has none is refused.
-   */
-  CERTRELOAD_CLIENT_AUTH_REQUIRED = 2,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum certreload_client_auth certreload_client_auth;
-#else
-typedef uint32_t certreload_client_auth;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+#define CERTRELOAD_WARNING_CHAIN_REORDERED 16
 
 /**
- * Which sessions clients can resume.
+ * Warning: the chain file lacks the certificate of the leaf's issuer, so many clients will refuse the leaf.
  */
-enum certreload_resumption
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : uint32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /**
-   * Those that were begun under the same trust and mode, with a name that is still served, and came back in the last six
-   * hours: a renewed certificate, key, chain or staple, or an added name, ends no session. The default.
-   */
-  CERTRELOAD_RESUMPTION_AUTO = 0,
-  /**
-   * Those of the same generation: every reload ends all sessions.
-   */
-  CERTRELOAD_RESUMPTION_ALWAYS_RESET = 1,
-  /**
-   * None: each handshake is a full one.
-   */
-  CERTRELOAD_RESUMPTION_OFF = 2,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum certreload_resumption certreload_resumption;
-#else
-typedef uint32_t certreload_resumption;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+#define CERTRELOAD_WARNING_CHAIN_INCOMPLETE 32
 
 /**
- * An immutable snapshot of every identity, with the config built from it: opaque.
+ * Warning: a certificate in the chain file certifies no other there; it is served, after those that do.
  */
-typedef struct certreload_generation certreload_generation;
+#define CERTRELOAD_WARNING_CHAIN_UNRELATED 64
 
 /**
- * Certificates that reload: opaque.
+ * Warning: a certificate of the chain that is not the leaf has expired, is not valid yet, or expires before the leaf
+ * does. Health and earliest_not_after go by the leaf alone, for clients may know another way to a root.
  */
-typedef struct certreload_handle certreload_handle;
+#define CERTRELOAD_WARNING_CHAIN_EXPIRED 128
 
 /**
- * A certificate chain and its key, as one generation serves them: opaque.
+ * Warning: the certificate's key usage leaves out digital signatures, which TLS makes (RFC 8446 section 4.4.2.2); or the
+ * client role has nothing to prove itself with, for the first identity is for servers alone.
  */
-typedef struct certreload_identity certreload_identity;
+#define CERTRELOAD_WARNING_KEY_USAGE 256
 
 /**
- * What to load and how to watch it: opaque.
+ * Warning: two identities have the same name and the same kind of key, so the second never serves that name.
  */
-typedef struct certreload_options certreload_options;
+#define CERTRELOAD_WARNING_DUPLICATE_NAME 512
+
+/**
+ * Warning: a certificate among the roots cannot be used and is passed over; all roots that served are still there.
+ */
+#define CERTRELOAD_WARNING_ROOT_UNUSABLE 1024
+
+/**
+ * Warning: a certificate revocation list has expired, and CERTRELOAD_CRL_ALLOW_EXPIRED tolerates it.
+ */
+#define CERTRELOAD_WARNING_CRL_EXPIRED 2048
+
+/**
+ * Warning: the issuer of a certificate revocation list is none of the roots, and its certificate is not known, so the
+ * signature cannot be checked until a peer shows that certificate.
+ */
+#define CERTRELOAD_WARNING_CRL_UNRELATED 4096
+
+/**
+ * Warning: a certificate revocation list has expired and is gone, and its issuer is no root.
+ */
+#define CERTRELOAD_WARNING_CRL_LOST 8192
+
+/**
+ * Warning: the ticket key that encrypts has been in use for longer than its lifetime, and should have been replaced.
+ */
+#define CERTRELOAD_WARNING_TICKET_KEY_OLD 16384
+
+/**
+ * Warning: a root has no revocation list, and the rule is that everybody without one is refused: nobody whose certificate
+ * leads to it gets in.
+ */
+#define CERTRELOAD_WARNING_CRL_MISSING 32768
 
 /**
  * One event. All pointers are borrowed: they are valid until the callback returns, or as long as
@@ -842,7 +1003,7 @@ typedef struct certreload_options certreload_options;
  *
  * The struct may grow at the end; `size` tells how much of it the library knows.
  */
-typedef struct {
+typedef struct certreload_event {
   /**
    * Size of this struct in bytes, as the library was built.
    */
@@ -888,6 +1049,45 @@ typedef struct {
 } certreload_event;
 
 /**
+ * Name a kind of event in a word, for logs.
+ *
+ * @param kind  any number; an unknown one gets "unknown"
+ * @return     one lower-case word, such as "reload-failed"; never NULL
+ * Ownership:   static text; do not free
+ * Threads:     any thread, concurrently
+ * Signals:     async-signal-safe
+ * Blocks:      never
+ * Since:       0.1.0
+ */
+const char *certreload_event_kind_str(certreload_event_kind kind);
+
+/**
+ * Name a trigger in a word, for logs.
+ *
+ * @param trigger  any number; an unknown one gets "unknown"
+ * @return        one lower-case word, such as "watch"; never NULL
+ * Ownership:      static text; do not free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_trigger_str(certreload_trigger trigger);
+
+/**
+ * Name a warning in a word, for logs and metrics.
+ *
+ * @param warning  one CERTRELOAD_WARNING_* bit; anything else gets "unknown"
+ * @return         one lower-case word, such as "key-readable"; never NULL
+ * Ownership:      static text; do not free
+ * Threads:        any thread, concurrently
+ * Signals:        async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const char *certreload_warning_str(uint32_t warning);
+
+/**
  * A function of the host that is told of events.
  *
  * It runs on a background thread of the library, one call at a time for each handle, in order; with
@@ -897,28 +1097,176 @@ typedef struct {
  * where they are one function with one userdata. It may call any certreload function, closing the handle included. It
  * must not throw or longjmp out, nor end its thread (pthread_exit()). The thread has 512 KiB of stack.
  */
-typedef void (*certreload_event_callback)(void *userdata, const certreload_event *event);
+typedef void (*certreload_event_callback)(void *userdata, const struct certreload_event *event);
 
 /**
- * A function of the host that knows the passwords of encrypted private keys.
+ * Name the function that is told of events from now on, or none.
  *
- * It is called once for each load of an encrypted key: on the thread that opens (or checks), while it does, and on a
- * background thread of the library whenever a file of the identity has changed; again at each try while a change that
- * looks half-written is waited for, and a wrong password looks like that. Reloads of all handles wait for it, and
- * connections do not. A fork() by another thread of the process waits for it too, for up to a second, and goes ahead
- * then: so be quick, and take no lock that is held around a fork. It must not call a certreload function, must not
- * throw or longjmp out, nor end its thread (pthread_exit()).
+ * When this returns, the callback that was set before is not running and will not be called again; only where this
+ * is called from inside that callback, it is of course still running, for the last time. Events that were waiting
+ * for a callback, or for certreload_next_event() after that was asked once, go to the new callback; those from before
+ * anybody listened do not.
  *
- * It writes the password's bytes to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, their
- * number to *length_out, and returns true. False, or a length that is too large, says that there is none, and the load
- * fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options at the same
- * time may call it at the same time.
+ * Because it waits for a callback that runs, call it with no lock held that the callback takes, and from no thread that
+ * the callback joins or waits for: WOULD_DEADLOCK sees threads that wait for each other inside certreload functions, and
+ * cannot see the host's own mutexes and joins.
+ *
+ * @param handle    must not be NULL
+ * @param callback  NULL for none
+ * @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
+ * @return          OK; NULL_PARAMETER; WOULD_DEADLOCK where the callback that runs waits for this very thread: nothing
+ *                  is changed then; CLOSED
+ * Ownership:       userdata stays the caller's
+ * Threads:         any thread, concurrently; also inside a callback; with no lock held that the callback takes
+ * Signals:         not async-signal-safe
+ * Blocks:          until a callback that is running for this handle has returned
+ * Since:           0.1.0
  */
-typedef bool (*certreload_key_password_callback)(void *userdata,
-                                                 const char *key_path,
-                                                 char *password_out,
-                                                 size_t password_size,
-                                                 size_t *length_out);
+certreload_result certreload_set_event_callback(struct certreload_handle *handle,
+                                                certreload_event_callback callback,
+                                                void *userdata);
+
+/**
+ * How much a log line matters: the lower, the more.
+ */
+CERTRELOAD_ENUM(certreload_log_level) {
+  /**
+   * Somebody has to act: a reload failed, a certificate expired.
+   */
+  CERTRELOAD_LOG_LEVEL_ERROR = 1,
+  /**
+   * Somebody should look: accepted with a warning, expiring, the watch is degraded.
+   */
+  CERTRELOAD_LOG_LEVEL_WARN = 2,
+  /**
+   * Renewals, and a watch that is restored.
+   */
+  CERTRELOAD_LOG_LEVEL_INFO = 3,
+  /**
+   * Handles that open and close; the handshakes of rustls.
+   */
+  CERTRELOAD_LOG_LEVEL_DEBUG = 4,
+  /**
+   * Every step of rustls.
+   */
+  CERTRELOAD_LOG_LEVEL_TRACE = 5,
+};
+
+/**
+ * A function of the host that is told of log lines.
+ *
+ * The message is one line of UTF-8 without a newline, holds no secret, and is valid until the function returns; lines
+ * that are not certreload's own begin with where they come from, such as "rustls::server::hs: ". It runs on
+ * whatever thread something happens on, those of the host included, and on several at once; locks of the library may be
+ * held. So it is quick, takes no lock that is held while a certreload function is called, and calls none but
+ * certreload_set_log_callback() and those whose name ends in _str. What is logged on a thread while it runs there is
+ * dropped. It must not throw or longjmp out.
+ */
+typedef void (*certreload_log_callback)(void *userdata,
+                                        certreload_log_level level,
+                                        const char *message);
+
+/**
+ * Name the function that is told of log lines from now on, or none. One for the process; none at the start.
+ *
+ * Every event is a line, whether or not an event callback is set, and so is what an explicit request came to where that
+ * is no event. Lines of a handle that has a name begin with it: "public: generation 2 serves: ...". rustls's own records
+ * pass through too, but for those of the handshakes that the library makes by itself. When this returns, the callback
+ * that was set before is not running and will not be called again; only where this is called from inside that callback,
+ * it is of course still running there, for the last time.
+ *
+ * @param callback   NULL for none
+ * @param userdata   handed to each call as it is; must stay valid until the callback is replaced
+ * @param max_level  CERTRELOAD_LOG_LEVEL_*: lines that matter less are not made; of no meaning where callback is NULL
+ * @return           OK; INVALID_PARAMETER where max_level is none; LOGGER_IN_USE where this library is part of a Rust
+ *                   program that has a logger, which then gets the lines and goes on as it was
+ * Ownership:        userdata stays the caller's
+ * Threads:          any thread, concurrently; also inside a callback; with no lock held that the callback takes
+ * Signals:          not async-signal-safe
+ * Blocks:           until calls of the callback that was set before have returned
+ * Since:            0.1.0
+ */
+certreload_result certreload_set_log_callback(certreload_log_callback callback,
+                                              void *userdata,
+                                              certreload_log_level max_level);
+
+/**
+ * Name a log level in a word.
+ *
+ * @param level  any number; an unknown one gets "unknown"
+ * @return      one lower-case word, such as "warn"; never NULL
+ * Ownership:    static text; do not free
+ * Threads:      any thread, concurrently
+ * Signals:      async-signal-safe
+ * Blocks:       never
+ * Since:        0.1.0
+ */
+const char *certreload_log_level_str(certreload_log_level level);
+
+/* ==============================================================================================
+ * Status
+ *
+ * Health, failures and dates, as structs and as metrics.
+ * ============================================================================================== */
+
+/**
+ * Whether what serves is good, and whether it will stay so.
+ *
+ * The worst that is true is told: EXPIRED before STALE before EXPIRING before OK. Of a handle it is the worst of its
+ * identities; one that fails makes no other one STALE (certreload_get_identity_status()). Files that look half-written
+ * and are waited for make nothing STALE yet.
+ */
+CERTRELOAD_ENUM(certreload_health) {
+  /**
+   * What serves is valid and equals the files.
+   */
+  CERTRELOAD_HEALTH_OK = 0,
+  /**
+   * Valid, but a renewal should have come: see certreload_options_set_expiry_warning_seconds().
+   */
+  CERTRELOAD_HEALTH_EXPIRING = 1,
+  /**
+   * The files cannot be used, as RELOAD_FAILED told. What serves is still valid: the renewal needs a look, the
+   * service is not down.
+   */
+  CERTRELOAD_HEALTH_STALE = 2,
+  /**
+   * A certificate that serves has expired.
+   */
+  CERTRELOAD_HEALTH_EXPIRED = 3,
+};
+
+/**
+ * How changes are being found.
+ */
+CERTRELOAD_ENUM(certreload_watch_state) {
+  /**
+   * Not at all: CERTRELOAD_WATCH_OFF.
+   */
+  CERTRELOAD_WATCH_STATE_OFF = 0,
+  /**
+   * By polling, as asked: CERTRELOAD_WATCH_POLL.
+   */
+  CERTRELOAD_WATCH_STATE_POLLING = 1,
+  /**
+   * By the kernel's notifications, and a poll besides.
+   */
+  CERTRELOAD_WATCH_STATE_NOTIFIED = 2,
+  /**
+   * By polling alone, because notifications could not be had; they are tried again at each poll.
+   */
+  CERTRELOAD_WATCH_STATE_DEGRADED = 3,
+};
+
+/**
+ * Room for the text of a failure, its NUL included.
+ */
+#define CERTRELOAD_MAX_FAILURE_TEXT 512
+
+/**
+ * Room for the path of an identity in its status, its NUL included: a path is rarely longer.
+ */
+#define CERTRELOAD_MAX_PATH_TEXT 512
 
 /**
  * How a handle is doing. Times are seconds since 1970-01-01 UTC.
@@ -926,7 +1274,7 @@ typedef bool (*certreload_key_password_callback)(void *userdata,
  * The struct may grow at the end; `size` tells how much of it the library filled in. Fields beyond that are not written:
  * zero the struct first.
  */
-typedef struct {
+typedef struct certreload_status {
   /**
    * How many bytes of this struct were filled in.
    */
@@ -1019,7 +1367,7 @@ typedef struct {
  * The struct may grow at the end; `size` tells how much of it the library filled in. Fields beyond that are not written:
  * zero the struct first.
  */
-typedef struct {
+typedef struct certreload_identity_status {
   /**
    * How many bytes of this struct were filled in.
    */
@@ -1087,12 +1435,79 @@ typedef struct {
 } certreload_identity_status;
 
 /**
+ * Tell how a handle is doing.
+ *
+ * One snapshot: its fields agree with each other, and need not with those of a later call, nor with what
+ * certreload_get_identity_status() tells, which is a snapshot of its own.
+ *
+ * @param handle       must not be NULL
+ * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
+ * @param status_size  sizeof(certreload_status) of the header that the program was compiled with
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16 or above 65536; CLOSED
+ * Ownership:          a copy; nothing to free
+ * Threads:            any thread, concurrently
+ * Signals:            not async-signal-safe
+ * Blocks:             never for long: waits for no reload
+ * Since:              0.1.0
+ */
+certreload_result certreload_get_status(struct certreload_handle *handle,
+                                        struct certreload_status *status_out,
+                                        size_t status_size);
+
+/**
+ * Tell how one identity of a handle is doing.
+ *
+ * @param handle       must not be NULL
+ * @param index        0 to the identities of certreload_status - 1: in the order in which they were added, which is
+ *                     their order in every generation
+ * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
+ * @param status_size  sizeof(certreload_identity_status) of the header that the program was compiled with
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such index, or status_size is below 16 or above
+ *                     65536; CLOSED
+ * Ownership:          a copy; nothing to free
+ * Threads:            any thread, concurrently
+ * Signals:            not async-signal-safe
+ * Blocks:             never for long: waits for no reload
+ * Since:              0.1.0
+ */
+certreload_result certreload_get_identity_status(struct certreload_handle *handle,
+                                                 size_t index,
+                                                 struct certreload_identity_status *status_out,
+                                                 size_t status_size);
+
+/**
+ * Name a state of health in a word, for logs and status pages.
+ *
+ * @param health  any number; an unknown one gets "unknown"
+ * @return       one lower-case word, such as "stale"; never NULL
+ * Ownership:     static text; do not free
+ * Threads:       any thread, concurrently
+ * Signals:       async-signal-safe
+ * Blocks:        never
+ * Since:         0.1.0
+ */
+const char *certreload_health_str(certreload_health health);
+
+/**
+ * Name a state of the watch in a word, for logs and status pages.
+ *
+ * @param state  any number; an unknown one gets "unknown"
+ * @return      one lower-case word, such as "notified"; never NULL
+ * Ownership:    static text; do not free
+ * Threads:      any thread, concurrently
+ * Signals:      async-signal-safe
+ * Blocks:       never
+ * Since:        0.1.0
+ */
+const char *certreload_watch_state_str(certreload_watch_state state);
+
+/**
  * How what peers are checked against is doing. Times are seconds since 1970-01-01 UTC.
  *
  * The struct may grow at the end; `size` tells how much of it the library filled in. Fields beyond that are not written:
  * zero the struct first.
  */
-typedef struct {
+typedef struct certreload_trust_status {
   /**
    * How many bytes of this struct were filled in.
    */
@@ -1172,214 +1587,125 @@ typedef struct {
 } certreload_trust_status;
 
 /**
- * One identity in memory: what would be in its files.
+ * Tell how the trust of a handle is doing.
  *
- * Set `size`, and what there is; a struct that begins as zeros leaves out the rest. It may grow at the end.
+ * @param handle       must not be NULL
+ * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
+ * @param status_size  sizeof(certreload_trust_status) of the header that the program was compiled with
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16 or above 65536; NOT_CONFIGURED where
+ *                     the handle has no roots; CLOSED
+ * Ownership:          a copy; nothing to free
+ * Threads:            any thread, concurrently
+ * Signals:            not async-signal-safe
+ * Blocks:             never for long: waits for no reload
+ * Since:              0.1.0
  */
-typedef struct {
-  /**
-   * sizeof(certreload_identity_bytes) of the header that the program was compiled with.
-   */
-  size_t size;
-  /**
-   * The chain in PEM, the leaf first; must not be NULL. Needs no NUL at its end.
-   */
-  const char *chain_pem;
-  /**
-   * Bytes of it, without a NUL at its end: at most CERTRELOAD_MAX_FILE_SIZE.
-   */
-  size_t chain_pem_size;
-  /**
-   * The private key in PEM; must not be NULL. An encrypted one is opened with the password of the options.
-   */
-  const char *key_pem;
-  /**
-   * Bytes of it: as many at most.
-   */
-  size_t key_pem_size;
-  /**
-   * An OCSP response in DER, or NULL for none.
-   */
-  const uint8_t *ocsp_der;
-  /**
-   * Bytes of it: as many at most.
-   */
-  size_t ocsp_der_size;
-} certreload_identity_bytes;
+certreload_result certreload_get_trust_status(struct certreload_handle *handle,
+                                              struct certreload_trust_status *status_out,
+                                              size_t status_size);
 
 /**
- * A function of the host that is told of log lines.
- *
- * The message is one line of UTF-8 without a newline, holds no secret, and is valid until the function returns; lines
- * that are not certreload's own begin with where they come from, such as "rustls::server::hs: ". It runs on
- * whatever thread something happens on, those of the host included, and on several at once; locks of the library may be
- * held. So it is quick, takes no lock that is held while a certreload function is called, and calls none but
- * certreload_set_log_callback() and those whose name ends in _str. What is logged on a thread while it runs there is
- * dropped. It must not throw or longjmp out.
+ * The largest number of handles on one page.
  */
-typedef void (*certreload_log_callback)(void *userdata,
-                                        certreload_log_level level,
-                                        const char *message);
-
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
+#define CERTRELOAD_MAX_PAGE_HANDLES 100000
 
 /**
- * Returns a short description of a result, without path and reason.
+ * Write what there is to measure of a handle in the Prometheus text format, version 0.0.4.
  *
- * For the full description of a failure, with path and reason, see certreload_last_error().
+ * For a page that the host serves as "text/plain; version=0.0.4". Of the handle: certreload_reloads_total{result=
+ * "reloaded"|"unchanged"|"failed"}, certreload_generation, certreload_generations_alive,
+ * certreload_last_reload_timestamp_seconds, certreload_last_check_timestamp_seconds, certreload_health{state} and
+ * certreload_watch_state{state}, where the state that it is in is 1 and the others are 0. Of each identity, with the
+ * labels identity (the path of its chain) and name (its first name): certreload_not_before_timestamp_seconds,
+ * certreload_not_after_timestamp_seconds, certreload_consecutive_failures and certreload_identity_health{state}. An
+ * identity that was added twice is written once. Of a handle that checks peers: certreload_trust_client_roots,
+ * certreload_trust_server_roots, certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,
+ * certreload_trust_renewed_timestamp_seconds, certreload_crl_next_update_timestamp_seconds (where there are lists) and
+ * certreload_trust_health{state}. Every series has the label handle where
+ * certreload_options_set_name() gave the handle a name. A process with several handles writes them with
+ * certreload_write_metrics_page(): two pages pasted together are not valid.
  *
- * @param result   any number
- * @return         the text, never NULL; "unknown result" for a number that is not a result
- * Ownership:      static text; do not free
- * Threads:        any thread, concurrently
- * Signals:        async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
+ * The page may grow between two calls, so ask until it fits; the first round of this loop asks for the size:
+ *
+ * ```c
+ * char *page = NULL;
+ * size_t size = 0, needed = 0;
+ * while (certreload_write_metrics(handle, page, size, &needed) == CERTRELOAD_RESULT_BUFFER_TOO_SMALL) {
+ *     free(page);
+ *     page = malloc(size = needed);
+ *     if (page == NULL) break;
+ * }
+ * ```
+ *
+ * @param handle      must not be NULL
+ * @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0
+ * @param size        bytes in buffer, at most PTRDIFF_MAX
+ * @param needed_out  must not be NULL; the size that the text needs, its NUL included; written on OK and
+ *                    BUFFER_TOO_SMALL
+ * @return            OK; BUFFER_TOO_SMALL, and of the text nothing is written: where size is not 0, buffer is "";
+ *                    NULL_PARAMETER, which a NULL buffer with another size is too; INVALID_PARAMETER if size is above
+ *                    PTRDIFF_MAX; CLOSED
+ * Ownership:         a copy; nothing to free
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never for long: waits for no reload; some microseconds for each identity
+ * Since:             0.1.0
  */
-const char *certreload_result_str(certreload_result result);
+certreload_result certreload_write_metrics(struct certreload_handle *handle,
+                                           char *buffer,
+                                           size_t size,
+                                           size_t *needed_out);
 
 /**
- * Returns the name of a result's constant, such as "CERTRELOAD_RESULT_KEY_MISMATCH".
+ * Write what there is to measure of several handles as one page, as certreload_write_metrics() does of one.
  *
- * For logs and scripts: the name never changes, and the text of certreload_result_str() may.
+ * Every series has the label handle: the name that certreload_options_set_name() gave, or the position in handles. No
+ * two may be the same: a reader refuses a page that has a series twice.
  *
- * @param result   any number
- * @return         the name, never NULL; "unknown" for a number that is not a result
- * Ownership:      static text; do not free
- * Threads:        any thread, concurrently
- * Signals:        async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
+ * @param handles     count open handles, none NULL; NULL only with count 0
+ * @param count       at most CERTRELOAD_MAX_PAGE_HANDLES
+ * @param buffer      as with certreload_write_metrics()
+ * @param size        likewise
+ * @param needed_out  likewise
+ * @return            likewise; INVALID_PARAMETER also if count is too large, or two handles have the same label, which
+ *                    the message names
+ * Ownership:         a copy; nothing to free
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never for long: waits for no reload; some microseconds for each identity
+ * Since:             0.1.0
  */
-const char *certreload_result_name(certreload_result result);
+certreload_result certreload_write_metrics_page(struct certreload_handle *const *handles,
+                                                size_t count,
+                                                char *buffer,
+                                                size_t size,
+                                                size_t *needed_out);
+
+/* ==============================================================================================
+ * Options
+ *
+ * What to load, when to scan it, and who is notified.
+ * ============================================================================================== */
 
 /**
- * Returns the category of a result, for programs that act on the kind of an outcome and not on each result.
- *
- * A later release may add results. A program that acts on categories then needs no change.
- *
- * @param result   any number
- * @return         the category; CERTRELOAD_CATEGORY_UNKNOWN for a number that is not a result
- * Ownership:      a number; nothing to free
- * Threads:        any thread, concurrently
- * Signals:        async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
+ * The most identities that one handle holds.
  */
-certreload_category certreload_result_category(certreload_result result);
+#define CERTRELOAD_MAX_IDENTITIES 100000
 
 /**
- * Returns whether a call failed, so that certreload_last_error() describes the failure.
- *
- * OK, UNCHANGED and NO_EVENT are not errors. TIMED_OUT is one: the reason so far is in certreload_last_error().
- *
- * @param result   any number
- * @return         false for OK, UNCHANGED and NO_EVENT; true for every other number
- * Ownership:      a number; nothing to free
- * Threads:        any thread, concurrently
- * Signals:        async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
+ * The largest file that is read, in bytes.
  */
-bool certreload_result_is_error(certreload_result result);
+#define CERTRELOAD_MAX_FILE_SIZE 1048576
 
 /**
- * Returns the name of a category, for logs and metrics.
- *
- * @param category  any number
- * @return          one lower-case word, such as "validation"; "unknown" for a number that is not a category; never NULL
- * Ownership:       static text; do not free
- * Threads:         any thread, concurrently
- * Signals:         async-signal-safe
- * Blocks:          never
- * Since:           0.1.0
+ * The longest chain that is accepted, in certificates.
  */
-const char *certreload_category_str(certreload_category category);
+#define CERTRELOAD_MAX_CERTIFICATES 64
 
 /**
- * Tell the last failure on this thread in full: stage, path and reason, fit to print in a log.
- *
- * Each thread has its own. A call that succeeds leaves it as it was, and so does certreload_reload(), which may run
- * in a signal handler. In C, arguments are evaluated in any order: keep the result of a call first, then call this.
- *
- * @return         the text, cut at 8191 bytes; "" where no call has failed on this thread; never NULL
- * Ownership:      borrowed; until the next certreload call on this thread that fails, which writes another text there
- * Threads:        any thread, concurrently; do not hand the pointer to another thread
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
+ * The most names that certreload_options_require_name() takes.
  */
-const char *certreload_last_error(void);
-
-/**
- * Name the release of the library that runs, such as `"0.1.0"`.
- *
- * Compare it with CERTRELOAD_VERSION_MAJOR, _MINOR and _PATCH to learn whether the header that the
- * program was compiled with is of another release than the library that it found.
- *
- * @return         the text, never NULL
- * Ownership:      static text; do not free
- * Threads:        any thread, concurrently
- * Signals:        async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-const char *certreload_version(void);
-
-/**
- * Returns the version of the library that runs, as one number: CERTRELOAD_VERSION_NUMBER of its own header.
- *
- * If it is less than CERTRELOAD_VERSION_NUMBER, the program was compiled for a later release than the library that it found.
- *
- * @return         the number
- * Ownership:      a number; nothing to free
- * Threads:        any thread, concurrently
- * Signals:        async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-uint32_t certreload_version_number(void);
-
-/**
- * Name a kind of event in a word, for logs.
- *
- * @param kind  any number; an unknown one gets "unknown"
- * @return     one lower-case word, such as "reload-failed"; never NULL
- * Ownership:   static text; do not free
- * Threads:     any thread, concurrently
- * Signals:     async-signal-safe
- * Blocks:      never
- * Since:       0.1.0
- */
-const char *certreload_event_kind_str(certreload_event_kind kind);
-
-/**
- * Name a trigger in a word, for logs.
- *
- * @param trigger  any number; an unknown one gets "unknown"
- * @return        one lower-case word, such as "watch"; never NULL
- * Ownership:      static text; do not free
- * Threads:        any thread, concurrently
- * Signals:        async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-const char *certreload_trigger_str(certreload_trigger trigger);
-
-/**
- * Name a warning in a word, for logs and metrics.
- *
- * @param warning  one CERTRELOAD_WARNING_* bit; anything else gets "unknown"
- * @return         one lower-case word, such as "key-readable"; never NULL
- * Ownership:      static text; do not free
- * Threads:        any thread, concurrently
- * Signals:        async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-const char *certreload_warning_str(uint32_t warning);
+#define CERTRELOAD_MAX_REQUIRED_NAMES 1000
 
 /**
  * Create an empty set of options: no identity yet, everything else at its default.
@@ -1401,7 +1727,7 @@ const char *certreload_warning_str(uint32_t warning);
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_options *certreload_options_new(void);
+struct certreload_options *certreload_options_new(void);
 
 /**
  * Free options. Handles that were opened with them are not touched.
@@ -1413,7 +1739,7 @@ certreload_options *certreload_options_new(void);
  * Blocks:         never
  * Since:          0.1.0
  */
-void certreload_options_free(certreload_options *options);
+void certreload_options_free(struct certreload_options *options);
 
 /**
  * Add an identity: a certificate chain, its private key and, if there is one, an OCSP response.
@@ -1441,7 +1767,7 @@ void certreload_options_free(certreload_options *options);
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_add_identity(certreload_options *options,
+certreload_result certreload_options_add_identity(struct certreload_options *options,
                                                   const char *chain_path,
                                                   const char *key_path,
                                                   const char *ocsp_path);
@@ -1463,7 +1789,7 @@ certreload_result certreload_options_add_identity(certreload_options *options,
  * Blocks:          never
  * Since:           0.1.0
  */
-certreload_result certreload_options_require_name(certreload_options *options,
+certreload_result certreload_options_require_name(struct certreload_options *options,
                                                   const char *dns_name);
 
 /**
@@ -1482,7 +1808,7 @@ certreload_result certreload_options_require_name(certreload_options *options,
  * Blocks:           never
  * Since:            0.1.0
  */
-certreload_result certreload_options_set_alpn(certreload_options *options,
+certreload_result certreload_options_set_alpn(struct certreload_options *options,
                                               const char *const *protocols,
                                               size_t count);
 
@@ -1502,7 +1828,7 @@ certreload_result certreload_options_set_alpn(certreload_options *options,
  * Blocks:          never
  * Since:           0.1.0
  */
-certreload_result certreload_options_set_server_template(certreload_options *options,
+certreload_result certreload_options_set_server_template(struct certreload_options *options,
                                                          const rustls_server_config *config);
 
 /**
@@ -1519,7 +1845,7 @@ certreload_result certreload_options_set_server_template(certreload_options *opt
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_name(certreload_options *options, const char *name);
+certreload_result certreload_options_set_name(struct certreload_options *options, const char *name);
 
 /**
  * Name the function that each handle opened with these options tells its events from the start.
@@ -1536,244 +1862,47 @@ certreload_result certreload_options_set_name(certreload_options *options, const
  * Blocks:          never
  * Since:           0.1.0
  */
-certreload_result certreload_options_set_event_callback(certreload_options *options,
+certreload_result certreload_options_set_event_callback(struct certreload_options *options,
                                                         certreload_event_callback callback,
                                                         void *userdata);
 
 /**
- * Return the first failure that the options remember: for a host that wants to know before it opens them.
+ * Serve an identity that is in memory: from a config centre, a vault, or another process.
  *
- * certreload_open() and certreload_check() return it, too, so that no host has to ask.
- *
- * @param options  must not be NULL; borrowed for the call
- * @return         OK if no certreload_options_* function has failed on these options; NULL_PARAMETER if options is NULL;
- *                 else the result of the first function that failed, with its message in certreload_last_error()
- * Ownership:      options stay the caller's
- * Threads:        any thread, concurrently, while no thread changes options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_error(const certreload_options *options);
-
-/**
- * Forget the latest failure that the options remember, so that they can be opened without the setting that failed.
- *
- * For a host that can do without that setting, or has another value for it: call this right after the function that failed.
- * Every setting is as it was before that function. Failures before it stay remembered, for forgetting a failure that the
- * host has not looked at could open a weaker server.
+ * It counts as an identity as those from files do, in the order in which they were added, and is renewed by
+ * certreload_push_identity(). In messages its parts are called memory:INDEX/chain and memory:INDEX/key.
  *
  * @param options  must not be NULL; changed
- * @return         the result that is forgotten, with its message in certreload_last_error(); OK if there was no failure;
- *                 NULL_PARAMETER if options is NULL
- * Ownership:      options stay the caller's
+ * @param bytes    must not be NULL, nor its chain_pem and key_pem
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the size of the struct is none, or the options are full;
+ *                 FILE_TOO_LARGE. What is wrong with the bytes themselves certreload_open() tells
+ * Ownership:      copied, and the copy of the key is wiped when the options are freed; wiping the caller's own is the
+ *                 caller's affair
  * Threads:        exclusive access to options
  * Signals:        not async-signal-safe
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_clear_error(certreload_options *options);
+certreload_result certreload_options_add_identity_memory(struct certreload_options *options,
+                                                         const struct certreload_identity_bytes *bytes);
 
 /**
- * Name the function that knows the passwords of encrypted private keys. It replaces a password file.
- *
- * It is one for all keys of the options: where they have several passwords, it tells them apart by key_path.
- *
- * @param options   must not be NULL; changed
- * @param callback  NULL for no password at all
- * @param userdata  handed to each call as it is; must stay valid until every handle that was opened with these options
- *                  is closed
- * @return          OK; NULL_PARAMETER
- * Ownership:       userdata stays the caller's
- * Threads:         exclusive access to options; see certreload_key_password_callback for where the callback runs
- * Signals:         not async-signal-safe
- * Blocks:          never
- * Since:           0.1.0
+ * How changes are found.
  */
-certreload_result certreload_options_set_key_password_callback(certreload_options *options,
-                                                               certreload_key_password_callback callback,
-                                                               void *userdata);
-
-/**
- * Name the file with the password of encrypted private keys. It replaces a password callback.
- *
- * There is one password for all keys of the options; for several, name a callback instead. The password is the first
- * line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it is
- * read together with the key, and a change of it is a change of the identity.
- *
- * @param options  must not be NULL; changed
- * @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path is taken
- *                 from the working directory at the time of open
- * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the path is empty
- * Ownership:      strings are copied
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_set_key_password_file(certreload_options *options,
-                                                           const char *path);
-
-/**
- * Ask clients for certificates, and check them against roots that reload.
- *
- * The roots are one file (PEM, or DER of one certificate) or a directory of such files (see certreload_options_add_crl() for which files of a directory
- * count); every certificate in them is a trust anchor. Roots of clients, roots of servers, revocation lists and mode
- * are one unit, the trust: good or bad as a whole, and a handle has one. From the generation on that comes without a
- * root nobody gets in by it, sessions that are resumed included; connections that exist stay.
- *
- * Who the client is tells rustls_connection_get_peer_certificate(), as usual. With a template the trust takes the place
- * of the template's client verifier; its sessions, see certreload_options_set_resumption().
- *
- * @param options     must not be NULL; changed
- * @param mode        CERTRELOAD_CLIENT_AUTH_NONE (the default), _OPTIONAL or _REQUIRED
- * @param roots_path  a file or a directory; not used with NONE; else not NULL and not ""; copied. A relative path is taken from the working
- *                    directory at the time of open
- * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
- * Ownership:         strings are copied
- * Threads:           exclusive access to options
- * Signals:           not async-signal-safe
- * Blocks:            never
- * Since:             0.1.0
- */
-certreload_result certreload_options_set_client_auth(certreload_options *options,
-                                                     certreload_client_auth mode,
-                                                     const char *roots_path);
-
-/**
- * Take on the client role: check servers against roots that reload.
- *
- * certreload_client_connection_new() then makes connections to servers. The client proves itself with the identity of
- * certreload_options_add_client_identity(), else with the first identity of all, where its extended key usage allows
- * that. One handle can have both roles, and a handle with roots of servers needs no identity.
- *
- * @param options     must not be NULL; changed
- * @param roots_path  a file or a directory, as for certreload_options_set_client_auth(); must not be NULL or ""; copied
- * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
- * Ownership:         strings are copied
- * Threads:           exclusive access to options
- * Signals:           not async-signal-safe
- * Blocks:            never
- * Since:             0.1.0
- */
-certreload_result certreload_options_set_server_roots(certreload_options *options,
-                                                      const char *roots_path);
-
-/**
- * Set the roots of the client role to those of the system, which reload as any others.
- *
- * They are the file that SSL_CERT_FILE names at the time of this call, whether it exists or not. If that variable is not
- * set, they are the bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and similar paths); if there is no
- * bundle, the directory that SSL_CERT_DIR names, else the distribution's directory. On Linux a platform verifier uses the
- * same roots. When the system's roots are updated, this handle reloads them. This call replaces the roots of
- * certreload_options_set_server_roots(), and that call replaces these: the last call counts.
- *
- * A process that has more rights than its caller (set-user-ID, set-group-ID, file capabilities) ignores both variables, as
- * OpenSSL does with secure_getenv(): the caller must not choose the roots that such a process trusts.
- *
- * @param options  must not be NULL; changed
- * @return         OK; NULL_PARAMETER; FILE_NOT_FOUND if the system has none (if the host has other roots for that case, it
- *                 calls certreload_options_clear_error())
- * Ownership:      nothing changes hands
- * Threads:        exclusive access to options; reads the environment
- * Signals:        not async-signal-safe
- * Blocks:         file lookups
- * Since:          0.1.0
- */
-certreload_result certreload_options_set_platform_roots(certreload_options *options);
-
-/**
- * Add revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
- *
- * A file is PEM with any number of lists, or DER with one. Of a directory those files count whose names end in ".pem",
- * ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or are of the form that OpenSSL's rehash makes
- * ("5ad8a5d6.r0", of roots "5ad8a5d6.0"); hidden files and directories in it do not.
- *
- * A list must be signed by its issuer where that is a root (CRL_SIGNATURE), must not be older than one that has served
- * since open (CRL_ROLLBACK), must not have expired (CRL_EXPIRED), and a list that serves must not get lost while its
- * root is trusted (CRL_LOST): else the whole trust stays as it was. Of several lists of one issuer the newest counts.
- *
- * A list of an intermediate is checked with the intermediate's certificate where it stands beside the list in the CRL
- * file (or the directory), or in the chain of one of the handle's own identities; that makes it no root. Where neither
- * is so, the list is taken with a warning (CRL_UNRELATED), and checked when a peer shows that intermediate. It must not
- * get lost either until its nextUpdate has passed: then that is a warning (CRL_LOST). Which root an intermediate is
- * under is not known, so that holds too where its root is taken out: leave the list where it is until it has expired.
- *
- * The lists hold for clients and servers alike, but that of an authority which is a root of one role only, and
- * nobody's intermediate as far as is known, is no concern of the other role.
- *
- * What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
- * nothing is looked up; with one, a root that has none is warned of (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots
- * are a mistake, and INVALID_PARAMETER at open.
- *
- * @param options   must not be NULL; changed
- * @param crl_path  a file or a directory; must not be NULL or ""; copied
- * @return          OK; NULL_PARAMETER; INVALID_PARAMETER, also where CERTRELOAD_MAX_CRL_PATHS have been added
- * Ownership:       strings are copied
- * Threads:         exclusive access to options
- * Signals:         not async-signal-safe
- * Blocks:          never
- * Since:           0.1.0
- */
-certreload_result certreload_options_add_crl(certreload_options *options,
-                                             const char *crl_path);
-
-/**
- * Set how revocation lists are taken.
- *
- * The default, 0, is the strict one, as OpenSSL, nginx and haproxy have it: each certificate of the peer's chain is
- * looked up, one whose issuer has no list is refused, and so is one whose issuer's list has expired.
- *
- * @param options  must not be NULL; changed
- * @param rules    CERTRELOAD_CRL_LEAF_ONLY, _ALLOW_UNKNOWN and _ALLOW_EXPIRED, or'ed; 0 for none of them
- * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such rule
- * Ownership:      nothing changes hands
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_set_crl_rules(certreload_options *options,
-                                                   uint32_t rules);
-
-/**
- * Add the identity that a client proves itself with: a certificate chain and its private key.
- *
- * It serves no server name, and its extended key usage must allow clientAuth. It has an index as the other identities
- * have, in the order in which all are added. Of several the first is the client's. Without roots to check servers with it
- * is a mistake, and INVALID_PARAMETER at open.
- *
- * @param options     must not be NULL; changed
- * @param chain_path  as for certreload_options_add_identity()
- * @param key_path    likewise
- * @return            OK; NULL_PARAMETER; INVALID_PARAMETER where a path is empty or the options are full
- * Ownership:         strings are copied
- * Threads:           exclusive access to options
- * Signals:           not async-signal-safe
- * Blocks:            never
- * Since:             0.1.0
- */
-certreload_result certreload_options_add_client_identity(certreload_options *options,
-                                                         const char *chain_path,
-                                                         const char *key_path);
-
-/**
- * Take over every setting of an existing client config: only identity, server verifier and sessions are the handle's.
- *
- * Cipher suites, versions, ALPN, SNI and key log stay as the template has them. Without an identity that the client may
- * prove itself with, the template's own client certificate stays, too.
- *
- * @param options   must not be NULL; changed
- * @param config    must not be NULL; a config of rustls_client_config_builder_build(); counted
- * @return          OK; NULL_PARAMETER
- * Ownership:       a reference is kept; free yours with rustls_client_config_free() as usual
- * Threads:         exclusive access to options
- * Signals:         not async-signal-safe
- * Blocks:          never
- * Since:           0.1.0
- */
-certreload_result certreload_options_set_client_template(certreload_options *options,
-                                                         const rustls_client_config *config);
+CERTRELOAD_ENUM(certreload_watch) {
+  /**
+   * The kernel's notifications, and a poll besides. The default.
+   */
+  CERTRELOAD_WATCH_AUTO = 0,
+  /**
+   * A poll alone: for file systems that tell of nothing (NFS, some overlays).
+   */
+  CERTRELOAD_WATCH_POLL = 1,
+  /**
+   * Neither: only when certreload_reload() or certreload_reload_wait() is called.
+   */
+  CERTRELOAD_WATCH_OFF = 2,
+};
 
 /**
  * Choose how changes are found.
@@ -1792,7 +1921,7 @@ certreload_result certreload_options_set_client_template(certreload_options *opt
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_watch(certreload_options *options,
+certreload_result certreload_options_set_watch(struct certreload_options *options,
                                                certreload_watch mode);
 
 /**
@@ -1811,7 +1940,7 @@ certreload_result certreload_options_set_watch(certreload_options *options,
  * Blocks:              never
  * Since:               0.1.0
  */
-certreload_result certreload_options_set_poll_interval_ms(certreload_options *options,
+certreload_result certreload_options_set_poll_interval_ms(struct certreload_options *options,
                                                           uint32_t interval_ms);
 
 /**
@@ -1830,7 +1959,7 @@ certreload_result certreload_options_set_poll_interval_ms(certreload_options *op
  * Blocks:          never
  * Since:           0.1.0
  */
-certreload_result certreload_options_set_debounce_ms(certreload_options *options,
+certreload_result certreload_options_set_debounce_ms(struct certreload_options *options,
                                                      uint32_t quiet_ms);
 
 /**
@@ -1848,7 +1977,7 @@ certreload_result certreload_options_set_debounce_ms(certreload_options *options
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_set_incomplete_timeout_ms(certreload_options *options,
+certreload_result certreload_options_set_incomplete_timeout_ms(struct certreload_options *options,
                                                                uint32_t timeout_ms);
 
 /**
@@ -1871,8 +2000,177 @@ certreload_result certreload_options_set_incomplete_timeout_ms(certreload_option
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_expiry_warning_seconds(certreload_options *options,
+certreload_result certreload_options_set_expiry_warning_seconds(struct certreload_options *options,
                                                                 uint32_t seconds);
+
+/**
+ * The size of the buffer that a certreload_key_password_callback is given.
+ */
+#define CERTRELOAD_MAX_KEY_PASSWORD 1024
+
+/**
+ * A function of the host that knows the passwords of encrypted private keys.
+ *
+ * It is called once for each load of an encrypted key: on the thread that opens (or checks), while it does, and on a
+ * background thread of the library whenever a file of the identity has changed; again at each try while a change that
+ * looks half-written is waited for, and a wrong password looks like that. Reloads of all handles wait for it, and
+ * connections do not. A fork() by another thread of the process waits for it too, for up to a second, and goes ahead
+ * then: so be quick, and take no lock that is held around a fork. It must not call a certreload function, must not
+ * throw or longjmp out, nor end its thread (pthread_exit()).
+ *
+ * It writes the password's bytes to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, their
+ * number to *length_out, and returns true. False, or a length that is too large, says that there is none, and the load
+ * fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options at the same
+ * time may call it at the same time.
+ */
+typedef bool (*certreload_key_password_callback)(void *userdata,
+                                                 const char *key_path,
+                                                 char *password_out,
+                                                 size_t password_size,
+                                                 size_t *length_out);
+
+/**
+ * Name the function that knows the passwords of encrypted private keys. It replaces a password file.
+ *
+ * It is one for all keys of the options: where they have several passwords, it tells them apart by key_path.
+ *
+ * @param options   must not be NULL; changed
+ * @param callback  NULL for no password at all
+ * @param userdata  handed to each call as it is; must stay valid until every handle that was opened with these options
+ *                  is closed
+ * @return          OK; NULL_PARAMETER
+ * Ownership:       userdata stays the caller's
+ * Threads:         exclusive access to options; see certreload_key_password_callback for where the callback runs
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+certreload_result certreload_options_set_key_password_callback(struct certreload_options *options,
+                                                               certreload_key_password_callback callback,
+                                                               void *userdata);
+
+/**
+ * Name the file with the password of encrypted private keys. It replaces a password callback.
+ *
+ * There is one password for all keys of the options; for several, name a callback instead. The password is the first
+ * line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it is
+ * read together with the key, and a change of it is a change of the identity.
+ *
+ * @param options  must not be NULL; changed
+ * @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path is taken
+ *                 from the working directory at the time of open
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the path is empty
+ * Ownership:      strings are copied
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_key_password_file(struct certreload_options *options,
+                                                           const char *path);
+
+/**
+ * Return the first failure that the options remember: for a host that wants to know before it opens them.
+ *
+ * certreload_open() and certreload_check() return it, too, so that no host has to ask.
+ *
+ * @param options  must not be NULL; borrowed for the call
+ * @return         OK if no certreload_options_* function has failed on these options; NULL_PARAMETER if options is NULL;
+ *                 else the result of the first function that failed, with its message in certreload_last_error()
+ * Ownership:      options stay the caller's
+ * Threads:        any thread, concurrently, while no thread changes options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_error(const struct certreload_options *options);
+
+/**
+ * Forget the latest failure that the options remember, so that they can be opened without the setting that failed.
+ *
+ * For a host that can do without that setting, or has another value for it: call this right after the function that failed.
+ * Every setting is as it was before that function. Failures before it stay remembered, for forgetting a failure that the
+ * host has not looked at could open a weaker server.
+ *
+ * @param options  must not be NULL; changed
+ * @return         the result that is forgotten, with its message in certreload_last_error(); OK if there was no failure;
+ *                 NULL_PARAMETER if options is NULL
+ * Ownership:      options stay the caller's
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_clear_error(struct certreload_options *options);
+
+/* ==============================================================================================
+ * Trust store
+ *
+ * Options about peers: roots, revocation lists, client authentication, the client role.
+ * ============================================================================================== */
+
+/**
+ * Whether a server asks clients for a certificate.
+ */
+CERTRELOAD_ENUM(certreload_client_auth) {
+  /**
+   * No. The default.
+   */
+  CERTRELOAD_CLIENT_AUTH_NONE = 0,
+  /**
+   * Yes, and a client that shows none is served too. One whose certificate fails verification is refused.
+   */
+  CERTRELOAD_CLIENT_AUTH_OPTIONAL = 1,
+  /**
+   * Yes, and a client that has none is refused.
+   */
+  CERTRELOAD_CLIENT_AUTH_REQUIRED = 2,
+};
+
+/**
+ * Look up only the peer's own certificate in the revocation lists, and not those of the authorities above it.
+ */
+#define CERTRELOAD_CRL_LEAF_ONLY 1
+
+/**
+ * Let a certificate pass whose issuer has no revocation list.
+ */
+#define CERTRELOAD_CRL_ALLOW_UNKNOWN 2
+
+/**
+ * Let a revocation list count on whose nextUpdate has passed, with a warning.
+ */
+#define CERTRELOAD_CRL_ALLOW_EXPIRED 4
+
+/**
+ * The largest file of roots or revocation lists that is read, in bytes.
+ */
+#define CERTRELOAD_MAX_TRUST_FILE_SIZE 33554432
+
+/**
+ * The most bytes that all files of a trust have together.
+ */
+#define CERTRELOAD_MAX_TRUST_SIZE 67108864
+
+/**
+ * The most files of a directory that count. Of all its files, whatever their names, there may be ten times as many.
+ */
+#define CERTRELOAD_MAX_DIRECTORY_FILES 1000
+
+/**
+ * The most roots that either role is checked against.
+ */
+#define CERTRELOAD_MAX_ROOTS 10000
+
+/**
+ * The most revocation lists of a handle, in all files together.
+ */
+#define CERTRELOAD_MAX_CRLS 1000
+
+/**
+ * The most paths that certreload_options_add_crl() takes.
+ */
+#define CERTRELOAD_MAX_CRL_PATHS 1000
 
 /**
  * Ask clients for certificates, and check them against roots that reload.
@@ -1896,7 +2194,7 @@ certreload_result certreload_options_set_expiry_warning_seconds(certreload_optio
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_set_client_auth(certreload_options *options,
+certreload_result certreload_options_set_client_auth(struct certreload_options *options,
                                                      certreload_client_auth mode,
                                                      const char *roots_path);
 
@@ -1916,7 +2214,7 @@ certreload_result certreload_options_set_client_auth(certreload_options *options
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_set_server_roots(certreload_options *options,
+certreload_result certreload_options_set_server_roots(struct certreload_options *options,
                                                       const char *roots_path);
 
 /**
@@ -1940,7 +2238,7 @@ certreload_result certreload_options_set_server_roots(certreload_options *option
  * Blocks:         file lookups
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_platform_roots(certreload_options *options);
+certreload_result certreload_options_set_platform_roots(struct certreload_options *options);
 
 /**
  * Add revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
@@ -1975,7 +2273,7 @@ certreload_result certreload_options_set_platform_roots(certreload_options *opti
  * Blocks:          never
  * Since:           0.1.0
  */
-certreload_result certreload_options_add_crl(certreload_options *options,
+certreload_result certreload_options_add_crl(struct certreload_options *options,
                                              const char *crl_path);
 
 /**
@@ -1993,7 +2291,7 @@ certreload_result certreload_options_add_crl(certreload_options *options,
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_crl_rules(certreload_options *options,
+certreload_result certreload_options_set_crl_rules(struct certreload_options *options,
                                                    uint32_t rules);
 
 /**
@@ -2013,7 +2311,7 @@ certreload_result certreload_options_set_crl_rules(certreload_options *options,
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_add_client_identity(certreload_options *options,
+certreload_result certreload_options_add_client_identity(struct certreload_options *options,
                                                          const char *chain_path,
                                                          const char *key_path);
 
@@ -2032,8 +2330,33 @@ certreload_result certreload_options_add_client_identity(certreload_options *opt
  * Blocks:          never
  * Since:           0.1.0
  */
-certreload_result certreload_options_set_client_template(certreload_options *options,
+certreload_result certreload_options_set_client_template(struct certreload_options *options,
                                                          const rustls_client_config *config);
+
+/* ==============================================================================================
+ * Sessions
+ *
+ * Which TLS sessions are resumed, and how to end them all.
+ * ============================================================================================== */
+
+/**
+ * Which sessions clients can resume.
+ */
+CERTRELOAD_ENUM(certreload_resumption) {
+  /**
+   * Those that were begun under the same trust and mode, with a name that is still served, and came back in the last six
+   * hours: a renewed certificate, key, chain or staple, or an added name, ends no session. The default.
+   */
+  CERTRELOAD_RESUMPTION_AUTO = 0,
+  /**
+   * Those of the same generation: every reload ends all sessions.
+   */
+  CERTRELOAD_RESUMPTION_ALWAYS_RESET = 1,
+  /**
+   * None: each handshake is a full one.
+   */
+  CERTRELOAD_RESUMPTION_OFF = 2,
+};
 
 /**
  * Choose how changes are found.
@@ -2164,7 +2487,7 @@ certreload_result certreload_options_set_expiry_warning(certreload_options *opti
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_set_resumption(certreload_options *options,
+certreload_result certreload_options_set_resumption(struct certreload_options *options,
                                                     certreload_resumption resumption);
 
 /**
@@ -2198,7 +2521,7 @@ certreload_result certreload_options_set_resumption(certreload_options *options,
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_ticket_keys(certreload_options *options,
+certreload_result certreload_options_set_ticket_keys(struct certreload_options *options,
                                                      const char *path);
 
 /**
@@ -2222,7 +2545,7 @@ certreload_result certreload_options_set_ticket_keys(certreload_options *options
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_ticket_key_lifetime_seconds(certreload_options *options,
+certreload_result certreload_options_set_ticket_key_lifetime_seconds(struct certreload_options *options,
                                                                      uint32_t seconds);
 
 /**
@@ -2242,7 +2565,7 @@ certreload_result certreload_options_set_ticket_key_lifetime_seconds(certreload_
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_session_context(certreload_options *options,
+certreload_result certreload_options_set_session_context(struct certreload_options *options,
                                                          const void *context,
                                                          size_t size);
 
@@ -2267,485 +2590,13 @@ certreload_result certreload_options_set_session_context(certreload_options *opt
  * Blocks:        while another thread is in fork(), for a second at most
  * Since:         0.1.0
  */
-certreload_result certreload_invalidate_sessions(certreload_handle *handle);
+certreload_result certreload_invalidate_sessions(struct certreload_handle *handle);
 
-/**
- * Choose how changes are found.
+/* ==============================================================================================
+ * Fork and event loops
  *
- * Notifications are of the files, by whatever name they are written, and of everything on the way to them: links,
- * directories that hold a file or a link, and directories that merely lead there, wherever one of them is moved,
- * replaced, removed or made. What the kernel tells of to nobody, a poll finds: a mount over the files, a write on
- * another machine or below a layered file system.
- *
- * @param options  must not be NULL; changed
- * @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
- * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
- * Ownership:      nothing changes hands
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_set_watch(certreload_options *options,
-                                               certreload_watch mode);
-
-/**
- * Set how often the files are read to see whether they changed, notifications or not.
- *
- * A poll follows the links and compares device, inode, size, mtime and ctime: some microseconds a file. It reads the
- * bytes where anything of that changed or proves little (a file changed in the last two seconds, a network or layered
- * file system, a failure that stands), and once a minute whatever it looks like. Requests always read the bytes.
- *
- * @param options       must not be NULL; changed
- * @param interval_ms   10 to 86400000 (a day); the default is 10000
- * @return              OK; NULL_PARAMETER; INVALID_PARAMETER
- * Ownership:           nothing changes hands
- * Threads:             exclusive access to options
- * Signals:             not async-signal-safe
- * Blocks:              never
- * Since:               0.1.0
- */
-certreload_result certreload_options_set_poll_interval_ms(certreload_options *options,
-                                                          uint32_t interval_ms);
-
-/**
- * Sets the quiet time: how long files must be free of notifications before they are read.
- *
- * A burst of changes then results in one reload. A change that only a poll finds is accepted if a second poll, this time later, reads the same bytes.
- * The quiet time applies to changes: certreload_open(), certreload_check() and certreload_push_identity() wait for nothing.
- *
- * @param options   must not be NULL; changed
- * @param quiet_ms  up to 3600000 (an hour), milliseconds; the default is 50. certreload_open() and certreload_check()
- *                  return INVALID_PARAMETER if the quiet time is longer than the incomplete-file timeout
- * @return          OK; NULL_PARAMETER; INVALID_PARAMETER
- * Ownership:       nothing changes hands
- * Threads:         exclusive access to options
- * Signals:         not async-signal-safe
- * Blocks:          never
- * Since:           0.1.0
- */
-certreload_result certreload_options_set_debounce_ms(certreload_options *options,
-                                                     uint32_t quiet_ms);
-
-/**
- * Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed.
- *
- * Files look incomplete if the key does not match, the PEM is cut off, a file is missing, may not be read yet or is still open for writing.
- * The timeout also limits the quiet time: files that change without a pause are read when the timeout has passed.
- *
- * @param options     must not be NULL; changed
- * @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
- * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
- * Ownership:         nothing changes hands
- * Threads:           exclusive access to options
- * Signals:           not async-signal-safe
- * Blocks:            never
- * Since:             0.1.0
- */
-certreload_result certreload_options_set_incomplete_timeout_ms(certreload_options *options,
-                                                               uint32_t timeout_ms);
-
-/**
- * Set how long before its notAfter a certificate counts as expiring.
- *
- * That is when CERTRELOAD_EVENT_KIND_EXPIRING is told, and health becomes EXPIRING. Without this call it is the last
- * third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
- * Where certificates are shorter-lived than the time that is set here, they count as expiring from their notBefore on.
- *
- * Revocation lists count as expiring in the last tenth of the time from thisUpdate to nextUpdate, at most 30 days; where
- * something is set here, for that long, and a third of their time at most. OCSP responses do in the last third of theirs,
- * whatever is set here. 0 switches both off.
- *
- * @param options  must not be NULL; changed
- * @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
- * @return         OK; NULL_PARAMETER
- * Ownership:      nothing changes hands
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_set_expiry_warning_seconds(certreload_options *options,
-                                                                uint32_t seconds);
-
-/**
- * Name the function that knows the passwords of encrypted private keys. It replaces a password file.
- *
- * It is one for all keys of the options: where they have several passwords, it tells them apart by key_path.
- *
- * @param options   must not be NULL; changed
- * @param callback  NULL for no password at all
- * @param userdata  handed to each call as it is; must stay valid until every handle that was opened with these options
- *                  is closed
- * @return          OK; NULL_PARAMETER
- * Ownership:       userdata stays the caller's
- * Threads:         exclusive access to options; see certreload_key_password_callback for where the callback runs
- * Signals:         not async-signal-safe
- * Blocks:          never
- * Since:           0.1.0
- */
-certreload_result certreload_options_set_key_password_callback(certreload_options *options,
-                                                               certreload_key_password_callback callback,
-                                                               void *userdata);
-
-/**
- * Name the file with the password of encrypted private keys. It replaces a password callback.
- *
- * There is one password for all keys of the options; for several, name a callback instead. The password is the first
- * line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it is
- * read together with the key, and a change of it is a change of the identity.
- *
- * @param options  must not be NULL; changed
- * @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path is taken
- *                 from the working directory at the time of open
- * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the path is empty
- * Ownership:      strings are copied
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_set_key_password_file(certreload_options *options,
-                                                           const char *path);
-
-/**
- * Return the first failure that the options remember: for a host that wants to know before it opens them.
- *
- * certreload_open() and certreload_check() return it, too, so that no host has to ask.
- *
- * @param options  must not be NULL; borrowed for the call
- * @return         OK if no certreload_options_* function has failed on these options; NULL_PARAMETER if options is NULL;
- *                 else the result of the first function that failed, with its message in certreload_last_error()
- * Ownership:      options stay the caller's
- * Threads:        any thread, concurrently, while no thread changes options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_error(const certreload_options *options);
-
-/**
- * Forget the latest failure that the options remember, so that they can be opened without the setting that failed.
- *
- * For a host that can do without that setting, or has another value for it: call this right after the function that failed.
- * Every setting is as it was before that function. Failures before it stay remembered, for forgetting a failure that the
- * host has not looked at could open a weaker server.
- *
- * @param options  must not be NULL; changed
- * @return         the result that is forgotten, with its message in certreload_last_error(); OK if there was no failure;
- *                 NULL_PARAMETER if options is NULL
- * Ownership:      options stay the caller's
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_clear_error(certreload_options *options);
-
-/**
- * Tell how a handle is doing.
- *
- * One snapshot: its fields agree with each other, and need not with those of a later call, nor with what
- * certreload_get_identity_status() tells, which is a snapshot of its own.
- *
- * @param handle       must not be NULL
- * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
- * @param status_size  sizeof(certreload_status) of the header that the program was compiled with
- * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16 or above 65536; CLOSED
- * Ownership:          a copy; nothing to free
- * Threads:            any thread, concurrently
- * Signals:            not async-signal-safe
- * Blocks:             never for long: waits for no reload
- * Since:              0.1.0
- */
-certreload_result certreload_get_status(certreload_handle *handle,
-                                        certreload_status *status_out,
-                                        size_t status_size);
-
-/**
- * Tell how one identity of a handle is doing.
- *
- * @param handle       must not be NULL
- * @param index        0 to the identities of certreload_status - 1: in the order in which they were added, which is
- *                     their order in every generation
- * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
- * @param status_size  sizeof(certreload_identity_status) of the header that the program was compiled with
- * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such index, or status_size is below 16 or above
- *                     65536; CLOSED
- * Ownership:          a copy; nothing to free
- * Threads:            any thread, concurrently
- * Signals:            not async-signal-safe
- * Blocks:             never for long: waits for no reload
- * Since:              0.1.0
- */
-certreload_result certreload_get_identity_status(certreload_handle *handle,
-                                                 size_t index,
-                                                 certreload_identity_status *status_out,
-                                                 size_t status_size);
-
-/**
- * Name a state of health in a word, for logs and status pages.
- *
- * @param health  any number; an unknown one gets "unknown"
- * @return       one lower-case word, such as "stale"; never NULL
- * Ownership:     static text; do not free
- * Threads:       any thread, concurrently
- * Signals:       async-signal-safe
- * Blocks:        never
- * Since:         0.1.0
- */
-const char *certreload_health_str(certreload_health health);
-
-/**
- * Name a state of the watch in a word, for logs and status pages.
- *
- * @param state  any number; an unknown one gets "unknown"
- * @return      one lower-case word, such as "notified"; never NULL
- * Ownership:    static text; do not free
- * Threads:      any thread, concurrently
- * Signals:      async-signal-safe
- * Blocks:       never
- * Since:        0.1.0
- */
-const char *certreload_watch_state_str(certreload_watch_state state);
-
-/**
- * Tell how the trust of a handle is doing.
- *
- * @param handle       must not be NULL
- * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
- * @param status_size  sizeof(certreload_trust_status) of the header that the program was compiled with
- * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16 or above 65536; NOT_CONFIGURED where
- *                     the handle has no roots; CLOSED
- * Ownership:          a copy; nothing to free
- * Threads:            any thread, concurrently
- * Signals:            not async-signal-safe
- * Blocks:             never for long: waits for no reload
- * Since:              0.1.0
- */
-certreload_result certreload_get_trust_status(certreload_handle *handle,
-                                              certreload_trust_status *status_out,
-                                              size_t status_size);
-
-/**
- * Tell how the trust of a handle is doing.
- *
- * @param handle       must not be NULL
- * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
- * @param status_size  sizeof(certreload_trust_status) of the header that the program was compiled with
- * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where status_size is below 16 or above 65536; NOT_CONFIGURED where
- *                     the handle has no roots; CLOSED
- * Ownership:          a copy; nothing to free
- * Threads:            any thread, concurrently
- * Signals:            not async-signal-safe
- * Blocks:             never for long: waits for no reload
- * Since:              0.1.0
- */
-certreload_result certreload_get_trust_status(certreload_handle *handle,
-                                              certreload_trust_status *status_out,
-                                              size_t status_size);
-
-/**
- * Write what there is to measure of a handle in the Prometheus text format, version 0.0.4.
- *
- * For a page that the host serves as "text/plain; version=0.0.4". Of the handle: certreload_reloads_total{result=
- * "reloaded"|"unchanged"|"failed"}, certreload_generation, certreload_generations_alive,
- * certreload_last_reload_timestamp_seconds, certreload_last_check_timestamp_seconds, certreload_health{state} and
- * certreload_watch_state{state}, where the state that it is in is 1 and the others are 0. Of each identity, with the
- * labels identity (the path of its chain) and name (its first name): certreload_not_before_timestamp_seconds,
- * certreload_not_after_timestamp_seconds, certreload_consecutive_failures and certreload_identity_health{state}. An
- * identity that was added twice is written once. Of a handle that checks peers: certreload_trust_client_roots,
- * certreload_trust_server_roots, certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,
- * certreload_trust_renewed_timestamp_seconds, certreload_crl_next_update_timestamp_seconds (where there are lists) and
- * certreload_trust_health{state}. Every series has the label handle where
- * certreload_options_set_name() gave the handle a name. A process with several handles writes them with
- * certreload_write_metrics_page(): two pages pasted together are not valid.
- *
- * The page may grow between two calls, so ask until it fits; the first round of this loop asks for the size:
- *
- * ```c
- * char *page = NULL;
- * size_t size = 0, needed = 0;
- * while (certreload_write_metrics(handle, page, size, &needed) == CERTRELOAD_RESULT_BUFFER_TOO_SMALL) {
- *     free(page);
- *     page = malloc(size = needed);
- *     if (page == NULL) break;
- * }
- * ```
- *
- * @param handle      must not be NULL
- * @param buffer      for the text and its NUL, UTF-8; may be NULL with size 0
- * @param size        bytes in buffer, at most PTRDIFF_MAX
- * @param needed_out  must not be NULL; the size that the text needs, its NUL included; written on OK and
- *                    BUFFER_TOO_SMALL
- * @return            OK; BUFFER_TOO_SMALL, and of the text nothing is written: where size is not 0, buffer is "";
- *                    NULL_PARAMETER, which a NULL buffer with another size is too; INVALID_PARAMETER if size is above
- *                    PTRDIFF_MAX; CLOSED
- * Ownership:         a copy; nothing to free
- * Threads:           any thread, concurrently
- * Signals:           not async-signal-safe
- * Blocks:            never for long: waits for no reload; some microseconds for each identity
- * Since:             0.1.0
- */
-certreload_result certreload_write_metrics(certreload_handle *handle,
-                                           char *buffer,
-                                           size_t size,
-                                           size_t *needed_out);
-
-/**
- * Write what there is to measure of several handles as one page, as certreload_write_metrics() does of one.
- *
- * Every series has the label handle: the name that certreload_options_set_name() gave, or the position in handles. No
- * two may be the same: a reader refuses a page that has a series twice.
- *
- * @param handles     count open handles, none NULL; NULL only with count 0
- * @param count       at most CERTRELOAD_MAX_PAGE_HANDLES
- * @param buffer      as with certreload_write_metrics()
- * @param size        likewise
- * @param needed_out  likewise
- * @return            likewise; INVALID_PARAMETER also if count is too large, or two handles have the same label, which
- *                    the message names
- * Ownership:         a copy; nothing to free
- * Threads:           any thread, concurrently
- * Signals:           not async-signal-safe
- * Blocks:            never for long: waits for no reload; some microseconds for each identity
- * Since:             0.1.0
- */
-certreload_result certreload_write_metrics_page(certreload_handle *const *handles,
-                                                size_t count,
-                                                char *buffer,
-                                                size_t size,
-                                                size_t *needed_out);
-
-/**
- * Load everything that the options name, check it, and begin to watch it.
- *
- * Each identity has completed a TLS handshake in memory before this returns. Background threads, one set for the
- * process however many handles it opens, start with the first handle; every signal is blocked in them.
- *
- * In a forked child the handle serves, and reloads again after certreload_after_fork(). Files that only root may read
- * cannot be read again after privileges are dropped: what served goes on, health is stale, and the message says so; see
- * certreload_push_identity() for what a privileged process can do about that.
- *
- * The files are taken as they are: nothing is waited for. One that is half-written at this very moment is a failure
- * (KEY_MISMATCH, FILE_NOT_FOUND, PEM_TRUNCATED, ...). Where they may be renewed while the server starts, try again for
- * about the incomplete-file timeout (5 seconds) before giving up.
- *
- * The first event may be delivered before this returns, and after *handle_out is written.
- *
- * If a certreload_options_* function has failed on these options, its result is returned, with its message in
- * certreload_last_error(), and nothing is opened: see certreload_options_new(). certreload_options_clear_error() ends that.
- *
- * @param options     must not be NULL; copied: it may be changed or freed afterwards
- * @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
- * @return            OK; NULL_PARAMETER; the first failure that the options remember; NOTHING_TO_LOAD; SYSTEM where no
- *                    thread or descriptor could be had; else what is wrong with the first bad file (100 and up).
- *                    certreload_last_error() has path and reason
- * Ownership:         the caller's, until certreload_close()
- * Threads:           any thread, concurrently
- * Signals:           not async-signal-safe
- * Blocks:            file reads and one handshake per TLS version and identity: milliseconds; for an encrypted key
- *                    also its password callback, and deriving from the password: up to a second or so (2,000,000
- *                    rounds are the most that are made)
- * Since:             0.1.0
- */
-certreload_result certreload_open(const certreload_options *options,
-                                  certreload_handle **handle_out);
-
-/**
- * Open one identity with every option at its default.
- *
- * @param chain_path  must not be NULL or ""; see certreload_options_add_identity()
- * @param key_path    likewise
- * @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
- * @return            as certreload_open()
- * Ownership:         the caller's, until certreload_close()
- * Threads:           any thread, concurrently
- * Signals:           not async-signal-safe
- * Blocks:            file reads and one handshake per TLS version: milliseconds. A key that is encrypted fails at
- *                    once, for no password is given here
- * Since:             0.1.0
- */
-certreload_result certreload_open_files(const char *chain_path,
-                                        const char *key_path,
-                                        certreload_handle **handle_out);
-
-/**
- * Find out whether certreload_open() would succeed: for `yourserver --check-config`.
- *
- * Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing. As
- * certreload_open() it waits for nothing: files that are half-written at this very moment fail, so try again for about
- * the incomplete-file timeout where they may be.
- *
- * If a certreload_options_* function has failed on these options, its result and message are returned, and no file is
- * read.
- *
- * @param options  must not be NULL; borrowed for the call
- * @return         as certreload_open()
- * Ownership:      options stay the caller's
- * Threads:        any thread, concurrently
- * Signals:        not async-signal-safe
- * Blocks:         file reads and one handshake per TLS version and identity: milliseconds; for an encrypted key
- *                 also its password callback, and deriving from the password: up to a second or so (2,000,000
- *                 rounds are the most that are made)
- * Since:          0.1.0
- */
-certreload_result certreload_check(const certreload_options *options);
-
-/**
- * Ask for a reload and return at once: for a SIGHUP handler.
- *
- * The files are read by the background thread, or when the host dispatches (CERTRELOAD_RUNTIME_HOST). Requests that
- * come faster than reloads are answered by one reload that begins after the last of them. The outcome comes as an
- * event; files that are unchanged, or as bad as was told already, are no event: certreload_reload_wait() answers in any
- * case. Does one atomic store and one write(2); errno is kept.
- *
- * In a child of a fork() it is answered with OK, and done when certreload_after_fork() is called: the thread that would
- * read the files stayed with the parent.
- *
- * @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
- * @return        OK; NULL_PARAMETER
- * Ownership:     the handle stays the caller's
- * Threads:       any thread, concurrently
- * Signals:       async-signal-safe
- * Blocks:        never
- * Since:         0.1.0
- */
-certreload_result certreload_reload(certreload_handle *handle);
-
-/**
- * Reload now, and answer for the files as they are at or after this call.
- *
- * A new generation is for new bytes: a key that is encrypted anew, with another password or the same, is a reload,
- * though clients see the certificate that they saw.
- *
- * What looks half-written (a key that does not match; a file that is missing, may not be read, holds no PEM, or is
- * still open for writing) is waited for as after any change (certreload_options_set_incomplete_timeout_ms()), so a timeout above the
- * incomplete-file timeout gets the exact failure, and a shorter one TIMED_OUT, with the reason so far in
- * certreload_last_error(). UNCHANGED says that the files are what serves: the watch may have been faster than this
- * call. The event may be delivered after the answer.
- *
- * With CERTRELOAD_RUNTIME_HOST the work is done on the calling thread, and events are left for
- * certreload_dispatch() or certreload_next_event(). Of identities that were handed over in memory there is nothing to
- * read: they are as they are.
- *
- * A timeout of 0 waits for nobody: with CERTRELOAD_RUNTIME_THREAD the answer is always TIMED_OUT, and the request goes
- * on; with CERTRELOAD_RUNTIME_HOST the work is done, and TIMED_OUT is for what looks half-written.
- *
- * @param handle      must not be NULL; opened in this process, or taken up by certreload_after_fork()
- * @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
- * @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
- *                    NULL_PARAMETER; FORKED; WOULD_DEADLOCK where it is called from a password or log callback of
- *                    the thread that would answer; SYSTEM; else why the files cannot be used, while what served goes on
- *                    serving. certreload_last_error() has path and reason
- * Ownership:         the handle stays the caller's
- * Threads:           any thread, concurrently; also inside an event callback
- * Signals:           not async-signal-safe
- * Blocks:            until the reload is done or the time is up
- * Since:             0.1.0
- */
-certreload_result certreload_reload_wait(certreload_handle *handle,
-                                         uint32_t timeout_ms);
+ * For hosts that fork, or that do the work on their own threads.
+ * ============================================================================================== */
 
 /**
  * Take an inherited handle up in a forked child: watch the files there, answer requests, tell events.
@@ -2771,144 +2622,21 @@ certreload_result certreload_reload_wait(certreload_handle *handle,
  * Blocks:        never for long: reads no certificate
  * Since:         0.1.0
  */
-certreload_result certreload_after_fork(certreload_handle *handle);
+certreload_result certreload_after_fork(struct certreload_handle *handle);
 
 /**
- * Name the function that is told of events from now on, or none.
- *
- * When this returns, the callback that was set before is not running and will not be called again; only where this
- * is called from inside that callback, it is of course still running, for the last time. Events that were waiting
- * for a callback, or for certreload_next_event() after that was asked once, go to the new callback; those from before
- * anybody listened do not.
- *
- * Because it waits for a callback that runs, call it with no lock held that the callback takes, and from no thread that
- * the callback joins or waits for: WOULD_DEADLOCK sees threads that wait for each other inside certreload functions, and
- * cannot see the host's own mutexes and joins.
- *
- * @param handle    must not be NULL
- * @param callback  NULL for none
- * @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
- * @return          OK; NULL_PARAMETER; WOULD_DEADLOCK where the callback that runs waits for this very thread: nothing
- *                  is changed then; CLOSED
- * Ownership:       userdata stays the caller's
- * Threads:         any thread, concurrently; also inside a callback; with no lock held that the callback takes
- * Signals:         not async-signal-safe
- * Blocks:          until a callback that is running for this handle has returned
- * Since:           0.1.0
+ * Who does the work: reads files when they change, and tells events.
  */
-certreload_result certreload_set_event_callback(certreload_handle *handle,
-                                                certreload_event_callback callback,
-                                                void *userdata);
-
-/**
- * Stop watching and give everything back.
- *
- * Connections, configs and generations that were acquired live on until they are freed. When this returns no
- * callback of this handle is running or will run, and no call on it that another thread had begun; but for those that
- * this is called from, and those that wait for this very thread, which end by themselves. With the last handle the
- * background threads end.
- *
- * Because it waits for callbacks and calls, call it with no lock held that the callback takes, and from no thread that
- * the callback joins or waits for: it sees threads that wait for each other inside certreload functions, and cannot see
- * the host's own mutexes and joins.
- *
- * A signal handler is the hardest to take the pointer away from: it may have loaded it, on any thread, and be about to
- * pass it. So have every thread block the signal first, for one that does so is not inside the handler; or never close
- * a handle that a handler uses: a process may end with handles open.
- *
- * In a forked child that has not called certreload_after_fork() it frees what the child has, and the parent notices
- * nothing.
- *
- * @param handle  may be NULL, then nothing happens; consumed
- * Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads, so
- *                that no call on it begins any more (a thread that has loaded the pointer and is about to pass it still
- *                has it). A certreload_reload_wait() that is waiting is let go with CLOSED
- * Threads:       any thread; also inside a callback; with no lock held that the callback takes
- * Signals:       not async-signal-safe
- * Blocks:        until a running callback, a file being read, and running calls are done; a password callback that
- *                runs, and a key that is being opened with its password (2,000,000 rounds at the most), too
- * Since:         0.1.0
- */
-void certreload_close(certreload_handle *handle);
-
-/**
- * Serve an identity that is in memory: from a config centre, a vault, or another process.
- *
- * It counts as an identity as those from files do, in the order in which they were added, and is renewed by
- * certreload_push_identity(). In messages its parts are called memory:INDEX/chain and memory:INDEX/key.
- *
- * @param options  must not be NULL; changed
- * @param bytes    must not be NULL, nor its chain_pem and key_pem
- * @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the size of the struct is none, or the options are full;
- *                 FILE_TOO_LARGE. What is wrong with the bytes themselves certreload_open() tells
- * Ownership:      copied, and the copy of the key is wiped when the options are freed; wiping the caller's own is the
- *                 caller's affair
- * Threads:        exclusive access to options
- * Signals:        not async-signal-safe
- * Blocks:         never
- * Since:          0.1.0
- */
-certreload_result certreload_options_add_identity_memory(certreload_options *options,
-                                                         const certreload_identity_bytes *bytes);
-
-/**
- * Hand over new bytes for an identity, for new connections from now on.
- *
- * They go the way that files go: parsed, validated, proved by a handshake in memory, published; only nothing is waited
- * for, and what cannot be used is refused at once, while what served goes on serving. From the first time that bytes
- * are accepted, UNCHANGED included, the identity is the host's to renew: if it had files, they are not looked at any
- * more, in this process and in children that it forks later. What is refused leaves files what they were.
- *
- * So a worker that was forked and may not read the files pushes what serves, first thing after
- * certreload_after_fork(): a file that may not be read is waited for until the incomplete-file timeout, so no failure is told
- * before, and none after.
- *
- * A master gets a chain and a key of one moment for that like this: read both files, add them to options with
- * certreload_options_add_identity_memory(), and ask certreload_check(); if it refuses them, read both again. Hand over
- * the bytes that passed. (prefork_server.c in examples-c does so.)
- *
- * The outcome is an event too (trigger PUSH); a refusal that was told already is none again. Messages and events of
- * pushes are about memory:INDEX/chain, memory:INDEX/key and memory:INDEX/ocsp; EXPIRING and EXPIRED,
- * certreload_identity_status and the metrics go on naming the identity by the path of the chain that it was added with.
- *
- * @param handle  must not be NULL; opened in this process, or taken up by certreload_after_fork()
- * @param index   which identity: see certreload_find_identity()
- * @param bytes   must not be NULL, nor its chain_pem and key_pem
- * @return        OK where a new generation is current; UNCHANGED where these bytes serve already; NULL_PARAMETER;
- *                INVALID_PARAMETER where there is no such index; FORKED; CLOSED; WOULD_DEADLOCK inside a password or
- *                log callback of the handle's own work; else why the bytes cannot be used (100 and up).
- *                certreload_last_error() has the reason
- * Ownership:     copied, and the copy of the key is wiped; wiping the caller's own is the caller's affair
- * Threads:       any thread, concurrently; also inside an event callback
- * Signals:       not async-signal-safe
- * Blocks:        for one handshake per TLS version: milliseconds; and while the handle's files are being read
- * Since:         0.1.0
- */
-certreload_result certreload_push_identity(certreload_handle *handle,
-                                           size_t index,
-                                           const certreload_identity_bytes *bytes);
-
-/**
- * Find the identity that serves a name.
- *
- * Indexes never change: an identity keeps the place in which it was added. An IP address is found as
- * certreload_identity_name() writes it; a DNS name is written without a dot at its end: "example.org", not "example.org.".
- *
- * @param handle       must not be NULL
- * @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address;
- *                     upper and lower case are one
- * @param index_out    must not be NULL; written only on OK
- * @return             OK; NULL_PARAMETER; INVALID_PARAMETER where no identity has the name: the one that is served to
- *                     clients without a name is at 0
- * Ownership:          server_name is borrowed for the call
- * Threads:            any thread, concurrently
- * Signals:            not async-signal-safe
- * Blocks:             never
- * Since:              0.1.0
- */
-certreload_result certreload_find_identity(certreload_handle *handle,
-                                           const char *server_name,
-                                           size_t *index_out);
+CERTRELOAD_ENUM(certreload_runtime) {
+  /**
+   * Background threads of the library, one set for the process. The default.
+   */
+  CERTRELOAD_RUNTIME_THREAD = 0,
+  /**
+   * The host, on its own threads: it waits for certreload_event_fd() and calls certreload_dispatch().
+   */
+  CERTRELOAD_RUNTIME_HOST = 1,
+};
 
 /**
  * Choose who does the work.
@@ -2929,7 +2657,7 @@ certreload_result certreload_find_identity(certreload_handle *handle,
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_runtime(certreload_options *options,
+certreload_result certreload_options_set_runtime(struct certreload_options *options,
                                                  certreload_runtime runtime);
 
 /**
@@ -2956,7 +2684,7 @@ certreload_result certreload_options_set_runtime(certreload_options *options,
  * Blocks:        never
  * Since:         0.1.0
  */
-int certreload_event_fd(certreload_handle *handle);
+int certreload_event_fd(struct certreload_handle *handle);
 
 /**
  * Take the next event, in order, without a callback.
@@ -2971,8 +2699,8 @@ int certreload_event_fd(certreload_handle *handle);
  * Blocks:           never
  * Since:            0.1.0
  */
-certreload_result certreload_next_event(certreload_handle *handle,
-                                        const certreload_event **event_out);
+certreload_result certreload_next_event(struct certreload_handle *handle,
+                                        const struct certreload_event **event_out);
 
 /**
  * Do the work that is pending, on this thread: for CERTRELOAD_RUNTIME_HOST.
@@ -2992,79 +2720,13 @@ certreload_result certreload_next_event(certreload_handle *handle,
  *                the event callback runs
  * Since:         0.1.0
  */
-certreload_result certreload_dispatch(certreload_handle *handle);
+certreload_result certreload_dispatch(struct certreload_handle *handle);
 
-/**
- * Make a server connection with the config that is current at this moment.
+/* ==============================================================================================
+ * Introspection
  *
- * Stands where rustls_server_connection_new() stood. The connection keeps the config that it was born with, whatever
- * is reloaded later.
- *
- * @param handle          must not be NULL
- * @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
- * @return                OK; NULL_PARAMETER; NOT_CONFIGURED where the handle has no identity to serve; TLS where rustls
- *                        refuses
- * Ownership:             the caller's, until rustls_connection_free(); may outlive the handle
- * Threads:               any thread, concurrently
- * Signals:               not async-signal-safe
- * Blocks:                never: no lock, no system call
- * Since:                 0.1.0
- */
-certreload_result certreload_server_connection_new(certreload_handle *handle,
-                                                   rustls_connection **connection_out);
-
-/**
- * Take a reference to the config that is current at this moment.
- *
- * For rustls-ffi's Acceptor (rustls_accepted_into_connection()), and for code that wants the config itself. Take one
- * for each connection: a config that is kept does not reload.
- *
- * @param handle  must not be NULL
- * @return        the config; NULL where handle is NULL, or has no identity to serve
- * Ownership:     counted: give it back with rustls_server_config_free(); may outlive the handle
- * Threads:       any thread, concurrently
- * Signals:       not async-signal-safe
- * Blocks:        never: no lock, no system call
- * Since:         0.1.0
- */
-const rustls_server_config *certreload_acquire_server_config(certreload_handle *handle);
-
-/**
- * Make a connection to a server, with the roots and the identity that are current at this moment.
- *
- * Stands where rustls_client_connection_new() stood. The connection keeps the config that it was born with; the next one
- * has what was reloaded meanwhile.
- *
- * @param handle          must not be NULL
- * @param server_name     must not be NULL; a DNS name (A-labels) or an IP address, which the server's certificate must
- *                        have; copied
- * @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
- * @return                OK; NULL_PARAMETER; INVALID_PARAMETER where server_name is neither; NOT_CONFIGURED where the handle
- *                        has no roots to check servers with; TLS where rustls refuses
- * Ownership:             the caller's, until rustls_connection_free(); may outlive the handle
- * Threads:               any thread, concurrently
- * Signals:               not async-signal-safe
- * Blocks:                never: no system call
- * Since:                 0.1.0
- */
-certreload_result certreload_client_connection_new(certreload_handle *handle,
-                                                   const char *server_name,
-                                                   rustls_connection **connection_out);
-
-/**
- * Take a reference to the config of the client role that is current at this moment.
- *
- * Take one for each connection: a config that is kept does not reload.
- *
- * @param handle  must not be NULL
- * @return        the config; NULL where handle is NULL, or has no roots to check servers with
- * Ownership:     counted: give it back with rustls_client_config_free(); may outlive the handle
- * Threads:       any thread, concurrently
- * Signals:       not async-signal-safe
- * Blocks:        never: no system call
- * Since:         0.1.0
- */
-const rustls_client_config *certreload_acquire_client_config(certreload_handle *handle);
+ * A consistent view of what is served: generations and identities.
+ * ============================================================================================== */
 
 /**
  * Take a reference to the generation that is current at this moment.
@@ -3077,7 +2739,7 @@ const rustls_client_config *certreload_acquire_client_config(certreload_handle *
  * Blocks:        never: no lock, no system call
  * Since:         0.1.0
  */
-const certreload_generation *certreload_generation_acquire(certreload_handle *handle);
+const struct certreload_generation *certreload_generation_acquire(struct certreload_handle *handle);
 
 /**
  * Give back a generation.
@@ -3089,7 +2751,7 @@ const certreload_generation *certreload_generation_acquire(certreload_handle *ha
  * Blocks:            never
  * Since:             0.1.0
  */
-void certreload_generation_release(const certreload_generation *generation);
+void certreload_generation_release(const struct certreload_generation *generation);
 
 /**
  * Tell the number of a generation: the first is 1, and within a handle numbers only grow.
@@ -3102,7 +2764,7 @@ void certreload_generation_release(const certreload_generation *generation);
  * Blocks:            never
  * Since:             0.1.0
  */
-uint64_t certreload_generation_number(const certreload_generation *generation);
+uint64_t certreload_generation_number(const struct certreload_generation *generation);
 
 /**
  * Look at the config of a generation.
@@ -3118,7 +2780,7 @@ uint64_t certreload_generation_number(const certreload_generation *generation);
  * Blocks:            never
  * Since:             0.1.0
  */
-const rustls_server_config *certreload_generation_server_config(const certreload_generation *generation);
+const rustls_server_config *certreload_generation_server_config(const struct certreload_generation *generation);
 
 /**
  * Look at the config of a generation's client role.
@@ -3131,7 +2793,7 @@ const rustls_server_config *certreload_generation_server_config(const certreload
  * Blocks:            never
  * Since:             0.1.0
  */
-const rustls_client_config *certreload_generation_client_config(const certreload_generation *generation);
+const rustls_client_config *certreload_generation_client_config(const struct certreload_generation *generation);
 
 /**
  * Count the identities of a generation.
@@ -3144,7 +2806,7 @@ const rustls_client_config *certreload_generation_client_config(const certreload
  * Blocks:            never
  * Since:             0.1.0
  */
-size_t certreload_generation_identity_count(const certreload_generation *generation);
+size_t certreload_generation_identity_count(const struct certreload_generation *generation);
 
 /**
  * Look at one identity of a generation, in the order in which they were added.
@@ -3158,8 +2820,8 @@ size_t certreload_generation_identity_count(const certreload_generation *generat
  * Blocks:            never
  * Since:             0.1.0
  */
-const certreload_identity *certreload_generation_identity(const certreload_generation *generation,
-                                                          size_t index);
+const struct certreload_identity *certreload_generation_identity(const struct certreload_generation *generation,
+                                                                 size_t index);
 
 /**
  * Look at the identity that serves a name: exact, then a wildcard for one label, else the first.
@@ -3176,8 +2838,8 @@ const certreload_identity *certreload_generation_identity(const certreload_gener
  * Blocks:             never
  * Since:              0.1.0
  */
-const certreload_identity *certreload_generation_select(const certreload_generation *generation,
-                                                        const char *server_name);
+const struct certreload_identity *certreload_generation_select(const struct certreload_generation *generation,
+                                                               const char *server_name);
 
 /**
  * Count the names that an identity is valid for.
@@ -3190,7 +2852,7 @@ const certreload_identity *certreload_generation_select(const certreload_generat
  * Blocks:          never
  * Since:           0.1.0
  */
-size_t certreload_identity_name_count(const certreload_identity *identity);
+size_t certreload_identity_name_count(const struct certreload_identity *identity);
 
 /**
  * Look at one name that an identity is valid for.
@@ -3207,7 +2869,7 @@ size_t certreload_identity_name_count(const certreload_identity *identity);
  * Blocks:          never
  * Since:           0.1.0
  */
-const char *certreload_identity_name(const certreload_identity *identity,
+const char *certreload_identity_name(const struct certreload_identity *identity,
                                      size_t index);
 
 /**
@@ -3221,7 +2883,7 @@ const char *certreload_identity_name(const certreload_identity *identity,
  * Blocks:          never
  * Since:           0.1.0
  */
-int64_t certreload_identity_not_before(const certreload_identity *identity);
+int64_t certreload_identity_not_before(const struct certreload_identity *identity);
 
 /**
  * Tell until when the leaf certificate is valid.
@@ -3234,7 +2896,7 @@ int64_t certreload_identity_not_before(const certreload_identity *identity);
  * Blocks:          never
  * Since:           0.1.0
  */
-int64_t certreload_identity_not_after(const certreload_identity *identity);
+int64_t certreload_identity_not_after(const struct certreload_identity *identity);
 
 /**
  * Tell from when on the leaf certificate should have been renewed.
@@ -3249,7 +2911,7 @@ int64_t certreload_identity_not_after(const certreload_identity *identity);
  * Blocks:          never
  * Since:           0.1.0
  */
-int64_t certreload_identity_expiring_from(const certreload_identity *identity);
+int64_t certreload_identity_expiring_from(const struct certreload_identity *identity);
 
 /**
  * Look at the serial number of the leaf certificate.
@@ -3262,7 +2924,7 @@ int64_t certreload_identity_expiring_from(const certreload_identity *identity);
  * Blocks:          never
  * Since:           0.1.0
  */
-const char *certreload_identity_serial(const certreload_identity *identity);
+const char *certreload_identity_serial(const struct certreload_identity *identity);
 
 /**
  * Look at the SHA-256 fingerprint of the leaf certificate.
@@ -3275,7 +2937,7 @@ const char *certreload_identity_serial(const certreload_identity *identity);
  * Blocks:          never
  * Since:           0.1.0
  */
-const char *certreload_identity_sha256(const certreload_identity *identity);
+const char *certreload_identity_sha256(const struct certreload_identity *identity);
 
 /**
  * Count the certificates of the chain, the leaf included.
@@ -3288,7 +2950,7 @@ const char *certreload_identity_sha256(const certreload_identity *identity);
  * Blocks:          never
  * Since:           0.1.0
  */
-size_t certreload_identity_certificate_count(const certreload_identity *identity);
+size_t certreload_identity_certificate_count(const struct certreload_identity *identity);
 
 /**
  * Look at one certificate of the chain, in DER; 0 is the leaf.
@@ -3303,7 +2965,7 @@ size_t certreload_identity_certificate_count(const certreload_identity *identity
  * Blocks:          never
  * Since:           0.1.0
  */
-const uint8_t *certreload_identity_certificate_der(const certreload_identity *identity,
+const uint8_t *certreload_identity_certificate_der(const struct certreload_identity *identity,
                                                    size_t index,
                                                    size_t *len_out);
 
@@ -3324,45 +2986,8 @@ const uint8_t *certreload_identity_certificate_der(const certreload_identity *id
  * Blocks:          never
  * Since:           0.1.0
  */
-const uint8_t *certreload_identity_ocsp_der(const certreload_identity *identity,
+const uint8_t *certreload_identity_ocsp_der(const struct certreload_identity *identity,
                                             size_t *len_out);
-
-/**
- * Name the function that is told of log lines from now on, or none. One for the process; none at the start.
- *
- * Every event is a line, whether or not an event callback is set, and so is what an explicit request came to where that
- * is no event. Lines of a handle that has a name begin with it: "public: generation 2 serves: ...". rustls's own records
- * pass through too, but for those of the handshakes that the library makes by itself. When this returns, the callback
- * that was set before is not running and will not be called again; only where this is called from inside that callback,
- * it is of course still running there, for the last time.
- *
- * @param callback   NULL for none
- * @param userdata   handed to each call as it is; must stay valid until the callback is replaced
- * @param max_level  CERTRELOAD_LOG_LEVEL_*: lines that matter less are not made; of no meaning where callback is NULL
- * @return           OK; INVALID_PARAMETER where max_level is none; LOGGER_IN_USE where this library is part of a Rust
- *                   program that has a logger, which then gets the lines and goes on as it was
- * Ownership:        userdata stays the caller's
- * Threads:          any thread, concurrently; also inside a callback; with no lock held that the callback takes
- * Signals:          not async-signal-safe
- * Blocks:           until calls of the callback that was set before have returned
- * Since:            0.1.0
- */
-certreload_result certreload_set_log_callback(certreload_log_callback callback,
-                                              void *userdata,
-                                              certreload_log_level max_level);
-
-/**
- * Name a log level in a word.
- *
- * @param level  any number; an unknown one gets "unknown"
- * @return      one lower-case word, such as "warn"; never NULL
- * Ownership:    static text; do not free
- * Threads:      any thread, concurrently
- * Signals:      async-signal-safe
- * Blocks:       never
- * Since:        0.1.0
- */
-const char *certreload_log_level_str(certreload_log_level level);
 
 #ifdef __cplusplus
 }  // extern "C"

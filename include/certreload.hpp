@@ -46,14 +46,17 @@
 #include <utility>
 #include <vector>
 
-// Three functions of rustls.h, declared here so that this header does not need it.
-extern "C" {
-void rustls_connection_free(struct rustls_connection *conn);
-void rustls_server_config_free(const struct rustls_server_config *config);
-void rustls_client_config_free(const struct rustls_client_config *config);
-}
-
 namespace certreload {
+
+// Three functions of rustls.h, declared here so that this header does not need it. With C linkage
+// they are the same functions in any namespace; in this one, rustls.h does not declare them again.
+namespace detail::rustls {
+extern "C" {
+void rustls_connection_free(::rustls_connection *conn);
+void rustls_server_config_free(const ::rustls_server_config *config);
+void rustls_client_config_free(const ::rustls_client_config *config);
+}
+} // namespace detail::rustls
 
 using time_point = std::chrono::system_clock::time_point;
 
@@ -595,19 +598,19 @@ struct release_generation {
 
 struct free_connection {
     void operator()(rustls_connection *connection) const noexcept {
-        rustls_connection_free(connection);
+        detail::rustls::rustls_connection_free(connection);
     }
 };
 
 struct free_server_config {
     void operator()(const rustls_server_config *config) const noexcept {
-        rustls_server_config_free(config);
+        detail::rustls::rustls_server_config_free(config);
     }
 };
 
 struct free_client_config {
     void operator()(const rustls_client_config *config) const noexcept {
-        rustls_client_config_free(config);
+        detail::rustls::rustls_client_config_free(config);
     }
 };
 

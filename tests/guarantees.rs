@@ -18,11 +18,13 @@ use std::thread;
 use std::time::Duration;
 
 use certreload::ffi::event::*;
+use certreload::ffi::event_callback::*;
 use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::options::error::certreload_options_clear_error;
 use certreload::ffi::options::watch::*;
 use certreload::ffi::options::*;
+use certreload::ffi::reload::*;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_status};
 use rustls::HandshakeKind;

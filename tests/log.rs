@@ -14,13 +14,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use certreload::ffi::handle::{certreload_close, certreload_open_files, certreload_reload_wait};
+use certreload::ffi::handle::{certreload_close, certreload_open_files};
 use certreload::ffi::log::certreload_log_level::{self as Level, Debug, Error, Info, Trace, Warn};
 use certreload::ffi::log::{
     certreload_log_callback, certreload_log_level_str, certreload_set_log_callback,
 };
 use certreload::ffi::options::certreload_options_set_name;
 use certreload::ffi::options::watch::certreload_watch;
+use certreload::ffi::reload::certreload_reload_wait;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::testing;
 use support::certificates::{Pair, Site, write_private};

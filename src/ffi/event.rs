@@ -1,12 +1,12 @@
 //! What happened, told to C: one struct, valid while the callback runs.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::cast::to_c_text;
 use super::result::certreload_result;
-use crate::events::{Event, EventKind, EventSink, MAX_WAITING, Trigger};
+use crate::events::{Event, EventKind, MAX_WAITING, Trigger};
 use crate::pki::{WarningKind, Warnings};
 
 /// What an event is about.
@@ -128,18 +128,6 @@ pub struct certreload_event {
     pub count: u64,
 }
 
-/// A function of the host that is told of events.
-///
-/// It runs on a background thread of the library, one call at a time for each handle, in order; with
-/// CERTRELOAD_RUNTIME_HOST on the thread that calls certreload_dispatch(). While it runs no other event of this handle is
-/// delivered; those of other handles, connections, reloads and other threads are not held up. Of the events that
-/// wait meanwhile CERTRELOAD_MAX_WAITING_EVENTS are kept. Callbacks of different handles may run at the same time, also
-/// where they are one function with one userdata. It may call any certreload function, closing the handle included. It
-/// must not throw or longjmp out, nor end its thread (pthread_exit()). The thread has 512 KiB of stack.
-#[allow(non_camel_case_types, reason = "the name in C")]
-pub type certreload_event_callback =
-    Option<unsafe extern "C" fn(userdata: *mut c_void, event: *const certreload_event)>;
-
 /// Name a kind of event in a word, for logs.
 ///
 /// @param kind  any number; an unknown one gets "unknown"
@@ -227,28 +215,6 @@ pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type trigger_number = u32;
 
-/// A callback and the pointer that the host wants back with each call.
-struct EventCallback {
-    function: unsafe extern "C" fn(*mut c_void, *const certreload_event),
-    userdata: *mut c_void,
-}
-
-// SAFETY: the function is plain code; the userdata is never dereferenced here, and the host has been
-// told (at certreload_event_callback) that it is handed to the function on another thread.
-unsafe impl Send for EventCallback {}
-// SAFETY: as above. Calls for one handle are made one at a time; handles that are opened with the same options
-// share the callback, and the host is told that those may call it at the same time.
-unsafe impl Sync for EventCallback {}
-
-impl EventCallback {
-    fn call(&self, event: &Event) {
-        let told = ToldEvent::new(event);
-        // SAFETY: `function` has the documented signature, and `told` with all that it points to
-        // lives until the call returns.
-        unsafe { (self.function)(self.userdata, told.as_ptr()) }
-    }
-}
-
 /// An event as C sees it, with what it points to.
 pub(crate) struct ToldEvent {
     event: certreload_event,
@@ -279,15 +245,6 @@ impl ToldEvent {
     pub(crate) fn as_ptr(&self) -> *const certreload_event {
         &raw const self.event
     }
-}
-
-/// Makes the pipeline's sink out of what C passed; NULL means that nobody listens.
-pub(crate) fn sink_from_c(
-    callback: certreload_event_callback,
-    userdata: *mut c_void,
-) -> Option<EventSink> {
-    let host = EventCallback { function: callback?, userdata };
-    Some(EventSink::new(move |event: &Event| host.call(event)))
 }
 
 fn to_c_path(path: Option<&Path>) -> CString {

@@ -1,17 +1,14 @@
-//! The reloadable thing: open it, ask it to look again, listen to it, close it.
+//! Opens, checks and closes handles.
 
-use std::ffi::{c_char, c_void};
-use std::time::Duration;
+use std::ffi::c_char;
 
 use super::boundary::boundary;
 use super::cast;
 use super::cast::Opaque;
-use super::event::{certreload_event_callback, sink_from_c};
 use super::options::certreload_options;
 use super::other_copy;
 use super::result::certreload_result;
 use crate::options::{IdentityFiles, Options, Role};
-use crate::reload::Outcome;
 use crate::runtime::Handle;
 use crate::sys::catch_panic;
 
@@ -23,9 +20,6 @@ pub struct certreload_handle {
 impl Opaque for certreload_handle {
     type Inner = Handle;
 }
-
-/// For a timeout: wait as long as it takes.
-pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 
 /// Load everything that the options name, check it, and begin to watch it.
 ///
@@ -148,149 +142,6 @@ pub unsafe extern "C" fn certreload_check(options: *const certreload_options) ->
     })
 }
 
-/// Ask for a reload and return at once: for a SIGHUP handler.
-///
-/// The files are read by the background thread, or when the host dispatches (CERTRELOAD_RUNTIME_HOST). Requests that
-/// come faster than reloads are answered by one reload that begins after the last of them. The outcome comes as an
-/// event; files that are unchanged, or as bad as was told already, are no event: certreload_reload_wait() answers in any
-/// case. Does one atomic store and one write(2); errno is kept.
-///
-/// In a child of a fork() it is answered with OK, and done when certreload_after_fork() is called: the thread that would
-/// read the files stayed with the parent.
-///
-/// @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
-/// @return        OK; NULL_PARAMETER
-/// Ownership:     the handle stays the caller's
-/// Threads:       any thread, concurrently
-/// Signals:       async-signal-safe
-/// Blocks:        never
-/// Since:         0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> certreload_result {
-    // Nothing here may allocate, lock or panic, so the boundary is not crossed: a handler may have
-    // interrupted this very thread inside any of them.
-    // SAFETY: the caller passes an open handle, or NULL.
-    match unsafe { cast::borrow_in_signal_handler(handle) } {
-        Some(handle) => {
-            handle.request_reload();
-            certreload_result::Ok
-        }
-        None => certreload_result::NullParameter,
-    }
-}
-
-/// Reload now, and answer for the files as they are at or after this call.
-///
-/// A new generation is for new bytes: a key that is encrypted anew, with another password or the same, is a reload,
-/// though clients see the certificate that they saw.
-///
-/// What looks half-written (a key that does not match; a file that is missing, may not be read, holds no PEM, or is
-/// still open for writing) is waited for as after any change (certreload_options_set_incomplete_timeout_ms()), so a timeout above the
-/// incomplete-file timeout gets the exact failure, and a shorter one TIMED_OUT, with the reason so far in
-/// certreload_last_error(). UNCHANGED says that the files are what serves: the watch may have been faster than this
-/// call. The event may be delivered after the answer.
-///
-/// With CERTRELOAD_RUNTIME_HOST the work is done on the calling thread, and events are left for
-/// certreload_dispatch() or certreload_next_event(). Of identities that were handed over in memory there is nothing to
-/// read: they are as they are.
-///
-/// A timeout of 0 waits for nobody: with CERTRELOAD_RUNTIME_THREAD the answer is always TIMED_OUT, and the request goes
-/// on; with CERTRELOAD_RUNTIME_HOST the work is done, and TIMED_OUT is for what looks half-written.
-///
-/// @param handle      must not be NULL; opened in this process, or taken up by certreload_after_fork()
-/// @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
-/// @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
-///                    NULL_PARAMETER; FORKED; WOULD_DEADLOCK where it is called from a password or log callback of
-///                    the thread that would answer; SYSTEM; else why the files cannot be used, while what served goes on
-///                    serving. certreload_last_error() has path and reason
-/// Ownership:         the handle stays the caller's
-/// Threads:           any thread, concurrently; also inside an event callback
-/// Signals:           not async-signal-safe
-/// Blocks:            until the reload is done or the time is up
-/// Since:             0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_reload_wait(
-    handle: *mut certreload_handle,
-    timeout_ms: u32,
-) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes an open handle, or NULL.
-        let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
-        let timeout = (timeout_ms != CERTRELOAD_WAIT_FOREVER)
-            .then(|| Duration::from_millis(timeout_ms.into()));
-        Ok(handle.reload_wait(timeout)?.into())
-    })
-}
-
-/// Take an inherited handle up in a forked child: watch the files there, answer requests, tell events.
-///
-/// Without it the handle serves in the child and does nothing else. With it the child goes on by itself: from the
-/// generation that served when it was forked, with the options, the callback and the required names of the handle, and
-/// with background threads of its own (or none, for CERTRELOAD_RUNTIME_HOST: then ask for certreload_event_fd() anew).
-/// All files are looked at at once, so nothing that happened since the fork is missed. Events that wait in the parent
-/// are the parent's; counts in the status begin at 0, and EXPIRING and EXPIRED, where they are so, are told here, too.
-///
-/// A child that may not read the files, because it gives up its privileges, has an identity taken out of them by
-/// certreload_push_identity(), first thing after this.
-///
-/// Call it in each child, for each handle. A handle may also be inherited by a child of the child.
-///
-/// @param handle  must not be NULL
-/// @return        OK, also where nothing is to do: in the process that opened the handle, and after the first time;
-///                NULL_PARAMETER; SYSTEM where no thread or descriptor can be had: it serves on, and this can be tried
-///                again
-/// Ownership:     the handle stays the caller's; nothing of it is shared with the parent from here on
-/// Threads:       in the child, before its other threads use the handle (a fork leaves it one thread)
-/// Signals:       not async-signal-safe; not between vfork() and exec
-/// Blocks:        never for long: reads no certificate
-/// Since:         0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_after_fork(
-    handle: *mut certreload_handle,
-) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes an open handle, or NULL.
-        let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
-        handle.after_fork()?;
-        Ok(certreload_result::Ok)
-    })
-}
-
-/// Name the function that is told of events from now on, or none.
-///
-/// When this returns, the callback that was set before is not running and will not be called again; only where this
-/// is called from inside that callback, it is of course still running, for the last time. Events that were waiting
-/// for a callback, or for certreload_next_event() after that was asked once, go to the new callback; those from before
-/// anybody listened do not.
-///
-/// Because it waits for a callback that runs, call it with no lock held that the callback takes, and from no thread that
-/// the callback joins or waits for: WOULD_DEADLOCK sees threads that wait for each other inside certreload functions, and
-/// cannot see the host's own mutexes and joins.
-///
-/// @param handle    must not be NULL
-/// @param callback  NULL for none
-/// @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
-/// @return          OK; NULL_PARAMETER; WOULD_DEADLOCK where the callback that runs waits for this very thread: nothing
-///                  is changed then; CLOSED
-/// Ownership:       userdata stays the caller's
-/// Threads:         any thread, concurrently; also inside a callback; with no lock held that the callback takes
-/// Signals:         not async-signal-safe
-/// Blocks:          until a callback that is running for this handle has returned
-/// Since:           0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_set_event_callback(
-    handle: *mut certreload_handle,
-    callback: certreload_event_callback,
-    userdata: *mut c_void,
-) -> certreload_result {
-    boundary(|| {
-        // SAFETY: the caller passes an open handle, or NULL.
-        let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
-        handle.set_sink(sink_from_c(callback, userdata))?;
-        Ok(certreload_result::Ok)
-    })
-}
-
 /// Stop watching and give everything back.
 ///
 /// Connections, configs and generations that were acquired live on until they are freed. When this returns no
@@ -327,13 +178,4 @@ pub unsafe extern "C" fn certreload_close(handle: *mut certreload_handle) {
         }
         Ok(())
     });
-}
-
-impl From<Outcome> for certreload_result {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Reloaded => Self::Ok,
-            Outcome::Unchanged => Self::Unchanged,
-        }
-    }
 }

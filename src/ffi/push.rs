@@ -1,19 +1,16 @@
 //! Identities that the host hands over in memory.
 
 use std::ffi::c_char;
-use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
-use super::options::certreload_options;
-use super::options::setter;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::files::MAX_FILE_SIZE;
-use crate::options::{IdentityBytes, IdentityFiles};
+use crate::options::IdentityBytes;
 
 /// One identity in memory: what would be in its files.
 ///
@@ -34,41 +31,6 @@ pub struct certreload_identity_bytes {
     pub ocsp_der: *const u8,
     /// Bytes of it: as many at most.
     pub ocsp_der_size: usize,
-}
-
-/// Serve an identity that is in memory: from a config centre, a vault, or another process.
-///
-/// It counts as an identity as those from files do, in the order in which they were added, and is renewed by
-/// certreload_push_identity(). In messages its parts are called memory:INDEX/chain and memory:INDEX/key.
-///
-/// @param options  must not be NULL; changed
-/// @param bytes    must not be NULL, nor its chain_pem and key_pem
-/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the size of the struct is none, or the options are full;
-///                 FILE_TOO_LARGE. What is wrong with the bytes themselves certreload_open() tells
-/// Ownership:      copied, and the copy of the key is wiped when the options are freed; wiping the caller's own is the
-///                 caller's affair
-/// Threads:        exclusive access to options
-/// Signals:        not async-signal-safe
-/// Blocks:         never
-/// Since:          0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_options_add_identity_memory(
-    options: *mut certreload_options,
-    bytes: *const certreload_identity_bytes,
-) -> certreload_result {
-    setter(
-        "certreload_options_add_identity_memory",
-        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        unsafe { cast::borrow_mut(options, "options") },
-        |options| {
-            // SAFETY: the caller passes bytes that live during the call, or NULL.
-            let bytes = unsafe { copy_bytes(bytes)? };
-            let identities = options.room_for_identity()?;
-            let index = identities.len();
-            identities.push(IdentityFiles::in_memory(index, Some(Arc::new(bytes))));
-            Ok(())
-        },
-    )
 }
 
 /// Hand over new bytes for an identity, for new connections from now on.
@@ -166,7 +128,9 @@ pub unsafe extern "C" fn certreload_find_identity(
 /// # Safety
 /// `bytes` is NULL, or points to a live struct of the size that it tells, whose pointers are NULL or point to
 /// as many bytes as it tells.
-unsafe fn copy_bytes(bytes: *const certreload_identity_bytes) -> Result<IdentityBytes, Error> {
+pub(super) unsafe fn copy_bytes(
+    bytes: *const certreload_identity_bytes,
+) -> Result<IdentityBytes, Error> {
     if bytes.is_null() {
         return Err(Error::null("bytes"));
     }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Each public header compiles alone, twice over, as C11 and as C++17, with no warning; and the two C
-# headers together, in both orders.
+# Each public header compiles alone, twice over, in every standard from C11 to C23 and from C++17 to C++23 that the
+# compiler knows, with no warning; and the two C headers together, in both orders.
 #
 # usage: check_headers.sh C_COMPILER C++_COMPILER INCLUDE_DIRECTORY...
 set -eu
@@ -25,28 +25,47 @@ check() {
     language=$1
     shift
     case $language in
-    c11) compile="$cc -x c -std=c11" ;;
-    c++17) compile="$cxx -x c++ -std=c++17" ;;
+    c++*) compile="$cxx -x c++ -std=$language" ;;
+    *) compile="$cc -x c -std=$language -Wc++-compat" ;;
     esac
     echo "$language: $*"
     {
         printf '#include <%s>\n' "$@"
         echo 'int main(void) { return 0; }'
-    } | $compile -Wall -Wextra -Wpedantic -Werror -fsyntax-only $includes - || status=1
+    } | $compile -Wall -Wextra -Wpedantic -Wredundant-decls -Werror -fsyntax-only $includes - || status=1
 }
 
-for header in certreload.h rustls.h; do
-    for language in c11 c++17; do
+# knows COMPILER STANDARD: C2x and C++2b are the names of C23 and C++23 in compilers of their time.
+knows() {
+    case $2 in
+    c++*) input=c++ ;;
+    *) input=c ;;
+    esac
+    "$1" -x $input -std="$2" -fsyntax-only - </dev/null 2>/dev/null
+}
+
+standards=
+for standard in c11 c17 c2x c23; do
+    if knows "$cc" $standard; then standards="$standards $standard"; fi
+done
+for standard in c++17 c++20 c++2b c++23; do
+    if knows "$cxx" $standard; then standards="$standards $standard"; fi
+done
+
+for language in $standards; do
+    for header in certreload.h rustls.h; do
         check $language $header
         check $language $header $header
     done
-done
-for language in c11 c++17; do
     check $language certreload.h rustls.h
     check $language rustls.h certreload.h
+    case $language in
+    c++*)
+        check $language certreload.hpp
+        check $language certreload.hpp certreload.hpp
+        check $language certreload.hpp certreload.h rustls.h
+        check $language rustls.h certreload.h certreload.hpp
+        ;;
+    esac
 done
-check c++17 certreload.hpp
-check c++17 certreload.hpp certreload.hpp
-check c++17 certreload.hpp certreload.h rustls.h
-check c++17 rustls.h certreload.h certreload.hpp
 exit $status

@@ -292,7 +292,12 @@ static void before_any_failure_the_last_error_is_empty(void) {
     test_begin(__func__);
     CHECK_STR(certreload_last_error(), "");
     CHECK(certreload_version() != NULL);
+    CHECK(certreload_version_number() != 0);
     CHECK(certreload_result_str(UINT32_MAX) != NULL);
+    CHECK(certreload_result_name(UINT32_MAX) != NULL);
+    CHECK_INT(certreload_result_category(UINT32_MAX), CERTRELOAD_CATEGORY_UNKNOWN);
+    CHECK(certreload_result_is_error(UINT32_MAX));
+    CHECK(certreload_category_str(UINT32_MAX) != NULL);
     CHECK(certreload_event_kind_str(UINT32_MAX) != NULL);
     CHECK(certreload_trigger_str(UINT32_MAX) != NULL);
     CHECK(certreload_warning_str(UINT32_MAX) != NULL);

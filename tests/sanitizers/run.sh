@@ -72,7 +72,7 @@ make_crate() {
         -e 's/^crate-type = .*/crate-type = ["cdylib"]\nname = "certreload_sanitized"/' "$root/Cargo.toml" |
         write "$1/Cargo.toml"
     printf '\n[workspace]\n' >>"$1/Cargo.toml"
-    ln -sf "$root"/{Cargo.lock,build.rs,cbindgen.toml} "$1/"
+    ln -sf "$root"/{Cargo.lock,build.rs,build_header.rs,cbindgen.toml} "$1/"
     for source in "$root"/src/*; do
         [ "${source##*/}" = lib.rs ] || ln -sfn "$source" "$1/src/${source##*/}"
     done

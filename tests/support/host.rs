@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use certreload::ffi::connection::certreload_acquire_server_config;
 use certreload::ffi::event::*;
+use certreload::ffi::event_callback::*;
 use certreload::ffi::event_loop::certreload_options_set_runtime;
 use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
@@ -16,6 +17,7 @@ use certreload::ffi::identity::*;
 use certreload::ffi::last_error::certreload_last_error;
 use certreload::ffi::options::watch::*;
 use certreload::ffi::options::*;
+use certreload::ffi::reload::*;
 use certreload::ffi::result::certreload_result;
 use certreload::ffi::status::{
     certreload_get_identity_status, certreload_get_status, certreload_identity_status,

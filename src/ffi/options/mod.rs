@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod key_password;
+pub mod memory;
 pub mod object;
 pub mod trust;
 pub mod watch;
@@ -17,7 +18,7 @@ pub(crate) use object::{GuardedOptions, setter};
 
 use super::boundary::boundary;
 use super::cast;
-use super::event::{certreload_event_callback, sink_from_c};
+use super::event_callback::{certreload_event_callback, sink_from_c};
 use super::result::certreload_result;
 use crate::error::Error;
 use crate::files::MAX_FILE_SIZE;
