@@ -68,7 +68,7 @@ static certreload_result open_certificates(const struct arguments *arguments) {
         certreload_options_set_poll_interval_ms(options, arguments->poll_ms);
     }
     if (!arguments->quiet) {
-        certreload_options_set_event_callback(options, on_event, NULL);
+        certreload_options_set_event_callback(options, on_event, NULL, NULL);
     }
     /* Returns the failure of any of the calls above, too. */
     const certreload_result result = certreload_open(options, &certificates);

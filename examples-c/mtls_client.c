@@ -81,7 +81,7 @@ static certreload_result open_trust(const struct client *client) {
     if (client->poll_ms != 0) {
         certreload_options_set_poll_interval_ms(options, client->poll_ms);
     }
-    certreload_options_set_event_callback(options, on_event, NULL);
+    certreload_options_set_event_callback(options, on_event, NULL, NULL);
     /* Returns the failure of any of the calls above, too. */
     const certreload_result result = certreload_open(options, &trust);
     certreload_options_free(options);

@@ -68,7 +68,7 @@ static certreload_result open_handle(const struct server *server) {
     if (poll_ms != 0) {
         certreload_options_set_poll_interval_ms(options, poll_ms);
     }
-    certreload_options_set_event_callback(options, on_event, NULL);
+    certreload_options_set_event_callback(options, on_event, NULL, NULL);
     /* Returns the failure of any of the calls above, too: no server opens without its checks. */
     const certreload_result result = certreload_open(options, &handle);
     certreload_options_free(options);

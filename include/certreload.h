@@ -1088,6 +1088,21 @@ const char *certreload_trigger_str(certreload_trigger trigger);
 const char *certreload_warning_str(uint32_t warning);
 
 /**
+ * A function of the host that frees the userdata of a callback.
+ *
+ * The library calls it exactly once: after the last call of the callback, when neither options nor an open handle can call
+ * the callback any more. It runs on the thread that ends the last use, which may be a thread of the library. That can be
+ * shortly after the function that ended the use has returned: after certreload_close() or a replacement from inside the
+ * callback, for example. It may call the certreload functions that its callback may call, and must not throw or longjmp
+ * out.
+ *
+ * If the function that sets the callback fails, the caller keeps the userdata, and the library does not free it. With a
+ * NULL callback the library ignores userdata and userdata_free. Userdata of handles that are open when the process ends is
+ * not freed. In a forked child the call is not guaranteed, because a thread of the parent may have been in the callback.
+ */
+typedef void (*certreload_userdata_free)(void *userdata);
+
+/**
  * A function of the host that is told of events.
  *
  * It runs on a background thread of the library, one call at a time for each handle, in order; with
@@ -1124,7 +1139,8 @@ typedef void (*certreload_event_callback)(void *userdata, const struct certreloa
  */
 certreload_result certreload_set_event_callback(struct certreload_handle *handle,
                                                 certreload_event_callback callback,
-                                                void *userdata);
+                                                void *userdata,
+                                                certreload_userdata_free userdata_free);
 
 /**
  * How much a log line matters: the lower, the more.
@@ -1188,6 +1204,7 @@ typedef void (*certreload_log_callback)(void *userdata,
  */
 certreload_result certreload_set_log_callback(certreload_log_callback callback,
                                               void *userdata,
+                                              certreload_userdata_free userdata_free,
                                               certreload_log_level max_level);
 
 /**
@@ -1864,7 +1881,8 @@ certreload_result certreload_options_set_name(struct certreload_options *options
  */
 certreload_result certreload_options_set_event_callback(struct certreload_options *options,
                                                         certreload_event_callback callback,
-                                                        void *userdata);
+                                                        void *userdata,
+                                                        certreload_userdata_free userdata_free);
 
 /**
  * Serve an identity that is in memory: from a config centre, a vault, or another process.
@@ -2047,7 +2065,8 @@ typedef bool (*certreload_key_password_callback)(void *userdata,
  */
 certreload_result certreload_options_set_key_password_callback(struct certreload_options *options,
                                                                certreload_key_password_callback callback,
-                                                               void *userdata);
+                                                               void *userdata,
+                                                               certreload_userdata_free userdata_free);
 
 /**
  * Name the file with the password of encrypted private keys. It replaces a password callback.

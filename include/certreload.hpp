@@ -637,6 +637,7 @@ inline const char *version() noexcept {
 inline void set_log(log_function function, log_level max_level = log_level::info) {
     auto next = function ? std::make_shared<detail::log_listener>(std::move(function)) : nullptr;
     detail::check(certreload_set_log_callback(next ? detail::deliver_line : nullptr, next.get(),
+                                              nullptr,
                                               static_cast<certreload_log_level>(max_level)));
     detail::current_log_listener().swap(next);
 }
@@ -699,7 +700,7 @@ class options {
             next = std::make_shared<password_function>(std::move(function));
         }
         apply(certreload_options_set_key_password_callback,
-              next ? detail::ask_for_password : nullptr, next.get());
+              next ? detail::ask_for_password : nullptr, next.get(), nullptr);
         password_ = std::move(next);
         return *this;
     }
@@ -920,7 +921,8 @@ class options {
     /// one handle never overlap; those for different handles may.
     options &on_event(event_function function, exception_function on_exception = {}) & {
         auto next = detail::make_listener(std::move(function), std::move(on_exception));
-        apply(certreload_options_set_event_callback, next ? detail::deliver : nullptr, next.get());
+        apply(certreload_options_set_event_callback, next ? detail::deliver : nullptr, next.get(),
+              nullptr);
         listener_ = std::move(next);
         return *this;
     }
@@ -1271,7 +1273,7 @@ class handle {
     void on_event(event_function function, exception_function on_exception = {}) {
         auto next = detail::make_listener(std::move(function), std::move(on_exception));
         detail::check(certreload_set_event_callback(raw_.get(), next ? detail::deliver : nullptr,
-                                                    next.get()));
+                                                    next.get(), nullptr));
         // Last, because destroying the function before may destroy what owns this handle.
         listener_.swap(next);
     }

@@ -36,12 +36,18 @@ unsafe extern "C" fn never(_: *mut c_void, _: certreload_log_level, _: *const c_
     std::process::abort();
 }
 
+unsafe extern "C" fn free_never(_: *mut c_void) {
+    std::process::abort();
+}
+
 #[test]
 fn a_program_that_has_a_logger_keeps_it_and_gets_the_lines() {
     log::set_logger(&TheirOwn).unwrap();
     log::set_max_level(LevelFilter::Info);
     // SAFETY: the callback has the signature.
-    let set = |callback| unsafe { certreload_set_log_callback(callback, ptr::null_mut(), 5) };
+    let set = |callback| unsafe {
+        certreload_set_log_callback(callback, ptr::null_mut(), Some(free_never), 5)
+    };
     assert_eq!(set(Some(never)), certreload_result::LoggerInUse);
     assert!(last_error().contains("already set a logger"), "{}", last_error());
     assert_eq!(set(None), certreload_result::Ok);

@@ -116,7 +116,7 @@ fn g7_unregistering_waits_for_the_callback_that_runs_and_a_blocked_callback_bloc
     let gate = Gate::default();
     let userdata = (&raw const gate).cast_mut().cast();
     // SAFETY: an open handle; the gate lives until after the callback is unregistered.
-    unsafe { certreload_set_event_callback(host.handle, Some(stand_at_gate), userdata) };
+    unsafe { certreload_set_event_callback(host.handle, Some(stand_at_gate), userdata, None) };
     let mut renew = || {
         let next = Pair::new(&[NAME]);
         site.renew(&next);
@@ -159,7 +159,7 @@ fn g7_replacing_waits_for_the_callback_before_and_not_for_the_new_one() {
     let gate = Gate::default();
     let userdata = (&raw const gate).cast_mut().cast();
     // SAFETY: an open handle; the gate lives until after the callback is replaced.
-    unsafe { certreload_set_event_callback(host.handle, Some(stand_at_gate), userdata) };
+    unsafe { certreload_set_event_callback(host.handle, Some(stand_at_gate), userdata, None) };
     for _ in 0..3 {
         site.renew(&Pair::new(&[NAME]));
         assert_eq!(host.reload_wait(), Outcome::Ok);
@@ -205,7 +205,7 @@ fn a_callback_may_reload_and_close_its_own_handle() {
     // SAFETY: live options; the sender lives until the callback has run, and it runs once.
     unsafe {
         let userdata = (&raw const closed).cast_mut().cast();
-        certreload_options_set_event_callback(options.0, Some(close_inside), userdata);
+        certreload_options_set_event_callback(options.0, Some(close_inside), userdata, None);
         assert_eq!(certreload_open(options.0, &raw mut handle), Outcome::Ok);
     }
     TO_CLOSE.store(handle, Ordering::SeqCst);

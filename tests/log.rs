@@ -37,7 +37,7 @@ fn alone() -> MutexGuard<'static, ()> {
 
 fn listen(callback: certreload_log_callback, userdata: *mut c_void, level: u32) -> Outcome {
     // SAFETY: the callbacks here have the signature, and their userdata outlives them.
-    unsafe { certreload_set_log_callback(callback, userdata, level) }
+    unsafe { certreload_set_log_callback(callback, userdata, None, level) }
 }
 
 fn forget() -> Outcome {

@@ -187,8 +187,9 @@ unsafe extern "C" fn answer(
 fn ask(builder: Builder, vault: &Vault) -> Builder {
     let userdata = ptr::from_ref(vault).cast_mut().cast();
     // SAFETY: live options; the vault outlives the handle.
-    let result =
-        unsafe { certreload_options_set_key_password_callback(builder.0, Some(answer), userdata) };
+    let result = unsafe {
+        certreload_options_set_key_password_callback(builder.0, Some(answer), userdata, None)
+    };
     assert_eq!(result, Outcome::Ok);
     builder
 }
@@ -250,6 +251,6 @@ fn the_last_source_of_passwords_that_was_set_is_the_one() {
     assert_eq!(outcome(builder), Some(Outcome::KeyEncrypted));
     let builder = password_file(workshop.options(), &right);
     // SAFETY: live options.
-    unsafe { certreload_options_set_key_password_callback(builder.0, None, ptr::null_mut()) };
+    unsafe { certreload_options_set_key_password_callback(builder.0, None, ptr::null_mut(), None) };
     assert_eq!(outcome(builder), Some(Outcome::KeyEncrypted));
 }

@@ -268,6 +268,7 @@ fn g18_nothing_of_a_key_or_its_password_is_left_when_the_last_user_has_gone() {
                     builder.0,
                     Some(read_password),
                     password_path.as_ptr().cast_mut().cast(),
+                    None,
                 ),
             }
         };

@@ -1,7 +1,6 @@
 //! Keeps the events of one handle until the host's callback has received them or the host has taken them.
 
 use std::collections::VecDeque;
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
@@ -170,6 +169,8 @@ impl EventQueue {
         sink: Option<EventSink>,
         kept: &ArcSwapOption<EventSink>,
     ) -> Result<(), Deadlock> {
+        // Declared before the lock: dropping it may run the host's destructor, which must not run under the lock.
+        let _previous;
         let mut state = self.state();
         // Register the wait before anything is changed. Checked later, a deadlock could only be reported after the
         // callback had already been replaced.
@@ -204,6 +205,8 @@ impl EventQueue {
     ///
     /// Does not block for a callback that runs on this thread or waits for it.
     pub(crate) fn close(self: &Arc<Self>) {
+        // Dropped after the lock: see `set_sink`.
+        let _previous;
         let mut state = self.state();
         state.waiting.clear();
         state.receiver = Receiver::Closed;
@@ -289,6 +292,9 @@ impl EventQueue {
 
 impl Deliver for EventQueue {
     fn deliver_one(&self) -> bool {
+        // Declared before the lock: if the callback was replaced while it ran, this is its last reference, and dropping it
+        // runs the host's destructor.
+        let sink;
         let mut state = self.state();
         if state.running.is_some() {
             return false;
@@ -297,7 +303,7 @@ impl Deliver for EventQueue {
             Receiver::Sink(sink) => Some(sink.clone()),
             Receiver::Unknown | Receiver::Host | Receiver::Closed => None,
         };
-        if let Some(sink) = sink
+        if let Some(sink) = &sink
             && let Some(event) = state.waiting.pop_front()
         {
             state.runs += 1;

@@ -1,12 +1,14 @@
 //! The function of the host that gets the events of a handle.
 
 use std::ffi::c_void;
+use std::sync::Arc;
 
 use super::boundary::boundary;
 use super::cast;
 use super::event::{ToldEvent, certreload_event};
 use super::handle::certreload_handle;
 use super::result::certreload_result;
+use super::userdata::{Userdata, certreload_userdata_free};
 use crate::events::{Event, EventSink};
 
 /// A function of the host that is told of events.
@@ -47,42 +49,41 @@ pub unsafe extern "C" fn certreload_set_event_callback(
     handle: *mut certreload_handle,
     callback: certreload_event_callback,
     userdata: *mut c_void,
+    userdata_free: certreload_userdata_free,
 ) -> certreload_result {
     boundary(|| {
         // SAFETY: the caller passes an open handle, or NULL.
         let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
-        handle.set_sink(sink_from_c(callback, userdata))?;
+        let userdata = Arc::new(Userdata::new(userdata, userdata_free));
+        handle.set_sink(sink_from_c(callback, &userdata))?;
+        // The reference here keeps another thread, which may have replaced the callback by now, from freeing it unkept.
+        if callback.is_some() {
+            userdata.keep();
+        }
         Ok(certreload_result::Ok)
     })
 }
 
-/// A callback and the pointer that the host wants back with each call.
+/// A callback of the host, with its userdata.
 struct EventCallback {
     function: unsafe extern "C" fn(*mut c_void, *const certreload_event),
-    userdata: *mut c_void,
+    userdata: Arc<Userdata>,
 }
-
-// SAFETY: the function is plain code; the userdata is never dereferenced here, and the host has been
-// told (at certreload_event_callback) that it is handed to the function on another thread.
-unsafe impl Send for EventCallback {}
-// SAFETY: as above. Calls for one handle are made one at a time; handles that are opened with the same options
-// share the callback, and the host is told that those may call it at the same time.
-unsafe impl Sync for EventCallback {}
 
 impl EventCallback {
     fn call(&self, event: &Event) {
         let told = ToldEvent::new(event);
         // SAFETY: `function` has the documented signature, and `told` with all that it points to
         // lives until the call returns.
-        unsafe { (self.function)(self.userdata, told.as_ptr()) }
+        unsafe { (self.function)(self.userdata.pointer(), told.as_ptr()) }
     }
 }
 
 /// Makes the pipeline's sink out of what C passed; NULL means that nobody listens.
 pub(crate) fn sink_from_c(
     callback: certreload_event_callback,
-    userdata: *mut c_void,
+    userdata: &Arc<Userdata>,
 ) -> Option<EventSink> {
-    let host = EventCallback { function: callback?, userdata };
+    let host = EventCallback { function: callback?, userdata: userdata.clone() };
     Some(EventSink::new(move |event: &Event| host.call(event)))
 }

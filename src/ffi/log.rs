@@ -15,6 +15,7 @@ use arc_swap::ArcSwapOption;
 use super::boundary::boundary;
 use super::cast::to_c_text;
 use super::result::certreload_result;
+use super::userdata::{Userdata, certreload_userdata_free};
 use crate::error::{Cause, Error};
 use crate::events::LOG_TARGET;
 use crate::sys::is_logging_disabled;
@@ -80,6 +81,7 @@ pub type certreload_log_callback = Option<
 pub unsafe extern "C" fn certreload_set_log_callback(
     callback: certreload_log_callback,
     userdata: *mut c_void,
+    userdata_free: certreload_userdata_free,
     max_level: log_level_number,
 ) -> certreload_result {
     boundary(|| {
@@ -87,6 +89,7 @@ pub unsafe extern "C" fn certreload_set_log_callback(
             None => None,
             Some(function) => {
                 let level = level_filter(max_level)?;
+                let userdata = Userdata::new(userdata, userdata_free);
                 Some(Arc::new(LogReceiver::new(function, userdata, level)))
             }
         };
@@ -98,6 +101,10 @@ pub unsafe extern "C" fn certreload_set_log_callback(
                 if !is_ours() {
                     return Err(Error::new(Cause::LoggerInUse));
                 }
+            }
+            // Before another thread can replace it: from here on this call cannot fail.
+            if let Some(next) = &next {
+                next.userdata.keep();
             }
             let before = LISTENER.swap(next);
             if is_ours() {
@@ -206,7 +213,7 @@ const RETIRED: usize = 1;
 /// A callback, the pointer that the host wants back with each call, and the calls that run.
 struct LogReceiver {
     function: unsafe extern "C" fn(*mut c_void, certreload_log_level, *const c_char),
-    userdata: *mut c_void,
+    userdata: Userdata,
     level: LevelFilter,
     /// Twice the number of calls that run, and whether it is retired.
     calls: AtomicUsize,
@@ -215,16 +222,10 @@ struct LogReceiver {
     era: ForkGeneration,
 }
 
-// SAFETY: the function is plain code; the userdata is never dereferenced here, and the host has been
-// told (at certreload_log_callback) that it is handed to the function on any thread.
-unsafe impl Send for LogReceiver {}
-// SAFETY: as above; on several threads at once.
-unsafe impl Sync for LogReceiver {}
-
 impl LogReceiver {
     fn new(
         function: unsafe extern "C" fn(*mut c_void, certreload_log_level, *const c_char),
-        userdata: *mut c_void,
+        userdata: Userdata,
         level: LevelFilter,
     ) -> Self {
         Self {
@@ -247,7 +248,9 @@ impl LogReceiver {
             INSIDE.set(self);
             // SAFETY: `function` has the documented signature, and the message lives until the call
             // returns.
-            unsafe { (self.function)(self.userdata, record.level().into(), message.as_ptr()) };
+            unsafe {
+                (self.function)(self.userdata.pointer(), record.level().into(), message.as_ptr())
+            };
             INSIDE.set(ptr::null());
         }
         if self.calls.fetch_sub(2, Ordering::SeqCst) & RETIRED != 0 {
@@ -271,6 +274,11 @@ impl LogReceiver {
         let mine = usize::from(ptr::eq(INSIDE.get(), self));
         while self.calls.load(Ordering::SeqCst) / 2 > mine {
             left = self.left.wait(left);
+        }
+        drop(left);
+        // Here and not on the thread of the last call, which may hold locks of the library.
+        if mine == 0 {
+            self.userdata.release();
         }
     }
 }

@@ -31,4 +31,5 @@ pub mod result;
 pub mod result_table;
 pub mod sessions;
 pub mod status;
+pub mod userdata;
 pub mod version;

@@ -230,6 +230,8 @@ impl Instance {
         drop(self.state());
         self.runtime.watcher().unsubscribe(self.id);
         self.events.close();
+        // Kept for children that are forked; with it the host gets its userdata back.
+        self.shared.sink.store(None);
         self.waits().wait_for_others(Resource::Calls(self.id));
         self.shared.current.wait_for_readers();
         log_life(self.speaker(), "is closed", self.id, self.shared.options.identities.len());

@@ -169,11 +169,11 @@ static certreload_result any_ticket_key_lifetime(certreload_options *options) {
 }
 
 static certreload_result no_event_callback(certreload_options *options) {
-    return certreload_options_set_event_callback(options, NULL, NULL);
+    return certreload_options_set_event_callback(options, NULL, NULL, NULL);
 }
 
 static certreload_result no_password_callback(certreload_options *options) {
-    return certreload_options_set_key_password_callback(options, NULL, NULL);
+    return certreload_options_set_key_password_callback(options, NULL, NULL, NULL);
 }
 
 static const struct bad_call calls_that_cannot_fail[] = {

@@ -61,7 +61,7 @@ static inline certreload_options *pairs_options(certreload_runtime runtime) {
 static inline certreload_handle *pairs_open(certreload_runtime runtime,
                                             certreload_event_callback callback, void *userdata) {
     certreload_options *options = pairs_options(runtime);
-    CHECK_OK(certreload_options_set_event_callback(options, callback, userdata));
+    CHECK_OK(certreload_options_set_event_callback(options, callback, userdata, NULL));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);

@@ -96,19 +96,19 @@ static void closes_both(scene *s) {
 }
 
 static void replaces_own(scene *s) {
-    CHECK_OK(certreload_set_event_callback(s->own, recorder_callback, &s->later));
+    CHECK_OK(certreload_set_event_callback(s->own, recorder_callback, &s->later, NULL));
 }
 
 static void unregisters_own(scene *s) {
-    CHECK_OK(certreload_set_event_callback(s->own, NULL, NULL));
+    CHECK_OK(certreload_set_event_callback(s->own, NULL, NULL, NULL));
 }
 
 static void replaces_other(scene *s) {
-    CHECK_OK(certreload_set_event_callback(s->other, recorder_callback, &s->later));
+    CHECK_OK(certreload_set_event_callback(s->other, recorder_callback, &s->later, NULL));
 }
 
 static void unregisters_other(scene *s) {
-    CHECK_OK(certreload_set_event_callback(s->other, NULL, NULL));
+    CHECK_OK(certreload_set_event_callback(s->other, NULL, NULL, NULL));
 }
 
 static void reloads(scene *s) {
@@ -157,7 +157,7 @@ static void on_log(void *userdata, certreload_log_level level, const char *messa
 
 static void opens(scene *s) {
     atomic_int lines = 0, events = 0;
-    CHECK_OK(certreload_set_log_callback(on_log, &lines, CERTRELOAD_LOG_LEVEL_DEBUG));
+    CHECK_OK(certreload_set_log_callback(on_log, &lines, NULL, CERTRELOAD_LOG_LEVEL_DEBUG));
     for (int runtime = CERTRELOAD_RUNTIME_THREAD; runtime <= CERTRELOAD_RUNTIME_HOST; runtime++) {
         certreload_handle *third = pairs_open(runtime, count_event, &events);
         renew(third, runtime, 1);
@@ -167,7 +167,7 @@ static void opens(scene *s) {
     certreload_options *options = pairs_options(s->runtime);
     CHECK_OK(certreload_check(options));
     certreload_options_free(options);
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 0));
     CHECK(lines > 0);
 }
 
@@ -220,7 +220,7 @@ static void meddles_with_own(scene *s) {
     CHECK_RESULT(certreload_push_identity(s->own, 0, &plain_pairs[1]), WOULD_DEADLOCK);
     if (s->runtime == CERTRELOAD_RUNTIME_HOST)
         CHECK_RESULT(certreload_dispatch(s->own), WOULD_DEADLOCK);
-    CHECK_OK(certreload_set_event_callback(s->own, recorder_callback, &s->later));
+    CHECK_OK(certreload_set_event_callback(s->own, recorder_callback, &s->later, NULL));
     CHECK(status_of(s->own).generation > 0);
     CHECK_OK(certreload_reload(s->own));
 }
@@ -230,7 +230,7 @@ static void meddles_with_other(scene *s) {
     CHECK_OK(certreload_push_identity(s->other, 0, &plain_pairs[1]));
     if (s->other_runtime == CERTRELOAD_RUNTIME_HOST)
         CHECK_OK(certreload_dispatch(s->other));
-    CHECK_OK(certreload_set_event_callback(s->other, recorder_callback, &s->later));
+    CHECK_OK(certreload_set_event_callback(s->other, recorder_callback, &s->later, NULL));
     if (s->other_runtime == CERTRELOAD_RUNTIME_HOST || !s->on_worker)
         CHECK_RESULT(certreload_reload_wait(s->other, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
     else
@@ -267,15 +267,15 @@ static void open_locked(scene *s, bool logs) {
     shell("cp -p turn0.chain locked.chain && cp -p turn0.locked locked.key");
     certreload_options *options =
         unwatched_options(scratch("locked.chain"), scratch("locked.key"), 1000);
-    CHECK_OK(certreload_options_set_key_password_callback(options, on_password, s));
+    CHECK_OK(certreload_options_set_key_password_callback(options, on_password, s, NULL));
     CHECK_OK(certreload_options_set_runtime(options, s->runtime));
-    CHECK_OK(certreload_options_set_event_callback(options, count_event, &s->events));
+    CHECK_OK(certreload_options_set_event_callback(options, count_event, &s->events, NULL));
     certreload_handle *own = NULL;
     CHECK_OK(certreload_open(options, &own));
     certreload_options_free(options);
     if (logs) {
         /* The one callback acts, and the other one does not. */
-        CHECK_OK(certreload_set_log_callback(on_line, s, CERTRELOAD_LOG_LEVEL_INFO));
+        CHECK_OK(certreload_set_log_callback(on_line, s, NULL, CERTRELOAD_LOG_LEVEL_INFO));
         atomic_store(&s->acts, 0);
     }
     s->other = pairs_open(s->other_runtime, count_event, &s->events_of_other);
@@ -323,7 +323,7 @@ static void inside_password_and_log_callbacks(certreload_runtime runtime,
         open_locked(s, logs);
         works[i / 2 % 3](s);
         if (logs)
-            CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
+            CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 0));
         end_scene(s);
     }
 }
@@ -345,7 +345,8 @@ static void inside_the_password_callback_of_open(certreload_runtime other) {
         s->other = pairs_open(other, count_event, &s->events_of_other);
         certreload_options *options = certreload_options_new();
         CHECK_OK(certreload_options_add_identity_memory(options, &locked_pairs[0]));
-        CHECK_OK(certreload_options_set_key_password_callback(options, on_password_of_open, s));
+        CHECK_OK(
+            certreload_options_set_key_password_callback(options, on_password_of_open, s, NULL));
         certreload_handle *handle = NULL;
         CHECK_RESULT(certreload_open(options, &handle), KEY_ENCRYPTED);
         certreload_options_free(options);

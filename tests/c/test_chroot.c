@@ -27,7 +27,7 @@ static certreload_handle *open_one(certreload_watch watch, uint32_t poll_ms, rec
     CHECK_OK(certreload_options_set_poll_interval_ms(options, poll_ms));
     CHECK_OK(certreload_options_set_debounce_ms(options, 0));
     CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 0));
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, events, NULL));
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);
     CHECK_INT(recorder_next(events)->kind, CERTRELOAD_EVENT_KIND_RELOADED);

@@ -91,7 +91,7 @@ static void bad_roots_are_refused_and_the_old_ones_stay(void) {
     trust_in("roots.pem", "old");
     static recorder events = RECORDER_INITIALIZER;
     certreload_options *options = client_options();
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
     certreload_handle *client = open_and_free(options);
     CHECK_INT(recorder_next(&events)->kind, CERTRELOAD_EVENT_KIND_RELOADED);
 

@@ -327,7 +327,7 @@ static void a_key_that_all_may_read_is_warned_about(void) {
     replace_file(key, good_key);
     CHECK(chmod(key, 0644) == 0);
     certreload_options *options = unwatched_options(good_chain, key, SETTLE_MS);
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);

@@ -154,7 +154,7 @@ static void g7_a_callback_gets_what_is_told_while_it_is_named(void) {
     renew_and_wait(handle);
     CHECK(is_readable(descriptor));
     /* What waits for the host goes to its callback. */
-    CHECK_OK(certreload_set_event_callback(handle, recorder_callback, &events));
+    CHECK_OK(certreload_set_event_callback(handle, recorder_callback, &events, NULL));
     CHECK(!is_readable(descriptor));
     CHECK_INT(recorder_next(&events)->generation, 1);
     CHECK_INT(recorder_next(&events)->generation, 2);
@@ -165,7 +165,7 @@ static void g7_a_callback_gets_what_is_told_while_it_is_named(void) {
     CHECK_INT(certreload_event_fd(handle), descriptor);
 
     /* Without it they wait again, each by itself: the host has asked before. */
-    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL));
+    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL, NULL));
     CHECK(!is_readable(descriptor));
     for (int i = 0; i < 3; i++)
         renew_and_wait(handle);

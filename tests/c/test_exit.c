@@ -124,7 +124,7 @@ static certreload_handle *open_watched(certreload_event_callback callback) {
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
     CHECK_OK(certreload_options_set_debounce_ms(options, 0));
     CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 1000));
-    CHECK_OK(certreload_options_set_event_callback(options, callback, NULL));
+    CHECK_OK(certreload_options_set_event_callback(options, callback, NULL, NULL));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);
@@ -185,7 +185,7 @@ static void use_and_close(void) {
     certreload_result result = certreload_reload_wait(own, PATIENCE_SECONDS * 1000);
     CHECK_AT_EXIT(result == CERTRELOAD_RESULT_OK || result == CERTRELOAD_RESULT_UNCHANGED ||
                   result == CERTRELOAD_RESULT_FILE_UNSTABLE);
-    CHECK_AT_EXIT(certreload_set_event_callback(own, NULL, NULL) == CERTRELOAD_RESULT_OK);
+    CHECK_AT_EXIT(certreload_set_event_callback(own, NULL, NULL, NULL) == CERTRELOAD_RESULT_OK);
     rustls_connection *connection = NULL;
     CHECK_AT_EXIT(certreload_server_connection_new(own, &connection) == CERTRELOAD_RESULT_OK);
     rustls_connection_free(connection);
@@ -286,7 +286,7 @@ static void exit_in_the_callback(void *userdata, const certreload_event *event) 
 static int by_exit_in_a_callback(void) {
     CHECK_INT(atexit(use_and_close), 0);
     atomic_store(&events_until_exit, 2);
-    CHECK_OK(certreload_set_event_callback(own, exit_in_the_callback, NULL));
+    CHECK_OK(certreload_set_event_callback(own, exit_in_the_callback, NULL, NULL));
     pause();
     return 1;
 }

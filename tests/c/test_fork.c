@@ -29,7 +29,7 @@ static certreload_handle *open_watched(const char *own_chain, const char *own_ke
     certreload_handle *opened = NULL;
     CHECK_OK(certreload_options_add_identity(options, own_chain, own_key, NULL));
     CHECK_OK(certreload_options_set_poll_interval_ms(options, NO_POLL));
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, listener));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, listener, NULL));
     CHECK_OK(certreload_open(options, &opened));
     certreload_options_free(options);
     CHECK_INT(recorder_next(listener)->kind, CERTRELOAD_EVENT_KIND_RELOADED);
@@ -86,7 +86,7 @@ static void with_a_handle_of_its_own(void (*between)(void)) {
 }
 
 static void close_inherited(void) {
-    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL));
+    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL, NULL));
     certreload_close(handle);
 }
 

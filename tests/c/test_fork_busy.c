@@ -24,7 +24,7 @@ static certreload_handle *handle;
 static void take_over(void *unused) {
     (void)unused;
     CHECK_OK(certreload_after_fork(handle));
-    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL));
+    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL, NULL));
     certreload_result result = certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER);
     CHECK(result == CERTRELOAD_RESULT_OK || result == CERTRELOAD_RESULT_UNCHANGED);
     fingerprint_shown(handle, "one.test");
@@ -92,7 +92,7 @@ static void while_a_reload_is_running(void) {
     atomic_store(&blocks, false);
     certreload_options *options = unwatched();
     encrypt_key();
-    CHECK_OK(certreload_options_set_key_password_callback(options, give_password, "secret"));
+    CHECK_OK(certreload_options_set_key_password_callback(options, give_password, "secret", NULL));
     open_and_free(options);
     make_pair(chain, key, "one.test");
     encrypt_key();
@@ -107,7 +107,7 @@ static void while_a_reload_is_running(void) {
 static void while_a_callback_is_running(void) {
     test_begin(__func__);
     certreload_options *options = unwatched();
-    CHECK_OK(certreload_options_set_event_callback(options, block_on_event, NULL));
+    CHECK_OK(certreload_options_set_event_callback(options, block_on_event, NULL, NULL));
     atomic_store(&blocks, true);
     open_and_free(options);
     fork_while_blocked();
@@ -120,7 +120,7 @@ static void block_on_line(void *unused, certreload_log_level level, const char *
 }
 
 static void silence_the_log(void *unused) {
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, CERTRELOAD_LOG_LEVEL_ERROR));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, CERTRELOAD_LOG_LEVEL_ERROR));
     take_over(unused);
 }
 
@@ -128,7 +128,7 @@ static void while_a_log_line_is_written(void) {
     test_begin(__func__);
     atomic_store(&blocks, false);
     open_and_free(unwatched());
-    CHECK_OK(certreload_set_log_callback(block_on_line, NULL, CERTRELOAD_LOG_LEVEL_INFO));
+    CHECK_OK(certreload_set_log_callback(block_on_line, NULL, NULL, CERTRELOAD_LOG_LEVEL_INFO));
     make_pair(chain, key, "one.test");
     atomic_store(&blocks, true);
     CHECK_OK(certreload_reload(handle));
@@ -137,7 +137,7 @@ static void while_a_log_line_is_written(void) {
     child_run(take_over, NULL);
     atomic_store(&blocks, false);
     gate_let_through(&go_on, 1);
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, CERTRELOAD_LOG_LEVEL_ERROR));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, CERTRELOAD_LOG_LEVEL_ERROR));
     certreload_close(handle);
 }
 
@@ -171,19 +171,19 @@ static void inside_callbacks(void) {
     certreload_options *options = unwatched();
     encrypt_key();
     handle = NULL;
-    CHECK_OK(
-        certreload_options_set_key_password_callback(options, fork_and_give_password, "secret"));
+    CHECK_OK(certreload_options_set_key_password_callback(options, fork_and_give_password, "secret",
+                                                          NULL));
     open_and_free(options);
     make_pair(chain, key, "one.test");
     encrypt_key();
     CHECK_OK(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER));
     gate_pass(&inside);
 
-    CHECK_OK(certreload_set_event_callback(handle, fork_on_event, NULL));
+    CHECK_OK(certreload_set_event_callback(handle, fork_on_event, NULL, NULL));
     make_pair(chain, key, "one.test");
     CHECK_OK(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER));
     gate_pass(&inside);
-    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL));
+    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL, NULL));
     CHECK_INT(forked_inside, 2);
     CHECK_STR(fingerprint_shown(handle, "one.test"), fingerprint_of(chain));
     certreload_close(handle);
@@ -252,7 +252,7 @@ static void under_threads_that_call_everything(void) {
     link_path = scratch("live"), new_link_path = scratch("live.new");
     live_chain = scratch("live/chain"), live_key = scratch("live/key");
     certreload_options *options = unwatched_options(live_chain, live_key, 5000);
-    CHECK_OK(certreload_options_set_event_callback(options, ignore_event, NULL));
+    CHECK_OK(certreload_options_set_event_callback(options, ignore_event, NULL, NULL));
     open_and_free(options);
 
     static void *(*const work[])(void *) = {renew_all_the_time, wait_all_the_time,

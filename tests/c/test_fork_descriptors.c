@@ -175,13 +175,14 @@ static int stop;
 
 static void *set_and_set(void *unused) {
     while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
-        CHECK_OK(certreload_set_log_callback(ignore_line, unused, CERTRELOAD_LOG_LEVEL_ERROR));
+        CHECK_OK(
+            certreload_set_log_callback(ignore_line, unused, NULL, CERTRELOAD_LOG_LEVEL_ERROR));
     return NULL;
 }
 
 static void set_once(void *unused) {
-    CHECK_OK(certreload_set_log_callback(ignore_line, unused, CERTRELOAD_LOG_LEVEL_INFO));
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
+    CHECK_OK(certreload_set_log_callback(ignore_line, unused, NULL, CERTRELOAD_LOG_LEVEL_INFO));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 0));
 }
 
 static void a_child_sets_its_log_callback_whatever_its_parent_does(void) {
@@ -194,7 +195,7 @@ static void a_child_sets_its_log_callback_whatever_its_parent_does(void) {
     __atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
     for (int i = 0; i < 2; i++)
         CHECK_INT(pthread_join(threads[i], NULL), 0);
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 0));
 }
 
 int main(void) {

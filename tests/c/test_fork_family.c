@@ -28,7 +28,7 @@ static certreload_handle *open_watched(recorder *listener) {
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
     CHECK_OK(certreload_options_set_poll_interval_ms(options, NO_POLL));
     if (listener != NULL)
-        CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, listener));
+        CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, listener, NULL));
     CHECK_OK(certreload_open(options, &opened));
     certreload_options_free(options);
     if (listener != NULL)

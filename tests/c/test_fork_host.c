@@ -20,7 +20,7 @@ static gate ready, go_on;
 
 static void open_without_threads(recorder *listener) {
     certreload_options *options = host_options(chain, key);
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, listener));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, listener, NULL));
     handle = open_and_free(options);
 }
 

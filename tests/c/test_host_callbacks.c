@@ -38,7 +38,7 @@ static void on_event(void *userdata, const certreload_event *event) {
 }
 
 static void open_host(struct host *self, certreload_options *options) {
-    CHECK_OK(certreload_options_set_event_callback(options, on_event, self));
+    CHECK_OK(certreload_options_set_event_callback(options, on_event, self, NULL));
     self->handle = open_and_free(options);
     self->dispatcher = pthread_self();
 }
@@ -91,7 +91,7 @@ static void g7_events_are_told_by_dispatch_alone(void) {
     CHECK_INT(host.newest, 4);
 
     /* Without it they are the host's to take again. */
-    CHECK_OK(certreload_set_event_callback(host.handle, NULL, NULL));
+    CHECK_OK(certreload_set_event_callback(host.handle, NULL, NULL, NULL));
     CHECK_OK(push_files(host.handle, 0, other_chain, other_key));
     dispatch(&host);
     CHECK(is_readable(descriptor));
@@ -138,7 +138,7 @@ static void g7_reload_wait_push_and_dispatch_work_inside_the_callback(void) {
 
 static void unregister_inside(struct host *self, const certreload_event *event) {
     if (event->generation == 2)
-        CHECK_OK(certreload_set_event_callback(self->handle, NULL, NULL));
+        CHECK_OK(certreload_set_event_callback(self->handle, NULL, NULL, NULL));
 }
 
 static void g7_none_is_told_after_the_callback_took_itself_back(void) {

@@ -57,7 +57,7 @@ static void *dispatch_when_woken(void *argument) {
 }
 
 static void start(struct crew *crew, certreload_options *options) {
-    CHECK_OK(certreload_options_set_event_callback(options, on_event, crew));
+    CHECK_OK(certreload_options_set_event_callback(options, on_event, crew, NULL));
     crew->handle = open_and_free(options);
     crew->stop = eventfd(0, EFD_CLOEXEC);
     CHECK(crew->stop >= 0);
@@ -159,7 +159,7 @@ static void a_callback_that_blocks_keeps_no_other_thread_busy_and_no_work_back(v
     CHECK(sem_init(&blocker.is_inside, 0, 0) == 0 && sem_init(&blocker.may_go, 0, 0) == 0);
     certreload_options *options = host_options(chain, key);
     CHECK_OK(certreload_options_set_watch(options, CERTRELOAD_WATCH_OFF));
-    CHECK_OK(certreload_options_set_event_callback(options, block, &blocker));
+    CHECK_OK(certreload_options_set_event_callback(options, block, &blocker, NULL));
     certreload_handle *handle = open_and_free(options);
     pthread_t thread;
     CHECK_INT(pthread_create(&thread, NULL, dispatch_once, handle), 0);
@@ -233,7 +233,7 @@ static void both_runtimes_live_in_one_process(void) {
     CHECK_INT(thread_count(), threads);
     options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
     certreload_handle *threaded = open_and_free(options);
     CHECK_INT(recorder_next(&events)->generation, 1);
     CHECK(thread_count() > threads);

@@ -45,7 +45,7 @@ static void make_encrypted_pair(const char *password) {
 
 static certreload_result open_with(struct vault *vault, certreload_handle **handle) {
     certreload_options *options = unwatched_options(chain, key, 0);
-    CHECK_OK(certreload_options_set_key_password_callback(options, answer, vault));
+    CHECK_OK(certreload_options_set_key_password_callback(options, answer, vault, NULL));
     certreload_result result = certreload_open(options, handle);
     certreload_options_free(options);
     return result;
@@ -123,12 +123,12 @@ static void a_file_is_one_of_the_files_of_the_identity(void) {
 
     /* The last setting counts, and NULL is none. */
     struct vault vault = {.password = "two"};
-    CHECK_OK(certreload_options_set_key_password_callback(options, answer, &vault));
+    CHECK_OK(certreload_options_set_key_password_callback(options, answer, &vault, NULL));
     CHECK_OK(certreload_check(options));
     CHECK_INT(vault.calls, 1);
-    CHECK_OK(certreload_options_set_key_password_callback(options, NULL, NULL));
+    CHECK_OK(certreload_options_set_key_password_callback(options, NULL, NULL, NULL));
     CHECK_RESULT(certreload_check(options), KEY_ENCRYPTED);
-    CHECK_OK(certreload_options_set_key_password_callback(options, answer, &vault));
+    CHECK_OK(certreload_options_set_key_password_callback(options, answer, &vault, NULL));
     CHECK_OK(certreload_options_set_key_password_file(options, NULL));
     CHECK_RESULT(certreload_check(options), KEY_ENCRYPTED);
     CHECK_INT(vault.calls, 1);

@@ -227,7 +227,7 @@ static void a_certificate_lives_through_renewal_and_mishap(void) {
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
     CHECK_OK(certreload_options_set_debounce_ms(options, 50));
     CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 500));
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
     int64_t before = time(NULL);
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
@@ -300,7 +300,7 @@ static void reload_wait_finds_what_nobody_watches(void) {
     test_begin(__func__);
     static recorder events = RECORDER_INITIALIZER;
     certreload_options *options = unwatched_options(chain, key, 1000);
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);
@@ -328,7 +328,7 @@ static void a_pair_that_lands_late_is_pending_and_then_one_reload(void) {
     test_begin(__func__);
     static recorder events = RECORDER_INITIALIZER;
     certreload_options *options = unwatched_options(chain, key, PATIENCE_SECONDS * 1000);
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);

@@ -132,7 +132,7 @@ static void closing_waits_for_every_call_that_has_begun(certreload_runtime runti
                .has_closed = GATE_INITIALIZER};
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity_memory(options, &locked_pairs[0]));
-    CHECK_OK(certreload_options_set_key_password_callback(options, on_password, &c));
+    CHECK_OK(certreload_options_set_key_password_callback(options, on_password, &c, NULL));
     CHECK_OK(certreload_options_set_runtime(options, runtime));
     CHECK_OK(certreload_open(options, &c.handle));
     certreload_options_free(options);
@@ -180,7 +180,7 @@ static void closing_waits_for_a_call_that_has_nothing_left_to_do(certreload_runt
     crowd c = {
         .has_work = GATE_INITIALIZER, .may_go = GATE_INITIALIZER, .has_closed = GATE_INITIALIZER};
     c.handle = pairs_open(runtime, NULL, NULL);
-    CHECK_OK(certreload_set_log_callback(hold_the_answer, &c, CERTRELOAD_LOG_LEVEL_INFO));
+    CHECK_OK(certreload_set_log_callback(hold_the_answer, &c, NULL, CERTRELOAD_LOG_LEVEL_INFO));
     pthread_t caller, closer;
     start(&caller, reload_unchanged, &c);
     gate_wait(&c.has_work);
@@ -189,7 +189,7 @@ static void closing_waits_for_a_call_that_has_nothing_left_to_do(certreload_runt
     gate_open(&c.may_go);
     CHECK_INT(pthread_join(closer, NULL), 0);
     CHECK_INT(pthread_join(caller, NULL), 0);
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 0));
 }
 
 static void close_in_destructor(void *handle) {

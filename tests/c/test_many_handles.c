@@ -82,7 +82,7 @@ static void open_handle(size_t index, const struct pair *pair) {
     /* What is seen within a day is seen by notification. */
     CHECK_OK(certreload_options_set_poll_interval_ms(options, 86400000));
     CHECK_OK(certreload_options_set_runtime(options, runtime));
-    CHECK_OK(certreload_options_set_event_callback(options, on_event, &reloads.of[index]));
+    CHECK_OK(certreload_options_set_event_callback(options, on_event, &reloads.of[index], NULL));
     CHECK_OK(certreload_open(options, &handles[index]));
     certreload_options_free(options);
 }

@@ -51,7 +51,7 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_server_template(options, NULL), "config");
     CHECK_REFUSED(certreload_options_require_name(NULL, "a.test"), "options");
     CHECK_REFUSED(certreload_options_require_name(options, NULL), "dns_name");
-    CHECK_REFUSED(certreload_options_set_key_password_callback(NULL, NULL, NULL), "options");
+    CHECK_REFUSED(certreload_options_set_key_password_callback(NULL, NULL, NULL, NULL), "options");
     CHECK_REFUSED(certreload_options_set_key_password_file(NULL, key), "options");
     CHECK_REFUSED(certreload_options_set_watch(NULL, CERTRELOAD_WATCH_AUTO), "options");
     CHECK_REFUSED(certreload_options_set_poll_interval_ms(NULL, 1000), "options");
@@ -60,7 +60,8 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_expiry_warning_seconds(NULL, 1), "options");
     CHECK_REFUSED(certreload_options_set_name(NULL, "name"), "options");
     CHECK_OK(certreload_options_set_name(options, NULL));
-    CHECK_REFUSED(certreload_options_set_event_callback(NULL, recorder_callback, NULL), "options");
+    CHECK_REFUSED(certreload_options_set_event_callback(NULL, recorder_callback, NULL, NULL),
+                  "options");
     CHECK_REFUSED(certreload_options_set_runtime(NULL, CERTRELOAD_RUNTIME_HOST), "options");
     certreload_identity_bytes bytes = {sizeof bytes, "pem", 3, "pem", 3, NULL, 0};
     CHECK_REFUSED(certreload_options_add_identity_memory(NULL, &bytes), "options");
@@ -104,8 +105,8 @@ static void options_refuse_null(void) {
         ;
     CHECK_RESULT(certreload_check(options), NOTHING_TO_LOAD);
     CHECK_OK(certreload_options_set_alpn(options, NULL, 0));
-    CHECK_OK(certreload_options_set_event_callback(options, NULL, NULL));
-    CHECK_OK(certreload_options_set_key_password_callback(options, NULL, NULL));
+    CHECK_OK(certreload_options_set_event_callback(options, NULL, NULL, NULL));
+    CHECK_OK(certreload_options_set_key_password_callback(options, NULL, NULL, NULL));
     CHECK_OK(certreload_options_set_key_password_file(options, NULL));
     rustls_server_config_free(config);
 }
@@ -131,8 +132,8 @@ static void handles_refuse_null(void) {
     /* A signal handler may not touch the last error, so here there is the code alone. */
     CHECK_RESULT(certreload_reload(NULL), NULL_PARAMETER);
     CHECK_REFUSED(certreload_reload_wait(NULL, 0), "handle");
-    CHECK_REFUSED(certreload_set_event_callback(NULL, recorder_callback, NULL), "handle");
-    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL));
+    CHECK_REFUSED(certreload_set_event_callback(NULL, recorder_callback, NULL, NULL), "handle");
+    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL, NULL));
 
     const certreload_event *const no_event = (const certreload_event *)&chain, *event = no_event;
     CHECK_REFUSED(certreload_next_event(NULL, &event), "handle");
@@ -217,10 +218,10 @@ static void ignore_line(void *userdata, certreload_log_level level, const char *
 
 static void nobody_may_listen_to_the_log(void) {
     test_begin(__func__);
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
-    CHECK_OK(certreload_set_log_callback(ignore_line, NULL, CERTRELOAD_LOG_LEVEL_ERROR));
-    CHECK_RESULT(certreload_set_log_callback(ignore_line, NULL, 6), INVALID_PARAMETER);
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, 6));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 0));
+    CHECK_OK(certreload_set_log_callback(ignore_line, NULL, NULL, CERTRELOAD_LOG_LEVEL_ERROR));
+    CHECK_RESULT(certreload_set_log_callback(ignore_line, NULL, NULL, 6), INVALID_PARAMETER);
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 6));
 }
 
 static void the_hot_path_refuses_null(void) {

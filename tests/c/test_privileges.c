@@ -23,7 +23,7 @@ static void as_nobody(void) {
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_options_add_identity(options, scratch("volume/live/chain"),
                                              scratch("volume/live/key"), NULL));
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);
     CHECK_INT(recorder_next(&events)->kind, CERTRELOAD_EVENT_KIND_RELOADED);

@@ -33,7 +33,7 @@ static void open_as_root(uint32_t poll_interval) {
     CHECK_OK(certreload_options_set_debounce_ms(options, 50));
     CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 200));
     CHECK_OK(certreload_options_set_poll_interval_ms(options, poll_interval));
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
     events.count = events.taken = 0; /* what was told of the handle before */
     handle = open_and_free(options);
     CHECK_INT(recorder_next(&events)->kind, CERTRELOAD_EVENT_KIND_RELOADED);

@@ -48,7 +48,7 @@ static loaded_pair *new_pair(const char *file, const char *name) {
 static certreload_options *memory_options(const loaded_pair *pair, recorder *events) {
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity_memory(options, &pair->bytes));
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, events, NULL));
     return options;
 }
 
@@ -162,7 +162,7 @@ static void files_are_left_alone_from_the_first_bytes_on(bool the_same_bytes) {
     loaded_pair *same = load_pair(chain, key), *pushed = new_pair("pushed", "a.test");
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, events, NULL));
     CHECK_OK(certreload_options_set_debounce_ms(options, 5));
     CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, 50));
     certreload_handle *handle = NULL;

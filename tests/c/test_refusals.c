@@ -96,7 +96,7 @@ static void polling_goes_on_alone(const char *chain, const char *key, atomic_int
     certreload_options *options = certreload_options_new();
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
     CHECK_OK(certreload_options_set_poll_interval_ms(options, 50));
     atomic_store(times, 1000000);
     CHECK_OK(certreload_open(options, &handle));

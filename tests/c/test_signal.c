@@ -120,7 +120,7 @@ int main(void) {
     make_pair(chain, key, "one.test");
     static recorder events = RECORDER_INITIALIZER;
     certreload_options *options = unwatched_options(chain, key, 5000);
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);
     CHECK_INT(recorder_next(&events)->trigger, CERTRELOAD_TRIGGER_OPEN);

@@ -79,8 +79,8 @@ static void acquire_and_connect(void) {
 static void ask_and_listen(void) {
     static recorder unused = RECORDER_INITIALIZER;
     CHECK_INT(status_of(handle).health, CERTRELOAD_HEALTH_OK);
-    CHECK_OK(certreload_set_event_callback(handle, recorder_callback, &unused));
-    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL));
+    CHECK_OK(certreload_set_event_callback(handle, recorder_callback, &unused, NULL));
+    CHECK_OK(certreload_set_event_callback(handle, NULL, NULL, NULL));
 }
 
 static void allocate_and_fail(void) {

@@ -132,13 +132,13 @@ static void events_keep_the_mask(certreload_handle *handle, certreload_runtime r
 
     static recorder told = RECORDER_INITIALIZER;
     told.count = told.taken = 0;
-    WITH_MASK_KEPT(CHECK_OK(certreload_set_event_callback(handle, recorder_callback, &told)));
+    WITH_MASK_KEPT(CHECK_OK(certreload_set_event_callback(handle, recorder_callback, &told, NULL)));
     make_pair(chain, key, "one.test");
     CHECK_OK(push_files(handle, 0, chain, key));
     if (runtime == CERTRELOAD_RUNTIME_HOST)
         WITH_MASK_KEPT(CHECK_OK(certreload_dispatch(handle)));
     CHECK_INT(recorder_next(&told)->trigger, CERTRELOAD_TRIGGER_PUSH);
-    WITH_MASK_KEPT(CHECK_OK(certreload_set_event_callback(handle, NULL, NULL)));
+    WITH_MASK_KEPT(CHECK_OK(certreload_set_event_callback(handle, NULL, NULL, NULL)));
 }
 
 static void everything_is_called(certreload_runtime runtime) {
@@ -148,14 +148,15 @@ static void everything_is_called(certreload_runtime runtime) {
     WITH_MASK_KEPT(
         CHECK_RESULT(certreload_open_files("/nowhere", "/nowhere", &handle), FILE_NOT_FOUND));
     WITH_MASK_KEPT(
-        CHECK_OK(certreload_set_log_callback(log_nothing, NULL, CERTRELOAD_LOG_LEVEL_TRACE)));
+        CHECK_OK(certreload_set_log_callback(log_nothing, NULL, NULL, CERTRELOAD_LOG_LEVEL_TRACE)));
     options_keep_the_mask(&options, runtime);
     WITH_MASK_KEPT(CHECK_OK(certreload_open(options, &handle)));
     WITH_MASK_KEPT(certreload_options_free(options));
     a_handle_keeps_the_mask(handle);
     events_keep_the_mask(handle, runtime);
     WITH_MASK_KEPT(certreload_close(handle));
-    WITH_MASK_KEPT(CHECK_OK(certreload_set_log_callback(NULL, NULL, CERTRELOAD_LOG_LEVEL_ERROR)));
+    WITH_MASK_KEPT(
+        CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, CERTRELOAD_LOG_LEVEL_ERROR)));
 }
 
 static void calls_leave_signals_as_they_are(void) {

@@ -58,7 +58,7 @@ static void hold(void *told, const certreload_event *event) {
 
 static certreload_handle *open_with(certreload_event_callback callback, sem_t *told) {
     certreload_options *options = unwatched_options(chain, key, 100);
-    CHECK_OK(certreload_options_set_event_callback(options, callback, told));
+    CHECK_OK(certreload_options_set_event_callback(options, callback, told, NULL));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);

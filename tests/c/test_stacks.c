@@ -100,8 +100,8 @@ static certreload_handle *open_on(const char *chain, const char *key, certreload
     host = pthread_self();
     certreload_handle *handle = NULL;
     certreload_options *options = unwatched_options(chain, key, 0);
-    CHECK_OK(certreload_options_set_key_password_callback(options, password, &host));
-    CHECK_OK(certreload_options_set_event_callback(options, on_event, events));
+    CHECK_OK(certreload_options_set_key_password_callback(options, password, &host, NULL));
+    CHECK_OK(certreload_options_set_event_callback(options, on_event, events, NULL));
     CHECK_OK(certreload_options_set_runtime(options, runtime));
     CHECK_OK(certreload_check(options));
     CHECK_OK(certreload_open(options, &handle));

@@ -23,7 +23,7 @@ static void a_certificate_near_its_end_is_told_at_open(void) {
     const char *chain = scratch("old.chain"), *key = scratch("old.key");
     make_pair_valid(chain, key, "old.test", -80, 5);
     certreload_options *options = unwatched_options(chain, key, 100);
-    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events));
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
 
@@ -54,7 +54,7 @@ static void a_certificate_near_its_end_is_told_at_open(void) {
     /* A window of an hour, and none. */
     const uint32_t windows[] = {3600, 0};
     for (size_t i = 0; i < 2; i++) {
-        CHECK_OK(certreload_options_set_event_callback(options, NULL, NULL));
+        CHECK_OK(certreload_options_set_event_callback(options, NULL, NULL, NULL));
         CHECK_OK(certreload_options_set_expiry_warning_seconds(options, windows[i]));
         CHECK_OK(certreload_open(options, &handle));
         status = status_of(handle);
@@ -165,12 +165,12 @@ static void keep_line(void *userdata, certreload_log_level level, const char *me
 static void the_log_has_a_line_for_each_event(void) {
     test_begin(__func__);
     static log_lines lines = {PTHREAD_MUTEX_INITIALIZER, ""};
-    CHECK_OK(certreload_set_log_callback(keep_line, &lines, CERTRELOAD_LOG_LEVEL_INFO));
+    CHECK_OK(certreload_set_log_callback(keep_line, &lines, NULL, CERTRELOAD_LOG_LEVEL_INFO));
     certreload_handle *handle = open_two(NULL);
     shell("cp one.key kept.key; echo garbage > one.key");
     CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), NO_PRIVATE_KEY);
     shell("mv kept.key one.key");
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 0));
     CHECK_CONTAINS(lines.text, "info generation 1 serves: ");
     CHECK_CONTAINS(lines.text, "error the reload failed: ");
     CHECK(strstr(lines.text, "debug ") == NULL);
@@ -180,9 +180,9 @@ static void the_log_has_a_line_for_each_event(void) {
     certreload_close(open_two(NULL));
     CHECK_INT(strlen(lines.text), used);
 
-    CHECK_OK(certreload_set_log_callback(keep_line, &lines, CERTRELOAD_LOG_LEVEL_TRACE));
+    CHECK_OK(certreload_set_log_callback(keep_line, &lines, NULL, CERTRELOAD_LOG_LEVEL_TRACE));
     certreload_close(open_two(NULL));
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 0));
     CHECK_CONTAINS(lines.text, "debug handle ");
     CHECK(strstr(lines.text, " rustls::") == NULL); /* the library proves it; nobody connected */
 }

@@ -123,7 +123,7 @@ static void pushes(view *v) {
 }
 
 static void listens(view *v) {
-    CHECK_OK(certreload_set_event_callback(v->handle, count_event, &events));
+    CHECK_OK(certreload_set_event_callback(v->handle, count_event, &events, NULL));
     const certreload_event *event = NULL;
     certreload_result result = certreload_next_event(v->handle, &event);
     if (result == CERTRELOAD_RESULT_OK)
@@ -131,8 +131,8 @@ static void listens(view *v) {
     else
         CHECK_RESULT(result, NO_EVENT);
     CHECK(certreload_event_fd(v->handle) >= 0);
-    CHECK_OK(certreload_set_event_callback(v->handle, NULL, NULL));
-    CHECK_OK(certreload_set_log_callback(count_line, &lines, CERTRELOAD_LOG_LEVEL_TRACE));
+    CHECK_OK(certreload_set_event_callback(v->handle, NULL, NULL, NULL));
+    CHECK_OK(certreload_set_log_callback(count_line, &lines, NULL, CERTRELOAD_LOG_LEVEL_TRACE));
 }
 
 static void opens(view *v) {
@@ -205,6 +205,6 @@ int main(void) {
     CHECK(serving_generation(driven) > 1 && lines > 0);
     certreload_close(watched);
     certreload_close(driven);
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 0));
     return 0;
 }

@@ -52,7 +52,7 @@ static void *unregister_or_close(void *userdata) {
     if (l->closes)
         certreload_close(l->handle);
     else
-        CHECK_OK(certreload_set_event_callback(l->handle, NULL, NULL));
+        CHECK_OK(certreload_set_event_callback(l->handle, NULL, NULL, NULL));
     gate_open(&l->returned);
     CHECK(l->has_ended);
     return NULL;
@@ -87,7 +87,7 @@ typedef struct actor {
     certreload_handle *handle; /* its own, of which the other one does something */
     gate runs, done;
     certreload_result result;
-    atomic_int acts, new_events;
+    atomic_int acts, new_events, frees;
 } actor;
 
 /* One pair for each round: a callback may still be returning when its handle has been closed. */
@@ -96,6 +96,10 @@ static actor actors[64][2];
 static void count_new_event(void *userdata, const certreload_event *event) {
     (void)event;
     atomic_fetch_add(&((actor *)userdata)->new_events, 1);
+}
+
+static void count_free(void *userdata) {
+    atomic_fetch_add(&((actor *)userdata)->frees, 1);
 }
 
 /* Meets the other one, so that both callbacks run at the same time. */
@@ -143,7 +147,8 @@ static void callbacks_close_each_others_handles(void) {
 }
 
 static void replace_the_others(actor *me) {
-    me->result = certreload_set_event_callback(me->other->handle, count_new_event, me->other);
+    me->result =
+        certreload_set_event_callback(me->other->handle, count_new_event, me->other, count_free);
 }
 
 static void callbacks_replace_each_other(void) {
@@ -158,8 +163,10 @@ static void callbacks_replace_each_other(void) {
             /* Where it was refused nothing is changed. */
             push(pair[i].handle, 0);
             certreload_close(pair[i].handle);
-            if (result != CERTRELOAD_RESULT_OK)
+            if (result != CERTRELOAD_RESULT_OK) {
                 CHECK_INT(pair[i].new_events, 0);
+                CHECK_INT(pair[i].frees, 0);
+            }
         }
     }
 }
@@ -171,7 +178,7 @@ static void close_own_and_wait_for_the_other(actor *me) {
     if (me < me->other) {
         certreload_close(me->handle);
         gate_open(&first_is_closed);
-        me->result = certreload_set_event_callback(me->other->handle, ignore_event, NULL);
+        me->result = certreload_set_event_callback(me->other->handle, ignore_event, NULL, NULL);
     } else {
         gate_wait(&first_is_closed);
         /* In which the first one gets to wait for this callback; if it does not, it will be told.
@@ -233,8 +240,8 @@ static void open_waiter(waiter *w, certreload_event_callback callback) {
     shell("cp -p turn0.chain locked.chain && cp -p turn0.locked locked.key");
     certreload_options *options =
         unwatched_options(scratch("locked.chain"), scratch("locked.key"), 1000);
-    CHECK_OK(certreload_options_set_key_password_callback(options, hold_the_worker, w));
-    CHECK_OK(certreload_options_set_event_callback(options, callback, w));
+    CHECK_OK(certreload_options_set_key_password_callback(options, hold_the_worker, w, NULL));
+    CHECK_OK(certreload_options_set_event_callback(options, callback, w, NULL));
     CHECK_OK(certreload_open(options, &w->handle));
     certreload_options_free(options);
     shell("cp -p turn1.chain locked.chain && cp -p turn1.locked locked.key");
@@ -307,7 +314,7 @@ static void userdata_may_go_when_its_callback_is_replaced(void) {
     for (int round = 0; round < 50 || serving_generation(handle) < begun + 10; round++) {
         atomic_int *before = userdata;
         userdata = new_userdata();
-        CHECK_OK(certreload_set_event_callback(handle, check_sound, userdata));
+        CHECK_OK(certreload_set_event_callback(handle, check_sound, userdata, NULL));
         forget(before);
     }
     renewing = false;

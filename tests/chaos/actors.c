@@ -134,7 +134,7 @@ static void turn_listen(slot *here) {
         slot_listen(here, handle, chance(3) != 0);
     slot_end(here);
     if (chance(50) == 0)
-        CHECK_OK(certreload_set_log_callback(chance(3) ? log_callback : NULL, NULL,
+        CHECK_OK(certreload_set_log_callback(chance(3) ? log_callback : NULL, NULL, NULL,
                                              CERTRELOAD_LOG_LEVEL_INFO));
     nap(15000);
 }

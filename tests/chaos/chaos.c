@@ -173,7 +173,7 @@ int main(void) {
     files_make();
     slots_begin();
     handle_signals();
-    CHECK_OK(certreload_set_log_callback(log_callback, NULL, CERTRELOAD_LOG_LEVEL_INFO));
+    CHECK_OK(certreload_set_log_callback(log_callback, NULL, NULL, CERTRELOAD_LOG_LEVEL_INFO));
     watchdog_begin();
     alive_begin("main");
 
@@ -198,7 +198,7 @@ int main(void) {
     CHECK(in_use[ROUNDS - 1] < in_use[1] + MEMORY_TOLERANCE);
     alive_end();
     watchdog_end();
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, CERTRELOAD_LOG_LEVEL_INFO));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, CERTRELOAD_LOG_LEVEL_INFO));
     pool_free();
     return 0;
 }

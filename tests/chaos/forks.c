@@ -84,7 +84,7 @@ static void inherit(slot *here) {
     }
     if (chance(4) == 0) {
         begin("set_event_callback before after_fork");
-        CHECK_OK(certreload_set_event_callback(handle, NULL, NULL));
+        CHECK_OK(certreload_set_event_callback(handle, NULL, NULL, NULL));
     }
     if (chance(4) != 0) {
         begin("after_fork");

@@ -171,7 +171,7 @@ void slot_listen(slot *here, certreload_handle *handle, bool listens) {
     /* Of a handle that is being closed nothing is said any more: whoever closes it has the lock. */
     struct listener *before = here->listener, *next = listens ? listener_new(here) : NULL;
     certreload_result result =
-        certreload_set_event_callback(handle, listens ? event_callback : NULL, next);
+        certreload_set_event_callback(handle, listens ? event_callback : NULL, next, NULL);
     if (result == CERTRELOAD_RESULT_OK) {
         here->listener = next;
         listener_retire(before);
@@ -220,7 +220,8 @@ static certreload_options *some_options(slot *here) {
     CHECK_OK(certreload_options_set_poll_interval_ms(options, 200 + chance(2000)));
     here->listener = chance(2) ? listener_new(here) : NULL;
     if (here->listener != NULL)
-        CHECK_OK(certreload_options_set_event_callback(options, event_callback, here->listener));
+        CHECK_OK(
+            certreload_options_set_event_callback(options, event_callback, here->listener, NULL));
     return options;
 }
 

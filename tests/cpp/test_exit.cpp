@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "certreload.hpp"
+#include "rustls.h"
 
 namespace fs = std::filesystem;
 
@@ -53,7 +54,7 @@ void use(certreload_handle *handle) {
     certreload_generation_release(generation);
     certreload_status status;
     CHECK(certreload_get_status(handle, &status, sizeof status) == CERTRELOAD_RESULT_OK);
-    CHECK(certreload_set_event_callback(handle, nullptr, nullptr) == CERTRELOAD_RESULT_OK);
+    CHECK(certreload_set_event_callback(handle, nullptr, nullptr, nullptr) == CERTRELOAD_RESULT_OK);
 }
 
 // Has a handle for as long as it lives, and uses it until the end. The handshakes that prove a

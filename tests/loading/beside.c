@@ -73,7 +73,7 @@ static void another_visible_copy_is_warned_of_once(void) {
     certreload_handle *again = NULL;
     CHECK_OK(certreload_open_files(chain, key, &again));
     certreload_close(again);
-    CHECK_OK(certreload_set_log_callback(NULL, NULL, 0));
+    CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 0));
     CHECK_INT(warned.count, WARNS_OF[0] != '\0');
     CHECK_CONTAINS(warned.text, WARNS_OF);
 }
@@ -153,7 +153,7 @@ int main(void) {
     key = scratch("one.key");
     roots = root_certificate();
     make_pair(chain, key, "one.test");
-    CHECK_OK(certreload_set_log_callback(on_log, NULL, CERTRELOAD_LOG_LEVEL_WARN));
+    CHECK_OK(certreload_set_log_callback(on_log, NULL, NULL, CERTRELOAD_LOG_LEVEL_WARN));
     CHECK_OK(certreload_open_files(chain, key, &handle));
     another_visible_copy_is_warned_of_once();
     find_the_functions();

@@ -19,7 +19,7 @@ static void count(void *userdata, const certreload_event *event) {
 int plugin_serve(const char *chain, const char *key) {
     certreload_options *options = certreload_options_new();
     certreload_options_add_identity(options, chain, key, NULL);
-    certreload_options_set_event_callback(options, count, NULL);
+    certreload_options_set_event_callback(options, count, NULL, NULL);
     certreload_handle *handle = NULL;
     certreload_result result = certreload_open(options, &handle);
     certreload_options_free(options);

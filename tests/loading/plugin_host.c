@@ -215,7 +215,7 @@ static struct {
 static void *leave_open(void *unused) {
     loaded use = load(RTLD_NOW | RTLD_LOCAL);
     CHECK_INT(use.certreload_open_files(chain, key, &left.handle), CERTRELOAD_RESULT_OK);
-    CHECK_INT(use.certreload_set_event_callback(left.handle, recorder_callback, &left.events),
+    CHECK_INT(use.certreload_set_event_callback(left.handle, recorder_callback, &left.events, NULL),
               CERTRELOAD_RESULT_OK);
     CHECK_INT(use.certreload_server_connection_new(left.handle, &left.server),
               CERTRELOAD_RESULT_OK);

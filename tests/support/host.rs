@@ -189,7 +189,7 @@ impl Builder {
         let mut handle = ptr::null_mut();
         // SAFETY: live options; the recorder lives in the host until the handle is closed.
         let result = unsafe {
-            certreload_options_set_event_callback(self.0, Some(record), userdata);
+            certreload_options_set_event_callback(self.0, Some(record), userdata, None);
             certreload_open(self.0, &raw mut handle)
         };
         match result {
@@ -244,7 +244,7 @@ impl Host {
     pub fn set_callback(&self, callback: certreload_event_callback) {
         // SAFETY: an open handle.
         let result =
-            unsafe { certreload_set_event_callback(self.handle, callback, ptr::null_mut()) };
+            unsafe { certreload_set_event_callback(self.handle, callback, ptr::null_mut(), None) };
         assert_eq!(result, certreload_result::Ok);
     }
 

@@ -10,6 +10,7 @@ use super::object::certreload_options;
 use super::object::setter;
 use crate::ffi::cast;
 use crate::ffi::result::certreload_result;
+use crate::ffi::userdata::{Userdata, certreload_userdata_free};
 use crate::options::{KeyPassword, PasswordCallback};
 
 /// The size of the buffer that a certreload_key_password_callback is given.
@@ -58,6 +59,7 @@ pub unsafe extern "C" fn certreload_options_set_key_password_callback(
     options: *mut certreload_options,
     callback: certreload_key_password_callback,
     userdata: *mut c_void,
+    userdata_free: certreload_userdata_free,
 ) -> certreload_result {
     setter(
         "certreload_options_set_key_password_callback",
@@ -65,7 +67,8 @@ pub unsafe extern "C" fn certreload_options_set_key_password_callback(
         unsafe { cast::borrow_mut(options, "options") },
         |options| {
             options.options.key_password =
-                password_callback_from_c(callback, userdata).map(KeyPassword::Callback);
+                password_callback_from_c(callback, userdata, userdata_free)
+                    .map(KeyPassword::Callback);
             Ok(())
         },
     )
@@ -111,15 +114,8 @@ pub unsafe extern "C" fn certreload_options_set_key_password_file(
 struct HostPassword {
     function:
         unsafe extern "C" fn(*mut c_void, *const c_char, *mut c_char, usize, *mut usize) -> bool,
-    userdata: *mut c_void,
+    userdata: Userdata,
 }
-
-// SAFETY: the function is plain code; the userdata is never dereferenced here, and the host has been
-// told (at certreload_key_password_callback) that it is handed to the function on other threads.
-unsafe impl Send for HostPassword {}
-// SAFETY: as above. Handles share the options' callback, and the host is told that opening threads
-// and the library's own call it.
-unsafe impl Sync for HostPassword {}
 
 impl HostPassword {
     fn ask(&self, key_path: &Path) -> Option<Zeroizing<Vec<u8>>> {
@@ -131,7 +127,7 @@ impl HostPassword {
         // the length live until the call returns.
         let is_given = unsafe {
             (self.function)(
-                self.userdata,
+                self.userdata.pointer(),
                 path.as_ptr(),
                 buffer.as_mut_ptr().cast(),
                 buffer.len(),
@@ -149,7 +145,10 @@ impl HostPassword {
 fn password_callback_from_c(
     callback: certreload_key_password_callback,
     userdata: *mut c_void,
+    userdata_free: certreload_userdata_free,
 ) -> Option<PasswordCallback> {
-    let host = HostPassword { function: callback?, userdata };
+    let function = callback?;
+    let host = HostPassword { function, userdata: Userdata::new(userdata, userdata_free) };
+    host.userdata.keep();
     Some(PasswordCallback::new(move |key_path| host.ask(key_path)))
 }

@@ -9,6 +9,7 @@ pub mod watch;
 
 use std::ffi::{c_char, c_void};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use rustls::pki_types::DnsName;
 use rustls_ffi::server::rustls_server_config;
@@ -20,6 +21,7 @@ use super::boundary::boundary;
 use super::cast;
 use super::event_callback::{certreload_event_callback, sink_from_c};
 use super::result::certreload_result;
+use super::userdata::{Userdata, certreload_userdata_free};
 use crate::error::Error;
 use crate::files::MAX_FILE_SIZE;
 use crate::options::{IdentityFiles, Role};
@@ -316,13 +318,18 @@ pub unsafe extern "C" fn certreload_options_set_event_callback(
     options: *mut certreload_options,
     callback: certreload_event_callback,
     userdata: *mut c_void,
+    userdata_free: certreload_userdata_free,
 ) -> certreload_result {
     setter(
         "certreload_options_set_event_callback",
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         unsafe { cast::borrow_mut(options, "options") },
         |options| {
-            options.sink = sink_from_c(callback, userdata);
+            let userdata = Arc::new(Userdata::new(userdata, userdata_free));
+            options.sink = sink_from_c(callback, &userdata);
+            if callback.is_some() {
+                userdata.keep();
+            }
             Ok(())
         },
     )

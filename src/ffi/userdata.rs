@@ -1,0 +1,62 @@
+//! The pointer that the host gets back with each call of a callback, and the function that frees what it points to.
+
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A function of the host that frees the userdata of a callback.
+///
+/// The library calls it exactly once: after the last call of the callback, when neither options nor an open handle can call
+/// the callback any more. It runs on the thread that ends the last use, which may be a thread of the library. That can be
+/// shortly after the function that ended the use has returned: after certreload_close() or a replacement from inside the
+/// callback, for example. It may call the certreload functions that its callback may call, and must not throw or longjmp
+/// out.
+///
+/// If the function that sets the callback fails, the caller keeps the userdata, and the library does not free it. With a
+/// NULL callback the library ignores userdata and userdata_free. Userdata of handles that are open when the process ends is
+/// not freed. In a forked child the call is not guaranteed, because a thread of the parent may have been in the callback.
+#[allow(non_camel_case_types, reason = "the name in C")]
+pub type certreload_userdata_free = Option<unsafe extern "C" fn(userdata: *mut c_void)>;
+
+/// The userdata of one callback. Until [`Self::keep`] it is the caller's, because the setter may still fail.
+pub(crate) struct Userdata {
+    pointer: *mut c_void,
+    free: certreload_userdata_free,
+    is_kept: AtomicBool,
+}
+
+// SAFETY: the pointer is never dereferenced here, and the docs of each callback say that it is passed to the host's
+// functions on other threads.
+unsafe impl Send for Userdata {}
+// SAFETY: as above; the docs say which callbacks run on several threads at once.
+unsafe impl Sync for Userdata {}
+
+impl Userdata {
+    pub(crate) fn new(pointer: *mut c_void, free: certreload_userdata_free) -> Self {
+        Self { pointer, free, is_kept: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn pointer(&self) -> *mut c_void {
+        self.pointer
+    }
+
+    /// Makes the library the owner: the setter has succeeded.
+    pub(crate) fn keep(&self) {
+        self.is_kept.store(true, Ordering::SeqCst);
+    }
+
+    /// Frees what the library owns, once. No call of the callback may begin any more.
+    pub(crate) fn release(&self) {
+        if self.is_kept.swap(false, Ordering::SeqCst)
+            && let Some(free) = self.free
+        {
+            // SAFETY: a function of the host with the documented signature; the swap makes this the only call.
+            unsafe { free(self.pointer) };
+        }
+    }
+}
+
+impl Drop for Userdata {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
