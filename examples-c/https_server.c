@@ -136,7 +136,7 @@ static bool exchange(struct connection *c) {
  */
 static bool shake_hands(struct connection *c) {
     const certreload_generation *generation = certreload_generation_acquire(certificates);
-    bool good = rustls_server_connection_new(certreload_generation_server_config(generation),
+    bool good = rustls_server_connection_new(certreload_generation_borrow_server_config(generation),
                                              &c->tls) == RUSTLS_RESULT_OK;
 
     while (good && rustls_connection_is_handshaking(c->tls)) {

@@ -103,7 +103,7 @@ static void on_signal(evutil_socket_t number, short what, void *userdata) {
 static bool make_tls(struct connection *c) {
     c->generation = certreload_generation_acquire(certificates);
     c->generation_number = certreload_generation_number(c->generation);
-    return rustls_server_connection_new(certreload_generation_server_config(c->generation),
+    return rustls_server_connection_new(certreload_generation_borrow_server_config(c->generation),
                                         &c->tls) == RUSTLS_RESULT_OK;
 }
 

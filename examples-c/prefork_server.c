@@ -60,7 +60,7 @@ static bool open_certificates(const certreload_identity_bytes *bytes) {
     if (bytes == NULL) {
         certreload_options_add_identity(options, arguments.certs[0], arguments.keys[0], NULL);
     } else {
-        certreload_options_add_identity_memory(options, bytes);
+        certreload_options_add_identity_memory(options, bytes, sizeof *bytes);
         certreload_options_set_runtime(options, CERTRELOAD_RUNTIME_HOST);
     }
     if (arguments.poll_ms != 0) {
@@ -92,7 +92,7 @@ static bool take_events(void) {
 }
 
 static certreload_identity_bytes bytes_of(const struct pair *pair) {
-    certreload_identity_bytes bytes = {.size = sizeof bytes};
+    certreload_identity_bytes bytes = {0};
     bytes.chain_pem = pair->bytes;
     bytes.chain_pem_size = pair->chain_size;
     bytes.key_pem = pair->bytes + pair->chain_size;
@@ -113,7 +113,7 @@ static bool read_pair(void) {
         read_file(arguments.keys[0], fresh.bytes + fresh.chain_size, MAX_PAIR - fresh.chain_size);
     const certreload_identity_bytes bytes = bytes_of(&fresh);
     certreload_options *options = certreload_options_new();
-    certreload_options_add_identity_memory(options, &bytes);
+    certreload_options_add_identity_memory(options, &bytes, sizeof bytes);
     const bool is_pair = certreload_check(options) == CERTRELOAD_RESULT_OK;
     certreload_options_free(options); /* which wipes its copy of the key */
     if (is_pair) {
@@ -170,8 +170,8 @@ static bool listen_to_master(int channel) {
 
     if (size > 0 && user == NULL) {
         certreload_reload(certificates);
-    } else if (size > 0 &&
-               certreload_push_identity(certificates, 0, &bytes) > CERTRELOAD_RESULT_UNCHANGED) {
+    } else if (size > 0 && certreload_push_identity(certificates, 0, &bytes, sizeof bytes) >
+                               CERTRELOAD_RESULT_UNCHANGED) {
         fprintf(stderr, "%s\n", certreload_last_error());
     }
     explicit_bzero(&pair, sizeof pair);
@@ -190,8 +190,8 @@ static void serve(int socket) {
     struct request request;
     char body[256];
 
-    if (rustls_server_connection_new(certreload_generation_server_config(generation), &tls) ==
-            RUSTLS_RESULT_OK &&
+    if (rustls_server_connection_new(certreload_generation_borrow_server_config(generation),
+                                     &tls) == RUSTLS_RESULT_OK &&
         read_request(tls, socket, deadline, &request)) {
         snprintf(body, sizeof body, "pid %ld\ngeneration %" PRIu64 "\ncertificate %s\n",
                  (long)getpid(), certreload_generation_number(generation),

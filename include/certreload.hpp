@@ -499,7 +499,6 @@ inline event to_event(const certreload_event &raw) noexcept {
 inline certreload_identity_bytes
 to_identity_bytes(std::string_view chain_pem, std::string_view key_pem, bytes ocsp_der) noexcept {
     certreload_identity_bytes raw = {};
-    raw.size = sizeof raw;
     raw.chain_pem = chain_pem.data();
     raw.chain_pem_size = chain_pem.size();
     raw.key_pem = key_pem.data();
@@ -674,7 +673,7 @@ class options {
                                  bytes ocsp_der = {}) & {
         const certreload_identity_bytes raw =
             detail::to_identity_bytes(chain_pem, key_pem, ocsp_der);
-        apply(certreload_options_add_identity_memory, &raw);
+        apply(certreload_options_add_identity_memory, &raw, sizeof raw);
         return *this;
     }
     options add_identity_memory(std::string_view chain_pem, std::string_view key_pem,
@@ -1111,13 +1110,13 @@ class generation {
     identity select(std::string_view server_name) const && = delete;
 
     const rustls_server_config *server_config() const &noexcept {
-        return certreload_generation_server_config(raw_.get());
+        return certreload_generation_borrow_server_config(raw_.get());
     }
     const rustls_server_config *server_config() const && = delete;
 
     /// NULL where the handle has no client role.
     const rustls_client_config *client_config() const &noexcept {
-        return certreload_generation_client_config(raw_.get());
+        return certreload_generation_borrow_client_config(raw_.get());
     }
     const rustls_client_config *client_config() const && = delete;
 
@@ -1202,7 +1201,8 @@ class handle {
                                  std::string_view key_pem, bytes ocsp_der = {}) const {
         const certreload_identity_bytes raw =
             detail::to_identity_bytes(chain_pem, key_pem, ocsp_der);
-        const certreload_result result = certreload_push_identity(raw_.get(), index, &raw);
+        const certreload_result result =
+            certreload_push_identity(raw_.get(), index, &raw, sizeof raw);
         detail::check(result);
         return result == CERTRELOAD_RESULT_UNCHANGED ? reload_outcome::unchanged
                                                      : reload_outcome::reloaded;

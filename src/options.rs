@@ -14,52 +14,52 @@ use crate::error::{Cause, Error};
 pub(crate) struct Options {
     /// The files of each identity; the first is the default identity.
     pub(crate) identities: Vec<IdentityFiles>,
-    /// DNS names in lower case, `*.` included: each must be some identity's.
+    /// DNS names in lower case, `*.` included: some identity must have each of them.
     pub(crate) required_names: Vec<String>,
     /// Opens encrypted keys.
     pub(crate) key_password: Option<KeyPassword>,
-    /// ALPN protocols, preferred first; empty leaves it to the template.
+    /// ALPN protocols, preferred first; if empty, the template decides.
     pub(crate) alpn: Vec<Vec<u8>>,
-    /// A config of the host's, whose every setting but the identity is kept.
+    /// A server configuration of the host: all its settings except the identity are used.
     pub(crate) template: Option<Arc<rustls::ServerConfig>>,
     /// The same for the client role.
     pub(crate) client_template: Option<Arc<rustls::ClientConfig>>,
     pub(crate) trust: TrustOptions,
-    /// `None` is AUTO, and leaves a template its own sessions.
+    /// `None` means AUTO, and lets a template keep its own sessions.
     pub(crate) resumption: Option<Resumption>,
     pub(crate) ticket_keys: Option<PathBuf>,
-    /// How long a ticket key of that file may encrypt.
+    /// How long a key of the ticket key file may encrypt.
     pub(crate) ticket_key_lifetime: Duration,
-    /// Services with another one resume no sessions of this one. Empty for none.
+    /// Separates sessions: a service with another context does not resume sessions of this one. Empty for none.
     pub(crate) session_context: Vec<u8>,
     pub(crate) watch: WatchMode,
     pub(crate) poll_interval: Duration,
     pub(crate) debounce_quiet: Duration,
     pub(crate) incomplete_timeout: Duration,
-    /// How long before notAfter a renewal should have come: zero for never, `None` for the default.
+    /// How long before notAfter a certificate counts as expiring: zero for never, `None` for the default.
     pub(crate) expiry_warning: Option<Duration>,
-    /// What the host calls the handle, if anything.
+    /// The name that the host gave the handle.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) runtime: RuntimeMode,
 }
 
-/// Who does the work.
+/// Which threads do the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum RuntimeMode {
     /// Background threads, one set for the process.
     #[default]
     Thread,
-    /// The host, on its own threads.
+    /// The host's own threads.
     Host,
 }
 
-/// What peers are checked against.
+/// Which roots and lists peers are checked against.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrustOptions {
     pub(crate) client_auth: ClientAuth,
-    /// A file or a directory, as all paths here: whoever issues the certificates of clients.
+    /// The authorities of client certificates: a file or a directory, as all paths here.
     pub(crate) client_roots: Option<PathBuf>,
-    /// Whoever issues the certificates of servers: the client role.
+    /// The authorities of server certificates: the client role.
     pub(crate) server_roots: Option<PathBuf>,
     pub(crate) crls: Vec<PathBuf>,
     pub(crate) crl_rules: CrlRules,
@@ -74,49 +74,50 @@ pub(crate) enum ClientAuth {
     Required,
 }
 
-/// How revocation lists are taken. The default is the strict one.
+/// How revocation lists are applied. The default is strict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct CrlRules {
     /// Only the peer's own certificate is looked up, and not those of the authorities above it.
     pub(crate) leaf_only: bool,
-    /// A certificate whose issuer has no list passes.
+    /// A certificate whose issuer has no list is accepted.
     pub(crate) allow_unknown: bool,
-    /// A list whose nextUpdate has passed counts on.
+    /// A list whose nextUpdate has passed stays in use.
     pub(crate) allow_expired: bool,
 }
 
 /// Which sessions clients can resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Resumption {
-    /// All that were begun under the same trust, of names that are still served.
+    /// All sessions that began under the same trust store, with names that are still served.
     #[default]
     Auto,
-    /// Those of the same generation.
+    /// Sessions of the same generation.
     AlwaysReset,
     /// None.
     Off,
 }
 
-/// What an identity is for.
+/// The purpose of an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Role {
-    /// A server proves itself with it; and a client, where there is none for that and it may.
+    /// A server shows it. A client shows it too, if there is no identity for the client role and its key usage allows
+    /// that.
     #[default]
     Server,
-    /// Only a client does.
+    /// Only a client shows it.
     Client,
 }
 
-/// Where one identity's bytes come from.
+/// The source of one identity's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IdentityFiles {
     pub(crate) role: Role,
     pub(crate) chain: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) ocsp: Option<PathBuf>,
-    /// [`Options::fixed`] puts that of the options here.
+    /// [`Options::fixed`] copies the password of the options here.
     pub(crate) password: Option<KeyPassword>,
-    /// Where the host hands the bytes over there are no files, and the paths only name them.
+    /// If the host passes the bytes there are no files, and the paths are only names.
     pub(crate) memory: Option<Arc<IdentityBytes>>,
 }
 
@@ -208,8 +209,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The options as a handle keeps them: something to load, and every path made absolute, so that
-    /// a later `chdir` of the host changes nothing.
+    /// The options as a handle keeps them: there is something to load, and every path is absolute, so that a later
+    /// `chdir` of the host changes nothing.
     pub(crate) fn fixed(&self) -> Result<Self, Error> {
         self.check_roles()?;
         self.check_times()?;
@@ -232,7 +233,7 @@ impl Options {
 }
 
 impl Options {
-    /// What would have no effect is a mistake, and may be one about who is let in.
+    /// Refuses settings that would have no effect: they are mistakes, perhaps about which peers are admitted.
     fn check_roles(&self) -> Result<(), Error> {
         let has = |role: Role| self.identities.iter().any(|files| files.role == role);
         let is_client = self.trust.server_roots.is_some();
@@ -252,7 +253,7 @@ impl Options {
         Err(Error::invalid(mistake))
     }
 
-    /// Here and not in the setters, so that the order of their calls does not matter.
+    /// Checks here and not in the setters, so that the order of their calls does not matter.
     fn check_times(&self) -> Result<(), Error> {
         let (quiet, timeout) = (self.debounce_quiet, self.incomplete_timeout);
         if quiet > timeout {
@@ -283,7 +284,7 @@ impl TrustOptions {
 }
 
 impl IdentityFiles {
-    /// The identity at `index` of its handle, out of memory: names of its parts for messages.
+    /// An identity in memory, at `index` of its handle, with names of its parts for messages.
     pub(crate) fn in_memory(index: usize, bytes: Option<Arc<IdentityBytes>>) -> Self {
         let part = |part: &str| PathBuf::from(format!("memory:{index}/{part}"));
         let ocsp = bytes.as_ref().is_some_and(|bytes| bytes.ocsp.is_some()).then(|| part("ocsp"));

@@ -1,4 +1,4 @@
-//! The one place where a call from C enters and leaves: no panic crosses, every failure is remembered.
+//! The one place where a call from C enters and leaves: no panic crosses (G12), and every failure is stored.
 
 use std::ptr;
 
@@ -7,16 +7,15 @@ use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::sys::catch_panic;
 
-/// What a C function returns when it fails.
+/// The value that a C function returns when it fails.
 pub(crate) trait Failed {
-    /// The return value that says so.
+    /// Returns the failing value for `error`.
     fn failed(error: &Error) -> Self;
 }
 
 /// Runs the body of a C function.
 ///
-/// A failure, a panic included, becomes the function's failing return value and this thread's last
-/// error.
+/// A failure, a panic included, becomes the function's failing return value and this thread's last error.
 pub(crate) fn boundary<T: Failed>(body: impl FnOnce() -> Result<T, Error>) -> T {
     match catch_panic(body) {
         Ok(Ok(value)) => value,
@@ -84,14 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_becomes_a_code_and_a_message() {
+    fn body_that_panics_returns_a_code_and_stores_a_message() {
         let result: certreload_result = boundary(|| panic!("a test panics"));
         assert_eq!(result, certreload_result::Panic);
         assert!(last_error_text().contains("a test panics"), "{}", last_error_text());
     }
 
     #[test]
-    fn a_failure_becomes_a_code_and_a_message() {
+    fn body_that_fails_returns_a_code_and_stores_a_message() {
         let result: certreload_result =
             boundary(|| Err(Error::at("/etc/tls/key.pem".as_ref(), Cause::Permission)));
         assert_eq!(result, certreload_result::FilePermission);

@@ -12,13 +12,13 @@ use rustls_ffi::server::rustls_server_config;
 
 use crate::error::Error;
 
-/// A C type whose pointer really points to a Rust value of type `Inner`.
+/// A C type whose pointer refers to a Rust value of type `Inner`.
 pub(crate) trait Opaque {
-    /// What the pointer points to.
+    /// The type that the pointer refers to.
     type Inner;
 }
 
-/// rustls-ffi hands out an `Arc<rustls::ServerConfig>` as this pointer ("Under the hood, this object
+/// rustls-ffi returns an `Arc<rustls::ServerConfig>` as this pointer ("Under the hood, this object
 /// corresponds to an `Arc<ServerConfig>`", rustls-ffi `server.rs`). The dependency is pinned to the
 /// release for which that was read, and the tests below take the round trip through its functions.
 impl Opaque for rustls_server_config {
@@ -39,22 +39,23 @@ pub(crate) fn arc_into_raw<C: Opaque>(arc: Arc<C::Inner>) -> *const C {
 /// Takes a reference back from C; `None` for NULL.
 ///
 /// # Safety
-/// `pointer` is NULL, or came from `arc_into_raw` (or rustls-ffi's equal) and is given up here.
+/// `pointer` is NULL, or came from `arc_into_raw` (or the equal function of rustls-ffi); the caller gives it
+/// up.
 pub(crate) unsafe fn arc_from_raw<C: Opaque>(pointer: *const C) -> Option<Arc<C::Inner>> {
     // SAFETY: not NULL is checked; the rest is the caller's promise.
     (!pointer.is_null()).then(|| unsafe { Arc::from_raw(pointer.cast()) })
 }
 
-/// Adds a reference to what C holds, and leaves C its own.
+/// Adds a reference to a value that C holds. C keeps its own reference.
 ///
 /// # Safety
-/// `pointer` is NULL, or came from `arc_into_raw` (or rustls-ffi's equal) and is still held.
+/// `pointer` is NULL, or came from `arc_into_raw` (or the equal function of rustls-ffi) and is still held.
 pub(crate) unsafe fn arc_clone<C: Opaque>(
     pointer: *const C,
     name: &'static str,
 ) -> Result<Arc<C::Inner>, Error> {
     let inner = not_null(pointer, name)?.cast::<C::Inner>();
-    // SAFETY: the caller's promise: a strong count stands behind the pointer during this call.
+    // SAFETY: the caller's promise: the pointer has a strong count during this call.
     unsafe {
         Arc::increment_strong_count(inner);
         Ok(Arc::from_raw(inner))
@@ -69,21 +70,21 @@ pub(crate) fn box_into_raw<C: Opaque>(value: C::Inner) -> *mut C {
 /// Takes a value back from C; `None` for NULL.
 ///
 /// # Safety
-/// `pointer` is NULL, or came from `box_into_raw` and is given up here.
+/// `pointer` is NULL, or came from `box_into_raw`; the caller gives it up.
 pub(crate) unsafe fn box_from_raw<C: Opaque>(pointer: *mut C) -> Option<Box<C::Inner>> {
     // SAFETY: not NULL is checked; the rest is the caller's promise.
     (!pointer.is_null()).then(|| unsafe { Box::from_raw(pointer.cast()) })
 }
 
-/// Shows C what `arc` points to, without giving a reference away.
+/// Returns the pointer of `arc` for C to borrow: the reference count does not change.
 pub(crate) fn arc_as_raw<C: Opaque>(arc: &Arc<C::Inner>) -> *const C {
     Arc::as_ptr(arc).cast()
 }
 
-/// Looks at what C holds.
+/// Borrows a value that C holds.
 ///
 /// # Safety
-/// `pointer` is NULL, or points to a live `C::Inner` that nobody changes or frees during the call.
+/// `pointer` is NULL, or points to a live `C::Inner` that no thread changes or frees during the call.
 pub(crate) unsafe fn borrow<'a, C: Opaque>(
     pointer: *const C,
     name: &'static str,
@@ -92,7 +93,7 @@ pub(crate) unsafe fn borrow<'a, C: Opaque>(
     Ok(unsafe { &*not_null(pointer, name)?.cast::<C::Inner>() })
 }
 
-/// Looks at what C holds, with no way to fail that would allocate.
+/// Borrows a value that C holds. It has no failure that would allocate.
 ///
 /// # Safety
 /// As [`borrow`].
@@ -103,10 +104,10 @@ pub(crate) unsafe fn borrow_in_signal_handler<'a, C: Opaque>(
     unsafe { pointer.cast::<C::Inner>().as_ref() }
 }
 
-/// Changes what C holds.
+/// Borrows a value that C holds, for changes.
 ///
 /// # Safety
-/// `pointer` is NULL, or points to a live `C::Inner` that nobody else uses during the call.
+/// `pointer` is NULL, or points to a live `C::Inner` that no other thread uses during the call.
 pub(crate) unsafe fn borrow_mut<'a, C: Opaque>(
     pointer: *mut C,
     name: &'static str,
@@ -116,8 +117,8 @@ pub(crate) unsafe fn borrow_mut<'a, C: Opaque>(
     Ok(unsafe { &mut *pointer.cast::<C::Inner>() })
 }
 
-/// A place of the caller's to write a result to. What it holds before may be uninitialised, so it is
-/// never read, and never a reference.
+/// A place that the caller provides for a result. Its contents may be uninitialised, so it is never read, and never a
+/// reference.
 pub(crate) struct Out<T>(NonNull<T>);
 
 impl<T> Out<T> {
@@ -126,25 +127,25 @@ impl<T> Out<T> {
         unsafe { self.0.write(value) }
     }
 
-    /// For a function of rustls-ffi that writes it.
+    /// For a function of rustls-ffi that writes the result itself.
     pub(crate) fn as_mut_ptr(&mut self) -> *mut T {
         self.0.as_ptr()
     }
 }
 
-/// Takes a place to write to.
+/// Checks a place for a result.
 ///
 /// # Safety
-/// `pointer` is NULL, or points to writable room for a `T` that nobody else uses during the call; the
-/// result is not kept beyond it.
+/// `pointer` is NULL, or points to writable memory for a `T` that no other thread uses during the call. The
+/// result is not kept beyond the call.
 pub(crate) unsafe fn out<T>(pointer: *mut T, name: &'static str) -> Result<Out<T>, Error> {
     NonNull::new(pointer).map(Out).ok_or_else(|| Error::null(name))
 }
 
-/// The bytes of a C string, without its NUL.
+/// Returns the bytes of a C string, without its NUL.
 ///
 /// # Safety
-/// `pointer` is NULL, or points to a C string that nobody changes during the call.
+/// `pointer` is NULL, or points to a C string that no thread changes during the call.
 pub(crate) unsafe fn bytes<'a>(
     pointer: *const c_char,
     name: &'static str,
@@ -153,7 +154,7 @@ pub(crate) unsafe fn bytes<'a>(
     Ok(unsafe { CStr::from_ptr(not_null(pointer, name)?) }.to_bytes())
 }
 
-/// A path that is copied from a C string: any bytes but none at all.
+/// Returns a path that is copied from a C string: any bytes, at least one.
 ///
 /// # Safety
 /// As [`bytes`].
@@ -168,11 +169,11 @@ pub(crate) unsafe fn path(pointer: *const c_char, name: &'static str) -> Result<
 /// The largest size of a buffer that the caller writes to: no object in memory is larger (PTRDIFF_MAX).
 pub(crate) const MAX_BUFFER_SIZE: usize = isize::MAX.cast_unsigned();
 
-/// The largest size of a struct whose `size` the caller sets: more than any later version will have.
+/// The largest size of a struct whose size the caller passes: more than any later version will have.
 pub(crate) const MAX_STRUCT_SIZE: usize = 65_536;
 
-/// Checks a count or a size before anything is read, written or allocated by it. An absurd one, such as -1
-/// of a call that failed, is a message and not the end of the process (G12).
+/// Checks a count or a size before it is used to read, write or allocate. An absurd one, such as the -1 of a call
+/// that failed, becomes a message and does not end the process (G12).
 pub(crate) fn at_most(number: usize, max: usize, name: &str) -> Result<(), Error> {
     if number > max {
         return Err(Error::invalid(format!("{name} is {number}: at most {max} is possible")));
@@ -180,7 +181,7 @@ pub(crate) fn at_most(number: usize, max: usize, name: &str) -> Result<(), Error
     Ok(())
 }
 
-/// Borrows an array of the caller's; 0 elements of NULL are an empty one.
+/// Borrows an array of the caller; 0 elements at NULL are an empty array.
 ///
 /// # Safety
 /// If `count` is above 0 and at most `max`, `pointer` is NULL or points to `count` values that do not change
@@ -202,12 +203,12 @@ pub(crate) unsafe fn slice<'a, T>(
     Ok(unsafe { slice::from_raw_parts(pointer, count) })
 }
 
-/// What is at `index` of `all`, which are called `what` together.
+/// Returns the element at `index` of `all`; `what` names the elements in a message.
 pub(crate) fn at<'a, T>(all: &'a [T], index: usize, what: &str) -> Result<&'a T, Error> {
     all.get(index).ok_or_else(|| no_such_index(index, all.len(), what))
 }
 
-/// An index that is out of range.
+/// The error for an index that is out of range.
 pub(crate) fn no_such_index(index: usize, count: usize, what: &str) -> Error {
     Error::invalid(format!("index {index} is out of range: the number of {what} is {count}"))
 }
@@ -216,7 +217,7 @@ fn not_null<T>(pointer: *const T, name: &'static str) -> Result<*const T, Error>
     if pointer.is_null() { Err(Error::null(name)) } else { Ok(pointer) }
 }
 
-/// A text for C: control characters, which a file name may hold, must not reach the host's log.
+/// A text for C: control characters, which a file name may contain, must not reach the host's log.
 pub(crate) fn to_c_text(text: &str) -> CString {
     let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     CString::new(clean).unwrap_or_default()
@@ -240,11 +241,11 @@ mod tests {
 
     use super::*;
 
-    /// What a config of rustls-ffi's speaks, by which it is known again.
+    /// The ALPN protocol of a rustls-ffi configuration, by which the tests recognise it.
     const ALPN: &[u8] = b"round-trip";
 
     #[test]
-    fn a_server_config_of_ours_is_one_for_rustls_ffi() {
+    fn server_config_of_certreload_is_accepted_by_rustls_ffi() {
         let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let resolver = Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
         let ours = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_config_of_ours_is_one_for_rustls_ffi() {
+    fn client_config_of_certreload_is_accepted_by_rustls_ffi() {
         let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
         let ours = builder
             .with_safe_default_protocol_versions()
@@ -281,7 +282,7 @@ mod tests {
         assert_eq!(Arc::strong_count(&ours), 1);
     }
 
-    unsafe extern "C" fn nobody(
+    unsafe extern "C" fn no_certificate(
         _: *mut c_void,
         _: *const rustls_client_hello,
     ) -> *const rustls_certified_key {
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_config_of_rustls_ffi_is_one_for_us() {
+    fn server_config_of_rustls_ffi_is_accepted_by_certreload() {
         let builder = server_builder::rustls_server_config_builder_new();
         let alpn = rustls_slice_bytes::from(ALPN);
         server_builder::rustls_server_config_builder_set_alpn_protocols(
@@ -301,7 +302,10 @@ mod tests {
             &raw const alpn,
             1,
         );
-        server_builder::rustls_server_config_builder_set_hello_callback(builder, Some(nobody));
+        server_builder::rustls_server_config_builder_set_hello_callback(
+            builder,
+            Some(no_certificate),
+        );
         let mut raw = null();
         server_builder::rustls_server_config_builder_build(builder, &raw mut raw);
         // SAFETY: a config that was just built, whose one reference is held until it is freed below.
@@ -313,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_config_of_rustls_ffi_is_one_for_us() {
+    fn client_config_of_rustls_ffi_is_accepted_by_certreload() {
         let builder = client_builder::rustls_client_config_builder_new();
         let alpn = rustls_slice_bytes::from(ALPN);
         client_builder::rustls_client_config_builder_set_alpn_protocols(

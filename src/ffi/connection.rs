@@ -1,4 +1,4 @@
-//! The hot path: what a server calls for each accepted connection, and a client for each that it makes.
+//! The hot path: what a server calls for each accepted connection, and a client for each connection that it makes.
 
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::runtime::Handle;
 
-/// Make a server connection with the config that is current at this moment.
+/// Creates a server connection with the configuration that is current at this moment.
 ///
-/// Stands where rustls_server_connection_new() stood. The connection keeps the config that it was born with, whatever
-/// is reloaded later.
+/// Call it in place of rustls_server_connection_new(). The connection keeps this configuration for its lifetime:
+/// later reloads do not change it (G8).
 ///
 /// @param handle          must not be NULL
 /// @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
-/// @return                OK; NULL_PARAMETER; NOT_CONFIGURED where the handle has no identity to serve; TLS where rustls
+/// @return                OK; NULL_PARAMETER; NOT_CONFIGURED if the handle has no identity to serve; TLS if rustls
 ///                        refuses
 /// Ownership:             the caller's, until rustls_connection_free(); may outlive the handle
 /// Threads:               any thread, concurrently
@@ -33,7 +33,7 @@ use crate::runtime::Handle;
 /// Since:                 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_server_connection_new(
-    handle: *mut certreload_handle,
+    handle: *const certreload_handle,
     connection_out: *mut *mut rustls_connection,
 ) -> certreload_result {
     boundary(|| {
@@ -53,21 +53,21 @@ pub unsafe extern "C" fn certreload_server_connection_new(
     })
 }
 
-/// Take a reference to the config that is current at this moment.
+/// Acquires the server configuration that is current at this moment.
 ///
-/// For rustls-ffi's Acceptor (rustls_accepted_into_connection()), and for code that wants the config itself. Take one
-/// for each connection: a config that is kept does not reload.
+/// For rustls-ffi's Acceptor (rustls_accepted_into_connection()), and for code that needs the configuration itself.
+/// Acquire one for each connection, because an acquired configuration does not reload.
 ///
 /// @param handle  must not be NULL
-/// @return        the config; NULL where handle is NULL, or has no identity to serve
-/// Ownership:     counted: give it back with rustls_server_config_free(); may outlive the handle
+/// @return        the configuration; NULL if handle is NULL or has no identity to serve
+/// Ownership:     counted: release it with rustls_server_config_free(); may outlive the handle
 /// Threads:       any thread, concurrently
 /// Signals:       not async-signal-safe
 /// Blocks:        never: no lock, no system call
 /// Since:         0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_acquire_server_config(
-    handle: *mut certreload_handle,
+    handle: *const certreload_handle,
 ) -> *const rustls_server_config {
     boundary(|| {
         // SAFETY: the caller passes an open handle, or NULL.
@@ -79,17 +79,17 @@ pub unsafe extern "C" fn certreload_acquire_server_config(
     })
 }
 
-/// Make a connection to a server, with the roots and the identity that are current at this moment.
+/// Creates a connection to a server, with the roots and the identity that are current at this moment.
 ///
-/// Stands where rustls_client_connection_new() stood. The connection keeps the config that it was born with; the next one
-/// has what was reloaded meanwhile.
+/// Call it in place of rustls_client_connection_new(). The connection keeps this configuration for its lifetime. The
+/// next connection uses what has been published by then.
 ///
 /// @param handle          must not be NULL
-/// @param server_name     must not be NULL; a DNS name (A-labels) or an IP address, which the server's certificate must
-///                        have; copied
+/// @param server_name     must not be NULL; a DNS name (A-labels) or an IP address, which the server's certificate
+///                        must contain; copied
 /// @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
-/// @return                OK; NULL_PARAMETER; INVALID_PARAMETER where server_name is neither; NOT_CONFIGURED where the handle
-///                        has no roots to check servers with; TLS where rustls refuses
+/// @return                OK; NULL_PARAMETER; INVALID_PARAMETER if server_name is neither; NOT_CONFIGURED if the
+///                        handle has no roots to check servers with; TLS if rustls refuses
 /// Ownership:             the caller's, until rustls_connection_free(); may outlive the handle
 /// Threads:               any thread, concurrently
 /// Signals:               not async-signal-safe
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn certreload_acquire_server_config(
 /// Since:                 0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_client_connection_new(
-    handle: *mut certreload_handle,
+    handle: *const certreload_handle,
     server_name: *const c_char,
     connection_out: *mut *mut rustls_connection,
 ) -> certreload_result {
@@ -124,20 +124,20 @@ pub unsafe extern "C" fn certreload_client_connection_new(
     })
 }
 
-/// Take a reference to the config of the client role that is current at this moment.
+/// Acquires the client configuration that is current at this moment.
 ///
-/// Take one for each connection: a config that is kept does not reload.
+/// Acquire one for each connection, because an acquired configuration does not reload.
 ///
 /// @param handle  must not be NULL
-/// @return        the config; NULL where handle is NULL, or has no roots to check servers with
-/// Ownership:     counted: give it back with rustls_client_config_free(); may outlive the handle
+/// @return        the configuration; NULL if handle is NULL or has no roots to check servers with
+/// Ownership:     counted: release it with rustls_client_config_free(); may outlive the handle
 /// Threads:       any thread, concurrently
 /// Signals:       not async-signal-safe
 /// Blocks:        never: no system call
 /// Since:         0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_acquire_client_config(
-    handle: *mut certreload_handle,
+    handle: *const certreload_handle,
 ) -> *const rustls_client_config {
     boundary(|| {
         // SAFETY: the caller passes an open handle, or NULL.

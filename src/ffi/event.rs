@@ -1,4 +1,4 @@
-//! What happened, told to C: one struct, valid while the callback runs.
+//! Events as C sees them: one struct, valid while the callback runs.
 
 use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -9,40 +9,41 @@ use super::result::certreload_result;
 use crate::events::{Event, EventKind, MAX_WAITING, Trigger};
 use crate::pki::{WarningKind, Warnings};
 
-/// What an event is about.
+/// The kind of an event.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_event_kind {
     /// A new generation is current: the first one at open, and one for each change after it.
     Reloaded = 1,
-    /// Something changed and cannot be used; what served goes on serving. Told once per distinct failure: a file that
-    /// is still as bad as it was told is no event again, not even after a request.
+    /// Files have changed and cannot be used; the last good version keeps serving (G3). Each distinct failure is
+    /// reported once: a file that fails as before causes no event, not even after a request.
     ReloadFailed = 2,
-    /// The kernel's notifications cannot be had; changes are found by polling alone.
+    /// The kernel's notifications are not available; changes are found by polling alone (G19).
     WatchDegraded = 3,
-    /// The kernel's notifications are back.
+    /// The kernel's notifications are available again.
     WatchRestored = 4,
-    /// A certificate that serves, a revocation list or an OCSP response has come into its warning window
-    /// (certreload_options_set_expiry_warning_seconds()) and no renewal is there; or the ticket key that encrypts has reached its
-    /// lifetime (certreload_options_set_ticket_key_lifetime_seconds()). Told once for each of them, at open too, and again only
-    /// after the clock was set back, and in a child after certreload_after_fork().
+    /// A certificate that is served, a revocation list or an OCSP response has entered its warning window
+    /// (certreload_options_set_expiry_warning_seconds()), and there is no renewal. Or the ticket key that encrypts
+    /// has reached its lifetime (certreload_options_set_ticket_key_lifetime_seconds()). Reported once for each of
+    /// them, at open too. Reported again only after the clock was set back, and in a child after
+    /// certreload_after_fork().
     Expiring = 5,
-    /// A certificate that serves has expired. It goes on serving, for there is nothing better; clients refuse it. Or a
-    /// revocation list has: peers are refused for it, unless CERTRELOAD_CRL_ALLOW_EXPIRED; or an OCSP response, which is
-    /// left out; or a ticket key, which encrypts no more. Told once, as EXPIRING; a clock that jumps over the whole window
-    /// tells this alone.
+    /// A certificate that is served has expired. It stays in use, because there is nothing better, and clients refuse
+    /// it. Or a revocation list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is
+    /// set. Or an OCSP response has expired and is no longer stapled. Or a ticket key has, and encrypts no more.
+    /// Reported once, as EXPIRING is. A clock that jumps over the whole window causes this event alone.
     Expired = 6,
 }
 
-/// Why a reload was tried.
+/// What started a reload.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_trigger {
     /// The handle was opened.
     Open = 1,
-    /// The kernel told of a change.
+    /// The kernel reported a change.
     Watch = 2,
-    /// The poll came round.
+    /// The poll interval had passed.
     Poll = 3,
     /// certreload_reload() or certreload_reload_wait() was called.
     Request = 4,
@@ -52,86 +53,88 @@ pub enum certreload_trigger {
     Push = 6,
 }
 
-/// How many events of a handle wait at the most, for a callback that does not return or a host that does not ask. Beyond
-/// that the oldest of which there is a newer one of the same kind, about the same file where there is one, goes into that
-/// one, which counts it.
+/// How many events of a handle wait at most, for a callback that does not return or a host that does not ask.
+///
+/// Beyond that, the oldest event that has a newer one of the same kind is merged into the newer one, which counts it.
+/// Events about the same file are merged first.
 pub const CERTRELOAD_MAX_WAITING_EVENTS: usize = 256;
 
 const _: () = assert!(CERTRELOAD_MAX_WAITING_EVENTS == MAX_WAITING);
 
 /// Warning: every user of the system may read the private key file, or the file with its password (mode o+r).
 pub const CERTRELOAD_WARNING_KEY_READABLE: u32 = 1;
-/// Warning: the new certificate lacks a name that the one before it had.
+/// Warning: the new certificate lacks a name that the previous one had.
 pub const CERTRELOAD_WARNING_NAMES_LOST: u32 = 2;
-/// Warning: the new certificate expires earlier than the one before it.
+/// Warning: the new certificate expires earlier than the previous one.
 pub const CERTRELOAD_WARNING_EXPIRES_EARLIER: u32 = 4;
-/// Warning: the OCSP response cannot be used and is left out, and the certificate served without it; or there is none, and
-/// the certificate is one that must be stapled (TLS feature, RFC 7633). The message says why.
+/// Warning: the OCSP response cannot be used, and the certificate is served without it. Or there is no response, and
+/// the certificate must be stapled (TLS feature, RFC 7633). The message has the reason.
 pub const CERTRELOAD_WARNING_OCSP_UNUSABLE: u32 = 8;
-/// Warning: the certificates in the chain file are not in order, or one is there twice; they are served in order, each
-/// once.
+/// Warning: the certificates in the chain file are not in order, or one is there twice. They are served in order,
+/// each once.
 pub const CERTRELOAD_WARNING_CHAIN_REORDERED: u32 = 16;
 /// Warning: the chain file lacks the certificate of the leaf's issuer, so many clients will refuse the leaf.
 pub const CERTRELOAD_WARNING_CHAIN_INCOMPLETE: u32 = 32;
-/// Warning: a certificate in the chain file certifies no other there; it is served, after those that do.
+/// Warning: a certificate in the chain file certifies no other certificate there. It is served after those that do.
 pub const CERTRELOAD_WARNING_CHAIN_UNRELATED: u32 = 64;
-/// Warning: a certificate of the chain that is not the leaf has expired, is not valid yet, or expires before the leaf
-/// does. Health and earliest_not_after go by the leaf alone, for clients may know another way to a root.
+/// Warning: a certificate of the chain other than the leaf has expired, is not valid yet, or expires before the leaf.
+/// Health and earliest_not_after depend on the leaf alone, because clients may know another path to a root.
 pub const CERTRELOAD_WARNING_CHAIN_EXPIRED: u32 = 128;
-/// Warning: the certificate's key usage leaves out digital signatures, which TLS makes (RFC 8446 section 4.4.2.2); or the
-/// client role has nothing to prove itself with, for the first identity is for servers alone.
+/// Warning: the certificate's key usage lacks digital signatures, which TLS makes (RFC 8446 section 4.4.2.2). Or the
+/// client role has no certificate to show, because the first identity is for servers alone.
 pub const CERTRELOAD_WARNING_KEY_USAGE: u32 = 256;
 /// Warning: two identities have the same name and the same kind of key, so the second never serves that name.
 pub const CERTRELOAD_WARNING_DUPLICATE_NAME: u32 = 512;
-/// Warning: a certificate among the roots cannot be used and is passed over; all roots that served are still there.
+/// Warning: a certificate among the roots cannot be used and is skipped. All roots that were trusted are still there.
 pub const CERTRELOAD_WARNING_ROOT_UNUSABLE: u32 = 1024;
 /// Warning: a certificate revocation list has expired, and CERTRELOAD_CRL_ALLOW_EXPIRED tolerates it.
 pub const CERTRELOAD_WARNING_CRL_EXPIRED: u32 = 2048;
-/// Warning: the issuer of a certificate revocation list is none of the roots, and its certificate is not known, so the
+/// Warning: the issuer of a certificate revocation list is not among the roots, and its certificate is unknown. The
 /// signature cannot be checked until a peer shows that certificate.
 pub const CERTRELOAD_WARNING_CRL_UNRELATED: u32 = 4096;
-/// Warning: a certificate revocation list has expired and is gone, and its issuer is no root.
+/// Warning: a certificate revocation list has expired and is gone, and its issuer is not a root.
 pub const CERTRELOAD_WARNING_CRL_LOST: u32 = 8192;
 /// Warning: the ticket key that encrypts has been in use for longer than its lifetime, and should have been replaced.
 pub const CERTRELOAD_WARNING_TICKET_KEY_OLD: u32 = 16384;
-/// Warning: a root has no revocation list, and the rule is that everybody without one is refused: nobody whose certificate
-/// leads to it gets in.
+/// Warning: a root has no revocation list, and the rules refuse certificates without one. Every peer whose
+/// certificate leads to that root is refused.
 pub const CERTRELOAD_WARNING_CRL_MISSING: u32 = 32768;
 
 /// One event. All pointers are borrowed: they are valid until the callback returns, or as long as
 /// certreload_next_event() says.
 ///
-/// The struct may grow at the end; `size` tells how much of it the library knows.
+/// The library sets `size`. The struct may grow at the end: a field exists if it ends within `size`.
 #[repr(C)]
 pub struct certreload_event {
     /// Size of this struct in bytes, as the library was built.
     pub size: usize,
-    /// What happened.
+    /// The kind of event.
     pub kind: certreload_event_kind,
-    /// Why the library looked.
+    /// What started the reload.
     pub trigger: certreload_trigger,
-    /// Why the reload failed; OK for every kind but RELOAD_FAILED: for EXPIRING and EXPIRED, too.
+    /// Why the reload failed; OK for every kind but RELOAD_FAILED, also for EXPIRING and EXPIRED.
     pub result: certreload_result,
-    /// CERTRELOAD_WARNING_* bits; the message spells them out.
+    /// CERTRELOAD_WARNING_* bits; the message has each of them in words.
     pub warnings: u32,
-    /// The generation that serves now.
+    /// The number of the generation that is current now.
     pub generation: u64,
-    /// The earliest notAfter of all identities of the handle: seconds since 1970-01-01 UTC; INT64_MAX where it has none.
+    /// The earliest notAfter of all identities of the handle, in seconds since 1970-01-01 UTC; INT64_MAX if it has
+    /// none.
     pub earliest_not_after: i64,
-    /// The file or directory that the event is about, as the host spelled it (made absolute); "" where it is about none.
+    /// The file or directory that the event is about, as the host wrote it (made absolute); "" if there is none.
     pub path: *const c_char,
-    /// The event in one line, fit to print. Never NULL; holds no secret. Of many identities that are new it describes the
-    /// first, and tells how many more there are; the log has a line for each.
+    /// The event in one line, fit to print. Never NULL; contains no secret. If many identities are new, it describes
+    /// the first and counts the others; the log has a line for each.
     pub message: *const c_char,
-    /// How many events this one stands for: 1; more where events had to wait for so long that older ones of its kind went
-    /// into it.
+    /// How many events this one represents: 1, or more if older events of its kind were merged into it while they
+    /// waited.
     pub count: u64,
 }
 
-/// Name a kind of event in a word, for logs.
+/// Returns the name of a kind of event, for logs.
 ///
-/// @param kind  any number; an unknown one gets "unknown"
-/// @return     one lower-case word, such as "reload-failed"; never NULL
+/// @param kind  any number; an unknown one returns "unknown"
+/// @return      one lower-case word, such as "reload-failed"; never NULL
 /// Ownership:   static text; do not free
 /// Threads:     any thread, concurrently
 /// Signals:     async-signal-safe
@@ -151,14 +154,14 @@ pub extern "C" fn certreload_event_kind_str(kind: event_kind_number) -> *const c
     word.as_ptr()
 }
 
-/// What C passes for a `certreload_event_kind`: any number at all.
+/// The number that C passes for a `certreload_event_kind`: any number at all.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type event_kind_number = u32;
 
-/// Name a trigger in a word, for logs.
+/// Returns the name of a trigger, for logs.
 ///
-/// @param trigger  any number; an unknown one gets "unknown"
-/// @return        one lower-case word, such as "watch"; never NULL
+/// @param trigger  any number; an unknown one returns "unknown"
+/// @return         one lower-case word, such as "watch"; never NULL
 /// Ownership:      static text; do not free
 /// Threads:        any thread, concurrently
 /// Signals:        async-signal-safe
@@ -178,9 +181,9 @@ pub extern "C" fn certreload_trigger_str(trigger: trigger_number) -> *const c_ch
     word.as_ptr()
 }
 
-/// Name a warning in a word, for logs and metrics.
+/// Returns the name of a warning, for logs and metrics.
 ///
-/// @param warning  one CERTRELOAD_WARNING_* bit; anything else gets "unknown"
+/// @param warning  one CERTRELOAD_WARNING_* bit; any other number returns "unknown"
 /// @return         one lower-case word, such as "key-readable"; never NULL
 /// Ownership:      static text; do not free
 /// Threads:        any thread, concurrently
@@ -211,22 +214,22 @@ pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
     word.as_ptr()
 }
 
-/// What C passes for a `certreload_trigger`: any number at all.
+/// The number that C passes for a `certreload_trigger`: any number at all.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type trigger_number = u32;
 
-/// An event as C sees it, with what it points to.
-pub(crate) struct ToldEvent {
+/// An event in its C form, with the texts that its pointers refer to.
+pub(crate) struct OwnedEvent {
     event: certreload_event,
     _path: CString,
     _message: CString,
 }
 
-impl ToldEvent {
+impl OwnedEvent {
     pub(crate) fn new(event: &Event) -> Self {
         let path = to_c_path(event.path.as_deref());
         let message = to_c_text(&event.message);
-        let told = certreload_event {
+        let c_event = certreload_event {
             size: size_of::<certreload_event>(),
             kind: event.kind.into(),
             trigger: event.trigger.into(),
@@ -238,10 +241,10 @@ impl ToldEvent {
             message: message.as_ptr(),
             count: event.count,
         };
-        Self { event: told, _path: path, _message: message }
+        Self { event: c_event, _path: path, _message: message }
     }
 
-    /// Valid as long as this, unless it is moved.
+    /// The pointer is valid as long as this value is neither dropped nor moved.
     pub(crate) fn as_ptr(&self) -> *const certreload_event {
         &raw const self.event
     }

@@ -5,45 +5,49 @@ use std::sync::Arc;
 
 use super::boundary::boundary;
 use super::cast;
-use super::event::{ToldEvent, certreload_event};
+use super::event::{OwnedEvent, certreload_event};
 use super::handle::certreload_handle;
 use super::result::certreload_result;
 use super::userdata::{Userdata, certreload_userdata_free};
 use crate::events::{Event, EventSink};
 
-/// A function of the host that is told of events.
+/// A function of the host that gets events.
 ///
-/// It runs on a background thread of the library, one call at a time for each handle, in order; with
-/// CERTRELOAD_RUNTIME_HOST on the thread that calls certreload_dispatch(). While it runs no other event of this handle is
-/// delivered; those of other handles, connections, reloads and other threads are not held up. Of the events that
-/// wait meanwhile CERTRELOAD_MAX_WAITING_EVENTS are kept. Callbacks of different handles may run at the same time, also
-/// where they are one function with one userdata. It may call any certreload function, closing the handle included. It
-/// must not throw or longjmp out, nor end its thread (pthread_exit()). The thread has 512 KiB of stack.
+/// It runs on a background thread of the library; with CERTRELOAD_RUNTIME_HOST on the thread that calls
+/// certreload_dispatch(). Calls for one handle are made one at a time, in order (G7). A callback that blocks delays
+/// only the events of that handle: other handles, connections, reloads and threads continue (G21). Up to
+/// CERTRELOAD_MAX_WAITING_EVENTS events wait in that time. Callbacks of different handles may run at the same time,
+/// even if they are one function with one userdata.
+///
+/// The callback may call any certreload function, and may close the handle. It must not throw, longjmp out or end its
+/// thread (pthread_exit()). The thread has 512 KiB of stack.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_event_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, event: *const certreload_event)>;
 
-/// Name the function that is told of events from now on, or none.
+/// Sets the function that gets the events from now on, or removes it.
 ///
-/// When this returns, the callback that was set before is not running and will not be called again; only where this
-/// is called from inside that callback, it is of course still running, for the last time. Events that were waiting
-/// for a callback, or for certreload_next_event() after that was asked once, go to the new callback; those from before
-/// anybody listened do not.
+/// When this function returns, the previous callback is not running and will not be called again. One exception: if
+/// this function is called from inside that callback, the callback is still running, for the last time. Events that
+/// waited for a callback go to the new one. So do events that waited for certreload_next_event(), once that was
+/// called. Events from before there was any receiver do not.
 ///
-/// Because it waits for a callback that runs, call it with no lock held that the callback takes, and from no thread that
-/// the callback joins or waits for: WOULD_DEADLOCK sees threads that wait for each other inside certreload functions, and
-/// cannot see the host's own mutexes and joins.
+/// The function waits for a running callback. So call it without a lock that the callback takes, and not on a thread
+/// that the callback joins or waits for. WOULD_DEADLOCK detects threads that wait for each other inside certreload
+/// functions. It cannot detect the host's own mutexes and joins.
 ///
-/// @param handle    must not be NULL
-/// @param callback  NULL for none
-/// @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
-/// @return          OK; NULL_PARAMETER; WOULD_DEADLOCK where the callback that runs waits for this very thread: nothing
-///                  is changed then; CLOSED
-/// Ownership:       userdata stays the caller's
-/// Threads:         any thread, concurrently; also inside a callback; with no lock held that the callback takes
-/// Signals:         not async-signal-safe
-/// Blocks:          until a callback that is running for this handle has returned
-/// Since:           0.1.0
+/// @param handle         must not be NULL
+/// @param callback       NULL for none
+/// @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
+///                       the handle is closed or the callback is replaced
+/// @param userdata_free  may be NULL; see certreload_userdata_free
+/// @return               OK; NULL_PARAMETER; WOULD_DEADLOCK if the running callback waits for this thread, and
+///                       nothing is changed; CLOSED
+/// Ownership:            on OK the library owns userdata if there is a userdata_free; on failure the caller keeps it
+/// Threads:              any thread, concurrently; also inside a callback; without a lock that the callback takes
+/// Signals:              not async-signal-safe
+/// Blocks:               until a running callback of this handle has returned
+/// Since:                0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_set_event_callback(
     handle: *mut certreload_handle,
@@ -72,14 +76,14 @@ struct EventCallback {
 
 impl EventCallback {
     fn call(&self, event: &Event) {
-        let told = ToldEvent::new(event);
-        // SAFETY: `function` has the documented signature, and `told` with all that it points to
+        let event = OwnedEvent::new(event);
+        // SAFETY: `function` has the documented signature, and `event` with all that it points to
         // lives until the call returns.
-        unsafe { (self.function)(self.userdata.pointer(), told.as_ptr()) }
+        unsafe { (self.function)(self.userdata.pointer(), event.as_ptr()) }
     }
 }
 
-/// Makes the pipeline's sink out of what C passed; NULL means that nobody listens.
+/// Returns the sink for a callback of the host; `None` for a NULL callback.
 pub(crate) fn sink_from_c(
     callback: certreload_event_callback,
     userdata: &Arc<Userdata>,

@@ -5,25 +5,26 @@ use super::cast;
 use super::handle::certreload_handle;
 use super::result::certreload_result;
 
-/// Take an inherited handle up in a forked child: watch the files there, answer requests, tell events.
+/// Restores an inherited handle in a forked child: watching, requests and events work there again (G11).
 ///
-/// Without it the handle serves in the child and does nothing else. With it the child goes on by itself: from the
-/// generation that served when it was forked, with the options, the callback and the required names of the handle, and
-/// with background threads of its own (or none, for CERTRELOAD_RUNTIME_HOST: then ask for certreload_event_fd() anew).
-/// All files are looked at at once, so nothing that happened since the fork is missed. Events that wait in the parent
-/// are the parent's; counts in the status begin at 0, and EXPIRING and EXPIRED, where they are so, are told here, too.
+/// Without this call the handle serves in the child and does nothing else. With it the child continues by itself,
+/// from the generation that was current at the fork. It has the handle's options, callback and required names, and
+/// its own background threads. With CERTRELOAD_RUNTIME_HOST it has no thread: ask for certreload_event_fd() again.
+/// All files are scanned at once, so that no change since the fork is missed. Events that wait in the parent stay
+/// there. The counts in the status begin at 0. If a certificate is expiring or has expired, that is reported in the
+/// child too.
 ///
-/// A child that may not read the files, because it gives up its privileges, has an identity taken out of them by
-/// certreload_push_identity(), first thing after this.
+/// A child that may not read the files, because it drops its privileges, calls certreload_push_identity() right after
+/// this function. An identity that was pushed is no longer read from files.
 ///
-/// Call it in each child, for each handle. A handle may also be inherited by a child of the child.
+/// Call it in each child, for each handle. A child of the child may inherit a handle, too.
 ///
 /// @param handle  must not be NULL
-/// @return        OK, also where nothing is to do: in the process that opened the handle, and after the first time;
-///                NULL_PARAMETER; SYSTEM where no thread or descriptor can be had: it serves on, and this can be tried
-///                again
-/// Ownership:     the handle stays the caller's; nothing of it is shared with the parent from here on
-/// Threads:       in the child, before its other threads use the handle (a fork leaves it one thread)
+/// @return        OK, also if there is nothing to do: in the process that opened the handle, and after the first
+///                call; NULL_PARAMETER; SYSTEM if no thread or descriptor is available: the handle keeps serving, and
+///                the call can be repeated
+/// Ownership:     the handle stays the caller's; from here on nothing of it is shared with the parent
+/// Threads:       in the child, before its other threads use the handle (a fork leaves one thread)
 /// Signals:       not async-signal-safe; not between vfork() and exec
 /// Blocks:        never for long: reads no certificate
 /// Since:         0.1.0

@@ -1,4 +1,4 @@
-//! One numbered, immutable snapshot: a consistent look inside a handle.
+//! Generations: one consistent view of what a handle serves.
 
 use std::ffi::c_char;
 
@@ -13,7 +13,7 @@ use super::identity::certreload_identity;
 use crate::error::{Cause, Error};
 use crate::tls::Generation;
 
-/// An immutable snapshot of every identity, with the config built from it: opaque.
+/// An immutable, numbered snapshot of all units, with the configurations built from it: opaque.
 pub struct certreload_generation {
     _private: [u8; 0],
 }
@@ -22,18 +22,18 @@ impl Opaque for certreload_generation {
     type Inner = Generation;
 }
 
-/// Take a reference to the generation that is current at this moment.
+/// Acquires the generation that is current at this moment.
 ///
 /// @param handle  must not be NULL
-/// @return        the generation; NULL where handle is NULL
-/// Ownership:     counted: give it back with certreload_generation_release(); may outlive the handle
+/// @return        the generation; NULL if handle is NULL
+/// Ownership:     counted: release it with certreload_generation_release(); may outlive the handle
 /// Threads:       any thread, concurrently
 /// Signals:       not async-signal-safe
 /// Blocks:        never: no lock, no system call
 /// Since:         0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_generation_acquire(
-    handle: *mut certreload_handle,
+    handle: *const certreload_handle,
 ) -> *const certreload_generation {
     boundary(|| {
         // SAFETY: the caller passes an open handle, or NULL.
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn certreload_generation_acquire(
     })
 }
 
-/// Give back a generation.
+/// Releases a generation.
 ///
 /// @param generation  may be NULL, then nothing happens; consumed
 /// Ownership:         the pointer, and all that was borrowed from it, is dangling afterwards
@@ -53,16 +53,16 @@ pub unsafe extern "C" fn certreload_generation_acquire(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_generation_release(generation: *const certreload_generation) {
     boundary(|| {
-        // SAFETY: the caller hands over a reference of certreload_generation_acquire(), or NULL.
+        // SAFETY: the caller gives up a reference of certreload_generation_acquire(), or NULL.
         drop(unsafe { cast::arc_from_raw(generation) });
         Ok(())
     });
 }
 
-/// Tell the number of a generation: the first is 1, and within a handle numbers only grow.
+/// Returns the number of a generation: the first is 1, and within a handle numbers only grow (G7).
 ///
 /// @param generation  must not be NULL
-/// @return            the number; 0 where generation is NULL
+/// @return            the number; 0 if generation is NULL
 /// Ownership:         a number; nothing to free
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
@@ -76,20 +76,20 @@ pub unsafe extern "C" fn certreload_generation_number(
     boundary(|| Ok(unsafe { cast::borrow(generation, "generation")? }.number()))
 }
 
-/// Look at the config of a generation.
+/// Returns the server configuration of a generation, borrowed.
 ///
-/// With it a connection can be made whose generation the server knows for certain: acquire, make the connection with
-/// rustls_server_connection_new(), note the number, release.
+/// A server can thus create a connection whose generation it knows: acquire the generation, create the connection
+/// with rustls_server_connection_new(), read the number, release.
 ///
 /// @param generation  must not be NULL
-/// @return            the config; NULL where generation is NULL, or has no identity to serve
-/// Ownership:         borrowed; until the generation is released. Do not free it
+/// @return            the configuration; NULL if generation is NULL or has no identity to serve
+/// Ownership:         borrowed, until the generation is released: do not free it
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
 /// Blocks:            never
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_generation_server_config(
+pub unsafe extern "C" fn certreload_generation_borrow_server_config(
     generation: *const certreload_generation,
 ) -> *const rustls_server_config {
     boundary(|| {
@@ -102,17 +102,17 @@ pub unsafe extern "C" fn certreload_generation_server_config(
     })
 }
 
-/// Look at the config of a generation's client role.
+/// Returns the client configuration of a generation, borrowed.
 ///
 /// @param generation  must not be NULL
-/// @return            the config; NULL where generation is NULL, or the handle has no roots to check servers with
-/// Ownership:         borrowed; until the generation is released. Do not free it
+/// @return            the configuration; NULL if generation is NULL, or the handle has no roots to check servers with
+/// Ownership:         borrowed, until the generation is released: do not free it
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
 /// Blocks:            never
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_generation_client_config(
+pub unsafe extern "C" fn certreload_generation_borrow_client_config(
     generation: *const certreload_generation,
 ) -> *const rustls_client_config {
     boundary(|| {
@@ -123,10 +123,10 @@ pub unsafe extern "C" fn certreload_generation_client_config(
     })
 }
 
-/// Count the identities of a generation.
+/// Returns the number of identities in a generation.
 ///
 /// @param generation  must not be NULL
-/// @return            how many; 0 where generation is NULL
+/// @return            the number; 0 if generation is NULL
 /// Ownership:         a number; nothing to free
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
@@ -140,12 +140,12 @@ pub unsafe extern "C" fn certreload_generation_identity_count(
     boundary(|| Ok(unsafe { cast::borrow(generation, "generation")? }.identities().len()))
 }
 
-/// Look at one identity of a generation, in the order in which they were added.
+/// Returns one identity of a generation, by the order in which identities were added.
 ///
 /// @param generation  must not be NULL
 /// @param index       0 to certreload_generation_identity_count() - 1
-/// @return            the identity; NULL where generation is NULL or there is no such index
-/// Ownership:         borrowed; until the generation is released
+/// @return            the identity; NULL if generation is NULL or the index does not exist
+/// Ownership:         borrowed, until the generation is released
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
 /// Blocks:            never
@@ -163,15 +163,16 @@ pub unsafe extern "C" fn certreload_generation_identity(
     })
 }
 
-/// Look at the identity that serves a name: exact, then a wildcard for one label, else the first.
+/// Returns the identity that serves a name: an exact match, then a wildcard for one label, else the first identity.
 ///
-/// The handshake chooses by the same rules; where several identities have the name it takes the first whose key suits
-/// the client, and this function the first of all.
+/// The handshake selects by the same rules. If several identities have the name, the handshake uses the first whose
+/// key suits the client, and this function returns the first of all.
 ///
 /// @param generation   must not be NULL
-/// @param server_name  a DNS name in any case, as in SNI; NULL or "" for a client that sends none; borrowed
-/// @return             the identity; NULL where generation is NULL, or has no identity to serve
-/// Ownership:          borrowed; until the generation is released
+/// @param server_name  a DNS name in upper or lower case, as in SNI; NULL or "" for a client that sends none;
+///                     borrowed for the call
+/// @return             the identity; NULL if generation is NULL or has no identity to serve
+/// Ownership:          borrowed, until the generation is released
 /// Threads:            any thread, concurrently
 /// Signals:            not async-signal-safe
 /// Blocks:             never
@@ -189,10 +190,10 @@ pub unsafe extern "C" fn certreload_generation_select(
         } else {
             // SAFETY: a C string, and not NULL.
             let bytes = unsafe { cast::bytes(server_name, "server_name")? };
-            // A name that is not UTF-8 is not a DNS name: nobody has it.
+            // A name that is not UTF-8 is not a DNS name, so no identity has it.
             Some(str::from_utf8(bytes).unwrap_or("")).filter(|name| !name.is_empty())
         };
-        let nobody = || Error::new(Cause::NotConfigured("identity to serve"));
-        Ok(cast::arc_as_raw(generation.select(name).ok_or_else(nobody)?))
+        let none = || Error::new(Cause::NotConfigured("identity to serve"));
+        Ok(cast::arc_as_raw(generation.select(name).ok_or_else(none)?))
     })
 }

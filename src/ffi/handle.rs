@@ -12,7 +12,7 @@ use crate::options::{IdentityFiles, Options, Role};
 use crate::runtime::Handle;
 use crate::sys::catch_panic;
 
-/// Certificates that reload: opaque.
+/// Certificates and trust that are reloaded: opaque.
 pub struct certreload_handle {
     _private: [u8; 0],
 }
@@ -21,35 +21,37 @@ impl Opaque for certreload_handle {
     type Inner = Handle;
 }
 
-/// Load everything that the options name, check it, and begin to watch it.
+/// Loads everything that the options name, validates it, and starts to watch it.
 ///
-/// Each identity has completed a TLS handshake in memory before this returns. Background threads, one set for the
-/// process however many handles it opens, start with the first handle; every signal is blocked in them.
+/// Each identity has completed a TLS handshake in memory before this function returns (self-check). The background
+/// threads start with the first handle. There is one set of them per process, with every signal blocked.
 ///
-/// In a forked child the handle serves, and reloads again after certreload_after_fork(). Files that only root may read
-/// cannot be read again after privileges are dropped: what served goes on, health is stale, and the message says so; see
-/// certreload_push_identity() for what a privileged process can do about that.
+/// In a forked child the handle serves. It reloads again after certreload_after_fork(). Files that only root may read
+/// cannot be read after the process has dropped its privileges. The loaded version then keeps serving, health is
+/// STALE, and the message names the cause. certreload_push_identity() describes what a privileged process can do.
 ///
-/// The files are taken as they are: nothing is waited for. One that is half-written at this very moment is a failure
-/// (KEY_MISMATCH, FILE_NOT_FOUND, PEM_TRUNCATED, ...). Where they may be renewed while the server starts, try again for
-/// about the incomplete-file timeout (5 seconds) before giving up.
+/// The files are read once, without a retry. A file that is incomplete at this moment is a failure (KEY_MISMATCH,
+/// FILE_NOT_FOUND, PEM_TRUNCATED, ...). If a renewal may run while the server starts, repeat the call for about the
+/// incomplete-file timeout (5 seconds).
 ///
-/// The first event may be delivered before this returns, and after *handle_out is written.
+/// The first event may be delivered before this function returns, but not before *handle_out is written.
 ///
 /// If a certreload_options_* function has failed on these options, its result is returned, with its message in
-/// certreload_last_error(), and nothing is opened: see certreload_options_new(). certreload_options_clear_error() ends that.
+/// certreload_last_error(), and nothing is opened. certreload_options_clear_error() clears that failure;
+/// certreload_options_new() explains the rule.
 ///
-/// @param options     must not be NULL; copied: it may be changed or freed afterwards
+/// @param options     must not be NULL; copied: may be changed or freed afterwards
 /// @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
-/// @return            OK; NULL_PARAMETER; the first failure that the options remember; NOTHING_TO_LOAD; SYSTEM where no
-///                    thread or descriptor could be had; else what is wrong with the first bad file (100 and up).
-///                    certreload_last_error() has path and reason
+/// @return            OK; NULL_PARAMETER; the first failure that the options remember; NOTHING_TO_LOAD;
+///                    INVALID_PARAMETER if options contradict each other; SYSTEM if a thread or a descriptor is not
+///                    available; else what is wrong with the first bad file (100 and up). certreload_last_error() has
+///                    path and reason
 /// Ownership:         the caller's, until certreload_close()
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
-/// Blocks:            file reads and one handshake per TLS version and identity: milliseconds; for an encrypted key
-///                    also its password callback, and deriving from the password: up to a second or so (2,000,000
-///                    rounds are the most that are made)
+/// Blocks:            file reads and one handshake per TLS version and identity: milliseconds. An encrypted key adds
+///                    its password callback and the key derivation: up to about a second, because more than 2,000,000
+///                    rounds are refused
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_open(
@@ -70,7 +72,7 @@ pub unsafe extern "C" fn certreload_open(
     })
 }
 
-/// Open one identity with every option at its default.
+/// Opens one identity with the default of every option.
 ///
 /// @param chain_path  must not be NULL or ""; see certreload_options_add_identity()
 /// @param key_path    likewise
@@ -79,8 +81,8 @@ pub unsafe extern "C" fn certreload_open(
 /// Ownership:         the caller's, until certreload_close()
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
-/// Blocks:            file reads and one handshake per TLS version: milliseconds. A key that is encrypted fails at
-///                    once, for no password is given here
+/// Blocks:            file reads and one handshake per TLS version: milliseconds. An encrypted key fails at once,
+///                    because there is no password
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_open_files(
@@ -114,23 +116,23 @@ pub unsafe extern "C" fn certreload_open_files(
     })
 }
 
-/// Find out whether certreload_open() would succeed: for `yourserver --check-config`.
+/// Returns whether certreload_open() would succeed: for `yourserver --check-config`.
 ///
-/// Reads, checks and completes the same handshakes; starts no thread, watches nothing, keeps nothing. As
-/// certreload_open() it waits for nothing: files that are half-written at this very moment fail, so try again for about
-/// the incomplete-file timeout where they may be.
+/// The function reads and validates the files and completes the same handshakes. It starts no thread, watches nothing
+/// and keeps nothing. As in certreload_open(), a file that is incomplete at this moment is a failure. If a renewal
+/// may be running, repeat the call for about the incomplete-file timeout.
 ///
-/// If a certreload_options_* function has failed on these options, its result and message are returned, and no file is
-/// read.
+/// If a certreload_options_* function has failed on these options, its result and message are returned, and no file
+/// is read.
 ///
 /// @param options  must not be NULL; borrowed for the call
 /// @return         as certreload_open()
 /// Ownership:      options stay the caller's
 /// Threads:        any thread, concurrently
 /// Signals:        not async-signal-safe
-/// Blocks:         file reads and one handshake per TLS version and identity: milliseconds; for an encrypted key
-///                 also its password callback, and deriving from the password: up to a second or so (2,000,000
-///                 rounds are the most that are made)
+/// Blocks:         file reads and one handshake per TLS version and identity: milliseconds. An encrypted key adds its
+///                 password callback and the key derivation: up to about a second, because more than 2,000,000 rounds
+///                 are refused
 /// Since:          0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_check(options: *const certreload_options) -> certreload_result {
@@ -142,37 +144,37 @@ pub unsafe extern "C" fn certreload_check(options: *const certreload_options) ->
     })
 }
 
-/// Stop watching and give everything back.
+/// Stops watching and frees the handle.
 ///
-/// Connections, configs and generations that were acquired live on until they are freed. When this returns no
-/// callback of this handle is running or will run, and no call on it that another thread had begun; but for those that
-/// this is called from, and those that wait for this very thread, which end by themselves. With the last handle the
-/// background threads end.
+/// Acquired generations and configs, and connections, live until they are freed. When this function returns, no
+/// callback of the handle runs or will run, and no call on the handle that another thread began. Two kinds of calls
+/// are not waited for: those that this call is made from, and those that wait for this thread. They end by
+/// themselves. The background threads end with the last handle.
 ///
-/// Because it waits for callbacks and calls, call it with no lock held that the callback takes, and from no thread that
-/// the callback joins or waits for: it sees threads that wait for each other inside certreload functions, and cannot see
-/// the host's own mutexes and joins.
+/// Call this function without a lock that the callback takes, and not on a thread that the callback joins or waits
+/// for. The library detects threads that wait for each other inside certreload functions. It cannot detect the host's
+/// own mutexes and joins.
 ///
-/// A signal handler is the hardest to take the pointer away from: it may have loaded it, on any thread, and be about to
-/// pass it. So have every thread block the signal first, for one that does so is not inside the handler; or never close
-/// a handle that a handler uses: a process may end with handles open.
+/// A signal handler may have loaded the pointer, on any thread, and be about to pass it. So block the signal in every
+/// thread first: a thread that blocks the signal is not inside the handler. Or do not close a handle that a signal
+/// handler uses: a process may end with open handles.
 ///
-/// In a forked child that has not called certreload_after_fork() it frees what the child has, and the parent notices
-/// nothing.
+/// In a forked child that has not called certreload_after_fork(), the function frees what the child has. The parent
+/// is not affected.
 ///
 /// @param handle  may be NULL, then nothing happens; consumed
-/// Ownership:     the pointer is dangling afterwards: first take it away from signal handlers and other threads, so
-///                that no call on it begins any more (a thread that has loaded the pointer and is about to pass it still
-///                has it). A certreload_reload_wait() that is waiting is let go with CLOSED
-/// Threads:       any thread; also inside a callback; with no lock held that the callback takes
+/// Ownership:     the pointer is dangling afterwards. First take it away from signal handlers and other threads, so
+///                that no new call on it begins. A thread that has loaded the pointer and is about to pass it still
+///                has it. A certreload_reload_wait() that waits returns CLOSED
+/// Threads:       any thread; also inside a callback; without a lock that the callback takes
 /// Signals:       not async-signal-safe
-/// Blocks:        until a running callback, a file being read, and running calls are done; a password callback that
-///                runs, and a key that is being opened with its password (2,000,000 rounds at the most), too
+/// Blocks:        until a running callback, a file read and running calls are done; also a running password callback
+///                and the key derivation (2,000,000 rounds at most)
 /// Since:         0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_close(handle: *mut certreload_handle) {
     boundary(|| {
-        // SAFETY: the caller hands over a handle of certreload_open(), or NULL.
+        // SAFETY: the caller gives up a handle of certreload_open(), or NULL.
         if let Some(handle) = unsafe { cast::arc_from_raw(handle.cast_const()) } {
             handle.close();
         }

@@ -1,4 +1,4 @@
-//! What one identity is: names, dates, fingerprint, bytes. Never its key.
+//! What one identity consists of: names, dates, fingerprint, bytes. Never its key (G18).
 
 use std::ffi::c_char;
 use std::ptr;
@@ -17,10 +17,10 @@ impl Opaque for certreload_identity {
     type Inner = Identity;
 }
 
-/// Count the names that an identity is valid for.
+/// Returns the number of names that an identity is valid for.
 ///
 /// @param identity  must not be NULL
-/// @return          how many; 0 where identity is NULL
+/// @return          the number; 0 if identity is NULL
 /// Ownership:       a number; nothing to free
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
@@ -34,15 +34,15 @@ pub unsafe extern "C" fn certreload_identity_name_count(
     boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.names().len()))
 }
 
-/// Look at one name that an identity is valid for.
+/// Returns one name that an identity is valid for.
 ///
 /// Names are those of the subjectAltName extension (RFC 5280 section 4.2.1.6): DNS names in lower case, wildcards as
 /// "*.example.com", and IP addresses in their usual notation.
 ///
 /// @param identity  must not be NULL
 /// @param index     0 to certreload_identity_name_count() - 1
-/// @return          the name; NULL where identity is NULL or there is no such index
-/// Ownership:       borrowed; until the generation is released
+/// @return          the name; NULL if identity is NULL or the index does not exist
+/// Ownership:       borrowed, until the generation is released
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
 /// Blocks:          never
@@ -60,10 +60,10 @@ pub unsafe extern "C" fn certreload_identity_name(
     })
 }
 
-/// Tell from when the leaf certificate is valid.
+/// Returns the time from which the leaf certificate is valid.
 ///
 /// @param identity  must not be NULL
-/// @return          seconds since 1970-01-01 UTC; 0 where identity is NULL
+/// @return          seconds since 1970-01-01 UTC; 0 if identity is NULL
 /// Ownership:       a number; nothing to free
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
@@ -77,10 +77,10 @@ pub unsafe extern "C" fn certreload_identity_not_before(
     boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.not_before()))
 }
 
-/// Tell until when the leaf certificate is valid.
+/// Returns the time until which the leaf certificate is valid.
 ///
 /// @param identity  must not be NULL
-/// @return          seconds since 1970-01-01 UTC; 0 where identity is NULL
+/// @return          seconds since 1970-01-01 UTC; 0 if identity is NULL
 /// Ownership:       a number; nothing to free
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
@@ -94,12 +94,12 @@ pub unsafe extern "C" fn certreload_identity_not_after(
     boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.not_after()))
 }
 
-/// Tell from when on the leaf certificate should have been renewed.
+/// Returns the time by which the leaf certificate should have been renewed.
 ///
-/// That is so long before its notAfter as certreload_options_set_expiry_warning_seconds() says.
+/// It is the notAfter minus the time of certreload_options_set_expiry_warning_seconds().
 ///
 /// @param identity  must not be NULL
-/// @return          seconds since 1970-01-01 UTC; 0 where no warning is wanted or identity is NULL
+/// @return          seconds since 1970-01-01 UTC; 0 if warnings are switched off or identity is NULL
 /// Ownership:       a number; nothing to free
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
@@ -113,11 +113,11 @@ pub unsafe extern "C" fn certreload_identity_expiring_from(
     boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.expiring_from().unwrap_or(0)))
 }
 
-/// Look at the serial number of the leaf certificate.
+/// Returns the serial number of the leaf certificate.
 ///
 /// @param identity  must not be NULL
-/// @return          lower-case hexadecimal; NULL where identity is NULL
-/// Ownership:       borrowed; until the generation is released
+/// @return          lower-case hexadecimal; NULL if identity is NULL
+/// Ownership:       borrowed, until the generation is released
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
 /// Blocks:          never
@@ -130,11 +130,11 @@ pub unsafe extern "C" fn certreload_identity_serial(
     boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.serial().as_ptr()))
 }
 
-/// Look at the SHA-256 fingerprint of the leaf certificate.
+/// Returns the SHA-256 fingerprint of the leaf certificate.
 ///
 /// @param identity  must not be NULL
-/// @return          64 lower-case hexadecimal digits; NULL where identity is NULL
-/// Ownership:       borrowed; until the generation is released
+/// @return          64 lower-case hexadecimal digits; NULL if identity is NULL
+/// Ownership:       borrowed, until the generation is released
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
 /// Blocks:          never
@@ -147,10 +147,10 @@ pub unsafe extern "C" fn certreload_identity_sha256(
     boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.sha256().as_ptr()))
 }
 
-/// Count the certificates of the chain, the leaf included.
+/// Returns the number of certificates in the chain, the leaf included.
 ///
 /// @param identity  must not be NULL
-/// @return          how many; 0 where identity is NULL
+/// @return          the number; 0 if identity is NULL
 /// Ownership:       a number; nothing to free
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
@@ -164,13 +164,13 @@ pub unsafe extern "C" fn certreload_identity_certificate_count(
     boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.chain().len()))
 }
 
-/// Look at one certificate of the chain, in DER; 0 is the leaf.
+/// Returns one certificate of the chain, in DER; index 0 is the leaf.
 ///
 /// @param identity  must not be NULL
 /// @param index     0 to certreload_identity_certificate_count() - 1
-/// @param len_out   must not be NULL; its length in bytes; 0 where NULL is returned
-/// @return          the bytes; NULL where a parameter is NULL or there is no such index
-/// Ownership:       borrowed; until the generation is released
+/// @param len_out   must not be NULL; the length in bytes; 0 if NULL is returned
+/// @return          the bytes; NULL if a parameter is NULL or the index does not exist
+/// Ownership:       borrowed, until the generation is released
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
 /// Blocks:          never
@@ -193,17 +193,18 @@ pub unsafe extern "C" fn certreload_identity_certificate_der(
     })
 }
 
-/// Look at the OCSP response that is stapled now, in DER.
+/// Returns the OCSP response that is stapled now, in DER.
 ///
-/// It is stapled from its thisUpdate until its nextUpdate, and no longer than the certificate of a responder to whom the
-/// issuer has delegated its signature is valid; one without nextUpdate is until there is another. So what one call
-/// gives, the next may not: ask again for each handshake, and no client is shown one that has expired.
+/// A response is stapled from its thisUpdate until its nextUpdate. If a delegated responder signed it, the response
+/// is not stapled after that responder's certificate has expired. A response without nextUpdate is stapled until it
+/// is replaced. So a later call may return NULL: call this function again for each handshake, and no client gets an
+/// expired response.
 ///
 /// @param identity  must not be NULL
-/// @param len_out   must not be NULL; its length in bytes; 0 where NULL is returned
-/// @return          the bytes, as they were loaded; NULL where there is none, where it has expired since, or a parameter
-///                  is NULL
-/// Ownership:       borrowed; until the generation is released, also when it has expired
+/// @param len_out   must not be NULL; the length in bytes; 0 if NULL is returned
+/// @return          the bytes, as they were loaded; NULL if there is no response, if it has expired, or if a
+///                  parameter is NULL
+/// Ownership:       borrowed, until the generation is released, also after the response has expired
 /// Threads:         any thread, concurrently
 /// Signals:         not async-signal-safe
 /// Blocks:          never

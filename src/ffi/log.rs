@@ -1,7 +1,7 @@
-//! A line for people about what happens, handed to a function of the host.
+//! Log lines for a function of the host.
 //!
-//! certreload, rustls and the other crates inside write to the `log` facade of the copy of Rust that is
-//! linked with this library; this is the logger behind it.
+//! certreload, rustls and the other crates inside write to the `log` facade of the copy of Rust that is linked with
+//! this library. This is the logger behind that facade.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
@@ -22,13 +22,13 @@ use crate::sys::is_logging_disabled;
 use crate::sys::{Condvar, Mutex};
 use crate::sys::{ForkGeneration, without_fork};
 
-/// How much a log line matters: the lower, the more.
+/// The importance of a log line: a lower number is more important.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_log_level {
-    /// Somebody has to act: a reload failed, a certificate expired.
+    /// An operator has to act: a reload failed, a certificate expired.
     Error = 1,
-    /// Somebody should look: accepted with a warning, expiring, the watch is degraded.
+    /// An operator should check: accepted with a warning, expiring, the watch is degraded.
     Warn = 2,
     /// Renewals, and a watch that is restored.
     Info = 3,
@@ -38,18 +38,20 @@ pub enum certreload_log_level {
     Trace = 5,
 }
 
-/// What C passes for a `certreload_log_level`: any number at all.
+/// The number that C passes for a `certreload_log_level`: any number at all.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type log_level_number = u32;
 
-/// A function of the host that is told of log lines.
+/// A function of the host that gets log lines.
 ///
-/// The message is one line of UTF-8 without a newline, holds no secret, and is valid until the function returns; lines
-/// that are not certreload's own begin with where they come from, such as "rustls::server::hs: ". It runs on
-/// whatever thread something happens on, those of the host included, and on several at once; locks of the library may be
-/// held. So it is quick, takes no lock that is held while a certreload function is called, and calls none but
-/// certreload_set_log_callback() and those whose name ends in _str. What is logged on a thread while it runs there is
-/// dropped. It must not throw or longjmp out.
+/// The message is one line of UTF-8 without a newline. It contains no secret and is valid until the function returns.
+/// Lines of other crates begin with their origin, such as "rustls::server::hs: ".
+///
+/// The function runs on the thread that writes the line, which may be a thread of the host, and on several threads at
+/// once. The library may hold locks. So the function must be quick, and must not take a lock that is held while a
+/// certreload function is called. It may call certreload_set_log_callback() and the functions whose name ends in
+/// _str, and no other certreload function. Lines that are written on a thread while the function runs there are
+/// dropped. The function must not throw or longjmp out.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_log_callback = Option<
     unsafe extern "C" fn(
@@ -59,24 +61,28 @@ pub type certreload_log_callback = Option<
     ),
 >;
 
-/// Name the function that is told of log lines from now on, or none. One for the process; none at the start.
+/// Sets the function that gets the log lines from now on, or removes it. There is one for the process, and none at
+/// the start.
 ///
-/// Every event is a line, whether or not an event callback is set, and so is what an explicit request came to where that
-/// is no event. Lines of a handle that has a name begin with it: "public: generation 2 serves: ...". rustls's own records
-/// pass through too, but for those of the handshakes that the library makes by itself. When this returns, the callback
-/// that was set before is not running and will not be called again; only where this is called from inside that callback,
-/// it is of course still running there, for the last time.
+/// Every event is a line, with or without an event callback. So is the outcome of an explicit request that causes no
+/// event. If a handle has a name, its lines begin with the name: "public: generation 2 serves: ...". The records of
+/// rustls are passed on, except those of the library's own handshakes.
 ///
-/// @param callback   NULL for none
-/// @param userdata   handed to each call as it is; must stay valid until the callback is replaced
-/// @param max_level  CERTRELOAD_LOG_LEVEL_*: lines that matter less are not made; of no meaning where callback is NULL
-/// @return           OK; INVALID_PARAMETER where max_level is none; LOGGER_IN_USE where this library is part of a Rust
-///                   program that has a logger, which then gets the lines and goes on as it was
-/// Ownership:        userdata stays the caller's
-/// Threads:          any thread, concurrently; also inside a callback; with no lock held that the callback takes
-/// Signals:          not async-signal-safe
-/// Blocks:           until calls of the callback that was set before have returned
-/// Since:            0.1.0
+/// When this function returns, the previous callback is not running and will not be called again. One exception: if
+/// this function is called from inside that callback, the callback is still running there, for the last time.
+///
+/// @param callback       NULL for none
+/// @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
+///                       the callback is replaced
+/// @param userdata_free  may be NULL; see certreload_userdata_free
+/// @param max_level      CERTRELOAD_LOG_LEVEL_*: less important lines are not written; ignored if callback is NULL
+/// @return               OK; INVALID_PARAMETER if max_level is not a level; LOGGER_IN_USE if this library is part of
+///                       a Rust program that has a logger, which then gets the lines and continues to work as before
+/// Ownership:            on OK the library owns userdata if there is a userdata_free; on failure the caller keeps it
+/// Threads:              any thread, concurrently; also inside a callback; without a lock that the callback takes
+/// Signals:              not async-signal-safe
+/// Blocks:               until calls of the previous callback have returned
+/// Since:                0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_set_log_callback(
     callback: certreload_log_callback,
@@ -95,9 +101,9 @@ pub unsafe extern "C" fn certreload_set_log_callback(
         };
         let before = {
             if next.is_some() && !is_ours() {
-                // A child that was forked in the middle of it would wait for its end for ever.
+                // A child that is forked in the middle of set_logger would wait for its end forever.
                 let _ = without_fork(|| ::log::set_logger(&FORWARDER));
-                // Refused to one of two threads that come at once, but the facade is ours then.
+                // If two threads call at once, one is refused, but the facade is ours then.
                 if !is_ours() {
                     return Err(Error::new(Cause::LoggerInUse));
                 }
@@ -112,7 +118,7 @@ pub unsafe extern "C" fn certreload_set_log_callback(
             }
             before
         };
-        // Unlocked, so that a callback may replace itself while another thread waits for it.
+        // Without a lock, so that a callback may replace itself while another thread waits for it.
         if let Some(before) = before {
             before.retire();
         }
@@ -120,10 +126,10 @@ pub unsafe extern "C" fn certreload_set_log_callback(
     })
 }
 
-/// Name a log level in a word.
+/// Returns the name of a log level.
 ///
-/// @param level  any number; an unknown one gets "unknown"
-/// @return      one lower-case word, such as "warn"; never NULL
+/// @param level  any number; an unknown one returns "unknown"
+/// @return       one lower-case word, such as "warn"; never NULL
 /// Ownership:    static text; do not free
 /// Threads:      any thread, concurrently
 /// Signals:      async-signal-safe
@@ -153,16 +159,17 @@ fn level_filter(number: u32) -> Result<LevelFilter, Error> {
     }
 }
 
-/// Who listens now.
+/// The callback that gets the lines now.
 static LISTENER: ArcSwapOption<LogReceiver> = ArcSwapOption::const_empty();
 
-/// Whether the logger of this process's facade is ours. Asked of the facade, and nothing noted of it
-/// under a lock, which a forked child might find held by a thread that it does not have.
+/// Returns whether the facade's logger is the one of this library. The facade is asked each time: a note under a lock
+/// could be held by a thread that a forked child does not have.
 fn is_ours() -> bool {
     ptr::addr_eq(::log::logger(), &raw const FORWARDER)
 }
 
-/// Makes no more lines than who listens now wants; of several threads that come at once, the last one.
+/// Sets the facade's level to the one of the current callback. If several threads change the callback at once, the
+/// last one counts.
 fn set_level() {
     loop {
         let listener = LISTENER.load_full();
@@ -175,14 +182,14 @@ fn set_level() {
 }
 
 thread_local! {
-    /// The listener whose call runs on this thread, if one does.
+    /// The receiver whose callback runs on this thread, if there is one.
     static INSIDE: Cell<*const LogReceiver> = const { Cell::new(ptr::null()) };
 }
 
 static FORWARDER: Forwarder = Forwarder { _place: 0 };
 
 struct Forwarder {
-    /// What has no size may have the address of something else.
+    /// A type without a size could share its address with another static, and [`is_ours`] compares addresses.
     _place: u8,
 }
 
@@ -192,30 +199,30 @@ impl Log for Forwarder {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // A thread that is being torn down cannot tell whether it is inside.
+        // A thread that is ending has lost its thread-local values: treat it as inside.
         let is_inside = INSIDE.try_with(|inside| !inside.get().is_null()).unwrap_or(true);
-        // The host serves nobody in the handshakes that prove an identity.
+        // The handshakes of the self-check serve no client, so their records would mislead.
         let is_of_self_check = record.target() != LOG_TARGET && is_logging_disabled();
         if is_inside || is_of_self_check || !self.enabled(record.metadata()) {
             return;
         }
-        if let Some(listener) = LISTENER.load_full() {
-            listener.tell(record);
+        if let Some(receiver) = LISTENER.load_full() {
+            receiver.write(record);
         }
     }
 
     fn flush(&self) {}
 }
 
-/// No further call may begin.
+/// The bit of `calls` that lets no further call begin.
 const RETIRED: usize = 1;
 
-/// A callback, the pointer that the host wants back with each call, and the calls that run.
+/// A callback with its userdata, and the number of calls that run.
 struct LogReceiver {
     function: unsafe extern "C" fn(*mut c_void, certreload_log_level, *const c_char),
     userdata: Userdata,
     level: LevelFilter,
-    /// Twice the number of calls that run, and whether it is retired.
+    /// Twice the number of running calls, plus [`RETIRED`].
     calls: AtomicUsize,
     lock: Mutex<()>,
     left: Condvar,
@@ -239,7 +246,7 @@ impl LogReceiver {
         }
     }
 
-    fn tell(&self, record: &Record<'_>) {
+    fn write(&self, record: &Record<'_>) {
         let message = match record.target() {
             LOG_TARGET => to_c_text(&record.args().to_string()),
             elsewhere => to_c_text(&format!("{elsewhere}: {}", record.args())),
@@ -254,19 +261,19 @@ impl LogReceiver {
             INSIDE.set(ptr::null());
         }
         if self.calls.fetch_sub(2, Ordering::SeqCst) & RETIRED != 0 {
-            // Locked, so that whoever waits does not look away just now.
-            let _waiting = self.lock.lock();
+            // Locked, so that a waiting thread cannot miss this between its check and its wait.
+            let _waiting = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
             self.left.notify_all();
         }
     }
 
-    /// Lets no further call begin, and waits for those that run, but for one that this is called from.
+    /// Lets no further call begin, and waits for the running ones, except for one that this is called from.
     ///
-    /// No two threads wait for each other: one that waits inside a call came after the listener of that
-    /// call was replaced, so it waits for calls of a later listener.
+    /// No two threads wait for each other: a thread that waits inside a call replaced the receiver of that call
+    /// before, so it waits for calls of a later receiver.
     fn retire(&self) {
         self.calls.fetch_or(RETIRED, Ordering::SeqCst);
-        // The threads of a process that was forked from stayed there, and with them whoever has the lock.
+        // In a forked child the threads of the parent do not exist, and one of them may have held the lock.
         if self.era != ForkGeneration::now() {
             return;
         }

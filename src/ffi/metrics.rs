@@ -1,4 +1,4 @@
-//! Handles in the text format of Prometheus, for the host's own metrics page.
+//! Metrics of handles in the text format of Prometheus, for the host's own metrics page.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -14,22 +14,28 @@ use crate::status::write_metrics;
 /// The largest number of handles on one page.
 pub const CERTRELOAD_MAX_PAGE_HANDLES: usize = 100000;
 
-/// Write what there is to measure of a handle in the Prometheus text format, version 0.0.4.
+/// Writes the metrics of a handle in the Prometheus text format, version 0.0.4.
 ///
-/// For a page that the host serves as "text/plain; version=0.0.4". Of the handle: certreload_reloads_total{result=
-/// "reloaded"|"unchanged"|"failed"}, certreload_generation, certreload_generations_alive,
-/// certreload_last_reload_timestamp_seconds, certreload_last_check_timestamp_seconds, certreload_health{state} and
-/// certreload_watch_state{state}, where the state that it is in is 1 and the others are 0. Of each identity, with the
-/// labels identity (the path of its chain) and name (its first name): certreload_not_before_timestamp_seconds,
-/// certreload_not_after_timestamp_seconds, certreload_consecutive_failures and certreload_identity_health{state}. An
-/// identity that was added twice is written once. Of a handle that checks peers: certreload_trust_client_roots,
-/// certreload_trust_server_roots, certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,
-/// certreload_trust_renewed_timestamp_seconds, certreload_crl_next_update_timestamp_seconds (where there are lists) and
-/// certreload_trust_health{state}. Every series has the label handle where
-/// certreload_options_set_name() gave the handle a name. A process with several handles writes them with
-/// certreload_write_metrics_page(): two pages pasted together are not valid.
+/// The host serves the page as "text/plain; version=0.0.4".
 ///
-/// The page may grow between two calls, so ask until it fits; the first round of this loop asks for the size:
+/// Series of the handle: certreload_reloads_total{result="reloaded"|"unchanged"|"failed"}, certreload_generation,
+/// certreload_generations_alive, certreload_last_reload_timestamp_seconds, certreload_last_check_timestamp_seconds,
+/// certreload_health{state} and certreload_watch_state{state}. The series of the state that is true has the value 1,
+/// the others 0.
+///
+/// Series of each identity, with the labels identity (the path of its chain) and name (its first name):
+/// certreload_not_before_timestamp_seconds, certreload_not_after_timestamp_seconds, certreload_consecutive_failures
+/// and certreload_identity_health{state}. An identity that was added twice is written once.
+///
+/// Series of a handle that checks peers: certreload_trust_client_roots, certreload_trust_server_roots,
+/// certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,
+/// certreload_trust_renewed_timestamp_seconds, certreload_crl_next_update_timestamp_seconds (if there are lists) and
+/// certreload_trust_health{state}.
+///
+/// If certreload_options_set_name() gave the handle a name, every series has the label handle. A process with several
+/// handles calls certreload_write_metrics_page(): two pages joined together are not valid.
+///
+/// The page may grow between two calls, so repeat until it fits. The first round of this loop gets the size:
 ///
 /// ```c
 /// char *page = NULL;
@@ -46,9 +52,9 @@ pub const CERTRELOAD_MAX_PAGE_HANDLES: usize = 100000;
 /// @param size        bytes in buffer, at most PTRDIFF_MAX
 /// @param needed_out  must not be NULL; the size that the text needs, its NUL included; written on OK and
 ///                    BUFFER_TOO_SMALL
-/// @return            OK; BUFFER_TOO_SMALL, and of the text nothing is written: where size is not 0, buffer is "";
-///                    NULL_PARAMETER, which a NULL buffer with another size is too; INVALID_PARAMETER if size is above
-///                    PTRDIFF_MAX; CLOSED
+/// @return            OK; BUFFER_TOO_SMALL, and no text is written: if size is not 0, buffer is ""; NULL_PARAMETER,
+///                    also if buffer is NULL and size is not 0; INVALID_PARAMETER if size is above PTRDIFF_MAX;
+///                    CLOSED
 /// Ownership:         a copy; nothing to free
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
@@ -56,7 +62,7 @@ pub const CERTRELOAD_MAX_PAGE_HANDLES: usize = 100000;
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_write_metrics(
-    handle: *mut certreload_handle,
+    handle: *const certreload_handle,
     buffer: *mut c_char,
     size: usize,
     needed_out: *mut usize,
@@ -65,7 +71,7 @@ pub unsafe extern "C" fn certreload_write_metrics(
         // SAFETY: the caller passes an open handle, room for `size` bytes and a place to write, or
         // NULL.
         unsafe {
-            let handle = cast::arc_clone(handle.cast_const(), "handle")?;
+            let handle = cast::arc_clone(handle, "handle")?;
             let needed = cast::out(needed_out, "needed_out")?;
             let room = room(buffer, size)?;
             let snapshot = handle.snapshot()?;
@@ -74,18 +80,18 @@ pub unsafe extern "C" fn certreload_write_metrics(
     })
 }
 
-/// Write what there is to measure of several handles as one page, as certreload_write_metrics() does of one.
+/// Writes the metrics of several handles as one page, in the format of certreload_write_metrics().
 ///
-/// Every series has the label handle: the name that certreload_options_set_name() gave, or the position in handles. No
-/// two may be the same: a reader refuses a page that has a series twice.
+/// Every series has the label handle: the name from certreload_options_set_name(), or the position in handles. No two
+/// labels may be the same, because a reader refuses a page that has a series twice.
 ///
 /// @param handles     count open handles, none NULL; NULL only with count 0
 /// @param count       at most CERTRELOAD_MAX_PAGE_HANDLES
-/// @param buffer      as with certreload_write_metrics()
+/// @param buffer      as for certreload_write_metrics()
 /// @param size        likewise
 /// @param needed_out  likewise
-/// @return            likewise; INVALID_PARAMETER also if count is too large, or two handles have the same label, which
-///                    the message names
+/// @return            likewise; INVALID_PARAMETER also if count is too large, or if two handles have the same label,
+///                    which the message names
 /// Ownership:         a copy; nothing to free
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
@@ -119,7 +125,7 @@ pub unsafe extern "C" fn certreload_write_metrics_page(
     })
 }
 
-/// Checks a buffer of the caller's.
+/// Checks a buffer of the caller.
 fn room(buffer: *mut c_char, size: usize) -> Result<(*mut c_char, usize), Error> {
     cast::at_most(size, cast::MAX_BUFFER_SIZE, "size")?;
     if buffer.is_null() && size > 0 {
@@ -128,10 +134,10 @@ fn room(buffer: *mut c_char, size: usize) -> Result<(*mut c_char, usize), Error>
     Ok((buffer, size))
 }
 
-/// Writes what `text` gives, or nothing but a NUL where it does not fit.
+/// Writes the result of `text`, or only a NUL if it does not fit.
 ///
 /// # Safety
-/// The room is writable, and nobody else uses it during the call.
+/// `buffer` has `size` writable bytes, and no other thread uses them during the call.
 unsafe fn write_to(
     (buffer, size): (*mut c_char, usize),
     mut needed_out: Out<usize>,

@@ -1,4 +1,4 @@
-//! The C ABI: the only room with unsafe code. One file per C type, each function a thin shell.
+//! The C ABI: one file per C type, each function a thin shell. Unsafe code is here and in `sys` alone.
 //!
 //! `certreload.h` is generated from these files; their doc comments are the C documentation.
 

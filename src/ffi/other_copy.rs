@@ -11,7 +11,7 @@ use ::log::{Level, log_enabled, warn};
 
 use crate::events::LOG_TARGET;
 
-/// The functions that hosts call with what certreload gives them. A static library is linked in parts, so another
+/// The functions that hosts call with objects of certreload. A static library is linked in parts, so another
 /// copy may define some of the names only.
 const NAMES: [&CStr; 6] = [
     c"rustls_server_connection_new",
@@ -22,12 +22,12 @@ const NAMES: [&CStr; 6] = [
     c"rustls_version",
 ];
 
-/// The release that is linked into this library; a test compares it with what that says of itself. Asking it at
+/// The release that is linked into this library; a test compares it with the version that the release returns. Asking at
 /// run time could reach another copy.
 const OURS: &str = "0.15.7";
 
 const ADVICE: &str = "give both the same version and link only one of them, or keep the other copy inside a \
-     shared library of its own (-Wl,--exclude-libs,ALL)";
+     separate shared library (-Wl,--exclude-libs,ALL)";
 
 /// Writes a warning to the log once, if another copy is found: a plugin may bring one between two opens. Without a log
 /// function nothing is looked up.
@@ -67,11 +67,11 @@ fn found() -> Option<String> {
     ))
 }
 
-/// Returns the handle of the scope in which the calls of the program are looked up. `RTLD_DEFAULT` would not do: this
+/// Returns the handle of the scope in which the dynamic linker looks up the calls of the program. `RTLD_DEFAULT` would not do: this
 /// library is linked with -Bsymbolic, and its own definitions come first for it.
 fn global_scope() -> Option<*mut c_void> {
     type Dlopen = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
-    // By name, because linkers warn of dlopen(3) in programs that are linked with -static.
+    // By name, because linkers warn about dlopen(3) in programs that are linked with -static.
     // SAFETY: a pseudo-handle of dlsym(3), and a C string.
     let dlopen = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"dlopen".as_ptr()) };
     if dlopen.is_null() {
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_in_messages_is_that_of_the_copy_inside() {
+    fn version_in_messages_is_that_of_the_linked_release() {
         let version = rustls_ffi::rustls_version();
         // SAFETY: static text.
         let full = unsafe { version.to_str() };
@@ -171,12 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_holds_the_library_is_warned_of_nothing() {
+    fn program_that_contains_the_library_gets_no_warning() {
         assert_eq!(found(), None);
     }
 
     #[test]
-    fn the_file_that_defines_a_function_is_found() {
+    fn file_that_defines_a_function_is_found() {
         let found = definition(libc::RTLD_DEFAULT, c"getpid").unwrap();
         let ours = object_of(warn_once as *const c_void).unwrap();
         assert!(found.base != ours.base && found.file.contains("lib"), "{}", found.file);

@@ -1,4 +1,4 @@
-//! Identities that the host hands over in memory.
+//! Bytes of identities that the host passes, instead of files.
 
 use std::ffi::c_char;
 
@@ -12,68 +12,71 @@ use crate::error::{Cause, Error};
 use crate::files::MAX_FILE_SIZE;
 use crate::options::IdentityBytes;
 
-/// One identity in memory: what would be in its files.
+/// One identity in memory: the contents of its files.
 ///
-/// Set `size`, and what there is; a struct that begins as zeros leaves out the rest. It may grow at the end.
+/// Begin with a struct of zeros and set the fields that are there. The struct may grow at the end; the functions that
+/// read it take its size.
 #[repr(C)]
 pub struct certreload_identity_bytes {
-    /// sizeof(certreload_identity_bytes) of the header that the program was compiled with.
-    pub size: usize,
-    /// The chain in PEM, the leaf first; must not be NULL. Needs no NUL at its end.
+    /// The chain in PEM, the leaf first; must not be NULL. It needs no NUL at its end.
     pub chain_pem: *const c_char,
-    /// Bytes of it, without a NUL at its end: at most CERTRELOAD_MAX_FILE_SIZE.
+    /// Its size in bytes, without a NUL at its end: at most CERTRELOAD_MAX_FILE_SIZE.
     pub chain_pem_size: usize,
-    /// The private key in PEM; must not be NULL. An encrypted one is opened with the password of the options.
+    /// The private key in PEM; must not be NULL. An encrypted key is opened with the password of the options.
     pub key_pem: *const c_char,
-    /// Bytes of it: as many at most.
+    /// Its size in bytes, with the same limit.
     pub key_pem_size: usize,
     /// An OCSP response in DER, or NULL for none.
     pub ocsp_der: *const u8,
-    /// Bytes of it: as many at most.
+    /// Its size in bytes, with the same limit.
     pub ocsp_der_size: usize,
 }
 
-/// Hand over new bytes for an identity, for new connections from now on.
+/// Passes new bytes for an identity, for new connections from now on.
 ///
-/// They go the way that files go: parsed, validated, proved by a handshake in memory, published; only nothing is waited
-/// for, and what cannot be used is refused at once, while what served goes on serving. From the first time that bytes
-/// are accepted, UNCHANGED included, the identity is the host's to renew: if it had files, they are not looked at any
-/// more, in this process and in children that it forks later. What is refused leaves files what they were.
+/// They are parsed, validated, self-checked and published as files are, except that nothing is retried: bytes that
+/// cannot be used are refused at once, and the last good version keeps serving. When bytes have been accepted for the
+/// first time, UNCHANGED included, the host owns the renewal of this identity. If it had files, they are no longer
+/// read, in this process and in children that it forks later. Refused bytes change nothing about the files.
 ///
-/// So a worker that was forked and may not read the files pushes what serves, first thing after
-/// certreload_after_fork(): a file that may not be read is waited for until the incomplete-file timeout, so no failure is told
-/// before, and none after.
+/// A forked worker that may not read the files therefore pushes the current identity right after
+/// certreload_after_fork(). An unreadable file counts as failed only after the incomplete-file timeout, so no failure
+/// is reported before the push, and none after it.
 ///
-/// A master gets a chain and a key of one moment for that like this: read both files, add them to options with
-/// certreload_options_add_identity_memory(), and ask certreload_check(); if it refuses them, read both again. Hand over
-/// the bytes that passed. (prefork_server.c in examples-c does so.)
+/// A parent process gets a chain and a key of one moment for this purpose as follows: read both files, add them to
+/// options with certreload_options_add_identity_memory(), and call certreload_check(). If that fails, read both
+/// again. Push the bytes that passed (examples-c/prefork_server.c).
 ///
-/// The outcome is an event too (trigger PUSH); a refusal that was told already is none again. Messages and events of
-/// pushes are about memory:INDEX/chain, memory:INDEX/key and memory:INDEX/ocsp; EXPIRING and EXPIRED,
-/// certreload_identity_status and the metrics go on naming the identity by the path of the chain that it was added with.
+/// The outcome is an event, too (trigger PUSH); a repeated refusal for the same reason is not. Messages and events of
+/// pushes name memory:INDEX/chain, memory:INDEX/key and memory:INDEX/ocsp. EXPIRING and EXPIRED,
+/// certreload_identity_status and the metrics continue to name the path of the chain that the identity was added
+/// with.
 ///
-/// @param handle  must not be NULL; opened in this process, or taken up by certreload_after_fork()
-/// @param index   which identity: see certreload_find_identity()
-/// @param bytes   must not be NULL, nor its chain_pem and key_pem
-/// @return        OK where a new generation is current; UNCHANGED where these bytes serve already; NULL_PARAMETER;
-///                INVALID_PARAMETER where there is no such index; FORKED; CLOSED; WOULD_DEADLOCK inside a password or
-///                log callback of the handle's own work; else why the bytes cannot be used (100 and up).
-///                certreload_last_error() has the reason
-/// Ownership:     copied, and the copy of the key is wiped; wiping the caller's own is the caller's affair
-/// Threads:       any thread, concurrently; also inside an event callback
-/// Signals:       not async-signal-safe
-/// Blocks:        for one handshake per TLS version: milliseconds; and while the handle's files are being read
-/// Since:         0.1.0
+/// @param handle      must not be NULL; opened in this process, or restored by certreload_after_fork()
+/// @param index       which identity: see certreload_find_identity()
+/// @param bytes       must not be NULL, nor its chain_pem and key_pem
+/// @param bytes_size  sizeof(certreload_identity_bytes) of the header that the program was compiled with
+/// @return            OK if a new generation is current; UNCHANGED if these bytes are served already; NULL_PARAMETER;
+///                    INVALID_PARAMETER if the index does not exist or bytes_size is wrong; FORKED; CLOSED;
+///                    WOULD_DEADLOCK inside a password or log callback of the handle's own work; else why the bytes
+///                    cannot be used (100 and up). certreload_last_error() has the reason
+/// Ownership:         copied, and the copy of the key is wiped; the caller wipes its own
+/// Threads:           any thread, concurrently; also inside an event callback
+/// Signals:           not async-signal-safe
+/// Blocks:            for one handshake per TLS version: milliseconds; and while the handle's files are being read
+/// Since:             0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_push_identity(
     handle: *mut certreload_handle,
     index: usize,
     bytes: *const certreload_identity_bytes,
+    bytes_size: usize,
 ) -> certreload_result {
     boundary(|| {
         // SAFETY: the caller passes an open handle and bytes that live during the call, or NULL.
-        let (handle, bytes) =
-            unsafe { (cast::arc_clone(handle.cast_const(), "handle")?, copy_bytes(bytes)?) };
+        let (handle, bytes) = unsafe {
+            (cast::arc_clone(handle.cast_const(), "handle")?, copy_bytes(bytes, bytes_size)?)
+        };
         let count = handle.identity_count();
         if index >= count {
             return Err(cast::no_such_index(index, count, "identities"));
@@ -82,17 +85,17 @@ pub unsafe extern "C" fn certreload_push_identity(
     })
 }
 
-/// Find the identity that serves a name.
+/// Finds the identity that serves a name.
 ///
-/// Indexes never change: an identity keeps the place in which it was added. An IP address is found as
-/// certreload_identity_name() writes it; a DNS name is written without a dot at its end: "example.org", not "example.org.".
+/// Indexes never change: they follow the order in which identities were added. An IP address is written as
+/// certreload_identity_name() returns it. A DNS name has no dot at its end: "example.org", not "example.org.".
 ///
 /// @param handle       must not be NULL
-/// @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address;
-///                     upper and lower case are one
+/// @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address, in upper
+///                     or lower case
 /// @param index_out    must not be NULL; written only on OK
-/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER where no identity has the name: the one that is served to
-///                     clients without a name is at 0
+/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER if no identity has the name: the one that serves clients
+///                     without a name is at 0
 /// Ownership:          server_name is borrowed for the call
 /// Threads:            any thread, concurrently
 /// Signals:            not async-signal-safe
@@ -100,7 +103,7 @@ pub unsafe extern "C" fn certreload_push_identity(
 /// Since:              0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_find_identity(
-    handle: *mut certreload_handle,
+    handle: *const certreload_handle,
     server_name: *const c_char,
     index_out: *mut usize,
 ) -> certreload_result {
@@ -108,7 +111,7 @@ pub unsafe extern "C" fn certreload_find_identity(
         // SAFETY: the caller passes an open handle, a C string and a place to write, or NULL.
         let (handle, name, mut out) = unsafe {
             (
-                cast::arc_clone(handle.cast_const(), "handle")?,
+                cast::arc_clone(handle, "handle")?,
                 cast::bytes(server_name, "server_name")?,
                 cast::out(index_out, "index_out")?,
             )
@@ -123,25 +126,24 @@ pub unsafe extern "C" fn certreload_find_identity(
     })
 }
 
-/// Copies what a caller hands over.
+/// Copies the bytes that a caller passes.
 ///
 /// # Safety
-/// `bytes` is NULL, or points to a live struct of the size that it tells, whose pointers are NULL or point to
-/// as many bytes as it tells.
+/// `bytes` is NULL or points to a live struct of `bytes_size` bytes. Its pointers are NULL or point to as
+/// many bytes as it says.
 pub(super) unsafe fn copy_bytes(
     bytes: *const certreload_identity_bytes,
+    bytes_size: usize,
 ) -> Result<IdentityBytes, Error> {
     if bytes.is_null() {
         return Err(Error::null("bytes"));
     }
-    // SAFETY: not NULL; every version of the struct begins with its size.
-    let size = unsafe { (&raw const (*bytes).size).read() };
-    if size < size_of::<certreload_identity_bytes>() {
+    if bytes_size < size_of::<certreload_identity_bytes>() {
         return Err(Error::invalid(format!(
-            "bytes->size is {size}: set it to sizeof(certreload_identity_bytes)"
+            "bytes_size is {bytes_size}: pass sizeof(certreload_identity_bytes)"
         )));
     }
-    cast::at_most(size, cast::MAX_STRUCT_SIZE, "bytes->size")?;
+    cast::at_most(bytes_size, cast::MAX_STRUCT_SIZE, "bytes_size")?;
     // SAFETY: the caller vouches for so many bytes, which are what this version reads.
     let given = unsafe { &*bytes };
     // SAFETY: the caller vouches for what the struct points to.
@@ -159,8 +161,8 @@ pub(super) unsafe fn copy_bytes(
     }
 }
 
-/// `None` for NULL. A size that is none, such as that of a read that failed, is refused before anything is
-/// made of it.
+/// Copies bytes; `None` for NULL. An impossible size, such as that of a read that failed, is refused before any
+/// memory is allocated.
 ///
 /// # Safety
 /// `start` is NULL, or begins `size` bytes.

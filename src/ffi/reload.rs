@@ -8,20 +8,20 @@ use super::handle::certreload_handle;
 use super::result::certreload_result;
 use crate::reload::Outcome;
 
-/// For a timeout: wait as long as it takes.
+/// As a timeout: no limit.
 pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 
-/// Ask for a reload and return at once: for a SIGHUP handler.
+/// Requests a reload and returns at once: for a SIGHUP handler (G9).
 ///
-/// The files are read by the background thread, or when the host dispatches (CERTRELOAD_RUNTIME_HOST). Requests that
-/// come faster than reloads are answered by one reload that begins after the last of them. The outcome comes as an
-/// event; files that are unchanged, or as bad as was told already, are no event: certreload_reload_wait() answers in any
-/// case. Does one atomic store and one write(2); errno is kept.
+/// The background thread reads the files, or the host does when it dispatches (CERTRELOAD_RUNTIME_HOST). Requests
+/// that come faster than reloads are answered by one reload, which begins after the last of them. The outcome is an
+/// event. Files that are unchanged, or that fail as they failed before, cause no event; certreload_reload_wait()
+/// answers in every case. The function does one atomic store and one write(2), and preserves errno.
 ///
-/// In a child of a fork() it is answered with OK, and done when certreload_after_fork() is called: the thread that would
-/// read the files stayed with the parent.
+/// In a forked child the function returns OK, and the reload is done when certreload_after_fork() is called: the
+/// thread that reads the files exists only in the parent.
 ///
-/// @param handle  NULL is answered with NULL_PARAMETER; else a handle that no thread is closing
+/// @param handle  NULL returns NULL_PARAMETER; else a handle that no thread is closing
 /// @return        OK; NULL_PARAMETER
 /// Ownership:     the handle stays the caller's
 /// Threads:       any thread, concurrently
@@ -42,34 +42,33 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
     }
 }
 
-/// Reload now, and answer for the files as they are at or after this call.
+/// Reloads now, and returns the outcome for the files as they are at or after this call (G6).
 ///
-/// A new generation is for new bytes: a key that is encrypted anew, with another password or the same, is a reload,
-/// though clients see the certificate that they saw.
+/// New bytes make a new generation: a key that is encrypted again, with another password or the same, is a reload,
+/// although clients see the same certificate.
 ///
-/// What looks half-written (a key that does not match; a file that is missing, may not be read, holds no PEM, or is
-/// still open for writing) is waited for as after any change (certreload_options_set_incomplete_timeout_ms()), so a timeout above the
-/// incomplete-file timeout gets the exact failure, and a shorter one TIMED_OUT, with the reason so far in
-/// certreload_last_error(). UNCHANGED says that the files are what serves: the watch may have been faster than this
-/// call. The event may be delivered after the answer.
+/// Files that look incomplete are retried as after any change (certreload_options_set_incomplete_timeout_ms()). They
+/// look incomplete if a key does not match, or a file is missing, unreadable, without PEM, or still open for writing.
+/// A timeout above the incomplete-file timeout returns the exact failure. A shorter one returns TIMED_OUT, with the
+/// reason so far in certreload_last_error(). UNCHANGED means that the files are what is served: the watch may have
+/// been faster than this call. The event may be delivered after the answer.
 ///
-/// With CERTRELOAD_RUNTIME_HOST the work is done on the calling thread, and events are left for
-/// certreload_dispatch() or certreload_next_event(). Of identities that were handed over in memory there is nothing to
-/// read: they are as they are.
+/// With CERTRELOAD_RUNTIME_HOST the calling thread does the work, and events wait for certreload_dispatch() or
+/// certreload_next_event(). Identities in memory have no files, so there is nothing to read for them.
 ///
-/// A timeout of 0 waits for nobody: with CERTRELOAD_RUNTIME_THREAD the answer is always TIMED_OUT, and the request goes
-/// on; with CERTRELOAD_RUNTIME_HOST the work is done, and TIMED_OUT is for what looks half-written.
+/// A timeout of 0 does not wait. With CERTRELOAD_RUNTIME_THREAD the answer is always TIMED_OUT, and the request
+/// continues. With CERTRELOAD_RUNTIME_HOST the work is done, and TIMED_OUT means that files look incomplete.
 ///
-/// @param handle      must not be NULL; opened in this process, or taken up by certreload_after_fork()
+/// @param handle      must not be NULL; opened in this process, or restored by certreload_after_fork()
 /// @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
-/// @return            OK where a new generation is current; UNCHANGED; TIMED_OUT, and the work goes on; CLOSED;
-///                    NULL_PARAMETER; FORKED; WOULD_DEADLOCK where it is called from a password or log callback of
-///                    the thread that would answer; SYSTEM; else why the files cannot be used, while what served goes on
-///                    serving. certreload_last_error() has path and reason
+/// @return            OK if a new generation is current; UNCHANGED; TIMED_OUT, and the work continues; CLOSED;
+///                    NULL_PARAMETER; FORKED; WOULD_DEADLOCK if it is called from a password or log callback of the
+///                    thread that would answer; SYSTEM; else why the files cannot be used, while the last good
+///                    version keeps serving. certreload_last_error() has path and reason
 /// Ownership:         the handle stays the caller's
 /// Threads:           any thread, concurrently; also inside an event callback
 /// Signals:           not async-signal-safe
-/// Blocks:            until the reload is done or the time is up
+/// Blocks:            until the reload is done or the timeout has passed
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_reload_wait(

@@ -2,25 +2,25 @@
 
 use crate::error::{Cause, Error};
 
-/// What a call came to. Numbers are stable and never reused.
+/// The outcome of a call. Numbers are stable and never reused.
 ///
-/// 0 and 1 are good outcomes; 2 to 99 are about the call; 100 to 199 about reading a file; 200 to 299
-/// about what is in it; 300 to 399 about whether it can serve.
+/// 0 and 1 are good outcomes; 2 to 99 are about the call; 100 to 199 about reading a file; 200 to 299 about its
+/// content; 300 to 399 about whether the content may be served.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_result {
     /// Done.
     Ok = 0,
-    /// Done, and there was nothing to change: what is served already equals the files.
+    /// Done, and nothing had changed: what is served already equals the files.
     Unchanged = 1,
 
-    /// The time given ran out before an answer. The work goes on, and the outcome comes as an event.
+    /// The timeout passed before there was an answer. The work continues, and its outcome is an event.
     TimedOut = 2,
     /// A pointer that must not be NULL was NULL.
     NullParameter = 3,
     /// A parameter is out of its documented range.
     InvalidParameter = 4,
-    /// The options name nothing to load: add an identity, or roots, first.
+    /// The options name nothing to load: add an identity or roots first.
     NothingToLoad = 5,
     /// The handle is being closed.
     Closed = 6,
@@ -28,16 +28,16 @@ pub enum certreload_result {
     WouldDeadlock = 7,
     /// The system refused a thread or a descriptor.
     System = 8,
-    /// rustls refused to make a connection or a config.
+    /// rustls refused to create a connection or a configuration.
     Tls = 9,
-    /// A defect inside the library was caught. What served goes on serving; please report it.
+    /// A defect inside the library was caught. The current generation keeps serving; please report the defect.
     Panic = 10,
-    /// The handle was opened before a fork(): in this process it serves, and does not reload until
+    /// The handle was opened before a fork(). In this process it serves, and does not reload until
     /// certreload_after_fork() is called.
     Forked = 11,
-    /// The buffer is too small for the text; the size that it needs is told.
+    /// The buffer is too small for the text; the call returns the size that is needed.
     BufferTooSmall = 12,
-    /// The process is a Rust program that has a logger of its own: it gets the lines.
+    /// The process is a Rust program that has a logger: that logger gets the lines.
     LoggerInUse = 13,
     /// No event is waiting.
     NoEvent = 14,
@@ -50,43 +50,43 @@ pub enum certreload_result {
     FilePermission = 101,
     /// Not a regular file: a directory, FIFO, socket or device.
     FileNotRegular = 102,
-    /// Larger than CERTRELOAD_MAX_FILE_SIZE, or what is trusted larger than CERTRELOAD_MAX_TRUST_SIZE.
+    /// The file is larger than CERTRELOAD_MAX_FILE_SIZE, or the trust store larger than CERTRELOAD_MAX_TRUST_SIZE.
     FileTooLarge = 103,
-    /// The file has no bytes in it.
+    /// The file is empty.
     FileEmpty = 104,
     /// The file kept changing while it was read.
     FileUnstable = 105,
-    /// Reading failed for another reason; the message has the system's words.
+    /// Reading failed for another reason; the message has the system's text.
     FileIo = 106,
-    /// More files that count in a directory than CERTRELOAD_MAX_DIRECTORY_FILES, or ten times as many of any name.
+    /// A directory has more files that count than CERTRELOAD_MAX_DIRECTORY_FILES, or ten times as many of any name.
     TooManyFiles = 107,
 
     /// The text between BEGIN and END is not valid PEM (RFC 7468).
     PemMalformed = 200,
     /// A PEM section begins and does not end.
     PemTruncated = 201,
-    /// No certificate in the chain file, or among the roots: trusting nobody would lock everybody out.
+    /// There is no certificate in the chain file, or among the roots: without any root, every peer would be refused.
     NoCertificate = 202,
     /// More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file, or CERTRELOAD_MAX_ROOTS among the roots.
     TooManyCertificates = 203,
-    /// A certificate that cannot be parsed (RFC 5280), or that is damaged: its signature does not fit.
+    /// A certificate cannot be parsed (RFC 5280), or is damaged: its signature does not match.
     CertificateMalformed = 204,
     /// No private key in the key file.
     NoPrivateKey = 205,
     /// More than one private key in the key file.
     SeveralPrivateKeys = 206,
-    /// The private key is encrypted, and no password is given.
+    /// The private key is encrypted, and there is no password.
     KeyEncrypted = 207,
-    /// The private key is malformed, of a kind or size that the crypto provider refuses, or encrypted in a way that is
-    /// not supported: the traditional one of PEM, PBES1, or one that asks for too much memory or work.
+    /// The private key is malformed, or the crypto provider refuses its kind or size. Or its encryption is not
+    /// supported: the traditional PEM encryption, PBES1, or a derivation that needs too much memory or work.
     KeyUnsupported = 208,
-    /// The private key is encrypted with another password than the one that is given.
+    /// The private key is encrypted with another password.
     KeyPasswordWrong = 209,
     /// No certificate revocation list in the file.
     NoCrl = 210,
     /// More certificate revocation lists than CERTRELOAD_MAX_CRLS.
     TooManyCrls = 211,
-    /// A certificate revocation list that cannot be parsed (RFC 5280 section 5), or that needs what is not supported.
+    /// A certificate revocation list cannot be parsed (RFC 5280 section 5), or needs a feature that is not supported.
     CrlMalformed = 212,
     /// The ticket key file holds no keys of 48 or 80 bytes, or is cut off.
     TicketKeysMalformed = 213,
@@ -99,18 +99,18 @@ pub enum certreload_result {
     CertificateNotYetValid = 302,
     /// No TLS handshake could be completed with the new identity.
     SelfCheckFailed = 303,
-    /// The certificate is not for TLS servers, or that of a client not for TLS clients: its extended key usage has neither
-    /// serverAuth (clientAuth) nor any (RFC 5280 section 4.2.1.12).
+    /// The certificate is not for TLS servers, or a client's certificate not for TLS clients: its extended key usage
+    /// has neither serverAuth (clientAuth) nor any (RFC 5280 section 4.2.1.12).
     KeyUsageUnfit = 304,
-    /// No identity would have a name that certreload_options_require_name() asks for.
+    /// No identity would have a name that certreload_options_require_name() requires.
     NameMissing = 305,
     /// A certificate revocation list was not signed with the key of the issuer that it names.
     CrlSignature = 306,
     /// A certificate revocation list's nextUpdate has passed.
     CrlExpired = 307,
-    /// A certificate revocation list is older than one that has served since open.
+    /// A certificate revocation list is older than one that has been in use since open.
     CrlRollback = 308,
-    /// The certificate revocation list of an issuer that is, or may be, still trusted is there no more.
+    /// The certificate revocation list of an issuer that is, or may be, still trusted is gone.
     CrlLost = 309,
     /// Two keys of the ticket key file are the same.
     TicketKeyRepeated = 310,
@@ -119,7 +119,7 @@ pub enum certreload_result {
 }
 
 impl certreload_result {
-    /// The one table from a typed cause to a number.
+    /// Returns the number for a typed cause: the only such table.
     pub(crate) fn of(cause: &Cause) -> Self {
         match cause {
             Cause::TimedOut { .. } => Self::TimedOut,
@@ -182,6 +182,6 @@ impl From<&Error> for certreload_result {
     }
 }
 
-/// What C passes for a `certreload_result`: any number at all.
+/// The number that C passes for a `certreload_result`: any number at all.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type result_number = u32;

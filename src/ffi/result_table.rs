@@ -28,7 +28,7 @@ pub enum certreload_category {
     Unknown = 7,
 }
 
-/// What C passes for a `certreload_category`: any number at all.
+/// The number that C passes for a `certreload_category`: any number at all.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type category_number = u32;
 

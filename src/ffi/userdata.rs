@@ -5,19 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A function of the host that frees the userdata of a callback.
 ///
-/// The library calls it exactly once: after the last call of the callback, when neither options nor an open handle can call
-/// the callback any more. It runs on the thread that ends the last use, which may be a thread of the library. That can be
-/// shortly after the function that ended the use has returned: after certreload_close() or a replacement from inside the
-/// callback, for example. It may call the certreload functions that its callback may call, and must not throw or longjmp
-/// out.
+/// The library calls it exactly once: after the last call of the callback, when neither options nor an open handle
+/// can call the callback any more. It runs on the thread that ends the last use, which may be a thread of the
+/// library. The call can come shortly after the function that ended the use has returned, for example if a callback
+/// closes its own handle. The function may call the certreload functions that its callback may call. It must not
+/// throw or longjmp out.
 ///
-/// If the function that sets the callback fails, the caller keeps the userdata, and the library does not free it. With a
-/// NULL callback the library ignores userdata and userdata_free. Userdata of handles that are open when the process ends is
-/// not freed. In a forked child the call is not guaranteed, because a thread of the parent may have been in the callback.
+/// If the function that sets the callback fails, the caller keeps the userdata, and the library does not free it.
+/// With a NULL callback the library ignores userdata and userdata_free. If the process ends with open handles, their
+/// userdata is not freed. In a forked child the call is not guaranteed, because a thread of the parent may have been
+/// in the callback.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_userdata_free = Option<unsafe extern "C" fn(userdata: *mut c_void)>;
 
-/// The userdata of one callback. Until [`Self::keep`] it is the caller's, because the setter may still fail.
+/// The userdata of one callback. Until [`Self::keep`] is called it is the caller's, because the setter may still
+/// fail.
 pub(crate) struct Userdata {
     pointer: *mut c_void,
     free: certreload_userdata_free,

@@ -1,4 +1,4 @@
-//! Which release this is: at compile time, and at run time.
+//! The release: at compile time, and at run time.
 
 use std::ffi::c_char;
 
@@ -13,32 +13,32 @@ pub const CERTRELOAD_VERSION_PATCH: u32 = 0;
 pub const CERTRELOAD_VERSION_NUMBER: u32 =
     CERTRELOAD_VERSION_MAJOR * 1000000 + CERTRELOAD_VERSION_MINOR * 1000 + CERTRELOAD_VERSION_PATCH;
 
-/// Name the release of the library that runs, such as `"0.1.0"`.
+/// Returns the release of the library that runs, such as "0.1.0".
 ///
-/// Compare it with CERTRELOAD_VERSION_MAJOR, _MINOR and _PATCH to learn whether the header that the
-/// program was compiled with is of another release than the library that it found.
+/// A program compares it with CERTRELOAD_VERSION_MAJOR, _MINOR and _PATCH. If they differ, the program was compiled
+/// with the header of another release.
 ///
-/// @return         the text, never NULL
-/// Ownership:      static text; do not free
-/// Threads:        any thread, concurrently
-/// Signals:        async-signal-safe
-/// Blocks:         never
-/// Since:          0.1.0
+/// @return     the text, never NULL
+/// Ownership:  static text; do not free
+/// Threads:    any thread, concurrently
+/// Signals:    async-signal-safe
+/// Blocks:     never
+/// Since:      0.1.0
 #[unsafe(no_mangle)]
 pub extern "C" fn certreload_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Returns the version of the library that runs, as one number: CERTRELOAD_VERSION_NUMBER of its own header.
+/// Returns the version of the library that runs, as one number: CERTRELOAD_VERSION_NUMBER of the header of that release.
 ///
-/// If it is less than CERTRELOAD_VERSION_NUMBER, the program was compiled for a later release than the library that it found.
+/// If it is less than CERTRELOAD_VERSION_NUMBER, the program was compiled with the header of a later release.
 ///
-/// @return         the number
-/// Ownership:      a number; nothing to free
-/// Threads:        any thread, concurrently
-/// Signals:        async-signal-safe
-/// Blocks:         never
-/// Since:          0.1.0
+/// @return     the number
+/// Ownership:  a number; nothing to free
+/// Threads:    any thread, concurrently
+/// Signals:    async-signal-safe
+/// Blocks:     never
+/// Since:      0.1.0
 #[unsafe(no_mangle)]
 pub extern "C" fn certreload_version_number() -> u32 {
     CERTRELOAD_VERSION_NUMBER
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_macros_agree_with_the_package() {
+    fn version_macros_equal_the_package_version() {
         let macros = format!(
             "{CERTRELOAD_VERSION_MAJOR}.{CERTRELOAD_VERSION_MINOR}.{CERTRELOAD_VERSION_PATCH}"
         );

@@ -21,15 +21,13 @@ static const char *many[65];
 static const char *const empty_protocol[] = {"h2", ""}, *const null_protocol[] = {"h2", NULL};
 static const char *const long_protocol[] = {too_long};
 
-static const certreload_identity_bytes wrong_size = {8, "pem", 3, "pem", 3, NULL, 0};
-static const certreload_identity_bytes no_chain = {sizeof no_chain, NULL, 3, "pem", 3, NULL, 0};
-static const certreload_identity_bytes no_key = {sizeof no_key, "pem", 3, NULL, 3, NULL, 0};
+static const certreload_identity_bytes no_chain = {NULL, 3, "pem", 3, NULL, 0};
+static const certreload_identity_bytes no_key = {"pem", 3, NULL, 3, NULL, 0};
 static const certreload_identity_bytes large_chain = {
-    sizeof large_chain, "pem", CERTRELOAD_MAX_FILE_SIZE + 1, "pem", 3, NULL, 0};
-static const certreload_identity_bytes large_key = {sizeof large_key, "pem", 3, "pem",
-                                                    SIZE_MAX,         NULL,  0};
-static const certreload_identity_bytes large_ocsp = {sizeof large_ocsp,      "pem",   3, "pem", 3,
-                                                     (const uint8_t *)"der", SIZE_MAX};
+    "pem", CERTRELOAD_MAX_FILE_SIZE + 1, "pem", 3, NULL, 0};
+static const certreload_identity_bytes large_key = {"pem", 3, "pem", SIZE_MAX, NULL, 0};
+static const certreload_identity_bytes large_ocsp = {"pem",   3, "pem", 3, (const uint8_t *)"der",
+                                                     SIZE_MAX};
 
 /* X(id, function, result, part of the message, arguments after the options...) */
 #define BAD_CALLS(X)                                                                               \
@@ -38,13 +36,17 @@ static const certreload_identity_bytes large_ocsp = {sizeof large_ocsp,      "pe
     X(3, add_identity, INVALID_PARAMETER, "chain_path is empty", "", key, NULL)                    \
     X(4, add_identity, INVALID_PARAMETER, "key_path is empty", chain, "", NULL)                    \
     X(5, add_identity, INVALID_PARAMETER, "ocsp_path is empty", chain, key, "")                    \
-    X(6, add_identity_memory, NULL_PARAMETER, "bytes is NULL", NULL)                               \
-    X(7, add_identity_memory, INVALID_PARAMETER, "bytes->size is 8", &wrong_size)                  \
-    X(8, add_identity_memory, NULL_PARAMETER, "bytes->chain_pem is NULL", &no_chain)               \
-    X(9, add_identity_memory, NULL_PARAMETER, "bytes->key_pem is NULL", &no_key)                   \
-    X(10, add_identity_memory, FILE_TOO_LARGE, "bytes->chain_pem: is larger", &large_chain)        \
-    X(11, add_identity_memory, FILE_TOO_LARGE, "bytes->key_pem: is larger", &large_key)            \
-    X(12, add_identity_memory, FILE_TOO_LARGE, "bytes->ocsp_der: is larger", &large_ocsp)          \
+    X(6, add_identity_memory, NULL_PARAMETER, "bytes is NULL", NULL, sizeof no_key)                \
+    X(7, add_identity_memory, INVALID_PARAMETER, "bytes_size is 8", &no_key, 8)                    \
+    X(8, add_identity_memory, NULL_PARAMETER, "bytes->chain_pem is NULL", &no_chain,               \
+      sizeof no_chain)                                                                             \
+    X(9, add_identity_memory, NULL_PARAMETER, "bytes->key_pem is NULL", &no_key, sizeof no_key)    \
+    X(10, add_identity_memory, FILE_TOO_LARGE, "bytes->chain_pem: is larger", &large_chain,        \
+      sizeof large_chain)                                                                          \
+    X(11, add_identity_memory, FILE_TOO_LARGE, "bytes->key_pem: is larger", &large_key,            \
+      sizeof large_key)                                                                            \
+    X(12, add_identity_memory, FILE_TOO_LARGE, "bytes->ocsp_der: is larger", &large_ocsp,          \
+      sizeof large_ocsp)                                                                           \
     X(13, add_client_identity, NULL_PARAMETER, "chain_path is NULL", NULL, key)                    \
     X(14, add_client_identity, NULL_PARAMETER, "key_path is NULL", chain, NULL)                    \
     X(15, add_client_identity, INVALID_PARAMETER, "chain_path is empty", "", key)                  \
@@ -140,9 +142,9 @@ static certreload_result one_client_identity_too_many(certreload_options *option
 }
 
 static certreload_result one_memory_identity_too_many(certreload_options *options) {
-    const certreload_identity_bytes bytes = {sizeof bytes, "pem", 3, "pem", 3, NULL, 0};
+    const certreload_identity_bytes bytes = {"pem", 3, "pem", 3, NULL, 0};
     fill_with_identities(options);
-    return certreload_options_add_identity_memory(options, &bytes);
+    return certreload_options_add_identity_memory(options, &bytes, sizeof bytes);
 }
 
 static const struct bad_call calls_on_full_options[] = {

@@ -103,12 +103,12 @@ certreload_result push_files(certreload_handle *handle, size_t index, const char
                              const char *key) {
     char *texts = malloc(2 * MAX_TEXT);
     CHECK(texts != NULL);
-    certreload_identity_bytes bytes = {.size = sizeof bytes};
+    certreload_identity_bytes bytes = {0};
     bytes.chain_pem = texts;
     bytes.chain_pem_size = read_text(chain, texts);
     bytes.key_pem = texts + MAX_TEXT;
     bytes.key_pem_size = read_text(key, texts + MAX_TEXT);
-    certreload_result result = certreload_push_identity(handle, index, &bytes);
+    certreload_result result = certreload_push_identity(handle, index, &bytes, sizeof bytes);
     free(texts);
     return result;
 }

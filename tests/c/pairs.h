@@ -28,7 +28,7 @@ static inline const char *pairs_text(const char *path) {
 }
 
 static inline certreload_identity_bytes pairs_bytes(const char *chain, const char *key) {
-    certreload_identity_bytes bytes = {.size = sizeof bytes, .chain_pem = chain, .key_pem = key};
+    certreload_identity_bytes bytes = {.chain_pem = chain, .key_pem = key};
     bytes.chain_pem_size = strlen(chain);
     bytes.key_pem_size = strlen(key);
     return bytes;
@@ -52,7 +52,8 @@ static inline void pairs_make(void) {
 static inline certreload_options *pairs_options(certreload_runtime runtime) {
     certreload_options *options = certreload_options_new();
     CHECK(options != NULL);
-    CHECK_OK(certreload_options_add_identity_memory(options, &plain_pairs[0]));
+    CHECK_OK(
+        certreload_options_add_identity_memory(options, &plain_pairs[0], sizeof plain_pairs[0]));
     CHECK_OK(certreload_options_set_runtime(options, runtime));
     return options;
 }

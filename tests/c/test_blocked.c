@@ -73,9 +73,11 @@ static void others_go_on_while_a_callback_blocks(void) {
     certreload_handle *free_one = pairs_open(CERTRELOAD_RUNTIME_THREAD, recorder_callback, &b);
     CHECK_INT(recorder_next(&b)->generation, 1);
     for (int turn = 1; turn <= 4; turn++) {
-        CHECK_OK(certreload_push_identity(free_one, 0, &plain_pairs[turn % 2]));
+        CHECK_OK(certreload_push_identity(free_one, 0, &plain_pairs[turn % 2],
+                                          sizeof plain_pairs[turn % 2]));
         CHECK_INT(recorder_next(&b)->generation, turn + 1);
-        CHECK_OK(certreload_push_identity(blocked, 0, &plain_pairs[turn % 2]));
+        CHECK_OK(certreload_push_identity(blocked, 0, &plain_pairs[turn % 2],
+                                          sizeof plain_pairs[turn % 2]));
         CHECK_INT(serving_generation(blocked), turn + 1);
         a_handshake_with(blocked);
         a_handshake_with(free_one);
@@ -103,7 +105,7 @@ static void fail_to_push(certreload_handle *handle, int turn) {
         bytes.key_pem = text;
         bytes.key_pem_size = (size_t)snprintf(text, sizeof text, "no key, %d", turn);
     }
-    CHECK(certreload_push_identity(handle, 0, &bytes) != CERTRELOAD_RESULT_OK);
+    CHECK(certreload_push_identity(handle, 0, &bytes, sizeof bytes) != CERTRELOAD_RESULT_OK);
 }
 
 enum { FAILURES = CERTRELOAD_MAX_WAITING_EVENTS + 30, RENEWAL_EVERY = 50 };
@@ -119,7 +121,8 @@ static void where_too_many_wait_older_ones_go_into_newer_ones(void) {
         fail_to_push(handle, i);
         failures++;
         if (i % RENEWAL_EVERY == 0)
-            CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[++renewals % 2]));
+            CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[++renewals % 2],
+                                              sizeof plain_pairs[++renewals % 2]));
     }
     CHECK_INT(status_of(handle).failures, failures);
     gate_open(&a.may_go);
@@ -154,7 +157,7 @@ static void however_many_block_the_others_are_told(void) {
     for (int i = 0; i < BLOCKED; i++)
         gate_wait(&all[i].blocks);
     CHECK_INT(recorder_next(&events)->generation, 1);
-    CHECK_OK(certreload_push_identity(free_one, 0, &plain_pairs[1]));
+    CHECK_OK(certreload_push_identity(free_one, 0, &plain_pairs[1], sizeof plain_pairs[1]));
     CHECK_INT(recorder_next(&events)->generation, 2);
     for (int i = 0; i < BLOCKED; i++)
         gate_open(&all[i].may_go);

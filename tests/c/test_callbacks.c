@@ -67,7 +67,7 @@ static void dispatch_if_host(certreload_handle *handle, certreload_runtime runti
 }
 
 static void renew(certreload_handle *handle, certreload_runtime runtime, int turn) {
-    CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[turn]));
+    CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[turn], sizeof plain_pairs[turn]));
     dispatch_if_host(handle, runtime);
 }
 
@@ -118,9 +118,10 @@ static void reloads(scene *s) {
 }
 
 static void pushes(scene *s) {
-    CHECK_OK(certreload_push_identity(s->own, 0, &plain_pairs[0]));
-    CHECK_RESULT(certreload_push_identity(s->own, 0, &plain_pairs[0]), UNCHANGED);
-    CHECK_OK(certreload_push_identity(s->other, 0, &plain_pairs[1]));
+    CHECK_OK(certreload_push_identity(s->own, 0, &plain_pairs[0], sizeof plain_pairs[0]));
+    CHECK_RESULT(certreload_push_identity(s->own, 0, &plain_pairs[0], sizeof plain_pairs[0]),
+                 UNCHANGED);
+    CHECK_OK(certreload_push_identity(s->other, 0, &plain_pairs[1], sizeof plain_pairs[1]));
     CHECK_INT(serving_generation(s->own), 3);
 }
 
@@ -217,7 +218,8 @@ static void may_be_refused(certreload_result result) {
 /* Of the handle whose work calls this. */
 static void meddles_with_own(scene *s) {
     CHECK_RESULT(certreload_reload_wait(s->own, CERTRELOAD_WAIT_FOREVER), WOULD_DEADLOCK);
-    CHECK_RESULT(certreload_push_identity(s->own, 0, &plain_pairs[1]), WOULD_DEADLOCK);
+    CHECK_RESULT(certreload_push_identity(s->own, 0, &plain_pairs[1], sizeof plain_pairs[1]),
+                 WOULD_DEADLOCK);
     if (s->runtime == CERTRELOAD_RUNTIME_HOST)
         CHECK_RESULT(certreload_dispatch(s->own), WOULD_DEADLOCK);
     CHECK_OK(certreload_set_event_callback(s->own, recorder_callback, &s->later, NULL));
@@ -227,7 +229,7 @@ static void meddles_with_own(scene *s) {
 
 static void meddles_with_other(scene *s) {
     may_be_refused(certreload_reload_wait(s->other, CERTRELOAD_WAIT_FOREVER));
-    CHECK_OK(certreload_push_identity(s->other, 0, &plain_pairs[1]));
+    CHECK_OK(certreload_push_identity(s->other, 0, &plain_pairs[1], sizeof plain_pairs[1]));
     if (s->other_runtime == CERTRELOAD_RUNTIME_HOST)
         CHECK_OK(certreload_dispatch(s->other));
     CHECK_OK(certreload_set_event_callback(s->other, recorder_callback, &s->later, NULL));
@@ -296,7 +298,8 @@ static void in_a_reload(scene *s) {
 }
 
 static void in_a_push(scene *s) {
-    certreload_result result = certreload_push_identity(s->own, 0, &locked_pairs[1]);
+    certreload_result result =
+        certreload_push_identity(s->own, 0, &locked_pairs[1], sizeof locked_pairs[1]);
     gate_wait(&s->done);
     CHECK(result == CERTRELOAD_RESULT_OK || s->own == NULL);
 }
@@ -344,7 +347,8 @@ static void inside_the_password_callback_of_open(certreload_runtime other) {
         s->act = acts[i];
         s->other = pairs_open(other, count_event, &s->events_of_other);
         certreload_options *options = certreload_options_new();
-        CHECK_OK(certreload_options_add_identity_memory(options, &locked_pairs[0]));
+        CHECK_OK(certreload_options_add_identity_memory(options, &locked_pairs[0],
+                                                        sizeof locked_pairs[0]));
         CHECK_OK(
             certreload_options_set_key_password_callback(options, on_password_of_open, s, NULL));
         certreload_handle *handle = NULL;

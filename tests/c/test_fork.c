@@ -52,8 +52,8 @@ static void check_serves_and_does_not_reload(const char *fingerprint) {
     CHECK_OK(certreload_reload(handle));
     CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), FORKED);
     CHECK_CONTAINS(certreload_last_error(), "before a fork");
-    certreload_identity_bytes bytes = {sizeof bytes, "chain", 5, "key", 3, NULL, 0};
-    CHECK_RESULT(certreload_push_identity(handle, 0, &bytes), FORKED);
+    certreload_identity_bytes bytes = {"chain", 5, "key", 3, NULL, 0};
+    CHECK_RESULT(certreload_push_identity(handle, 0, &bytes, sizeof bytes), FORKED);
     CHECK_RESULT(certreload_dispatch(handle), FORKED);
     CHECK_INT(certreload_event_fd(handle), -1);
     CHECK_CONTAINS(certreload_last_error(), "before a fork");

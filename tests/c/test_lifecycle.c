@@ -110,7 +110,7 @@ static void an_identity_is_what_openssl_says_it_is(void) {
     const certreload_generation *generation = certreload_generation_acquire(handle);
     CHECK_INT(certreload_generation_number(generation), 1);
     CHECK_INT(certreload_generation_identity_count(generation), 1);
-    CHECK(certreload_generation_server_config(generation) != NULL);
+    CHECK(certreload_generation_borrow_server_config(generation) != NULL);
     CHECK(certreload_generation_identity(generation, 1) == NULL);
     const certreload_identity *identity = certreload_generation_identity(generation, 0);
     CHECK(certreload_generation_select(generation, NULL) == identity);

@@ -34,7 +34,7 @@ static void what_was_given_out_outlives_the_handle(certreload_runtime runtime) {
     CHECK_OK(certreload_server_connection_new(handle, &connection));
     const rustls_server_config *config = certreload_acquire_server_config(handle);
     const certreload_generation *old = certreload_generation_acquire(handle);
-    CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[1]));
+    CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[1], sizeof plain_pairs[1]));
     const certreload_generation *new = certreload_generation_acquire(handle);
     const certreload_event *event = NULL;
     do
@@ -58,7 +58,7 @@ static void what_was_given_out_outlives_the_handle(certreload_runtime runtime) {
                   fingerprint_of(scratch("turn%d.chain", turn)));
         size_t length = 0;
         CHECK(certreload_identity_certificate_der(identity, 0, &length) != NULL && length > 0);
-        config = certreload_generation_server_config(generation);
+        config = certreload_generation_borrow_server_config(generation);
         CHECK_INT(rustls_server_connection_new(config, &connection), RUSTLS_RESULT_OK);
         certreload_generation_release(generation);
         handshake(connection);
@@ -95,7 +95,7 @@ static bool on_password(void *userdata, const char *key_path, char *password_out
 static void *push_and_hold(void *userdata) {
     crowd *c = userdata;
     atomic_fetch_add(&c->begun, 1);
-    CHECK_OK(certreload_push_identity(c->handle, 0, &locked_pairs[1]));
+    CHECK_OK(certreload_push_identity(c->handle, 0, &locked_pairs[1], sizeof locked_pairs[1]));
     atomic_fetch_add(&c->ended, 1);
     return NULL;
 }
@@ -103,7 +103,8 @@ static void *push_and_hold(void *userdata) {
 static void *push(void *userdata) {
     crowd *c = userdata;
     atomic_fetch_add(&c->begun, 1);
-    CHECK_RESULT(certreload_push_identity(c->handle, 0, &locked_pairs[0]), CLOSED);
+    CHECK_RESULT(certreload_push_identity(c->handle, 0, &locked_pairs[0], sizeof locked_pairs[0]),
+                 CLOSED);
     atomic_fetch_add(&c->ended, 1);
     return NULL;
 }
@@ -131,7 +132,8 @@ static void closing_waits_for_every_call_that_has_begun(certreload_runtime runti
                .may_go = GATE_INITIALIZER,
                .has_closed = GATE_INITIALIZER};
     certreload_options *options = certreload_options_new();
-    CHECK_OK(certreload_options_add_identity_memory(options, &locked_pairs[0]));
+    CHECK_OK(
+        certreload_options_add_identity_memory(options, &locked_pairs[0], sizeof locked_pairs[0]));
     CHECK_OK(certreload_options_set_key_password_callback(options, on_password, &c, NULL));
     CHECK_OK(certreload_options_set_runtime(options, runtime));
     CHECK_OK(certreload_open(options, &c.handle));
@@ -194,7 +196,7 @@ static void closing_waits_for_a_call_that_has_nothing_left_to_do(certreload_runt
 
 static void close_in_destructor(void *handle) {
     CHECK_INT(status_of(handle).generation, 1);
-    CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[1]));
+    CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[1], sizeof plain_pairs[1]));
     CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
     certreload_close(handle);
 }

@@ -63,15 +63,19 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_event_callback(NULL, recorder_callback, NULL, NULL),
                   "options");
     CHECK_REFUSED(certreload_options_set_runtime(NULL, CERTRELOAD_RUNTIME_HOST), "options");
-    certreload_identity_bytes bytes = {sizeof bytes, "pem", 3, "pem", 3, NULL, 0};
-    CHECK_REFUSED(certreload_options_add_identity_memory(NULL, &bytes), "options");
-    CHECK_REFUSED(certreload_options_add_identity_memory(options, NULL), "bytes");
+    certreload_identity_bytes bytes = {"pem", 3, "pem", 3, NULL, 0};
+    CHECK_REFUSED(certreload_options_add_identity_memory(NULL, &bytes, sizeof bytes), "options");
+    CHECK_REFUSED(
+        certreload_options_add_identity_memory(options, NULL, sizeof(certreload_identity_bytes)),
+        "bytes");
     bytes.key_pem = NULL;
-    CHECK_REFUSED(certreload_options_add_identity_memory(options, &bytes), "bytes->key_pem");
+    CHECK_REFUSED(certreload_options_add_identity_memory(options, &bytes, sizeof bytes),
+                  "bytes->key_pem");
     bytes.chain_pem = NULL;
-    CHECK_REFUSED(certreload_options_add_identity_memory(options, &bytes), "bytes->chain_pem");
-    bytes.size = sizeof bytes - 1;
-    CHECK_RESULT(certreload_options_add_identity_memory(options, &bytes), INVALID_PARAMETER);
+    CHECK_REFUSED(certreload_options_add_identity_memory(options, &bytes, sizeof bytes),
+                  "bytes->chain_pem");
+    CHECK_RESULT(certreload_options_add_identity_memory(options, &bytes, sizeof bytes - 1),
+                 INVALID_PARAMETER);
 
     const rustls_client_config *client = certreload_acquire_client_config(handle);
     CHECK_REFUSED(certreload_options_set_client_auth(NULL, 0, NULL), "options");
@@ -147,11 +151,12 @@ static void handles_refuse_null(void) {
     CHECK_REFUSED(certreload_after_fork(NULL), "handle");
     CHECK_OK(certreload_after_fork(handle));
 
-    certreload_identity_bytes bytes = {sizeof bytes, "pem", 3, "pem", 3, NULL, 0};
-    CHECK_REFUSED(certreload_push_identity(NULL, 0, &bytes), "handle");
-    CHECK_REFUSED(certreload_push_identity(handle, 0, NULL), "bytes");
-    CHECK_RESULT(certreload_push_identity(handle, 1, &bytes), INVALID_PARAMETER);
-    CHECK_RESULT(certreload_push_identity(handle, 0, &bytes), NO_CERTIFICATE);
+    certreload_identity_bytes bytes = {"pem", 3, "pem", 3, NULL, 0};
+    CHECK_REFUSED(certreload_push_identity(NULL, 0, &bytes, sizeof bytes), "handle");
+    CHECK_REFUSED(certreload_push_identity(handle, 0, NULL, sizeof(certreload_identity_bytes)),
+                  "bytes");
+    CHECK_RESULT(certreload_push_identity(handle, 1, &bytes, sizeof bytes), INVALID_PARAMETER);
+    CHECK_RESULT(certreload_push_identity(handle, 0, &bytes, sizeof bytes), NO_CERTIFICATE);
     CHECK_CONTAINS(certreload_last_error(), "memory:0/chain: ");
     size_t index = 77;
     CHECK_REFUSED(certreload_find_identity(NULL, "one.test", &index), "handle");
@@ -243,8 +248,8 @@ static void generations_refuse_null(void) {
     test_begin(__func__);
     CHECK_NOTHING(certreload_generation_acquire(NULL), "handle");
     CHECK_NOTHING(certreload_generation_number(NULL), "generation");
-    CHECK_NOTHING(certreload_generation_server_config(NULL), "generation");
-    CHECK_NOTHING(certreload_generation_client_config(NULL), "generation");
+    CHECK_NOTHING(certreload_generation_borrow_server_config(NULL), "generation");
+    CHECK_NOTHING(certreload_generation_borrow_client_config(NULL), "generation");
     CHECK_NOTHING(certreload_generation_identity_count(NULL), "generation");
     CHECK_NOTHING(certreload_generation_identity(NULL, 0), "generation");
     CHECK_NOTHING(certreload_generation_select(NULL, "one.test"), "generation");

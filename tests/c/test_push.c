@@ -30,7 +30,6 @@ static size_t load(const char *path, char *room, size_t size) {
 static loaded_pair *load_pair(const char *chain, const char *key) {
     loaded_pair *pair = calloc(1, sizeof *pair);
     CHECK(pair != NULL);
-    pair->bytes.size = sizeof pair->bytes;
     pair->bytes.chain_pem = pair->chain;
     pair->bytes.chain_pem_size = load(chain, pair->chain, sizeof pair->chain);
     pair->bytes.key_pem = pair->key;
@@ -47,7 +46,7 @@ static loaded_pair *new_pair(const char *file, const char *name) {
 
 static certreload_options *memory_options(const loaded_pair *pair, recorder *events) {
     certreload_options *options = certreload_options_new();
-    CHECK_OK(certreload_options_add_identity_memory(options, &pair->bytes));
+    CHECK_OK(certreload_options_add_identity_memory(options, &pair->bytes, sizeof pair->bytes));
     CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, events, NULL));
     return options;
 }
@@ -68,13 +67,13 @@ static void a_handle_lives_from_memory_alone(void) {
     /* There is nothing to read, so nothing can be wrong with it. */
     CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
 
-    CHECK_OK(certreload_push_identity(handle, 0, &next->bytes));
+    CHECK_OK(certreload_push_identity(handle, 0, &next->bytes, sizeof next->bytes));
     CHECK_STR(serving_fingerprint(handle), fingerprint_of(scratch("next.chain")));
     const recorded_event *pushed = recorder_next(&events);
     CHECK_INT(pushed->kind, CERTRELOAD_EVENT_KIND_RELOADED);
     CHECK_INT(pushed->trigger, CERTRELOAD_TRIGGER_PUSH);
     CHECK_INT(pushed->generation, 2);
-    CHECK_RESULT(certreload_push_identity(handle, 0, &next->bytes), UNCHANGED);
+    CHECK_RESULT(certreload_push_identity(handle, 0, &next->bytes, sizeof next->bytes), UNCHANGED);
     CHECK_INT(serving_generation(handle), 2);
     certreload_close(handle);
     free(first);
@@ -96,7 +95,8 @@ static void what_cannot_be_used_is_refused_at_once_and_told_once(void) {
     mixed->bytes.key_pem = good->key;
     mixed->bytes.key_pem_size = good->bytes.key_pem_size;
     for (int i = 0; i < 3; i++) {
-        CHECK_RESULT(certreload_push_identity(handle, 0, &mixed->bytes), KEY_MISMATCH);
+        CHECK_RESULT(certreload_push_identity(handle, 0, &mixed->bytes, sizeof mixed->bytes),
+                     KEY_MISMATCH);
         CHECK_CONTAINS(certreload_last_error(), "memory:0/key: the private key does not match");
     }
     const recorded_event *refused = recorder_next(&events);
@@ -109,21 +109,25 @@ static void what_cannot_be_used_is_refused_at_once_and_told_once(void) {
     CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
 
     loaded_pair *other = new_pair("other", "two.test");
-    CHECK_RESULT(certreload_push_identity(handle, 0, &other->bytes), NAME_MISSING);
+    CHECK_RESULT(certreload_push_identity(handle, 0, &other->bytes, sizeof other->bytes),
+                 NAME_MISSING);
     CHECK_INT(recorder_next(&events)->result, CERTRELOAD_RESULT_NAME_MISSING);
 
     make_pair_valid(scratch("old.chain"), scratch("old.key"), "one.test", -20, -10);
     loaded_pair *expired = load_pair(scratch("old.chain"), scratch("old.key"));
-    CHECK_RESULT(certreload_push_identity(handle, 0, &expired->bytes), CERTIFICATE_EXPIRED);
+    CHECK_RESULT(certreload_push_identity(handle, 0, &expired->bytes, sizeof expired->bytes),
+                 CERTIFICATE_EXPIRED);
     CHECK_INT(recorder_next(&events)->result, CERTRELOAD_RESULT_CERTIFICATE_EXPIRED);
 
     expired->bytes.key_pem_size = 0;
-    CHECK_RESULT(certreload_push_identity(handle, 0, &expired->bytes), FILE_EMPTY);
+    CHECK_RESULT(certreload_push_identity(handle, 0, &expired->bytes, sizeof expired->bytes),
+                 FILE_EMPTY);
     expired->bytes.key_pem_size = CERTRELOAD_MAX_FILE_SIZE + 1;
     char *large = calloc(1, expired->bytes.key_pem_size);
     CHECK(large != NULL);
     expired->bytes.key_pem = large;
-    CHECK_RESULT(certreload_push_identity(handle, 0, &expired->bytes), FILE_TOO_LARGE);
+    CHECK_RESULT(certreload_push_identity(handle, 0, &expired->bytes, sizeof expired->bytes),
+                 FILE_TOO_LARGE);
     free(large);
     CHECK_STR(serving_fingerprint(handle), fingerprint_of(scratch("good.chain")));
 
@@ -135,13 +139,14 @@ static void what_cannot_be_used_is_refused_at_once_and_told_once(void) {
     for (size_t i = 0; i < 3; i++) {
         const size_t before = *sizes[i];
         *sizes[i] = (size_t)-1;
-        CHECK_RESULT(certreload_push_identity(handle, 0, &expired->bytes), FILE_TOO_LARGE);
+        CHECK_RESULT(certreload_push_identity(handle, 0, &expired->bytes, sizeof expired->bytes),
+                     FILE_TOO_LARGE);
         CHECK_CONTAINS(certreload_last_error(), "bytes->");
         *sizes[i] = before;
     }
 
     /* What serves, once more: all is well. */
-    CHECK_RESULT(certreload_push_identity(handle, 0, &good->bytes), UNCHANGED);
+    CHECK_RESULT(certreload_push_identity(handle, 0, &good->bytes, sizeof good->bytes), UNCHANGED);
     CHECK_INT(status_of(handle).health, CERTRELOAD_HEALTH_OK);
     CHECK_INT(serving_generation(handle), 1);
     certreload_close(handle);
@@ -172,7 +177,8 @@ static void files_are_left_alone_from_the_first_bytes_on(bool the_same_bytes) {
 
     pushed->bytes.chain_pem_size /= 2;
     for (int i = 0; i < 3; i++) {
-        CHECK_RESULT(certreload_push_identity(handle, 0, &pushed->bytes), PEM_TRUNCATED);
+        CHECK_RESULT(certreload_push_identity(handle, 0, &pushed->bytes, sizeof pushed->bytes),
+                     PEM_TRUNCATED);
         CHECK_INT(status_of(handle).health, CERTRELOAD_HEALTH_OK);
     }
     CHECK_INT(recorder_next(events)->kind, CERTRELOAD_EVENT_KIND_RELOAD_FAILED);
@@ -185,9 +191,10 @@ static void files_are_left_alone_from_the_first_bytes_on(bool the_same_bytes) {
     same = load_pair(chain, key);
     const uint64_t generation = the_same_bytes ? 2 : 3;
     if (the_same_bytes) {
-        CHECK_RESULT(certreload_push_identity(handle, 0, &same->bytes), UNCHANGED);
+        CHECK_RESULT(certreload_push_identity(handle, 0, &same->bytes, sizeof same->bytes),
+                     UNCHANGED);
     } else {
-        CHECK_OK(certreload_push_identity(handle, 0, &pushed->bytes));
+        CHECK_OK(certreload_push_identity(handle, 0, &pushed->bytes, sizeof pushed->bytes));
         CHECK_INT(recorder_next(events)->generation, generation);
     }
     const char *serving = serving_fingerprint(handle);
@@ -230,7 +237,7 @@ static void a_push_answers_nobody_who_waits_for_files(bool is_good, certreload_r
     loaded_pair *pushed = new_pair("w2", "two.test");
     certreload_options *options = certreload_options_new();
     CHECK_OK(certreload_options_add_identity(options, chain, key, NULL));
-    CHECK_OK(certreload_options_add_identity_memory(options, &pushed->bytes));
+    CHECK_OK(certreload_options_add_identity_memory(options, &pushed->bytes, sizeof pushed->bytes));
     CHECK_OK(certreload_options_set_debounce_ms(options, 10));
     CHECK_OK(certreload_options_set_incomplete_timeout_ms(options, PATIENCE_SECONDS * 1000));
     CHECK_OK(certreload_options_set_runtime(options, runtime));
@@ -248,7 +255,8 @@ static void a_push_answers_nobody_who_waits_for_files(bool is_good, certreload_r
     pushed->bytes.key_pem_size /= is_good ? 1 : 2;
     /* An interval in which the other thread is about to wait, or waits. */
     for (int i = 0; i < 20; i++) {
-        const certreload_result result = certreload_push_identity(handle, 1, &pushed->bytes);
+        const certreload_result result =
+            certreload_push_identity(handle, 1, &pushed->bytes, sizeof pushed->bytes);
         CHECK(is_good ? result <= CERTRELOAD_RESULT_UNCHANGED
                       : result == CERTRELOAD_RESULT_PEM_TRUNCATED);
         usleep(10 * 1000);
@@ -278,7 +286,7 @@ static void a_file_that_is_being_written_is_not_waited_for_any_more(void) {
     const int file = open(chain, O_WRONLY | O_APPEND);
     CHECK(file >= 0 && write(file, "\n", 1) == 1);
     CHECK_RESULT(certreload_reload_wait(handle, 100), TIMED_OUT);
-    CHECK_RESULT(certreload_push_identity(handle, 0, &same->bytes), UNCHANGED);
+    CHECK_RESULT(certreload_push_identity(handle, 0, &same->bytes, sizeof same->bytes), UNCHANGED);
     CHECK_RESULT(certreload_reload_wait(handle, PATIENCE_SECONDS * 1000), UNCHANGED);
     close(file);
     certreload_close(handle);
@@ -290,7 +298,7 @@ static void an_identity_is_found_by_its_names(void) {
     static recorder events = RECORDER_INITIALIZER;
     loaded_pair *one = new_pair("n1", "one.test"), *two = new_pair("n2", "*.two.test");
     certreload_options *options = memory_options(one, &events);
-    CHECK_OK(certreload_options_add_identity_memory(options, &two->bytes));
+    CHECK_OK(certreload_options_add_identity_memory(options, &two->bytes, sizeof two->bytes));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);
@@ -314,7 +322,7 @@ static void an_identity_is_found_by_its_names(void) {
     next->bytes.ocsp_der = (const uint8_t *)next->ocsp;
     next->bytes.ocsp_der_size = 9;
     recorder_next(&events);
-    CHECK_OK(certreload_push_identity(handle, 1, &next->bytes));
+    CHECK_OK(certreload_push_identity(handle, 1, &next->bytes, sizeof next->bytes));
     const recorded_event *pushed = recorder_next(&events);
     CHECK_INT(pushed->warnings & CERTRELOAD_WARNING_OCSP_UNUSABLE,
               CERTRELOAD_WARNING_OCSP_UNUSABLE);

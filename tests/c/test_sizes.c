@@ -80,23 +80,23 @@ static void bytes_refuse(void) {
     for (size_t i = 0; i <= ABSURD; i++) {
         const size_t size = i < ABSURD ? absurd[i] : CERTRELOAD_MAX_FILE_SIZE + 1;
         for (int part = 0; part < 3; part++) {
-            certreload_identity_bytes bytes = {.size = sizeof bytes,
-                                               .chain_pem = "x",
+            certreload_identity_bytes bytes = {.chain_pem = "x",
                                                .chain_pem_size = part == 0 ? size : 1,
                                                .key_pem = "x",
                                                .key_pem_size = part == 1 ? size : 1,
                                                .ocsp_der = &byte,
                                                .ocsp_der_size = part == 2 ? size : 1};
-            CHECK_REFUSED(certreload_options_add_identity_memory(own, &bytes), FILE_TOO_LARGE,
+            CHECK_REFUSED(certreload_options_add_identity_memory(own, &bytes, sizeof bytes),
+                          FILE_TOO_LARGE, "bytes->");
+            CHECK_REFUSED(certreload_push_identity(handle, 0, &bytes, sizeof bytes), FILE_TOO_LARGE,
                           "bytes->");
-            CHECK_REFUSED(certreload_push_identity(handle, 0, &bytes), FILE_TOO_LARGE, "bytes->");
         }
-        certreload_identity_bytes bytes = {
-            .size = i < ABSURD ? absurd[i] : 65537, .chain_pem = "x", .key_pem = "x"};
-        CHECK_REFUSED(certreload_options_add_identity_memory(own, &bytes), INVALID_PARAMETER,
-                      "bytes->size is ");
-        CHECK_REFUSED(certreload_push_identity(handle, 0, &bytes), INVALID_PARAMETER,
-                      "bytes->size is ");
+        certreload_identity_bytes bytes = {.chain_pem = "x", .key_pem = "x"};
+        const size_t bytes_size = i < ABSURD ? absurd[i] : 65537;
+        CHECK_REFUSED(certreload_options_add_identity_memory(own, &bytes, bytes_size),
+                      INVALID_PARAMETER, "bytes_size is ");
+        CHECK_REFUSED(certreload_push_identity(handle, 0, &bytes, bytes_size), INVALID_PARAMETER,
+                      "bytes_size is ");
     }
     certreload_options_free(own);
 }
@@ -129,11 +129,8 @@ static void indexes_refuse(void) {
     const certreload_generation *generation = certreload_generation_acquire(handle);
     const certreload_identity *first = certreload_generation_identity(generation, 0);
     certreload_identity_status identity;
-    certreload_identity_bytes bytes = {.size = sizeof bytes,
-                                       .chain_pem = "x",
-                                       .chain_pem_size = 1,
-                                       .key_pem = "x",
-                                       .key_pem_size = 1};
+    certreload_identity_bytes bytes = {
+        .chain_pem = "x", .chain_pem_size = 1, .key_pem = "x", .key_pem_size = 1};
     size_t length = 1;
     for (size_t i = 0; i <= ABSURD; i++) {
         const size_t index = i < ABSURD ? absurd[i] : 1;
@@ -142,8 +139,8 @@ static void indexes_refuse(void) {
         CHECK(certreload_identity_name(first, index) == NULL);
         CHECK_REFUSED(certreload_get_identity_status(handle, index, &identity, sizeof identity),
                       INVALID_PARAMETER, "out of range");
-        CHECK_REFUSED(certreload_push_identity(handle, index, &bytes), INVALID_PARAMETER,
-                      "out of range");
+        CHECK_REFUSED(certreload_push_identity(handle, index, &bytes, sizeof bytes),
+                      INVALID_PARAMETER, "out of range");
     }
     certreload_generation_release(generation);
 }

@@ -55,7 +55,7 @@ static void connects(view *v) {
 static void looks_inside(view *v) {
     const certreload_generation *generation = certreload_generation_acquire(v->handle);
     advance(v, certreload_generation_number(generation));
-    CHECK(certreload_generation_server_config(generation) != NULL);
+    CHECK(certreload_generation_borrow_server_config(generation) != NULL);
     CHECK_INT(certreload_generation_identity_count(generation), 1);
     const certreload_identity *identity = certreload_generation_identity(generation, 0);
     CHECK(certreload_generation_select(generation, "one.test") == identity);
@@ -118,7 +118,8 @@ static void pushes(view *v) {
     if (v->handle != driven)
         return;
     v->turn = 1 - v->turn;
-    certreload_result result = certreload_push_identity(driven, 0, &plain_pairs[v->turn]);
+    certreload_result result =
+        certreload_push_identity(driven, 0, &plain_pairs[v->turn], sizeof plain_pairs[v->turn]);
     CHECK(result == CERTRELOAD_RESULT_OK || result == CERTRELOAD_RESULT_UNCHANGED);
 }
 
@@ -142,7 +143,7 @@ static void opens(view *v) {
     certreload_close(own);
     own = pairs_open(v->handle == driven ? CERTRELOAD_RUNTIME_HOST : CERTRELOAD_RUNTIME_THREAD,
                      count_event, &events);
-    CHECK_OK(certreload_push_identity(own, 0, &plain_pairs[1]));
+    CHECK_OK(certreload_push_identity(own, 0, &plain_pairs[1], sizeof plain_pairs[1]));
     certreload_close(own);
     certreload_options *options = pairs_options(CERTRELOAD_RUNTIME_THREAD);
     CHECK_OK(certreload_check(options));

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static void push(certreload_handle *handle, int turn) {
-    CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[turn]));
+    CHECK_OK(certreload_push_identity(handle, 0, &plain_pairs[turn], sizeof plain_pairs[turn]));
 }
 
 /* One that is told of everything and does nothing. */

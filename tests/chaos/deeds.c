@@ -82,7 +82,7 @@ void deed_push(slot *here, certreload_handle *handle, certreload_result instead)
     /* Said before, for whoever looks in between. */
     if (is_good)
         atomic_store(&here->is_memory[index], true);
-    certreload_result result = certreload_push_identity(handle, index, &bytes);
+    certreload_result result = certreload_push_identity(handle, index, &bytes, sizeof bytes);
     done(PUSHES);
     if (result == CERTRELOAD_RESULT_CLOSED && (callback_depth > 0 || !slot_is_held()))
         return;

@@ -105,7 +105,7 @@ static void open_own(void) {
     certreload_options *options = certreload_options_new();
     const pair *one = &good[name][chance(VERSIONS)];
     certreload_identity_bytes bytes = pool_bytes(one, one);
-    CHECK_OK(certreload_options_add_identity_memory(options, &bytes));
+    CHECK_OK(certreload_options_add_identity_memory(options, &bytes, sizeof bytes));
     certreload_handle *handle = NULL;
     CHECK_OK(certreload_open(options, &handle));
     certreload_options_free(options);

@@ -74,8 +74,7 @@ bool pool_has_der(unsigned name, const uint8_t *der, size_t size) {
 }
 
 certreload_identity_bytes pool_bytes(const pair *chain, const pair *key) {
-    certreload_identity_bytes bytes = {.size = sizeof bytes,
-                                       .chain_pem = chain->chain,
+    certreload_identity_bytes bytes = {.chain_pem = chain->chain,
                                        .chain_pem_size = chain->chain_size,
                                        .key_pem = key->key,
                                        .key_pem_size = key->key_size};

@@ -204,7 +204,7 @@ static certreload_options *some_options(slot *here) {
         if (is_memory) {
             const pair *one = &good[name][chance(VERSIONS)];
             certreload_identity_bytes bytes = pool_bytes(one, one);
-            CHECK_OK(certreload_options_add_identity_memory(options, &bytes));
+            CHECK_OK(certreload_options_add_identity_memory(options, &bytes, sizeof bytes));
         } else
             CHECK_OK(
                 certreload_options_add_identity(options, files_chain(name), files_key(name), NULL));

@@ -57,7 +57,7 @@ static rustls_connection *by_config(void) {
 static rustls_connection *by_generation(void) {
     rustls_connection *connection = NULL;
     const certreload_generation *generation = certreload_generation_acquire(handle);
-    if (rustls_server_connection_new(certreload_generation_server_config(generation),
+    if (rustls_server_connection_new(certreload_generation_borrow_server_config(generation),
                                      &connection) != RUSTLS_RESULT_OK) {
         die("rustls_server_connection_new");
     }

@@ -1,17 +1,18 @@
-//! What the options remember of setters that failed, for hosts that ask.
+//! The failures that options remember, for hosts that ask.
 
 use super::object::certreload_options;
 use crate::ffi::boundary::boundary;
 use crate::ffi::cast;
 use crate::ffi::result::certreload_result;
 
-/// Return the first failure that the options remember: for a host that wants to know before it opens them.
+/// Returns the first failure that the options remember: for a host that wants to know before it opens them.
 ///
-/// certreload_open() and certreload_check() return it, too, so that no host has to ask.
+/// certreload_open() and certreload_check() return the same failure, so no host has to ask.
 ///
 /// @param options  must not be NULL; borrowed for the call
-/// @return         OK if no certreload_options_* function has failed on these options; NULL_PARAMETER if options is NULL;
-///                 else the result of the first function that failed, with its message in certreload_last_error()
+/// @return         OK if no certreload_options_* function has failed on these options; NULL_PARAMETER if options is
+///                 NULL; else the result of the first function that failed, with its message in
+///                 certreload_last_error()
 /// Ownership:      options stay the caller's
 /// Threads:        any thread, concurrently, while no thread changes options
 /// Signals:        not async-signal-safe
@@ -28,15 +29,15 @@ pub unsafe extern "C" fn certreload_options_error(
     })
 }
 
-/// Forget the latest failure that the options remember, so that they can be opened without the setting that failed.
+/// Forgets the latest failure that the options remember, so that they can be opened without the setting that failed.
 ///
-/// For a host that can do without that setting, or has another value for it: call this right after the function that failed.
-/// Every setting is as it was before that function. Failures before it stay remembered, for forgetting a failure that the
-/// host has not looked at could open a weaker server.
+/// For a host that can run without that setting, or has another value for it: call this function right after the one
+/// that failed. Every setting is as it was before that call. Earlier failures stay remembered, because a failure that
+/// the host has not handled could open a weaker server (G22).
 ///
 /// @param options  must not be NULL; changed
-/// @return         the result that is forgotten, with its message in certreload_last_error(); OK if there was no failure;
-///                 NULL_PARAMETER if options is NULL
+/// @return         the result that is forgotten, with its message in certreload_last_error(); OK if there was no
+///                 failure; NULL_PARAMETER if options is NULL
 /// Ownership:      options stay the caller's
 /// Threads:        exclusive access to options
 /// Signals:        not async-signal-safe

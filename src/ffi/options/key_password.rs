@@ -13,22 +13,22 @@ use crate::ffi::result::certreload_result;
 use crate::ffi::userdata::{Userdata, certreload_userdata_free};
 use crate::options::{KeyPassword, PasswordCallback};
 
-/// The size of the buffer that a certreload_key_password_callback is given.
+/// The size of the buffer that a certreload_key_password_callback gets, in bytes.
 pub const CERTRELOAD_MAX_KEY_PASSWORD: usize = 1024;
 
 /// A function of the host that knows the passwords of encrypted private keys.
 ///
-/// It is called once for each load of an encrypted key: on the thread that opens (or checks), while it does, and on a
-/// background thread of the library whenever a file of the identity has changed; again at each try while a change that
-/// looks half-written is waited for, and a wrong password looks like that. Reloads of all handles wait for it, and
-/// connections do not. A fork() by another thread of the process waits for it too, for up to a second, and goes ahead
-/// then: so be quick, and take no lock that is held around a fork. It must not call a certreload function, must not
-/// throw or longjmp out, nor end its thread (pthread_exit()).
+/// It is called once for each load of an encrypted key. During an open or a check it runs on the calling thread.
+/// Later it runs on a background thread of the library, when a file of the identity has changed, and again at each
+/// retry of files that look incomplete. A wrong password looks like that, too. Reloads of all handles wait for it;
+/// connections do not. A fork() by another thread of the process waits for it for up to a second. So be quick, and
+/// take no lock that is held around a fork. The function must not call a certreload function, throw, longjmp out or
+/// end its thread (pthread_exit()).
 ///
-/// It writes the password's bytes to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, their
-/// number to *length_out, and returns true. False, or a length that is too large, says that there is none, and the load
-/// fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options at the same
-/// time may call it at the same time.
+/// It writes the bytes of the password to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them,
+/// writes their number to *length_out, and returns true. If it returns false, or a length that is too large, there is
+/// no password, and the load fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the
+/// same options may call the function at the same time.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_key_password_callback = Option<
     unsafe extern "C" fn(
@@ -40,20 +40,22 @@ pub type certreload_key_password_callback = Option<
     ) -> bool,
 >;
 
-/// Name the function that knows the passwords of encrypted private keys. It replaces a password file.
+/// Sets the function that knows the passwords of encrypted private keys. It replaces a password file.
 ///
-/// It is one for all keys of the options: where they have several passwords, it tells them apart by key_path.
+/// There is one function for all keys of the options. If the keys have different passwords, the function selects by
+/// key_path.
 ///
-/// @param options   must not be NULL; changed
-/// @param callback  NULL for no password at all
-/// @param userdata  handed to each call as it is; must stay valid until every handle that was opened with these options
-///                  is closed
-/// @return          OK; NULL_PARAMETER
-/// Ownership:       userdata stays the caller's
-/// Threads:         exclusive access to options; see certreload_key_password_callback for where the callback runs
-/// Signals:         not async-signal-safe
-/// Blocks:          never
-/// Since:           0.1.0
+/// @param options        must not be NULL; changed
+/// @param callback       NULL for no password at all
+/// @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
+///                       the options are freed and every handle that was opened with them is closed
+/// @param userdata_free  may be NULL; see certreload_userdata_free
+/// @return               OK; NULL_PARAMETER
+/// Ownership:            on OK the library owns userdata if there is a userdata_free; on failure the caller keeps it
+/// Threads:              exclusive access to options; certreload_key_password_callback says where the callback runs
+/// Signals:              not async-signal-safe
+/// Blocks:               never
+/// Since:                0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_options_set_key_password_callback(
     options: *mut certreload_options,
@@ -74,16 +76,16 @@ pub unsafe extern "C" fn certreload_options_set_key_password_callback(
     )
 }
 
-/// Name the file with the password of encrypted private keys. It replaces a password callback.
+/// Sets the file with the password of encrypted private keys. It replaces a password callback.
 ///
-/// There is one password for all keys of the options; for several, name a callback instead. The password is the first
-/// line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it is
-/// read together with the key, and a change of it is a change of the identity.
+/// There is one password for all keys of the options; for several, set a callback instead. The password is the first
+/// line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it
+/// is read together with the key, and a change of it is a change of the identity.
 ///
 /// @param options  must not be NULL; changed
-/// @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path is taken
-///                 from the working directory at the time of open
-/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the path is empty
+/// @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path
+///                 refers to the working directory at the time of open
+/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER if the path is empty
 /// Ownership:      strings are copied
 /// Threads:        exclusive access to options
 /// Signals:        not async-signal-safe
@@ -110,7 +112,7 @@ pub unsafe extern "C" fn certreload_options_set_key_password_file(
     )
 }
 
-/// A function and the pointer that the host wants back with each call.
+/// A callback of the host, with its userdata.
 struct HostPassword {
     function:
         unsafe extern "C" fn(*mut c_void, *const c_char, *mut c_char, usize, *mut usize) -> bool,

@@ -8,25 +8,26 @@ use crate::ffi::push::{certreload_identity_bytes, copy_bytes};
 use crate::ffi::result::certreload_result;
 use crate::options::IdentityFiles;
 
-/// Serve an identity that is in memory: from a config centre, a vault, or another process.
+/// Adds an identity whose bytes are in memory: from a configuration centre, a vault, or another process.
 ///
-/// It counts as an identity as those from files do, in the order in which they were added, and is renewed by
-/// certreload_push_identity(). In messages its parts are called memory:INDEX/chain and memory:INDEX/key.
+/// It counts as an identity from files does, in the order in which identities are added. certreload_push_identity()
+/// renews it. Messages name its parts memory:INDEX/chain and memory:INDEX/key.
 ///
-/// @param options  must not be NULL; changed
-/// @param bytes    must not be NULL, nor its chain_pem and key_pem
-/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER where the size of the struct is none, or the options are full;
-///                 FILE_TOO_LARGE. What is wrong with the bytes themselves certreload_open() tells
-/// Ownership:      copied, and the copy of the key is wiped when the options are freed; wiping the caller's own is the
-///                 caller's affair
-/// Threads:        exclusive access to options
-/// Signals:        not async-signal-safe
-/// Blocks:         never
-/// Since:          0.1.0
+/// @param options     must not be NULL; changed
+/// @param bytes       must not be NULL, nor its chain_pem and key_pem
+/// @param bytes_size  sizeof(certreload_identity_bytes) of the header that the program was compiled with
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if bytes_size is wrong or the options are full;
+///                    FILE_TOO_LARGE. certreload_open() returns what is wrong with the bytes themselves
+/// Ownership:         copied, and the copy of the key is wiped when the options are freed; the caller wipes its own
+/// Threads:           exclusive access to options
+/// Signals:           not async-signal-safe
+/// Blocks:            never
+/// Since:             0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_options_add_identity_memory(
     options: *mut certreload_options,
     bytes: *const certreload_identity_bytes,
+    bytes_size: usize,
 ) -> certreload_result {
     setter(
         "certreload_options_add_identity_memory",
@@ -34,7 +35,7 @@ pub unsafe extern "C" fn certreload_options_add_identity_memory(
         unsafe { cast::borrow_mut(options, "options") },
         |options| {
             // SAFETY: the caller passes bytes that live during the call, or NULL.
-            let bytes = unsafe { copy_bytes(bytes)? };
+            let bytes = unsafe { copy_bytes(bytes, bytes_size)? };
             let identities = options.room_for_identity()?;
             let index = identities.len();
             identities.push(IdentityFiles::in_memory(index, Some(Arc::new(bytes))));

@@ -1,4 +1,4 @@
-//! The builder of what to load and how to watch it.
+//! Options: what to load and how to watch it.
 
 pub mod error;
 pub mod key_password;
@@ -27,7 +27,7 @@ use crate::files::MAX_FILE_SIZE;
 use crate::options::{IdentityFiles, Role};
 use crate::pki::MAX_CERTIFICATES;
 
-/// The largest file that is read, in bytes.
+/// The largest certificate or key file that is read, in bytes.
 pub const CERTRELOAD_MAX_FILE_SIZE: usize = 1048576;
 /// The longest chain that is accepted, in certificates.
 pub const CERTRELOAD_MAX_CERTIFICATES: usize = 64;
@@ -35,33 +35,33 @@ pub const CERTRELOAD_MAX_CERTIFICATES: usize = 64;
 const _: () = assert!(CERTRELOAD_MAX_FILE_SIZE == MAX_FILE_SIZE);
 const _: () = assert!(CERTRELOAD_MAX_CERTIFICATES == MAX_CERTIFICATES);
 
-/// The most names that certreload_options_require_name() takes.
+/// The most names that certreload_options_require_name() accepts.
 pub const CERTRELOAD_MAX_REQUIRED_NAMES: usize = 1000;
 
-/// Create an empty set of options: no identity yet, everything else at its default.
+/// Creates options with no identity and the default of everything else.
 ///
-/// Options fail closed. A certreload_options_* function that fails changes no setting, and the options remember its result
-/// and message: certreload_open() and certreload_check() return the first such failure and do nothing else, each time. A later
-/// call of the same function that succeeds does not change that: only certreload_options_clear_error() does. So the results
-/// of these functions may be ignored. Without this rule, an ignored failure could open a weaker server: one without client
-/// authentication, for example, because a path is NULL.
+/// Options fail closed (G22). A certreload_options_* function that fails changes no setting, and the options remember
+/// its result and message. certreload_open() and certreload_check() then return the first such failure each time, and
+/// do nothing else. A later call that succeeds does not change that; only certreload_options_clear_error() does. So
+/// the results of these functions may be ignored. Without this rule an ignored failure could open a weaker server,
+/// for example one without client authentication because a path is NULL.
 ///
-/// If options is NULL, a function has nothing to remember its failure in; certreload_open() refuses NULL as well.
+/// If options is NULL, a function cannot remember its failure. certreload_open() refuses NULL as well.
 ///
 /// Options may be opened any number of times.
 ///
-/// @return         the options, or NULL if there is no memory
-/// Ownership:      the caller's, until certreload_options_free()
-/// Threads:        any thread; each options object by one thread at a time
-/// Signals:        not async-signal-safe
-/// Blocks:         never
-/// Since:          0.1.0
+/// @return     the options, or NULL if there is no memory
+/// Ownership:  the caller's, until certreload_options_free()
+/// Threads:    any thread; each options object by one thread at a time
+/// Signals:    not async-signal-safe
+/// Blocks:     never
+/// Since:      0.1.0
 #[unsafe(no_mangle)]
 pub extern "C" fn certreload_options_new() -> *mut certreload_options {
     boundary(|| Ok(cast::box_into_raw(GuardedOptions::default())))
 }
 
-/// Free options. Handles that were opened with them are not touched.
+/// Frees options. Handles that were opened with them are not affected.
 ///
 /// @param options  may be NULL, then nothing happens; consumed
 /// Ownership:      the pointer is dangling afterwards
@@ -72,31 +72,33 @@ pub extern "C" fn certreload_options_new() -> *mut certreload_options {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_options_free(options: *mut certreload_options) {
     boundary(|| {
-        // SAFETY: the caller hands over a pointer of certreload_options_new(), or NULL.
+        // SAFETY: the caller gives up a pointer of certreload_options_new(), or NULL.
         drop(unsafe { cast::box_from_raw(options) });
         Ok(())
     });
 }
 
-/// Add an identity: a certificate chain, its private key and, if there is one, an OCSP response.
+/// Adds an identity: a certificate chain, its private key and, if there is one, an OCSP response.
 ///
-/// The first identity added is the default: it serves clients that send no server name (SNI, RFC 6066), and names
-/// that no identity has. Files are PEM (RFC 7468); chain and key may be the same file, and text and other sections are
-/// passed over. The chain is the leaf and after it the issuer of each; where only the order is wrong it is put right,
-/// with a warning. The key is PKCS#8, PKCS#1 or SEC1; an encrypted one (PKCS#8 with PBES2, as OpenSSL makes it) takes
-/// certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). Nothing is read yet.
+/// The first identity is the default: it serves clients that send no server name (SNI, RFC 6066), and names that no
+/// identity has. Chain and key are PEM (RFC 7468). They may be the same file; text and other sections are skipped.
+/// The chain begins with the leaf, and each issuer follows. If only the order is wrong, it is corrected, with a
+/// warning. The key is PKCS#8, PKCS#1 or SEC1. An encrypted key (PKCS#8 with PBES2, as OpenSSL writes it) needs
+/// certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). This function reads
+/// no file.
 ///
-/// The OCSP response is DER (RFC 6960). Clients that ask for it get it from its thisUpdate until its nextUpdate. One that
-/// is about another certificate, says anything but "good", has expired, or was not signed for the issuer is left out
-/// with a warning (CERTRELOAD_WARNING_OCSP_UNUSABLE) and replaces the one before it all the same; so does a file that is
-/// missing. Signature and issuer are checked by the certificates in the chain and in the response.
+/// The OCSP response is DER (RFC 6960). Clients that ask for it get it from its thisUpdate until its nextUpdate. A
+/// response is left out, with a warning (CERTRELOAD_WARNING_OCSP_UNUSABLE), if it is about another certificate, has
+/// another status than "good", has expired, or was not signed for the issuer. It still replaces the previous
+/// response, and so does a missing file. Signature and issuer are checked with the certificates in the chain and in
+/// the response.
 ///
 /// @param options     must not be NULL; changed
-/// @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path is taken from the
-///                    working directory at the time of open
+/// @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path refers to the working
+///                    directory at the time of open
 /// @param key_path    likewise
 /// @param ocsp_path   likewise, but may be NULL for none
-/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER where a path is empty or the options are full
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty or the options are full
 /// Ownership:         strings are copied
 /// Threads:           exclusive access to options
 /// Signals:           not async-signal-safe
@@ -138,16 +140,17 @@ pub unsafe extern "C" fn certreload_options_add_identity(
     )
 }
 
-/// Require that some identity has a DNS name: exactly, or by a wildcard for its first label.
+/// Requires that some identity has a DNS name: exactly, or by a wildcard for its first label.
 ///
-/// A handle does not open without it (NAME_MISSING). Later a change that would take the name away is refused, and
-/// what serves goes on serving; the changes of other identities are taken.
+/// A handle does not open without the name (NAME_MISSING). Later, a change that would remove the name is refused, and
+/// the last good version keeps serving. Changes of other identities are accepted (G15).
 ///
 /// @param options   must not be NULL; changed
-/// @param dns_name  must not be NULL; a DNS name as in a certificate, not an IP address: ASCII (A-labels), at most 253 bytes, no dot at its
-///                  end, upper and lower case alike; a first label "*" asks for that wildcard itself. Copied
-/// @return          OK, also where it is required already; NULL_PARAMETER; INVALID_PARAMETER where it is no DNS name, or
-///                  CERTRELOAD_MAX_REQUIRED_NAMES are required already
+/// @param dns_name  must not be NULL; a DNS name as in a certificate, not an IP address: ASCII (A-labels), at most
+///                  253 bytes, no dot at its end, in upper or lower case. A first label "*" requires that wildcard
+///                  itself. Copied
+/// @return          OK, also if the name is required already; NULL_PARAMETER; INVALID_PARAMETER if it is not a DNS
+///                  name, or if CERTRELOAD_MAX_REQUIRED_NAMES are required already
 /// Ownership:       strings are copied
 /// Threads:         exclusive access to options
 /// Signals:         not async-signal-safe
@@ -180,13 +183,14 @@ pub unsafe extern "C" fn certreload_options_require_name(
     )
 }
 
-/// Set the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
+/// Sets the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
 ///
-/// Without this call, or with count 0, ALPN is what the template says, or not negotiated where there is none. A client that
-/// offers protocols and none of these is refused (no_application_protocol); one that offers none is served.
+/// Without this call, or with count 0, the template decides; without a template ALPN is not negotiated. A client that
+/// offers only other protocols is refused (no_application_protocol). A client that offers none is served.
 ///
 /// @param options    must not be NULL; changed
-/// @param protocols  count strings of 1 to 255 bytes each, such as "h2" and "http/1.1"; NULL only with count 0; copied
+/// @param protocols  count strings of 1 to 255 bytes each, such as "h2" and "http/1.1"; NULL only with count 0;
+///                   copied
 /// @param count      0 to 64
 /// @return           OK; NULL_PARAMETER; INVALID_PARAMETER
 /// Ownership:        strings are copied
@@ -226,20 +230,20 @@ pub unsafe extern "C" fn certreload_options_set_alpn(
     )
 }
 
-/// Take over every setting of an existing config: only the identity comes from the files.
+/// Uses every setting of an existing server configuration: only the identity comes from the files.
 ///
 /// Cipher suites, versions, ALPN, key log, session storage, tickets and the client verifier stay as the template has
-/// them. A template's session storage is used by every generation.
+/// them. Every generation uses the template's session storage.
 ///
-/// @param options   must not be NULL; changed
-/// @param config    must not be NULL; a config of rustls_server_config_builder_build(), whose own certificate is not
-///                  used; counted
-/// @return          OK; NULL_PARAMETER
-/// Ownership:       a reference is kept; free yours with rustls_server_config_free() as usual
-/// Threads:         exclusive access to options
-/// Signals:         not async-signal-safe
-/// Blocks:          never
-/// Since:           0.1.0
+/// @param options  must not be NULL; changed
+/// @param config   must not be NULL; a configuration of rustls_server_config_builder_build(), whose own certificate
+///                 is not used; counted
+/// @return         OK; NULL_PARAMETER
+/// Ownership:      the library keeps a reference; the caller frees its own with rustls_server_config_free() as usual
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_options_set_server_template(
     options: *mut certreload_options,
@@ -258,7 +262,7 @@ pub unsafe extern "C" fn certreload_options_set_server_template(
     )
 }
 
-/// Name the handle: what the host's people call it, such as "public" or "admin".
+/// Names the handle for operators, such as "public" or "admin".
 ///
 /// Every series of certreload_write_metrics() then has the label handle with this name.
 ///
@@ -300,19 +304,22 @@ pub unsafe extern "C" fn certreload_options_set_name(
     )
 }
 
-/// Name the function that each handle opened with these options tells its events from the start.
+/// Sets the function that gets the events of each handle that is opened with these options.
 ///
-/// It is told of the first load too, so the warnings of that are not lost.
+/// It gets the event of the first load, too, so no warning of the first load is lost.
 ///
-/// @param options   must not be NULL; changed
-/// @param callback  NULL for none
-/// @param userdata  handed to each call as it is; must stay valid until the handle is closed or the callback replaced
-/// @return          OK; NULL_PARAMETER
-/// Ownership:       userdata stays the caller's
-/// Threads:         exclusive access to options; see certreload_event_callback for where the callback runs
-/// Signals:         not async-signal-safe
-/// Blocks:          never
-/// Since:           0.1.0
+/// @param options        must not be NULL; changed
+/// @param callback       NULL for none
+/// @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
+///                       the options are freed and every handle that was opened with them is closed or has another
+///                       callback
+/// @param userdata_free  may be NULL; see certreload_userdata_free
+/// @return               OK; NULL_PARAMETER
+/// Ownership:            on OK the library owns userdata if there is a userdata_free; on failure the caller keeps it
+/// Threads:              exclusive access to options; certreload_event_callback says where the callback runs
+/// Signals:              not async-signal-safe
+/// Blocks:               never
+/// Since:                0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_options_set_event_callback(
     options: *mut certreload_options,
@@ -335,7 +342,7 @@ pub unsafe extern "C" fn certreload_options_set_event_callback(
     )
 }
 
-/// A name that can be required, or why it cannot.
+/// Returns a required name in lower case, or why it cannot be required.
 fn required_name(bytes: &[u8]) -> Result<String, String> {
     dns_name_in_lower_case(bytes).ok_or_else(|| {
         let given: String = String::from_utf8_lossy(bytes).chars().take(300).collect();
@@ -348,7 +355,7 @@ fn required_name(bytes: &[u8]) -> Result<String, String> {
     })
 }
 
-/// A DNS name, perhaps with a wildcard before it, as identities have it.
+/// Returns a DNS name, perhaps with a wildcard before it, in the form that identities have.
 fn dns_name_in_lower_case(name: &[u8]) -> Option<String> {
     let name = str::from_utf8(name).ok()?.to_ascii_lowercase();
     let base = name.strip_prefix("*.").unwrap_or(&name);
@@ -361,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_required_name_is_a_dns_name_or_a_wildcard() {
+    fn required_name_is_a_dns_name_or_a_wildcard() {
         for name in
             ["a.test", "A.TEST", "localhost", "*.a.test", "xn--bcher-kva.example", "a_b.test"]
         {

@@ -24,7 +24,7 @@ pub(crate) struct HostOptions {
 }
 
 impl HostOptions {
-    /// The identities so far, where there is room for another one.
+    /// Returns the identities so far, if another one fits.
     pub(crate) fn room_for_identity(&mut self) -> Result<&mut Vec<IdentityFiles>, Error> {
         if self.options.identities.len() >= CERTRELOAD_MAX_IDENTITIES {
             return Err(Error::invalid(

@@ -1,4 +1,4 @@
-//! The options about peers: whom a server and a client trust, and what a client proves itself with.
+//! Options about peers: what a server and a client trust, and which identity a client shows.
 
 use std::ffi::c_char;
 
@@ -19,30 +19,32 @@ use crate::pki::{MAX_CRLS, MAX_ROOTS};
 pub enum certreload_client_auth {
     /// No. The default.
     None = 0,
-    /// Yes, and a client that shows none is served too. One whose certificate fails verification is refused.
+    /// Yes, and a client without a certificate is served too. A client whose certificate fails verification is
+    /// refused.
     Optional = 1,
-    /// Yes, and a client that has none is refused.
+    /// Yes, and a client without a certificate is refused.
     Required = 2,
 }
 
-/// What C passes for a `certreload_client_auth`: any number at all.
+/// The number that C passes for a `certreload_client_auth`: any number at all.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type client_auth_number = u32;
 
-/// Look up only the peer's own certificate in the revocation lists, and not those of the authorities above it.
+/// Look up only the peer's own certificate in the revocation lists, and not the certificates of the authorities above
+/// it.
 pub const CERTRELOAD_CRL_LEAF_ONLY: u32 = 1;
-/// Let a certificate pass whose issuer has no revocation list.
+/// Accept a certificate whose issuer has no revocation list.
 pub const CERTRELOAD_CRL_ALLOW_UNKNOWN: u32 = 2;
-/// Let a revocation list count on whose nextUpdate has passed, with a warning.
+/// Continue to use a revocation list whose nextUpdate has passed, with a warning.
 pub const CERTRELOAD_CRL_ALLOW_EXPIRED: u32 = 4;
 
 /// The largest file of roots or revocation lists that is read, in bytes.
 pub const CERTRELOAD_MAX_TRUST_FILE_SIZE: usize = 33554432;
-/// The most bytes that all files of a trust have together.
+/// The largest size of all files of a trust store together, in bytes.
 pub const CERTRELOAD_MAX_TRUST_SIZE: usize = 67108864;
-/// The most files of a directory that count. Of all its files, whatever their names, there may be ten times as many.
+/// The most files of a directory that count. A directory may have ten times as many files of any name.
 pub const CERTRELOAD_MAX_DIRECTORY_FILES: usize = 1000;
-/// The most roots that either role is checked against.
+/// The most roots of either role.
 pub const CERTRELOAD_MAX_ROOTS: usize = 10000;
 /// The most revocation lists of a handle, in all files together.
 pub const CERTRELOAD_MAX_CRLS: usize = 1000;
@@ -53,23 +55,25 @@ const _: () = assert!(CERTRELOAD_MAX_DIRECTORY_FILES == MAX_FILES_IN_DIRECTORY);
 const _: () = assert!(CERTRELOAD_MAX_ROOTS == MAX_ROOTS);
 const _: () = assert!(CERTRELOAD_MAX_CRLS == MAX_CRLS);
 
-/// The most paths that certreload_options_add_crl() takes.
+/// The most paths that certreload_options_add_crl() accepts.
 pub const CERTRELOAD_MAX_CRL_PATHS: usize = 1000;
 
-/// Ask clients for certificates, and check them against roots that reload.
+/// Asks clients for certificates, and checks them against roots that reload.
 ///
-/// The roots are one file (PEM, or DER of one certificate) or a directory of such files (see certreload_options_add_crl() for which files of a directory
-/// count); every certificate in them is a trust anchor. Roots of clients, roots of servers, revocation lists and mode
-/// are one unit, the trust: good or bad as a whole, and a handle has one. From the generation on that comes without a
-/// root nobody gets in by it, sessions that are resumed included; connections that exist stay.
+/// The roots are one file (PEM, or DER of one certificate) or a directory of such files. certreload_options_add_crl()
+/// says which files of a directory count. Every certificate in them is a trust anchor. The roots of clients, the
+/// roots of servers, the revocation lists and the mode are one unit, the trust store: it is accepted or rejected as a
+/// whole, and a handle has one. When a generation without a root is current, that root admits no client any more,
+/// resumed sessions included (G13). Existing connections stay.
 ///
-/// Who the client is tells rustls_connection_get_peer_certificate(), as usual. With a template the trust takes the place
-/// of the template's client verifier; its sessions, see certreload_options_set_resumption().
+/// rustls_connection_get_peer_certificate() returns the client's certificate, as usual. If there is a template, the
+/// trust store replaces the template's client verifier; for the template's sessions see
+/// certreload_options_set_resumption().
 ///
 /// @param options     must not be NULL; changed
 /// @param mode        CERTRELOAD_CLIENT_AUTH_NONE (the default), _OPTIONAL or _REQUIRED
-/// @param roots_path  a file or a directory; not used with NONE; else not NULL and not ""; copied. A relative path is taken from the working
-///                    directory at the time of open
+/// @param roots_path  a file or a directory; ignored with NONE; else must not be NULL or ""; copied. A relative path
+///                    refers to the working directory at the time of open
 /// @return            OK; NULL_PARAMETER; INVALID_PARAMETER
 /// Ownership:         strings are copied
 /// Threads:           exclusive access to options
@@ -105,14 +109,15 @@ pub unsafe extern "C" fn certreload_options_set_client_auth(
     )
 }
 
-/// Take on the client role: check servers against roots that reload.
+/// Adds the client role: servers are checked against roots that reload.
 ///
-/// certreload_client_connection_new() then makes connections to servers. The client proves itself with the identity of
-/// certreload_options_add_client_identity(), else with the first identity of all, where its extended key usage allows
-/// that. One handle can have both roles, and a handle with roots of servers needs no identity.
+/// certreload_client_connection_new() then creates connections to servers. The client shows the identity of
+/// certreload_options_add_client_identity(), else the first identity of all, if its extended key usage allows that.
+/// One handle can have both roles. A handle with roots of servers needs no identity.
 ///
 /// @param options     must not be NULL; changed
-/// @param roots_path  a file or a directory, as for certreload_options_set_client_auth(); must not be NULL or ""; copied
+/// @param roots_path  a file or a directory, as for certreload_options_set_client_auth(); must not be NULL or "";
+///                    copied
 /// @return            OK; NULL_PARAMETER; INVALID_PARAMETER
 /// Ownership:         strings are copied
 /// Threads:           exclusive access to options
@@ -137,20 +142,20 @@ pub unsafe extern "C" fn certreload_options_set_server_roots(
     )
 }
 
-/// Set the roots of the client role to those of the system, which reload as any others.
+/// Sets the roots of the client role to those of the system, which reload as any others.
 ///
-/// They are the file that SSL_CERT_FILE names at the time of this call, whether it exists or not. If that variable is not
-/// set, they are the bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and similar paths); if there is no
-/// bundle, the directory that SSL_CERT_DIR names, else the distribution's directory. On Linux a platform verifier uses the
-/// same roots. When the system's roots are updated, this handle reloads them. This call replaces the roots of
-/// certreload_options_set_server_roots(), and that call replaces these: the last call counts.
+/// They are the file that SSL_CERT_FILE names at the time of this call, even if it does not exist. If that variable
+/// is not set, they are the bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and similar paths). If
+/// there is no bundle, they are the directory that SSL_CERT_DIR names, else the distribution's directory. On Linux a
+/// platform verifier uses the same roots. When the system's roots are updated, this handle reloads them. This
+/// function and certreload_options_set_server_roots() replace each other's roots: the last call counts.
 ///
-/// A process that has more rights than its caller (set-user-ID, set-group-ID, file capabilities) ignores both variables, as
-/// OpenSSL does with secure_getenv(): the caller must not choose the roots that such a process trusts.
+/// A process that has more rights than its caller (set-user-ID, set-group-ID, file capabilities) ignores both
+/// variables, as OpenSSL does with secure_getenv(). The caller must not choose the roots that such a process trusts.
 ///
 /// @param options  must not be NULL; changed
-/// @return         OK; NULL_PARAMETER; FILE_NOT_FOUND if the system has none (if the host has other roots for that case, it
-///                 calls certreload_options_clear_error())
+/// @return         OK; NULL_PARAMETER; FILE_NOT_FOUND if the system has no roots. A host that has other roots for
+///                 that case calls certreload_options_clear_error()
 /// Ownership:      nothing changes hands
 /// Threads:        exclusive access to options; reads the environment
 /// Signals:        not async-signal-safe
@@ -173,32 +178,34 @@ pub unsafe extern "C" fn certreload_options_set_platform_roots(
     )
 }
 
-/// Add revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
+/// Adds revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
 ///
-/// A file is PEM with any number of lists, or DER with one. Of a directory those files count whose names end in ".pem",
-/// ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or are of the form that OpenSSL's rehash makes
-/// ("5ad8a5d6.r0", of roots "5ad8a5d6.0"); hidden files and directories in it do not.
+/// A file is PEM with any number of lists, or DER with one. The files of a directory that count have names that end
+/// in ".pem", ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or the form that OpenSSL's rehash makes
+/// ("5ad8a5d6.r0", of roots "5ad8a5d6.0"). Hidden files and subdirectories do not count.
 ///
-/// A list must be signed by its issuer where that is a root (CRL_SIGNATURE), must not be older than one that has served
-/// since open (CRL_ROLLBACK), must not have expired (CRL_EXPIRED), and a list that serves must not get lost while its
-/// root is trusted (CRL_LOST): else the whole trust stays as it was. Of several lists of one issuer the newest counts.
+/// A change of the lists is rejected, and the whole trust store stays as it was, in four cases. A list is not signed
+/// by its issuer, if that is a root (CRL_SIGNATURE). A list is older than one that has been in use since open
+/// (CRL_ROLLBACK). A list has expired (CRL_EXPIRED). A list in use is gone while its root is trusted (CRL_LOST). Of
+/// several lists of one issuer the newest counts.
 ///
-/// A list of an intermediate is checked with the intermediate's certificate where it stands beside the list in the CRL
-/// file (or the directory), or in the chain of one of the handle's own identities; that makes it no root. Where neither
-/// is so, the list is taken with a warning (CRL_UNRELATED), and checked when a peer shows that intermediate. It must not
-/// get lost either until its nextUpdate has passed: then that is a warning (CRL_LOST). Which root an intermediate is
-/// under is not known, so that holds too where its root is taken out: leave the list where it is until it has expired.
+/// The list of an intermediate is checked with the intermediate's certificate. That certificate is taken from beside
+/// the list in the CRL file (or the directory), or from the chain of one of the handle's own identities. It does not
+/// become a root. If the certificate is in neither place, the list is accepted with a warning (CRL_UNRELATED), and
+/// checked when a peer shows that intermediate. Such a list must not be removed before its nextUpdate has passed;
+/// afterwards its removal is a warning (CRL_LOST). It is not known which root an intermediate is under. So the rule
+/// also holds after its root was removed: leave the list where it is until it has expired.
 ///
-/// The lists hold for clients and servers alike, but that of an authority which is a root of one role only, and
-/// nobody's intermediate as far as is known, is no concern of the other role.
+/// The lists apply to clients and servers alike. One exception: the list of an authority that is a root of one role
+/// only, and no known intermediate, does not affect the other role.
 ///
-/// What is looked up, and what happens where nothing is known, certreload_options_set_crl_rules() says. Without any list
-/// nothing is looked up; with one, a root that has none is warned of (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots
-/// are a mistake, and INVALID_PARAMETER at open.
+/// certreload_options_set_crl_rules() says what is looked up, and what happens if nothing is known. Without any list
+/// nothing is looked up. If there are lists, a root without one causes a warning (CERTRELOAD_WARNING_CRL_MISSING).
+/// Lists without roots are a mistake: INVALID_PARAMETER at open.
 ///
 /// @param options   must not be NULL; changed
 /// @param crl_path  a file or a directory; must not be NULL or ""; copied
-/// @return          OK; NULL_PARAMETER; INVALID_PARAMETER, also where CERTRELOAD_MAX_CRL_PATHS have been added
+/// @return          OK; NULL_PARAMETER; INVALID_PARAMETER, also if CERTRELOAD_MAX_CRL_PATHS have been added
 /// Ownership:       strings are copied
 /// Threads:         exclusive access to options
 /// Signals:         not async-signal-safe
@@ -226,14 +233,14 @@ pub unsafe extern "C" fn certreload_options_add_crl(
     )
 }
 
-/// Set how revocation lists are taken.
+/// Sets how revocation lists are applied.
 ///
-/// The default, 0, is the strict one, as OpenSSL, nginx and haproxy have it: each certificate of the peer's chain is
-/// looked up, one whose issuer has no list is refused, and so is one whose issuer's list has expired.
+/// The default, 0, is strict, as in OpenSSL, nginx and haproxy. Each certificate of the peer's chain is looked up. A
+/// certificate whose issuer has no list is refused, and so is one whose issuer's list has expired.
 ///
 /// @param options  must not be NULL; changed
 /// @param rules    CERTRELOAD_CRL_LEAF_ONLY, _ALLOW_UNKNOWN and _ALLOW_EXPIRED, or'ed; 0 for none of them
-/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER where there is no such rule
+/// @return         OK; NULL_PARAMETER; INVALID_PARAMETER if a rule does not exist
 /// Ownership:      nothing changes hands
 /// Threads:        exclusive access to options
 /// Signals:        not async-signal-safe
@@ -266,16 +273,16 @@ pub unsafe extern "C" fn certreload_options_set_crl_rules(
     )
 }
 
-/// Add the identity that a client proves itself with: a certificate chain and its private key.
+/// Adds the identity that a client shows: a certificate chain and its private key.
 ///
-/// It serves no server name, and its extended key usage must allow clientAuth. It has an index as the other identities
-/// have, in the order in which all are added. Of several the first is the client's. Without roots to check servers with it
-/// is a mistake, and INVALID_PARAMETER at open.
+/// It serves no server name, and its extended key usage must allow clientAuth. Its index follows the order in which
+/// all identities are added. If there are several, the client shows the first. Without roots to check servers with,
+/// the identity is a mistake: INVALID_PARAMETER at open.
 ///
 /// @param options     must not be NULL; changed
 /// @param chain_path  as for certreload_options_add_identity()
 /// @param key_path    likewise
-/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER where a path is empty or the options are full
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty or the options are full
 /// Ownership:         strings are copied
 /// Threads:           exclusive access to options
 /// Signals:           not async-signal-safe
@@ -310,19 +317,20 @@ pub unsafe extern "C" fn certreload_options_add_client_identity(
     )
 }
 
-/// Take over every setting of an existing client config: only identity, server verifier and sessions are the handle's.
+/// Uses every setting of an existing client configuration: only identity, server verifier and sessions come from the
+/// handle.
 ///
-/// Cipher suites, versions, ALPN, SNI and key log stay as the template has them. Without an identity that the client may
-/// prove itself with, the template's own client certificate stays, too.
+/// Cipher suites, versions, ALPN, SNI and key log stay as the template has them. If there is no identity that the
+/// client may show, the template's own client certificate stays, too.
 ///
-/// @param options   must not be NULL; changed
-/// @param config    must not be NULL; a config of rustls_client_config_builder_build(); counted
-/// @return          OK; NULL_PARAMETER
-/// Ownership:       a reference is kept; free yours with rustls_client_config_free() as usual
-/// Threads:         exclusive access to options
-/// Signals:         not async-signal-safe
-/// Blocks:          never
-/// Since:           0.1.0
+/// @param options  must not be NULL; changed
+/// @param config   must not be NULL; a configuration of rustls_client_config_builder_build(); counted
+/// @return         OK; NULL_PARAMETER
+/// Ownership:      the library keeps a reference; the caller frees its own with rustls_client_config_free() as usual
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_options_set_client_template(
     options: *mut certreload_options,

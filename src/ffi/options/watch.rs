@@ -1,4 +1,4 @@
-//! When a handle looks at its files, and when it warns: the options about time.
+//! Options about time: when files are scanned, and when a warning is due.
 
 use std::time::Duration;
 
@@ -15,25 +15,25 @@ use crate::options::WatchMode;
 pub enum certreload_watch {
     /// The kernel's notifications, and a poll besides. The default.
     Auto = 0,
-    /// A poll alone: for file systems that tell of nothing (NFS, some overlays).
+    /// A poll alone: for file systems that report nothing (NFS, some overlays).
     Poll = 1,
-    /// Neither: only when certreload_reload() or certreload_reload_wait() is called.
+    /// Neither: only certreload_reload() and certreload_reload_wait() scan the files.
     Off = 2,
 }
 
-/// What C passes for a `certreload_watch`: any number at all.
+/// The number that C passes for a `certreload_watch`: any number at all.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type watch_mode = u32;
 
 const POLL_RANGE: std::ops::RangeInclusive<u32> = 10..=86_400_000;
 const MAX_DEBOUNCE_MS: u32 = 3_600_000;
 
-/// Choose how changes are found.
+/// Sets how changes are found.
 ///
-/// Notifications are of the files, by whatever name they are written, and of everything on the way to them: links,
-/// directories that hold a file or a link, and directories that merely lead there, wherever one of them is moved,
-/// replaced, removed or made. What the kernel tells of to nobody, a poll finds: a mount over the files, a write on
-/// another machine or below a layered file system.
+/// Notifications cover the files, under every name that they are written by, and everything on the path to them:
+/// links, directories that hold a file or a link, and the directories above. Each of these may be moved, replaced,
+/// removed or created. Some changes cause no notification, and a poll finds them: a mount over the files, or a write
+/// on another machine or below a layered file system (G1).
 ///
 /// @param options  must not be NULL; changed
 /// @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
@@ -64,20 +64,21 @@ pub unsafe extern "C" fn certreload_options_set_watch(
     )
 }
 
-/// Set how often the files are read to see whether they changed, notifications or not.
+/// Sets how often the files are scanned for changes, with or without notifications.
 ///
-/// A poll follows the links and compares device, inode, size, mtime and ctime: some microseconds a file. It reads the
-/// bytes where anything of that changed or proves little (a file changed in the last two seconds, a network or layered
-/// file system, a failure that stands), and once a minute whatever it looks like. Requests always read the bytes.
+/// A poll follows the links and compares device, inode, size, mtime and ctime: some microseconds per file. It reads
+/// the bytes if any of these changed. It also reads them if they prove little: the file changed in the last two
+/// seconds, is on a network or layered file system, or has an unresolved failure. Once a minute it reads the bytes in
+/// any case. Requests always read the bytes.
 ///
-/// @param options       must not be NULL; changed
-/// @param interval_ms   10 to 86400000 (a day); the default is 10000
-/// @return              OK; NULL_PARAMETER; INVALID_PARAMETER
-/// Ownership:           nothing changes hands
-/// Threads:             exclusive access to options
-/// Signals:             not async-signal-safe
-/// Blocks:              never
-/// Since:               0.1.0
+/// @param options      must not be NULL; changed
+/// @param interval_ms  10 to 86400000 (a day), milliseconds; the default is 10000
+/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER
+/// Ownership:          nothing changes hands
+/// Threads:            exclusive access to options
+/// Signals:            not async-signal-safe
+/// Blocks:             never
+/// Since:              0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_options_set_poll_interval_ms(
     options: *mut certreload_options,
@@ -99,14 +100,17 @@ pub unsafe extern "C" fn certreload_options_set_poll_interval_ms(
     )
 }
 
-/// Sets the quiet time: how long files must be free of notifications before they are read.
+/// Sets the quiet time: how long files must be free of notifications before they are read (debounce).
 ///
-/// A burst of changes then results in one reload. A change that only a poll finds is accepted if a second poll, this time later, reads the same bytes.
-/// The quiet time applies to changes: certreload_open(), certreload_check() and certreload_push_identity() wait for nothing.
+/// A burst of changes then results in one reload (G4). A change that only a poll finds is accepted if it is the same
+/// after the quiet time. The quiet time applies to changes: certreload_open(), certreload_check() and
+/// certreload_push_identity() wait for nothing.
+///
+/// If the quiet time is longer than the incomplete-file timeout, certreload_open() and certreload_check() return
+/// INVALID_PARAMETER.
 ///
 /// @param options   must not be NULL; changed
-/// @param quiet_ms  up to 3600000 (an hour), milliseconds; the default is 50. certreload_open() and certreload_check()
-///                  return INVALID_PARAMETER if the quiet time is longer than the incomplete-file timeout
+/// @param quiet_ms  up to 3600000 (an hour), milliseconds; the default is 50
 /// @return          OK; NULL_PARAMETER; INVALID_PARAMETER
 /// Ownership:       nothing changes hands
 /// Threads:         exclusive access to options
@@ -129,10 +133,11 @@ pub unsafe extern "C" fn certreload_options_set_debounce_ms(
     )
 }
 
-/// Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed.
+/// Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed
+/// (G4).
 ///
-/// Files look incomplete if the key does not match, the PEM is cut off, a file is missing, may not be read yet or is still open for writing.
-/// The timeout also limits the quiet time: files that change without a pause are read when the timeout has passed.
+/// Files look incomplete if a key does not match yet, a PEM is cut off, or a file is missing, may not be read yet or
+/// is still open for writing. Files that change without a pause are read when the timeout has passed.
 ///
 /// @param options     must not be NULL; changed
 /// @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
@@ -168,18 +173,19 @@ fn up_to_an_hour(name: &str, milliseconds: u32) -> Result<Duration, Error> {
     Ok(Duration::from_millis(milliseconds.into()))
 }
 
-/// Set how long before its notAfter a certificate counts as expiring.
+/// Sets how long before its notAfter a certificate counts as expiring.
 ///
-/// That is when CERTRELOAD_EVENT_KIND_EXPIRING is told, and health becomes EXPIRING. Without this call it is the last
-/// third of the certificate's lifetime, at most 30 days: that fits a certificate of six days as well as one of a year.
-/// Where certificates are shorter-lived than the time that is set here, they count as expiring from their notBefore on.
+/// At that time CERTRELOAD_EVENT_KIND_EXPIRING is reported, and health becomes EXPIRING. Without this call it is the
+/// last third of the certificate's lifetime, at most 30 days, which suits a certificate of six days as well as one of
+/// a year. If a certificate lives shorter than the time that is set here, it counts as expiring from its notBefore
+/// on.
 ///
-/// Revocation lists count as expiring in the last tenth of the time from thisUpdate to nextUpdate, at most 30 days; where
-/// something is set here, for that long, and a third of their time at most. OCSP responses do in the last third of theirs,
-/// whatever is set here. 0 switches both off.
+/// Revocation lists count as expiring in the last tenth of the time from thisUpdate to nextUpdate, at most 30 days.
+/// If a time is set here, it is used instead, up to a third of their time. OCSP responses count as expiring in the
+/// last third of their time, whatever time is set here. 0 switches off all of these warnings.
 ///
 /// @param options  must not be NULL; changed
-/// @param seconds  before notAfter; 0 for no warning: then only expiring itself is told
+/// @param seconds  before notAfter; 0 for no warning: then only the expiry itself is reported
 /// @return         OK; NULL_PARAMETER
 /// Ownership:      nothing changes hands
 /// Threads:        exclusive access to options

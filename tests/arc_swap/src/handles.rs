@@ -40,7 +40,6 @@ impl Pair {
 
     fn bytes(&self) -> certreload_identity_bytes {
         certreload_identity_bytes {
-            size: mem::size_of::<certreload_identity_bytes>(),
             chain_pem: self.chain.as_ptr().cast(),
             chain_pem_size: self.chain.len(),
             key_pem: self.key.as_ptr().cast(),
@@ -67,7 +66,7 @@ impl Host {
         // SAFETY: the options are used by this thread alone, and freed once.
         unsafe {
             let options = certreload_options_new();
-            expect_ok(certreload_options_add_identity_memory(options, &pairs[0].bytes()));
+            expect_ok(certreload_options_add_identity_memory(options, &pairs[0].bytes(), mem::size_of::<certreload_identity_bytes>()));
             expect_ok(certreload_open(options, &raw mut handle));
             certreload_options_free(options);
         }
@@ -76,7 +75,7 @@ impl Host {
 
     fn push(&self, pair: usize) {
         // SAFETY: the handle is open.
-        expect_ok(unsafe { certreload_push_identity(self.handle, 0, &self.pairs[pair].bytes()) });
+        expect_ok(unsafe { certreload_push_identity(self.handle, 0, &self.pairs[pair].bytes(), mem::size_of::<certreload_identity_bytes>()) });
     }
 
     /// Returns the name that the current generation serves, and its number.
