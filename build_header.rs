@@ -22,7 +22,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     ),
     (
         "Per connection",
-        "One call for each connection, in either role. It takes no lock.",
+        "One call for each connection, in either role. It never blocks.",
         &["connection"],
     ),
     (
@@ -154,12 +154,20 @@ fn name_of(item: &str) -> String {
 /// Writes an enum of cbindgen's in the form of [`ENUM_MACRO`]. Everything else stays as it is.
 fn plain_enum(item: &str) -> String {
     let Some((comment, declaration)) = item.split_once("*/\nenum ") else {
-        return item.to_owned();
+        return without_tags(item);
     };
     let (name, rest) = declaration.split_once('\n').expect("an enum has a body");
     let (_, rest) = rest.split_once("\n {\n").expect("an enum has a body");
     let (body, _) = rest.split_once("\n};\n").expect("an enum has an end");
     format!("{comment}*/\nCERTRELOAD_ENUM({name}) {{\n{body}\n}};")
+}
+
+/// Leaves out `struct` where a type is used: cbindgen prints it because each struct has a tag.
+fn without_tags(item: &str) -> String {
+    let definition = "typedef struct certreload_";
+    let parts =
+        item.split(definition).map(|part| part.replace("struct certreload_", "certreload_"));
+    parts.collect::<Vec<_>>().join(definition)
 }
 
 /// Returns the names of what a source file declares, in their order there.

@@ -524,8 +524,8 @@ uint32_t certreload_version_number(void);
  *                    rounds are refused
  * Since:             0.1.0
  */
-certreload_result certreload_open(const struct certreload_options *options,
-                                  struct certreload_handle **handle_out);
+certreload_result certreload_open(const certreload_options *options,
+                                  certreload_handle **handle_out);
 
 /**
  * Opens one identity with the default of every option.
@@ -543,7 +543,7 @@ certreload_result certreload_open(const struct certreload_options *options,
  */
 certreload_result certreload_open_files(const char *chain_path,
                                         const char *key_path,
-                                        struct certreload_handle **handle_out);
+                                        certreload_handle **handle_out);
 
 /**
  * Returns whether certreload_open() would succeed: for `yourserver --check-config`.
@@ -565,7 +565,7 @@ certreload_result certreload_open_files(const char *chain_path,
  *                 are refused
  * Since:          0.1.0
  */
-certreload_result certreload_check(const struct certreload_options *options);
+certreload_result certreload_check(const certreload_options *options);
 
 /**
  * Stops watching and frees the handle.
@@ -596,12 +596,12 @@ certreload_result certreload_check(const struct certreload_options *options);
  *                and the key derivation (2,000,000 rounds at most)
  * Since:         0.1.0
  */
-void certreload_close(struct certreload_handle *handle);
+void certreload_close(certreload_handle *handle);
 
 /* ==============================================================================================
  * Per connection
  *
- * One call for each connection, in either role. It takes no lock.
+ * One call for each connection, in either role. It never blocks.
  * ============================================================================================== */
 
 /**
@@ -620,7 +620,7 @@ void certreload_close(struct certreload_handle *handle);
  * Blocks:                never: no lock, no system call
  * Since:                 0.1.0
  */
-certreload_result certreload_server_connection_new(const struct certreload_handle *handle,
+certreload_result certreload_server_connection_new(const certreload_handle *handle,
                                                    rustls_connection **connection_out);
 
 /**
@@ -637,7 +637,7 @@ certreload_result certreload_server_connection_new(const struct certreload_handl
  * Blocks:        never: no lock, no system call
  * Since:         0.1.0
  */
-const rustls_server_config *certreload_acquire_server_config(const struct certreload_handle *handle);
+const rustls_server_config *certreload_acquire_server_config(const certreload_handle *handle);
 
 /**
  * Creates a connection to a server, with the roots and the identity that are current at this moment.
@@ -657,7 +657,7 @@ const rustls_server_config *certreload_acquire_server_config(const struct certre
  * Blocks:                never: no system call
  * Since:                 0.1.0
  */
-certreload_result certreload_client_connection_new(const struct certreload_handle *handle,
+certreload_result certreload_client_connection_new(const certreload_handle *handle,
                                                    const char *server_name,
                                                    rustls_connection **connection_out);
 
@@ -674,7 +674,7 @@ certreload_result certreload_client_connection_new(const struct certreload_handl
  * Blocks:        never: no system call
  * Since:         0.1.0
  */
-const rustls_client_config *certreload_acquire_client_config(const struct certreload_handle *handle);
+const rustls_client_config *certreload_acquire_client_config(const certreload_handle *handle);
 
 /* ==============================================================================================
  * Reload
@@ -706,7 +706,7 @@ const rustls_client_config *certreload_acquire_client_config(const struct certre
  * Blocks:        never
  * Since:         0.1.0
  */
-certreload_result certreload_reload(struct certreload_handle *handle);
+certreload_result certreload_reload(certreload_handle *handle);
 
 /**
  * Reloads now, and returns the outcome for the files as they are at or after this call (G6).
@@ -738,7 +738,7 @@ certreload_result certreload_reload(struct certreload_handle *handle);
  * Blocks:            until the reload is done or the timeout has passed
  * Since:             0.1.0
  */
-certreload_result certreload_reload_wait(struct certreload_handle *handle,
+certreload_result certreload_reload_wait(certreload_handle *handle,
                                          uint32_t timeout_ms);
 
 /**
@@ -809,9 +809,9 @@ typedef struct certreload_identity_bytes {
  * Blocks:            for one handshake per TLS version: milliseconds; and while the handle's files are being read
  * Since:             0.1.0
  */
-certreload_result certreload_push_identity(struct certreload_handle *handle,
+certreload_result certreload_push_identity(certreload_handle *handle,
                                            size_t index,
-                                           const struct certreload_identity_bytes *bytes,
+                                           const certreload_identity_bytes *bytes,
                                            size_t bytes_size);
 
 /**
@@ -832,7 +832,7 @@ certreload_result certreload_push_identity(struct certreload_handle *handle,
  * Blocks:             never
  * Since:              0.1.0
  */
-certreload_result certreload_find_identity(const struct certreload_handle *handle,
+certreload_result certreload_find_identity(const certreload_handle *handle,
                                            const char *server_name,
                                            size_t *index_out);
 
@@ -1123,7 +1123,7 @@ typedef void (*certreload_userdata_free)(void *userdata);
  * The callback may call any certreload function, and may close the handle. It must not throw, longjmp out or end its
  * thread (pthread_exit()). The thread has 512 KiB of stack.
  */
-typedef void (*certreload_event_callback)(void *userdata, const struct certreload_event *event);
+typedef void (*certreload_event_callback)(void *userdata, const certreload_event *event);
 
 /**
  * Sets the function that gets the events from now on, or removes it.
@@ -1150,7 +1150,7 @@ typedef void (*certreload_event_callback)(void *userdata, const struct certreloa
  * Blocks:               until a running callback of this handle has returned
  * Since:                0.1.0
  */
-certreload_result certreload_set_event_callback(struct certreload_handle *handle,
+certreload_result certreload_set_event_callback(certreload_handle *handle,
                                                 certreload_event_callback callback,
                                                 void *userdata,
                                                 certreload_userdata_free userdata_free);
@@ -1487,8 +1487,8 @@ typedef struct certreload_identity_status {
  * Blocks:             never for long: waits for no reload
  * Since:              0.1.0
  */
-certreload_result certreload_get_status(const struct certreload_handle *handle,
-                                        struct certreload_status *status_out,
+certreload_result certreload_get_status(const certreload_handle *handle,
+                                        certreload_status *status_out,
                                         size_t status_size);
 
 /**
@@ -1507,9 +1507,9 @@ certreload_result certreload_get_status(const struct certreload_handle *handle,
  * Blocks:             never for long: waits for no reload
  * Since:              0.1.0
  */
-certreload_result certreload_get_identity_status(const struct certreload_handle *handle,
+certreload_result certreload_get_identity_status(const certreload_handle *handle,
                                                  size_t index,
-                                                 struct certreload_identity_status *status_out,
+                                                 certreload_identity_status *status_out,
                                                  size_t status_size);
 
 /**
@@ -1638,8 +1638,8 @@ typedef struct certreload_trust_status {
  * Blocks:             never for long: waits for no reload
  * Since:              0.1.0
  */
-certreload_result certreload_get_trust_status(const struct certreload_handle *handle,
-                                              struct certreload_trust_status *status_out,
+certreload_result certreload_get_trust_status(const certreload_handle *handle,
+                                              certreload_trust_status *status_out,
                                               size_t status_size);
 
 /**
@@ -1695,7 +1695,7 @@ certreload_result certreload_get_trust_status(const struct certreload_handle *ha
  * Blocks:            never for long: waits for no reload; some microseconds for each identity
  * Since:             0.1.0
  */
-certreload_result certreload_write_metrics(const struct certreload_handle *handle,
+certreload_result certreload_write_metrics(const certreload_handle *handle,
                                            char *buffer,
                                            size_t size,
                                            size_t *needed_out);
@@ -1719,7 +1719,7 @@ certreload_result certreload_write_metrics(const struct certreload_handle *handl
  * Blocks:            never for long: waits for no reload; some microseconds for each identity
  * Since:             0.1.0
  */
-certreload_result certreload_write_metrics_page(struct certreload_handle *const *handles,
+certreload_result certreload_write_metrics_page(certreload_handle *const *handles,
                                                 size_t count,
                                                 char *buffer,
                                                 size_t size,
@@ -1771,7 +1771,7 @@ certreload_result certreload_write_metrics_page(struct certreload_handle *const 
  * Blocks:     never
  * Since:      0.1.0
  */
-struct certreload_options *certreload_options_new(void);
+certreload_options *certreload_options_new(void);
 
 /**
  * Frees options. Handles that were opened with them are not affected.
@@ -1783,7 +1783,7 @@ struct certreload_options *certreload_options_new(void);
  * Blocks:         never
  * Since:          0.1.0
  */
-void certreload_options_free(struct certreload_options *options);
+void certreload_options_free(certreload_options *options);
 
 /**
  * Adds an identity: a certificate chain, its private key and, if there is one, an OCSP response.
@@ -1813,7 +1813,7 @@ void certreload_options_free(struct certreload_options *options);
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_add_identity(struct certreload_options *options,
+certreload_result certreload_options_add_identity(certreload_options *options,
                                                   const char *chain_path,
                                                   const char *key_path,
                                                   const char *ocsp_path);
@@ -1836,7 +1836,7 @@ certreload_result certreload_options_add_identity(struct certreload_options *opt
  * Blocks:          never
  * Since:           0.1.0
  */
-certreload_result certreload_options_require_name(struct certreload_options *options,
+certreload_result certreload_options_require_name(certreload_options *options,
                                                   const char *dns_name);
 
 /**
@@ -1856,7 +1856,7 @@ certreload_result certreload_options_require_name(struct certreload_options *opt
  * Blocks:           never
  * Since:            0.1.0
  */
-certreload_result certreload_options_set_alpn(struct certreload_options *options,
+certreload_result certreload_options_set_alpn(certreload_options *options,
                                               const char *const *protocols,
                                               size_t count);
 
@@ -1876,7 +1876,7 @@ certreload_result certreload_options_set_alpn(struct certreload_options *options
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_server_template(struct certreload_options *options,
+certreload_result certreload_options_set_server_template(certreload_options *options,
                                                          const rustls_server_config *config);
 
 /**
@@ -1893,7 +1893,7 @@ certreload_result certreload_options_set_server_template(struct certreload_optio
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_name(struct certreload_options *options, const char *name);
+certreload_result certreload_options_set_name(certreload_options *options, const char *name);
 
 /**
  * Sets the function that gets the events of each handle that is opened with these options.
@@ -1913,7 +1913,7 @@ certreload_result certreload_options_set_name(struct certreload_options *options
  * Blocks:               never
  * Since:                0.1.0
  */
-certreload_result certreload_options_set_event_callback(struct certreload_options *options,
+certreload_result certreload_options_set_event_callback(certreload_options *options,
                                                         certreload_event_callback callback,
                                                         void *userdata,
                                                         certreload_userdata_free userdata_free);
@@ -1935,8 +1935,8 @@ certreload_result certreload_options_set_event_callback(struct certreload_option
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_add_identity_memory(struct certreload_options *options,
-                                                         const struct certreload_identity_bytes *bytes,
+certreload_result certreload_options_add_identity_memory(certreload_options *options,
+                                                         const certreload_identity_bytes *bytes,
                                                          size_t bytes_size);
 
 /**
@@ -1974,7 +1974,7 @@ CERTRELOAD_ENUM(certreload_watch) {
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_watch(struct certreload_options *options,
+certreload_result certreload_options_set_watch(certreload_options *options,
                                                certreload_watch mode);
 
 /**
@@ -1994,7 +1994,7 @@ certreload_result certreload_options_set_watch(struct certreload_options *option
  * Blocks:             never
  * Since:              0.1.0
  */
-certreload_result certreload_options_set_poll_interval_ms(struct certreload_options *options,
+certreload_result certreload_options_set_poll_interval_ms(certreload_options *options,
                                                           uint32_t interval_ms);
 
 /**
@@ -2016,7 +2016,7 @@ certreload_result certreload_options_set_poll_interval_ms(struct certreload_opti
  * Blocks:          never
  * Since:           0.1.0
  */
-certreload_result certreload_options_set_debounce_ms(struct certreload_options *options,
+certreload_result certreload_options_set_debounce_ms(certreload_options *options,
                                                      uint32_t quiet_ms);
 
 /**
@@ -2035,7 +2035,7 @@ certreload_result certreload_options_set_debounce_ms(struct certreload_options *
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_set_incomplete_timeout_ms(struct certreload_options *options,
+certreload_result certreload_options_set_incomplete_timeout_ms(certreload_options *options,
                                                                uint32_t timeout_ms);
 
 /**
@@ -2059,7 +2059,7 @@ certreload_result certreload_options_set_incomplete_timeout_ms(struct certreload
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_expiry_warning_seconds(struct certreload_options *options,
+certreload_result certreload_options_set_expiry_warning_seconds(certreload_options *options,
                                                                 uint32_t seconds);
 
 /**
@@ -2106,7 +2106,7 @@ typedef bool (*certreload_key_password_callback)(void *userdata,
  * Blocks:               never
  * Since:                0.1.0
  */
-certreload_result certreload_options_set_key_password_callback(struct certreload_options *options,
+certreload_result certreload_options_set_key_password_callback(certreload_options *options,
                                                                certreload_key_password_callback callback,
                                                                void *userdata,
                                                                certreload_userdata_free userdata_free);
@@ -2128,7 +2128,7 @@ certreload_result certreload_options_set_key_password_callback(struct certreload
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_key_password_file(struct certreload_options *options,
+certreload_result certreload_options_set_key_password_file(certreload_options *options,
                                                            const char *path);
 
 /**
@@ -2146,7 +2146,7 @@ certreload_result certreload_options_set_key_password_file(struct certreload_opt
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_error(const struct certreload_options *options);
+certreload_result certreload_options_error(const certreload_options *options);
 
 /**
  * Forgets the latest failure that the options remember, so that they can be opened without the setting that failed.
@@ -2164,7 +2164,7 @@ certreload_result certreload_options_error(const struct certreload_options *opti
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_clear_error(struct certreload_options *options);
+certreload_result certreload_options_clear_error(certreload_options *options);
 
 /* ==============================================================================================
  * Trust store
@@ -2261,7 +2261,7 @@ CERTRELOAD_ENUM(certreload_client_auth) {
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_set_client_auth(struct certreload_options *options,
+certreload_result certreload_options_set_client_auth(certreload_options *options,
                                                      certreload_client_auth mode,
                                                      const char *roots_path);
 
@@ -2282,7 +2282,7 @@ certreload_result certreload_options_set_client_auth(struct certreload_options *
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_set_server_roots(struct certreload_options *options,
+certreload_result certreload_options_set_server_roots(certreload_options *options,
                                                       const char *roots_path);
 
 /**
@@ -2306,7 +2306,7 @@ certreload_result certreload_options_set_server_roots(struct certreload_options 
  * Blocks:         file lookups
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_platform_roots(struct certreload_options *options);
+certreload_result certreload_options_set_platform_roots(certreload_options *options);
 
 /**
  * Adds revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
@@ -2343,7 +2343,7 @@ certreload_result certreload_options_set_platform_roots(struct certreload_option
  * Blocks:          never
  * Since:           0.1.0
  */
-certreload_result certreload_options_add_crl(struct certreload_options *options,
+certreload_result certreload_options_add_crl(certreload_options *options,
                                              const char *crl_path);
 
 /**
@@ -2361,7 +2361,7 @@ certreload_result certreload_options_add_crl(struct certreload_options *options,
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_crl_rules(struct certreload_options *options,
+certreload_result certreload_options_set_crl_rules(certreload_options *options,
                                                    uint32_t rules);
 
 /**
@@ -2381,7 +2381,7 @@ certreload_result certreload_options_set_crl_rules(struct certreload_options *op
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_add_client_identity(struct certreload_options *options,
+certreload_result certreload_options_add_client_identity(certreload_options *options,
                                                          const char *chain_path,
                                                          const char *key_path);
 
@@ -2401,7 +2401,7 @@ certreload_result certreload_options_add_client_identity(struct certreload_optio
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_client_template(struct certreload_options *options,
+certreload_result certreload_options_set_client_template(certreload_options *options,
                                                          const rustls_client_config *config);
 
 /* ==============================================================================================
@@ -2476,7 +2476,7 @@ CERTRELOAD_ENUM(certreload_resumption) {
  * Blocks:            never
  * Since:             0.1.0
  */
-certreload_result certreload_options_set_resumption(struct certreload_options *options,
+certreload_result certreload_options_set_resumption(certreload_options *options,
                                                     certreload_resumption resumption);
 
 /**
@@ -2513,7 +2513,7 @@ certreload_result certreload_options_set_resumption(struct certreload_options *o
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_ticket_keys(struct certreload_options *options,
+certreload_result certreload_options_set_ticket_keys(certreload_options *options,
                                                      const char *path);
 
 /**
@@ -2538,7 +2538,7 @@ certreload_result certreload_options_set_ticket_keys(struct certreload_options *
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_ticket_key_lifetime_seconds(struct certreload_options *options,
+certreload_result certreload_options_set_ticket_key_lifetime_seconds(certreload_options *options,
                                                                      uint32_t seconds);
 
 /**
@@ -2558,7 +2558,7 @@ certreload_result certreload_options_set_ticket_key_lifetime_seconds(struct cert
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_session_context(struct certreload_options *options,
+certreload_result certreload_options_set_session_context(certreload_options *options,
                                                          const void *context,
                                                          size_t size);
 
@@ -2584,7 +2584,7 @@ certreload_result certreload_options_set_session_context(struct certreload_optio
  * Blocks:        while another thread is in fork(), for a second at most
  * Since:         0.1.0
  */
-certreload_result certreload_invalidate_sessions(struct certreload_handle *handle);
+certreload_result certreload_invalidate_sessions(certreload_handle *handle);
 
 /* ==============================================================================================
  * Fork and event loops
@@ -2617,7 +2617,7 @@ certreload_result certreload_invalidate_sessions(struct certreload_handle *handl
  * Blocks:        never for long: reads no certificate
  * Since:         0.1.0
  */
-certreload_result certreload_after_fork(struct certreload_handle *handle);
+certreload_result certreload_after_fork(certreload_handle *handle);
 
 /**
  * Which threads do the work: they read files that changed, and deliver events.
@@ -2652,7 +2652,7 @@ CERTRELOAD_ENUM(certreload_runtime) {
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_runtime(struct certreload_options *options,
+certreload_result certreload_options_set_runtime(certreload_options *options,
                                                  certreload_runtime runtime);
 
 /**
@@ -2680,7 +2680,7 @@ certreload_result certreload_options_set_runtime(struct certreload_options *opti
  * Blocks:        never
  * Since:         0.1.0
  */
-int certreload_event_fd(struct certreload_handle *handle);
+int certreload_event_fd(certreload_handle *handle);
 
 /**
  * Takes the next event, in order, without a callback.
@@ -2696,8 +2696,8 @@ int certreload_event_fd(struct certreload_handle *handle);
  * Blocks:           never
  * Since:            0.1.0
  */
-certreload_result certreload_next_event(struct certreload_handle *handle,
-                                        const struct certreload_event **event_out);
+certreload_result certreload_next_event(certreload_handle *handle,
+                                        const certreload_event **event_out);
 
 /**
  * Does the work that is pending, on this thread: for CERTRELOAD_RUNTIME_HOST.
@@ -2717,7 +2717,7 @@ certreload_result certreload_next_event(struct certreload_handle *handle,
  *                long as the event callback runs
  * Since:         0.1.0
  */
-certreload_result certreload_dispatch(struct certreload_handle *handle);
+certreload_result certreload_dispatch(certreload_handle *handle);
 
 /* ==============================================================================================
  * Introspection
@@ -2736,7 +2736,7 @@ certreload_result certreload_dispatch(struct certreload_handle *handle);
  * Blocks:        never: no lock, no system call
  * Since:         0.1.0
  */
-const struct certreload_generation *certreload_generation_acquire(const struct certreload_handle *handle);
+const certreload_generation *certreload_generation_acquire(const certreload_handle *handle);
 
 /**
  * Releases a generation.
@@ -2748,7 +2748,7 @@ const struct certreload_generation *certreload_generation_acquire(const struct c
  * Blocks:            never
  * Since:             0.1.0
  */
-void certreload_generation_release(const struct certreload_generation *generation);
+void certreload_generation_release(const certreload_generation *generation);
 
 /**
  * Returns the number of a generation: the first is 1, and within a handle numbers only grow (G7).
@@ -2761,7 +2761,7 @@ void certreload_generation_release(const struct certreload_generation *generatio
  * Blocks:            never
  * Since:             0.1.0
  */
-uint64_t certreload_generation_number(const struct certreload_generation *generation);
+uint64_t certreload_generation_number(const certreload_generation *generation);
 
 /**
  * Returns the server configuration of a generation, borrowed.
@@ -2777,7 +2777,7 @@ uint64_t certreload_generation_number(const struct certreload_generation *genera
  * Blocks:            never
  * Since:             0.1.0
  */
-const rustls_server_config *certreload_generation_borrow_server_config(const struct certreload_generation *generation);
+const rustls_server_config *certreload_generation_borrow_server_config(const certreload_generation *generation);
 
 /**
  * Returns the client configuration of a generation, borrowed.
@@ -2790,7 +2790,7 @@ const rustls_server_config *certreload_generation_borrow_server_config(const str
  * Blocks:            never
  * Since:             0.1.0
  */
-const rustls_client_config *certreload_generation_borrow_client_config(const struct certreload_generation *generation);
+const rustls_client_config *certreload_generation_borrow_client_config(const certreload_generation *generation);
 
 /**
  * Returns the number of identities in a generation.
@@ -2803,7 +2803,7 @@ const rustls_client_config *certreload_generation_borrow_client_config(const str
  * Blocks:            never
  * Since:             0.1.0
  */
-size_t certreload_generation_identity_count(const struct certreload_generation *generation);
+size_t certreload_generation_identity_count(const certreload_generation *generation);
 
 /**
  * Returns one identity of a generation, by the order in which identities were added.
@@ -2817,7 +2817,7 @@ size_t certreload_generation_identity_count(const struct certreload_generation *
  * Blocks:            never
  * Since:             0.1.0
  */
-const struct certreload_identity *certreload_generation_identity(const struct certreload_generation *generation,
+const certreload_identity *certreload_generation_identity(const certreload_generation *generation,
                                                                  size_t index);
 
 /**
@@ -2836,7 +2836,7 @@ const struct certreload_identity *certreload_generation_identity(const struct ce
  * Blocks:             never
  * Since:              0.1.0
  */
-const struct certreload_identity *certreload_generation_select(const struct certreload_generation *generation,
+const certreload_identity *certreload_generation_select(const certreload_generation *generation,
                                                                const char *server_name);
 
 /**
@@ -2850,7 +2850,7 @@ const struct certreload_identity *certreload_generation_select(const struct cert
  * Blocks:          never
  * Since:           0.1.0
  */
-size_t certreload_identity_name_count(const struct certreload_identity *identity);
+size_t certreload_identity_name_count(const certreload_identity *identity);
 
 /**
  * Returns one name that an identity is valid for.
@@ -2867,7 +2867,7 @@ size_t certreload_identity_name_count(const struct certreload_identity *identity
  * Blocks:          never
  * Since:           0.1.0
  */
-const char *certreload_identity_name(const struct certreload_identity *identity,
+const char *certreload_identity_name(const certreload_identity *identity,
                                      size_t index);
 
 /**
@@ -2881,7 +2881,7 @@ const char *certreload_identity_name(const struct certreload_identity *identity,
  * Blocks:          never
  * Since:           0.1.0
  */
-int64_t certreload_identity_not_before(const struct certreload_identity *identity);
+int64_t certreload_identity_not_before(const certreload_identity *identity);
 
 /**
  * Returns the time until which the leaf certificate is valid.
@@ -2894,7 +2894,7 @@ int64_t certreload_identity_not_before(const struct certreload_identity *identit
  * Blocks:          never
  * Since:           0.1.0
  */
-int64_t certreload_identity_not_after(const struct certreload_identity *identity);
+int64_t certreload_identity_not_after(const certreload_identity *identity);
 
 /**
  * Returns the time by which the leaf certificate should have been renewed.
@@ -2909,7 +2909,7 @@ int64_t certreload_identity_not_after(const struct certreload_identity *identity
  * Blocks:          never
  * Since:           0.1.0
  */
-int64_t certreload_identity_expiring_from(const struct certreload_identity *identity);
+int64_t certreload_identity_expiring_from(const certreload_identity *identity);
 
 /**
  * Returns the serial number of the leaf certificate.
@@ -2922,7 +2922,7 @@ int64_t certreload_identity_expiring_from(const struct certreload_identity *iden
  * Blocks:          never
  * Since:           0.1.0
  */
-const char *certreload_identity_serial(const struct certreload_identity *identity);
+const char *certreload_identity_serial(const certreload_identity *identity);
 
 /**
  * Returns the SHA-256 fingerprint of the leaf certificate.
@@ -2935,7 +2935,7 @@ const char *certreload_identity_serial(const struct certreload_identity *identit
  * Blocks:          never
  * Since:           0.1.0
  */
-const char *certreload_identity_sha256(const struct certreload_identity *identity);
+const char *certreload_identity_sha256(const certreload_identity *identity);
 
 /**
  * Returns the number of certificates in the chain, the leaf included.
@@ -2948,7 +2948,7 @@ const char *certreload_identity_sha256(const struct certreload_identity *identit
  * Blocks:          never
  * Since:           0.1.0
  */
-size_t certreload_identity_certificate_count(const struct certreload_identity *identity);
+size_t certreload_identity_certificate_count(const certreload_identity *identity);
 
 /**
  * Returns one certificate of the chain, in DER; index 0 is the leaf.
@@ -2963,7 +2963,7 @@ size_t certreload_identity_certificate_count(const struct certreload_identity *i
  * Blocks:          never
  * Since:           0.1.0
  */
-const uint8_t *certreload_identity_certificate_der(const struct certreload_identity *identity,
+const uint8_t *certreload_identity_certificate_der(const certreload_identity *identity,
                                                    size_t index,
                                                    size_t *len_out);
 
@@ -2985,7 +2985,7 @@ const uint8_t *certreload_identity_certificate_der(const struct certreload_ident
  * Blocks:          never
  * Since:           0.1.0
  */
-const uint8_t *certreload_identity_ocsp_der(const struct certreload_identity *identity,
+const uint8_t *certreload_identity_ocsp_der(const certreload_identity *identity,
                                             size_t *len_out);
 
 #ifdef __cplusplus

@@ -256,8 +256,8 @@ impl LogReceiver {
             // SAFETY: `function` has the documented signature, and the message lives until the call
             // returns.
             unsafe {
-                (self.function)(self.userdata.pointer(), record.level().into(), message.as_ptr())
-            };
+                (self.function)(self.userdata.pointer(), record.level().into(), message.as_ptr());
+            }
             INSIDE.set(ptr::null());
         }
         if self.calls.fetch_sub(2, Ordering::SeqCst) & RETIRED != 0 {
