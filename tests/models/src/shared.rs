@@ -159,13 +159,13 @@ pub(crate) mod arc_swap {
 
     pub(crate) type Guard<T> = T;
 
-    /// Only ever written here: what is kept for children.
+    /// Only swapped here: the sink that is kept for forked children.
     #[derive(Default)]
     pub(crate) struct ArcSwapOption<T>(Mutex<Option<Arc<T>>>);
 
     impl<T> ArcSwapOption<T> {
-        pub(crate) fn store(&self, next: Option<Arc<T>>) {
-            *self.0.lock().unwrap() = next;
+        pub(crate) fn swap(&self, next: Option<Arc<T>>) -> Option<Arc<T>> {
+            std::mem::replace(&mut *self.0.lock().unwrap(), next)
         }
 
         pub(crate) fn empty() -> Self {
