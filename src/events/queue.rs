@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
+use std::{io, mem};
 
 use arc_swap::ArcSwapOption;
 
@@ -177,22 +178,26 @@ impl EventQueue {
         let run =
             self.run_of(&state).map(|run| self.owner.waits.want_of_others(run)).transpose()?;
         // Store under the lock: of two concurrent calls, the same one must win in both places.
-        kept.store(sink.clone().map(Arc::new));
+        let was_kept = kept.swap(sink.clone().map(Arc::new));
+        let mut replaced = None;
         match (&state.receiver, sink) {
             (Receiver::Closed, _) | (Receiver::Host, None) => {}
-            (_, None) if state.has_taken => state.receiver = Receiver::Host,
+            (_, None) if state.has_taken => {
+                replaced = Some(mem::replace(&mut state.receiver, Receiver::Host));
+            }
             (Receiver::Unknown | Receiver::Sink(_), None) => {
                 state.waiting.clear();
-                state.receiver = Receiver::Unknown;
+                replaced = Some(mem::replace(&mut state.receiver, Receiver::Unknown));
             }
             (before, Some(sink)) => {
                 // Events from before any receiver existed were kept only for a host that takes them.
                 if let Receiver::Unknown = before {
                     state.waiting.clear();
                 }
-                state.receiver = Receiver::Sink(sink);
+                replaced = Some(mem::replace(&mut state.receiver, Receiver::Sink(sink)));
             }
         }
+        _previous = (was_kept, replaced);
         state.update_readiness();
         self.notify_receiver(state);
         if let Some(run) = run {
@@ -209,7 +214,7 @@ impl EventQueue {
         let _previous;
         let mut state = self.state();
         state.waiting.clear();
-        state.receiver = Receiver::Closed;
+        _previous = mem::replace(&mut state.receiver, Receiver::Closed);
         // Close the descriptor now: another thread may hold a reference to this queue for longer.
         state.readiness = None;
         let run = self.run_of(&state);
@@ -229,7 +234,7 @@ impl EventQueue {
         {
             InheritedFd::Event.close(readiness.waker.as_raw_fd());
             // Prevent a second close: the number may belong to another descriptor by then.
-            std::mem::forget(readiness);
+            mem::forget(readiness);
         }
     }
 
@@ -299,7 +304,7 @@ impl Deliver for EventQueue {
         if state.running.is_some() {
             return false;
         }
-        let sink = match &state.receiver {
+        sink = match &state.receiver {
             Receiver::Sink(sink) => Some(sink.clone()),
             Receiver::Unknown | Receiver::Host | Receiver::Closed => None,
         };

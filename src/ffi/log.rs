@@ -262,7 +262,7 @@ impl LogReceiver {
         }
         if self.calls.fetch_sub(2, Ordering::SeqCst) & RETIRED != 0 {
             // Locked, so that a waiting thread cannot miss this between its check and its wait.
-            let _waiting = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            let _waiting = self.lock.lock();
             self.left.notify_all();
         }
     }

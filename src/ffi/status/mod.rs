@@ -209,31 +209,6 @@ pub unsafe extern "C" fn certreload_get_identity_status(
     })
 }
 
-/// Writes as many bytes of a status as the caller has room for.
-///
-/// # Safety
-/// `out` is NULL, or points to `room` writable bytes that no other thread uses during the call.
-pub(super) unsafe fn write_cut<T: Copy>(
-    mut status: T,
-    out: *mut T,
-    room: usize,
-    name: &'static str,
-    set_size: impl FnOnce(&mut T, usize),
-) -> Result<(), Error> {
-    if out.is_null() {
-        return Err(Error::null(name));
-    }
-    if room < 16 {
-        return Err(Error::invalid(format!("status_size is {room}, below 16")));
-    }
-    cast::at_most(room, cast::MAX_STRUCT_SIZE, "status_size")?;
-    let size = room.min(size_of::<T>());
-    set_size(&mut status, size);
-    // SAFETY: `size` is no more than the bytes that the caller vouches for, and than `status` has.
-    unsafe { ptr::copy_nonoverlapping((&raw const status).cast::<u8>(), out.cast(), size) };
-    Ok(())
-}
-
 /// Returns the name of a state of health, for logs and status pages.
 ///
 /// @param health  any number; an unknown one returns "unknown"
