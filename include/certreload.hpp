@@ -1,25 +1,26 @@
 /*
  * certreload for C++17: the C API of certreload.h with owners, std::function and exceptions.
  *
- * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
- *
  *     certreload::handle certificates = certreload::handle::open("fullchain.pem", "privkey.pem");
  *     ...
  *     certreload::connection_ptr tls = certificates.server_connection();   // for each accept()
  *
- * Header-only, and thin: what each call does, costs and promises stands in certreload.h. What this
- * header adds:
- *   Ownership   every owner is move-only and frees what it owns. Views (identity, bytes,
- *               string_view) are borrowed; each says how long they live.
- *   Errors      a call that fails throws certreload::error, with the result code and the full
- *               message. Functions marked noexcept never throw; an owner that was moved from
- *               behaves as NULL does in C: an error, never a crash.
- *   Threads     const members may be called from any thread, concurrently. The others (on_event(),
- *               after_fork(), close(), move, destruction) need exclusive access to the object, as
- *               usual in C++.
- *   Texts       a std::string with a NUL inside, which C cannot be handed, is an error
- *               (CERTRELOAD_RESULT_INVALID_PARAMETER). Check what getenv() returns before it
- *               becomes a std::string: the C++ library does not make one of a null pointer.
+ * Header-only and thin: certreload.h documents the behaviour, cost and guarantees of each call.
+ * This header adds: Ownership   Every owner is move-only and frees its object. Views (identity,
+ * bytes, string_view) are borrowed; the comment of each says how long it is valid. Errors      A
+ * call that fails throws certreload::error, with the result code and the full message. Functions
+ * marked noexcept never throw. An owner that was moved from behaves as NULL does in C: an error,
+ * never a crash. Units       Durations are std::chrono durations, points in time are time_point.
+ * Sizes are bytes. Text        to_string() names every result and enum. Argument-dependent lookup
+ * finds it. Threads     const member functions may be called from any thread, concurrently. The
+ * others (on_event(), after_fork(), close(), move, destruction) need exclusive access to the
+ *               object.
+ *   Strings     A std::string that contains a NUL is an error
+ * (CERTRELOAD_RESULT_INVALID_PARAMETER), because C would read a shorter string. Check the result of
+ * getenv() before it becomes a std::string: constructing one from a null pointer is undefined
+ * behaviour.
+ *
+ * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
  */
 
 #ifndef CERTRELOAD_HPP
@@ -58,6 +59,8 @@ void rustls_client_config_free(const ::rustls_client_config *config);
 }
 } // namespace detail::rustls
 
+/// A point in time. The C API has whole seconds; a date beyond the range of the clock becomes its
+/// last (first) point.
 using time_point = std::chrono::system_clock::time_point;
 
 enum class event_kind : std::uint32_t {
@@ -98,7 +101,7 @@ enum class watch_mode : std::uint32_t {
     off = CERTRELOAD_WATCH_OFF,
 };
 
-/// Who does the work: threads of the library, or the host, which calls handle::dispatch().
+/// Who runs the reloads: threads of the library, or the host, which calls handle::dispatch().
 enum class runtime : std::uint32_t {
     thread = CERTRELOAD_RUNTIME_THREAD,
     host = CERTRELOAD_RUNTIME_HOST,
@@ -126,89 +129,99 @@ enum class log_level : std::uint32_t {
     trace = CERTRELOAD_LOG_LEVEL_TRACE,
 };
 
-/// What a reload that did not fail came to.
+/// The kind of a result, by what a program does about it.
+enum class category : std::uint32_t {
+    ok = CERTRELOAD_CATEGORY_OK,
+    not_now = CERTRELOAD_CATEGORY_NOT_NOW,
+    call = CERTRELOAD_CATEGORY_CALL,
+    system = CERTRELOAD_CATEGORY_SYSTEM,
+    file = CERTRELOAD_CATEGORY_FILE,
+    content = CERTRELOAD_CATEGORY_CONTENT,
+    validation = CERTRELOAD_CATEGORY_VALIDATION,
+    unknown = CERTRELOAD_CATEGORY_UNKNOWN,
+};
+
+/// The outcome of a reload that did not fail.
 enum class reload_outcome { reloaded, unchanged };
 
-// A newer library may send numbers that this header does not know: they get the word "unknown".
+/// The outcome of a call: a certreload_result with its name and category.
+///
+/// It converts to and from certreload_result, so it compares with CERTRELOAD_RESULT_* and works in
+/// a switch statement.
+class result {
+  public:
+    constexpr result() noexcept = default;
+    constexpr result(certreload_result value) noexcept : value_(value) {}
 
-constexpr const char *to_string(event_kind kind) noexcept {
-    switch (kind) {
-    case event_kind::reloaded:
-        return "reloaded";
-    case event_kind::reload_failed:
-        return "reload-failed";
-    case event_kind::watch_degraded:
-        return "watch-degraded";
-    case event_kind::watch_restored:
-        return "watch-restored";
-    case event_kind::expiring:
-        return "expiring";
-    case event_kind::expired:
-        return "expired";
+    constexpr operator certreload_result() const noexcept {
+        return value_;
     }
-    return "unknown";
+
+    /// Deleted, because `if (result)` would be true for a failure.
+    explicit operator bool() const = delete;
+
+    /// Returns the name of the constant, such as "CERTRELOAD_RESULT_KEY_MISMATCH". It never
+    /// changes.
+    const char *name() const noexcept {
+        return certreload_result_name(value_);
+    }
+
+    certreload::category category() const noexcept {
+        return static_cast<certreload::category>(certreload_result_category(value_));
+    }
+
+    bool is_error() const noexcept {
+        return certreload_result_is_error(value_);
+    }
+
+  private:
+    certreload_result value_ = CERTRELOAD_RESULT_OK;
+};
+
+/// A set of CERTRELOAD_WARNING_* bits. It converts to std::uint32_t.
+class warnings {
+  public:
+    constexpr warnings() noexcept = default;
+    constexpr explicit warnings(std::uint32_t bits) noexcept : bits_(bits) {}
+
+    constexpr operator std::uint32_t() const noexcept {
+        return bits_;
+    }
+
+    /// Returns whether any of these CERTRELOAD_WARNING_* bits is set.
+    constexpr bool has(std::uint32_t bits) const noexcept {
+        return (bits_ & bits) != 0;
+    }
+
+  private:
+    std::uint32_t bits_ = 0;
+};
+
+// The words come from the library that runs, because a later release may have values that this
+// header does not know. A value that the library does not know is "unknown".
+
+inline const char *to_string(event_kind kind) noexcept {
+    return certreload_event_kind_str(static_cast<certreload_event_kind>(kind));
 }
 
-constexpr const char *to_string(trigger why) noexcept {
-    switch (why) {
-    case trigger::open:
-        return "open";
-    case trigger::watch:
-        return "watch";
-    case trigger::poll:
-        return "poll";
-    case trigger::request:
-        return "request";
-    case trigger::clock:
-        return "clock";
-    case trigger::push:
-        return "push";
-    }
-    return "unknown";
+inline const char *to_string(trigger trigger) noexcept {
+    return certreload_trigger_str(static_cast<certreload_trigger>(trigger));
 }
 
-constexpr const char *to_string(health how) noexcept {
-    switch (how) {
-    case health::ok:
-        return "ok";
-    case health::expiring:
-        return "expiring";
-    case health::stale:
-        return "stale";
-    case health::expired:
-        return "expired";
-    }
-    return "unknown";
+inline const char *to_string(health health) noexcept {
+    return certreload_health_str(static_cast<certreload_health>(health));
 }
 
-constexpr const char *to_string(watch_state state) noexcept {
-    switch (state) {
-    case watch_state::off:
-        return "off";
-    case watch_state::polling:
-        return "polling";
-    case watch_state::notified:
-        return "notified";
-    case watch_state::degraded:
-        return "degraded";
-    }
-    return "unknown";
+inline const char *to_string(watch_state state) noexcept {
+    return certreload_watch_state_str(static_cast<certreload_watch_state>(state));
 }
 
-constexpr const char *to_string(log_level level) noexcept {
-    switch (level) {
-    case log_level::error:
-        return "error";
-    case log_level::warn:
-        return "warn";
-    case log_level::info:
-        return "info";
-    case log_level::debug:
-        return "debug";
-    case log_level::trace:
-        return "trace";
-    }
-    return "unknown";
+inline const char *to_string(log_level level) noexcept {
+    return certreload_log_level_str(static_cast<certreload_log_level>(level));
+}
+
+inline const char *to_string(category category) noexcept {
+    return certreload_category_str(static_cast<certreload_category>(category));
 }
 
 constexpr const char *to_string(reload_outcome outcome) noexcept {
@@ -221,17 +234,17 @@ constexpr const char *to_string(reload_outcome outcome) noexcept {
     return "unknown";
 }
 
-/// What a result means, in a sentence.
-inline const char *to_string(certreload_result result) noexcept {
+/// Returns a short description of a result, without path and reason. For scripts, see
+/// result::name().
+inline const char *to_string(result result) noexcept {
     return certreload_result_str(result);
 }
 
-/// The words of CERTRELOAD_WARNING_* bits, such as "key-readable, names-lost"; "" where there are
-/// none.
-inline std::string warnings_to_string(std::uint32_t warnings) {
+/// Returns the words of warnings, such as "key-readable, names-lost"; "" if there are none.
+inline std::string to_string(warnings warnings) {
     std::string words;
     for (std::uint32_t bit = 1; bit != 0; bit <<= 1) {
-        if ((warnings & bit) != 0) {
+        if (warnings.has(bit)) {
             words += words.empty() ? "" : ", ";
             words += certreload_warning_str(bit);
         }
@@ -242,18 +255,17 @@ inline std::string warnings_to_string(std::uint32_t warnings) {
 /// A call that failed: code() for the program, what() for the log, with path and reason.
 class error : public std::runtime_error {
   public:
-    error(certreload_result code, const std::string &message)
-        : std::runtime_error(message), code_(code) {}
+    error(result code, const std::string &message) : std::runtime_error(message), code_(code) {}
 
-    certreload_result code() const noexcept {
+    result code() const noexcept {
         return code_;
     }
 
   private:
-    certreload_result code_;
+    result code_;
 };
 
-/// Bytes that someone else owns.
+/// Bytes of another owner. `size` is in bytes.
 struct bytes {
     const std::uint8_t *data = nullptr;
     std::size_t size = 0;
@@ -271,20 +283,20 @@ struct bytes {
 
 struct owned_event;
 
-/// One event. The texts are borrowed until the event function that sees it returns, or as long as
-/// handle::next_event() says.
+/// One event. Its texts are borrowed: in an event function until it returns, from
+/// handle::next_event() as documented there.
 struct event {
     event_kind kind;
     certreload::trigger trigger;
-    certreload_result result;
-    std::uint32_t warnings; // CERTRELOAD_WARNING_* bits
+    certreload::result result;
+    certreload::warnings warnings;
     std::uint64_t generation;
     time_point earliest_not_after;
     std::string_view path;
     std::string_view message;
-    std::uint64_t count; // how many events this one stands for
+    std::uint64_t count; // how many events this one represents
 
-    /// A copy to keep, or to hand to another thread.
+    /// Returns a copy that owns its texts, to keep or to pass to another thread.
     owned_event to_owned() const;
 };
 
@@ -292,8 +304,8 @@ struct event {
 struct owned_event {
     event_kind kind;
     certreload::trigger trigger;
-    certreload_result result;
-    std::uint32_t warnings;
+    certreload::result result;
+    certreload::warnings warnings;
     std::uint64_t generation;
     time_point earliest_not_after;
     std::string path;
@@ -313,79 +325,79 @@ inline owned_event event::to_owned() const {
                        count};
 }
 
-/// How a handle is doing: certreload_status in C++ types.
+/// The state of a handle: certreload_status in C++ types.
 struct status {
     std::uint64_t generation;
     time_point loaded_at;
     time_point earliest_not_after;
     certreload::health health;
-    certreload_result last_result;
+    result last_result;
     std::uint64_t reloads;
     std::uint64_t failures;
     std::uint64_t unchanged;
     std::size_t identities;
     std::size_t generations_alive;
     watch_state watch;
-    std::uint32_t warnings; // CERTRELOAD_WARNING_* bits
+    certreload::warnings warnings;
     time_point health_since;
-    std::optional<time_point> expiring_from; // none where no warning is wanted
+    std::optional<time_point> expiring_from; // none if the expiry warning is off
     time_point last_checked_at;
     std::uint64_t consecutive_failures;
-    std::optional<time_point> last_failure_at; // none where no failure stands
-    std::string last_failure;                  // "" where none stands
+    std::optional<time_point> last_failure_at; // set while a failure persists
+    std::string last_failure;                  // "" if no failure persists
 };
 
-/// How one identity is doing: certreload_identity_status in C++ types.
+/// The state of one identity: certreload_identity_status in C++ types.
 struct identity_status {
     certreload::health health;
-    certreload_result last_result;
+    result last_result;
     time_point health_since;
     time_point not_before;
     time_point not_after;
-    std::optional<time_point> expiring_from; // none where no warning is wanted
+    std::optional<time_point> expiring_from; // none if the expiry warning is off
     time_point renewed_at;
     std::uint64_t renewed_generation;
     time_point last_checked_at;
-    std::uint32_t warnings; // CERTRELOAD_WARNING_* bits
+    certreload::warnings warnings;
     bool pending;
     std::uint64_t consecutive_failures;
-    std::optional<time_point> last_failure_at; // none where no failure stands
-    std::string last_failure;                  // "" where none stands
-    std::string chain_path;                    // which identity this is
+    std::optional<time_point> last_failure_at; // set while a failure persists
+    std::string last_failure;                  // "" if no failure persists
+    std::string chain_path;                    // names the identity
 };
 
-/// How what peers are checked against is doing: certreload_trust_status in C++ types.
+/// The state of the trust store: certreload_trust_status in C++ types.
 struct trust_status {
     certreload::health health;
-    certreload_result last_result;
+    result last_result;
     time_point health_since;
     std::size_t client_roots;
     std::size_t server_roots;
     std::size_t crls;
     std::size_t revoked;
-    std::optional<time_point> next_update;   // none where no list says
-    std::optional<time_point> expiring_from; // none where no list says
+    std::optional<time_point> next_update;   // none if no CRL has one
+    std::optional<time_point> expiring_from; // none if no CRL has a nextUpdate
     time_point renewed_at;
     std::uint64_t renewed_generation;
     time_point last_checked_at;
-    std::uint32_t warnings; // CERTRELOAD_WARNING_* bits
+    certreload::warnings warnings;
     bool pending;
     std::uint64_t consecutive_failures;
-    std::optional<time_point> last_failure_at; // none where no failure stands
-    std::string last_failure;                  // "" where none stands
+    std::optional<time_point> last_failure_at; // set while a failure persists
+    std::string last_failure;                  // "" if no failure persists
     std::string path;
 };
 
-/// A function that is told of log lines; see set_log().
+/// A function that receives log lines; see set_log().
 using log_function = std::function<void(log_level, std::string_view message)>;
 
-/// A function that is told of events; see handle::on_event().
+/// A function that receives events; see handle::on_event().
 using event_function = std::function<void(const event &)>;
 
-/// A function that is told what an event function threw.
+/// A function that receives the exceptions of an event function.
 using exception_function = std::function<void(std::exception_ptr)>;
 
-/// A function that knows the password of the private key at a path; std::nullopt where there is
+/// A function that returns the password of the private key at a path, or std::nullopt if it has
 /// none.
 using password_function = std::function<std::optional<std::string>(const std::string &key_path)>;
 
@@ -401,15 +413,21 @@ inline error to_error(certreload_result result) {
 }
 
 inline void check(certreload_result result) {
-    if (result != CERTRELOAD_RESULT_OK && result != CERTRELOAD_RESULT_UNCHANGED) {
+    if (certreload_result_is_error(result)) {
         fail(result);
     }
 }
 
-/// A text for C, which takes the first NUL for its end: another name or path than was meant.
+inline reload_outcome to_reload_outcome(certreload_result result) {
+    check(result);
+    return result == CERTRELOAD_RESULT_UNCHANGED ? reload_outcome::unchanged
+                                                 : reload_outcome::reloaded;
+}
+
+/// Returns a string for C, which would take the first NUL for the end: a different name or path.
 inline const char *c_text(const std::string &text) {
     if (text.find('\0') != std::string::npos) {
-        throw error(CERTRELOAD_RESULT_INVALID_PARAMETER, "a text has a NUL inside");
+        throw error(CERTRELOAD_RESULT_INVALID_PARAMETER, "a string contains a NUL");
     }
     return text.c_str();
 }
@@ -422,8 +440,8 @@ inline std::string_view text(const char *text) noexcept {
     return text == nullptr ? std::string_view() : std::string_view(text);
 }
 
-/// A certificate may say "until the year 9999", which a clock in nanoseconds cannot: that becomes
-/// time_point::max(), not an overflow.
+/// A certificate may be valid until the year 9999, which a clock in nanoseconds cannot represent.
+/// Such a date becomes time_point::max() instead of an overflow.
 inline time_point to_time_point(std::int64_t unix_seconds) noexcept {
     using std::chrono::duration_cast;
     using std::chrono::seconds;
@@ -436,7 +454,7 @@ inline time_point to_time_point(std::int64_t unix_seconds) noexcept {
     return time_point(duration_cast<time_point::duration>(seconds(unix_seconds)));
 }
 
-/// 0 is how the C API says that there is no such time.
+/// The C API writes 0 if there is no such time.
 inline std::optional<time_point> to_optional_time_point(std::int64_t unix_seconds) noexcept {
     if (unix_seconds == 0) {
         return std::nullopt;
@@ -444,7 +462,8 @@ inline std::optional<time_point> to_optional_time_point(std::int64_t unix_second
     return to_time_point(unix_seconds);
 }
 
-/// Asks for the size of a text, then for the text, as often as it grows in between.
+/// Reads a text of unknown size. It may grow between two calls, so a text that is too long for the
+/// buffer is read again.
 template <typename Write> std::string read_text(const Write &write) {
     std::size_t needed = 0;
     for (;;) {
@@ -458,24 +477,33 @@ template <typename Write> std::string read_text(const Write &write) {
     }
 }
 
-/// What is too long for the C API becomes the largest number; what is negative, `if_negative`.
-inline std::uint32_t to_milliseconds(std::chrono::milliseconds time,
-                                     std::uint32_t if_negative) noexcept {
+/// Converts a duration. One that is too long for the C API becomes the largest number; a negative
+/// one becomes `if_negative`.
+template <typename Duration>
+std::uint32_t to_count(Duration time, std::uint32_t if_negative) noexcept {
     if (time.count() < 0) {
         return if_negative;
     }
     return time.count() < UINT32_MAX ? static_cast<std::uint32_t>(time.count()) : UINT32_MAX;
 }
 
-/// The same for seconds, where a negative time is 0.
-inline std::uint32_t to_seconds(std::chrono::seconds time) noexcept {
-    if (time.count() < 0) {
-        return 0;
-    }
-    return time.count() < UINT32_MAX ? static_cast<std::uint32_t>(time.count()) : UINT32_MAX;
+/// Converts milliseconds for an option with a range. A negative duration becomes a number that is
+/// out of every range, so that the C function refuses it.
+inline std::uint32_t to_milliseconds(std::chrono::milliseconds time) noexcept {
+    return to_count(time, UINT32_MAX);
 }
 
-/// An event function at an address that stays, whatever is moved around it.
+/// Converts seconds for an option where 0 switches something off. A negative duration is an error,
+/// because rounding it to 0 would do that by mistake.
+inline std::uint32_t to_seconds(std::chrono::seconds time, const char *function) {
+    if (time.count() < 0) {
+        throw error(CERTRELOAD_RESULT_INVALID_PARAMETER,
+                    std::string(function) + ": the duration is negative");
+    }
+    return to_count(time, 0);
+}
+
+/// An event function at an address that does not change when its owner is moved.
 struct listener : std::enable_shared_from_this<listener> {
     listener(event_function event, exception_function exception)
         : on_event(std::move(event)), on_exception(std::move(exception)) {}
@@ -488,7 +516,7 @@ inline event to_event(const certreload_event &raw) noexcept {
     return event{static_cast<event_kind>(raw.kind),
                  static_cast<trigger>(raw.trigger),
                  raw.result,
-                 raw.warnings,
+                 certreload::warnings(raw.warnings),
                  raw.generation,
                  to_time_point(raw.earliest_not_after),
                  text(raw.path),
@@ -509,7 +537,8 @@ to_identity_bytes(std::string_view chain_pem, std::string_view key_pem, bytes oc
 }
 
 inline void deliver(void *userdata, const certreload_event *raw) noexcept {
-    // The function may replace itself or destroy its handle. Its own call keeps it alive.
+    // The function may replace itself or destroy its handle. This reference keeps it alive until
+    // its call has returned.
     const std::shared_ptr<listener> self = static_cast<listener *>(userdata)->shared_from_this();
     try {
         self->on_event(to_event(*raw));
@@ -518,7 +547,7 @@ inline void deliver(void *userdata, const certreload_event *raw) noexcept {
             if (self->on_exception) {
                 self->on_exception(std::current_exception());
             }
-        } catch (...) { // said at handle::on_event(): dropped
+        } catch (...) { // dropped, as documented at handle::on_event()
         }
     }
 }
@@ -527,29 +556,26 @@ inline std::shared_ptr<listener> make_listener(event_function event, exception_f
     return event ? std::make_shared<listener>(std::move(event), std::move(exception)) : nullptr;
 }
 
-/// A log function at an address that stays.
-struct log_listener : std::enable_shared_from_this<log_listener> {
-    explicit log_listener(log_function line) : on_line(std::move(line)) {}
+/// Frees the function that was passed to the library as userdata. The library calls it after the
+/// last call of the function (certreload_userdata_free).
+template <typename Function> void free_function(void *userdata) noexcept {
+    delete static_cast<Function *>(userdata);
+}
 
-    log_function on_line;
-};
+/// Moves a function to the heap, where the library can own it as userdata; NULL if it is empty.
+template <typename Function> std::unique_ptr<Function> make_userdata(Function function) {
+    return function ? std::make_unique<Function>(std::move(function)) : nullptr;
+}
 
 inline void deliver_line(void *userdata, certreload_log_level level, const char *line) noexcept {
-    // The function may replace itself. Its own call keeps it alive.
-    const auto self = static_cast<log_listener *>(userdata)->shared_from_this();
     try {
-        self->on_line(static_cast<log_level>(level), text(line));
-    } catch (...) { // said at set_log(): dropped
+        (*static_cast<const log_function *>(userdata))(static_cast<log_level>(level), text(line));
+    } catch (...) { // dropped, as documented at set_log()
     }
 }
 
-/// Never destroyed: the library's threads may log while the process ends.
-inline std::shared_ptr<log_listener> &current_log_listener() {
-    static auto *const current = new std::shared_ptr<log_listener>();
-    return *current;
-}
-
-/// A compiler may leave out writing to what is freed next, but not through a volatile pointer.
+/// Wipes a secret. Writes through a volatile pointer cannot be optimised away, although the memory
+/// is freed next.
 inline void wipe(std::string &secret) noexcept {
     volatile char *bytes = secret.data();
     for (std::size_t index = 0; index < secret.size(); ++index) {
@@ -572,7 +598,7 @@ inline bool ask_for_password(void *userdata, const char *key_path, char *passwor
         }
         wipe(*password);
         return fits;
-    } catch (...) { // said at options::set_key_password(): no password
+    } catch (...) { // no password, as documented at options::set_key_password()
         return false;
     }
 }
@@ -615,47 +641,55 @@ struct free_client_config {
 
 } // namespace detail
 
-/// Owns a connection. May outlive the handle.
+/// Owner of a connection. May outlive the handle.
 using connection_ptr = std::unique_ptr<rustls_connection, detail::free_connection>;
 
-/// Owns one reference to a config. May outlive the handle; becomes a std::shared_ptr by assignment.
+/// Owner of one reference to a config. May outlive the handle. Converts to a std::shared_ptr.
 using client_config_ptr = std::unique_ptr<const rustls_client_config, detail::free_client_config>;
 using server_config_ptr = std::unique_ptr<const rustls_server_config, detail::free_server_config>;
 
-/// The release of the library that runs.
+/// Returns the version of the library that runs, such as "0.1.0".
 inline const char *version() noexcept {
     return certreload_version();
 }
 
-/// Name the function that is told of log lines from now on; an empty one for none. One for the
-/// process, and none at the start.
-///
-/// It runs on any thread, on several at once, and must be quick: see certreload_log_callback for
-/// what it may not do. What it throws is dropped. When this returns, the function before is not
-/// running any more, but for the call that this is made from. Call it from one thread at a time.
-inline void set_log(log_function function, log_level max_level = log_level::info) {
-    auto next = function ? std::make_shared<detail::log_listener>(std::move(function)) : nullptr;
-    detail::check(certreload_set_log_callback(next ? detail::deliver_line : nullptr, next.get(),
-                                              nullptr,
-                                              static_cast<certreload_log_level>(max_level)));
-    detail::current_log_listener().swap(next);
+/// Returns the version of the library that runs as a number: CERTRELOAD_VERSION_NUMBER of its
+/// header.
+inline std::uint32_t version_number() noexcept {
+    return certreload_version_number();
 }
 
-/// What to load and how to watch it. Every function returns the options, for chaining: also those
-/// of a temporary, as in `options o = options().add_identity(chain, key);`.
+/// Sets the function that receives log lines. There is one for the process, and none at the start;
+/// an empty function removes it.
 ///
-/// A function that fails throws and changes nothing, so a program that catches the exception may
-/// open the options without that setting. What fails in C, by native(), is thrown by check() and
-/// handle::open().
+/// It runs on any thread, on several at once, and must be quick: certreload_log_callback lists its
+/// restrictions. An exception that it throws is dropped. When set_log() returns, the previous
+/// function is not running any more, unless set_log() was called from inside it. The previous
+/// function is destroyed after its last call. May be called from any thread, concurrently.
+inline void set_log(log_function function, log_level max_level = log_level::info) {
+    auto next = detail::make_userdata(std::move(function));
+    detail::check(certreload_set_log_callback(next ? detail::deliver_line : nullptr, next.get(),
+                                              detail::free_function<log_function>,
+                                              static_cast<certreload_log_level>(max_level)));
+    static_cast<void>(next.release()); // the library's from here on
+}
+
+/// What to load and how to watch it. Every setter returns the options, so that calls can be
+/// chained. Temporaries too: `options o = options().add_identity(chain, key);`.
+///
+/// A setter that fails throws and changes nothing, so a program that catches the exception may open
+/// the options without that setting. The failure of a C call on native() is thrown by check() and
+/// handle::open(): options fail closed (G22).
 class options {
   public:
-    options() : raw_(certreload_options_new()), listener_(), password_() {
+    options() : raw_(certreload_options_new()), listener_() {
         if (raw_ == nullptr) {
             throw std::bad_alloc();
         }
     }
 
-    /// The first identity added is the default one. An empty ocsp path means none.
+    /// Adds an identity. The first one serves clients whose name no other identity has. An empty
+    /// ocsp_path means no OCSP response.
     options &add_identity(const std::string &chain_path, const std::string &key_path,
                           const std::string &ocsp_path = std::string()) & {
         apply(certreload_options_add_identity, detail::c_text(chain_path), detail::c_text(key_path),
@@ -667,8 +701,8 @@ class options {
         return std::move(add_identity(chain_path, key_path, ocsp_path));
     }
 
-    /// An identity that is in memory, renewed by handle::push_identity(). Copied; wiping the
-    /// caller's own copy is the caller's affair.
+    /// Adds an identity from memory, which handle::push_identity() renews. The bytes are copied;
+    /// the caller wipes its own copy.
     options &add_identity_memory(std::string_view chain_pem, std::string_view key_pem,
                                  bytes ocsp_der = {}) & {
         const certreload_identity_bytes raw =
@@ -681,6 +715,8 @@ class options {
         return std::move(add_identity_memory(chain_pem, key_pem, ocsp_der));
     }
 
+    /// Requires that an identity has this DNS name: opening fails without it, and a change that
+    /// would lose it is refused (G15).
     options &require_name(const std::string &dns_name) & {
         apply(certreload_options_require_name, detail::c_text(dns_name));
         return *this;
@@ -689,34 +725,35 @@ class options {
         return std::move(require_name(dns_name));
     }
 
-    /// The function is called as certreload_key_password_callback says; what it throws counts as no
-    /// password. What it returns is wiped, other copies of the password are its own business.
-    /// Handles that are opened with the same options share the one function object, and may call it
-    /// at the same time.
+    /// Sets the function that returns the passwords of private keys.
+    /// certreload_key_password_callback lists its restrictions. An exception that it throws counts
+    /// as no password. The string that it returns is wiped; the function wipes any other copy.
+    ///
+    /// Handles that are opened with the same options share the function and may call it at the same
+    /// time. It is destroyed when neither the options nor an open handle can call it any more.
     options &set_key_password(password_function function) & {
-        std::shared_ptr<password_function> next;
-        if (function) {
-            next = std::make_shared<password_function>(std::move(function));
-        }
+        auto next = detail::make_userdata(std::move(function));
         apply(certreload_options_set_key_password_callback,
-              next ? detail::ask_for_password : nullptr, next.get(), nullptr);
-        password_ = std::move(next);
+              next ? detail::ask_for_password : nullptr, next.get(),
+              detail::free_function<password_function>);
+        static_cast<void>(next.release()); // the library's from here on
         return *this;
     }
     options set_key_password(password_function function) && {
         return std::move(set_key_password(std::move(function)));
     }
 
-    /// An empty path means none.
+    /// Sets the file whose first line is the password of private keys. It replaces a password
+    /// function. An empty path means no password.
     options &set_key_password_file(const std::string &path) & {
         apply(certreload_options_set_key_password_file, detail::c_text_or_null(path));
-        password_.reset();
         return *this;
     }
     options set_key_password_file(const std::string &path) && {
         return std::move(set_key_password_file(path));
     }
 
+    /// Sets the protocols that servers accept by ALPN (RFC 7301), the preferred one first.
     options &set_alpn(const std::vector<std::string> &protocols) & {
         std::vector<const char *> pointers;
         pointers.reserve(protocols.size());
@@ -730,7 +767,8 @@ class options {
         return std::move(set_alpn(protocols));
     }
 
-    /// The options keep a reference of their own.
+    /// Keeps every setting of an existing server config: only the identity comes from the files.
+    /// The options take their own reference to the config.
     options &set_server_template(const rustls_server_config *config) & {
         apply(certreload_options_set_server_template, config);
         return *this;
@@ -739,8 +777,8 @@ class options {
         return std::move(set_server_template(config));
     }
 
-    /// Ask clients for certificates, and check them against roots: a file, or a directory of
-    /// files. Only client_auth::none goes without.
+    /// Asks clients for certificates and checks them against the roots: a file, or a directory of
+    /// files. Every mode except client_auth::none needs roots.
     options &set_client_auth(client_auth mode, const std::string &roots_path = {}) & {
         const char *roots = mode == client_auth::none ? nullptr : detail::c_text(roots_path);
         apply(certreload_options_set_client_auth, static_cast<certreload_client_auth>(mode), roots);
@@ -750,7 +788,7 @@ class options {
         return std::move(set_client_auth(mode, roots_path));
     }
 
-    /// The client role: handle::client_connection() checks servers against these roots.
+    /// Enables the client role: handle::client_connection() checks servers against these roots.
     options &set_server_roots(const std::string &roots_path) & {
         apply(certreload_options_set_server_roots, detail::c_text(roots_path));
         return *this;
@@ -759,7 +797,7 @@ class options {
         return std::move(set_server_roots(roots_path));
     }
 
-    /// The client role, with the roots of the system.
+    /// Enables the client role with the roots of the operating system.
     options &set_platform_roots() & {
         apply(certreload_options_set_platform_roots);
         return *this;
@@ -768,7 +806,7 @@ class options {
         return std::move(set_platform_roots());
     }
 
-    /// Revocation lists: a file, or a directory of files.
+    /// Adds certificate revocation lists: a file, or a directory of files.
     options &add_crl(const std::string &crl_path) & {
         apply(certreload_options_add_crl, detail::c_text(crl_path));
         return *this;
@@ -777,7 +815,7 @@ class options {
         return std::move(add_crl(crl_path));
     }
 
-    /// CERTRELOAD_CRL_* bits; 0, the default, is the strict rule.
+    /// Relaxes the checks of revocation by CERTRELOAD_CRL_* bits; 0, the default, is the strictest.
     options &set_crl_rules(std::uint32_t rules) & {
         apply(certreload_options_set_crl_rules, rules);
         return *this;
@@ -786,7 +824,8 @@ class options {
         return std::move(set_crl_rules(rules));
     }
 
-    /// What a client proves itself with; without it the first identity, where that may be.
+    /// Adds the identity that clients present. Without one they present the first identity, if its
+    /// key usage allows that.
     options &add_client_identity(const std::string &chain_path, const std::string &key_path) & {
         apply(certreload_options_add_client_identity, detail::c_text(chain_path),
               detail::c_text(key_path));
@@ -796,7 +835,8 @@ class options {
         return std::move(add_client_identity(chain_path, key_path));
     }
 
-    /// The options keep a reference of their own.
+    /// Keeps every setting of an existing client config, except its identity, server verifier and
+    /// sessions. The options take their own reference to the config.
     options &set_client_template(const rustls_client_config *config) & {
         apply(certreload_options_set_client_template, config);
         return *this;
@@ -813,7 +853,8 @@ class options {
         return std::move(set_resumption(which));
     }
 
-    /// A file of ticket keys that several processes share; the first encrypts, all decrypt.
+    /// Sets a file of ticket keys, so that several processes can resume each other's sessions. The
+    /// first key encrypts, all keys decrypt.
     options &set_ticket_keys(const std::string &path) & {
         apply(certreload_options_set_ticket_keys, detail::c_text(path));
         return *this;
@@ -822,20 +863,17 @@ class options {
         return std::move(set_ticket_keys(path));
     }
 
-    /// Zero for no limit. A negative time is refused: it would switch the limit off by mistake.
+    /// Sets how long a ticket key encrypts; zero for no limit.
     options &set_ticket_key_lifetime(std::chrono::seconds lifetime) & {
-        if (lifetime.count() < 0) {
-            throw error(CERTRELOAD_RESULT_INVALID_PARAMETER,
-                        "set_ticket_key_lifetime: a lifetime is not negative");
-        }
-        apply(certreload_options_set_ticket_key_lifetime_seconds, detail::to_seconds(lifetime));
+        apply(certreload_options_set_ticket_key_lifetime_seconds,
+              detail::to_seconds(lifetime, "set_ticket_key_lifetime"));
         return *this;
     }
     options set_ticket_key_lifetime(std::chrono::seconds lifetime) && {
         return std::move(set_ticket_key_lifetime(lifetime));
     }
 
-    /// Keeps sessions apart from those of services with another context: 1 to 255 bytes.
+    /// Separates sessions from those of services with another context: 1 to 255 bytes.
     options &set_session_context(const std::string &context) & {
         apply(certreload_options_set_session_context, context.data(), context.size());
         return *this;
@@ -852,58 +890,56 @@ class options {
         return std::move(set_watch(mode));
     }
 
-    /// With runtime::host the library creates no thread: the host waits for handle::event_fd() and
-    /// calls handle::dispatch().
-    options &set_runtime(runtime who) & {
-        apply(certreload_options_set_runtime, static_cast<certreload_runtime>(who));
+    /// Sets who runs the reloads. With runtime::host the library creates no thread: the host waits
+    /// for handle::event_fd() and calls handle::dispatch().
+    options &set_runtime(runtime mode) & {
+        apply(certreload_options_set_runtime, static_cast<certreload_runtime>(mode));
         return *this;
     }
-    options set_runtime(runtime who) && {
-        return std::move(set_runtime(who));
+    options set_runtime(runtime mode) && {
+        return std::move(set_runtime(mode));
     }
 
+    /// Sets how often the files are read without a notification: the longest time a change that the
+    /// kernel does not report stays undetected (G1).
     options &set_poll_interval(std::chrono::milliseconds interval) & {
-        apply(certreload_options_set_poll_interval_ms,
-              detail::to_milliseconds(interval, UINT32_MAX));
+        apply(certreload_options_set_poll_interval_ms, detail::to_milliseconds(interval));
         return *this;
     }
     options set_poll_interval(std::chrono::milliseconds interval) && {
         return std::move(set_poll_interval(interval));
     }
 
+    /// Sets the quiet time: how long notifications must have stopped before the files are read.
     options &set_debounce(std::chrono::milliseconds quiet) & {
-        apply(certreload_options_set_debounce_ms, detail::to_milliseconds(quiet, UINT32_MAX));
+        apply(certreload_options_set_debounce_ms, detail::to_milliseconds(quiet));
         return *this;
     }
     options set_debounce(std::chrono::milliseconds quiet) && {
         return std::move(set_debounce(quiet));
     }
 
+    /// Sets how long files that look incomplete are retried before they are a failure (G4).
     options &set_incomplete_timeout(std::chrono::milliseconds timeout) & {
-        apply(certreload_options_set_incomplete_timeout_ms,
-              detail::to_milliseconds(timeout, UINT32_MAX));
+        apply(certreload_options_set_incomplete_timeout_ms, detail::to_milliseconds(timeout));
         return *this;
     }
     options set_incomplete_timeout(std::chrono::milliseconds timeout) && {
         return std::move(set_incomplete_timeout(timeout));
     }
 
-    /// How long before its end a certificate counts as expiring; zero for no warning. Without this
-    /// it is the last third of its lifetime, at most 30 days.
+    /// Sets how long before its notAfter a certificate counts as expiring; zero for no warning. The
+    /// default is the last third of its lifetime, at most 30 days.
     options &set_expiry_warning(std::chrono::seconds before) & {
-        const auto limit = std::chrono::seconds(UINT32_MAX);
-        if (before.count() < 0) {
-            throw error(CERTRELOAD_RESULT_INVALID_PARAMETER, "an expiry warning is negative");
-        }
         apply(certreload_options_set_expiry_warning_seconds,
-              static_cast<std::uint32_t>((before < limit ? before : limit).count()));
+              detail::to_seconds(before, "set_expiry_warning"));
         return *this;
     }
     options set_expiry_warning(std::chrono::seconds before) && {
         return std::move(set_expiry_warning(before));
     }
 
-    /// What people call the handle: a label of its metrics. An empty name is none.
+    /// Sets the name of the handle in metrics and log lines. An empty name means none.
     options &set_name(const std::string &name) & {
         apply(certreload_options_set_name, detail::c_text_or_null(name));
         return *this;
@@ -912,12 +948,12 @@ class options {
         return std::move(set_name(name));
     }
 
-    /// As handle::on_event(), and told of the first load too: the first event may come before
-    /// handle::open() returns, so the function must not use the variable that the handle goes into
-    /// unless it knows that it is there.
+    /// Sets the event function, as handle::on_event() does. Set here, it also receives the events
+    /// of the first load, which may come before handle::open() returns. So it must not use the
+    /// variable that the handle is assigned to, unless it knows that the assignment is done.
     ///
-    /// Handles that are opened with the same options share the one function object. Its calls for
-    /// one handle never overlap; those for different handles may.
+    /// Handles that are opened with the same options share the function. Its calls for one handle
+    /// never overlap; its calls for different handles may.
     options &on_event(event_function function, exception_function on_exception = {}) & {
         auto next = detail::make_listener(std::move(function), std::move(on_exception));
         apply(certreload_options_set_event_callback, next ? detail::deliver : nullptr, next.get(),
@@ -929,7 +965,7 @@ class options {
         return std::move(on_event(std::move(function), std::move(on_exception)));
     }
 
-    /// Find out whether handle::open() would succeed: throws what it would throw.
+    /// Checks whether handle::open() would succeed. Throws the error that it would throw.
     void check() const {
         detail::check(certreload_check(raw_.get()));
     }
@@ -941,9 +977,9 @@ class options {
   private:
     friend class handle;
 
-    /// Calls a function of the C API that changes the options. If it fails, the options forget this
-    /// failure, for the exception reports it. A failure of a C call on native() that came before is
-    /// kept: no exception has reported it.
+    /// Calls a setter of the C API. If it fails, the exception reports the failure, so the options
+    /// do not remember it as well. The failure of an earlier C call on native() is kept, because no
+    /// exception has reported it.
     template <typename Setter, typename... Arguments>
     void apply(Setter setter, Arguments... arguments) {
         const certreload_result result = setter(raw_.get(), arguments...);
@@ -955,16 +991,24 @@ class options {
     }
 
     std::unique_ptr<certreload_options, detail::free_options> raw_;
-    std::shared_ptr<detail::listener> listener_;
-    std::shared_ptr<password_function> password_;
+    std::shared_ptr<detail::listener> listener_; // shared with the handles, see handle::close()
 };
 
-/// A view of one identity: borrowed, with all that it returns, from the generation it came from.
+/// A view of one identity, or of none. Borrowed, with all that it returns, from its generation.
+///
+/// An identity is empty if the generation has no such identity. An empty identity has no names,
+/// certificates or texts, and its times are 1970: a check of its expiry date fails.
 class identity {
   public:
+    identity() noexcept = default;
     explicit identity(const certreload_identity *raw) noexcept : raw_(raw) {}
 
-    /// Names as in the certificate: DNS names in lower case, wildcards, IP addresses.
+    /// Returns false for an empty identity.
+    explicit operator bool() const noexcept {
+        return raw_ != nullptr;
+    }
+
+    /// Returns the names of the certificate: DNS names in lower case, wildcards, IP addresses.
     std::vector<std::string_view> names() const {
         std::vector<std::string_view> names;
         const std::size_t count = certreload_identity_name_count(raw_);
@@ -983,22 +1027,23 @@ class identity {
         return detail::to_time_point(certreload_identity_not_after(raw_));
     }
 
-    /// From when on it should have been renewed; none where no warning is wanted.
+    /// Returns the time by which the certificate should have been renewed; none if the expiry
+    /// warning is off.
     std::optional<time_point> expiring_from() const noexcept {
         return detail::to_optional_time_point(certreload_identity_expiring_from(raw_));
     }
 
-    /// Lower-case hexadecimal.
+    /// Returns the serial number in lower-case hexadecimal.
     std::string_view serial() const noexcept {
         return detail::text(certreload_identity_serial(raw_));
     }
 
-    /// The leaf certificate's fingerprint: 64 lower-case hexadecimal digits.
+    /// Returns the fingerprint of the leaf certificate: 64 lower-case hexadecimal digits.
     std::string_view sha256() const noexcept {
         return detail::text(certreload_identity_sha256(raw_));
     }
 
-    /// The certificates in DER, the leaf first.
+    /// Returns the certificates in DER, the leaf first.
     std::vector<bytes> chain() const {
         std::vector<bytes> chain;
         const std::size_t count = certreload_identity_certificate_count(raw_);
@@ -1011,38 +1056,43 @@ class identity {
         return chain;
     }
 
-    /// The OCSP response in DER that is stapled now; empty where there is none, or it has expired.
+    /// Returns the OCSP response, in DER, that is stapled at this moment. Empty if there is none or
+    /// the response has expired.
     bytes ocsp() const noexcept {
         bytes der;
         der.data = certreload_identity_ocsp_der(raw_, &der.size);
         return der;
     }
 
+    /// Returns NULL for an empty identity.
     const certreload_identity *native() const noexcept {
         return raw_;
     }
 
   private:
-    const certreload_identity *raw_;
+    const certreload_identity *raw_ = nullptr;
 };
 
 /// One reference to an immutable snapshot of every identity. May outlive the handle.
 class generation {
   public:
-    /// Iterates over the identities in the order in which they were added.
+    /// Iterates over the identities in the order in which they were added. Valid as long as the
+    /// generation, also without the range.
     class iterator {
       public:
-        using iterator_category = std::input_iterator_tag;
-        using value_type = identity;
+        using iterator_category = std::input_iterator_tag; // an identity is returned by value
+        using iterator_concept = std::forward_iterator_tag;
+        using value_type = certreload::identity;
         using difference_type = std::ptrdiff_t;
         using pointer = void;
-        using reference = identity;
+        using reference = certreload::identity;
 
+        iterator() noexcept = default;
         iterator(const certreload_generation *generation, std::size_t index) noexcept
             : generation_(generation), index_(index) {}
 
-        identity operator*() const noexcept {
-            return identity(certreload_generation_identity(generation_, index_));
+        certreload::identity operator*() const noexcept {
+            return certreload::identity(certreload_generation_identity(generation_, index_));
         }
         iterator &operator++() noexcept {
             ++index_;
@@ -1059,11 +1109,11 @@ class generation {
         }
 
       private:
-        const certreload_generation *generation_;
-        std::size_t index_;
+        const certreload_generation *generation_ = nullptr;
+        std::size_t index_ = 0;
     };
 
-    /// What identities() returns: something to loop over. Borrowed from the generation.
+    /// The identities of a generation, for a loop. Borrowed from the generation.
     class identity_range {
       public:
         explicit identity_range(const certreload_generation *generation) noexcept
@@ -1078,7 +1128,11 @@ class generation {
         std::size_t size() const noexcept {
             return certreload_generation_identity_count(generation_);
         }
-        identity operator[](std::size_t index) const noexcept {
+        bool empty() const noexcept {
+            return size() == 0;
+        }
+        /// Returns an empty identity if there is no such index.
+        certreload::identity operator[](std::size_t index) const noexcept {
             return *iterator(generation_, index);
         }
 
@@ -1086,39 +1140,55 @@ class generation {
         const certreload_generation *generation_;
     };
 
-    /// Takes over one reference, as certreload_generation_acquire() returns it.
+    /// Takes ownership of one reference, as certreload_generation_acquire() returns it.
     explicit generation(const certreload_generation *raw) noexcept : raw_(raw) {}
 
+    /// Returns the number: the first is 1, later ones are greater; 0 if moved from.
     std::uint64_t number() const noexcept {
         return certreload_generation_number(raw_.get());
     }
 
-    // What is borrowed from a generation cannot be taken from a temporary one: it would dangle.
+    // A view of a temporary generation would dangle. The deleted overloads make that an error of
+    // the compiler.
 
     identity_range identities() const &noexcept {
         return identity_range(raw_.get());
     }
     identity_range identities() const && = delete;
 
-    /// The identity that serves a name; the first one where the name is empty or nobody has it; one
-    /// that is empty where there is none to serve.
-    identity select(std::string_view server_name) const & {
-        const bool is_text = server_name.find('\0') == std::string_view::npos; // else nobody's
-        const std::string name(is_text ? server_name : std::string_view());
-        return identity(certreload_generation_select(raw_.get(), name.c_str()));
+    /// Returns one identity, in the order in which they were added; an empty one if there is no
+    /// such index.
+    certreload::identity identity(std::size_t index) const &noexcept {
+        return identities()[index];
     }
-    identity select(std::string_view server_name) const && = delete;
+    certreload::identity identity(std::size_t index) const && = delete;
 
+    /// Returns the identity that serves a name: an exact match, then a wildcard for one label, then
+    /// the first identity. Empty if the generation has no identity to serve.
+    certreload::identity select(std::string_view server_name) const & {
+        // No certificate has a name with a NUL inside, and C would read a shorter name.
+        const bool is_text = server_name.find('\0') == std::string_view::npos;
+        const std::string name(is_text ? server_name : std::string_view());
+        return certreload::identity(certreload_generation_select(raw_.get(), name.c_str()));
+    }
+    certreload::identity select(std::string_view server_name) const && = delete;
+
+    /// Borrowed from the generation. NULL if the handle has no identity to serve.
     const rustls_server_config *server_config() const &noexcept {
         return certreload_generation_borrow_server_config(raw_.get());
     }
     const rustls_server_config *server_config() const && = delete;
 
-    /// NULL where the handle has no client role.
+    /// Borrowed from the generation. NULL if the handle has no client role.
     const rustls_client_config *client_config() const &noexcept {
         return certreload_generation_borrow_client_config(raw_.get());
     }
     const rustls_client_config *client_config() const && = delete;
+
+    /// Returns false for a generation that was moved from.
+    explicit operator bool() const noexcept {
+        return raw_ != nullptr;
+    }
 
     const certreload_generation *native() const noexcept {
         return raw_.get();
@@ -1128,98 +1198,93 @@ class generation {
     std::unique_ptr<const certreload_generation, detail::release_generation> raw_;
 };
 
-/// Certificates that reload. Open one at start; ask it for a connection at each accept().
+/// Certificates that reload. Open one at start and ask it for a connection at each accept().
 class handle {
   public:
-    /// Load everything that the options name, check it, and begin to watch it.
+    /// Loads everything that the options name, checks it, and starts to watch it.
     [[nodiscard]] static handle open(const options &options) {
         certreload_handle *raw = nullptr;
         detail::check(certreload_open(options.raw_.get(), &raw));
-        return handle(raw, options.listener_, options.password_);
+        return handle(raw, options.listener_);
     }
 
-    /// Open one identity with every option at its default.
+    /// Opens one identity with every option at its default.
     [[nodiscard]] static handle open(const std::string &chain_path, const std::string &key_path) {
         certreload_handle *raw = nullptr;
         detail::check(
             certreload_open_files(detail::c_text(chain_path), detail::c_text(key_path), &raw));
-        return handle(raw, nullptr, nullptr);
+        return handle(raw, nullptr);
     }
 
     handle(handle &&) noexcept = default;
 
-    /// Closes what this handle held before.
+    /// Closes the handle that this object owned before.
     handle &operator=(handle &&other) noexcept {
         handle taken(std::move(other));
         raw_.swap(taken.raw_);
         listener_.swap(taken.listener_);
-        password_.swap(taken.password_);
         return *this;
     }
 
-    /// Closes the handle: afterwards its event function is not running, but for a call that itself
-    /// destroys the handle, which it may. Connections, configs and generations live on.
+    /// Closes the handle. Afterwards its event function is not running, except for a call that
+    /// itself destroys the handle, which is allowed. Connections, configs and generations stay
+    /// valid.
     ///
-    /// It waits for the event function. So hold no lock that the function takes, and do this on no
-    /// thread that it joins or waits for: the library cannot see the host's mutexes and joins.
+    /// It waits for the event function. To avoid a deadlock, destroy the handle with no lock held
+    /// that the function takes, and on no thread that the function joins or waits for: the library
+    /// cannot detect waits for the host's mutexes and threads.
     ~handle() = default;
 
-    /// Closes the handle now, as its destruction does; what is left is as if it was moved from.
+    /// Closes the handle now, as its destruction does. Afterwards the object is as if moved from.
     void close() noexcept {
-        // The event function may be using this handle until it has ended: nothing is written
-        // before.
+        // The event function may be using this object until the close has returned, so nothing is
+        // written before.
         certreload_close(raw_.get());
         static_cast<void>(raw_.release());
-        // Last of all goes the event function, and with it perhaps what owns this handle.
+        // The event function may be the last owner of this object, so it is destroyed last.
         const handle rest(std::move(*this));
     }
 
-    /// Ask for a reload and return at once. Async-signal-safe: made for a SIGHUP handler.
+    /// Requests a reload and returns at once. Async-signal-safe: made for a SIGHUP handler.
     void reload() const noexcept {
         certreload_reload(raw_.get());
     }
 
-    /// Reload now. Throws where the files cannot be used, while what served goes on serving, and
-    /// where the time runs out, while the work goes on (code(): CERTRELOAD_RESULT_TIMED_OUT). A
-    /// negative timeout is none at all; milliseconds::max() waits as long as it takes.
+    /// Reloads now and waits for the outcome. Throws if the files cannot be used; the last good
+    /// version keeps serving. Throws CERTRELOAD_RESULT_TIMED_OUT if the time runs out; the reload
+    /// continues. A negative timeout is 0; milliseconds::max() waits without limit.
     reload_outcome reload_wait(std::chrono::milliseconds timeout) const {
-        const certreload_result result = try_reload_wait(timeout);
-        detail::check(result);
-        return result == CERTRELOAD_RESULT_UNCHANGED ? reload_outcome::unchanged
-                                                     : reload_outcome::reloaded;
+        return detail::to_reload_outcome(try_reload_wait(timeout));
     }
 
-    /// Reload now and return the result as it is; on failure certreload_last_error() has the story.
-    [[nodiscard]] certreload_result
-    try_reload_wait(std::chrono::milliseconds timeout) const noexcept {
-        return certreload_reload_wait(raw_.get(), detail::to_milliseconds(timeout, 0));
+    /// Reloads now and returns the result, for code without exceptions. On failure
+    /// certreload_last_error() has path and reason.
+    [[nodiscard]] result try_reload_wait(std::chrono::milliseconds timeout) const noexcept {
+        return certreload_reload_wait(raw_.get(), detail::to_count(timeout, 0));
     }
 
-    /// Hand over new bytes for an identity, as they would be in its files. Throws where they cannot
-    /// be used, while what served goes on serving.
+    /// Replaces the bytes of an identity, in the format of its files. Throws if the bytes cannot be
+    /// used; the last good version keeps serving.
     reload_outcome push_identity(std::size_t index, std::string_view chain_pem,
                                  std::string_view key_pem, bytes ocsp_der = {}) const {
         const certreload_identity_bytes raw =
             detail::to_identity_bytes(chain_pem, key_pem, ocsp_der);
-        const certreload_result result =
-            certreload_push_identity(raw_.get(), index, &raw, sizeof raw);
-        detail::check(result);
-        return result == CERTRELOAD_RESULT_UNCHANGED ? reload_outcome::unchanged
-                                                     : reload_outcome::reloaded;
+        return detail::to_reload_outcome(
+            certreload_push_identity(raw_.get(), index, &raw, sizeof raw));
     }
 
-    /// The index of the identity that serves a name: a DNS name without a dot at its end, a
-    /// wildcard or an IP address as the certificate has it. Throws where none has it.
+    /// Returns the index of the identity that serves a name: a DNS name without a trailing dot, or
+    /// a wildcard or an IP address as in the certificate. Throws if no identity has the name.
     std::size_t find_identity(const std::string &server_name) const {
         std::size_t index = 0;
         detail::check(certreload_find_identity(raw_.get(), detail::c_text(server_name), &index));
         return index;
     }
 
-    /// A descriptor that is readable as long as events wait for next_event(), and with
-    /// runtime::host as long as there is something to dispatch. The library's: take it out of the
-    /// event loop before the handle goes. Throws where there is none (code():
-    /// CERTRELOAD_RESULT_SYSTEM, whatever the reason).
+    /// Returns a descriptor that is readable while events wait for next_event(), and with
+    /// runtime::host also while there is work for dispatch(). The library owns it: remove it from
+    /// the event loop before the handle is closed. Throws CERTRELOAD_RESULT_SYSTEM if there is
+    /// none.
     int event_fd() const {
         const int descriptor = certreload_event_fd(raw_.get());
         if (descriptor < 0) {
@@ -1229,8 +1294,8 @@ class handle {
         return descriptor;
     }
 
-    /// Take the next event without an event function; none where none is waiting. Its texts are
-    /// valid until this thread takes another event, of whichever handle, or ends.
+    /// Returns the next event, for hosts without an event function; none if no event is waiting.
+    /// Its texts are valid until this thread takes another event, of any handle, or ends.
     std::optional<event> next_event() const {
         const certreload_event *raw = nullptr;
         const certreload_result result = certreload_next_event(raw_.get(), &raw);
@@ -1241,40 +1306,41 @@ class handle {
         return detail::to_event(*raw);
     }
 
-    /// Do the work that is pending, on this thread, and call the event function here: for
+    /// Runs the work that is pending on this thread and calls the event function here. For
     /// runtime::host.
     void dispatch() const {
         detail::check(certreload_dispatch(raw_.get()));
     }
 
-    /// Take the handle up in a child that was forked, before its other threads use it. Ask for
-    /// event_fd() anew then.
+    /// Restores reloading in a forked child, before other threads of the child use the handle. The
+    /// descriptor of event_fd() is a new one afterwards.
     void after_fork() {
         detail::check(certreload_after_fork(raw_.get()));
     }
 
-    /// Name the function that is told of events from now on; an empty one for none.
+    /// Sets the function that receives events from now on; an empty one for none.
     ///
-    /// Where it uses members of the object that holds this handle, let the handle be the last
-    /// member: it is then the first to go, and no event comes after it.
+    /// If it uses members of the object that owns this handle, declare the handle as the last
+    /// member. It is then destroyed first, and no event follows.
     ///
-    /// It runs on a background thread of the library, with runtime::host in dispatch(), one call at
-    /// a time, in order, and may call anything, replacing itself and destroying this handle
-    /// included; only it must not end its thread (pthread_exit()) nor longjmp out. When this
-    /// returns the function before is not running any more, but for the call that this is made
-    /// from.
+    /// The function runs on a background thread of the library, or inside dispatch() with
+    /// runtime::host: one call at a time, in order (G7). It may call any function, also to replace
+    /// itself or to destroy this handle. It must not end its thread (pthread_exit()) or longjmp
+    /// out. When on_event() returns, the previous function is not running any more, unless
+    /// on_event() was called from inside it.
     ///
-    /// So call this with no lock held that the function takes, and on no thread that it joins or
-    /// waits for: the library cannot see the host's mutexes and joins.
+    /// To avoid a deadlock, call this with no lock held that the function takes, and on no thread
+    /// that it joins or waits for: the library cannot detect waits for the host's mutexes and
+    /// threads.
     ///
-    /// What the function throws goes to on_exception, if there is one, on the same thread, and is
-    /// dropped otherwise, as is what on_exception throws: an exception never reaches the library,
-    /// and a log line that failed never ends the server.
+    /// An exception of the function is passed to on_exception, on the same thread. Without
+    /// on_exception it is dropped, as are exceptions of on_exception: no exception reaches the
+    /// library, and a log line that cannot be written does not end the server.
     void on_event(event_function function, exception_function on_exception = {}) {
         auto next = detail::make_listener(std::move(function), std::move(on_exception));
         detail::check(certreload_set_event_callback(raw_.get(), next ? detail::deliver : nullptr,
                                                     next.get(), nullptr));
-        // Last, because destroying the function before may destroy what owns this handle.
+        // Last, because the previous function may be the last owner of this object.
         listener_.swap(next);
     }
 
@@ -1292,7 +1358,7 @@ class handle {
                                   raw.identities,
                                   raw.generations_alive,
                                   static_cast<watch_state>(raw.watch),
-                                  raw.warnings,
+                                  certreload::warnings(raw.warnings),
                                   detail::to_time_point(raw.health_since),
                                   detail::to_optional_time_point(raw.expiring_from),
                                   detail::to_time_point(raw.last_checked_at),
@@ -1301,7 +1367,8 @@ class handle {
                                   raw.last_failure};
     }
 
-    /// How one identity is doing; index as in generation::identities(). Throws where there is none.
+    /// Returns the state of one identity, by its index in generation::identities(). Throws if there
+    /// is no such index.
     certreload::identity_status identity_status(std::size_t index) const {
         certreload_identity_status raw = {};
         detail::check(certreload_get_identity_status(raw_.get(), index, &raw, sizeof raw));
@@ -1314,7 +1381,7 @@ class handle {
                                            detail::to_time_point(raw.renewed_at),
                                            raw.renewed_generation,
                                            detail::to_time_point(raw.last_checked_at),
-                                           raw.warnings,
+                                           certreload::warnings(raw.warnings),
                                            raw.pending != 0,
                                            raw.consecutive_failures,
                                            detail::to_optional_time_point(raw.last_failure_at),
@@ -1322,7 +1389,7 @@ class handle {
                                            raw.chain_path};
     }
 
-    /// How roots and revocation lists are doing. Throws where there are no roots.
+    /// Returns the state of roots and revocation lists. Throws if there are no roots.
     certreload::trust_status trust_status() const {
         certreload_trust_status raw = {};
         detail::check(certreload_get_trust_status(raw_.get(), &raw, sizeof raw));
@@ -1338,7 +1405,7 @@ class handle {
                                         detail::to_time_point(raw.renewed_at),
                                         raw.renewed_generation,
                                         detail::to_time_point(raw.last_checked_at),
-                                        raw.warnings,
+                                        certreload::warnings(raw.warnings),
                                         raw.pending != 0,
                                         raw.consecutive_failures,
                                         detail::to_optional_time_point(raw.last_failure_at),
@@ -1346,27 +1413,28 @@ class handle {
                                         raw.path};
     }
 
-    /// End every session of this process at once: for the day a key leaks. Forked workers and other
-    /// hosts have to be told, too.
+    /// Ends every session of this process at once, for the day a key leaks. Call it in every forked
+    /// worker and on every host.
     void invalidate_sessions() const {
         detail::check(certreload_invalidate_sessions(raw_.get()));
     }
 
-    /// What there is to measure, in the Prometheus text format; see also metrics_page().
+    /// Returns the metrics in the Prometheus text format. For several handles see metrics_page().
     std::string metrics() const {
         return detail::read_text([this](char *buffer, std::size_t size, std::size_t *needed) {
             return certreload_write_metrics(raw_.get(), buffer, size, needed);
         });
     }
 
-    /// Make a connection with the config that is current at this moment.
+    /// Makes a server connection with the config that is current at this moment. The connection
+    /// keeps that config (G8).
     [[nodiscard]] connection_ptr server_connection() const {
         rustls_connection *raw = nullptr;
         detail::check(certreload_server_connection_new(raw_.get(), &raw));
         return connection_ptr(raw);
     }
 
-    /// Take a reference to the config that is current at this moment: for rustls-ffi's Acceptor.
+    /// Returns a reference to the config that is current at this moment, for rustls-ffi's Acceptor.
     [[nodiscard]] server_config_ptr acquire_server_config() const {
         server_config_ptr config(certreload_acquire_server_config(raw_.get()));
         if (config == nullptr) {
@@ -1375,7 +1443,7 @@ class handle {
         return config;
     }
 
-    /// Make a connection to a server: a DNS name or an IP address, which its certificate must have.
+    /// Makes a connection to a server. Its certificate must have this DNS name or IP address.
     [[nodiscard]] connection_ptr client_connection(const std::string &server_name) const {
         rustls_connection *raw = nullptr;
         detail::check(
@@ -1383,7 +1451,7 @@ class handle {
         return connection_ptr(raw);
     }
 
-    /// Take a reference to the config of the client role that is current at this moment.
+    /// Returns a reference to the config of the client role that is current at this moment.
     [[nodiscard]] client_config_ptr acquire_client_config() const {
         client_config_ptr config(certreload_acquire_client_config(raw_.get()));
         if (config == nullptr) {
@@ -1392,7 +1460,7 @@ class handle {
         return config;
     }
 
-    /// Take a reference to the generation that is current at this moment.
+    /// Returns a reference to the generation that is current at this moment.
     [[nodiscard]] generation acquire() const {
         const certreload_generation *raw = certreload_generation_acquire(raw_.get());
         if (raw == nullptr) {
@@ -1401,7 +1469,7 @@ class handle {
         return generation(raw);
     }
 
-    /// False for a handle that was moved from.
+    /// Returns false for a handle that was moved from or closed.
     explicit operator bool() const noexcept {
         return raw_ != nullptr;
     }
@@ -1416,17 +1484,17 @@ class handle {
                                : CERTRELOAD_RESULT_NOT_CONFIGURED;
     }
 
-    handle(certreload_handle *raw, std::shared_ptr<detail::listener> listener,
-           std::shared_ptr<password_function> password) noexcept
-        : listener_(std::move(listener)), password_(std::move(password)), raw_(raw) {}
+    handle(certreload_handle *raw, std::shared_ptr<detail::listener> listener) noexcept
+        : listener_(std::move(listener)), raw_(raw) {}
 
-    // In this order: the handle is closed before the functions go that it calls.
+    // The library does not own the event function, as it owns the other functions: close() has to
+    // destroy it after the last use of this object. In this order, because members are destroyed in
+    // reverse: the handle is closed before the function that it calls is destroyed.
     std::shared_ptr<detail::listener> listener_;
-    std::shared_ptr<password_function> password_;
     std::unique_ptr<certreload_handle, detail::close_handle> raw_;
 };
 
-/// What there is to measure of several handles, as one page in the Prometheus text format.
+/// Returns the metrics of several handles as one page in the Prometheus text format.
 inline std::string metrics_page(const std::vector<const handle *> &handles) {
     std::vector<certreload_handle *> raw;
     raw.reserve(handles.size());

@@ -1,4 +1,4 @@
-// What the C++ tests share: checks, certificates in files, events that are waited for.
+// Shared by the C++ tests: checks, certificates in files, a mailbox for events.
 //
 // SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
 
@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using certreload::event_kind;
 
-constexpr auto patience = 30s; // an upper bound that only a failing test meets
+constexpr auto patience = 30s; // an upper bound that only a failing test reaches
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
@@ -180,6 +180,15 @@ class mailbox {
         }));
     }
 
+    std::ptrdiff_t count_texts(const std::string &text) {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        return std::count(texts_.begin(), texts_.end(), text);
+    }
+
+    bool has_text(const std::string &text) {
+        return count_texts(text) != 0;
+    }
+
     std::size_t count() {
         const std::lock_guard<std::mutex> guard(mutex_);
         return events_.size();
@@ -196,8 +205,8 @@ class mailbox {
     std::vector<std::string> texts_;
 };
 
-// Tells the mailbox when the last copy of what holds it is destroyed.
-inline std::shared_ptr<int> tell_when_gone(mailbox &box, const std::string &text) {
+// Puts a text into the mailbox when its last copy is destroyed.
+inline std::shared_ptr<int> report_when_destroyed(mailbox &box, const std::string &text) {
     return std::shared_ptr<int>(new int(0), [&box, text](const int *number) {
         delete number;
         box.put_text(text);
@@ -226,7 +235,7 @@ struct test {
 #function, function                                                                        \
     }
 
-// Runs them all; the exit code of the program.
+// Runs all tests and returns the exit code of the program.
 template <std::size_t count> int run_tests(const test (&tests)[count]) {
     int failures = 0;
     for (const test &test : tests) {

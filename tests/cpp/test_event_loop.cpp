@@ -1,4 +1,4 @@
-// Event loops, the host runtime, forks and pushed bytes by way of certreload.hpp.
+// Event loops, the host runtime, forks and pushed bytes with certreload.hpp.
 //
 // SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
 
@@ -18,7 +18,7 @@ std::string content(const fs::path &path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Of the identity that is served to a client that asks for a name.
+// The fingerprint of the identity that a client of this name gets.
 std::string served(const certreload::handle &handle, const std::string &name) {
     const certreload::generation generation = handle.acquire();
     return std::string(generation.select(name).sha256());
@@ -35,7 +35,7 @@ certreload::options host_options(const pair &live) {
     return options;
 }
 
-void events_are_taken_where_the_descriptor_says_so() {
+void event_fd_is_readable_while_events_wait() {
     const pair live = made().place.live("taken");
     deploy(live, made().one);
     const certreload::handle handle = certreload::handle::open(quiet_options(live));
@@ -59,7 +59,7 @@ void events_are_taken_where_the_descriptor_says_so() {
           CERTRELOAD_RESULT_INVALID_PARAMETER);
 }
 
-void the_host_dispatches() {
+void host_runtime_reloads_in_dispatch() {
     const pair live = made().place.live("dispatched");
     deploy(live, made().one);
     std::size_t calls = 0;
@@ -83,7 +83,7 @@ void the_host_dispatches() {
     CHECK(std::distance(fs::directory_iterator("/proc/self/task"), {}) == 1);
 }
 
-void bytes_are_served_and_pushed() {
+void identity_in_memory_is_replaced_by_a_push() {
     const std::string chain = content(made().one.chain);
     const std::string key = content(made().one.key);
     certreload::options options;
@@ -92,7 +92,7 @@ void bytes_are_served_and_pushed() {
     CHECK(served(handle, "one.test") == made().one.sha256());
     CHECK(handle.find_identity("One.test") == 0);
     CHECK(handle.find_identity("two.test") == 1);
-    CHECK(code_of([&] { handle.find_identity("nobody.test"); }, "nobody.test") ==
+    CHECK(code_of([&] { handle.find_identity("absent.test"); }, "absent.test") ==
           CERTRELOAD_RESULT_INVALID_PARAMETER);
 
     CHECK(handle.push_identity(0, chain, key) == certreload::reload_outcome::unchanged);
@@ -119,7 +119,7 @@ void bytes_are_served_and_pushed() {
           CERTRELOAD_RESULT_NULL_PARAMETER);
 }
 
-void a_staple_goes_with_the_bytes() {
+void ocsp_response_is_passed_with_the_bytes() {
     const std::string chain = content(made().one.chain);
     const std::string key = content(made().one.key);
     const std::uint8_t staple[] = {0x30, 0x03, 0x0a, 0x01, 0x00};
@@ -127,13 +127,13 @@ void a_staple_goes_with_the_bytes() {
     const certreload::bytes ocsp = {staple, sizeof staple};
     const certreload::handle handle =
         certreload::handle::open(options.add_identity_memory(chain, key, ocsp));
-    // No response that could be used, which is seen: so it has arrived.
+    // The warning shows that the response, which is unusable, has arrived.
     CHECK((handle.status().warnings & CERTRELOAD_WARNING_OCSP_UNUSABLE) != 0);
     CHECK(handle.push_identity(0, chain, key) == certreload::reload_outcome::reloaded);
     CHECK((handle.status().warnings & CERTRELOAD_WARNING_OCSP_UNUSABLE) == 0);
 }
 
-void what_a_child_does(certreload::handle &handle, const pair &live) {
+void check_forked_child(certreload::handle &handle, const pair &live) {
     CHECK(code_of([&] { handle.event_fd(); }, "fork") == CERTRELOAD_RESULT_SYSTEM);
     CHECK(code_of([&] { handle.reload_wait(patience); }, "fork") == CERTRELOAD_RESULT_FORKED);
     handle.after_fork();
@@ -145,18 +145,18 @@ void what_a_child_does(certreload::handle &handle, const pair &live) {
     CHECK(handle.next_event()->generation == 2);
 }
 
-void a_child_takes_the_handle_up() {
+void child_after_fork_reloads() {
     const pair live = made().place.live("forked");
     deploy(live, made().one);
     made().two.sha256();
     certreload::handle handle = certreload::handle::open(host_options(live));
-    handle.after_fork(); // nothing to do here
+    handle.after_fork(); // no effect in the process that opened the handle
     const pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
         alarm(static_cast<unsigned>(patience.count()));
         try {
-            what_a_child_does(handle, live);
+            check_forked_child(handle, live);
             _exit(0);
         } catch (const std::exception &error) {
             std::fprintf(stderr, "in the child: %s\n", error.what());
@@ -168,7 +168,7 @@ void a_child_takes_the_handle_up() {
     CHECK(status == 0);
 }
 
-void a_handle_that_was_moved_from_is_an_error() {
+void handle_that_was_moved_from_reports_errors() {
     certreload::handle handle = certreload::handle::open(made().one.chain, made().one.key);
     const certreload::handle moved = std::move(handle);
     const auto null = CERTRELOAD_RESULT_NULL_PARAMETER;
@@ -181,13 +181,10 @@ void a_handle_that_was_moved_from_is_an_error() {
 }
 
 const test tests[] = {
-    // First, while there is no thread but this.
-    TEST(the_host_dispatches),
-    TEST(a_child_takes_the_handle_up),
-    TEST(events_are_taken_where_the_descriptor_says_so),
-    TEST(bytes_are_served_and_pushed),
-    TEST(a_staple_goes_with_the_bytes),
-    TEST(a_handle_that_was_moved_from_is_an_error),
+    // First, while the process has no other thread.
+    TEST(host_runtime_reloads_in_dispatch),       TEST(child_after_fork_reloads),
+    TEST(event_fd_is_readable_while_events_wait), TEST(identity_in_memory_is_replaced_by_a_push),
+    TEST(ocsp_response_is_passed_with_the_bytes), TEST(handle_that_was_moved_from_reports_errors),
 };
 
 } // namespace

@@ -1,6 +1,5 @@
-// Destructors of static and of thread_local objects may use and close handles, in whatever order
-// the language runs them: before and after what the library itself keeps for a thread is gone
-// (G12).
+// G12: destructors of static and thread_local objects may use and close handles, before and after
+// the library's own thread-local values are destroyed.
 //
 // SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
 
@@ -21,11 +20,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr unsigned patience_seconds = 30; // only a failing test meets it
+constexpr unsigned patience_seconds = 30; // an upper bound that only a failing test reaches
 constexpr int chosen_status = 42;
 constexpr int rounds = 5;
 
-// Where exceptions and exit() are of no use: in destructors.
+// For destructors, where neither an exception nor exit() works.
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -35,12 +34,12 @@ constexpr int rounds = 5;
         }                                                                                          \
     } while (false)
 
-// Plain text: it is there for as long as the process is.
+// Arrays without a destructor, so that they are valid until the process ends.
 char chain[4096];
 char key[4096];
 
-// Takes what a thread can leave behind in the library: an error, random numbers, a place in a
-// queue; and finds that everything answers.
+// Makes the library create each of its thread-local values: the last error, random numbers, a place
+// in a queue. Every call must still succeed.
 void use(certreload_handle *handle) {
     certreload_handle *none = nullptr;
     CHECK(certreload_open_files("/no/such/file", key, &none) == CERTRELOAD_RESULT_FILE_NOT_FOUND);
@@ -57,8 +56,8 @@ void use(certreload_handle *handle) {
     CHECK(certreload_set_event_callback(handle, nullptr, nullptr, nullptr) == CERTRELOAD_RESULT_OK);
 }
 
-// Has a handle for as long as it lives, and uses it until the end. The handshakes that prove a
-// certificate are made on the thread that opens.
+// Owns a handle and uses it in its destructor. Opening makes the self-check handshakes on the
+// thread that opens.
 struct user {
     certreload_handle *handle = nullptr;
 
@@ -75,8 +74,9 @@ struct user {
     }
 };
 
-// What is made last goes first: one object is made before the thread has called the library and
-// goes after what the library keeps for the thread, the other is made after that and goes before.
+// Objects are destroyed in reverse order. One object is made before the thread's first call of the
+// library, so it is destroyed after the library's thread-local values; the other is destroyed
+// before.
 void leave_objects_to_the_thread() {
     thread_local user made_first;
     made_first.handle = nullptr;
@@ -108,7 +108,7 @@ int thread_local_objects_close_at_the_end_of_a_thread() {
     return chosen_status;
 }
 
-// Those of the main thread go when the process ends, before the static ones.
+// Those of the main thread are destroyed when the process ends, before the static ones.
 int thread_local_objects_of_main_close_at_exit() {
     static user until_the_end;
     until_the_end.open();
@@ -116,7 +116,7 @@ int thread_local_objects_of_main_close_at_exit() {
     return chosen_status;
 }
 
-int a_thread_exits_the_process() {
+int exit_on_another_thread_runs_destructors() {
     static user until_the_end;
     until_the_end.open();
     leave_objects_to_the_thread();
@@ -127,8 +127,8 @@ int a_thread_exits_the_process() {
     return 1;
 }
 
-// pthread's own destructors come after those of the language, and after those of the library's
-// random number generator or before: nobody says.
+// The destructors of pthread_key_create() run after those of the language. POSIX does not specify
+// whether they run before or after those of the library's random number generator.
 int thread_specific_values_close_at_the_end_of_a_thread() {
     static pthread_key_t value;
     CHECK(pthread_key_create(&value, [](void *object) { delete static_cast<user *>(object); }) ==
@@ -160,7 +160,7 @@ const test tests[] = {
     TEST(static_objects_close_at_exit),
     TEST(thread_local_objects_close_at_the_end_of_a_thread),
     TEST(thread_local_objects_of_main_close_at_exit),
-    TEST(a_thread_exits_the_process),
+    TEST(exit_on_another_thread_runs_destructors),
     TEST(thread_specific_values_close_at_the_end_of_a_thread),
 };
 

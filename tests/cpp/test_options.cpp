@@ -1,4 +1,4 @@
-// Options fail closed in C++, too (G22): a setter that fails throws, and a program that catches the
+// G22: options fail closed in C++, too. A setter that fails throws, and a program that catches the
 // exception may continue without that setting.
 //
 // SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
@@ -55,7 +55,7 @@ void options_setter_that_throws_leaves_options_that_open() {
     const certreload::handle handle = certreload::handle::open(options);
     CHECK(certreload_generation_identity_count(handle.acquire().native()) == 1);
 
-    // A chain ends at the call that fails; what came before it is set, what comes after is not.
+    // A chain ends at the call that fails: earlier settings are set, later ones are not.
     certreload::options chained;
     CHECK(null_or_invalid(code_of([&] {
         chained.add_identity(live.chain, live.key).set_poll_interval(1ms).require_name("no.test");
@@ -63,8 +63,8 @@ void options_setter_that_throws_leaves_options_that_open() {
     chained.check();
 }
 
-// No exception has reported a failure in C, so it must not be cleared with one that an exception
-// did.
+// G22: no exception has reported the failure of a C call, so a setter that throws must not clear
+// it.
 void failure_in_c_is_kept_when_a_setter_throws() {
     const pair live = made().place.live("native");
     deploy(live, made().one);

@@ -1,4 +1,4 @@
-// Both roles of a handle, and what it checks peers against, by way of certreload.hpp.
+// Both roles of a handle and its trust store, with certreload.hpp.
 //
 // SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
 
@@ -8,7 +8,7 @@
 
 namespace {
 
-// An authority, and a certificate of its that is for servers and clients alike.
+// An authority, and a certificate that it issued for servers and clients.
 struct authority {
     authority() {
         run("cd '" + at("") +
@@ -58,7 +58,7 @@ rustls_io_result take(void *wire, std::uint8_t *bytes, std::size_t size, std::si
     return 0;
 }
 
-// Carries what one end has to say to the other.
+// Transfers the TLS bytes of one end to the other.
 rustls_result carry(rustls_connection *from, rustls_connection *to) {
     std::string wire;
     std::size_t done = 0;
@@ -73,7 +73,7 @@ rustls_result carry(rustls_connection *from, rustls_connection *to) {
     return result;
 }
 
-bool do_meet(const certreload::handle &server, const certreload::handle &client) {
+bool can_connect(const certreload::handle &server, const certreload::handle &client) {
     const certreload::connection_ptr there = server.server_connection();
     const certreload::connection_ptr here = client.client_connection("own.test");
     for (int turn = 0; turn < 5; ++turn) {
@@ -86,9 +86,9 @@ bool do_meet(const certreload::handle &server, const certreload::handle &client)
            rustls_connection_get_peer_certificate(there.get(), 0) != nullptr;
 }
 
-void one_handle_has_both_roles() {
+void handle_with_both_roles_connects_to_itself() {
     const certreload::handle handle = certreload::handle::open(both_roles());
-    CHECK(do_meet(handle, handle));
+    CHECK(can_connect(handle, handle));
     const certreload::trust_status trust = handle.trust_status();
     CHECK(trust.health == certreload::health::ok);
     CHECK(trust.client_roots == 1 && trust.server_roots == 1);
@@ -99,22 +99,22 @@ void one_handle_has_both_roles() {
     const certreload::generation generation = handle.acquire();
     CHECK(generation.client_config() != nullptr);
     handle.invalidate_sessions();
-    CHECK(do_meet(handle, handle));
+    CHECK(can_connect(handle, handle));
 }
 
-void a_client_has_an_identity_of_its_own() {
+void client_without_an_identity_is_refused() {
     const certreload::handle server = certreload::handle::open(both_roles());
-    const certreload::handle nobody =
+    const certreload::handle anonymous =
         certreload::handle::open(quiet().set_server_roots(root().at("ca.pem")));
-    CHECK(!do_meet(server, nobody));
+    CHECK(!can_connect(server, anonymous));
     const certreload::handle client = certreload::handle::open(
         quiet()
             .set_server_roots(root().at("ca.pem"))
             .add_client_identity(root().at("own.pem"), root().at("own.key")));
-    CHECK(do_meet(server, client));
+    CHECK(can_connect(server, client));
 }
 
-void what_a_handle_has_no_role_for_is_an_error() {
+void handle_without_the_role_reports_not_configured() {
     const auto not_configured = CERTRELOAD_RESULT_NOT_CONFIGURED;
     const certreload::handle server =
         certreload::handle::open(root().at("own.pem"), root().at("own.key"));
@@ -130,7 +130,7 @@ void what_a_handle_has_no_role_for_is_an_error() {
     CHECK(client.trust_status().client_roots == 0);
 }
 
-void names_and_settings_that_are_none_are_errors() {
+void invalid_names_and_settings_are_refused() {
     const auto invalid = CERTRELOAD_RESULT_INVALID_PARAMETER;
     const certreload::handle handle = certreload::handle::open(both_roles());
     CHECK(code_of([&] { (void)handle.client_connection(""); }) == invalid);
@@ -147,8 +147,8 @@ void names_and_settings_that_are_none_are_errors() {
     CHECK(code_of([&] { options.set_session_context(std::string(256, 'x')); }) == invalid);
 }
 
-// A chain of calls on options that are moved along, and one on options that stay.
-void settings_of_trust_chain() {
+// Chains on a temporary, and chains on a variable.
+void trust_setters_chain_on_temporaries_and_variables() {
     const certreload::client_config_ptr config =
         certreload::handle::open(both_roles()).acquire_client_config();
     certreload::options stays = both_roles();
@@ -165,16 +165,16 @@ void settings_of_trust_chain() {
                                      .set_crl_rules(0)
                                      .set_ticket_key_lifetime(0s)
                                      .set_session_context(std::string("\0", 1)));
-    CHECK(do_meet(one, two));
-    CHECK(do_meet(two, one));
+    CHECK(can_connect(one, two));
+    CHECK(can_connect(two, one));
 }
 
 const test tests[] = {
-    TEST(one_handle_has_both_roles),
-    TEST(a_client_has_an_identity_of_its_own),
-    TEST(what_a_handle_has_no_role_for_is_an_error),
-    TEST(names_and_settings_that_are_none_are_errors),
-    TEST(settings_of_trust_chain),
+    TEST(handle_with_both_roles_connects_to_itself),
+    TEST(client_without_an_identity_is_refused),
+    TEST(handle_without_the_role_reports_not_configured),
+    TEST(invalid_names_and_settings_are_refused),
+    TEST(trust_setters_chain_on_temporaries_and_variables),
 };
 
 } // namespace
