@@ -1,6 +1,6 @@
 /*
- * One call of a client that blocks, over rustls-ffi: what such a client has already. It knows
- * nothing of certreload.
+ * One blocking call of a client over rustls-ffi. Your client has its own version: nothing here uses
+ * certreload.
  *
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
  */
@@ -17,8 +17,8 @@
 enum { MAX_SERIAL = 64, MAX_REASON = 256 };
 
 /*
- * connect(), also where a signal arrives meanwhile: with SO_SNDTIMEO it is not restarted after a
- * handler (signal(7)), and the kernel continues to connect.
+ * Connects, also if a signal interrupts connect(). With SO_SNDTIMEO set it is not restarted after a
+ * handler (signal(7)), while the kernel continues to connect.
  */
 static inline bool finish_connecting(int socket, const struct sockaddr *address, socklen_t size) {
     struct pollfd ready = {.fd = socket, .events = POLLOUT};
@@ -38,7 +38,7 @@ static inline bool finish_connecting(int socket, const struct sockaddr *address,
            failure == 0;
 }
 
-/* A socket that is connected to the first address of `host` where somebody answers; -1: nobody. */
+/* Connects to the first address of `host` that answers. Returns the socket; -1 if none answers. */
 static inline int connect_to(const char *host, const char *port) {
     const struct timeval patience = {SILENCE_SECONDS, 0};
     struct addrinfo hints, *addresses = NULL;
@@ -63,10 +63,10 @@ static inline int connect_to(const char *host, const char *port) {
     return found;
 }
 
-/* Sends what there is to send, then takes in what the server says. */
-static inline rustls_result listen_to_server(rustls_connection *tls, int socket) {
+/* Sends pending bytes, then reads once from the server. */
+static inline rustls_result exchange_once(rustls_connection *tls, int socket) {
     size_t count = 0;
-    /* What cannot be sent any more may have its reason in what is there to be read. */
+    /* If sending fails, the bytes that wait to be read may contain the reason: an alert. */
     while (rustls_connection_wants_write(tls) &&
            rustls_connection_write_tls(tls, transmit, &socket, &count) == 0) {
     }
@@ -74,13 +74,13 @@ static inline rustls_result listen_to_server(rustls_connection *tls, int socket)
         return RUSTLS_RESULT_IO;
     }
     const rustls_result result = rustls_connection_process_new_packets(tls);
-    send_all(tls, socket, now() + SILENCE_SECONDS); /* the alert that tells the server why */
+    send_all(tls, socket, now() + SILENCE_SECONDS); /* the alert that gives the server the reason */
     return result;
 }
 
 /*
- * Asks for "/", and reads the answer, body and all, into `answer` as a text. False: there is none,
- * and `reason` says why. The socket stays open.
+ * Requests "/" and reads the whole answer into `answer` as a string. On failure returns false and
+ * writes the reason to `reason`. The socket stays open.
  */
 static inline bool call(rustls_connection *tls, int socket, char answer[MAX_ANSWER],
                         char reason[MAX_REASON]) {
@@ -94,7 +94,7 @@ static inline bool call(rustls_connection *tls, int socket, char answer[MAX_ANSW
         result = rustls_connection_read(tls, (uint8_t *)answer + filled, MAX_ANSWER - 1 - filled,
                                         &count);
         if (result == RUSTLS_RESULT_PLAINTEXT_EMPTY) {
-            result = listen_to_server(tls, socket);
+            result = exchange_once(tls, socket);
             count = 1;
         } else if (result == RUSTLS_RESULT_OK) {
             filled += count;
@@ -110,7 +110,7 @@ static inline bool call(rustls_connection *tls, int socket, char answer[MAX_ANSW
     return false;
 }
 
-/* Steps over the tag and the size of a DER element; what it holds is `*size` bytes. */
+/* Skips the tag and the length of a DER element. Its content has `*size` bytes. */
 static inline const uint8_t *enter(const uint8_t *der, size_t *size) {
     size_t octets = der[1] & 0x80 ? der[1] & 0x7f : 0;
     *size = octets == 0 ? der[1] : 0;
@@ -122,9 +122,9 @@ static inline const uint8_t *enter(const uint8_t *der, size_t *size) {
 }
 
 /*
- * Who is at the other end, by the serial number of the certificate, as
- * certreload_identity_serial() has it; "none" where there is none. For the names in it, use an
- * X.509 parser; rustls has checked the certificate, and stops there.
+ * Writes the serial number of the peer's certificate, in the form of certreload_identity_serial();
+ * "none" if the peer has no certificate. rustls verifies the certificate but does not parse it: for
+ * its names, use an X.509 parser.
  */
 static inline void serial_of_peer(const rustls_connection *tls, char text[2 * MAX_SERIAL + 1]) {
     const rustls_certificate *certificate = rustls_connection_get_peer_certificate(tls, 0);

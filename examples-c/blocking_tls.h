@@ -1,6 +1,6 @@
 /*
- * One client of a server that blocks, over rustls-ffi: what such a server has already. It knows
- * nothing of certreload.
+ * One client of a blocking server over rustls-ffi. Your server has its own version: nothing here
+ * uses certreload.
  *
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
  */
@@ -13,7 +13,7 @@
 
 enum { SILENCE_SECONDS = 5 };
 
-/* The callbacks of rustls: it wants bytes from the client, or has bytes for it. */
+/* The callbacks of rustls: it reads bytes of the client, or writes bytes to it. */
 
 static inline rustls_io_result receive(void *socket, uint8_t *bytes, size_t size,
                                        size_t *size_out) {
@@ -35,7 +35,7 @@ static inline rustls_io_result transmit(void *socket, const uint8_t *bytes, size
     return count < 0 ? errno : 0;
 }
 
-/* Sends what there is to send; false: the client is gone, or its time is over. */
+/* Sends pending bytes. Returns false if the connection is broken or the deadline has passed. */
 static inline bool send_all(rustls_connection *tls, int socket, int64_t deadline) {
     size_t count;
     while (rustls_connection_wants_write(tls)) {
@@ -46,7 +46,7 @@ static inline bool send_all(rustls_connection *tls, int socket, int64_t deadline
     return true;
 }
 
-/* The same, and then waits for bytes of the client. */
+/* Sends pending bytes, then waits for bytes of the client. Returns false at the end. */
 static inline bool exchange(rustls_connection *tls, int socket, int64_t deadline) {
     size_t count;
     if (!send_all(tls, socket, deadline) || now() > deadline ||
@@ -54,13 +54,13 @@ static inline bool exchange(rustls_connection *tls, int socket, int64_t deadline
         return false;
     }
     if (rustls_connection_process_new_packets(tls) != RUSTLS_RESULT_OK) {
-        send_all(tls, socket, deadline); /* the alert that tells the client why */
+        send_all(tls, socket, deadline); /* the alert that gives the client the reason */
         return false;
     }
     return true;
 }
 
-/* Shakes hands, and reads one request head; false: there is nobody to answer. */
+/* Completes the handshake and reads one request head. Returns false if the connection ends. */
 static inline bool read_request(rustls_connection *tls, int socket, int64_t deadline,
                                 struct request *request) {
     const struct timeval patience = {SILENCE_SECONDS, 0};
@@ -78,14 +78,14 @@ static inline bool read_request(rustls_connection *tls, int socket, int64_t dead
                 return false;
             }
         } else if (result != RUSTLS_RESULT_OK || count == 0) {
-            return false; /* the client is gone, or has said good-bye */
+            return false; /* end of the connection, or close_notify */
         }
         filled += count;
     }
     return true;
 }
 
-/* Closing with bytes unread would make TCP throw away the last answer or alert on its way. */
+/* close() with unread bytes makes TCP reset the connection and drop the last answer or alert. */
 static inline void hang_up(int socket, int64_t deadline) {
     char ignored[MAX_ANSWER];
     shutdown(socket, SHUT_WR);
@@ -94,7 +94,7 @@ static inline void hang_up(int socket, int64_t deadline) {
     close(socket);
 }
 
-/* Answers, and says good-bye. */
+/* Sends the answer and close_notify. */
 static inline void send_answer(rustls_connection *tls, int socket, int64_t deadline,
                                struct request *request, const char *body) {
     char out[MAX_ANSWER];

@@ -1,12 +1,12 @@
 /*
- * An HTTPS server in C++17 with a thread for each connection, whose certificates renew while it
+ * An HTTPS server in C++17 with a thread per connection. Its certificates are renewed while it
  * runs.
  *
  *     cpp_server --cert fullchain.pem --key privkey.pem
  *     curl -k https://127.0.0.1:8443/
  *
- * certreload.hpp owns what has to be given back, and throws where a call fails. The lines that
- * matter are marked "certreload:"; there are four places.
+ * certreload.hpp frees what it returns and throws if a call fails, so there is no error path to
+ * write. The lines that matter are marked "certreload:"; there are four places.
  *
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
  */
@@ -31,8 +31,9 @@ constexpr std::size_t max_connections = 512;
 constexpr int silence_seconds = 10;
 
 /*
- * certreload: 1. Open the certificates once, at start, and say what to do with events. The function
- * is called on a thread of the library, one call at a time, in order.
+ * certreload: 1. Open the certificates once, at start. A broken file throws here, with path and
+ * reason, instead of at the first client. The library calls the event function on its own thread,
+ * one call at a time, in order.
  */
 certreload::handle open_certificates(const arguments &arguments) {
     certreload::options options;
@@ -52,7 +53,7 @@ certreload::handle open_certificates(const arguments &arguments) {
     return certreload::handle::open(options);
 }
 
-/* What rustls asks for when it wants bytes from the client, or has bytes for it. */
+/* The callbacks of rustls: it reads bytes of the client, or writes bytes to it. */
 
 rustls_io_result receive(void *userdata, std::uint8_t *bytes, std::size_t size,
                          std::size_t *size_out) {
@@ -76,7 +77,7 @@ class client {
     client(const client &) = delete;
     client &operator=(const client &) = delete;
 
-    /* Ends the connection when the answer that is being written is out, and waits for that. */
+    /* Ends the connection after the answer that is being written, and waits for the thread. */
     ~client() {
         stop();
         thread_.join();
@@ -88,7 +89,7 @@ class client {
         shutdown(socket_, SHUT_RD);
     }
 
-    bool finished() const {
+    bool is_finished() const {
         return finished_;
     }
 
@@ -100,7 +101,7 @@ class client {
             setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
             no_delay(socket_);
             deadline_ = now() + REQUEST_SECONDS;
-            if (shake_hands()) {
+            if (handshake()) {
                 serve_requests();
                 rustls_connection_send_close_notify(tls_.get());
                 send_all();
@@ -115,13 +116,15 @@ class client {
     }
 
     /*
-     * certreload: 2. A TLS connection for each client, with the config that is current now.
+     * certreload: 2. Make a TLS connection for each client with the certificate that is current
+     * now.
      *
-     * Most servers need no more than tls_ = certificates_.server_connection(). This one also shows
-     * which generation and which certificate serve the client, so it holds the generation until the
-     * handshake has told the server name. The connection keeps its config by itself.
+     * tls_ = certificates_.server_connection() is enough for most servers. This one also reports
+     * the generation and the certificate of each client. So it keeps the generation until the
+     * handshake has received the server name. The connection itself keeps its config for as long as
+     * it lasts.
      */
-    bool shake_hands() {
+    bool handshake() {
         const certreload::generation generation = certificates_.acquire();
         rustls_connection *tls = nullptr;
         if (rustls_server_connection_new(generation.server_config(), &tls) != RUSTLS_RESULT_OK) {
@@ -150,7 +153,7 @@ class client {
         return true;
     }
 
-    /* Sends what there is to send, then waits for bytes of the client; false: it is over. */
+    /* Sends pending bytes, then waits for bytes of the client. Returns false at the end. */
     bool exchange() {
         std::size_t count = 0;
         if (!send_all() || stopping_ || now() > deadline_ ||
@@ -158,7 +161,7 @@ class client {
             return false;
         }
         if (rustls_connection_process_new_packets(tls_.get()) != RUSTLS_RESULT_OK) {
-            send_all(); /* the alert that tells the client why */
+            send_all(); /* the alert that gives the client the reason */
             return false;
         }
         return true;
@@ -180,7 +183,7 @@ class client {
         }
     }
 
-    /* Appends what the client sends, up to MAX_HEAD bytes in all. */
+    /* Appends bytes of the client, up to MAX_HEAD bytes in total. */
     bool read_into(std::string &in) {
         std::uint8_t buffer[MAX_HEAD] = {};
         std::size_t count = 0;
@@ -197,7 +200,7 @@ class client {
         std::ostringstream body;
         ++requests_;
         if (request.wants_status) {
-            tell_status(body);
+            write_status(body);
         } else {
             body << "generation " << generation_ << "\ncertificate " << certificate_ << "\nrequest "
                  << requests_ << "\n";
@@ -211,8 +214,8 @@ class client {
                send_all() && request.keep_alive;
     }
 
-    /* certreload: 3. How the certificates are doing, for a health check or metrics. */
-    void tell_status(std::ostream &body) const {
+    /* certreload: 3. Report the state of the certificates, for a health check or a dashboard. */
+    void write_status(std::ostream &body) const {
         const certreload::status status = certificates_.status();
         const auto seconds = [](certreload::time_point time) {
             return std::chrono::system_clock::to_time_t(time);
@@ -226,7 +229,8 @@ class client {
              << status.warnings << "\n";
     }
 
-    /* Closing with bytes unread would make TCP throw away the last answer or alert on its way. */
+    /* close() with unread bytes makes TCP reset the connection and drop the last answer or alert.
+     */
     void linger() {
         const timeval patience = {1, 0};
         const std::int64_t deadline = now() + 2;
@@ -246,10 +250,10 @@ class client {
     std::uint64_t requests_ = 0;
     std::atomic<bool> stopping_{false};
     std::atomic<bool> finished_{false};
-    std::thread thread_; /* last: it starts when all the rest is there */
+    std::thread thread_; /* last, because the thread uses the other members */
 };
 
-/* Gives the client a thread of its own, or turns it away where there are too many. */
+/* Starts a thread for the client. Closes the socket if there are too many clients. */
 void start(std::list<client> &clients, int socket, const certreload::handle &certificates) {
     try {
         if (clients.size() < max_connections) {
@@ -270,15 +274,16 @@ void accept_until_stopped(int listener, int stop, const certreload::handle &cert
         if (wait[1].revents != 0) {
             break;
         }
-        clients.remove_if([](const client &client) { return client.finished(); });
+        clients.remove_if([](const client &client) { return client.is_finished(); });
         const int socket = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
         if (socket >= 0) {
             start(clients, socket, certificates);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            poll(&wait[1], 1, 100); /* the client is still waiting: do not spin meanwhile */
+            poll(&wait[1], 1, 100); /* the client stays in the queue: wait instead of spinning */
         }
     }
-    for (client &client : clients) { /* all first, so that they finish side by side */
+    for (client &client :
+         clients) { /* all before the first join, so that they finish in parallel */
         client.stop();
     }
 }
@@ -292,7 +297,8 @@ void serve_until_stopped(const arguments &arguments, const sigset_t &signals) {
     std::thread acceptor([&] { accept_until_stopped(listener, stop, certificates); });
     int number = 0;
     while (sigwait(&signals, &number) == 0 && number == SIGHUP) {
-        certificates.reload(); /* certreload: 4. Reload when told to. */
+        certificates
+            .reload(); /* certreload: 4. Reload on SIGHUP; files are found without it, too. */
     }
     eventfd_write(stop, 1);
     acceptor.join();
@@ -304,10 +310,10 @@ void serve_until_stopped(const arguments &arguments, const sigset_t &signals) {
 
 int main(int argc, char **argv) {
     const arguments arguments = parse_arguments(argc, argv);
-    std::setvbuf(stdout, nullptr, _IOLBF, 0); /* events show at once, whole lines */
+    std::setvbuf(stdout, nullptr, _IOLBF, 0); /* each event is visible at once, as a whole line */
     signal(SIGPIPE, SIG_IGN);
 
-    /* The signals that this program waits for are blocked in every thread, and taken by main(). */
+    /* Every thread blocks these signals, so that main() receives them by sigwait(). */
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGHUP);

@@ -1,12 +1,12 @@
 /*
- * An HTTPS server with one thread, one event loop and many connections, whose certificates renew
- * while it runs.
+ * An HTTPS server with one thread, one epoll loop and many connections. Its certificates are
+ * renewed while it runs.
  *
  *     epoll_server --cert fullchain.pem --key privkey.pem
  *     curl -k https://127.0.0.1:8443/
  *
- * certreload reads and checks files on a thread of its own: nothing that this loop calls waits for
- * a file or a lock. The lines that matter are marked "certreload:"; there are four places.
+ * certreload reads and checks files on its own thread: no call in this loop waits for a file or a
+ * lock. The lines that matter are marked "certreload:"; there are four places.
  *
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
  */
@@ -25,10 +25,10 @@ enum { MAX_CONNECTIONS = 10000, EVENTS_AT_ONCE = 64 };
 
 struct connection {
     int socket;
-    uint32_t interest; /* the EPOLL* that are watched for */
-    enum { SHAKING_HANDS, SERVING, SAYING_GOODBYE, DRAINING } state;
+    uint32_t interest; /* EPOLL* bits */
+    enum { HANDSHAKING, SERVING, CLOSING, DRAINING } state;
     rustls_connection *tls;
-    const certreload_generation *generation; /* until the handshake is done */
+    const certreload_generation *generation; /* until the handshake is complete */
     uint64_t generation_number;
     char certificate[65];
     uint64_t requests;
@@ -42,12 +42,12 @@ static certreload_handle *certificates;
 static int epoll;
 static int listener;
 static size_t connection_count;
-/* Every connection, the one whose deadline comes first in front: all get the same time, so the one
- * that was last given some goes to the back. */
+/* Every connection, ordered by deadline: all have the same limit, so a new deadline is the last. */
 static struct connection *first, *last;
 
 /*
- * certreload: 1. Events. Called on a thread of the library, so it leaves the loop's data alone.
+ * certreload: 1. Print events, so that operators see each renewal and each failure with its reason.
+ * The library calls this on its own thread, so it must not use the loop's data.
  */
 static void on_event(void *userdata, const certreload_event *event) {
     (void)userdata;
@@ -56,7 +56,8 @@ static void on_event(void *userdata, const certreload_event *event) {
 }
 
 /*
- * certreload: 2. Open the certificates once, at start. Nothing starts that could not serve.
+ * certreload: 2. Open the certificates once, at start. A broken file is reported here, with path
+ * and reason, instead of at the first client.
  */
 static certreload_result open_certificates(const struct arguments *arguments) {
     certreload_options *options = certreload_options_new();
@@ -70,19 +71,19 @@ static certreload_result open_certificates(const struct arguments *arguments) {
     if (!arguments->quiet) {
         certreload_options_set_event_callback(options, on_event, NULL, NULL);
     }
-    /* Returns the failure of any of the calls above, too. */
+    /* Also returns the failure of any call above: options fail closed. */
     const certreload_result result = certreload_open(options, &certificates);
     certreload_options_free(options);
     return result;
 }
 
 /*
- * certreload: 3. A TLS connection for each client, with the config that is current now.
+ * certreload: 3. Make a TLS connection for each client with the certificate that is current now.
  *
- * Most servers need no more than certreload_server_connection_new(certificates, &c->tls) where
- * rustls_server_connection_new(config, &c->tls) stood. This one also shows which generation and
- * which certificate serve the client, so it holds the generation until the handshake has told the
- * server name. The connection keeps its config by itself.
+ * Most servers only replace rustls_server_connection_new(config, &c->tls) by
+ * certreload_server_connection_new(certificates, &c->tls). This one also reports the generation and
+ * the certificate of each client. So it keeps the generation until the handshake has received the
+ * server name. The connection itself keeps its config for as long as it lasts.
  */
 static bool make_tls(struct connection *c) {
     c->generation = certreload_generation_acquire(certificates);
@@ -101,7 +102,7 @@ static void note_certificate(struct connection *c) {
     c->generation = NULL;
 }
 
-/* What rustls asks for when it wants bytes from the client, or has bytes for it. */
+/* The callbacks of rustls: it reads bytes of the client, or writes bytes to it. */
 
 static rustls_io_result receive(void *userdata, uint8_t *bytes, size_t size, size_t *size_out) {
     const struct connection *c = userdata;
@@ -140,7 +141,7 @@ static void unlink_connection(struct connection *c) {
     *(c->next != NULL ? &c->next->previous : &last) = c->previous;
 }
 
-static void give_time(struct connection *c) {
+static void set_deadline(struct connection *c) {
     c->deadline = now() + REQUEST_SECONDS;
     c->previous = last;
     c->next = NULL;
@@ -151,7 +152,7 @@ static void give_time(struct connection *c) {
 static void drop(struct connection *c) {
     unlink_connection(c);
     connection_count--;
-    close(c->socket); /* which ends the watch, too */
+    close(c->socket); /* also removes it from epoll */
     rustls_connection_free(c->tls);
     certreload_generation_release(c->generation);
     free(c);
@@ -176,24 +177,25 @@ static bool answer(struct connection *c, struct request *request) {
            request->keep_alive;
 }
 
-/* Takes what was decrypted; false: there is no more for now. */
-static bool take_plaintext(struct connection *c) {
+/* Reads decrypted bytes. Returns false if there are no more for now. */
+static bool read_plaintext(struct connection *c) {
     size_t count = 0;
     const rustls_result result = rustls_connection_read(c->tls, (uint8_t *)c->in + c->filled,
                                                         sizeof c->in - c->filled, &count);
 
     c->filled += count;
     if (result != RUSTLS_RESULT_PLAINTEXT_EMPTY && count == 0) {
-        c->state = SAYING_GOODBYE; /* the client is gone, or has said good-bye */
+        c->state = CLOSING; /* end of the connection, or close_notify */
     }
     return result != RUSTLS_RESULT_PLAINTEXT_EMPTY;
 }
 
-/* One step of work on what the client sent before; false: only new bytes can bring the next. */
+/* Handles one request, or one step before it. Returns false if it needs more bytes of the client.
+ */
 static bool work(struct connection *c) {
     struct request request;
 
-    if (c->state == SHAKING_HANDS) {
+    if (c->state == HANDSHAKING) {
         if (rustls_connection_is_handshaking(c->tls)) {
             return false;
         }
@@ -201,20 +203,20 @@ static bool work(struct connection *c) {
         c->state = SERVING;
     }
     if (!parse_request(c->in, c->filled, &request)) {
-        return take_plaintext(c);
+        return read_plaintext(c);
     }
     c->requests++;
     if (!answer(c, &request)) {
-        c->state = SAYING_GOODBYE;
+        c->state = CLOSING;
     }
     c->filled -= request.size;
     memmove(c->in, c->in + request.size, c->filled);
     unlink_connection(c);
-    give_time(c);
+    set_deadline(c);
     return true;
 }
 
-/* Sends what there is to send, as far as the socket takes it; false: the connection is broken. */
+/* Sends as much as the socket accepts. Returns false if the connection is broken. */
 static bool send_some(struct connection *c) {
     while (rustls_connection_wants_write(c->tls)) {
         size_t count;
@@ -226,7 +228,8 @@ static bool send_some(struct connection *c) {
     return true;
 }
 
-/* Takes what the socket has, once: the others want their turn; false: the connection is broken. */
+/* Reads from the socket once, so that other connections get their turn. Returns false if the
+ * connection is broken. */
 static bool receive_some(struct connection *c) {
     size_t count;
     const rustls_io_result result = rustls_connection_read_tls(c->tls, receive, c, &count);
@@ -238,12 +241,12 @@ static bool receive_some(struct connection *c) {
         return false;
     }
     if (rustls_connection_process_new_packets(c->tls) != RUSTLS_RESULT_OK) {
-        c->state = SAYING_GOODBYE; /* with the alert that is now waiting to be sent */
+        c->state = CLOSING; /* with the alert that rustls has queued */
     }
     return true;
 }
 
-/* Closing with bytes unread would make TCP throw away the last answer or alert on its way. */
+/* close() with unread bytes makes TCP reset the connection and drop the last answer or alert. */
 static bool drain(const struct connection *c) {
     char ignored[4096];
     const ssize_t count = recv(c->socket, ignored, sizeof ignored, 0);
@@ -251,18 +254,18 @@ static bool drain(const struct connection *c) {
 }
 
 /*
- * Goes on with a connection that epoll found ready; false: it is over.
+ * Advances a connection that epoll reported. Returns false at its end.
  *
- * While there is something to send that the socket does not take, nothing is read: a client that
- * asks and never listens fills its own buffers, not ours.
+ * Nothing is read while bytes wait to be sent: a client that sends requests and never reads answers
+ * fills its own buffers, not those of the server.
  */
-static bool go_on(struct connection *c) {
+static bool advance(struct connection *c) {
     if (c->state == DRAINING) {
         return drain(c);
     }
     for (bool received = false;;) {
-        if (c->state == SAYING_GOODBYE) {
-            rustls_connection_send_close_notify(c->tls); /* does nothing the second time */
+        if (c->state == CLOSING) {
+            rustls_connection_send_close_notify(c->tls); /* no effect the second time */
         }
         if (!send_some(c)) {
             return false;
@@ -271,7 +274,7 @@ static bool go_on(struct connection *c) {
             watch(c, EPOLLOUT);
             return true;
         }
-        if (c->state == SAYING_GOODBYE) {
+        if (c->state == CLOSING) {
             shutdown(c->socket, SHUT_WR);
             c->state = DRAINING;
             watch(c, EPOLLIN);
@@ -291,7 +294,7 @@ static bool go_on(struct connection *c) {
     }
 }
 
-/* Takes the clients that wait; false: no more can be taken for a while. */
+/* Accepts all waiting clients. Returns false if no more can be accepted for now. */
 static bool accept_clients(void) {
     for (;;) {
         if (connection_count == MAX_CONNECTIONS) {
@@ -308,7 +311,7 @@ static bool accept_clients(void) {
         }
         c->socket = socket;
         connection_count++;
-        give_time(c);
+        set_deadline(c);
         no_delay(socket);
         if (make_tls(c)) {
             watch(c, EPOLLIN);
@@ -318,7 +321,7 @@ static bool accept_clients(void) {
     }
 }
 
-/* Until the first deadline, or for ever where nobody is connected: an idle server sleeps. */
+/* The time until the first deadline; -1 without connections, so that an idle server sleeps. */
 static int milliseconds_to_wait(bool listening) {
     int64_t seconds = first == NULL ? -1 : first->deadline - now() + 1;
     if (!listening && (seconds < 0 || seconds > 1)) {
@@ -328,8 +331,8 @@ static int milliseconds_to_wait(bool listening) {
 }
 
 /*
- * certreload: 4. Reload when told to. Here the signal comes through a descriptor; a handler could
- * call certreload_reload() just as well, for it is async-signal-safe (see https_server.c).
+ * certreload: 4. Reload on SIGHUP. This loop receives signals through a descriptor. A signal
+ * handler may call certreload_reload() as well: it is async-signal-safe (see https_server.c).
  */
 static bool stop_signal(int signals) {
     struct signalfd_siginfo info;
@@ -360,14 +363,15 @@ static void run(int signals) {
                 }
             } else if (events[i].data.ptr == &listener) {
                 if (!accept_clients()) {
-                    watch_listener(listening = false); /* or epoll_wait would never sleep */
+                    watch_listener(listening =
+                                       false); /* otherwise epoll_wait() would return at once */
                 }
-            } else if (!go_on(events[i].data.ptr)) {
+            } else if (!advance(events[i].data.ptr)) {
                 drop(events[i].data.ptr);
             }
         }
         while (first != NULL && first->deadline < now()) {
-            drop(first); /* too slow, or silent */
+            drop(first); /* the request took too long */
         }
     }
 }
@@ -376,7 +380,7 @@ int main(int argc, char **argv) {
     const struct arguments arguments = parse_arguments(argc, argv);
     sigset_t handled;
 
-    setvbuf(stdout, NULL, _IOLBF, 0); /* events show at once, whole lines */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* each event is visible at once, as a whole line */
     sigemptyset(&handled);
     sigaddset(&handled, SIGHUP);
     sigaddset(&handled, SIGTERM);
@@ -402,7 +406,7 @@ int main(int argc, char **argv) {
     run(signals);
 
     close(listener);
-    while (first != NULL) { /* say good-bye, but wait for nobody */
+    while (first != NULL) { /* one attempt to send close_notify; no wait for clients */
         rustls_connection_send_close_notify(first->tls);
         send_some(first);
         drop(first);

@@ -1,11 +1,12 @@
 /*
- * An HTTPS server with a thread for each connection, whose certificates renew while it runs.
+ * An HTTPS server with a thread per connection. Its certificates are renewed while it runs.
  *
  *     https_server --cert fullchain.pem --key privkey.pem
  *     curl -k https://127.0.0.1:8443/
  *
- * Renew the files, in whatever way, or send SIGHUP: new connections get the new certificate, those
- * that exist keep theirs. The lines that matter are marked "certreload:"; there are four places.
+ * Replace the files in any way: new connections get the new certificate, and existing connections
+ * keep theirs. There is no restart and no dropped client. The lines that matter are marked
+ * "certreload:"; there are four places.
  *
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
  */
@@ -25,13 +26,13 @@
 enum { MAX_CONNECTIONS = 512, SILENCE_SECONDS = 10 };
 
 struct connection {
-    enum { FREE, RUNNING, FINISHED } state; /* this and socket: under lock */
+    enum { FREE, RUNNING, FINISHED } state; /* state and socket are guarded by `lock` */
     int socket;
     pthread_t thread;
     rustls_connection *tls;
     int64_t deadline;     /* for the next whole request */
-    uint64_t generation;  /* that the connection was born with */
-    char certificate[65]; /* SHA-256 of the one that serves it */
+    uint64_t generation;  /* of the connection since its start */
+    char certificate[65]; /* SHA-256 of the certificate that the client got */
 };
 
 static certreload_handle *certificates;
@@ -41,7 +42,8 @@ static atomic_bool stopping;
 static int stop_pipe[2];
 
 /*
- * certreload: 1. Events. Called on a thread of the library, one call at a time, in order.
+ * certreload: 1. Print events, so that operators see each renewal and each failure with its reason.
+ * The library calls this on its own thread, one call at a time, in order.
  */
 static void on_event(void *userdata, const certreload_event *event) {
     (void)userdata;
@@ -50,7 +52,8 @@ static void on_event(void *userdata, const certreload_event *event) {
 }
 
 /*
- * certreload: 2. Open the certificates once, at start. Nothing starts that could not serve.
+ * certreload: 2. Open the certificates once, at start. A broken file is reported here, with path
+ * and reason, instead of at the first client.
  */
 static certreload_result open_certificates(const struct arguments *arguments) {
     certreload_options *options = certreload_options_new();
@@ -64,21 +67,22 @@ static certreload_result open_certificates(const struct arguments *arguments) {
     if (!arguments->quiet) {
         certreload_options_set_event_callback(options, on_event, NULL, NULL);
     }
-    /* Returns the failure of any of the calls above, too. */
+    /* Also returns the failure of any call above: options fail closed. */
     const certreload_result result = certreload_open(options, &certificates);
     certreload_options_free(options);
     return result;
 }
 
 /*
- * certreload: 3. Reload when told to. This one call is made for a signal handler.
+ * certreload: 3. Reload on SIGHUP. certreload_reload() is async-signal-safe. Renewed files are
+ * found without it, too.
  */
 static void on_hangup(int number) {
     (void)number;
     certreload_reload(certificates);
 }
 
-/* What rustls asks for when it wants bytes from the client, or has bytes for it. */
+/* The callbacks of rustls: it reads bytes of the client, or writes bytes to it. */
 
 static rustls_io_result receive(void *userdata, uint8_t *bytes, size_t size, size_t *size_out) {
     const struct connection *c = userdata;
@@ -111,8 +115,7 @@ static bool send_all(struct connection *c) {
     return true;
 }
 
-/* Sends what there is to send, then waits for bytes of the client; false: the connection is over.
- */
+/* Sends pending bytes, then waits for bytes of the client. Returns false at the end. */
 static bool exchange(struct connection *c) {
     size_t count;
     if (!send_all(c) || stopping || now() > c->deadline ||
@@ -120,21 +123,21 @@ static bool exchange(struct connection *c) {
         return false;
     }
     if (rustls_connection_process_new_packets(c->tls) != RUSTLS_RESULT_OK) {
-        send_all(c); /* the alert that tells the client why */
+        send_all(c); /* the alert that gives the client the reason */
         return false;
     }
     return true;
 }
 
 /*
- * certreload: 4. A TLS connection for each client, with the config that is current now.
+ * certreload: 4. Make a TLS connection for each client with the certificate that is current now.
  *
- * Most servers need no more than certreload_server_connection_new(certificates, &c->tls) where
- * rustls_server_connection_new(config, &c->tls) stood. This one also shows which generation and
- * which certificate serve the client, so it holds the generation until the handshake has told the
- * server name. The connection keeps its config by itself.
+ * Most servers only replace rustls_server_connection_new(config, &c->tls) by
+ * certreload_server_connection_new(certificates, &c->tls). This one also reports the generation and
+ * the certificate of each client. So it keeps the generation until the handshake has received the
+ * server name. The connection itself keeps its config for as long as it lasts.
  */
-static bool shake_hands(struct connection *c) {
+static bool handshake(struct connection *c) {
     const certreload_generation *generation = certreload_generation_acquire(certificates);
     bool good = rustls_server_connection_new(certreload_generation_borrow_server_config(generation),
                                              &c->tls) == RUSTLS_RESULT_OK;
@@ -197,13 +200,13 @@ static void serve_requests(struct connection *c) {
                 return;
             }
         } else if (result != RUSTLS_RESULT_OK || count == 0) {
-            return; /* the client is gone, or has said good-bye */
+            return; /* end of the connection, or close_notify */
         }
         filled += count;
     }
 }
 
-/* Closing with bytes unread would make TCP throw away the last answer or alert on its way. */
+/* close() with unread bytes makes TCP reset the connection and drop the last answer or alert. */
 static void linger(const struct connection *c) {
     const struct timeval patience = {1, 0};
     const int64_t deadline = now() + 2;
@@ -224,7 +227,7 @@ static void *serve(void *argument) {
     no_delay(c->socket);
     c->tls = NULL;
     c->deadline = now() + REQUEST_SECONDS;
-    if (shake_hands(c)) {
+    if (handshake(c)) {
         serve_requests(c);
         rustls_connection_send_close_notify(c->tls);
         send_all(c);
@@ -239,7 +242,7 @@ static void *serve(void *argument) {
     return NULL;
 }
 
-/* Gives the client a thread of its own, or turns it away where there are too many. */
+/* Starts a thread for the client. Closes the socket if there are too many clients. */
 static void start(int socket) {
     struct connection *c = NULL;
 
@@ -250,7 +253,7 @@ static void start(int socket) {
         }
     }
     if (c != NULL && c->state == FINISHED) {
-        pthread_join(c->thread, NULL); /* it has nothing left to do: no wait */
+        pthread_join(c->thread, NULL); /* returns at once: the thread has finished */
         c->state = FREE;
     }
     if (c != NULL) {
@@ -277,7 +280,7 @@ static void accept_until_stopped(int listener) {
         if (socket >= 0) {
             start(socket);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            poll(&wait[1], 1, 100); /* the client is still waiting: do not spin meanwhile */
+            poll(&wait[1], 1, 100); /* the client stays in the queue: wait instead of spinning */
         }
     }
 }
@@ -287,7 +290,7 @@ static void finish_connections(void) {
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < MAX_CONNECTIONS; i++) {
         if (connections[i].state == RUNNING) {
-            shutdown(connections[i].socket, SHUT_RD); /* wakes its thread */
+            shutdown(connections[i].socket, SHUT_RD); /* wakes the thread from recv() */
         }
     }
     pthread_mutex_unlock(&lock);
@@ -320,7 +323,7 @@ static void handle_signal(int number, void (*handler)(int)) {
 int main(int argc, char **argv) {
     const struct arguments arguments = parse_arguments(argc, argv);
 
-    setvbuf(stdout, NULL, _IOLBF, 0); /* events show at once, whole lines */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* each event is visible at once, as a whole line */
     if (open_certificates(&arguments) != CERTRELOAD_RESULT_OK) {
         fprintf(stderr, "%s\n", certreload_last_error());
         return 1;
@@ -330,7 +333,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     handle_signal(SIGPIPE, SIG_IGN);
-    handle_signal(SIGHUP, on_hangup); /* after the handle is there */
+    handle_signal(SIGHUP, on_hangup); /* after the open: the handler uses the handle */
     handle_signal(SIGTERM, on_terminate);
     handle_signal(SIGINT, on_terminate);
 
@@ -340,7 +343,8 @@ int main(int argc, char **argv) {
 
     close(listener);
     finish_connections();
-    handle_signal(SIGHUP, SIG_IGN); /* before the handle goes; no other thread could be in it */
+    handle_signal(SIGHUP,
+                  SIG_IGN); /* before the close: no other thread is inside the handler now */
     certreload_close(certificates);
     return 0;
 }

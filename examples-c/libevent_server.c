@@ -1,12 +1,13 @@
 /*
- * An HTTPS server in libevent's loop, on one thread in all, whose certificates renew while it runs.
+ * An HTTPS server in a libevent loop, in a process with one thread. Its certificates are renewed
+ * while it runs.
  *
  *     libevent_server --cert fullchain.pem --key privkey.pem
  *     curl -k https://127.0.0.1:8443/
  *
- * certreload starts no thread here: its descriptor is one more in the loop, and tells when files
- * have to be looked at. The lines that matter are marked "certreload:"; there are four places. What
- * the loop does with its clients is as in epoll_server.c.
+ * certreload starts no thread here. Its descriptor is one more in the loop, and becomes readable
+ * when files have changed. The lines that matter are marked "certreload:"; there are four places.
+ * The handling of clients is that of epoll_server.c.
  *
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
  */
@@ -27,9 +28,9 @@ enum { MAX_CONNECTIONS = 10000 };
 struct connection {
     int socket;
     struct event ready;
-    enum { SHAKING_HANDS, SERVING, SAYING_GOODBYE, DRAINING } state;
+    enum { HANDSHAKING, SERVING, CLOSING, DRAINING } state;
     rustls_connection *tls;
-    const certreload_generation *generation; /* until the handshake is done */
+    const certreload_generation *generation; /* until the handshake is complete */
     uint64_t generation_number;
     char certificate[65];
     uint64_t requests;
@@ -47,7 +48,8 @@ static struct connection *connections;
 static bool quiet;
 
 /*
- * certreload: 1. Open the certificates once, at start, for the loop to drive.
+ * certreload: 1. Open the certificates once, at start. CERTRELOAD_RUNTIME_HOST leaves the work to
+ * this loop. A broken file is reported here, with path and reason.
  */
 static certreload_result open_certificates(const struct arguments *arguments) {
     certreload_options *options = certreload_options_new();
@@ -59,15 +61,15 @@ static certreload_result open_certificates(const struct arguments *arguments) {
     if (arguments->poll_ms != 0) {
         certreload_options_set_poll_interval_ms(options, arguments->poll_ms);
     }
-    /* Returns the failure of any of the calls above, too. */
+    /* Also returns the failure of any call above: options fail closed. */
     const certreload_result result = certreload_open(options, &certificates);
     certreload_options_free(options);
     return result;
 }
 
 /*
- * certreload: 2. When the descriptor is readable there is work, or there are events. The work is
- * done here: some milliseconds for each certificate that changed.
+ * certreload: 2. When the descriptor is readable, run the work and take the events. The work blocks
+ * the loop: milliseconds for each certificate that changed.
  */
 static void on_certificates(evutil_socket_t descriptor, short what, void *userdata) {
     (void)descriptor, (void)what, (void)userdata;
@@ -83,7 +85,7 @@ static void on_certificates(evutil_socket_t descriptor, short what, void *userda
 }
 
 /*
- * certreload: 3. Reload when told to.
+ * certreload: 3. Reload on SIGHUP. Renewed files are found without it, too.
  */
 static void on_signal(evutil_socket_t number, short what, void *userdata) {
     (void)what, (void)userdata;
@@ -95,10 +97,10 @@ static void on_signal(evutil_socket_t number, short what, void *userdata) {
 }
 
 /*
- * certreload: 4. A TLS connection for each client, with the config that is current now.
+ * certreload: 4. Make a TLS connection for each client with the certificate that is current now.
  *
- * Most servers need no more than certreload_server_connection_new(certificates, &c->tls). This one
- * also shows which generation and which certificate serve the client.
+ * certreload_server_connection_new(certificates, &c->tls) is enough for most servers. This one also
+ * reports the generation and the certificate of each client.
  */
 static bool make_tls(struct connection *c) {
     c->generation = certreload_generation_acquire(certificates);
@@ -117,7 +119,7 @@ static void note_certificate(struct connection *c) {
     c->generation = NULL;
 }
 
-/* What rustls asks for when it wants bytes from the client, or has bytes for it. */
+/* The callbacks of rustls: it reads bytes of the client, or writes bytes to it. */
 
 static rustls_io_result receive(void *userdata, uint8_t *bytes, size_t size, size_t *size_out) {
     const struct connection *c = userdata;
@@ -155,7 +157,7 @@ static void drop(struct connection *c) {
 
 static void on_ready(evutil_socket_t socket, short what, void *userdata);
 
-/* Goes on when the socket is ready, or when the client has had its time. */
+/* Calls on_ready() when the socket is ready or the deadline has passed. */
 static void watch(struct connection *c, short interest) {
     const int64_t left = c->deadline - now() + 1;
     const struct timeval timeout = {left > 0 ? left : 0, 0};
@@ -182,24 +184,25 @@ static bool answer(struct connection *c, struct request *request) {
            request->keep_alive;
 }
 
-/* Takes what was decrypted; false: there is no more for now. */
-static bool take_plaintext(struct connection *c) {
+/* Reads decrypted bytes. Returns false if there are no more for now. */
+static bool read_plaintext(struct connection *c) {
     size_t count = 0;
     const rustls_result result = rustls_connection_read(c->tls, (uint8_t *)c->in + c->filled,
                                                         sizeof c->in - c->filled, &count);
 
     c->filled += count;
     if (result != RUSTLS_RESULT_PLAINTEXT_EMPTY && count == 0) {
-        c->state = SAYING_GOODBYE; /* the client is gone, or has said good-bye */
+        c->state = CLOSING; /* end of the connection, or close_notify */
     }
     return result != RUSTLS_RESULT_PLAINTEXT_EMPTY;
 }
 
-/* One step of work on what the client sent before; false: only new bytes can bring the next. */
+/* Handles one request, or one step before it. Returns false if it needs more bytes of the client.
+ */
 static bool work(struct connection *c) {
     struct request request;
 
-    if (c->state == SHAKING_HANDS) {
+    if (c->state == HANDSHAKING) {
         if (rustls_connection_is_handshaking(c->tls)) {
             return false;
         }
@@ -207,11 +210,11 @@ static bool work(struct connection *c) {
         c->state = SERVING;
     }
     if (!parse_request(c->in, c->filled, &request)) {
-        return take_plaintext(c);
+        return read_plaintext(c);
     }
     c->requests++;
     if (!answer(c, &request)) {
-        c->state = SAYING_GOODBYE;
+        c->state = CLOSING;
     }
     c->filled -= request.size;
     memmove(c->in, c->in + request.size, c->filled);
@@ -219,7 +222,7 @@ static bool work(struct connection *c) {
     return true;
 }
 
-/* Sends what there is to send, as far as the socket takes it; false: the connection is broken. */
+/* Sends as much as the socket accepts. Returns false if the connection is broken. */
 static bool send_some(struct connection *c) {
     while (rustls_connection_wants_write(c->tls)) {
         size_t count;
@@ -231,7 +234,8 @@ static bool send_some(struct connection *c) {
     return true;
 }
 
-/* Takes what the socket has, once: the others want their turn; false: the connection is broken. */
+/* Reads from the socket once, so that other connections get their turn. Returns false if the
+ * connection is broken. */
 static bool receive_some(struct connection *c) {
     size_t count;
     const rustls_io_result result = rustls_connection_read_tls(c->tls, receive, c, &count);
@@ -243,12 +247,12 @@ static bool receive_some(struct connection *c) {
         return false;
     }
     if (rustls_connection_process_new_packets(c->tls) != RUSTLS_RESULT_OK) {
-        c->state = SAYING_GOODBYE; /* with the alert that is now waiting to be sent */
+        c->state = CLOSING; /* with the alert that rustls has queued */
     }
     return true;
 }
 
-/* Closing with bytes unread would make TCP throw away the last answer or alert on its way. */
+/* close() with unread bytes makes TCP reset the connection and drop the last answer or alert. */
 static bool drain(struct connection *c) {
     char ignored[4096];
     const ssize_t count = recv(c->socket, ignored, sizeof ignored, 0);
@@ -256,14 +260,14 @@ static bool drain(struct connection *c) {
     return count > 0 || (count < 0 && would_block(errno));
 }
 
-/* Goes on with a connection whose socket is ready; false: it is over. */
-static bool go_on(struct connection *c) {
+/* Advances a connection whose socket is ready. Returns false at its end. */
+static bool advance(struct connection *c) {
     if (c->state == DRAINING) {
         return drain(c);
     }
     for (bool received = false;;) {
-        if (c->state == SAYING_GOODBYE) {
-            rustls_connection_send_close_notify(c->tls); /* does nothing the second time */
+        if (c->state == CLOSING) {
+            rustls_connection_send_close_notify(c->tls); /* no effect the second time */
         }
         if (!send_some(c)) {
             return false;
@@ -272,7 +276,7 @@ static bool go_on(struct connection *c) {
             watch(c, EV_WRITE);
             return true;
         }
-        if (c->state == SAYING_GOODBYE) {
+        if (c->state == CLOSING) {
             shutdown(c->socket, SHUT_WR);
             c->state = DRAINING;
             watch(c, EV_READ);
@@ -294,7 +298,7 @@ static bool go_on(struct connection *c) {
 
 static void on_ready(evutil_socket_t socket, short what, void *userdata) {
     (void)socket;
-    if ((what & EV_TIMEOUT) != 0 || !go_on(userdata)) {
+    if ((what & EV_TIMEOUT) != 0 || !advance(userdata)) {
         drop(userdata);
     }
 }
@@ -330,7 +334,7 @@ static void listen_again(evutil_socket_t none, short what, void *userdata) {
     evconnlistener_enable(listener);
 }
 
-/* Out of descriptors, most likely: the loop would never sleep if it went on trying. */
+/* Most likely the process has no descriptor left. Accepting again at once would spin. */
 static void on_accept_error(struct evconnlistener *from, void *userdata) {
     (void)userdata;
     const struct timeval second = {1, 0};
@@ -344,7 +348,7 @@ int main(int argc, char **argv) {
     struct event *on_signals[3];
 
     quiet = arguments.quiet;
-    setvbuf(stdout, NULL, _IOLBF, 0); /* events show at once, whole lines */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* each event is visible at once, as a whole line */
     signal(SIGPIPE, SIG_IGN);
     loop = event_base_new();
     for (size_t i = 0; i < 3; i++) {
@@ -366,13 +370,13 @@ int main(int argc, char **argv) {
     announce(socket, arguments.host);
     event_base_dispatch(loop);
 
-    while (connections != NULL) { /* say good-bye, but wait for nobody */
+    while (connections != NULL) { /* one attempt to send close_notify; no wait for clients */
         rustls_connection_send_close_notify(connections->tls);
         send_some(connections);
         drop(connections);
     }
     evconnlistener_free(listener);
-    event_free(wakes); /* before the handle is closed, and the descriptor with it */
+    event_free(wakes); /* before the close, which also closes the descriptor */
     certreload_close(certificates);
     for (size_t i = 0; i < 3; i++) {
         event_free(on_signals[i]);

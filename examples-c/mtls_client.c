@@ -1,15 +1,15 @@
 /*
- * A client that keeps calling a server, each of them knowing the other by its certificate. Whom it
- * trusts and what it proves itself with renew while it runs.
+ * A client that calls a server again and again with mutual TLS. Its roots and its certificate are
+ * renewed while it runs.
  *
  *     mtls_client --roots roots.pem --cert client.pem --key client.key --port 8443
  *
- * Renew the files, in whatever way, or send SIGHUP: the next call goes by the new roots and shows
- * the new certificate. To change the authority without one failed call: add the new one to the
- * roots of both sides, renew the certificates of both, then take the old one out.
+ * Replace the files in any way: the next call uses the new roots and presents the new certificate.
+ * To change the authority without a failed call: add the new root on both sides, renew the
+ * certificates of both sides, then remove the old root.
  *
- * The lines that matter are marked "certreload:"; there are four places. mtls_server.c is the other
- * side.
+ * The lines that matter are marked "certreload:"; there are four places. The server is
+ * mtls_server.c.
  *
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
  */
@@ -23,19 +23,20 @@
 #include "certreload.h"
 
 struct client {
-    const char *roots, *cert, *key; /* cert and key may be NULL: nobody in particular */
+    const char *roots, *cert, *key; /* cert and key may be NULL: an anonymous client */
     const char *host, *port;
-    uint16_t version;  /* of TLS, alone; 0: whatever both sides speak */
-    uint32_t every_ms; /* a call every so often */
-    uint32_t poll_ms;  /* 0: as the library has it */
-    uint64_t calls;    /* 0: until it is stopped */
+    uint16_t version;  /* the only TLS version; 0: the best that both sides support */
+    uint32_t every_ms; /* pause between two calls */
+    uint32_t poll_ms;  /* 0: the default of the library */
+    uint64_t calls;    /* 0: until a signal */
 };
 
 static certreload_handle *trust;
 static volatile sig_atomic_t stopping;
 
 /*
- * certreload: 1. Events. Called on a thread of the library, one call at a time, in order.
+ * certreload: 1. Print events, so that operators see each renewal and each failure with its reason.
+ * The library calls this on its own thread, one call at a time, in order.
  */
 static void on_event(void *userdata, const certreload_event *event) {
     (void)userdata;
@@ -43,7 +44,7 @@ static void on_event(void *userdata, const certreload_event *event) {
            event->generation, event->message);
 }
 
-/* A config of rustls-ffi's that speaks one version. Its verifier gives way to the handle's. */
+/* A rustls-ffi config with one TLS version. The handle replaces its verifier. */
 static const rustls_client_config *config_of_version(uint16_t version) {
     const rustls_crypto_provider *provider = rustls_aws_lc_rs_crypto_provider();
     rustls_client_config_builder *builder = NULL;
@@ -63,8 +64,8 @@ static const rustls_client_config *config_of_version(uint16_t version) {
 }
 
 /*
- * certreload: 2. Whom to trust, and who we are, once, at start. A server of its own would add its
- * identities to the same options, and have one handle for both roles.
+ * certreload: 2. Open the roots and the client certificate once, at start. A program that is also a
+ * server adds its identities to the same options: one handle has both roles (mtls_server.c).
  */
 static certreload_result open_trust(const struct client *client) {
     certreload_options *options = certreload_options_new();
@@ -73,7 +74,7 @@ static certreload_result open_trust(const struct client *client) {
     if (client->cert != NULL) {
         certreload_options_add_client_identity(options, client->cert, client->key);
     }
-    if (client->version != 0) { /* settings of yours stay */
+    if (client->version != 0) { /* certreload keeps the settings of a template */
         const rustls_client_config *config = config_of_version(client->version);
         certreload_options_set_client_template(options, config);
         rustls_client_config_free(config);
@@ -82,14 +83,15 @@ static certreload_result open_trust(const struct client *client) {
         certreload_options_set_poll_interval_ms(options, client->poll_ms);
     }
     certreload_options_set_event_callback(options, on_event, NULL, NULL);
-    /* Returns the failure of any of the calls above, too. */
+    /* Also returns the failure of any call above: options fail closed. */
     const certreload_result result = certreload_open(options, &trust);
     certreload_options_free(options);
     return result;
 }
 
 /*
- * certreload: 3. Reload when told to. This one call is made for a signal handler.
+ * certreload: 3. Reload on SIGHUP. certreload_reload() is async-signal-safe. Renewed files are
+ * found without it, too.
  */
 static void on_hangup(int number) {
     (void)number;
@@ -109,7 +111,7 @@ static void handle_signal(int number, void (*handler)(int)) {
     sigaction(number, &action, NULL);
 }
 
-/* What the answer says behind a name: its lines are "name value". */
+/* Returns the value of a name: the lines of the answer are "name value". */
 static const char *value_of(const char *answer, const char *name, char *value, size_t room) {
     const char *line = strstr(answer, name);
     line = line == NULL ? "" : line + strlen(name);
@@ -118,12 +120,12 @@ static const char *value_of(const char *answer, const char *name, char *value, s
 }
 
 /*
- * certreload: 4. A TLS connection for each call, with the roots and the certificate that are
- * current now, where rustls_client_connection_new(config, ...) stood.
+ * certreload: 4. Make a TLS connection for each call with the roots and the certificate that are
+ * current now. It replaces rustls_client_connection_new(config, ...).
  */
 static bool call_once(const struct client *client, uint64_t number) {
     char answer[MAX_ANSWER], server[2 * MAX_SERIAL + 1], own[2 * MAX_SERIAL + 1];
-    char reason[MAX_REASON] = "nobody answers";
+    char reason[MAX_REASON] = "no answer";
     rustls_connection *tls = NULL;
     const int socket = connect_to(client->host, client->port);
     bool good = socket >= 0;
@@ -180,20 +182,20 @@ int main(int argc, char **argv) {
     const struct client client = parse(argc, argv);
     uint64_t calls = 0, failed = 0;
 
-    setvbuf(stdout, NULL, _IOLBF, 0); /* lines show at once, and whole */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* each line is visible at once, and whole */
     if (open_trust(&client) != CERTRELOAD_RESULT_OK) {
         fprintf(stderr, "%s\n", certreload_last_error());
         return 1;
     }
-    handle_signal(SIGHUP, on_hangup); /* after the handle is there */
+    handle_signal(SIGHUP, on_hangup); /* after the open: the handler uses the handle */
     handle_signal(SIGTERM, on_terminate);
     handle_signal(SIGINT, on_terminate);
     while (!stopping && (client.calls == 0 || calls < client.calls)) {
         failed += call_once(&client, ++calls) ? 0 : 1;
-        poll(NULL, 0, (int)client.every_ms); /* a signal ends it early */
+        poll(NULL, 0, (int)client.every_ms); /* a signal ends the pause */
     }
     printf("calls %" PRIu64 ", failed %" PRIu64 "\n", calls, failed);
-    handle_signal(SIGHUP, SIG_IGN); /* before the handle goes */
+    handle_signal(SIGHUP, SIG_IGN); /* before the close: the handler uses the handle */
     certreload_close(trust);
     return 0;
 }

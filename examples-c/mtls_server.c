@@ -1,16 +1,16 @@
 /*
- * A server that wants to know its clients by their certificates, and that may be a client itself:
- * one handle for both roles.
+ * A server that authenticates its clients by their certificates. It can be a client as well: one
+ * handle has both roles.
  *
  *     mtls_server --cert server.pem --key server.key --roots roots.pem [--crls revoked.crl]
  *     curl -k --cert client.pem --key client.key https://127.0.0.1:8443/
  *
- * Renew the files, in whatever way, or send SIGHUP: who may come in goes by the new roots and the
- * new revocation lists at once, sessions that are resumed included. With --peer PORT it asks
- * another such server, on each request, and proves itself there with the same certificate.
+ * Replace the files in any way: new roots and revocation lists apply from the next handshake on, to
+ * resumed sessions too, so a revoked client is refused at once. With --peer PORT it calls another
+ * such server for each request, and presents the same certificate there.
  *
- * The lines that matter are marked "certreload:"; there are five places. One client at a time, to
- * be short: https_server.c has a thread for each.
+ * The lines that matter are marked "certreload:"; there are five places. It serves one client at a
+ * time, to be short; https_server.c has a thread per connection.
  *
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
  */
@@ -25,10 +25,10 @@
 
 struct server {
     const char *cert, *key;
-    const char *roots; /* that issue the certificates of clients, and of the peer */
-    const char *crls;  /* NULL: nobody is looked up */
+    const char *roots; /* of the certificates of clients and of the peer */
+    const char *crls;  /* NULL: revocation is not checked */
     const char *mode;  /* "none", "optional" or "required" */
-    const char *peer;  /* port of the server that is asked; NULL: none */
+    const char *peer;  /* port of the server to call; NULL: none */
     const char *poll_ms;
 };
 
@@ -36,7 +36,8 @@ static certreload_handle *handle;
 static volatile sig_atomic_t stopping;
 
 /*
- * certreload: 1. Events. Called on a thread of the library, one call at a time, in order.
+ * certreload: 1. Print events, so that operators see each renewal and each failure with its reason.
+ * The library calls this on its own thread, one call at a time, in order.
  */
 static void on_event(void *userdata, const certreload_event *event) {
     (void)userdata;
@@ -51,7 +52,8 @@ static certreload_client_auth mode_of(const struct server *server) {
 }
 
 /*
- * certreload: 2. Who we are, who may come in, and whom we trust when we call: once, at start.
+ * certreload: 2. Open certificate, client roots, revocation lists and server roots once, at start.
+ * They are validated and published together, so no client meets new roots with old lists.
  */
 static certreload_result open_handle(const struct server *server) {
     certreload_options *options = certreload_options_new();
@@ -69,14 +71,15 @@ static certreload_result open_handle(const struct server *server) {
         certreload_options_set_poll_interval_ms(options, poll_ms);
     }
     certreload_options_set_event_callback(options, on_event, NULL, NULL);
-    /* Returns the failure of any of the calls above, too: no server opens without its checks. */
+    /* Also returns the failure of any call above, so no server opens without its client checks. */
     const certreload_result result = certreload_open(options, &handle);
     certreload_options_free(options);
     return result;
 }
 
 /*
- * certreload: 3. Reload when told to. This one call is made for a signal handler.
+ * certreload: 3. Reload on SIGHUP. certreload_reload() is async-signal-safe. Renewed files are
+ * found without it, too.
  */
 static void on_hangup(int number) {
     (void)number;
@@ -97,11 +100,12 @@ static void handle_signal(int number, void (*handler)(int)) {
 }
 
 /*
- * certreload: 4. The client role: a TLS connection to the peer, with the roots and the certificate
- * that are current now. Tells whom it met, and as whom, or why not.
+ * certreload: 4. The client role: make a TLS connection to the peer with the roots and the
+ * certificate that are current now. Writes the serial numbers of both sides, or the reason of the
+ * failure.
  */
 static void ask_peer(const struct server *server, char *line, size_t room) {
-    char answer[MAX_ANSWER], reason[MAX_REASON] = "nobody answers", serial[2 * MAX_SERIAL + 1];
+    char answer[MAX_ANSWER], reason[MAX_REASON] = "no answer", serial[2 * MAX_SERIAL + 1];
     rustls_connection *tls = NULL;
     const int socket = connect_to("localhost", server->peer);
 
@@ -124,9 +128,9 @@ static void ask_peer(const struct server *server, char *line, size_t room) {
 }
 
 /*
- * certreload: 5. A TLS connection for each client, with the certificate, the roots and the lists
- * that are current now, where rustls_server_connection_new(config, &tls) stood. rustls-ffi tells
- * who the client is, as ever.
+ * certreload: 5. Make a TLS connection for each client with the certificate, the roots and the
+ * lists that are current now. It replaces rustls_server_connection_new(config, &tls). The client's
+ * certificate comes from rustls-ffi, as before.
  */
 static void serve(const struct server *server, int socket) {
     const int64_t deadline = now() + REQUEST_SECONDS;
@@ -162,16 +166,16 @@ int main(int argc, char **argv) {
     sigset_t ends, before;
 
     parse_texts(argc, argv, known, help);
-    setvbuf(stdout, NULL, _IOLBF, 0); /* events show at once, whole lines */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* each event is visible at once, as a whole line */
     if (open_handle(&server) != CERTRELOAD_RESULT_OK) {
         fprintf(stderr, "%s\n", certreload_last_error());
         return 1;
     }
     handle_signal(SIGPIPE, SIG_IGN);
-    handle_signal(SIGHUP, on_hangup); /* after the handle is there */
+    handle_signal(SIGHUP, on_hangup); /* after the open: the handler uses the handle */
     handle_signal(SIGTERM, on_terminate);
     handle_signal(SIGINT, on_terminate);
-    sigemptyset(&ends); /* they come while this waits, and at no other time */
+    sigemptyset(&ends); /* delivered only inside ppoll(), so that none is missed */
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
     sigprocmask(SIG_BLOCK, &ends, &before);
@@ -190,7 +194,7 @@ int main(int argc, char **argv) {
         }
     }
     close(listener);
-    handle_signal(SIGHUP, SIG_IGN); /* before the handle goes */
+    handle_signal(SIGHUP, SIG_IGN); /* before the close: the handler uses the handle */
     certreload_close(handle);
     return 0;
 }

@@ -1,7 +1,7 @@
 /*
- * What the example servers share, and what your server has already: a command line, a listening
- * socket, just enough HTTP/1.1 to please curl and a browser, and words for what is printed.
- * Nothing here is needed to use certreload. Read https_server.c first.
+ * Shared by the example servers: a command line, a listening socket, enough HTTP/1.1 for curl and a
+ * browser, and the text of /status. Your server has its own version of each, so nothing here is
+ * needed to use certreload. Read https_server.c first.
  *
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
  */
@@ -32,7 +32,7 @@ enum {
     MAX_IDENTITIES = 16,
     MAX_HEAD = 8192,     /* bytes of one request head */
     MAX_ANSWER = 2048,   /* bytes of one answer */
-    REQUEST_SECONDS = 30 /* a client that takes longer for its next whole request is let go */
+    REQUEST_SECONDS = 30 /* limit for one whole request, after which the client is dropped */
 };
 
 struct arguments {
@@ -41,7 +41,7 @@ struct arguments {
     size_t identities;
     const char *host;
     uint16_t port;
-    uint32_t poll_ms; /* 0: as the library has it */
+    uint32_t poll_ms; /* 0: the default of the library */
     bool quiet;
 };
 
@@ -103,13 +103,13 @@ static inline struct arguments parse_arguments(int argc, char **argv) {
     return parsed;
 }
 
-/* An option of a program whose options all are "--name value". */
+/* An option of the form "--name value". */
 struct option_text {
     const char *name;
-    const char **value; /* where the text goes; stays as it is where the option is not given */
+    const char **value; /* receives the text; unchanged if the option is absent */
 };
 
-/* Takes such options, up to one without a name; help is for whoever gives others. */
+/* Parses options. `known` ends with an option without a name. Unknown options print `help`. */
 static inline void parse_texts(int argc, char **argv, const struct option_text *known,
                                const char *help) {
     for (int i = 1; i < argc; i += 2) {
@@ -125,7 +125,7 @@ static inline void parse_texts(int argc, char **argv, const struct option_text *
     }
 }
 
-/* A non-blocking listening socket, or the end of the program. */
+/* Returns a non-blocking listening socket, or ends the program. */
 static inline int listen_on(const char *host, uint16_t port) {
     struct sockaddr_in address;
     const int yes = 1;
@@ -147,7 +147,7 @@ static inline int listen_on(const char *host, uint16_t port) {
     return listener;
 }
 
-/* The line that says that clients may come. */
+/* Prints the address. From this line on, clients can connect. */
 static inline void announce(int listener, const char *host) {
     struct sockaddr_in address;
     socklen_t size = sizeof address;
@@ -159,13 +159,13 @@ static inline void announce(int listener, const char *host) {
     fflush(stdout);
 }
 
-/* Small answers go out at once, not when the client acknowledges the one before. */
+/* Small answers are sent at once, instead of after the acknowledgement of the previous one. */
 static inline void no_delay(int socket) {
     const int yes = 1;
     setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 }
 
-/* Reads a whole file; 0: it cannot be read, or is larger than there is room. */
+/* Reads a whole file. Returns its size; 0 if it cannot be read or is larger than `room`. */
 static inline size_t read_file(const char *path, char *bytes, size_t room) {
     const int file = open(path, O_RDONLY | O_CLOEXEC);
     size_t size = 0;
@@ -181,7 +181,7 @@ static inline size_t read_file(const char *path, char *bytes, size_t room) {
     return count == 0 ? size : 0;
 }
 
-/* Seconds on a clock that nobody sets. */
+/* Seconds of a clock that never jumps, for deadlines. */
 static inline int64_t now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -189,8 +189,8 @@ static inline int64_t now(void) {
 }
 
 struct request {
-    const char *status; /* what to answer with, such as "200 OK" */
-    size_t size;        /* bytes that it took */
+    const char *status; /* of the answer, such as "200 OK" */
+    size_t size;        /* bytes of the request */
     bool wants_status;  /* GET /status */
     bool head_only;     /* HEAD: no body in the answer */
     bool keep_alive;
@@ -206,7 +206,7 @@ static inline bool has_word(const char *text, size_t size, const char *word) {
     return false;
 }
 
-/* Where the next occurrence of end begins; size where there is none. */
+/* Returns the offset of the first occurrence of `end`; `size` if there is none. */
 static inline size_t find(const char *text, size_t size, const char *end) {
     const size_t length = strlen(end);
     for (size_t at = 0; at + length <= size; at++) {
@@ -222,8 +222,8 @@ static inline bool starts_with(const char *text, size_t size, const char *start)
 }
 
 /*
- * Reads one request head (RFC 9112) of at most MAX_HEAD bytes; false: it is not whole yet.
- * A request with a body is answered without reading it, and is the last on its connection.
+ * Parses one request head (RFC 9112) of at most MAX_HEAD bytes. Returns false if it is incomplete.
+ * The body of a request is not read, so such a request is the last one of its connection.
  */
 static inline bool parse_request(const char *data, size_t size, struct request *request) {
     const size_t head = find(data, size, "\r\n\r\n");
@@ -259,7 +259,7 @@ static inline bool parse_request(const char *data, size_t size, struct request *
     return true;
 }
 
-/* Writes an answer of at most MAX_ANSWER bytes; returns its size. */
+/* Writes an answer of at most MAX_ANSWER bytes and returns its size. */
 static inline size_t write_answer(char *out, const struct request *request, const char *body) {
     int size = snprintf(out, MAX_ANSWER,
                         "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
@@ -269,7 +269,7 @@ static inline size_t write_answer(char *out, const struct request *request, cons
     return size < MAX_ANSWER ? (size_t)size : MAX_ANSWER - 1;
 }
 
-/* What GET /status answers. */
+/* The answer to GET /status: the fields that a health check or a dashboard needs. */
 static inline void status_text(const certreload_status *status, char *out, size_t size) {
     snprintf(out, size,
              "generation %" PRIu64 "\nloaded_at %" PRId64 "\nearliest_not_after %" PRId64

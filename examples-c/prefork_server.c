@@ -1,13 +1,14 @@
 /*
- * An HTTPS server of the prefork kind: a master, and workers that serve one client at a time each.
- * All of them get a renewed certificate, and none is restarted for it.
+ * A prefork HTTPS server: a master, and workers that serve one client at a time each. Every worker
+ * gets a renewed certificate without a restart.
  *
  *     prefork_server --workers 4 --cert fullchain.pem --key privkey.pem
- *     prefork_server --workers 4 --user nobody --cert fullchain.pem --key privkey.pem    (as root)
+ *     prefork_server --workers 4 --user www-data --cert fullchain.pem --key privkey.pem    (as
+ * root)
  *
- * Without --user, the master opens a handle before it forks, and each worker takes it up: from
- * there on the worker watches the files by itself. With --user, the workers may not read the key:
- * the master watches the files, and hands over what is new, in memory, through a socket pair.
+ * Without --user, the master opens a handle before it forks, and each worker continues with it and
+ * watches the files itself. With --user, the workers cannot read the key: the master watches the
+ * files and sends each renewed pair to the workers through a socket pair, without a file.
  *
  * The lines that matter are marked "certreload:"; there are six places. Read https_server.c first.
  *
@@ -33,26 +34,27 @@ enum { MAX_WORKERS = 64, MAX_PAIR = 65536, RETRY_MS = 200 };
 
 struct worker {
     pid_t pid;
-    int channel; /* to the worker, which ends when this is closed */
+    int channel; /* to the worker, which ends when the master closes it */
 };
 
-/* A chain and a key that belong together, for workers that may not read them. */
+/* A matching chain and key, for workers that cannot read the files. */
 struct pair {
     size_t chain_size, key_size;
-    char bytes[MAX_PAIR]; /* the chain, and behind it the key */
+    char bytes[MAX_PAIR]; /* the chain, followed by the key */
 };
 
 static certreload_handle *certificates;
 static struct arguments arguments;
-static struct passwd *user; /* NULL: the workers stay who they are */
+static struct passwd *user; /* NULL: the workers keep the user of the master */
 static struct worker workers[MAX_WORKERS];
 static size_t worker_count = 4;
-static struct pair pair; /* with --user: what the workers are to have */
+static struct pair pair; /* with --user: the pair that every worker should serve */
 static int listener;
 
 /*
- * certreload: 1. Open the files, once, in the master; or what the master has sent, in a worker that
- * may not read them. Where all comes from memory nothing needs a thread: the worker's own will do.
+ * certreload: 1. Open the files once, in the master. A worker that cannot read them opens the bytes
+ * of the master instead. An identity in memory has no files to watch, so that worker needs no
+ * thread of the library.
  */
 static bool open_certificates(const certreload_identity_bytes *bytes) {
     certreload_options *options = certreload_options_new();
@@ -66,15 +68,15 @@ static bool open_certificates(const certreload_identity_bytes *bytes) {
     if (arguments.poll_ms != 0) {
         certreload_options_set_poll_interval_ms(options, arguments.poll_ms);
     }
-    /* Returns the failure of any of the calls above, too. */
+    /* Also returns the failure of any call above: options fail closed. */
     const certreload_result result = certreload_open(options, &certificates);
-    certreload_options_free(options); /* which wipes its copy of the key */
+    certreload_options_free(options); /* wipes its copy of the key */
     return result == CERTRELOAD_RESULT_OK;
 }
 
 /*
- * certreload: 2. Events, taken in the loops of master and workers: certreload_event_fd() says when.
- * Tells whether there is a new certificate.
+ * certreload: 2. Take events in the loops of master and workers, when certreload_event_fd() is
+ * readable. Returns whether there is a new certificate.
  */
 static bool take_events(void) {
     const certreload_event *event;
@@ -101,10 +103,10 @@ static certreload_identity_bytes bytes_of(const struct pair *pair) {
 }
 
 /*
- * certreload: 3. In the master: keep the pair that workers are to have.
+ * certreload: 3. In the master: read the pair for the workers.
  *
- * After the chain was read and before the key was, both may have been renewed once more.
- * certreload_check() finds out, and the caller tries again.
+ * Both files may be renewed between the two reads. certreload_check() detects a pair that does not
+ * match, and the caller retries.
  */
 static bool read_pair(void) {
     static struct pair fresh;
@@ -115,7 +117,7 @@ static bool read_pair(void) {
     certreload_options *options = certreload_options_new();
     certreload_options_add_identity_memory(options, &bytes, sizeof bytes);
     const bool is_pair = certreload_check(options) == CERTRELOAD_RESULT_OK;
-    certreload_options_free(options); /* which wipes its copy of the key */
+    certreload_options_free(options); /* wipes its copy of the key */
     if (is_pair) {
         pair = fresh;
     }
@@ -123,24 +125,23 @@ static bool read_pair(void) {
     return is_pair;
 }
 
-/* False: not everybody has it. Those who get it twice are not disturbed. */
-static bool hand_to_workers(void) {
+/* Returns false if a worker did not get the pair. A second copy of it has no effect on a worker. */
+static bool send_to_workers(void) {
     const size_t size = offsetof(struct pair, bytes) + pair.chain_size + pair.key_size;
-    bool is_handed = true;
+    bool is_sent = true;
 
     for (size_t i = 0; i < worker_count; i++) {
-        is_handed =
-            send(workers[i].channel, &pair, size, MSG_DONTWAIT) == (ssize_t)size && is_handed;
+        is_sent = send(workers[i].channel, &pair, size, MSG_DONTWAIT) == (ssize_t)size && is_sent;
     }
-    return is_handed;
+    return is_sent;
 }
 
 /*
- * certreload: 4. In a worker: what becomes of the handle that it inherits. It has served ever since
- * the fork; certreload_after_fork() makes it reload here, too. Or it is closed, which the master
- * does not notice, and another one is opened with the pair, which was inherited as well.
+ * certreload: 4. In a worker: use the inherited handle. It serves since the fork;
+ * certreload_after_fork() restores reloading. With --user the worker closes it, which does not
+ * affect the master, and opens a handle with the inherited pair.
  */
-static void take_over(void) {
+static void start_serving(void) {
     bool is_good = user != NULL || certreload_after_fork(certificates) == CERTRELOAD_RESULT_OK;
 
     if (user != NULL) {
@@ -161,10 +162,11 @@ static void take_over(void) {
 }
 
 /*
- * certreload: 5. In a worker: what the master says. To one that reads the files itself it is no
- * more than "look again". False: there will be no more of it.
+ * certreload: 5. In a worker: receive a message of the master. If the worker reads the files
+ * itself, the message is a request to reload; otherwise it is the new pair. Returns false at the
+ * end.
  */
-static bool listen_to_master(int channel) {
+static bool receive_from_master(int channel) {
     const ssize_t size = recv(channel, &pair, sizeof pair, 0);
     const certreload_identity_bytes bytes = bytes_of(&pair);
 
@@ -179,9 +181,9 @@ static bool listen_to_master(int channel) {
 }
 
 /*
- * certreload: 6. A TLS connection for each client, with the config that is current now.
- * certreload_server_connection_new() is all that most servers need; this one also tells which
- * certificate it is. One request of each, for the next client may be waiting.
+ * certreload: 6. Make a TLS connection for each client with the certificate that is current now.
+ * certreload_server_connection_new() is enough for most servers; this one also reports the
+ * certificate. It serves one request per connection, because the next client may be waiting.
  */
 static void serve(int socket) {
     const certreload_generation *generation = certreload_generation_acquire(certificates);
@@ -204,18 +206,19 @@ static void serve(int socket) {
 }
 
 static void work(int channel) {
-    take_over();
+    start_serving();
     for (;;) {
         struct pollfd wait[3] = {{channel, POLLIN, 0},
                                  {certreload_event_fd(certificates), POLLIN, 0},
                                  {listener, POLLIN, 0}};
         poll(wait, 3, -1);
-        if (wait[0].revents != 0 && !listen_to_master(channel)) {
+        if (wait[0].revents != 0 && !receive_from_master(channel)) {
             break;
         }
         if (wait[1].revents != 0) {
             if (user != NULL) {
-                certreload_dispatch(certificates); /* nobody else does what there is to do */
+                certreload_dispatch(
+                    certificates); /* CERTRELOAD_RUNTIME_HOST: runs the pending work */
             }
             take_events();
         }
@@ -233,7 +236,7 @@ static void work(int channel) {
 static void start_worker(struct worker *worker) {
     int ends[2];
 
-    /* A message of such a socket is whole, or is not sent. */
+    /* SOCK_SEQPACKET sends a message as a whole or not at all. */
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0 ||
         (worker->pid = fork()) < 0) {
         perror("cannot start a worker");
@@ -244,10 +247,11 @@ static void start_worker(struct worker *worker) {
         close(ends[0]);
         for (size_t i = 0; i < worker_count; i++) {
             if (&workers[i] != worker && workers[i].channel > 0) {
-                close(workers[i].channel); /* none speaks to another in the master's name */
+                close(workers[i].channel); /* only the master writes to workers */
             }
         }
-        signal(SIGHUP, SIG_IGN); /* a terminal tells everybody; workers listen to the master */
+        signal(SIGHUP,
+               SIG_IGN); /* a terminal signals every process; the master informs the workers */
         signal(SIGINT, SIG_IGN);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
@@ -257,7 +261,7 @@ static void start_worker(struct worker *worker) {
     worker->channel = ends[0];
 }
 
-/* Puts a worker in the place of each that has ended; false: they cannot even start. */
+/* Replaces each worker that has ended. Returns false if a worker failed to start. */
 static bool replace_workers(void) {
     pid_t ended;
     int status;
@@ -280,12 +284,12 @@ static bool replace_workers(void) {
 static int run_master(int signals) {
     struct pollfd wait[2] = {{signals, POLLIN, 0}, {certreload_event_fd(certificates), POLLIN, 0}};
     struct signalfd_siginfo info;
-    bool is_behind = false; /* there is a new pair, and not every worker has it */
+    bool is_behind = false; /* a worker does not have the new pair yet */
 
     for (;;) {
         poll(wait, 2, is_behind ? RETRY_MS : -1);
         is_behind = (take_events() && user != NULL) || is_behind;
-        is_behind = is_behind && !(read_pair() && hand_to_workers());
+        is_behind = is_behind && !(read_pair() && send_to_workers());
         while (read(signals, &info, sizeof info) == (ssize_t)sizeof info) {
             if (info.ssi_signo == SIGCHLD) {
                 if (!replace_workers()) {
@@ -303,7 +307,7 @@ static int run_master(int signals) {
     }
 }
 
-/* The two options that are this server's own; the others are left for plumbing.h. */
+/* Removes the two options of this server; plumbing.h parses the others. */
 static void take_own_arguments(int *argc, char **argv) {
     int kept = 1;
 
@@ -332,7 +336,7 @@ int main(int argc, char **argv) {
     if (arguments.identities != 1 || worker_count == 0) {
         usage(argv[0]);
     }
-    setvbuf(stdout, NULL, _IOLBF, 0); /* events show at once, whole lines */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* each event is visible at once, as a whole line */
     sigemptyset(&handled);
     sigaddset(&handled, SIGHUP);
     sigaddset(&handled, SIGTERM);
