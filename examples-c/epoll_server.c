@@ -18,24 +18,18 @@
 #include <sys/signalfd.h>
 
 #include "certreload.h"
-#include "plumbing.h"
-#include "rustls.h"
+#include "nonblocking_tls.h"
 
 enum { MAX_CONNECTIONS = 10000, EVENTS_AT_ONCE = 64 };
 
 struct connection {
-    int socket;
-    uint32_t interest; /* EPOLL* bits */
-    enum { HANDSHAKING, SERVING, CLOSING, DRAINING } state;
-    rustls_connection *tls;
+    struct session session;                  /* first: a pointer to it is one to the connection */
+    uint32_t interest;                       /* EPOLL* bits */
     const certreload_generation *generation; /* until the handshake is complete */
     uint64_t generation_number;
     char certificate[65];
     uint64_t requests;
-    int64_t deadline; /* for the next whole request */
     struct connection *previous, *next;
-    size_t filled;
-    char in[MAX_HEAD];
 };
 
 static certreload_handle *certificates;
@@ -80,8 +74,8 @@ static certreload_result open_certificates(const struct arguments *arguments) {
 /*
  * certreload: 3. Make a TLS connection for each client with the certificate that is current now.
  *
- * Most servers only replace rustls_server_connection_new(config, &c->tls) by
- * certreload_server_connection_new(certificates, &c->tls). This one also reports the generation and
+ * Most servers only replace rustls_server_connection_new(config, &tls) by
+ * certreload_server_connection_new(certificates, &tls). This one also reports the generation and
  * the certificate of each client. So it keeps the generation until the handshake has received the
  * server name. The connection itself keeps its config for as long as it lasts.
  */
@@ -89,11 +83,12 @@ static bool make_tls(struct connection *c) {
     c->generation = certreload_generation_acquire(certificates);
     c->generation_number = certreload_generation_number(c->generation);
     return rustls_server_connection_new(certreload_generation_borrow_server_config(c->generation),
-                                        &c->tls) == RUSTLS_RESULT_OK;
+                                        &c->session.tls) == RUSTLS_RESULT_OK;
 }
 
-static void note_certificate(struct connection *c) {
-    const rustls_str sni = rustls_server_connection_get_server_name(c->tls);
+static void note_certificate(struct session *session) {
+    struct connection *c = (struct connection *)session;
+    const rustls_str sni = rustls_server_connection_get_server_name(session->tls);
     char name[256];
     snprintf(name, sizeof name, "%.*s", (int)sni.len, sni.len == 0 ? "" : sni.data);
     const certreload_identity *identity = certreload_generation_select(c->generation, name);
@@ -102,31 +97,28 @@ static void note_certificate(struct connection *c) {
     c->generation = NULL;
 }
 
-/* The callbacks of rustls: it reads bytes of the client, or writes bytes to it. */
+static void write_body(struct session *session, const struct request *request, char *body,
+                       size_t room) {
+    struct connection *c = (struct connection *)session;
+    certreload_status status = {0};
 
-static rustls_io_result receive(void *userdata, uint8_t *bytes, size_t size, size_t *size_out) {
-    const struct connection *c = userdata;
-    const ssize_t count = recv(c->socket, bytes, size, 0);
-    *size_out = count < 0 ? 0 : (size_t)count;
-    return count < 0 ? errno : 0;
+    c->requests++;
+    if (request->wants_status) {
+        certreload_get_status(certificates, &status, sizeof status);
+        status_text(&status, body, room);
+    } else {
+        snprintf(body, room, "generation %" PRIu64 "\ncertificate %s\nrequest %" PRIu64 "\n",
+                 c->generation_number, c->certificate, c->requests);
+    }
 }
 
-static rustls_io_result transmit(void *userdata, const uint8_t *bytes, size_t size,
-                                 size_t *size_out) {
-    const struct connection *c = userdata;
-    const ssize_t count = send(c->socket, bytes, size, 0);
-    *size_out = count < 0 ? 0 : (size_t)count;
-    return count < 0 ? errno : 0;
-}
-
-static bool would_block(rustls_io_result result) {
-    return result == EAGAIN || result == EWOULDBLOCK || result == EINTR;
-}
+static const struct callbacks callbacks = {note_certificate, write_body};
 
 static void watch(struct connection *c, uint32_t interest) {
     if (interest != c->interest) {
         struct epoll_event event = {.events = interest, .data.ptr = c};
-        epoll_ctl(epoll, c->interest == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, c->socket, &event);
+        epoll_ctl(epoll, c->interest == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, c->session.socket,
+                  &event);
         c->interest = interest;
     }
 }
@@ -141,8 +133,7 @@ static void unlink_connection(struct connection *c) {
     *(c->next != NULL ? &c->next->previous : &last) = c->previous;
 }
 
-static void set_deadline(struct connection *c) {
-    c->deadline = now() + REQUEST_SECONDS;
+static void append(struct connection *c) {
     c->previous = last;
     c->next = NULL;
     *(last != NULL ? &last->next : &first) = c;
@@ -152,145 +143,30 @@ static void set_deadline(struct connection *c) {
 static void drop(struct connection *c) {
     unlink_connection(c);
     connection_count--;
-    close(c->socket); /* also removes it from epoll */
-    rustls_connection_free(c->tls);
+    close(c->session.socket); /* also removes it from epoll */
+    rustls_connection_free(c->session.tls);
     certreload_generation_release(c->generation);
     free(c);
 }
 
-static bool answer(struct connection *c, struct request *request) {
-    char body[1024] = "";
-    char out[MAX_ANSWER];
-    size_t written;
+/* Advances a connection that epoll reported. */
+static void on_ready(struct connection *c) {
+    const int64_t deadline = c->session.deadline;
 
-    if (request->wants_status) {
-        certreload_status status = {0};
-        certreload_get_status(certificates, &status, sizeof status);
-        status_text(&status, body, sizeof body);
-    } else {
-        snprintf(body, sizeof body, "generation %" PRIu64 "\ncertificate %s\nrequest %" PRIu64 "\n",
-                 c->generation_number, c->certificate, c->requests);
+    switch (advance(&c->session, &callbacks)) {
+    case WAIT_READ:
+        watch(c, EPOLLIN);
+        break;
+    case WAIT_WRITE:
+        watch(c, EPOLLOUT);
+        break;
+    case FINISHED:
+        drop(c);
+        return;
     }
-    const size_t size = write_answer(out, request, body);
-    return rustls_connection_write(c->tls, (const uint8_t *)out, size, &written) ==
-               RUSTLS_RESULT_OK &&
-           request->keep_alive;
-}
-
-/* Reads decrypted bytes. Returns false if there are no more for now. */
-static bool read_plaintext(struct connection *c) {
-    size_t count = 0;
-    const rustls_result result = rustls_connection_read(c->tls, (uint8_t *)c->in + c->filled,
-                                                        sizeof c->in - c->filled, &count);
-
-    c->filled += count;
-    if (result != RUSTLS_RESULT_PLAINTEXT_EMPTY && count == 0) {
-        c->state = CLOSING; /* end of the connection, or close_notify */
-    }
-    return result != RUSTLS_RESULT_PLAINTEXT_EMPTY;
-}
-
-/* Handles one request, or one step before it. Returns false if it needs more bytes of the client.
- */
-static bool work(struct connection *c) {
-    struct request request;
-
-    if (c->state == HANDSHAKING) {
-        if (rustls_connection_is_handshaking(c->tls)) {
-            return false;
-        }
-        note_certificate(c);
-        c->state = SERVING;
-    }
-    if (!parse_request(c->in, c->filled, &request)) {
-        return read_plaintext(c);
-    }
-    c->requests++;
-    if (!answer(c, &request)) {
-        c->state = CLOSING;
-    }
-    c->filled -= request.size;
-    memmove(c->in, c->in + request.size, c->filled);
-    unlink_connection(c);
-    set_deadline(c);
-    return true;
-}
-
-/* Sends as much as the socket accepts. Returns false if the connection is broken. */
-static bool send_some(struct connection *c) {
-    while (rustls_connection_wants_write(c->tls)) {
-        size_t count;
-        const rustls_io_result result = rustls_connection_write_tls(c->tls, transmit, c, &count);
-        if (result != 0) {
-            return would_block(result);
-        }
-    }
-    return true;
-}
-
-/* Reads from the socket once, so that other connections get their turn. Returns false if the
- * connection is broken. */
-static bool receive_some(struct connection *c) {
-    size_t count;
-    const rustls_io_result result = rustls_connection_read_tls(c->tls, receive, c, &count);
-
-    if (result != 0) {
-        return would_block(result);
-    }
-    if (count == 0) {
-        return false;
-    }
-    if (rustls_connection_process_new_packets(c->tls) != RUSTLS_RESULT_OK) {
-        c->state = CLOSING; /* with the alert that rustls has queued */
-    }
-    return true;
-}
-
-/* close() with unread bytes makes TCP reset the connection and drop the last answer or alert. */
-static bool drain(const struct connection *c) {
-    char ignored[4096];
-    const ssize_t count = recv(c->socket, ignored, sizeof ignored, 0);
-    return count > 0 || (count < 0 && would_block(errno));
-}
-
-/*
- * Advances a connection that epoll reported. Returns false at its end.
- *
- * Nothing is read while bytes wait to be sent: a client that sends requests and never reads answers
- * fills its own buffers, not those of the server.
- */
-static bool advance(struct connection *c) {
-    if (c->state == DRAINING) {
-        return drain(c);
-    }
-    for (bool received = false;;) {
-        if (c->state == CLOSING) {
-            rustls_connection_send_close_notify(c->tls); /* no effect the second time */
-        }
-        if (!send_some(c)) {
-            return false;
-        }
-        if (rustls_connection_wants_write(c->tls)) {
-            watch(c, EPOLLOUT);
-            return true;
-        }
-        if (c->state == CLOSING) {
-            shutdown(c->socket, SHUT_WR);
-            c->state = DRAINING;
-            watch(c, EPOLLIN);
-            return true;
-        }
-        if (work(c)) {
-            continue;
-        }
-        if (received) {
-            watch(c, EPOLLIN);
-            return true;
-        }
-        if (!receive_some(c)) {
-            return false;
-        }
-        received = true;
+    if (c->session.deadline != deadline) {
+        unlink_connection(c);
+        append(c);
     }
 }
 
@@ -309,9 +185,10 @@ static bool accept_clients(void) {
             close(socket);
             return false;
         }
-        c->socket = socket;
+        c->session.socket = socket;
+        c->session.deadline = now() + REQUEST_SECONDS;
         connection_count++;
-        set_deadline(c);
+        append(c);
         no_delay(socket);
         if (make_tls(c)) {
             watch(c, EPOLLIN);
@@ -323,7 +200,7 @@ static bool accept_clients(void) {
 
 /* The time until the first deadline; -1 without connections, so that an idle server sleeps. */
 static int milliseconds_to_wait(bool listening) {
-    int64_t seconds = first == NULL ? -1 : first->deadline - now() + 1;
+    int64_t seconds = first == NULL ? -1 : first->session.deadline - now() + 1;
     if (!listening && (seconds < 0 || seconds > 1)) {
         seconds = 1;
     }
@@ -366,11 +243,11 @@ static void run(int signals) {
                     watch_listener(listening =
                                        false); /* otherwise epoll_wait() would return at once */
                 }
-            } else if (!advance(events[i].data.ptr)) {
-                drop(events[i].data.ptr);
+            } else {
+                on_ready(events[i].data.ptr);
             }
         }
-        while (first != NULL && first->deadline < now()) {
+        while (first != NULL && first->session.deadline < now()) {
             drop(first); /* the request took too long */
         }
     }
@@ -407,8 +284,8 @@ int main(int argc, char **argv) {
 
     close(listener);
     while (first != NULL) { /* one attempt to send close_notify; no wait for clients */
-        rustls_connection_send_close_notify(first->tls);
-        send_some(first);
+        rustls_connection_send_close_notify(first->session.tls);
+        send_some(&first->session);
         drop(first);
     }
     close(epoll);

@@ -20,24 +20,18 @@
 #include <signal.h>
 
 #include "certreload.h"
-#include "plumbing.h"
-#include "rustls.h"
+#include "nonblocking_tls.h"
 
 enum { MAX_CONNECTIONS = 10000 };
 
 struct connection {
-    int socket;
+    struct session session; /* first: a pointer to it is one to the connection */
     struct event ready;
-    enum { HANDSHAKING, SERVING, CLOSING, DRAINING } state;
-    rustls_connection *tls;
     const certreload_generation *generation; /* until the handshake is complete */
     uint64_t generation_number;
     char certificate[65];
     uint64_t requests;
-    int64_t deadline; /* for the next whole request */
     struct connection *previous, *next;
-    size_t filled;
-    char in[MAX_HEAD];
 };
 
 static certreload_handle *certificates;
@@ -99,18 +93,19 @@ static void on_signal(evutil_socket_t number, short what, void *userdata) {
 /*
  * certreload: 4. Make a TLS connection for each client with the certificate that is current now.
  *
- * certreload_server_connection_new(certificates, &c->tls) is enough for most servers. This one also
+ * certreload_server_connection_new(certificates, &tls) is enough for most servers. This one also
  * reports the generation and the certificate of each client.
  */
 static bool make_tls(struct connection *c) {
     c->generation = certreload_generation_acquire(certificates);
     c->generation_number = certreload_generation_number(c->generation);
     return rustls_server_connection_new(certreload_generation_borrow_server_config(c->generation),
-                                        &c->tls) == RUSTLS_RESULT_OK;
+                                        &c->session.tls) == RUSTLS_RESULT_OK;
 }
 
-static void note_certificate(struct connection *c) {
-    const rustls_str sni = rustls_server_connection_get_server_name(c->tls);
+static void note_certificate(struct session *session) {
+    struct connection *c = (struct connection *)session;
+    const rustls_str sni = rustls_server_connection_get_server_name(session->tls);
     char name[256];
     snprintf(name, sizeof name, "%.*s", (int)sni.len, sni.len == 0 ? "" : sni.data);
     const certreload_identity *identity = certreload_generation_select(c->generation, name);
@@ -119,26 +114,22 @@ static void note_certificate(struct connection *c) {
     c->generation = NULL;
 }
 
-/* The callbacks of rustls: it reads bytes of the client, or writes bytes to it. */
+static void write_body(struct session *session, const struct request *request, char *body,
+                       size_t room) {
+    struct connection *c = (struct connection *)session;
+    certreload_status status = {0};
 
-static rustls_io_result receive(void *userdata, uint8_t *bytes, size_t size, size_t *size_out) {
-    const struct connection *c = userdata;
-    const ssize_t count = recv(c->socket, bytes, size, 0);
-    *size_out = count < 0 ? 0 : (size_t)count;
-    return count < 0 ? errno : 0;
+    c->requests++;
+    if (request->wants_status) {
+        certreload_get_status(certificates, &status, sizeof status);
+        status_text(&status, body, room);
+    } else {
+        snprintf(body, room, "generation %" PRIu64 "\ncertificate %s\nrequest %" PRIu64 "\n",
+                 c->generation_number, c->certificate, c->requests);
+    }
 }
 
-static rustls_io_result transmit(void *userdata, const uint8_t *bytes, size_t size,
-                                 size_t *size_out) {
-    const struct connection *c = userdata;
-    const ssize_t count = send(c->socket, bytes, size, 0);
-    *size_out = count < 0 ? 0 : (size_t)count;
-    return count < 0 ? errno : 0;
-}
-
-static bool would_block(rustls_io_result result) {
-    return result == EAGAIN || result == EWOULDBLOCK || result == EINTR;
-}
+static const struct callbacks callbacks = {note_certificate, write_body};
 
 static void drop(struct connection *c) {
     *(c->previous != NULL ? &c->previous->next : &connections) = c->next;
@@ -149,8 +140,8 @@ static void drop(struct connection *c) {
         evconnlistener_enable(listener);
     }
     event_del(&c->ready);
-    close(c->socket);
-    rustls_connection_free(c->tls);
+    close(c->session.socket);
+    rustls_connection_free(c->session.tls);
     certreload_generation_release(c->generation);
     free(c);
 }
@@ -159,147 +150,21 @@ static void on_ready(evutil_socket_t socket, short what, void *userdata);
 
 /* Calls on_ready() when the socket is ready or the deadline has passed. */
 static void watch(struct connection *c, short interest) {
-    const int64_t left = c->deadline - now() + 1;
+    const int64_t left = c->session.deadline - now() + 1;
     const struct timeval timeout = {left > 0 ? left : 0, 0};
-    event_assign(&c->ready, loop, c->socket, interest, on_ready, c);
+    event_assign(&c->ready, loop, c->session.socket, interest, on_ready, c);
     event_add(&c->ready, &timeout);
 }
 
-static bool answer(struct connection *c, struct request *request) {
-    char body[1024] = "";
-    char out[MAX_ANSWER];
-    size_t written;
-
-    if (request->wants_status) {
-        certreload_status status = {0};
-        certreload_get_status(certificates, &status, sizeof status);
-        status_text(&status, body, sizeof body);
-    } else {
-        snprintf(body, sizeof body, "generation %" PRIu64 "\ncertificate %s\nrequest %" PRIu64 "\n",
-                 c->generation_number, c->certificate, c->requests);
-    }
-    const size_t size = write_answer(out, request, body);
-    return rustls_connection_write(c->tls, (const uint8_t *)out, size, &written) ==
-               RUSTLS_RESULT_OK &&
-           request->keep_alive;
-}
-
-/* Reads decrypted bytes. Returns false if there are no more for now. */
-static bool read_plaintext(struct connection *c) {
-    size_t count = 0;
-    const rustls_result result = rustls_connection_read(c->tls, (uint8_t *)c->in + c->filled,
-                                                        sizeof c->in - c->filled, &count);
-
-    c->filled += count;
-    if (result != RUSTLS_RESULT_PLAINTEXT_EMPTY && count == 0) {
-        c->state = CLOSING; /* end of the connection, or close_notify */
-    }
-    return result != RUSTLS_RESULT_PLAINTEXT_EMPTY;
-}
-
-/* Handles one request, or one step before it. Returns false if it needs more bytes of the client.
- */
-static bool work(struct connection *c) {
-    struct request request;
-
-    if (c->state == HANDSHAKING) {
-        if (rustls_connection_is_handshaking(c->tls)) {
-            return false;
-        }
-        note_certificate(c);
-        c->state = SERVING;
-    }
-    if (!parse_request(c->in, c->filled, &request)) {
-        return read_plaintext(c);
-    }
-    c->requests++;
-    if (!answer(c, &request)) {
-        c->state = CLOSING;
-    }
-    c->filled -= request.size;
-    memmove(c->in, c->in + request.size, c->filled);
-    c->deadline = now() + REQUEST_SECONDS;
-    return true;
-}
-
-/* Sends as much as the socket accepts. Returns false if the connection is broken. */
-static bool send_some(struct connection *c) {
-    while (rustls_connection_wants_write(c->tls)) {
-        size_t count;
-        const rustls_io_result result = rustls_connection_write_tls(c->tls, transmit, c, &count);
-        if (result != 0) {
-            return would_block(result);
-        }
-    }
-    return true;
-}
-
-/* Reads from the socket once, so that other connections get their turn. Returns false if the
- * connection is broken. */
-static bool receive_some(struct connection *c) {
-    size_t count;
-    const rustls_io_result result = rustls_connection_read_tls(c->tls, receive, c, &count);
-
-    if (result != 0) {
-        return would_block(result);
-    }
-    if (count == 0) {
-        return false;
-    }
-    if (rustls_connection_process_new_packets(c->tls) != RUSTLS_RESULT_OK) {
-        c->state = CLOSING; /* with the alert that rustls has queued */
-    }
-    return true;
-}
-
-/* close() with unread bytes makes TCP reset the connection and drop the last answer or alert. */
-static bool drain(struct connection *c) {
-    char ignored[4096];
-    const ssize_t count = recv(c->socket, ignored, sizeof ignored, 0);
-    watch(c, EV_READ);
-    return count > 0 || (count < 0 && would_block(errno));
-}
-
-/* Advances a connection whose socket is ready. Returns false at its end. */
-static bool advance(struct connection *c) {
-    if (c->state == DRAINING) {
-        return drain(c);
-    }
-    for (bool received = false;;) {
-        if (c->state == CLOSING) {
-            rustls_connection_send_close_notify(c->tls); /* no effect the second time */
-        }
-        if (!send_some(c)) {
-            return false;
-        }
-        if (rustls_connection_wants_write(c->tls)) {
-            watch(c, EV_WRITE);
-            return true;
-        }
-        if (c->state == CLOSING) {
-            shutdown(c->socket, SHUT_WR);
-            c->state = DRAINING;
-            watch(c, EV_READ);
-            return true;
-        }
-        if (work(c)) {
-            continue;
-        }
-        if (received) {
-            watch(c, EV_READ);
-            return true;
-        }
-        if (!receive_some(c)) {
-            return false;
-        }
-        received = true;
-    }
-}
-
 static void on_ready(evutil_socket_t socket, short what, void *userdata) {
+    struct connection *c = userdata;
+    const enum wait wait = (what & EV_TIMEOUT) != 0 ? FINISHED : advance(&c->session, &callbacks);
+
     (void)socket;
-    if ((what & EV_TIMEOUT) != 0 || !advance(userdata)) {
-        drop(userdata);
+    if (wait == FINISHED) {
+        drop(c);
+    } else {
+        watch(c, wait == WAIT_READ ? EV_READ : EV_WRITE);
     }
 }
 
@@ -312,8 +177,8 @@ static void on_client(struct evconnlistener *from, evutil_socket_t socket, struc
         close(socket);
         return;
     }
-    c->socket = (int)socket;
-    c->deadline = now() + REQUEST_SECONDS;
+    c->session.socket = (int)socket;
+    c->session.deadline = now() + REQUEST_SECONDS;
     c->next = connections;
     if (connections != NULL) {
         connections->previous = c;
@@ -322,7 +187,7 @@ static void on_client(struct evconnlistener *from, evutil_socket_t socket, struc
     if (++connection_count == MAX_CONNECTIONS) {
         evconnlistener_disable(listener);
     }
-    no_delay(c->socket);
+    no_delay(c->session.socket);
     watch(c, EV_READ);
     if (!make_tls(c)) {
         drop(c);
@@ -371,8 +236,8 @@ int main(int argc, char **argv) {
     event_base_dispatch(loop);
 
     while (connections != NULL) { /* one attempt to send close_notify; no wait for clients */
-        rustls_connection_send_close_notify(connections->tls);
-        send_some(connections);
+        rustls_connection_send_close_notify(connections->session.tls);
+        send_some(&connections->session);
         drop(connections);
     }
     evconnlistener_free(listener);

@@ -93,12 +93,12 @@ static bool take_events(void) {
     return is_reloaded;
 }
 
-static certreload_identity_bytes bytes_of(const struct pair *pair) {
+static certreload_identity_bytes bytes_of(const struct pair *from) {
     certreload_identity_bytes bytes = {0};
-    bytes.chain_pem = pair->bytes;
-    bytes.chain_pem_size = pair->chain_size;
-    bytes.key_pem = pair->bytes + pair->chain_size;
-    bytes.key_pem_size = pair->key_size;
+    bytes.chain_pem = from->bytes;
+    bytes.chain_pem_size = from->chain_size;
+    bytes.key_pem = from->bytes + from->chain_size;
+    bytes.key_pem_size = from->key_size;
     return bytes;
 }
 
