@@ -86,6 +86,8 @@ static bool make_tls(struct connection *c) {
                                         &c->session.tls) == RUSTLS_RESULT_OK;
 }
 
+/* Notes which certificate the client got: the handshake has received its server name. Then releases
+ * the generation, because a generation keeps its keys in memory for as long as it is held. */
 static void note_certificate(struct session *session) {
     struct connection *c = (struct connection *)session;
     const rustls_str sni = rustls_server_connection_get_server_name(session->tls);
@@ -97,6 +99,7 @@ static void note_certificate(struct session *session) {
     c->generation = NULL;
 }
 
+/* Shows which generation serves this connection: an old one keeps its own after a renewal. */
 static void write_body(struct session *session, const struct request *request, char *body,
                        size_t room) {
     struct connection *c = (struct connection *)session;
@@ -114,6 +117,7 @@ static void write_body(struct session *session, const struct request *request, c
 
 static const struct callbacks callbacks = {note_certificate, write_body};
 
+/* Sets the events that epoll reports for a connection. */
 static void watch(struct connection *c, uint32_t interest) {
     if (interest != c->interest) {
         struct epoll_event event = {.events = interest, .data.ptr = c};
@@ -123,6 +127,7 @@ static void watch(struct connection *c, uint32_t interest) {
     }
 }
 
+/* Stops and restarts accepting clients. */
 static void watch_listener(bool on) {
     struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.ptr = &listener};
     epoll_ctl(epoll, EPOLL_CTL_MOD, listener, &event);
@@ -133,6 +138,7 @@ static void unlink_connection(struct connection *c) {
     *(c->next != NULL ? &c->next->previous : &last) = c->previous;
 }
 
+/* Adds a connection with a new deadline to the end of the list. */
 static void append(struct connection *c) {
     c->previous = last;
     c->next = NULL;
@@ -223,6 +229,7 @@ static bool stop_signal(int signals) {
     return false;
 }
 
+/* The loop. certreload needs no place in it: its thread publishes new certificates. */
 static void run(int signals) {
     struct epoll_event events[EVENTS_AT_ONCE];
     bool listening = true;

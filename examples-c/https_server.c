@@ -157,6 +157,7 @@ static bool handshake(struct connection *c) {
     return good;
 }
 
+/* Shows which generation serves this connection: an old one keeps its own after a renewal. */
 static bool answer(struct connection *c, struct request *request, uint64_t number) {
     char body[1024] = "";
     char out[MAX_ANSWER];
@@ -285,6 +286,7 @@ static void accept_until_stopped(int listener) {
     }
 }
 
+/* Lets each thread finish its answer, then waits for it: the handle is closed afterwards. */
 static void finish_connections(void) {
     stopping = true;
     pthread_mutex_lock(&lock);
@@ -304,6 +306,8 @@ static void finish_connections(void) {
     }
 }
 
+/* Wakes the main thread through a pipe, because a handler may only call async-signal-safe
+ * functions. */
 static void on_terminate(int number) {
     const int saved = errno;
     const ssize_t written = write(stop_pipe[1], "", 1);

@@ -103,6 +103,8 @@ static bool make_tls(struct connection *c) {
                                         &c->session.tls) == RUSTLS_RESULT_OK;
 }
 
+/* Notes which certificate the client got: the handshake has received its server name. Then releases
+ * the generation, because a generation keeps its keys in memory for as long as it is held. */
 static void note_certificate(struct session *session) {
     struct connection *c = (struct connection *)session;
     const rustls_str sni = rustls_server_connection_get_server_name(session->tls);
@@ -114,6 +116,7 @@ static void note_certificate(struct session *session) {
     c->generation = NULL;
 }
 
+/* Shows which generation serves this connection: an old one keeps its own after a renewal. */
 static void write_body(struct session *session, const struct request *request, char *body,
                        size_t room) {
     struct connection *c = (struct connection *)session;
@@ -168,6 +171,7 @@ static void on_ready(evutil_socket_t socket, short what, void *userdata) {
     }
 }
 
+/* Accepts a client. The listener pauses at MAX_CONNECTIONS. */
 static void on_client(struct evconnlistener *from, evutil_socket_t socket, struct sockaddr *address,
                       int size, void *userdata) {
     (void)from, (void)address, (void)size, (void)userdata;

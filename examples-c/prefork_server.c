@@ -205,6 +205,7 @@ static void serve(int socket) {
     hang_up(socket, deadline);
 }
 
+/* The loop of a worker: messages of the master, events of the handle, clients. */
 static void work(int channel) {
     start_serving();
     for (;;) {
@@ -233,6 +234,7 @@ static void work(int channel) {
     exit(0);
 }
 
+/* Forks a worker. It inherits the open handle and, with --user, the pair. */
 static void start_worker(struct worker *worker) {
     int ends[2];
 
@@ -281,6 +283,7 @@ static bool replace_workers(void) {
     return true;
 }
 
+/* The loop of the master. It sends each renewed pair again until every worker has it. */
 static int run_master(int signals) {
     struct pollfd wait[2] = {{signals, POLLIN, 0}, {certreload_event_fd(certificates), POLLIN, 0}};
     struct signalfd_siginfo info;
