@@ -8,7 +8,7 @@ usage() {
     cat <<'END'
 usage: scripts/test.sh [--quick | --soak]
 
-Installs what is missing and runs: rustfmt, clippy, cargo test, models of what threads do to each
+Installs what is missing and runs: rustfmt, the list of words, clippy, cargo test, models of what threads do to each
 other, arc-swap's race windows, the audit of dependencies, the fuzz targets for a moment,
 clang-format, CMake build and ctest, scripts/demo.sh (once with an empty cargo cache), the C tests
 under valgrind and under sanitizers, and renewals under load. Ends with what this machine could not
@@ -57,6 +57,7 @@ main() {
 
     headline "Rust"
     gate "rustfmt" cargo fmt --check
+    gate "words" scripts/words.sh
     # It waits for downloads, and clippy for one processor.
     [ "$mode" = quick ] || begin "demo on an empty cargo cache" cold_demo
     gate "clippy" cargo clippy --locked --all-targets -- -D warnings

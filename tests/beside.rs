@@ -147,7 +147,7 @@ fn g14_an_identity_that_is_refused_costs_the_client_role_no_session() {
 }
 
 #[test]
-fn g3_a_list_that_stands_bad_is_told_once_whatever_else_of_the_trust_changes() {
+fn g3_a_bad_crl_is_reported_once_whatever_else_changes_in_the_trust_store() {
     let site = Site::plain(&Pair::new(&["a.test"]));
     let (roots, lists) = (site.path("roots.pem"), site.path("lists"));
     let one = Root::new("one");

@@ -38,7 +38,7 @@ fn told(host: &Host, expected: &[(Kind, u64)]) {
 }
 
 #[test]
-fn g20_each_date_is_told_when_the_clock_jumps_to_it_forward_back_and_forward_again() {
+fn g20_each_date_is_reported_when_the_clock_jumps_to_it_forward_and_back() {
     let clock = Clock::new();
     let site = Site::plain(&clock.pair(-10, 10 * MINUTE - 10));
     let host = quiet(&site).open();
@@ -68,7 +68,7 @@ fn g20_each_date_is_told_when_the_clock_jumps_to_it_forward_back_and_forward_aga
 }
 
 #[test]
-fn g20_each_date_is_told_as_time_goes_by() {
+fn g20_each_date_is_reported_as_time_passes() {
     let clock = Clock::new();
     let site = Site::plain(&clock.pair(-3600, 3));
     let host = quiet(&site).expiry_warning(2).open();
@@ -78,7 +78,7 @@ fn g20_each_date_is_told_as_time_goes_by() {
 }
 
 #[test]
-fn g20_what_is_told_names_the_file_the_certificate_and_the_date() {
+fn g20_an_expiry_event_names_the_file_the_certificate_and_the_date() {
     let clock = Clock::new();
     let site = Site::plain(&clock.pair(-80 * DAY, 9 * DAY + MINUTE));
     let host = quiet(&site).open();
@@ -135,7 +135,7 @@ fn g20_the_warning_window_is_what_the_host_says() {
 }
 
 #[test]
-fn g20_a_renewal_is_told_before_what_is_said_of_it_and_ends_the_trouble() {
+fn g20_a_renewal_is_reported_before_its_dates_and_ends_the_warning() {
     let clock = Clock::new();
     let mut site = Site::plain(&clock.pair(-80 * DAY, 10 * DAY));
     let host = quiet(&site).open();
@@ -160,7 +160,7 @@ fn g20_a_renewal_is_told_before_what_is_said_of_it_and_ends_the_trouble() {
 }
 
 #[test]
-fn g20_the_clock_goes_on_while_a_writer_holds_a_file_open() {
+fn g20_dates_are_reported_while_a_writer_has_a_file_open() {
     use std::io::Write;
     let clock = Clock::new();
     let site = Site::plain(&clock.pair(-10, 10 * MINUTE));
@@ -176,7 +176,7 @@ fn g20_the_clock_goes_on_while_a_writer_holds_a_file_open() {
 }
 
 #[test]
-fn g20_nobody_is_forgotten_when_many_expire_at_once_and_the_host_is_slow() {
+fn g20_every_expiry_is_reported_when_many_come_at_once_and_the_host_is_slow() {
     static GATE: Mutex<()> = Mutex::new(());
     static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     static MORE: Condvar = Condvar::new();
@@ -305,7 +305,7 @@ fn g4_what_is_pending_is_not_stale() {
 }
 
 #[test]
-fn the_worst_that_is_true_is_told_and_nothing_hides_the_failure() {
+fn the_health_is_the_worst_that_applies_and_keeps_the_failure_visible() {
     let clock = Clock::new();
     let two = Two::new(&clock);
     // b.test enters its last 20 days, and a.test breaks.

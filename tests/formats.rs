@@ -163,7 +163,7 @@ fn what_cannot_serve_is_refused_by_its_name() {
 }
 
 #[test]
-fn usages_of_the_key_that_are_fit_are_told_from_those_that_raise_an_eyebrow() {
+fn key_usages_that_clients_may_refuse_cause_a_warning() {
     let table = [
         ("serverAuth", "-addext extendedKeyUsage=serverAuth", 0),
         ("any", "-addext extendedKeyUsage=anyExtendedKeyUsage", 0),

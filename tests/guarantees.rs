@@ -219,7 +219,7 @@ fn options_again(site: &Site) -> Outcome {
 }
 
 #[test]
-fn closing_lets_go_whoever_waits() {
+fn closing_ends_all_waits() {
     let site = Site::plain(&Pair::new(&[NAME]));
     let host = options(&site).debounce_ms(10, 3_600_000).open();
     fs::remove_file(site.key()).unwrap();
@@ -299,7 +299,7 @@ fn bad_pairs() -> Vec<(&'static str, String, String, Outcome, &'static str)> {
 }
 
 #[test]
-fn g12_bad_input_has_a_code_of_its_own_at_open() {
+fn g12_each_kind_of_bad_input_has_its_own_code_at_open() {
     for (what, chain, key, code, word) in bad_pairs() {
         let site = Site::plain(&Pair::new(&[NAME]));
         write_private(&site.chain(), &chain);
@@ -314,7 +314,7 @@ fn g12_bad_input_has_a_code_of_its_own_at_open() {
 }
 
 #[test]
-fn g3_bad_input_later_leaves_the_old_one_serving_and_is_told_once() {
+fn g3_bad_input_after_open_is_reported_once_and_the_old_pair_is_served() {
     for (what, chain, key, code, word) in bad_pairs() {
         let good = Pair::new(&[NAME]);
         let mut site = Site::plain(&good);

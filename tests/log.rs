@@ -123,7 +123,7 @@ fn lines_begin_with_the_name_of_the_handle_and_a_request_is_always_answered() {
 }
 
 #[test]
-fn every_new_identity_is_told_by_its_fingerprint() {
+fn every_new_identity_is_logged_with_its_fingerprint() {
     let _alone = alone();
     let sites: Vec<_> =
         (0..6).map(|n| Site::plain(&Pair::new(&[format!("n{n}.test").as_str()]))).collect();

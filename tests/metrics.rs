@@ -56,7 +56,7 @@ fn has(page: &str, line: &str) {
 }
 
 #[test]
-fn a_page_tells_what_the_status_tells() {
+fn a_metrics_page_shows_what_the_status_shows() {
     let mut site = Site::plain(&Pair::new(&["a.test"]));
     let host = quiet(&site).open();
     site.renew(&Pair::new(&["a.test"]));
@@ -88,7 +88,7 @@ fn a_page_tells_what_the_status_tells() {
 }
 
 #[test]
-fn handles_on_one_page_are_told_apart_and_each_family_is_introduced_once() {
+fn handles_on_one_page_have_labels_and_each_family_is_declared_once() {
     let site = Site::plain(&Pair::new(&["a.test"]));
     let public = named(quiet(&site), "public").open();
     let nameless = quiet(&site).open();
@@ -192,7 +192,7 @@ fn a_loop_that_begins_with_no_buffer_at_all_ends_with_the_text() {
 }
 
 #[test]
-fn handles_that_could_not_be_told_apart_are_refused_by_their_label() {
+fn handles_with_the_same_label_are_refused_by_name() {
     let site = Site::plain(&Pair::new(&["a.test"]));
     let nameless = quiet(&site).open();
     let zero = named(quiet(&site), "0").open();
@@ -221,7 +221,7 @@ fn handles_that_could_not_be_told_apart_are_refused_by_their_label() {
 }
 
 #[test]
-fn a_handle_that_checks_peers_tells_of_its_trust() {
+fn a_handle_that_verifies_peers_has_metrics_of_its_trust_store() {
     let site = Site::plain(&Pair::new(&["a.test"]));
     let builder = named(quiet(&site), "mutual");
     let roots = CString::new(site.chain().to_str().unwrap()).unwrap();

@@ -202,14 +202,14 @@ fn make_and_fix(mistake: &Mistake, finder: Finder, authority: &Authority) -> usi
 }
 
 #[test]
-fn g3_each_mistake_is_told_once_and_its_fix_followed_by_notification() {
+fn g3_each_mistake_is_reported_once_and_its_fix_found_by_notification() {
     let authority = Authority::new();
     let run = |mistake: &Mistake| make_and_fix(mistake, Finder::Notification, &authority);
     run_each("mistakes by notification", &MISTAKES, run);
 }
 
 #[test]
-fn g3_each_mistake_is_told_once_and_its_fix_followed_by_polling() {
+fn g3_each_mistake_is_reported_once_and_its_fix_found_by_polling() {
     let authority = Authority::new();
     let run = |mistake: &Mistake| make_and_fix(mistake, Finder::Polling, &authority);
     run_each("mistakes by polling", &MISTAKES, run);
@@ -253,7 +253,7 @@ const AS_NOBODY: &str = "CERTRELOAD_TEST_IS_NOBODY";
 
 /// What may not be read depends on who reads: root may read everything, so root runs this as nobody.
 #[test]
-fn g3_a_file_that_may_not_be_read_is_told_once_and_its_fix_followed() {
+fn g3_an_unreadable_file_is_reported_once_and_its_fix_found() {
     // SAFETY: no arguments, and it cannot fail.
     #[allow(unsafe_code, reason = "who runs this")]
     let user = unsafe { libc::geteuid() };
@@ -266,7 +266,7 @@ fn g3_a_file_that_may_not_be_read_is_told_once_and_its_fix_followed() {
     let program = directory.path().join("test");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let test = "g3_a_file_that_may_not_be_read_is_told_once_and_its_fix_followed";
+    let test = "g3_an_unreadable_file_is_reported_once_and_its_fix_found";
     let mut command = Command::new(&program);
     command.args([test, "--exact", "--nocapture"]).env(AS_NOBODY, "1").current_dir("/");
     let output = command.uid(NOBODY).gid(NOBODY).output().unwrap();

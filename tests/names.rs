@@ -21,7 +21,7 @@ const NAME: &str = "a.test";
 const NEVER: u32 = 86_400_000;
 
 #[test]
-fn g15_a_name_that_two_identities_have_with_the_same_kind_of_key_is_told_of() {
+fn g15_a_name_of_two_identities_with_the_same_kind_of_key_causes_a_warning() {
     let (one, two) = (Site::plain(&Pair::new(&[NAME])), Site::plain(&Pair::new(&["b.test", NAME])));
     let builder = Builder::new().watch(Watch::Off).identity(&one.chain(), &one.key());
     let host = builder.identity(&two.chain(), &two.key()).open();
@@ -60,7 +60,7 @@ fn g15_a_required_name_that_is_missing_keeps_the_handle_from_opening() {
 }
 
 #[test]
-fn g15_a_change_that_takes_a_required_name_away_is_refused_and_the_others_go_on() {
+fn g15_a_change_that_loses_a_required_name_is_refused_and_others_are_published() {
     let mut one = Site::plain(&Pair::new(&[NAME]));
     let mut two = Site::plain(&Pair::new(&["b.test"]));
     let builder = Builder::new().watch(Watch::Off).debounce_ms(0, 0);

@@ -183,7 +183,7 @@ fn g1_every_writer_is_followed_by_polling_when_the_files_have_been_at_rest() {
 }
 
 #[test]
-fn g3_a_handle_serves_on_while_its_files_never_hold_still() {
+fn g3_a_handle_keeps_serving_while_its_files_keep_changing() {
     let authority = Authority::new();
     let first = authority.issue(&[NAME]);
     let site = Site::plain(&first);

@@ -43,7 +43,7 @@ fn without_end<T>(write: impl Fn() + Sync, meanwhile: impl FnOnce() -> T) -> T {
 }
 
 #[test]
-fn g6_a_request_is_answered_for_files_that_are_closed_while_others_are_looked_at() {
+fn g6_a_request_includes_files_that_are_closed_while_others_are_read() {
     let authority = Authority::new();
     let first = authority.issue(&[NAME]);
     let site = Site::plain(&first);
@@ -76,7 +76,7 @@ fn g6_a_request_is_answered_for_files_that_are_closed_while_others_are_looked_at
 }
 
 #[test]
-fn g4_a_file_that_is_written_without_end_is_told_after_the_timeout() {
+fn g4_a_file_that_is_written_without_end_is_reported_after_the_timeout() {
     let authority = Authority::new();
     let site = Site::plain(&authority.issue(&[NAME]));
     let staple = site.chain().with_file_name("ocsp.der");
@@ -117,7 +117,7 @@ fn g6_a_request_is_answered_whatever_is_written_without_end() {
 }
 
 #[test]
-fn g3_a_unit_that_is_being_written_is_told_as_pending() {
+fn g3_a_unit_that_is_being_written_is_reported_as_pending() {
     let site = Site::plain(&Pair::new(&[NAME]));
     let host = options(&site).poll_ms(20).debounce_ms(5, 60_000).open();
     let mut file = File::options().append(true).open(site.chain()).unwrap();
@@ -136,7 +136,7 @@ fn g3_a_unit_that_is_being_written_is_told_as_pending() {
 }
 
 #[test]
-fn g15_a_required_name_that_moves_to_another_identity_is_taken_up_at_once() {
+fn g15_a_required_name_that_moves_to_another_identity_is_accepted_at_once() {
     let authority = Authority::new();
     let names = [NAME, "x.test"];
     let (site, other) =
@@ -159,7 +159,7 @@ fn g15_a_required_name_that_moves_to_another_identity_is_taken_up_at_once() {
 }
 
 #[test]
-fn g15_who_may_read_the_key_is_told_as_it_is_now() {
+fn g15_the_warning_about_a_readable_key_follows_its_permissions() {
     let site = Site::plain(&Pair::new(&[NAME]));
     let host = options(&site).poll_ms(NEVER).open();
     let warned = || {

@@ -215,7 +215,7 @@ fn g1_a_directory_that_is_renamed_and_linked_anew_is_followed() {
 }
 
 #[test]
-fn g3_a_failure_stands_and_is_told_once_whatever_comes_between() {
+fn g3_a_failure_lasts_and_is_reported_once_whatever_comes_between() {
     let good = Pair::new(&[NAME]);
     let mut site = Site::plain(&good);
     let host = options(&site).poll_ms(NEVER).debounce_ms(0, 200).open();
@@ -235,7 +235,7 @@ fn g3_a_failure_stands_and_is_told_once_whatever_comes_between() {
 }
 
 #[test]
-fn g3_a_missing_directory_is_told_once_and_its_return_is_followed() {
+fn g3_a_missing_directory_is_reported_once_and_its_return_found() {
     let (old, new) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
     let mut site = Site::new(Writer::SwapDirectory, &old);
     let host = options(&site).poll_ms(NEVER).debounce_ms(20, 300).open();
@@ -253,7 +253,7 @@ fn g3_a_missing_directory_is_told_once_and_its_return_is_followed() {
 }
 
 #[test]
-fn g3_one_bad_unit_keeps_its_last_good_version_and_the_others_go_on() {
+fn g3_a_bad_unit_keeps_its_last_good_version_and_others_are_renewed() {
     let (a, b) = (Pair::new(&["a.test"]), Pair::new(&["b.test"]));
     let (mut site_a, mut site_b) = (Site::plain(&a), Site::plain(&b));
     let host = Builder::new()
@@ -277,7 +277,7 @@ fn g3_one_bad_unit_keeps_its_last_good_version_and_the_others_go_on() {
 }
 
 #[test]
-fn g19_the_state_of_the_watch_is_told() {
+fn g19_the_status_shows_the_state_of_the_watch() {
     let site = Site::plain(&Pair::new(&[NAME]));
     for (mode, state) in [
         (Watch::Auto, WatchState::Notified),

@@ -68,7 +68,7 @@ fn g19_every_writer_is_followed_while_notification_breaks_and_comes_back() {
 }
 
 #[test]
-fn g19_a_watch_that_breaks_is_told_polled_for_and_restored_by_itself() {
+fn g19_a_broken_watch_is_reported_replaced_by_polls_and_restored() {
     let _alone = ALONE.lock();
     let _mended = Mended;
     let mut site = Site::new(Writer::Kubernetes, &Pair::new(&[NAME]));
@@ -112,7 +112,7 @@ fn g19_a_watch_that_breaks_is_told_polled_for_and_restored_by_itself() {
 }
 
 #[test]
-fn g19_a_watch_that_is_to_be_had_and_tells_nothing_is_told_and_polled_for() {
+fn g19_a_watch_that_reads_no_events_is_reported_and_replaced_by_polls() {
     let _alone = ALONE.lock();
     let _mended = Mended;
     let mut site = Site::new(Writer::Kubernetes, &Pair::new(&[NAME]));

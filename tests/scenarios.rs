@@ -290,7 +290,7 @@ fn scenario_29_after_a_storm_of_requests_nothing_is_lost() {
 }
 
 #[test]
-fn g4_a_poll_takes_no_chain_that_goes_on_growing() {
+fn g4_a_poll_accepts_no_chain_that_is_still_growing() {
     let authority = Authority::new();
     let first = authority.issue(&[NAME]);
     let site = Site::plain(&first);

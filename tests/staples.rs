@@ -225,7 +225,7 @@ fn g2_a_certificate_that_comes_before_its_staple_is_served_without_until_that_co
 }
 
 #[test]
-fn what_clients_would_refuse_is_never_stapled_and_the_reason_is_told() {
+fn a_response_that_clients_would_refuse_is_not_stapled_and_the_reason_is_reported() {
     let stage = Stage::new(Watch::Off);
     stage.run("cp staple.der good.der");
     let good = "cp good.der staple.der";
@@ -263,7 +263,7 @@ fn what_clients_would_refuse_is_never_stapled_and_the_reason_is_told() {
 }
 
 #[test]
-fn g20_a_staple_that_expires_while_it_serves_is_left_out_at_once_and_told() {
+fn g20_a_staple_that_expires_is_left_out_at_once_and_reported() {
     let stage = Stage::new(Watch::Off);
     let staple = stage.staple();
     stage.clock.set(4 * DAY);

@@ -148,7 +148,7 @@ const MISTAKES: [Mistake; 12] = [
 ];
 
 #[test]
-fn g3_with_bad_roots_or_lists_the_trust_that_serves_goes_on_until_they_are_mended() {
+fn g3_with_bad_roots_or_crls_the_last_good_trust_store_is_used() {
     let mut scene = Scene::new();
     let host = Arc::new(scene.options(0).open());
     let address = greet(host.clone());
@@ -212,7 +212,7 @@ fn g13_a_root_goes_out_of_a_bundle_that_never_was_good_as_a_whole() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_told_and_an_expired_list_is_a_matter_of_the_rules() {
+fn a_bad_trust_store_fails_open_and_an_expired_crl_depends_on_the_rules() {
     let scene = Scene::new();
     let old = scene.one.list_between(1, &[66], -2 * HOUR, -HOUR);
     scene.write_lists(&[&old, &scene.two.list(1, &[])]);
@@ -227,7 +227,7 @@ fn what_cannot_be_opened_is_told_and_an_expired_list_is_a_matter_of_the_rules() 
 }
 
 #[test]
-fn g20_a_list_that_is_due_and_one_that_has_expired_are_told() {
+fn g20_a_crl_that_is_due_and_one_that_has_expired_are_reported() {
     let clock = Clock::new();
     let scene = Scene::new();
     let list = scene.one.list_between(1, &[66], -10, 100 * MINUTE - 10);

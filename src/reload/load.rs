@@ -20,7 +20,7 @@ use crate::pki::{
     Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys, Trust, TrustContext,
     TrustFile, TrustInput, Warning, WarningKind, needs_password,
 };
-use crate::tls::Part;
+use crate::tls::{BaseConfig, Part};
 
 /// The content of a unit, compared with what is loaded.
 pub(super) enum Loaded {
@@ -39,6 +39,17 @@ pub(super) struct LoadContext<'a> {
     /// The issuers in the chains of the handle's identities. They may have issued certificates of peers, too, and so
     /// sign revocation lists.
     pub(super) authorities: &'a [CertificateDer<'static>],
+}
+
+impl<'a> LoadContext<'a> {
+    pub(super) fn new(
+        base_config: &'a BaseConfig,
+        options: &'a Options,
+        now: i64,
+        authorities: &'a [CertificateDer<'static>],
+    ) -> Self {
+        Self { provider: base_config.provider(), options, now, authorities }
+    }
 }
 
 /// The state of a unit's files, whether their content is good or not.

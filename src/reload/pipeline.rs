@@ -56,12 +56,7 @@ impl Pipeline {
         for files in UnitFiles::of_units(&options) {
             let authorities =
                 authorities_for(&files, units.iter().map(|unit: &Unit| &unit.serving));
-            let with = LoadContext {
-                provider: base_config.provider(),
-                options: &options,
-                now: unix,
-                authorities: &authorities,
-            };
+            let with = LoadContext::new(&base_config, &options, unix, &authorities);
             units.0.push(Unit::open(files, &with).map_err(|failure| failure.error)?);
         }
         let candidate = Candidate::new(&base_config, units.parts())?;
@@ -188,7 +183,8 @@ impl Pipeline {
         bytes: IdentityBytes,
         mut pass: Pass<'_>,
     ) -> (PassResult, Result<Outcome, Error>) {
-        let loaded = self.units[index].load_pushed(index, bytes, &self.load_context(&pass));
+        let with = LoadContext::new(&self.base_config, &self.options, pass.time.now.unix, &[]);
+        let loaded = self.units[index].load_pushed(index, bytes, &with);
         let (published, refused) = match loaded {
             Ok(None) => {
                 self.units[index].detach(index);
@@ -285,12 +281,7 @@ impl Pipeline {
                 let serving = self.units.iter().map(|unit: &Unit| &unit.serving);
                 authorities_for(&self.units[index].files, serving)
             };
-            let with = LoadContext {
-                provider: base_config.provider(),
-                options: &options,
-                now: pass.time.now.unix,
-                authorities: &authorities,
-            };
+            let with = LoadContext::new(&base_config, &options, pass.time.now.unix, &authorities);
             let unit = &mut self.units[index];
             match unit.load(&with, pass.newest_waiter) {
                 Ok(None) => {
@@ -388,11 +379,6 @@ impl Pipeline {
             base_config: self.base_config.clone(),
         });
         Publication { generation: Arc::new(next), report }
-    }
-
-    fn load_context(&self, pass: &Pass<'_>) -> LoadContext<'_> {
-        let provider = self.base_config.provider();
-        LoadContext { provider, options: &self.options, now: pass.time.now.unix, authorities: &[] }
     }
 }
 

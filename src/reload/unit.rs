@@ -20,7 +20,7 @@ use crate::tls::Part;
 /// mapping, and timestamps that were set back below the file system, change no fingerprint (G1).
 const FINGERPRINT_LIFETIME: Duration = Duration::from_secs(60);
 
-/// The longest time until the next look at a date, because the wall clock may be set.
+/// The longest wait for a date: the wall clock may be set before it.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// One identity, the trust store, or the ticket keys: what is accepted or refused as a whole (G2).
@@ -47,7 +47,7 @@ pub(super) struct Unit {
     refused: Option<Failure>,
 }
 
-/// New content that a pass found while changes may still go on. What can be parsed may be the first half of a file
+/// New content that a pass found while more changes may follow. What can be parsed may be the first half of a file
 /// that is being written, so it is accepted when a pass after the quiet time finds it again (G4).
 struct Sighting {
     digest: Digest,

@@ -142,7 +142,7 @@ static void where_too_many_wait_older_ones_go_into_newer_ones(void) {
     certreload_close(handle);
 }
 
-static void however_many_block_the_others_are_told(void) {
+static void callbacks_that_block_do_not_delay_other_handles(void) {
     test_begin(__func__);
     enum { BLOCKED = 20, THREADS_OF_THE_LIBRARY = 2 };
     int before = threads();
@@ -176,6 +176,6 @@ int main(void) {
     alarm(10 * PATIENCE_SECONDS);
     others_go_on_while_a_callback_blocks();
     where_too_many_wait_older_ones_go_into_newer_ones();
-    however_many_block_the_others_are_told();
+    callbacks_that_block_do_not_delay_other_handles();
     return 0;
 }

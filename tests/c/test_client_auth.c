@@ -216,7 +216,7 @@ static const char *seen_of_openssl(certreload_handle *handle, const char *argume
     return peer;
 }
 
-static void openssl_is_told_apart_too(void) {
+static void an_openssl_client_is_identified_too(void) {
     test_begin(__func__);
     trust_in("roots.pem", "old");
     certreload_handle *server = open_and_free(server_options(CERTRELOAD_CLIENT_AUTH_REQUIRED));
@@ -252,7 +252,7 @@ int main(void) {
     who_is_revoked_is_out_from_the_next_handshake_on();
     a_bad_list_keeps_the_roots_that_came_with_it_waiting();
     the_trust_takes_the_place_of_the_verifier_of_a_template();
-    openssl_is_told_apart_too();
+    an_openssl_client_is_identified_too();
 
     certreload_close(good);
     certreload_close(stranger);

@@ -146,7 +146,7 @@ static void a_thread_that_sleeps_is_woken(void) {
     certreload_close(handle);
 }
 
-static void g7_a_callback_gets_what_is_told_while_it_is_named(void) {
+static void g7_a_callback_gets_the_events_of_the_time_it_is_set(void) {
     test_begin(__func__);
     static recorder events = RECORDER_INITIALIZER;
     certreload_handle *handle = open_unwatched();
@@ -184,6 +184,6 @@ int main(void) {
     the_newest_of_each_kind_is_kept_for_who_asks_late();
     select_poll_and_epoll_see_the_same();
     a_thread_that_sleeps_is_woken();
-    g7_a_callback_gets_what_is_told_while_it_is_named();
+    g7_a_callback_gets_the_events_of_the_time_it_is_set();
     return 0;
 }

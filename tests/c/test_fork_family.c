@@ -151,7 +151,7 @@ static void until_killed(void *unused) {
         certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER);
 }
 
-static void a_child_that_is_killed_takes_nobody_along(void) {
+static void a_killed_child_does_not_harm_the_others(void) {
     test_begin(__func__);
     pid_t killed = child_start(until_killed, NULL);
     wait_for(1);
@@ -239,7 +239,7 @@ int main(void) {
     every_process_sees_every_renewal();
     what_changed_before_after_fork_is_not_missed();
     grandchildren_are_children_too();
-    a_child_that_is_killed_takes_nobody_along();
+    a_killed_child_does_not_harm_the_others();
     each_process_has_a_descriptor_and_events_of_its_own();
     children_outlive_their_parents_handle();
     gate_free(&ready);

@@ -67,7 +67,7 @@ static certreload_options *unwatched_host(void) {
     return options;
 }
 
-static void g7_events_are_told_by_dispatch_alone(void) {
+static void g7_events_are_delivered_by_dispatch_alone(void) {
     test_begin(__func__);
     struct host host = {0};
     open_host(&host, unwatched_host());
@@ -141,7 +141,7 @@ static void unregister_inside(struct host *self, const certreload_event *event) 
         CHECK_OK(certreload_set_event_callback(self->handle, NULL, NULL, NULL));
 }
 
-static void g7_none_is_told_after_the_callback_took_itself_back(void) {
+static void g7_no_event_comes_after_a_callback_unset_itself(void) {
     test_begin(__func__);
     make_pair(chain, key, "one.test");
     struct host host = {.act = unregister_inside};
@@ -213,9 +213,9 @@ int main(void) {
     other_chain = scratch("other.chain"), other_key = scratch("other.key");
     make_pair(chain, key, "one.test");
     make_pair(other_chain, other_key, "other.test");
-    g7_events_are_told_by_dispatch_alone();
+    g7_events_are_delivered_by_dispatch_alone();
     g7_reload_wait_push_and_dispatch_work_inside_the_callback();
-    g7_none_is_told_after_the_callback_took_itself_back();
+    g7_no_event_comes_after_a_callback_unset_itself();
     g7_close_inside_the_callback_ends_it_all();
     many_handles_share_one_notifier_and_each_gets_its_own();
     CHECK_INT(thread_count(), 1);

@@ -165,7 +165,7 @@ static void the_poll_wakes_the_host(void) {
     end();
 }
 
-static void g4_what_is_half_written_is_looked_at_again_and_told_in_the_end(void) {
+static void g4_an_incomplete_file_is_retried_and_reported_at_the_timeout(void) {
     begin(__func__);
     certreload_options *options = host_options(chain, key);
     CHECK_OK(certreload_options_set_watch(options, CERTRELOAD_WATCH_OFF));
@@ -325,7 +325,7 @@ int main(void) {
     g1_the_kernels_word_wakes_the_host_and_quiet_is_waited_for();
     g1_nothing_is_noticed_without_dispatch_and_nothing_lost();
     the_poll_wakes_the_host();
-    g4_what_is_half_written_is_looked_at_again_and_told_in_the_end();
+    g4_an_incomplete_file_is_retried_and_reported_at_the_timeout();
     g20_dates_wake_the_host();
     g6_reload_wait_does_the_work_and_sleeps_while_there_is_none();
     g10_an_idle_host_is_not_woken();

@@ -178,7 +178,7 @@ static void names_are_selected_as_sni_does(void) {
     certreload_close(handle);
 }
 
-static void a_failed_pair_is_told_once(recorder *events, certreload_handle *handle) {
+static void a_failed_pair_is_reported_once(recorder *events, certreload_handle *handle) {
     const char *good_chain = scratch("good.chain"), *good_key = scratch("good.key");
     replace_file(good_chain, chain);
     replace_file(good_key, key);
@@ -285,7 +285,7 @@ static void a_certificate_lives_through_renewal_and_mishap(void) {
     close(fds[1]);
     CHECK_INT(status_of(handle).generations_alive, 1);
 
-    a_failed_pair_is_told_once(&events, handle);
+    a_failed_pair_is_reported_once(&events, handle);
 
     renew_pair(chain, key, "one.test");
     event = recorder_next(&events);
@@ -296,7 +296,7 @@ static void a_certificate_lives_through_renewal_and_mishap(void) {
     CHECK_INT(events.count, events.taken);
 }
 
-static void reload_wait_finds_what_nobody_watches(void) {
+static void reload_wait_finds_changes_without_a_watch(void) {
     test_begin(__func__);
     static recorder events = RECORDER_INITIALIZER;
     certreload_options *options = unwatched_options(chain, key, 1000);
@@ -381,7 +381,7 @@ int main(void) {
     an_identity_is_what_openssl_says_it_is();
     names_are_selected_as_sni_does();
     a_certificate_lives_through_renewal_and_mishap();
-    reload_wait_finds_what_nobody_watches();
+    reload_wait_finds_changes_without_a_watch();
     a_pair_that_lands_late_is_pending_and_then_one_reload();
     a_status_may_be_smaller_than_the_library_knows();
     return 0;

@@ -141,7 +141,7 @@ static void descriptors_of_a_host_that_does_the_work_run_out(void) {
 }
 
 /* Somebody who has no other processes that would count. */
-static void become_somebody(void) {
+static void become_another_user(void) {
     if (geteuid() != 0)
         skip("only root can become somebody else");
     uid_t somebody = 20000 + (uid_t)getpid() % 40000;
@@ -151,7 +151,7 @@ static void become_somebody(void) {
 }
 
 static void threads_run_out(void) {
-    become_somebody();
+    become_another_user();
     size_t threads = threads_of_process(), descriptors = open_descriptors();
     /* The process itself is the first that counts. */
     rlim_t limit = 0;
@@ -183,7 +183,7 @@ static void threads_run_out(void) {
 
 static void a_host_that_does_the_work_needs_no_thread(void) {
     runtime = CERTRELOAD_RUNTIME_HOST;
-    become_somebody();
+    become_another_user();
     CHECK(set_limit(RLIMIT_NPROC, 0));
     open_works();
 }
@@ -230,7 +230,7 @@ static void address_space_runs_out(void) {
 
 static void locked_memory_runs_out(void) {
     have_heap_in_store();
-    become_somebody(); /* who may not lock more than the limit, as root may */
+    become_another_user(); /* who may not lock more than the limit, as root may */
     if (mlockall(MCL_FUTURE) != 0)
         skip("memory cannot be locked");
     memory_runs_out(RLIMIT_MEMLOCK, "VmLck:");

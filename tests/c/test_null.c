@@ -221,7 +221,7 @@ static void ignore_line(void *userdata, certreload_log_level level, const char *
     (void)userdata, (void)level, (void)message;
 }
 
-static void nobody_may_listen_to_the_log(void) {
+static void a_log_callback_may_be_null(void) {
     test_begin(__func__);
     CHECK_OK(certreload_set_log_callback(NULL, NULL, NULL, 0));
     CHECK_OK(certreload_set_log_callback(ignore_line, NULL, NULL, CERTRELOAD_LOG_LEVEL_ERROR));
@@ -329,7 +329,7 @@ int main(void) {
     options_refuse_null();
     handles_refuse_null();
     metrics_refuse_null();
-    nobody_may_listen_to_the_log();
+    a_log_callback_may_be_null();
     the_hot_path_refuses_null();
     generations_refuse_null();
     identities_refuse_null();

@@ -15,7 +15,7 @@
 
 enum { NOBODY = 65534, RENEWALS = 4 };
 
-static void as_nobody(void) {
+static void as_user_nobody(void) {
     alarm(PATIENCE_SECONDS);
     CHECK(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
     static recorder events = RECORDER_INITIALIZER;
@@ -64,7 +64,7 @@ int main(void) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        as_nobody();
+        as_user_nobody();
         _exit(0);
     }
     int status = 0;

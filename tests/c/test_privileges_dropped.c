@@ -40,7 +40,7 @@ static void open_as_root(uint32_t poll_interval) {
 }
 
 /* With the threads of the library running, each of which has to become somebody else, too. */
-static void become_nobody(void) {
+static void become_user_nobody(void) {
     CHECK(setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
     CHECK(access(keys[MAY], R_OK) == 0 && access(keys[MAY_NOT], R_OK) != 0);
 }
@@ -132,13 +132,13 @@ static void everything(void) {
 static void dropped_in_the_process_that_opened(void *unused) {
     (void)unused;
     open_as_root(NO_POLL);
-    become_nobody();
+    become_user_nobody();
     everything();
 }
 
 static void dropped_in_a_child_of_it(void *unused) {
     (void)unused;
-    become_nobody();
+    become_user_nobody();
     CHECK_OK(certreload_after_fork(handle));
     everything();
 }
@@ -146,7 +146,7 @@ static void dropped_in_a_child_of_it(void *unused) {
 static void dropped_after_it_was_taken_up(void *unused) {
     (void)unused;
     CHECK_OK(certreload_after_fork(handle));
-    become_nobody();
+    become_user_nobody();
     everything();
 }
 
@@ -154,7 +154,7 @@ static void dropped_after_it_was_taken_up(void *unused) {
 static void noticed_at_the_next_poll(void *unused) {
     (void)unused;
     open_as_root(50);
-    become_nobody();
+    become_user_nobody();
     const recorded_event *failed = wait_for_failure();
     CHECK_INT(failed->trigger, CERTRELOAD_TRIGGER_POLL);
     check_failure(failed->path, failed->message);

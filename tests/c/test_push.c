@@ -80,7 +80,7 @@ static void a_handle_lives_from_memory_alone(void) {
     free(next);
 }
 
-static void what_cannot_be_used_is_refused_at_once_and_told_once(void) {
+static void bad_bytes_are_refused_at_once_and_reported_once(void) {
     test_begin(__func__);
     static recorder events = RECORDER_INITIALIZER;
     loaded_pair *good = new_pair("good", "one.test"), *mixed = new_pair("mixed", "one.test");
@@ -230,7 +230,7 @@ static void *wait_for_reload(void *handle) {
 }
 
 /* What somebody hands over for one identity is no answer to who waits for the files of another. */
-static void a_push_answers_nobody_who_waits_for_files(bool is_good, certreload_runtime runtime) {
+static void a_push_answers_no_waiter_for_files(bool is_good, certreload_runtime runtime) {
     test_begin(is_good ? "a_good_push_answers_nobody_else" : "a_bad_push_answers_nobody_else");
     const char *chain = scratch("w.chain"), *key = scratch("w.key");
     make_pair(chain, key, "w.test");
@@ -335,12 +335,12 @@ static void an_identity_is_found_by_its_names(void) {
 
 int main(void) {
     a_handle_lives_from_memory_alone();
-    what_cannot_be_used_is_refused_at_once_and_told_once();
+    bad_bytes_are_refused_at_once_and_reported_once();
     files_are_left_alone_from_the_first_bytes_on(false);
     files_are_left_alone_from_the_first_bytes_on(true);
-    a_push_answers_nobody_who_waits_for_files(true, CERTRELOAD_RUNTIME_THREAD);
-    a_push_answers_nobody_who_waits_for_files(false, CERTRELOAD_RUNTIME_THREAD);
-    a_push_answers_nobody_who_waits_for_files(true, CERTRELOAD_RUNTIME_HOST);
+    a_push_answers_no_waiter_for_files(true, CERTRELOAD_RUNTIME_THREAD);
+    a_push_answers_no_waiter_for_files(false, CERTRELOAD_RUNTIME_THREAD);
+    a_push_answers_no_waiter_for_files(true, CERTRELOAD_RUNTIME_HOST);
     a_file_that_is_being_written_is_not_waited_for_any_more();
     an_identity_is_found_by_its_names();
     return 0;

@@ -88,8 +88,8 @@ static void a_refused_thread_is_a_code_and_leaves_nothing_behind(const char *cha
 }
 
 /* `times` is one of the two above; `knob` what the message must name. */
-static void polling_goes_on_alone(const char *chain, const char *key, atomic_int *times,
-                                  const char *knob) {
+static void polling_continues_alone(const char *chain, const char *key, atomic_int *times,
+                                    const char *knob) {
     test_begin(knob);
     static recorder events;
     events = (recorder)RECORDER_INITIALIZER;
@@ -120,7 +120,7 @@ int main(void) {
     const char *chain = scratch("one.chain"), *key = scratch("one.key");
     make_pair(chain, key, "one.test");
     a_refused_thread_is_a_code_and_leaves_nothing_behind(chain, key);
-    polling_goes_on_alone(chain, key, &no_instances, "fs.inotify.max_user_instances");
-    polling_goes_on_alone(chain, key, &no_watches, "fs.inotify.max_user_watches");
+    polling_continues_alone(chain, key, &no_instances, "fs.inotify.max_user_instances");
+    polling_continues_alone(chain, key, &no_watches, "fs.inotify.max_user_watches");
     return 0;
 }

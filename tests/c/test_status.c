@@ -17,7 +17,7 @@ static certreload_identity_status identity_status_of(certreload_handle *handle, 
     return status;
 }
 
-static void a_certificate_near_its_end_is_told_at_open(void) {
+static void a_certificate_near_its_end_is_reported_at_open(void) {
     test_begin(__func__);
     static recorder events = RECORDER_INITIALIZER;
     const char *chain = scratch("old.chain"), *key = scratch("old.key");
@@ -75,7 +75,7 @@ static certreload_handle *open_two(const char *name) {
     return handle;
 }
 
-static void one_stale_identity_is_told_from_one_that_is_well(void) {
+static void a_stale_identity_differs_from_a_good_one(void) {
     test_begin(__func__);
     certreload_handle *handle = open_two(NULL);
     int64_t before = time(NULL);
@@ -193,8 +193,8 @@ int main(void) {
     make_pair(one_chain, one_key, "one.test");
     make_pair(two_chain, two_key, "two.test");
 
-    a_certificate_near_its_end_is_told_at_open();
-    one_stale_identity_is_told_from_one_that_is_well();
+    a_certificate_near_its_end_is_reported_at_open();
+    a_stale_identity_differs_from_a_good_one();
     metrics_fit_the_size_that_is_asked_for();
     the_log_has_a_line_for_each_event();
     return 0;

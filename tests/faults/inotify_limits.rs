@@ -122,7 +122,7 @@ fn g19_nothing_is_missed_when_the_queue_of_events_overflows() {
     const DIRECTORY: &str = "CERTRELOAD_TEST_DIRECTORY";
     alone(Needs::Process, || {
         if let Some(directory) = env::var_os(DIRECTORY) {
-            return serve_and_tell(&PathBuf::from(directory));
+            return serve_and_report(&PathBuf::from(directory));
         }
         let room: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
             .unwrap()
@@ -152,7 +152,7 @@ fn g19_nothing_is_missed_when_the_queue_of_events_overflows() {
 }
 
 /// Serves, and answers each fingerprint that it reads as soon as it is served.
-fn serve_and_tell(directory: &std::path::Path) {
+fn serve_and_report(directory: &std::path::Path) {
     let (chain, key) = (directory.join("chain.pem"), directory.join("key.pem"));
     let host = identity(&chain, &key).poll_ms(NEVER).open();
     println!("\nopen");

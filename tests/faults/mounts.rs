@@ -161,7 +161,7 @@ fn g3_a_read_only_file_system_is_as_good_as_any() {
 }
 
 #[test]
-fn g1_a_file_system_that_tells_of_no_change_is_polled() {
+fn g1_a_file_system_without_notifications_is_polled() {
     alone(Needs::Mounts, || {
         let site = Site::plain(&Pair::new(&[NAME]));
         // What is written to the lower layer of an overlay is seen through it, and not told of.

@@ -19,7 +19,7 @@ use super::support::host::{Host, PATIENCE, Seen};
 use super::{Kind, NAME, NEVER, options};
 
 #[test]
-fn g4_what_a_full_disk_cuts_off_is_told_once_and_the_rest_is_taken_when_it_comes() {
+fn g4_a_file_cut_off_by_a_full_disk_is_reported_once_and_loaded_when_it_is_complete() {
     alone(Needs::Mounts, || {
         for poll in [NEVER, 50] {
             let (old, mut new) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
@@ -125,7 +125,7 @@ fn endless_change(writer: Writer, watch: Watch) {
 }
 
 #[test]
-fn g3_garbage_that_changes_at_every_moment_is_told_and_the_old_pair_serves() {
+fn g3_garbage_that_keeps_changing_is_reported_and_the_old_pair_is_served() {
     endless_garbage(Watch::Auto);
     endless_garbage(Watch::Poll);
 }

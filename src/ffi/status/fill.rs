@@ -1,9 +1,9 @@
 //! Fills the C status structs.
 
 use std::ffi::c_char;
-use std::ptr;
 
 use super::trust::certreload_trust_status;
+use super::write::StatusStruct;
 use super::{
     CERTRELOAD_MAX_FAILURE_TEXT, certreload_health, certreload_identity_status, certreload_status,
     certreload_watch_state,
@@ -14,11 +14,6 @@ use crate::ffi::event::warning_bits;
 use crate::ffi::result::certreload_result;
 use crate::status::{Health, IdentityStatus, Status, TrustStatus, UnitHealth};
 use crate::watch::WatchState;
-
-/// A C struct that begins with the number of its bytes that were filled in.
-pub(super) trait StatusStruct: Copy {
-    fn size_mut(&mut self) -> &mut usize;
-}
 
 /// Implements the conversion from a status to its C struct, which has the fields of [`UnitHealth`] besides the given.
 macro_rules! fill {
@@ -116,32 +111,6 @@ impl From<WatchState> for certreload_watch_state {
             WatchState::Degraded => Self::Degraded,
         }
     }
-}
-
-/// Writes the first `room` bytes of a status, or all of it.
-///
-/// A caller that was compiled with the header of an older version has a shorter struct.
-///
-/// # Safety
-/// `out` is NULL, or points to `room` writable bytes that no other thread uses during the call.
-pub(super) unsafe fn write_cut<T: StatusStruct>(
-    status: impl Into<T>,
-    out: *mut T,
-    room: usize,
-) -> Result<(), Error> {
-    if out.is_null() {
-        return Err(Error::null("status_out"));
-    }
-    if room < 16 {
-        return Err(Error::invalid(format!("status_size is {room}, below 16")));
-    }
-    cast::at_most(room, cast::MAX_STRUCT_SIZE, "status_size")?;
-    let mut status: T = status.into();
-    let size = room.min(size_of::<T>());
-    *status.size_mut() = size;
-    // SAFETY: `size` is at most `room`, the bytes that the caller vouches for, and at most the size of `status`.
-    unsafe { ptr::copy_nonoverlapping((&raw const status).cast::<u8>(), out.cast(), size) };
-    Ok(())
 }
 
 fn failure_text(failure: Option<&Error>) -> [c_char; CERTRELOAD_MAX_FAILURE_TEXT] {

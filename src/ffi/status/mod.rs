@@ -2,6 +2,7 @@
 
 mod fill;
 pub mod trust;
+mod write;
 
 use std::ffi::c_char;
 
@@ -9,7 +10,7 @@ use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
 use super::result::certreload_result;
-use fill::write_cut;
+use write::write_cut;
 
 /// Whether what is served is valid, and whether it will stay so.
 ///

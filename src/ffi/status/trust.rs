@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use super::fill::write_cut;
+use super::write::write_cut;
 use super::{CERTRELOAD_MAX_FAILURE_TEXT, CERTRELOAD_MAX_PATH_TEXT, certreload_health};
 use crate::error::{Cause, Error};
 use crate::ffi::boundary::boundary;

@@ -62,7 +62,7 @@ fn who_begins_after_publish_has_returned_gets_the_new_config() {
 }
 
 #[test]
-fn nobody_goes_back_from_one_place_to_another() {
+fn no_thread_gets_an_older_config_from_another_shard() {
     explore(3, || {
         let current = Arc::new(Published::new(Generation::new(1)));
         let publishes = publish(&current, 2..=3);
@@ -75,7 +75,7 @@ fn nobody_goes_back_from_one_place_to_another() {
 }
 
 #[test]
-fn an_old_config_is_kept_by_nobody_once_the_new_one_is_published() {
+fn no_shard_keeps_an_old_config_after_a_publication() {
     explore(3, || {
         let first = Generation::new(1);
         let current = Arc::new(Published::new(first.clone()));
