@@ -14,7 +14,7 @@ const FILES: [(&str, &str); 5] = [
 ];
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src");
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR").unwrap()).join("../../src");
     let out = env::var("OUT_DIR").unwrap();
     for (name, folder) in FILES {
         let path = root.join(folder).join(name).with_extension("rs");

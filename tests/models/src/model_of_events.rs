@@ -94,7 +94,8 @@ fn every_event_is_delivered_in_order() {
 #[test]
 fn a_thread_that_goes_leaves_nothing_behind() {
     explore(2, || {
-        let (scene, recorder) = (Scene::new(), [Arc::new(Recorder::default()), Arc::new(Recorder::default())]);
+        let (scene, recorder) =
+            (Scene::new(), [Arc::new(Recorder::default()), Arc::new(Recorder::default())]);
         let queues = [scene.queue(1, recorder[0].sink()), scene.queue(2, recorder[1].sink())];
         queues.iter().for_each(EventQueue::release);
         let deliver = [scene.delivers(), scene.delivers()];

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering::*};
 use loom::thread;
 
-use crate::published::Published;
 use crate::explore;
-use crate::tls::Generation;
+use crate::published::Published;
 use crate::shared::go_to_shard;
+use crate::tls::Generation;
 
 fn taken_at(current: &Published, shard: usize) -> u64 {
     go_to_shard(shard);
