@@ -23,7 +23,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     (
         "Per connection",
         "One call for each connection, in either role. It never blocks.",
-        &["connection"],
+        &["new_connection"],
     ),
     (
         "Reload",

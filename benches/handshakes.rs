@@ -20,7 +20,7 @@ use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 
-use certreload::ffi::connection::certreload_acquire_server_config;
+use certreload::ffi::new_connection::certreload_acquire_server_config;
 use certreload::ffi::handle::{certreload_close, certreload_handle, certreload_open};
 use certreload::ffi::options::trust::{certreload_client_auth, certreload_options_set_client_auth};
 use certreload::ffi::options::{

@@ -1,7 +1,7 @@
 /*
  * certreload: TLS certificates that are renewed while a C or C++ server runs. For C11 and C++17, and later.
  *
- * Four functions are enough for most servers:
+ * For servers that speak TLS through rustls-ffi, which this library contains. Most need only these functions:
  *
  *     certreload_handle *handle = NULL;
  *     if (certreload_open_files("chain.pem", "key.pem", &handle) != CERTRELOAD_RESULT_OK)
@@ -20,19 +20,21 @@
  * trust store; sessions; fork and event loops; introspection.
  *
  * Rules for all functions:
- *   Names      certreload_<type>_<verb>; the functions of a handle are certreload_<verb>. Outputs come last: *_out.
+ *   Names      certreload_<type>_<verb>; the functions of a handle are certreload_<verb>. Outputs end in _out; a
+ *              size follows the buffer or struct that it is the size of.
  *   Units      durations have their unit in the name (_ms, _seconds). Sizes are bytes. Points in time are seconds
  *              since 1970-01-01 UTC.
  *   Ownership  A result of "new" or "open" is the caller's until "free" or "close". A result of "acquire" is counted:
  *              release it with the function that its comment names. Any other result is borrowed.
- *              If a borrowed object has a free function elsewhere, "borrow" is in the name. Parameters of "set" and
- *              "add" are copied.
+ *              If a borrowed object has a free function elsewhere, "borrow" is in the name. Strings and bytes that are
+ *              passed to "set" and "add" are copied, configurations are counted; userdata: see certreload_userdata_free.
  *   Structs    The caller passes sizeof(struct) beside the pointer to a struct. If the library writes a struct, it sets
  *              `size` to the number of bytes that are valid. Structs only grow at their end.
- *   Failure    A result code, a NULL or a 0, with the reason in certreload_last_error(). NULL where it is not allowed
- *              is a failure, never a crash. No function prints, installs a signal handler or ends the process.
+ *   Failure    A result code, or a NULL or 0 unless the comment calls it an answer. certreload_last_error() has the
+ *              reason. NULL where it is not allowed is a failure, never a crash. No function prints, installs a signal handler or ends the process.
  *   Options    Options fail closed: they remember a certreload_options_* function that failed, and
  *              certreload_open() returns that failure instead of opening. The results need no check.
+ *   Guarantees (G1) and the like are the numbered guarantees of the README, section "What you can rely on".
  *
  * Each comment answers four questions: Ownership; Threads: which calls may run at the same time; Signals: whether a
  * signal handler may call the function (certreload_reload() is made for that); Blocks: how long the call can take.
@@ -1263,7 +1265,7 @@ CERTRELOAD_ENUM(certreload_health) {
   CERTRELOAD_HEALTH_EXPIRING = 1,
   /**
    * The files cannot be used, as RELOAD_FAILED reported. What is served is still valid: the renewal needs
-   * attention, the service is not down.
+   * attention, the service is not down. Also in a forked child before certreload_after_fork().
    */
   CERTRELOAD_HEALTH_STALE = 2,
   /**
@@ -1277,7 +1279,7 @@ CERTRELOAD_ENUM(certreload_health) {
  */
 CERTRELOAD_ENUM(certreload_watch_state) {
   /**
-   * Not at all: CERTRELOAD_WATCH_OFF.
+   * Not at all: CERTRELOAD_WATCH_OFF, or a forked child before certreload_after_fork().
    */
   CERTRELOAD_WATCH_STATE_OFF = 0,
   /**
@@ -1300,7 +1302,7 @@ CERTRELOAD_ENUM(certreload_watch_state) {
 #define CERTRELOAD_MAX_FAILURE_TEXT 512
 
 /**
- * Size of the path of an identity in its status, its NUL included: a path is rarely longer.
+ * Size of a path in the status of an identity or of the trust store, its NUL included. A longer path is cut.
  */
 #define CERTRELOAD_MAX_PATH_TEXT 512
 
@@ -1906,7 +1908,7 @@ certreload_result certreload_options_set_name(certreload_options *options, const
  *                       the options are freed and every handle that was opened with them is closed or has another
  *                       callback
  * @param userdata_free  may be NULL; see certreload_userdata_free
- * @return               OK; NULL_PARAMETER
+ * @return               OK; NULL_PARAMETER if options is NULL, the only failure: userdata is then still the caller's
  * Ownership:            on OK the library owns userdata if there is a userdata_free; on failure the caller keeps it
  * Threads:              exclusive access to options; certreload_event_callback says where the callback runs
  * Signals:              not async-signal-safe
@@ -2001,14 +2003,14 @@ certreload_result certreload_options_set_poll_interval_ms(certreload_options *op
  * Sets the quiet time: how long files must be free of notifications before they are read (debounce).
  *
  * A burst of changes then results in one reload (G4). A change that only a poll finds is accepted if it is the same
- * after the quiet time. The quiet time applies to changes: certreload_open(), certreload_check() and
- * certreload_push_identity() wait for nothing.
+ * after the quiet time. Nothing that the host asks for waits for it: certreload_open(), certreload_check(),
+ * certreload_push_identity(), certreload_reload() and certreload_reload_wait().
  *
  * If the quiet time is longer than the incomplete-file timeout, certreload_open() and certreload_check() return
  * INVALID_PARAMETER.
  *
  * @param options   must not be NULL; changed
- * @param quiet_ms  up to 3600000 (an hour), milliseconds; the default is 50
+ * @param quiet_ms  0 to the incomplete-file timeout, milliseconds, at most 3600000 (an hour); the default is 50
  * @return          OK; NULL_PARAMETER; INVALID_PARAMETER
  * Ownership:       nothing changes hands
  * Threads:         exclusive access to options
@@ -2027,7 +2029,7 @@ certreload_result certreload_options_set_debounce_ms(certreload_options *options
  * is still open for writing. Files that change without a pause are read when the timeout has passed.
  *
  * @param options     must not be NULL; changed
- * @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
+ * @param timeout_ms  0 to 3600000 (an hour), milliseconds; the default is 5000
  * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
  * Ownership:         nothing changes hands
  * Threads:           exclusive access to options

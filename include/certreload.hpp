@@ -6,19 +6,20 @@
  *     certreload::connection_ptr tls = certificates.server_connection();   // for each accept()
  *
  * Header-only and thin: certreload.h documents the behaviour, cost and guarantees of each call.
- * This header adds: Ownership   Every owner is move-only and frees its object. Views (identity,
- * bytes, string_view) are borrowed; the comment of each says how long it is valid. Errors      A
- * call that fails throws certreload::error, with the result code and the full message. Functions
- * marked noexcept never throw. An owner that was moved from behaves as NULL does in C: an error,
- * never a crash. Units       Durations are std::chrono durations, points in time are time_point.
- * Sizes are bytes. Text        to_string() names every result and enum. Argument-dependent lookup
- * finds it. Threads     const member functions may be called from any thread, concurrently. The
- * others (on_event(), after_fork(), close(), move, destruction) need exclusive access to the
- *               object.
- *   Strings     A std::string that contains a NUL is an error
- * (CERTRELOAD_RESULT_INVALID_PARAMETER), because C would read a shorter string. Check the result of
- * getenv() before it becomes a std::string: constructing one from a null pointer is undefined
- * behaviour.
+ * This header adds:
+ *
+ * - Ownership: every owner is move-only and frees its object. Views (identity, bytes, string_view)
+ *   are borrowed; the comment of each says how long it is valid.
+ * - Errors: a call that fails throws certreload::error, with the result code and the full message.
+ *   Functions marked noexcept never throw. An owner that was moved from behaves as NULL does in C:
+ *   never a crash, and an error where a call can report one.
+ * - Units: durations are std::chrono durations, points in time are time_point. Sizes are bytes.
+ * - Text: to_string() names every result and enum. Argument-dependent lookup finds it.
+ * - Threads: const member functions may be called from any thread, concurrently. The others
+ *   (on_event(), after_fork(), close(), move, destruction) need exclusive access to the object.
+ * - Strings: a std::string that contains a NUL is an error (CERTRELOAD_RESULT_INVALID_PARAMETER),
+ *   because C would read a shorter string. Check the result of getenv() before it becomes a
+ *   std::string: constructing one from a null pointer is undefined behaviour.
  *
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
  */
@@ -1245,7 +1246,8 @@ class handle {
         const handle rest(std::move(*this));
     }
 
-    /// Requests a reload and returns at once. Async-signal-safe: made for a SIGHUP handler.
+    /// Requests a reload and returns at once. Async-signal-safe: made for a SIGHUP handler. Does
+    /// nothing on a handle that was moved from.
     void reload() const noexcept {
         certreload_reload(raw_.get());
     }

@@ -123,7 +123,7 @@ pub(crate) struct Out<T>(NonNull<T>);
 
 impl<T> Out<T> {
     pub(crate) fn set(&mut self, value: T) {
-        // SAFETY: `out` made it, for the length of a call in which its caller vouches for the place.
+        // SAFETY: `out` made the pointer, for the length of a call in which its caller vouches for the place.
         unsafe { self.0.write(value) }
     }
 

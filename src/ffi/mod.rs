@@ -12,7 +12,6 @@
 
 mod boundary;
 mod cast;
-pub mod connection;
 pub mod event;
 pub mod event_callback;
 pub mod event_loop;
@@ -23,6 +22,7 @@ pub mod identity;
 pub mod last_error;
 pub mod log;
 pub mod metrics;
+pub mod new_connection;
 pub mod options;
 mod other_copy;
 pub mod push;

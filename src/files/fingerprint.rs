@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::directory::SourcePath;
 use super::file::{FileBytes, FileStamp};
+use super::inventory::Inventory;
 use super::resolve::{Lookup, PathResolver};
-use super::scan::Scan;
 use crate::error::Error;
 
 /// The coarsest step of a file system's clock (FAT). A file that changed less than this before it was read may change
@@ -28,7 +28,7 @@ impl Fingerprint {
     /// Returns `None` if the stamps prove too little: a file could not be read, changed less than [`CLOCK_STEP`]
     /// before, or is on a file system whose stamps may be late.
     pub(super) fn new<'a>(
-        scan: &Scan,
+        scan: &Inventory,
         files: impl IntoIterator<Item = &'a Result<FileBytes, Error>>,
         read_at: SystemTime,
     ) -> Option<Self> {
@@ -43,7 +43,7 @@ impl Fingerprint {
 
     /// Returns whether the files of `sources` have this fingerprint. Reads links, directories and stamps, but no file.
     pub(crate) fn matches(&self, sources: &[SourcePath], resolver: &mut PathResolver) -> bool {
-        let scan = Scan::of(sources, resolver);
+        let scan = Inventory::of(sources, resolver);
         scan.error().is_none()
             && self.lookups.iter().eq(scan.lookups_by_name())
             && self.stamps.iter().copied().map(Some).eq(scan.files().map(|file| file.stamp))
@@ -58,14 +58,14 @@ mod tests {
 
     use super::super::directory::FileFilter;
     use super::super::file::{MAX_FILE_SIZE, read};
-    use super::super::scan::ScannedFile;
+    use super::super::inventory::ScannedFile;
     use super::*;
 
     const AN_HOUR: Duration = Duration::from_secs(3600);
 
     /// Returns the fingerprint that a read at `read_at` would give.
     fn fingerprint(sources: &[SourcePath], read_at: SystemTime) -> Option<Fingerprint> {
-        let scan = Scan::of(sources, &mut PathResolver::default());
+        let scan = Inventory::of(sources, &mut PathResolver::default());
         let read = |file: &ScannedFile| {
             read(&file.target, MAX_FILE_SIZE).map_err(|cause| Error::at(&file.path, cause))
         };

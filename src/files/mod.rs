@@ -4,9 +4,9 @@ mod digest;
 mod directory;
 mod file;
 mod fingerprint;
+mod inventory;
 mod platform_roots;
 mod resolve;
-mod scan;
 mod snapshot;
 #[cfg(test)]
 mod tests_consistency;

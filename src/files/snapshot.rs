@@ -7,8 +7,8 @@ use super::digest::Digest;
 use super::directory::SourcePath;
 use super::file::{self, FileBytes, MAX_TRUST_SIZE};
 use super::fingerprint::Fingerprint;
+use super::inventory::Inventory;
 use super::resolve::{Lookup, PathResolver};
-use super::scan::Scan;
 use crate::error::{Cause, Error};
 
 /// How often the files are read if they change during each read. After that the unit has failed.
@@ -64,9 +64,9 @@ pub(crate) fn take_snapshot(sources: &[SourcePath]) -> Snapshot {
     loop {
         attempts_left -= 1;
         let read_at = SystemTime::now();
-        let before = Scan::of(sources, &mut PathResolver::default());
+        let before = Inventory::of(sources, &mut PathResolver::default());
         let files = read_files(&before);
-        let after = Scan::of(sources, &mut PathResolver::default());
+        let after = Inventory::of(sources, &mut PathResolver::default());
         let changed = before.first_change(&after).or_else(|| changed_file(&before, &files));
         let files = match changed {
             Some(_) if attempts_left > 0 => continue,
@@ -80,7 +80,7 @@ pub(crate) fn take_snapshot(sources: &[SourcePath]) -> Snapshot {
     }
 }
 
-fn read_files(scan: &Scan) -> Result<Vec<SnapshotFile>, Error> {
+fn read_files(scan: &Inventory) -> Result<Vec<SnapshotFile>, Error> {
     if let Some(error) = scan.error() {
         return Err(error.clone());
     }
@@ -110,7 +110,10 @@ fn read_files(scan: &Scan) -> Result<Vec<SnapshotFile>, Error> {
 }
 
 /// Returns the path of the first file that was not read as `scan` found it.
-fn changed_file<'a>(scan: &'a Scan, files: &Result<Vec<SnapshotFile>, Error>) -> Option<&'a Path> {
+fn changed_file<'a>(
+    scan: &'a Inventory,
+    files: &Result<Vec<SnapshotFile>, Error>,
+) -> Option<&'a Path> {
     let files = files.as_deref().unwrap_or_default();
     let mut pairs = scan.files().zip(files);
     let changed = pairs.find(|(scanned, file)| scanned.contradicts(&file.read));
@@ -291,7 +294,7 @@ mod tests {
         let path = dir.path().join("file.pem");
         let sources = [SourcePath::file(&path)];
         let is_changed = |change: &dyn Fn()| {
-            let scan = Scan::of(&sources, &mut PathResolver::default());
+            let scan = Inventory::of(&sources, &mut PathResolver::default());
             change();
             let files = read_files(&scan);
             changed_file(&scan, &files).is_some()

@@ -7,7 +7,7 @@ mod outcome;
 mod pass;
 mod pass_result;
 mod pipeline;
-mod report;
+mod reloaded_event;
 mod retry;
 mod unit;
 mod unit_files;

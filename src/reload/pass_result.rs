@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::outcome::{Failure, Note, Outcome};
 use super::pass::{PassScope, PassTime};
-use super::report::ReloadReport;
+use super::reloaded_event::ReloadReport;
 use crate::error::Error;
 use crate::events::{Event, Trigger};
 use crate::tls::Generation;

@@ -10,7 +10,7 @@ use super::load::{LoadContext, authorities_for};
 use super::outcome::{Failure, Finding, Outcome};
 use super::pass::{Pass, PassScope};
 use super::pass_result::{PassResult, Publication, ScannedUnit};
-use super::report::{Change, ReloadReport};
+use super::reloaded_event::{Change, ReloadReport};
 use super::unit::{Fresh, Unit};
 use super::unit_files::UnitFiles;
 use super::units::Units;

@@ -7,8 +7,10 @@ use super::pass::PassTime;
 use crate::error::{Cause, Error};
 use crate::events::Trigger;
 
-/// The back-off between two reads of an incomplete unit: the first delay, and the longest.
+/// The first delay between two reads of an incomplete unit. It doubles with each read.
 const FIRST_DELAY: Duration = Duration::from_millis(20);
+
+/// The longest delay between two reads of an incomplete unit.
 const LONGEST_DELAY: Duration = Duration::from_millis(500);
 
 /// Whether the files of a unit can be used.

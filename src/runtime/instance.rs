@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Runtime;
+use super::handle_registry::{HandleWaker, Step};
 use super::host_loop::HostLoop;
-use super::registry::{HandleWaker, Step};
 use super::shared::Shared;
 use super::worker_state::{Polls, WorkerState};
 use crate::clock::Now;
@@ -225,8 +225,9 @@ impl Instance {
         self.closed.store(true, Ordering::SeqCst);
         self.waiters.close();
         self.runtime.registry().deregister(self.id);
-        // A running pass has ended once the state can be locked, and the next step sees that the handle is closed. If
-        // this thread runs the pass, and a callback of it called close, the step sees it when the callback returns.
+        // state() waits until a running pass has ended. The next step then sees that the handle is closed. state() fails,
+        // and close continues, if this thread runs the pass, or if the pass waits for this thread. Both happen only in a
+        // callback of the host, and the interrupted step sees `closed` when that callback returns.
         drop(self.state());
         self.runtime.watcher().unsubscribe(self.id);
         self.events.close();

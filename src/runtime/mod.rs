@@ -4,14 +4,14 @@
 
 mod deadlines;
 mod handle;
+mod handle_registry;
 mod host_loop;
 mod instance;
 mod published;
-mod registry;
 mod shared;
+mod step;
 mod threads;
 mod throttle;
-mod worker;
 mod worker_state;
 
 use std::io;
@@ -28,7 +28,7 @@ use crate::sys::WaitGraph;
 use crate::sys::{ForkGeneration, ThreadId};
 use crate::sys::{Mutex, MutexGuard};
 use crate::watch::Watcher;
-use registry::Registry;
+use handle_registry::Registry;
 use threads::WorkerThreads;
 
 /// The runtimes of this process: one with threads, and one for handles whose hosts run the steps.

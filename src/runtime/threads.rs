@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::deadlines::NextStep;
-use super::registry::{Registry, Step};
+use super::handle_registry::{Registry, Step};
 use super::throttle::Throttle;
 use crate::clock::Now;
 use crate::events::Dispatcher;
@@ -31,7 +31,7 @@ const STACK: usize = 512 * 1024;
 static STEPS: AtomicU64 = AtomicU64::new(0);
 
 /// Returns how many steps the worker threads of this process have made. Tests show with it that the work does not grow
-/// with the number of registry.
+/// with the number of handles.
 pub(crate) fn steps() -> u64 {
     STEPS.load(Ordering::Relaxed)
 }
@@ -70,7 +70,7 @@ impl WorkerThreads {
         })
     }
 
-    /// Starts the threads for the registry of `registry`.
+    /// Starts the threads that serve `registry`.
     pub(super) fn start(self: &Arc<Self>, registry: &Arc<Registry>) -> io::Result<()> {
         let (threads, registry) = (self.clone(), registry.clone());
         let worker = spawn(WORKER, move || threads.work(&registry))?;
@@ -107,7 +107,7 @@ impl WorkerThreads {
             }
             for thread in threads {
                 if let Ok(_wanted) = self.wait_graph.want(Resource::Thread(thread.number)) {
-                    // The thread catches panics, so the result says nothing.
+                    // An error means only that the thread panicked, which is a defect. The panic hook has reported it.
                     let _ = thread.handle.join();
                 }
             }

@@ -88,7 +88,7 @@ fn is_unavailable(number: &AtomicU64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests_fork::is_true_in_child;
+    use super::super::test_fork::is_true_in_child;
     use super::*;
 
     #[test]

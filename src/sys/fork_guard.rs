@@ -107,7 +107,7 @@ extern "C" fn after_in_child() {
 mod tests {
     use std::sync::mpsc;
 
-    use super::super::tests_fork::is_true_in_child;
+    use super::super::test_fork::is_true_in_child;
     use super::*;
 
     #[test]

@@ -44,7 +44,7 @@ impl InheritedFd {
 mod tests {
     use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
 
-    use super::super::tests_fork::is_true_in_child;
+    use super::super::test_fork::is_true_in_child;
     use super::super::waker::Waker;
     use super::*;
 

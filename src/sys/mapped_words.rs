@@ -40,7 +40,7 @@ pub(super) fn map_words<const N: usize>(on_fork: OnFork) -> Option<&'static [Ato
 mod tests {
     use std::sync::atomic::Ordering;
 
-    use super::super::tests_fork::is_true_in_child;
+    use super::super::test_fork::is_true_in_child;
     use super::*;
 
     #[test]

@@ -21,9 +21,9 @@ mod shared_words;
 mod signals;
 mod stack_wipe;
 #[cfg(test)]
-mod tests_fork;
+mod test_fork;
 #[cfg(test)]
-mod tests_freed_memory;
+mod test_freed_memory;
 mod thread_id;
 mod timer;
 pub(crate) mod wait_graph;
@@ -44,7 +44,7 @@ pub(crate) use shared_words::{SHARED_WORDS, SharedWords, shared_words};
 pub(crate) use signals::with_signals_blocked;
 pub(crate) use stack_wipe::wiping_stack;
 #[cfg(test)]
-pub(crate) use tests_freed_memory::freed_with;
+pub(crate) use test_freed_memory::freed_with;
 pub(crate) use thread_id::ThreadId;
 pub(crate) use timer::{ClockWatch, Timer};
 pub(crate) use wait_graph::{Deadlock, Resource, WaitGraph};

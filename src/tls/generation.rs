@@ -92,9 +92,10 @@ impl Generation {
         self.resolver.position_of(name)
     }
 
-    /// Returns the identity for a client that asks for `name`, or sends no name.
+    /// Returns the first identity that has `name` exactly, else the first with a wildcard for it.
     ///
-    /// If no identity has the name, it is the default one; `None` if there is no identity for servers.
+    /// Without such an identity, or without a name, the result is the first identity for servers; `None` if there is
+    /// none. A handshake may choose another identity with that name, whose kind of key the client supports.
     pub(crate) fn select(&self, name: Option<&str>) -> Option<&Arc<Identity>> {
         self.resolver.select(name)
     }

@@ -7,7 +7,6 @@ use std::ptr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use certreload::ffi::connection::certreload_acquire_server_config;
 use certreload::ffi::event::*;
 use certreload::ffi::event_callback::*;
 use certreload::ffi::event_loop::certreload_options_set_runtime;
@@ -15,6 +14,7 @@ use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::identity::*;
 use certreload::ffi::last_error::certreload_last_error;
+use certreload::ffi::new_connection::certreload_acquire_server_config;
 use certreload::ffi::options::watch::*;
 use certreload::ffi::options::*;
 use certreload::ffi::reload::*;

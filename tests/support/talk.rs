@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use certreload::ffi::connection::certreload_acquire_client_config;
+use certreload::ffi::new_connection::certreload_acquire_client_config;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection};
 
 use super::host::{Host, last_error};

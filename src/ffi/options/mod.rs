@@ -314,7 +314,7 @@ pub unsafe extern "C" fn certreload_options_set_name(
 ///                       the options are freed and every handle that was opened with them is closed or has another
 ///                       callback
 /// @param userdata_free  may be NULL; see certreload_userdata_free
-/// @return               OK; NULL_PARAMETER
+/// @return               OK; NULL_PARAMETER if options is NULL, the only failure: userdata is then still the caller's
 /// Ownership:            on OK the library owns userdata if there is a userdata_free; on failure the caller keeps it
 /// Threads:              exclusive access to options; certreload_event_callback says where the callback runs
 /// Signals:              not async-signal-safe

@@ -103,14 +103,14 @@ pub unsafe extern "C" fn certreload_options_set_poll_interval_ms(
 /// Sets the quiet time: how long files must be free of notifications before they are read (debounce).
 ///
 /// A burst of changes then results in one reload (G4). A change that only a poll finds is accepted if it is the same
-/// after the quiet time. The quiet time applies to changes: certreload_open(), certreload_check() and
-/// certreload_push_identity() wait for nothing.
+/// after the quiet time. Nothing that the host asks for waits for it: certreload_open(), certreload_check(),
+/// certreload_push_identity(), certreload_reload() and certreload_reload_wait().
 ///
 /// If the quiet time is longer than the incomplete-file timeout, certreload_open() and certreload_check() return
 /// INVALID_PARAMETER.
 ///
 /// @param options   must not be NULL; changed
-/// @param quiet_ms  up to 3600000 (an hour), milliseconds; the default is 50
+/// @param quiet_ms  0 to the incomplete-file timeout, milliseconds, at most 3600000 (an hour); the default is 50
 /// @return          OK; NULL_PARAMETER; INVALID_PARAMETER
 /// Ownership:       nothing changes hands
 /// Threads:         exclusive access to options
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn certreload_options_set_debounce_ms(
 /// is still open for writing. Files that change without a pause are read when the timeout has passed.
 ///
 /// @param options     must not be NULL; changed
-/// @param timeout_ms  up to 3600000 (an hour), milliseconds; the default is 5000
+/// @param timeout_ms  0 to 3600000 (an hour), milliseconds; the default is 5000
 /// @return            OK; NULL_PARAMETER; INVALID_PARAMETER
 /// Ownership:         nothing changes hands
 /// Threads:           exclusive access to options

@@ -25,7 +25,7 @@ pub enum certreload_health {
     /// Valid, but a renewal is overdue: see certreload_options_set_expiry_warning_seconds().
     Expiring = 1,
     /// The files cannot be used, as RELOAD_FAILED reported. What is served is still valid: the renewal needs
-    /// attention, the service is not down.
+    /// attention, the service is not down. Also in a forked child before certreload_after_fork().
     Stale = 2,
     /// A certificate that is served has expired.
     Expired = 3,
@@ -35,7 +35,7 @@ pub enum certreload_health {
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_watch_state {
-    /// Not at all: CERTRELOAD_WATCH_OFF.
+    /// Not at all: CERTRELOAD_WATCH_OFF, or a forked child before certreload_after_fork().
     Off = 0,
     /// By polling, as requested: CERTRELOAD_WATCH_POLL.
     Polling = 1,
@@ -48,7 +48,7 @@ pub enum certreload_watch_state {
 /// Size of the text of a failure, its NUL included.
 pub const CERTRELOAD_MAX_FAILURE_TEXT: usize = 512;
 
-/// Size of the path of an identity in its status, its NUL included: a path is rarely longer.
+/// Size of a path in the status of an identity or of the trust store, its NUL included. A longer path is cut.
 pub const CERTRELOAD_MAX_PATH_TEXT: usize = 512;
 
 /// The status of a handle. Times are seconds since 1970-01-01 UTC.

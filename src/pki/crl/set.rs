@@ -116,7 +116,9 @@ impl RevocationList {
         }
     }
 
-    /// Replaces the default time before nextUpdate at which the warning begins.
+    /// Sets how long before its nextUpdate the CRL's warning begins, but at most a third of the CRL's period.
+    ///
+    /// `None` keeps the default. Zero turns the warning off.
     pub(crate) fn set_expiry_warning(&mut self, warning: Option<Duration>) {
         let from = |next| list_expiring_from(self.this_update, next, warning);
         self.expiring_from = self.next_update.and_then(from);

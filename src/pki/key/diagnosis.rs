@@ -9,7 +9,7 @@ use crate::pki::oid;
 /// The minimum length of an RSA modulus in bits that providers accept.
 const LEAST_RSA_BITS: usize = 2048;
 
-/// Describes a key by the label of its PEM section, which is not that of a supported format.
+/// Describes a key by the label of its PEM section, a label that no supported format has.
 pub(super) fn of_label(label: &[u8]) -> &'static str {
     match label {
         b"DSA PRIVATE KEY" => "it is a DSA key; use an RSA, ECDSA or Ed25519 key",

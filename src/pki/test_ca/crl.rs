@@ -155,12 +155,12 @@ impl Listing {
     }
 }
 
-/// A configured file.
+/// Returns a trust-store file that is configured by its own path, where a file of another kind is an error.
 pub(crate) fn file<'a>(path: &'a str, bytes: &'a (impl AsRef<[u8]> + ?Sized)) -> TrustFile<'a> {
     TrustFile { path: Path::new(path), bytes: bytes.as_ref(), is_in_directory: false }
 }
 
-/// A file in a configured directory.
+/// Returns a trust-store file as found in a configured directory, where parsers tolerate files of another kind.
 pub(crate) fn in_directory<'a>(
     path: &'a str,
     bytes: &'a (impl AsRef<[u8]> + ?Sized),

@@ -115,7 +115,9 @@ impl Trust {
         })
     }
 
-    /// Replaces the default time before a CRL's nextUpdate at which the warning begins.
+    /// Sets how long before its nextUpdate each CRL's warning begins, but at most a third of the CRL's period.
+    ///
+    /// `None` keeps the default. Zero turns the warning off.
     pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
         self.lists.iter_mut().for_each(|list| list.set_expiry_warning(warning));
         self

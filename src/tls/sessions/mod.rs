@@ -11,8 +11,8 @@
 mod binding;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod generated_keys;
 mod identity_label;
-mod key_ring;
 mod rustls_session;
 mod server_store;
 mod shared_seeds;
@@ -41,7 +41,7 @@ use crate::options::Resumption;
 use crate::pki::TicketKeys;
 use crate::sys::without_fork;
 use binding::Binding;
-use key_ring::KeyRing;
+use generated_keys::KeyRing;
 use store::SessionStore;
 use tickets::{FileKeys, NoTickets, TicketProducer};
 

@@ -15,7 +15,7 @@ use crate::error::{Cause, Error};
 ///
 /// Two scans are equal if links, directories and stamps show no change between them.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Scan {
+pub(super) struct Inventory {
     sources: Vec<ScannedSource>,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct ScannedFile {
     is_read: bool,
 }
 
-impl Scan {
+impl Inventory {
     pub(super) fn of(sources: &[SourcePath], resolver: &mut PathResolver) -> Self {
         let scan = |(index, source)| ScannedSource::of(index, source, resolver);
         Self { sources: sources.iter().enumerate().map(scan).collect() }

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::handle_registry::Step;
 use super::instance::{Instance, StateGuard};
-use super::registry::Step;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::{Event, Trigger};
