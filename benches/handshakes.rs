@@ -20,8 +20,8 @@ use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 
-use certreload::ffi::new_connection::certreload_acquire_server_config;
 use certreload::ffi::handle::{certreload_close, certreload_handle, certreload_open};
+use certreload::ffi::new_connection::certreload_acquire_server_config;
 use certreload::ffi::options::trust::{certreload_client_auth, certreload_options_set_client_auth};
 use certreload::ffi::options::{
     certreload_options, certreload_options_add_identity, certreload_options_free,

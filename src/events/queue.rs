@@ -9,7 +9,9 @@ use arc_swap::ArcSwapOption;
 
 use super::dispatcher::{Deliver, Dispatcher};
 use super::event::{Event, EventSink, HandleName};
-use crate::sys::{Deadlock, HandleId, InheritedFd, Mutex, MutexGuard, Resource, WaitGraph, Waker};
+use crate::sys::{
+    Deadlock, HandleId, InheritedFd, Mutex, MutexGuard, Resource, WaitGraph, Waker, catch_panic,
+};
 
 /// Number of events that a queue keeps for a host that does not take them.
 ///
@@ -317,7 +319,8 @@ impl Deliver for EventQueue {
             // Register the run under the lock, before another thread can see it and wait for it.
             let running = self.owner.waits.hold(Resource::Callback(self.owner.id, state.runs));
             drop(state);
-            sink.notify(&event);
+            // A panic, which is a defect, loses this event. The thread and the later events are not affected (G12).
+            let _ = catch_panic(|| sink.notify(&event));
             state = self.state();
             state.running = None;
             drop(running);
@@ -386,3 +389,7 @@ impl Readiness {
         Ok(Self { waker: Waker::new()?, is_readable: false })
     }
 }
+
+#[cfg(test)]
+#[path = "tests_queue.rs"]
+mod tests;

@@ -26,7 +26,7 @@ fn main() {
 }
 
 fn model_of(name: &str, source: &str) -> String {
-    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let code = source.split("#[cfg(test)]").next().unwrap();
     // Doc comments of the file have no place where it is included.
     let code: String = code
         .lines()

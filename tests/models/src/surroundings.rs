@@ -11,6 +11,12 @@ pub(crate) mod handle_id {
 pub(crate) mod sys {
     use super::*;
     pub(crate) use crate::handle_id::HandleId;
+
+    /// No model panics in a callback.
+    pub(crate) fn catch_panic<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+        Ok(body())
+    }
+
     pub(crate) use crate::mutex::{Condvar, Mutex, MutexGuard};
     pub(crate) use crate::wait_graph::{Deadlock, Resource, WaitGraph};
 
