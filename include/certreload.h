@@ -138,7 +138,7 @@ CERTRELOAD_ENUM(certreload_result) {
    */
   CERTRELOAD_RESULT_WOULD_DEADLOCK = 7,
   /**
-   * The system refused a thread or a descriptor.
+   * The system refused a thread, a descriptor or random numbers.
    */
   CERTRELOAD_RESULT_SYSTEM = 8,
   /**
@@ -1102,8 +1102,8 @@ const char *certreload_warning_str(uint32_t warning);
  *
  * The library calls it exactly once: after the last call of the callback, when neither options nor an open handle
  * can call the callback any more. It runs on the thread that ends the last use, which may be a thread of the
- * library. The call can come shortly after the function that ended the use has returned, for example if a callback
- * closes its own handle. The function may call the certreload functions that its callback may call. It must not
+ * library. For an event callback that is before certreload_close() or certreload_set_event_callback() returns, unless
+ * the callback itself, or a thread that it waits for, calls these: then the call comes when the callback has returned. The function may call the certreload functions that its callback may call. It must not
  * throw or longjmp out.
  *
  * If the function that sets the callback fails, the caller keeps the userdata, and the library does not free it.

@@ -157,9 +157,9 @@ impl Event {
 fn remedy(cause: &Cause, trigger: Trigger) -> &'static str {
     match cause {
         Cause::Panic(_) => "please report this defect of certreload",
-        Cause::NotYetValid { .. } => "it is published once it is valid",
         _ if trigger == Trigger::Push => "push a corrected identity",
-        _ => "correct the files, and they are loaded without a restart",
+        Cause::NotYetValid { .. } => "it is published once it is valid",
+        _ => "correct the files, no restart is needed",
     }
 }
 

@@ -299,18 +299,15 @@ impl EventQueue {
 
 impl Deliver for EventQueue {
     fn deliver_one(&self) -> bool {
-        // Declared before the lock: if the callback was replaced while it ran, this is its last reference, and dropping it
-        // runs the host's destructor.
-        let sink;
         let mut state = self.state();
         if state.running.is_some() {
             return false;
         }
-        sink = match &state.receiver {
-            Receiver::Sink(sink) => Some(sink.clone()),
-            Receiver::Unknown | Receiver::Host | Receiver::Closed => None,
+        let sink = match &state.receiver {
+            Receiver::Sink(sink) if !state.waiting.is_empty() => Some(sink.clone()),
+            Receiver::Sink(_) | Receiver::Unknown | Receiver::Host | Receiver::Closed => None,
         };
-        if let Some(sink) = &sink
+        if let Some(sink) = sink
             && let Some(event) = state.waiting.pop_front()
         {
             state.runs += 1;
@@ -321,6 +318,9 @@ impl Deliver for EventQueue {
             drop(state);
             // A panic, which is a defect, loses this event. The thread and the later events are not affected (G12).
             let _ = catch_panic(|| sink.notify(&event));
+            // If the callback was replaced while it ran, this is its last reference, and dropping it runs the host's
+            // destructor: without a lock, and before a thread that waits for this run returns to the host.
+            drop(sink);
             state = self.state();
             state.running = None;
             drop(running);

@@ -26,7 +26,7 @@ pub enum certreload_result {
     Closed = 6,
     /// The call would wait for itself: it was made from inside a callback that it would have to wait for.
     WouldDeadlock = 7,
-    /// The system refused a thread or a descriptor.
+    /// The system refused a thread, a descriptor or random numbers.
     System = 8,
     /// rustls refused to create a connection or a configuration.
     Tls = 9,

@@ -98,7 +98,8 @@ impl TicketKeys {
     }
 }
 
-/// One key, as it is in the file.
+/// The decoded bytes of one key in the file, with its date. `TicketKey::derived_from` computes the name and the key of
+/// the tickets from the bytes.
 struct Secret {
     bytes: Bytes,
     /// The date in the file, in seconds since 1970.

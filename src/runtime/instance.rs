@@ -231,9 +231,10 @@ impl Instance {
         drop(self.state());
         self.runtime.watcher().unsubscribe(self.id);
         self.events.close();
-        // Kept for children that are forked; with it the host gets its userdata back.
-        self.shared.sink.store(None);
         self.waits().wait_for_others(Resource::Calls(self.id));
+        // The copy for forked children is the last reference to the host's userdata. Dropped after the wait, because a call
+        // that was running may have set another callback.
+        self.shared.sink.store(None);
         self.shared.current.wait_for_readers();
         log_life(self.speaker(), "is closed", self.id, self.shared.options.identities.len());
         self.runtime.leave();

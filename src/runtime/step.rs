@@ -87,7 +87,8 @@ pub(super) fn push(
     }
     let mut worker = Worker::new(instance, state);
     let outcome = worker.push(index, bytes);
-    // Unlocked first, so that the worker thread finds the state free.
+    // The state is unlocked before the wake-up. The worker thread does not wait for a locked state: it comes back after
+    // DELAY_WHILE_LOCKED.
     drop(worker);
     instance.handle_waker.wake();
     outcome
@@ -120,8 +121,8 @@ impl<'a> Worker<'a> {
         if self.instance.is_closed() { None } else { self.next_deadline(now) }
     }
 
-    /// Removes and returns what is due, the most urgent first. It is removed before the first file is read: what comes
-    /// later is for the next pass.
+    /// Returns the most urgent pass that is due. Requests and notifications are removed before the first file is read, so
+    /// later ones are for the next pass (G6).
     fn take_due(&mut self, now: Now) -> Option<(PassScope, PassTime)> {
         let Self { instance, state } = self;
         let at = now.instant;

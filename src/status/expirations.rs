@@ -157,7 +157,8 @@ impl Expiration<'_> {
         }
     }
 
-    /// Returns the file of the thing, if the unit may have several of its kind.
+    /// Returns the file of a CRL, because a trust store may have several. For everything else, messages use the path of
+    /// the unit.
     pub(super) fn path(&self) -> Option<Arc<Path>> {
         match self.subject {
             Subject::Crl { list, .. } => Some(list.path.as_path().into()),

@@ -1,4 +1,4 @@
-//! The state of each unit's files, updated after each pass over them.
+//! The state of each unit's files and the counters of the handle, updated after each pass.
 
 use super::expirations::expirations_of_unit;
 use crate::error::{Cause, Error};
@@ -103,7 +103,10 @@ impl UnitStates {
         }
     }
 
-    /// Records when files were checked: a poll checks all units, and reads those whose files look changed.
+    /// Records when each unit was checked, and whether every user may read a secret of a unit that was read.
+    ///
+    /// A poll counts as a check of all units, because it compares their fingerprints. Any other pass counts only for the
+    /// units that it read.
     fn record_scan(&mut self, result: &PassResult, now: i64) {
         self.checked_at = now;
         if result.scope == PassScope::Poll {

@@ -6,7 +6,6 @@
 mod credentials;
 mod environment;
 mod fork_generation;
-mod fork_guard;
 mod fs_kind;
 mod handle_id;
 mod inherited_fds;
@@ -28,11 +27,11 @@ mod thread_id;
 mod timer;
 pub(crate) mod wait_graph;
 mod waker;
+mod without_fork;
 
 pub(crate) use credentials::Privileges;
 pub(crate) use environment::environment_variable;
 pub(crate) use fork_generation::{ForkGeneration, ForkGenerationCell};
-pub(crate) use fork_guard::without_fork;
 pub(crate) use fs_kind::is_on_local_file_system;
 pub(crate) use handle_id::HandleId;
 pub(crate) use inherited_fds::InheritedFd;
@@ -49,3 +48,4 @@ pub(crate) use thread_id::ThreadId;
 pub(crate) use timer::{ClockWatch, Timer};
 pub(crate) use wait_graph::{Deadlock, Resource, WaitGraph};
 pub(crate) use waker::{Waker, wake_descriptor};
+pub(crate) use without_fork::without_fork;

@@ -32,7 +32,8 @@ static INSPECTOR: Inspector = Inspector;
 // checks blocks that grow.
 unsafe impl GlobalAlloc for Inspector {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises a layout whose size is not zero. The block is zeroed because `dealloc` reads all of
+        // it.
         unsafe { System.alloc_zeroed(layout) }
     }
 
@@ -44,7 +45,7 @@ unsafe impl GlobalAlloc for Inspector {
                 FOUND.set(FOUND.get() + 1);
             }
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that `alloc` returned the block for this layout.
         unsafe { System.dealloc(block, layout) }
     }
 }

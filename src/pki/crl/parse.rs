@@ -133,7 +133,8 @@ fn crl(bytes: &[u8], at: usize) -> Result<Crl, Cause> {
     })
 }
 
-/// Extensions are required: without a number and a key identifier, versions could not be compared.
+/// Extensions are required because the verifier (rustls-webpki) parses no CRL without them. It follows RFC 5280
+/// section 5.2, which requires a number and a key identifier.
 const WITHOUT_EXTENSIONS: &str = "it has no extensions (version 1); \"openssl ca\" adds them if its configuration has a \
      crlnumber";
 
