@@ -15,7 +15,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certreload::ffi::event::*;
 use certreload::ffi::event_callback::*;
@@ -183,7 +183,7 @@ fn g7_replacing_waits_for_the_callback_before_and_not_for_the_new_one() {
 static TO_CLOSE: AtomicPtr<certreload_handle> = AtomicPtr::new(ptr::null_mut());
 
 unsafe extern "C" fn close_inside(userdata: *mut c_void, _: *const certreload_event) {
-    // SAFETY: the sender outlives the callback; the handle is closed once.
+    // SAFETY: the library frees the sender after this call; the handle is closed once.
     unsafe {
         let mut handle: *mut certreload_handle = ptr::null_mut();
         while handle.is_null() {
@@ -195,6 +195,11 @@ unsafe extern "C" fn close_inside(userdata: *mut c_void, _: *const certreload_ev
     }
 }
 
+unsafe extern "C" fn free_sender(userdata: *mut c_void) {
+    // SAFETY: it was made from a box, and the library calls this once.
+    drop(unsafe { Box::from_raw(userdata.cast::<mpsc::Sender<()>>()) });
+}
+
 #[test]
 fn a_callback_may_reload_and_close_its_own_handle() {
     let site = Site::plain(&Pair::new(&[NAME]));
@@ -202,16 +207,23 @@ fn a_callback_may_reload_and_close_its_own_handle() {
     // Without the host's loop, which is gone once the handle is.
     let options = options(&site).driven_by(Driver::Threads);
     let mut handle = ptr::null_mut();
-    // SAFETY: live options; the sender lives until the callback has run, and it runs once.
-    unsafe {
-        let userdata = (&raw const closed).cast_mut().cast();
-        certreload_options_set_event_callback(options.0, Some(close_inside), userdata, None);
-        assert_eq!(certreload_open(options.0, &raw mut handle), Outcome::Ok);
-    }
+    // Not on this stack: when the message arrives, the callback is still inside send().
+    let userdata = Box::into_raw(Box::new(closed)).cast();
+    // SAFETY: live options; the library owns the sender, and frees it after the callback has returned.
+    let result = unsafe {
+        let (callback, free) = (Some(close_inside as _), Some(free_sender as _));
+        certreload_options_set_event_callback(options.0, callback, userdata, free)
+    };
+    assert_eq!(result, Outcome::Ok);
+    // SAFETY: live options.
+    assert_eq!(unsafe { certreload_open(options.0, &raw mut handle) }, Outcome::Ok);
+    drop(options);
     TO_CLOSE.store(handle, Ordering::SeqCst);
     is_closed.recv_timeout(PATIENCE).unwrap();
     // And the process can open another one, with threads of its own.
     assert_eq!(options_again(&site), Outcome::Unchanged);
+    let freed = is_closed.recv_timeout(PATIENCE);
+    assert_eq!(freed, Err(mpsc::RecvTimeoutError::Disconnected), "the userdata is freed");
 }
 
 fn options_again(site: &Site) -> Outcome {
@@ -221,11 +233,18 @@ fn options_again(site: &Site) -> Outcome {
 #[test]
 fn closing_ends_all_waits() {
     let site = Site::plain(&Pair::new(&[NAME]));
-    let host = options(&site).debounce_ms(10, 3_600_000).open();
+    // Only an explicit request looks at the files.
+    let host = quiet(&site).debounce_ms(10, 3_600_000).open();
     fs::remove_file(site.key()).unwrap();
     thread::scope(|scope| {
         // Closing lets the wait go before it frees the handle.
         let waiting = scope.spawn(|| host.reload_wait_ms(CERTRELOAD_WAIT_FOREVER));
+        // The first caller is inside its call: nothing else has looked for the key.
+        let deadline = Instant::now() + PATIENCE;
+        while host.identity_status(0).pending == 0 {
+            assert!(Instant::now() < deadline, "the request was not seen");
+            thread::yield_now();
+        }
         // A second caller shows that the first is not answered: the key is missing, so it waits.
         assert_eq!(host.reload_wait_ms(300), Outcome::TimedOut);
         assert!(last_error().contains("no such file"), "{}", last_error());
