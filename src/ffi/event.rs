@@ -75,7 +75,8 @@ pub const CERTRELOAD_WARNING_OCSP_UNUSABLE: u32 = 8;
 pub const CERTRELOAD_WARNING_CHAIN_REORDERED: u32 = 16;
 /// Warning: the chain file lacks the certificate of the leaf's issuer, so many clients will refuse the leaf.
 pub const CERTRELOAD_WARNING_CHAIN_INCOMPLETE: u32 = 32;
-/// Warning: a certificate in the chain file certifies no other certificate there. It is served after those that do.
+/// Warning: a certificate in the chain file, other than the leaf, issued no other certificate there. The path from the
+/// leaf upwards is served first, then the others in the order of the file.
 pub const CERTRELOAD_WARNING_CHAIN_UNRELATED: u32 = 64;
 /// Warning: a certificate of the chain other than the leaf has expired, is not valid yet, or expires before the leaf.
 /// Health and earliest_not_after depend on the leaf alone, because clients may know another path to a root.

@@ -22,8 +22,8 @@ const NAMES: [&CStr; 6] = [
     c"rustls_version",
 ];
 
-/// The release that is linked into this library; a test compares it with the version that the release returns. Asking at
-/// run time could reach another copy.
+/// The release that is linked into this library; a test compares it with the version that the release returns. Asking
+/// at run time could reach another copy.
 const OURS: &str = "0.15.7";
 
 const ADVICE: &str = "give both the same version and link only one of them, or keep the other copy inside a \
@@ -67,8 +67,8 @@ fn found() -> Option<String> {
     ))
 }
 
-/// Returns the handle of the scope in which the dynamic linker looks up the calls of the program. `RTLD_DEFAULT` would not do: this
-/// library is linked with -Bsymbolic, and its own definitions come first for it.
+/// Returns the handle of the scope in which the dynamic linker looks up the calls of the program. `RTLD_DEFAULT` would
+/// not do: this library is linked with -Bsymbolic, and its own definitions come first for it.
 fn global_scope() -> Option<*mut c_void> {
     type Dlopen = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
     // By name, because linkers warn about dlopen(3) in programs that are linked with -static.
@@ -124,8 +124,8 @@ fn is_the_program(object: &Object) -> bool {
     object_of(entry).is_none_or(|program| program.base == object.base)
 }
 
-/// Whether the address is a stub for a function that is defined elsewhere. A program that is linked with -no-pie has one
-/// for each function whose address it takes, and dlsym(3) finds the stub under the name of the function.
+/// Whether the address is a stub for a function that is defined elsewhere. A program that is linked with -no-pie has
+/// one for each function whose address it takes, and dlsym(3) finds the stub under the name of the function.
 fn is_a_stub(address: *const c_void) -> bool {
     type Dladdr1 =
         unsafe extern "C" fn(*const c_void, *mut libc::Dl_info, *mut *mut c_void, c_int) -> c_int;

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A function of the host that frees the userdata of a callback.
 ///
-/// The library calls it exactly once: after the last call of the callback, when neither options nor an open handle
-/// can call the callback any more. It runs on the thread that ends the last use, which may be a thread of the
-/// library. For an event callback that is before certreload_close() or certreload_set_event_callback() returns, unless
-/// the callback itself, or a thread that it waits for, calls these: then the call comes when the callback has returned. The function may call the certreload functions that its callback may call. It must not
-/// throw or longjmp out.
+/// The library calls it exactly once: after the last call of the callback, when neither options nor an open handle can
+/// call the callback any more. It runs on the thread that ends the last use, which may be a thread of the library. For
+/// an event callback that is before certreload_close() or certreload_set_event_callback() returns, unless the callback
+/// itself, or a thread that it waits for, calls these: then the call comes when the callback has returned. The function
+/// may call the certreload functions that its callback may call. It must not throw or longjmp out.
 ///
 /// If the function that sets the callback fails, the caller keeps the userdata, and the library does not free it.
 /// With a NULL callback the library ignores userdata and userdata_free. If the process ends with open handles, their

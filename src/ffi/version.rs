@@ -29,7 +29,8 @@ pub extern "C" fn certreload_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// Returns the version of the library that runs, as one number: CERTRELOAD_VERSION_NUMBER of the header of that release.
+/// Returns the version of the library that runs, as one number: CERTRELOAD_VERSION_NUMBER of the header of that
+/// release.
 ///
 /// If it is less than CERTRELOAD_VERSION_NUMBER, the program was compiled with the header of a later release.
 ///

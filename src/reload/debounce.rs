@@ -1,4 +1,12 @@
 //! Collects change notifications of a handle until they have been quiet for the quiet time (G4).
+//!
+//! A renewal is a burst: a temporary file, a rename, then the same for the key. Reading at the first notification would
+//! find half of it, so a pass waits until the burst has been quiet. A burst that does not end is read after the
+//! incomplete-file timeout, or one noisy file could keep a certificate from being renewed.
+//!
+//! A file that was written and not closed is the front half of a file, however well it parses. Its unit waits for the
+//! close event. The kernel reports no close after lost notifications, and a writer may keep a file open for ever: then
+//! the incomplete-file timeout ends the wait.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,10 @@
 //! From a trigger to a published generation: which units are read, what is incomplete, what is proved.
+//!
+//! A notification, a poll, a request or a retry leads to one `Pass` over the files of some units. `Pipeline::run` reads
+//! these units, builds a candidate from new content, proves it by handshakes, and returns the generation to publish.
+//! Each stage returns an owned value to the next, so that a failure at any stage leaves what is served untouched (G3).
+//!
+//! Nothing here knows threads or events. The caller decides when a pass runs, publishes its result, and reports it.
 
 mod check;
 mod debounce;
@@ -8,9 +14,9 @@ mod pass;
 mod pass_result;
 mod pipeline;
 mod reloaded_event;
-mod retry;
 mod unit;
 mod unit_files;
+mod unit_retry;
 mod units;
 mod waiters;
 

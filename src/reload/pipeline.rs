@@ -1,4 +1,7 @@
 //! Runs reload passes for one handle: read, parse, validate, self-check, publish. One thread at a time uses it.
+//!
+//! A pass never serves less than before: a unit that cannot be loaded, or fails its self-check, keeps its last good
+//! version, and the others are published without it (G3, G16).
 
 use std::path::Path;
 use std::sync::Arc;

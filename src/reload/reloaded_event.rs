@@ -73,8 +73,8 @@ impl ReloadReport {
     }
 }
 
-/// Returns the warning of an identity that never serves one of its names, because an earlier identity with the same kind
-/// of key does.
+/// Returns the warning of an identity that never serves one of its names, because an earlier identity with the same
+/// kind of key does.
 fn duplicate_names(units: &[Unit], candidate: &Candidate) -> Option<Warning> {
     let duplicates = candidate.duplicates();
     let (name, first, second) = duplicates.first.as_ref()?;

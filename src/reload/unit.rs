@@ -1,12 +1,17 @@
 //! A unit of a handle: its files, the content that is served, and whether the files can be used.
+//!
+//! A unit is accepted or refused as a whole, so its parts are never of two moments. It keeps the content that is served
+//! beside what is known of its files: both are needed to decide whether a change is news (G5), a failure, or a
+//! repetition of either. New content is not stored here before it has been proved, so a failed self-check has nothing
+//! to undo.
 
 use std::time::{Duration, Instant};
 
 use super::load::{FoundFiles, LoadContext, Loaded, PermanentFailure, load, load_memory};
 use super::outcome::{Failure, Finding, Note};
 use super::pass::PassTime;
-use super::retry::RetryState;
 use super::unit_files::UnitFiles;
+use super::unit_retry::RetryState;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::Trigger;

@@ -1,4 +1,11 @@
 //! Callers that wait for the result of a reload (G6).
+//!
+//! Each waiter gets a number. A pass notes the newest number before it reads the first file, and answers only waiters
+//! up to it: a caller that came later may have changed files after they were read. A pass over some units does not
+//! answer at all until every unit has been read since the waiter came, so the answer covers all files.
+//!
+//! An incomplete unit keeps all waiters waiting. Answering "unchanged" in the middle of a renewal would make a deploy
+//! script believe that the old certificate is the result.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,8 +16,8 @@ use crate::error::{Cause, Error};
 use crate::sys::Waker;
 use crate::sys::{Condvar, Mutex, MutexGuard};
 
-/// The callers that wait, each with a number. Only a pass that began after a waiter registered may answer it, so no answer
-/// is about files as they were before the call.
+/// The callers that wait, each with a number. Only a pass that began after a waiter registered may answer it, so no
+/// answer is about files as they were before the call.
 #[derive(Default)]
 pub(crate) struct Waiters {
     state: Mutex<WaitersState>,

@@ -1,4 +1,7 @@
 //! Orders the handles of a worker: those that were woken first, then those whose deadline has come.
+//!
+//! Woken handles come first, because a request or a notification is waiting. Both kinds are taken in limited batches,
+//! and the worker reads notifications in between, so that polls of thousands of handles do not delay a changed file.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -52,7 +55,8 @@ impl Deadlines {
         }
     }
 
-    /// Removes every trace of `handle`.
+    /// Removes the deadline of `handle`, and its place among the woken handles, so that the worker does not find a
+    /// closed handle here.
     pub(super) fn remove(&mut self, handle: HandleId) {
         self.set(handle, None);
         if self.is_woken.remove(&handle) {

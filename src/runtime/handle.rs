@@ -159,6 +159,7 @@ impl Handle {
             Pipeline::resume(options.clone(), &current.load(), is_memory, opened_as.clone());
         let sink = self.shared.sink.load().as_deref().cloned();
         let instance = Instance::new(self.shared.clone(), pipeline, sink)?;
+        instance.states().forget_renewals();
         // Before the first step: a callback of the new instance must find it here.
         let inherited = self.instance.swap(instance.clone());
         instance.events.release();

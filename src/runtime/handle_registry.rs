@@ -1,4 +1,7 @@
 //! The open handles of a runtime, which of them is due, and the watcher that they share.
+//!
+//! The registry holds weak references, and the worker holds a handle only during its step. So the keys of a handle that
+//! is closed are not kept until the worker wakes the next time (G8, G18).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,8 +60,8 @@ impl Registry {
         self.started
     }
 
-    /// Adds a handle. Its first step comes when it is woken. `requested` is the flag that signal handlers set before they
-    /// wake the worker.
+    /// Adds a handle. Its first step comes when it is woken. `requested` is the flag that signal handlers set before
+    /// they wake the worker.
     pub(super) fn register(
         &self,
         id: HandleId,
@@ -88,8 +91,8 @@ impl Registry {
         }
     }
 
-    /// Makes steps of all handles due whose reload was requested. A signal handler must not lock, so it only sets a flag,
-    /// and the worker reads the flag of every handle. That costs a hundredth of a step.
+    /// Makes steps of all handles due whose reload was requested. A signal handler must not lock, so it only sets a
+    /// flag, and the worker reads the flag of every handle. That costs a hundredth of a step.
     pub(super) fn mark_requested(&self) {
         let RegistryState { open, deadlines } = &mut *self.state();
         for (id, entry) in open {
@@ -106,8 +109,8 @@ impl Registry {
         }
     }
 
-    /// Removes and returns handles whose steps are due. The caller upgrades each for its step only, and sets its deadline
-    /// afterwards.
+    /// Removes and returns handles whose steps are due. The caller upgrades each for its step only, and sets its
+    /// deadline afterwards.
     pub(super) fn take_due(&self, now: Instant) -> Vec<(HandleId, Weak<dyn Step>)> {
         let RegistryState { open, deadlines } = &mut *self.state();
         let due = deadlines.take_due(now).into_iter();

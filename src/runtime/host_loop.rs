@@ -1,4 +1,8 @@
 //! The descriptor that wakes a host which runs the steps itself: for requests, deadlines, notifications and events.
+//!
+//! The host has one descriptor to poll, whatever the library waits for. It is an epoll instance, which is readable if
+//! one of its descriptors is. The work descriptors form an instance inside it: a thread that waits in `reload_wait`
+//! must wake for work, and not for events that only the host's own thread may fetch.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -85,7 +89,8 @@ impl HostLoop {
         self.timer.set(next.map(|next| next.saturating_duration_since(now)));
     }
 
-    /// Closes, in a forked child, the child's copies of the parent's descriptors. The notifier's belongs to the watcher.
+    /// Closes, in a forked child, the child's copies of the parent's descriptors. The notifier's belongs to the
+    /// watcher.
     pub(super) fn abandon(self) {
         InheritedFd::Poller.close(self.all.as_raw_fd());
         InheritedFd::Poller.close(self.work.as_raw_fd());

@@ -1,4 +1,11 @@
 //! The part of a handle that belongs to one process: its pipeline, events, waiters and subscriptions.
+//!
+//! After a fork, the child inherits memory in which threads of the parent may have been in the middle of a change, and
+//! no thread that could finish it. So the child does not repair the inherited instance: it creates another, and
+//! releases of the old one only what no thread was changing (G11).
+//!
+//! `close` must not return while a pass, a callback or a call of another thread uses the handle, and must not wait for
+//! itself. Each wait is registered in the wait graph first, which refuses a wait that could never end.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -225,15 +232,15 @@ impl Instance {
         self.closed.store(true, Ordering::SeqCst);
         self.waiters.close();
         self.runtime.registry().deregister(self.id);
-        // state() waits until a running pass has ended. The next step then sees that the handle is closed. state() fails,
-        // and close continues, if this thread runs the pass, or if the pass waits for this thread. Both happen only in a
-        // callback of the host, and the interrupted step sees `closed` when that callback returns.
+        // state() waits until a running pass has ended. The next step then sees that the handle is closed. state()
+        // fails, and close continues, if this thread runs the pass, or if the pass waits for this thread. Both happen
+        // only in a callback of the host, and the interrupted step sees `closed` when that callback returns.
         drop(self.state());
         self.runtime.watcher().unsubscribe(self.id);
         self.events.close();
         self.waits().wait_for_others(Resource::Calls(self.id));
-        // The copy for forked children is the last reference to the host's userdata. Dropped after the wait, because a call
-        // that was running may have set another callback.
+        // The copy for forked children is the last reference to the host's userdata. Dropped after the wait, because a
+        // call that was running may have set another callback.
         self.shared.sink.store(None);
         self.shared.current.wait_for_readers();
         log_life(self.speaker(), "is closed", self.id, self.shared.options.identities.len());

@@ -1,4 +1,8 @@
 //! The published generation: one thread replaces it, all threads read it, and no reader waits for a lock.
+//!
+//! A reader never waits: it tries the lock of its shard, and reads `swap` if another thread has it. The publisher first
+//! makes all shards invalid, then stores the generation, then fills the shards. Between the first and the
+//! last step every reader reads `swap`, so no reader gets an older generation than another one got before (G7).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -50,7 +54,8 @@ struct Shard {
     /// Whether a thread held the lock when this process was forked. That thread does not exist here.
     is_lost: AtomicBool,
     /// The rest of the lines, set to zero. Padding that the compiler inserts is never written, so it would keep old
-    /// bytes of the stack: registers saved by the dynamic loader, which may hold the last bytes copied from a key (G18).
+    /// bytes of the stack: registers saved by the dynamic loader, which may hold the last bytes copied from a key
+    /// (G18).
     _rest: [u8; LINE - SET],
 }
 

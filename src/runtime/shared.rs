@@ -1,4 +1,7 @@
 //! The part of a handle that outlives its instances: the options, the published generation, and the reload request.
+//!
+//! A signal handler reaches only this part, through two atomics and a flag (G9). A forked child inherits it and keeps
+//! serving from it, whatever the threads of the parent were doing (G11).
 
 use std::os::fd::AsRawFd;
 use std::path::Path;

@@ -1,4 +1,12 @@
 //! What the worker does for one handle at a step: run a pass, publish, subscribe, report expirations.
+//!
+//! A step runs while the state of the handle is locked, on the worker thread or, with the HOST runtime, on a thread of
+//! the host. Everything that is due is done in it, and it returns one deadline. So the worker keeps one number for each
+//! handle, and an idle handle costs nothing.
+//!
+//! After a pass, the directories that lead to the files may be others. They are subscribed to, and if that adds a
+//! subscription, the unit is read once more: a change between the read and the subscription was reported to no one
+//! (G1).
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -121,8 +129,8 @@ impl<'a> Worker<'a> {
         if self.instance.is_closed() { None } else { self.next_deadline(now) }
     }
 
-    /// Returns the most urgent pass that is due. Requests and notifications are removed before the first file is read, so
-    /// later ones are for the next pass (G6).
+    /// Returns the most urgent pass that is due. Requests and notifications are removed before the first file is read,
+    /// so later ones are for the next pass (G6).
     fn take_due(&mut self, now: Now) -> Option<(PassScope, PassTime)> {
         let Self { instance, state } = self;
         let at = now.instant;

@@ -1,4 +1,10 @@
 //! The background threads of the process: one worker, and threads that call the host's callbacks (G10).
+//!
+//! One worker serves all handles of the process, because passes are short and a process may have thousands of handles.
+//! Callbacks run elsewhere: a host's callback may block for as long as it likes, and must not delay a renewal (G21).
+//!
+//! All signals are blocked in these threads. Otherwise the kernel could choose one of them for a signal of the host,
+//! whose handler would then run on a stack of a size that the host did not choose (G10).
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -93,8 +99,8 @@ impl WorkerThreads {
         &self.dispatcher
     }
 
-    /// Stops the threads, and joins them. If the last handle is closed inside a callback, the thread of that callback and
-    /// the threads that wait for it are not joined and end by themselves.
+    /// Stops the threads, and joins them. If the last handle is closed inside a callback, the thread of that callback
+    /// and the threads that wait for it are not joined and end by themselves.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.waker.wake();
@@ -125,8 +131,8 @@ impl WorkerThreads {
         }
     }
 
-    /// The body of the worker thread: runs the steps that are due, and sleeps until the next one is. An idle handle costs
-    /// nothing.
+    /// The body of the worker thread: runs the steps that are due, and sleeps until the next one is. An idle handle
+    /// costs nothing.
     fn work(&self, registry: &Registry) {
         let mut throttle = Throttle::default();
         while !self.stopped.load(Ordering::SeqCst) {

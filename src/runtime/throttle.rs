@@ -1,4 +1,7 @@
 //! Pauses the reading of notifications while changes that concern no handle fill a watched directory.
+//!
+//! inotify reports every name in a watched directory. In a directory that many processes write to, reading for each of
+//! their changes would cost the host a processor. Reading less often costs a renewal there at most one pause.
 
 use std::time::{Duration, Instant};
 

@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::reload::Pipeline;
 use crate::status::ExpiryAlerts;
 
-/// The pipeline of a handle, and when its next polls and expirations are due. The lock around it makes `close` wait for a
-/// running step.
+/// The pipeline of a handle, and when its next polls and expirations are due. The lock around it makes `close` wait for
+/// a running step.
 pub(super) struct WorkerState {
     pub(super) pipeline: Pipeline,
     pub(super) polls: Polls,
@@ -35,8 +35,8 @@ const GRID: Duration = Duration::from_millis(250);
 
 /// The times at which a handle polls.
 ///
-/// All handles with the same interval share one grid of times. So the polls of thousands of handles wake the worker a few
-/// times in each interval, and not once for each handle.
+/// All handles with the same interval share one grid of times. So the polls of thousands of handles wake the worker a
+/// few times in each interval, and not once for each handle.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Polls {
     interval: Duration,

@@ -1,4 +1,9 @@
 //! Finds what enters its warning window or expires, so that an event reports it (G20).
+//!
+//! Each phase of each thing is reported once, not once for each check: what was reported is remembered until the phase
+//! ends. A clock that is set back and forth begins phases anew, and each beginning is reported, because an operator who
+//! sees EXPIRED must also see that it was over. The range of times in which nothing is due saves the check of thousands
+//! of dates.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -1,4 +1,7 @@
 //! The health of one unit, and of all units of a handle together.
+//!
+//! One struct with one constructor is behind the status of a handle, of an identity and of the trust store, so that the
+//! three cannot disagree.
 
 use std::cmp::Ordering;
 
@@ -34,7 +37,8 @@ pub(crate) struct UnitHealth {
     pub(crate) checked_at: i64,
     /// Whether the files look incomplete and are being retried (G4).
     pub(crate) pending: bool,
-    /// The generation that introduced the unit's current content, and when that was.
+    /// The generation that introduced the unit's current content, and when that was. Both are 0 in a forked child until
+    /// the next renewal, because older renewals are not known there.
     pub(crate) renewed_generation: u64,
     pub(crate) renewed_at: i64,
     pub(crate) warnings: Warnings,

@@ -1,4 +1,7 @@
 //! The state of each unit's files and the counters of the handle, updated after each pass.
+//!
+//! The states change only while the worker applies a pass, under one lock with the publication. A status read at any
+//! time is therefore that of one moment.
 
 use super::expirations::expirations_of_unit;
 use crate::error::{Cause, Error};
@@ -80,6 +83,13 @@ impl UnitStates {
         }
     }
 
+    /// Forgets when units were renewed. A forked child does not know which generation renewed which unit.
+    pub(crate) fn forget_renewals(&mut self) {
+        for unit in &mut self.units {
+            (unit.renewed_generation, unit.renewed_at) = (0, 0);
+        }
+    }
+
     /// Records whether every user may read a secret of the unit at `index`.
     pub(crate) fn set_exposed(&mut self, index: usize, is_exposed: bool) {
         if let Some(unit) = self.units.get_mut(index) {
@@ -105,8 +115,8 @@ impl UnitStates {
 
     /// Records when each unit was checked, and whether every user may read a secret of a unit that was read.
     ///
-    /// A poll counts as a check of all units, because it compares their fingerprints. Any other pass counts only for the
-    /// units that it read.
+    /// A poll counts as a check of all units, because it compares their fingerprints. Any other pass counts only for
+    /// the units that it read.
     fn record_scan(&mut self, result: &PassResult, now: i64) {
         self.checked_at = now;
         if result.scope == PassScope::Poll {

@@ -4,8 +4,9 @@
 //! to do. In this library the answer is always the same: use the data.
 //!
 //! - Every panic is caught: `catch_panic` surrounds each call of the C API, each step of a handle, each reading of
-//!   notifications, each load, each self-check and each callback. The process continues (G12), so the same locks are taken again. If
-//!   poison counted, one panic would disable a handle for good, and a unit that fails must not disturb others (G3).
+//!   notifications, each load, each self-check and each callback. The process continues (G12), so the same locks are
+//!   taken again. If poison counted, one panic would disable a handle for good, and a unit that fails must not
+//!   disturb others (G3).
 //! - The data is usable after a panic. Loads and self-checks, the code whose path depends on what files contain, run
 //!   inside their own `catch_panic` and return a value; only then is locked state changed, by insertions, removals and
 //!   assignments of complete values. A panic between two of these can lose a report, but leaves no incomplete value.

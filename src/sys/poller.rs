@@ -71,8 +71,8 @@ pub(crate) fn wait_readable<const N: usize>(
     let milliseconds = limit.map_or(-1, |limit| {
         i32::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
     });
-    // SAFETY: N live pollfds; for a descriptor that is not open the kernel sets POLLNVAL, so it is returned as readable. A return before the time
-    // (EINTR) reports no descriptor: the callers check what is due, and wait again.
+    // SAFETY: N live pollfds; for a descriptor that is not open the kernel sets POLLNVAL, so it is returned as
+    // readable. A return before the time (EINTR) reports no descriptor: the callers check what is due, and wait again.
     let ready = unsafe { libc::poll(polls.as_mut_ptr(), N as libc::nfds_t, milliseconds) };
     polls.map(|poll| ready > 0 && poll.revents != 0)
 }

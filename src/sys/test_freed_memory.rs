@@ -32,8 +32,8 @@ static INSPECTOR: Inspector = Inspector;
 // checks blocks that grow.
 unsafe impl GlobalAlloc for Inspector {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller promises a layout whose size is not zero. The block is zeroed because `dealloc` reads all of
-        // it.
+        // SAFETY: the caller promises a layout whose size is not zero. The block is zeroed because `dealloc` reads all
+        // of it.
         unsafe { System.alloc_zeroed(layout) }
     }
 

@@ -27,7 +27,8 @@ pub(crate) enum Resource {
     Answer(ThreadId, HandleId),
 }
 
-/// The holds and waits of all threads of the process.
+/// Records which thread holds which [`Resource`], and which thread waits for which. The process has one graph, because
+/// a deadlock may involve handles of both runtimes.
 #[derive(Default)]
 pub(crate) struct WaitGraph {
     edges: Mutex<Edges>,

@@ -103,11 +103,20 @@ static void closed_without_after_fork(void *unused) {
     with_a_handle_of_its_own(NULL);
 }
 
+/* 0 as long as this process does not know which generation renewed the identity. */
+static uint64_t renewed_generation(void) {
+    certreload_identity_status status;
+    CHECK_OK(certreload_get_identity_status(handle, 0, &status, sizeof status));
+    return status.renewed_generation;
+}
+
 static void with_after_fork(void *unused) {
     (void)unused;
     check_serves_and_does_not_reload(fingerprint_of(chain));
     CHECK_OK(certreload_after_fork(handle));
+    CHECK_INT(renewed_generation(), 0);
     check_reloads();
+    CHECK(renewed_generation() > 1);
     /* It is a handle of this process by now. */
     CHECK_OK(certreload_after_fork(handle));
     check_reloads();

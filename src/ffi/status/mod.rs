@@ -128,9 +128,10 @@ pub struct certreload_identity_status {
     pub not_after: i64,
     /// When its warning window begins; 0 if warnings are switched off.
     pub expiring_from: i64,
-    /// When the identity was last renewed, or loaded first: when new bytes of its files were last accepted.
+    /// When the identity was last renewed, or loaded first: when new bytes of its files were last accepted. 0 in a
+    /// forked child until the next renewal.
     pub renewed_at: i64,
-    /// The number of the generation that published the renewal; 0 if it is not known (in a forked child).
+    /// The number of the generation that published the renewal; 0 in a forked child until the next renewal.
     pub renewed_generation: u64,
     /// When its files were last scanned, with any outcome.
     pub last_checked_at: i64,

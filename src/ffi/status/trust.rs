@@ -38,9 +38,9 @@ pub struct certreload_trust_status {
     pub next_update: i64,
     /// When the first warning window of a list begins; 0 if there is none.
     pub expiring_from: i64,
-    /// When the trust store last changed, or was loaded first.
+    /// When the trust store last changed, or was loaded first; 0 in a forked child until the next change.
     pub renewed_at: i64,
-    /// The number of the generation that published that change; 0 if it is not known (in a forked child).
+    /// The number of the generation that published that change; 0 in a forked child until the next change.
     pub renewed_generation: u64,
     /// When its files were last scanned, with any outcome.
     pub last_checked_at: i64,

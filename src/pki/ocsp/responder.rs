@@ -1,8 +1,8 @@
 //! Verifies who signed an OCSP response, and that the signer may answer for the certificate's issuer.
 //!
 //! RFC 6960 section 4.2.2.2 allows two signers: the issuer itself, and a responder whose certificate that issuer signed
-//! with the extended key usage `OCSPSigning`. Clients check this too, and some end the handshake if it fails: a response
-//! with a bad signature is worse than none.
+//! with the extended key usage `OCSPSigning`. Clients check this too, and some end the handshake if it fails: a
+//! response with a bad signature is worse than none.
 
 use thiserror::Error;
 

@@ -5,8 +5,8 @@
 //! certificate that the TLS stack can serve (G23).
 
 mod accept_any;
-mod client;
-mod server;
+mod client_identity;
+mod server_identity;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,8 +22,8 @@ use rustls::{
     SignatureScheme, SupportedProtocolVersion,
 };
 
-pub(crate) use client::check_client;
-pub(crate) use server::check_server;
+pub(crate) use client_identity::check_client;
+pub(crate) use server_identity::check_server;
 
 use super::protocol_versions::is_unsupported;
 use crate::error::Cause;
