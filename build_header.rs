@@ -46,7 +46,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         &[
             "options/object",
             "options/mod",
-            "options/memory",
+            "options/identity_memory",
             "options/watch",
             "options/key_password",
             "options/error",

@@ -50,7 +50,7 @@ pub(crate) struct Event {
     pub(crate) message: String,
     /// Number of events that this one represents: itself, and older ones that were merged into it.
     pub(crate) count: u64,
-    /// Further changes that do not fit into the message. Each becomes one line of the log.
+    /// Descriptions of the changed units that the message only counts. Each becomes one line of the log.
     pub(crate) further: Vec<String>,
 }
 
@@ -123,7 +123,8 @@ impl Event {
         Self { warnings, ..self }
     }
 
-    /// Sets the changes that do not fit into the message.
+    /// Sets the descriptions of the changed units that the message only counts. The log gets one line for each; the
+    /// host gets none.
     pub(crate) fn with_further(self, further: Vec<String>) -> Self {
         Self { further, ..self }
     }

@@ -1,4 +1,5 @@
-//! Queues whose callbacks fail. tests/models has the interleavings, tests/c the behaviour that hosts see.
+//! Queues whose callbacks panic or replace themselves. tests/models has the interleavings, tests/c the behaviour that
+//! hosts see.
 
 use std::sync::{OnceLock, Weak, mpsc};
 

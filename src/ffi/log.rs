@@ -199,7 +199,7 @@ impl Log for Forwarder {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // A thread that is ending has lost its thread-local values: treat it as inside.
+        // If the thread-local value is gone because the thread ends, the line is dropped.
         let is_inside = INSIDE.try_with(|inside| !inside.get().is_null()).unwrap_or(true);
         // The handshakes of the self-check serve no client, so their records would mislead.
         let is_of_self_check = record.target() != LOG_TARGET && is_logging_disabled();

@@ -4,7 +4,8 @@ use crate::error::{Cause, Error};
 
 /// The outcome of a call. Numbers are stable and never reused.
 ///
-/// 0 and 1 are good outcomes; 2 to 99 are about the call; 100 to 199 about reading a file; 200 to 299 about its
+/// 0 and 1 are good outcomes; 2 to 99 mean a wrong call, no answer yet, or a failure of the system or the library;
+/// 100 to 199 are about reading a file; 200 to 299 about its
 /// content; 300 to 399 about whether the content may be served.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// itself, or a thread that it waits for, calls these: then the call comes when the callback has returned. The function
 /// may call the certreload functions that its callback may call. It must not throw or longjmp out.
 ///
+/// Without such a function the host must know that no call uses the userdata any more. A callback that closes its own
+/// handle, or replaces itself, uses its userdata until it returns.
+///
 /// If the function that sets the callback fails, the caller keeps the userdata, and the library does not free it.
 /// With a NULL callback the library ignores userdata and userdata_free. If the process ends with open handles, their
 /// userdata is not freed. In a forked child the call is not guaranteed, because a thread of the parent may have been

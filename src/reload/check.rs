@@ -40,7 +40,7 @@ pub(super) fn check(
     (passed, failed)
 }
 
-/// Returns the required names that no identity of `candidate` covers.
+/// Returns the required names that no identity of the server role in `candidate` covers.
 pub(super) fn missing<'a>(
     options: &'a Options,
     candidate: &'a Candidate,

@@ -126,7 +126,7 @@ impl Pipeline {
         &self.opened_as
     }
 
-    /// Returns when to read the next incomplete unit again. Units of which a process has a file open do not count.
+    /// Returns the earliest time to read a unit again without a notification; see [`Units::retry_at`].
     pub(crate) fn retry_at(&self, open: &OpenForWriting, now: Now) -> Option<Instant> {
         self.units.retry_at(open, now)
     }

@@ -7,11 +7,11 @@ mod handle;
 mod handle_registry;
 mod host_loop;
 mod instance;
+mod notification_throttle;
 mod published;
 mod shared;
 mod step;
 mod threads;
-mod throttle;
 mod worker_state;
 
 use std::io;

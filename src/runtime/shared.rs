@@ -29,7 +29,7 @@ pub(super) struct Shared {
     pub(super) alive: GenerationCount,
     /// Which units the host pushes the content of. A forked child inherits it.
     pub(super) is_memory: Vec<AtomicBool>,
-    /// The event callback, for a forked child that takes part.
+    /// The event callback, which a forked child that calls `after_fork` uses from then on.
     pub(super) sink: ArcSwapOption<EventSink>,
     /// Whether a reload has been requested. Signal handlers set it with one atomic store (G9).
     pub(super) requested: Arc<AtomicBool>,

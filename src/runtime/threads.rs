@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use super::deadlines::NextStep;
 use super::handle_registry::{Registry, Step};
-use super::throttle::Throttle;
+use super::notification_throttle::Throttle;
 use crate::clock::Now;
 use crate::events::Dispatcher;
 use crate::sys::catch_panic;

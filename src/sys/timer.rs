@@ -91,15 +91,23 @@ enum Setting {
     CancelledBefore,
 }
 
-/// Sets a timer to expire once, at a time since 1970.
+/// Sets a timer to expire once, at a time since 1970, or when the system's clock is set.
 fn set(timer: &OwnedFd, at: Duration) -> Setting {
+    set_with(timer, at, TimerfdTimerFlags::CANCEL_ON_SET)
+}
+
+fn set_with(timer: &OwnedFd, at: Duration, cancel: TimerfdTimerFlags) -> Setting {
     let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
     let expiry = Timespec::try_from(at).unwrap_or(Timespec { tv_sec: i64::MAX, ..zero });
     let value = Itimerspec { it_interval: zero, it_value: expiry };
-    let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-    // Other errors are ignored: then the timer does not wake, and its user finds the change at the next poll.
-    match timerfd_settime(timer, flags, &value) {
+    match timerfd_settime(timer, TimerfdTimerFlags::ABSTIME | cancel, &value) {
         Err(Errno::CANCELED) => Setting::CancelledBefore,
+        // A kernel without CANCEL_ON_SET, such as gVisor's, still gets the expiry. It reports no set clock, and the
+        // next poll notices it.
+        Err(Errno::INVAL) => {
+            let _ = timerfd_settime(timer, TimerfdTimerFlags::ABSTIME, &value);
+            Setting::Done
+        }
         _ => Setting::Done,
     }
 }
@@ -108,6 +116,15 @@ fn set(timer: &OwnedFd, at: Duration) -> Setting {
 mod tests {
     use super::super::poller::wait_readable;
     use super::*;
+
+    /// A flag that this kernel does not know has the effect of CANCEL_ON_SET on one that lacks that flag.
+    #[test]
+    fn timer_expires_on_a_kernel_without_cancel_on_set() {
+        let fd = create().unwrap();
+        let unknown = TimerfdTimerFlags::from_bits_retain(1 << 20);
+        assert_eq!(set_with(&fd, Duration::from_secs(1), unknown), Setting::Done);
+        assert_eq!(wait_readable([Some(fd.as_raw_fd())], Some(Duration::from_secs(60))), [true]);
+    }
 
     #[test]
     fn timer_is_readable_from_its_expiry_until_it_is_set_again() {

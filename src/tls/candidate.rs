@@ -55,7 +55,7 @@ impl Candidate {
         server.into_iter().chain(client).try_for_each(|index| self.self_check(index).map(|_| ()))
     }
 
-    /// Returns whether an identity has `name`, exactly or by a wildcard.
+    /// Returns whether an identity of the server role has the host name `name`, exactly or by a wildcard.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.resolver.has_name(name)
     }

@@ -82,7 +82,7 @@ impl CertResolver {
         &self.duplicates
     }
 
-    /// Returns whether an identity has `name`, exactly or by a wildcard.
+    /// Returns whether an identity of the server role has the host name `name`, exactly or by a wildcard.
     pub(super) fn has_name(&self, name: &str) -> bool {
         self.position_of(name).is_some()
     }

@@ -61,7 +61,8 @@ struct WatchedPath {
     needed: [usize; WatchKind::ALL.len()],
 }
 
-/// The result of [`Backend::watch`].
+/// What [`Backend::watch`] found: whether changes may have been missed, what cannot be watched, and which paths lead
+/// elsewhere now.
 #[derive(Default)]
 pub(super) struct WatchOutcome {
     /// Whether a target is watched for more than before, or was missing: earlier changes may have been missed.

@@ -217,5 +217,5 @@ enum BackendEvent {
 }
 
 #[cfg(test)]
-#[path = "tests_watch.rs"]
+#[path = "tests_files.rs"]
 mod tests;

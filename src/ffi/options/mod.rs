@@ -1,8 +1,8 @@
 //! Options: what to load and how to watch it.
 
 pub mod error;
+pub mod identity_memory;
 pub mod key_password;
-pub mod memory;
 pub mod object;
 pub mod trust;
 pub mod watch;

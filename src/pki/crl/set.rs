@@ -129,7 +129,7 @@ impl RevocationList {
         Error::at(&self.path, Cause::CrlMalformed { index: self.index, reason })
     }
 
-    /// Returns whether it was signed with the key of `ca`.
+    /// Returns whether the CRL was signed with the key of `ca`.
     pub(crate) fn is_signed_by(&self, ca: &CaCertificate) -> bool {
         self.version.scope.is_signed_by(ca)
     }
