@@ -101,7 +101,8 @@ typedef struct certreload_identity certreload_identity;
 /**
  * The outcome of a call. Numbers are stable and never reused.
  *
- * 0 and 1 are good outcomes; 2 to 99 are about the call; 100 to 199 about reading a file; 200 to 299 about its
+ * 0 and 1 are good outcomes; 2 to 99 mean a wrong call, no answer yet, or a failure of the system or the library;
+ * 100 to 199 are about reading a file; 200 to 299 about its
  * content; 300 to 399 about whether the content may be served.
  */
 CERTRELOAD_ENUM(certreload_result) {
@@ -473,7 +474,8 @@ const char *certreload_last_error(void);
 const char *certreload_version(void);
 
 /**
- * Returns the version of the library that runs, as one number: CERTRELOAD_VERSION_NUMBER of the header of that release.
+ * Returns the version of the library that runs, as one number: CERTRELOAD_VERSION_NUMBER of the header of that
+ * release.
  *
  * If it is less than CERTRELOAD_VERSION_NUMBER, the program was compiled with the header of a later release.
  *
@@ -953,7 +955,8 @@ CERTRELOAD_ENUM(certreload_trigger) {
 #define CERTRELOAD_WARNING_CHAIN_INCOMPLETE 32
 
 /**
- * Warning: a certificate in the chain file certifies no other certificate there. It is served after those that do.
+ * Warning: a certificate in the chain file, other than the leaf, issued no other certificate there. The path from the
+ * leaf upwards is served first, then the others in the order of the file.
  */
 #define CERTRELOAD_WARNING_CHAIN_UNRELATED 64
 
@@ -1100,11 +1103,14 @@ const char *certreload_warning_str(uint32_t warning);
 /**
  * A function of the host that frees the userdata of a callback.
  *
- * The library calls it exactly once: after the last call of the callback, when neither options nor an open handle
- * can call the callback any more. It runs on the thread that ends the last use, which may be a thread of the
- * library. For an event callback that is before certreload_close() or certreload_set_event_callback() returns, unless
- * the callback itself, or a thread that it waits for, calls these: then the call comes when the callback has returned. The function may call the certreload functions that its callback may call. It must not
- * throw or longjmp out.
+ * The library calls it exactly once: after the last call of the callback, when neither options nor an open handle can
+ * call the callback any more. It runs on the thread that ends the last use, which may be a thread of the library. For
+ * an event callback that is before certreload_close() or certreload_set_event_callback() returns, unless the callback
+ * itself, or a thread that it waits for, calls these: then the call comes when the callback has returned. The function
+ * may call the certreload functions that its callback may call. It must not throw or longjmp out.
+ *
+ * Without such a function the host must know that no call uses the userdata any more. A callback that closes its own
+ * handle, or replaces itself, uses its userdata until it returns.
  *
  * If the function that sets the callback fails, the caller keeps the userdata, and the library does not free it.
  * With a NULL callback the library ignores userdata and userdata_free. If the process ends with open handles, their
@@ -1436,11 +1442,12 @@ typedef struct certreload_identity_status {
    */
   int64_t expiring_from;
   /**
-   * When the identity was last renewed, or loaded first: when new bytes of its files were last accepted.
+   * When the identity was last renewed, or loaded first: when new bytes of its files were last accepted. 0 in a
+   * forked child until the next renewal.
    */
   int64_t renewed_at;
   /**
-   * The number of the generation that published the renewal; 0 if it is not known (in a forked child).
+   * The number of the generation that published the renewal; 0 in a forked child until the next renewal.
    */
   uint64_t renewed_generation;
   /**
@@ -1589,11 +1596,11 @@ typedef struct certreload_trust_status {
    */
   int64_t expiring_from;
   /**
-   * When the trust store last changed, or was loaded first.
+   * When the trust store last changed, or was loaded first; 0 in a forked child until the next change.
    */
   int64_t renewed_at;
   /**
-   * The number of the generation that published that change; 0 if it is not known (in a forked child).
+   * The number of the generation that published that change; 0 in a forked child until the next change.
    */
   uint64_t renewed_generation;
   /**
