@@ -146,7 +146,9 @@ void deed_status(slot *here, certreload_handle *handle);
 void deed_push(slot *here, certreload_handle *handle, certreload_result instead);
 /* Takes a new connection through its handshake; the handle may be closed meanwhile. */
 void deed_handshake(rustls_connection *server, unsigned name, const rustls_client_config *client);
-/* Forks while no other thread is in a handshake of deed_handshake(), or between the next two. */
+/* Waits until no other thread is in deed_handshake(), and keeps others from it. */
+void fork_begin(void);
+/* Forks, and lets handshakes run again. */
 pid_t fork_between_handshakes(void);
 /* Keeps forks out while threads that made handshakes end. Many threads may do so at once. */
 void forks_wait(void);

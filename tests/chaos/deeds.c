@@ -108,12 +108,18 @@ void forks_go_ahead(void) {
     pthread_rwlock_unlock(&drawing);
 }
 
-pid_t fork_between_handshakes(void) {
-    bool is_bold = getenv("CERTRELOAD_CHAOS_BOLD") != NULL;
-    if (!is_bold)
+static bool is_bold(void) {
+    return getenv("CERTRELOAD_CHAOS_BOLD") != NULL;
+}
+
+void fork_begin(void) {
+    if (!is_bold())
         pthread_rwlock_wrlock(&drawing);
+}
+
+pid_t fork_between_handshakes(void) {
     pid_t child = fork();
-    if (child != 0 && !is_bold)
+    if (child != 0 && !is_bold())
         pthread_rwlock_unlock(&drawing);
     return child;
 }

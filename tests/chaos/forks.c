@@ -158,6 +158,9 @@ static void be_a_child(const bool held[SLOTS], bool may_fork) {
  * ---------------------------------------------------------------------------------- */
 
 static void start(struct child *new) {
+    /* Before any slot is locked: at the end of a round the threads that are joined may wait for a
+     * slot, and forks wait for the joins. */
+    fork_begin();
     bool held[SLOTS];
     for (int each = 0; each < SLOTS; each++) {
         held[each] = pthread_rwlock_tryrdlock(&slots[each].lock) == 0;
