@@ -33,7 +33,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     (
         "Events and log",
         "What happened, as structs for the program and as lines for people.",
-        &["event", "userdata", "event_callback", "log"],
+        &["event", "userdata", "event_callback", "set_event_callback", "log"],
     ),
     (
         "Status",

@@ -18,7 +18,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use certreload::ffi::event::*;
-use certreload::ffi::event_callback::*;
 use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::options::error::certreload_options_clear_error;
@@ -26,6 +25,7 @@ use certreload::ffi::options::watch::*;
 use certreload::ffi::options::*;
 use certreload::ffi::reload::*;
 use certreload::ffi::result::certreload_result as Outcome;
+use certreload::ffi::set_event_callback::*;
 use certreload::ffi::status::{certreload_health as Health, certreload_status};
 use rustls::HandshakeKind;
 use rustls::crypto::{CryptoProvider, KeyProvider, aws_lc_rs};

@@ -32,6 +32,7 @@ pub mod reload;
 pub mod result;
 pub mod result_table;
 pub mod sessions;
+pub mod set_event_callback;
 pub mod status;
 pub mod userdata;
 pub mod version;

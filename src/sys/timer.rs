@@ -117,7 +117,7 @@ mod tests {
     use super::super::poller::wait_readable;
     use super::*;
 
-    /// A flag that this kernel does not know has the effect of CANCEL_ON_SET on one that lacks that flag.
+    /// A flag that this kernel does not know has the effect of `CANCEL_ON_SET` on one that lacks that flag.
     #[test]
     fn timer_expires_on_a_kernel_without_cancel_on_set() {
         let fd = create().unwrap();

@@ -19,6 +19,7 @@ use certreload::ffi::options::watch::*;
 use certreload::ffi::options::*;
 use certreload::ffi::reload::*;
 use certreload::ffi::result::certreload_result;
+use certreload::ffi::set_event_callback::*;
 use certreload::ffi::status::{
     certreload_get_identity_status, certreload_get_status, certreload_identity_status,
     certreload_status,
