@@ -95,8 +95,7 @@ static void turn_reload(slot *here) {
         CHECK_OK(certreload_reload(handle));
     certreload_result result = certreload_reload_wait(handle, chance(60));
     done(RELOADS);
-    bool is_closed = result == CERTRELOAD_RESULT_CLOSED && !slot_is_held();
-    if (!is_closed && !is_of_files(result))
+    if (!may_be_closed(result) && !is_of_files(result))
         violation("reload_wait: %s", certreload_last_error());
     slot_end(here);
 }
@@ -119,8 +118,7 @@ static void turn_events(slot *here) {
     poll(&ready, 1, (int)chance(5));
     if (here->is_host) {
         certreload_result result = certreload_dispatch(handle);
-        bool is_closed = result == CERTRELOAD_RESULT_CLOSED && !slot_is_held();
-        if (result != CERTRELOAD_RESULT_OK && !is_closed)
+        if (result != CERTRELOAD_RESULT_OK && !may_be_closed(result))
             violation("dispatch: %s", certreload_last_error());
     }
     for (int more = 0; more < 4 && slot_is_held(); more++)

@@ -155,6 +155,9 @@ void forks_wait(void);
 void forks_go_ahead(void);
 /* Whether a result is one that files and time alone can bring about. */
 bool is_of_files(certreload_result result);
+/* Whether a call of this thread may find its handle in the middle of a close: other threads close
+ * handles during callbacks, and during calls that let their slot go. */
+bool may_be_closed(certreload_result result);
 
 /* --- threads, children, and who watches them
  * ------------------------------------------------------- */

@@ -38,10 +38,18 @@ void deed_look(slot *here, certreload_handle *handle) {
     certreload_generation_release(generation);
 }
 
+bool may_be_closed(certreload_result result) {
+    return result == CERTRELOAD_RESULT_CLOSED &&
+           (callback_depth > 0 || (!is_child && !slot_is_held()));
+}
+
 void deed_status(slot *here, certreload_handle *handle) {
     certreload_status status;
     uint64_t before = atomic_load(&here->seen);
-    CHECK_OK(certreload_get_status(handle, &status, sizeof status));
+    certreload_result result = certreload_get_status(handle, &status, sizeof status);
+    if (may_be_closed(result))
+        return;
+    CHECK_OK(result);
     slot_saw(here, before, status.generation);
     bool is_sane = status.identities == here->count && status.generation >= 1 &&
                    status.generations_alive >= 1 && status.generations_alive < 1000 &&
@@ -55,13 +63,17 @@ void deed_status(slot *here, certreload_handle *handle) {
                   status.generations_alive, status.health);
     certreload_identity_status one;
     size_t index = chance((unsigned)here->count);
-    CHECK_OK(certreload_get_identity_status(handle, index, &one, sizeof one));
+    result = certreload_get_identity_status(handle, index, &one, sizeof one);
+    if (may_be_closed(result))
+        return;
+    CHECK_OK(result);
     if (one.not_after <= one.not_before || one.pending > 1)
         violation("a status of an identity that makes no sense");
     static _Thread_local char page[65536];
     size_t needed = 0;
-    certreload_result result = certreload_write_metrics(handle, page, sizeof page, &needed);
-    if (result != CERTRELOAD_RESULT_OK && result != CERTRELOAD_RESULT_BUFFER_TOO_SMALL)
+    result = certreload_write_metrics(handle, page, sizeof page, &needed);
+    if (result != CERTRELOAD_RESULT_OK && result != CERTRELOAD_RESULT_BUFFER_TOO_SMALL &&
+        !may_be_closed(result))
         violation("metrics: %s", certreload_last_error());
 }
 
@@ -84,7 +96,7 @@ void deed_push(slot *here, certreload_handle *handle, certreload_result instead)
         atomic_store(&here->is_memory[index], true);
     certreload_result result = certreload_push_identity(handle, index, &bytes, sizeof bytes);
     done(PUSHES);
-    if (result == CERTRELOAD_RESULT_CLOSED && (callback_depth > 0 || !slot_is_held()))
+    if (may_be_closed(result))
         return;
     if (result == instead && instead != CERTRELOAD_RESULT_OK)
         return;

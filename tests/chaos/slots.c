@@ -104,7 +104,7 @@ static void act_inside(slot *of) {
     case 3:
         result = certreload_reload_wait(handle, chance(30));
         if (!is_of_files(result) && result != CERTRELOAD_RESULT_WOULD_DEADLOCK &&
-            result != CERTRELOAD_RESULT_CLOSED)
+            !may_be_closed(result))
             violation("reload_wait in a callback: %s", certreload_last_error());
         break;
     case 4:
@@ -123,7 +123,7 @@ static void act_inside(slot *of) {
         break;
     case 6:
         if (of->is_host && (result = certreload_dispatch(handle)) != CERTRELOAD_RESULT_OK &&
-            result != CERTRELOAD_RESULT_WOULD_DEADLOCK && result != CERTRELOAD_RESULT_CLOSED)
+            result != CERTRELOAD_RESULT_WOULD_DEADLOCK && !may_be_closed(result))
             violation("dispatch in a callback: %s", certreload_last_error());
         break;
     case 7:
@@ -175,8 +175,8 @@ void slot_listen(slot *here, certreload_handle *handle, bool listens) {
     if (result == CERTRELOAD_RESULT_OK) {
         here->listener = next;
         listener_retire(before);
-    } else if (callback_depth == 0 ||
-               (result != CERTRELOAD_RESULT_WOULD_DEADLOCK && result != CERTRELOAD_RESULT_CLOSED))
+    } else if (!may_be_closed(result) &&
+               (callback_depth == 0 || result != CERTRELOAD_RESULT_WOULD_DEADLOCK))
         violation("set_event_callback: %s", certreload_last_error());
     pthread_mutex_unlock(&here->listening);
 }
