@@ -1,4 +1,5 @@
-//! The wall clock that the library uses for dates in certificates; tests can shift it.
+//! The clock that dates in certificates are compared with: the system's time. Tests shift it, so that certificates
+//! expire without waiting.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -18,12 +19,12 @@ pub(crate) fn unix_now() -> i64 {
     unix.saturating_add(OFFSET.load(Ordering::Relaxed))
 }
 
-/// Sets this clock ahead of the system's by `seconds`.
+/// Sets this clock ahead of the system's by `seconds`, or back if `seconds` is negative. For tests only.
 pub(crate) fn set_offset(seconds: i64) {
     OFFSET.store(seconds, Ordering::SeqCst);
 }
 
-/// The same clock for rustls, which checks the dates of a peer's certificate with it.
+/// Gives rustls the time of [`unix_now`], so that rustls checks a peer's certificate by the same clock.
 #[derive(Debug)]
 pub(crate) struct WallClock;
 
@@ -34,9 +35,10 @@ impl TimeProvider for WallClock {
     }
 }
 
-/// One moment on two clocks.
+/// The present time as two clocks show it.
 ///
-/// Deadlines use the monotonic clock, which is never set. Dates in certificates need the wall clock.
+/// Deadlines use the monotonic clock, which does not jump if the system time is set. Dates in certificates can be
+/// compared only with the system time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
     pub(crate) instant: Instant,

@@ -1,7 +1,7 @@
 //! Errors: a cause, the stage at which it occurred, and the path of the file.
 //!
-//! The texts are for operators (G24): what is wrong, in plain words, and what to do where that is known. What is served
-//! in the meantime is added where events are composed.
+//! The texts are for operators (G24): what is wrong, in plain words, and what to do where that is known. They do not
+//! say which generation is served after the failure: `events::event` adds that.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,9 +20,9 @@ pub(crate) enum Stage {
     Read,
     /// Parsing what was read.
     Parse,
-    /// Deciding whether it may be served.
+    /// Checking whether parsed content may be served: that key and certificate match, dates, names, signatures.
     Validate,
-    /// The TLS handshake in memory (G16).
+    /// Completing a TLS handshake in memory with the new content, before it is published (G16).
     SelfCheck,
 }
 
@@ -165,7 +165,8 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// Returns whether a file that is being written can cause this failure, so that a retry may succeed (G4).
+    /// Returns whether an update that is not complete yet can cause this failure: a file is half written, missing, not
+    /// readable yet, or does not match another one. Such a failure is retried before it is reported (G4).
     pub(crate) fn may_be_half_written(&self) -> bool {
         matches!(
             self,
@@ -197,13 +198,15 @@ impl Cause {
     }
 
     /// Returns whether the failure is caused by the named file alone, independently of the other files of its unit.
+    ///
+    /// If so, the failure is the same one, and is not reported again, until that file changes (G3).
     pub(crate) fn concerns_one_file(&self) -> bool {
-        // Either the key or its password, which is in another file, may be wrong.
+        // If the password is wrong, the fault may be in the key file or in the password file.
         matches!(self.stage(), Stage::Read | Stage::Parse) && *self != Self::KeyPasswordWrong
     }
 
     /// Returns whether the same bytes will always fail: neither time, nor another identity, nor a callback of the host
-    /// can change the result.
+    /// can change the result. If so, files with the same digest are not parsed again.
     pub(crate) fn depends_on_bytes_alone(&self) -> bool {
         matches!(
             self,
@@ -301,9 +304,10 @@ pub(crate) struct Error {
 /// Context for the message of a failure. It is behind a pointer to keep `Result` small.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Context {
-    /// A possible explanation, such as changed privileges.
+    /// A possible reason for the failure, for example that the process gave up privileges.
     Explanation(String),
-    /// The C function that failed, if another function reports the failure (G22).
+    /// The C function that failed. An options setter that fails makes the later open fail with the same error, and
+    /// only this name says which call was wrong (G22).
     Function(&'static str),
 }
 
@@ -328,24 +332,24 @@ impl Error {
         Self { path: Some(path.into()), ..Self::new(cause.into()) }
     }
 
-    /// Adds a possible explanation to the message.
+    /// Adds a possible reason for the failure to the message.
     pub(crate) fn with_explanation(mut self, explanation: Option<String>) -> Self {
         self.context = explanation.map(|text| Arc::new(Context::Explanation(text)));
         self
     }
 
-    /// Adds the name of the C function that failed.
+    /// Adds the name of the C function that failed, for an error that a later call returns again.
     pub(crate) fn in_call(mut self, function: &'static str) -> Self {
         self.context = Some(Arc::new(Context::Function(function)));
         self
     }
 
-    /// Creates the failure that rustls reported.
+    /// Creates the failure for an `error` that rustls reported.
     pub(crate) fn tls(error: &dyn fmt::Display) -> Self {
         Self::new(Cause::Tls(error.to_string()))
     }
 
-    /// Creates the failure of a system call without a path.
+    /// Creates the failure of a system call that concerns no file. `what` says what did not work, for the message.
     pub(crate) fn system(what: &'static str, error: &dyn fmt::Display) -> Self {
         Self::new(Cause::System { what, reason: error.to_string() })
     }

@@ -1,4 +1,4 @@
-//! What to load and how to watch it: plain data.
+//! The host's settings for one handle: which files to load, how to watch them, and how to use them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,28 +9,33 @@ use zeroize::Zeroizing;
 
 use crate::error::{Cause, Error};
 
-/// Everything that opening a handle needs to know.
+/// The settings from which a handle is opened.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     /// The files of each identity; the first is the default identity.
     pub(crate) identities: Vec<IdentityFiles>,
-    /// DNS names in lower case, `*.` included: some identity must have each of them.
+    /// DNS names that the identities must cover together. A reload that would lose one of them is refused. In lower
+    /// case; a name may begin with `*.`.
     pub(crate) required_names: Vec<String>,
-    /// Opens encrypted keys.
+    /// Gives the password of encrypted keys, for all identities.
     pub(crate) key_password: Option<KeyPassword>,
-    /// ALPN protocols, preferred first; if empty, the template decides.
+    /// ALPN protocols of the server, preferred first. If empty, those of `template` are used, or none without a
+    /// template.
     pub(crate) alpn: Vec<Vec<u8>>,
-    /// A server configuration of the host: all its settings except the identity are used.
+    /// A server configuration that the host has made. Each generation copies its settings, and replaces its identity.
     pub(crate) template: Option<Arc<rustls::ServerConfig>>,
-    /// The same for the client role.
+    /// As `template`, for the connections in which the host is the client.
     pub(crate) client_template: Option<Arc<rustls::ClientConfig>>,
     pub(crate) trust: TrustOptions,
-    /// `None` means AUTO, and lets a template keep its own sessions.
+    /// `None` if the host has not chosen. Then [`Resumption::Auto`] applies, but a template without other session
+    /// settings keeps its own session storage.
     pub(crate) resumption: Option<Resumption>,
     pub(crate) ticket_keys: Option<PathBuf>,
-    /// How long a key of the ticket key file may encrypt.
+    /// The age at which the host is warned that the key that encrypts tickets is to be replaced. At twice this age the
+    /// key encrypts no more. Zero for no limit. Applies to the keys of `ticket_keys`.
     pub(crate) ticket_key_lifetime: Duration,
-    /// Separates sessions: a service with another context does not resume sessions of this one. Empty for none.
+    /// Bytes that bind sessions to this service: a handle with another context resumes none of them, even with the same
+    /// ticket keys. Empty for no context.
     pub(crate) session_context: Vec<u8>,
     pub(crate) watch: WatchMode,
     pub(crate) poll_interval: Duration,
@@ -38,28 +43,29 @@ pub(crate) struct Options {
     pub(crate) incomplete_timeout: Duration,
     /// How long before notAfter a certificate counts as expiring: zero for never, `None` for the default.
     pub(crate) expiry_warning: Option<Duration>,
-    /// The name that the host gave the handle.
+    /// The name that the host gave the handle, for log lines and metrics.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) runtime: RuntimeMode,
 }
 
-/// Which threads do the work.
+/// Which threads check the files and load them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum RuntimeMode {
-    /// Background threads, one set for the process.
+    /// The library's background threads, which all handles of the process share.
     #[default]
     Thread,
-    /// The host's own threads.
+    /// The host's threads, inside calls that the host makes for this purpose.
     Host,
 }
 
-/// Which roots and lists peers are checked against.
+/// The files of the trust store, and how peers are checked with them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrustOptions {
     pub(crate) client_auth: ClientAuth,
-    /// The authorities of client certificates: a file or a directory, as all paths here.
+    /// The roots that client certificates are checked against. Like each path of the trust store, a file or a
+    /// directory of files.
     pub(crate) client_roots: Option<PathBuf>,
-    /// The authorities of server certificates: the client role.
+    /// The roots that server certificates are checked against. If set, the handle also has the client role.
     pub(crate) server_roots: Option<PathBuf>,
     pub(crate) crls: Vec<PathBuf>,
     pub(crate) crl_rules: CrlRules,
@@ -74,37 +80,37 @@ pub(crate) enum ClientAuth {
     Required,
 }
 
-/// How revocation lists are applied. The default is strict.
+/// How certificate revocation lists (CRLs) are applied. The default is strict: all fields are false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct CrlRules {
-    /// Only the peer's own certificate is looked up, and not those of the authorities above it.
+    /// Only the peer's own certificate may be found revoked. Those of its issuers are not checked.
     pub(crate) leaf_only: bool,
-    /// A certificate whose issuer has no list is accepted.
+    /// A certificate is accepted if there is no CRL of its issuer.
     pub(crate) allow_unknown: bool,
-    /// A list whose nextUpdate has passed stays in use.
+    /// A CRL stays in use after its nextUpdate. Otherwise certificates of its issuer are refused from then on.
     pub(crate) allow_expired: bool,
 }
 
 /// Which sessions clients can resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Resumption {
-    /// All sessions that began under the same trust store, with names that are still served.
+    /// Sessions that began under the present trust store, if the server name of the session is still served.
     #[default]
     Auto,
-    /// Sessions of the same generation.
+    /// Sessions that began in the current generation: every reload ends the earlier ones.
     AlwaysReset,
-    /// None.
+    /// No session: each handshake is a full one.
     Off,
 }
 
-/// The purpose of an identity.
+/// The side of a connection that presents an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum Role {
-    /// A server shows it. A client shows it too, if there is no identity for the client role and its key usage allows
-    /// that.
+    /// The server. If no identity has the client role, the first one is also presented as a client, provided that its
+    /// extended key usage allows client authentication.
     #[default]
     Server,
-    /// Only a client shows it.
+    /// The client only.
     Client,
 }
 
@@ -115,13 +121,14 @@ pub(crate) struct IdentityFiles {
     pub(crate) chain: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) ocsp: Option<PathBuf>,
-    /// [`Options::fixed`] copies the password of the options here.
+    /// Gives the password if the key is encrypted. [`Options::fixed`] copies [`Options::key_password`] here, so that
+    /// a password file is read and watched as one of the identity's files.
     pub(crate) password: Option<KeyPassword>,
-    /// If the host passes the bytes there are no files, and the paths are only names.
+    /// The bytes, if the host pushes them. Then the paths above name no files; they only appear in messages.
     pub(crate) memory: Option<Arc<IdentityBytes>>,
 }
 
-/// An identity in memory.
+/// The content of an identity that the host pushes from memory.
 #[derive(PartialEq, Eq)]
 pub(crate) struct IdentityBytes {
     pub(crate) chain: Vec<u8>,
@@ -175,7 +182,7 @@ impl PartialEq for PasswordCallback {
 
 impl Eq for PasswordCallback {}
 
-/// How changes are found.
+/// How the host wants changes of files to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WatchMode {
     Auto,
@@ -209,8 +216,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The options as a handle keeps them: there is something to load, and every path is absolute, so that a later
-    /// `chdir` of the host changes nothing.
+    /// Checks the options, and returns them as a handle keeps them: with absolute paths, so that a later `chdir` of the
+    /// host changes nothing.
     pub(crate) fn fixed(&self) -> Result<Self, Error> {
         self.check_roles()?;
         self.check_times()?;
@@ -233,7 +240,8 @@ impl Options {
 }
 
 impl Options {
-    /// Refuses settings that would have no effect: they are mistakes, perhaps about which peers are admitted.
+    /// Refuses settings that would have no effect. They are mistakes of the host, which may believe, for example, that
+    /// clients are checked when they are not.
     fn check_roles(&self) -> Result<(), Error> {
         let has = |role: Role| self.identities.iter().any(|files| files.role == role);
         let is_client = self.trust.server_roots.is_some();
@@ -253,7 +261,9 @@ impl Options {
         Err(Error::invalid(mistake))
     }
 
-    /// Checks here and not in the setters, so that the order of their calls does not matter.
+    /// Refuses a debounce time that is longer than the timeout for incomplete files.
+    ///
+    /// The setters do not check this, because then the order of their calls would matter.
     fn check_times(&self) -> Result<(), Error> {
         let (quiet, timeout) = (self.debounce_quiet, self.incomplete_timeout);
         if quiet > timeout {
@@ -268,7 +278,7 @@ impl Options {
 }
 
 impl TrustOptions {
-    /// Whether there is anything to check peers against.
+    /// Returns whether a trust store is configured: roots to check clients or servers with.
     pub(crate) fn is_some(&self) -> bool {
         self.client_roots.is_some() || self.server_roots.is_some()
     }
@@ -284,7 +294,8 @@ impl TrustOptions {
 }
 
 impl IdentityFiles {
-    /// An identity in memory, at `index` of its handle, with names of its parts for messages.
+    /// Returns the identity with content from memory that is number `index` of its handle. In place of paths it gets
+    /// names such as `memory:0/chain`, for messages.
     pub(crate) fn in_memory(index: usize, bytes: Option<Arc<IdentityBytes>>) -> Self {
         let part = |part: &str| PathBuf::from(format!("memory:{index}/{part}"));
         let ocsp = bytes.as_ref().is_some_and(|bytes| bytes.ocsp.is_some()).then(|| part("ocsp"));
@@ -312,7 +323,7 @@ impl IdentityFiles {
         })
     }
 
-    /// Every file of the identity: chain, key, staple, and the password of the key.
+    /// Returns the path of each file of the identity: chain, key, staple if there is one, and password file last.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         [Some(&self.chain), Some(&self.key), self.ocsp.as_ref(), self.password_file()]
             .into_iter()

@@ -1,4 +1,7 @@
-//! The user, the groups and the root directory with which the process opens files.
+//! Records with which user, groups and root directory the process opens files, and describes what it has given up.
+//!
+//! A server often opens its handle as root and then changes its user. If a file cannot be read later, this is the
+//! probable reason, which the error message names.
 
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ pub(crate) struct Privileges {
     group: u32,
     /// The supplementary groups, in ascending order.
     groups: Arc<[u32]>,
-    /// Device and inode of the root directory.
+    /// Device and inode of the root directory, which `chroot(2)` changes. `None` if it cannot be inspected.
     root: Option<(u64, u64)>,
 }
 
@@ -23,9 +26,10 @@ impl Privileges {
         Self { user, group, groups: supplementary_groups(), root }
     }
 
-    /// Describes which of the privileges `opened` are lost or different now, for operators. Returns `None` if none is.
+    /// Describes, for operators, how `self` differs from `opened`, the privileges at the time the handle was opened.
     ///
-    /// Additional groups are no difference: they make no file unreadable.
+    /// Returns `None` if there is nothing to say. Groups that were added are not mentioned, because they make no file
+    /// unreadable.
     pub(crate) fn changes_since(&self, opened: &Self) -> Option<String> {
         let mut changes = Vec::new();
         for (what, then, now) in
@@ -51,10 +55,11 @@ impl Privileges {
     }
 }
 
-/// Returns no groups if the kernel refuses to list them.
+/// Returns the groups of the process in ascending order, or none if the kernel refuses to list them.
 ///
-/// `getgroups` asks for the count first. If the host changes the groups between both calls, the list is empty or ends
-/// with zeros. The next call then differs, and the files are read again.
+/// rustix calls `getgroups(2)` twice: for the count, and for the list. If the host changes the groups in between, the
+/// list is empty or ends with zeros. The next poll then gets another list, takes it for changed privileges, and reads
+/// all files again, which does no harm.
 fn supplementary_groups() -> Arc<[u32]> {
     let groups = getgroups().unwrap_or_default();
     let mut groups: Vec<_> = groups.into_iter().map(Gid::as_raw).collect();

@@ -22,11 +22,11 @@ pub(crate) fn environment_variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// Returns true even if the process has dropped these rights since.
+/// Returns whether the program started with more rights than the user who called it, even if it has dropped them since.
 ///
-/// rustix has this function only in its backend of inline system calls, which this library does not use.
+/// Calls libc, because rustix offers this function only in its backend without libc, which this library does not use.
 fn has_more_rights_than_its_caller() -> bool {
-    // SAFETY: no pointers; the value is what the kernel passed at exec.
+    // SAFETY: no pointers. The call returns a number that the kernel passed to the program when it started.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
@@ -37,7 +37,8 @@ mod tests {
 
     use super::*;
 
-    /// Functions of std, libc and the dependencies that read the environment without a check of the caller's rights.
+    /// The functions of std, libc and the dependencies that read the environment without a check of the caller's
+    /// rights. Each name is in two pieces, so that the test does not find it in this file.
     const READERS: [&str; 6] = [
         concat!("env::", "var"),
         concat!("var_", "os("),
@@ -47,7 +48,8 @@ mod tests {
         concat!("openssl_probe::", "probe("),
     ];
 
-    /// Reads `RUST_MIN_STACK`; `thread::Builder` with a stack size does not.
+    /// `thread::spawn` reads the variable `RUST_MIN_STACK`. The library starts threads by a `thread::Builder` with a
+    /// stack size, which does not.
     const SPAWN: &str = concat!("thread::", "spawn(");
 
     #[test]

@@ -1,4 +1,6 @@
-//! Distinguishes a process from the processes forked from it.
+//! Numbers processes, so that code in a forked child recognises objects of the parent.
+//!
+//! A child inherits the handles of its parent, but not the parent's threads, which work for these handles (G11).
 
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,18 +8,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::mapped_words::{OnFork, map_words};
 use super::set_once::SetOnce;
 
-/// A number that a process does not have in common with the processes forked from it.
+/// The number of a process, which differs from the numbers of its ancestors and of the processes forked from it.
 ///
-/// A process id is no such number: a child in a new PID namespace may have the id of its parent. Reading a
-/// process id is also a system call; reading this number is an atomic load.
+/// Replaces the process id, because a child in a new PID namespace may have the id of its parent. Reading a process id
+/// is also a system call; reading this number is an atomic load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ForkGeneration(u64);
 
-/// Holds the number in memory that the kernel zeroes in a forked child; [`UNAVAILABLE`] if there is no such memory.
+/// Points to the number of this process, 0 if it has none yet. The kernel zeroes that memory in a forked child, which
+/// then takes another number. Points to [`UNAVAILABLE`] if the kernel offers no such memory.
 static NUMBER: SetOnce<AtomicU64> = SetOnce::new();
-/// The word in [`NUMBER`] if the kernel cannot zero memory in children. Process ids are used instead.
+/// Marks, as the target of [`NUMBER`], that the kernel cannot zero memory in children. Process ids then take the place
+/// of numbers, and the value of this variable is not used.
 static UNAVAILABLE: AtomicU64 = AtomicU64::new(0);
-/// The highest number that this process or one of its ancestors has taken.
+/// The highest number that this process or one of its ancestors has taken. A child inherits the value, and takes a
+/// higher number.
 static HIGHEST: AtomicU64 = AtomicU64::new(0);
 
 impl ForkGeneration {
@@ -31,7 +36,7 @@ impl ForkGeneration {
         }
         if number.load(Ordering::SeqCst) == 0 {
             let next = HIGHEST.fetch_add(1, Ordering::SeqCst) + 1;
-            // If another thread was faster, its number is as new as this one, and is kept.
+            // If another thread has stored a number since the load above, that one is kept. This process uses it first.
             let _ = number.compare_exchange(0, next, Ordering::SeqCst, Ordering::SeqCst);
         }
         Self(number.load(Ordering::SeqCst))
@@ -54,12 +59,13 @@ impl ForkGeneration {
     }
 }
 
-/// A [`ForkGeneration`] that signal handlers may read while it is set.
+/// A variable for the [`ForkGeneration`] of a process, for example the one that opened a descriptor. A signal handler
+/// may read the variable at any time, even while a thread changes it.
 #[derive(Debug)]
 pub(crate) struct ForkGenerationCell(AtomicU64);
 
 impl ForkGenerationCell {
-    /// Creates a cell that belongs to no process.
+    /// Creates a variable that names no process.
     pub(crate) fn new() -> Self {
         Self(AtomicU64::new(ForkGeneration::NONE.0))
     }
@@ -68,7 +74,7 @@ impl ForkGenerationCell {
         self.0.store(generation.0, Ordering::SeqCst);
     }
 
-    /// Returns whether the cell belongs to the current process. Async-signal-safe, as [`ForkGeneration::is_now`].
+    /// Returns whether the current process is the one that was set. Async-signal-safe, as [`ForkGeneration::is_now`].
     pub(crate) fn is_now(&self) -> bool {
         let generation = ForkGeneration(self.0.load(Ordering::SeqCst));
         generation != ForkGeneration::NONE && generation.is_now()
@@ -78,7 +84,7 @@ impl ForkGenerationCell {
 #[cold]
 fn map_number() -> &'static AtomicU64 {
     let word = map_words(OnFork::Zeroed).map(|[word]| word);
-    // If two threads come at once, the memory of the second one stays mapped, unused.
+    // If two threads map memory at once, `set` keeps that of the first. The other mapping stays, unused: one page.
     NUMBER.set(word.unwrap_or(&UNAVAILABLE))
 }
 

@@ -1,14 +1,15 @@
-//! Reports on which kind of file system a file lies.
+//! Reports whether the time stamps of a file show every change at once, which depends on its file system.
 
 use std::fs::File;
 
 use rustix::fs::fstatfs;
 
-/// Returns whether `file` lies on a local file system, whose time stamps change with the file.
+/// Returns whether `file` is on a local file system, whose time stamps change together with the content.
 ///
-/// Time stamps of network file systems are late, and those of layered and unknown file systems may be.
+/// Network file systems may show new stamps later than new content. So may layered file systems (overlayfs, FUSE) and
+/// those that are not listed here. Equal stamps are then no reason to skip reading a file.
 pub(crate) fn is_on_local_file_system(file: &File) -> bool {
-    // From linux/magic.h, and from the sources of file systems that are not listed there.
+    // The `f_type` of statfs(2), from linux/magic.h. Those that are missing there are from the file systems' sources.
     const LOCAL: [i64; 9] = [
         0xef53,      // ext2, ext3, ext4
         0x5846_5342, // XFS

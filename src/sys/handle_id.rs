@@ -2,5 +2,6 @@
 
 /// The number of a handle, unique in the process.
 ///
-/// The modules below `runtime` use it to name a handle that they do not know: watches and waits belong to a number.
+/// Modules below `runtime` cannot use its handle type. They record by this number which handle a file watch, or a wait
+/// of a thread, belongs to.
 pub(crate) type HandleId = u64;

@@ -1,4 +1,4 @@
-//! Closes descriptors that a forked child inherited and does not use.
+//! Closes, in a forked child, the copies of the library's descriptors that the child inherited and does not use.
 
 #![allow(unsafe_code, reason = "one system call, which is argued for")]
 
@@ -16,20 +16,20 @@ pub(crate) enum InheritedFd {
 impl InheritedFd {
     /// Closes `descriptor` if it is still of this kind.
     ///
-    /// The host may have closed the inherited descriptor in the child and opened another file, which then has the same
-    /// number. If there is no /proc to check that, the descriptor stays open.
+    /// In the child, the host may have closed all inherited descriptors. A file that it opened afterwards may have the
+    /// same number, and must stay open. If there is no /proc to check that, the descriptor stays open, too.
     ///
     /// The caller must neither close nor use the number afterwards.
     pub(crate) fn close(self, descriptor: RawFd) {
         let target = std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
         if target.is_ok_and(|target| target.as_os_str() == self.proc_name()) {
-            // SAFETY: no pointers. As far as /proc shows, the library opened the descriptor; its owner in the library
-            // is given up by the caller.
+            // SAFETY: no pointers. /proc shows a descriptor of the kind that the library opened under this number. The
+            // caller closes and uses it no more, so the number is not closed twice.
             unsafe { libc::close(descriptor) };
         }
     }
 
-    /// The target of the descriptor's link in /proc.
+    /// Returns where the link `/proc/self/fd/N` of such a descriptor leads.
     fn proc_name(self) -> &'static str {
         match self {
             Self::Event => "anon_inode:[eventfd]",
@@ -54,7 +54,8 @@ mod tests {
         InheritedFd::Timer.close(waker.as_raw_fd());
         waker.as_fd().try_clone_to_owned().unwrap();
 
-        // If this closed the pipe, another test could reuse the number. So check that the pipe still transports bytes.
+        // The number alone does not show whether the pipe is still open: another test could have reused it. So check
+        // that the pipe still transports bytes.
         let (mut read_end, write_end) = std::io::pipe().unwrap();
         InheritedFd::Event.close(write_end.as_raw_fd());
         std::io::Write::write_all(&mut &write_end, b"open").unwrap();
@@ -62,7 +63,7 @@ mod tests {
         assert_eq!(std::io::read_to_string(&mut read_end).unwrap(), "open");
     }
 
-    /// In a child, because there no other thread reuses the number.
+    /// Runs in a forked child, where no other thread opens a file that gets the closed number.
     #[test]
     fn close_of_the_same_kind_closes_the_descriptor() {
         assert!(is_true_in_child(|| {

@@ -1,4 +1,4 @@
-//! Keeps log records of dependencies from the host while they concern no connection of the host's.
+//! Suppresses, on one thread, the log records of dependencies about handshakes that the library makes with itself.
 
 use std::cell::Cell;
 
@@ -8,15 +8,15 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Runs `body` without passing on the log records that dependencies make in it on this thread.
+/// Runs `body`. Log records that dependencies make in it, on this thread, do not reach the host's log.
 ///
-/// The handshakes of self-checks use it: what rustls logs there would look like a connection of a client.
+/// The handshakes of self-checks run inside it. What rustls logs about them would look like a connection of a client.
 pub(crate) fn without_logging<T>(body: impl FnOnce() -> T) -> T {
     let _scope = Scope::enter(&DEPTH);
     body()
 }
 
-/// Returns whether this thread is inside [`without_logging`].
+/// Returns whether this thread is inside [`without_logging`], so that records of dependencies are to be dropped.
 pub(crate) fn is_logging_disabled() -> bool {
     DEPTH.get() > 0
 }

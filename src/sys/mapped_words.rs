@@ -1,4 +1,6 @@
-//! Memory outside the heap whose contents a forked child shares or finds zeroed.
+//! Maps memory that a forked child shares with its parent, or finds zeroed, in place of the usual copy.
+//!
+//! A *word* is an `AtomicU64`.
 
 #![allow(unsafe_code, reason = "memory mapping; the block is argued for")]
 
@@ -10,7 +12,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 /// What a forked child finds in mapped memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnFork {
-    /// The same memory as its parent.
+    /// The memory of its parent: each process sees what the other one writes.
     Shared,
     /// Zeros (`MADV_WIPEONFORK`, Linux 4.14).
     Zeroed,

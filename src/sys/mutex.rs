@@ -1,23 +1,23 @@
 //! A mutex and a condition variable that work as before after a panic.
 //!
-//! The standard library poisons a mutex if a thread panics while it holds the lock, and later calls are to decide what
-//! to do. In this library the answer is always the same: use the data.
+//! If a thread panics while it holds the lock of a standard mutex, each later `lock` returns an error, and its caller
+//! decides whether to use the data. In this library the answer is always the same: use the data.
 //!
-//! - Every panic is caught: `catch_panic` surrounds each call of the C API, each step of a handle, each reading of
-//!   notifications, each load, each self-check and each callback. The process continues (G12), so the same locks are
-//!   taken again. If poison counted, one panic would disable a handle for good, and a unit that fails must not
-//!   disturb others (G3).
-//! - The data is usable after a panic. Loads and self-checks, the code whose path depends on what files contain, run
-//!   inside their own `catch_panic` and return a value; only then is locked state changed, by insertions, removals and
-//!   assignments of complete values. A panic between two of these can lose a report, but leaves no incomplete value.
-//!   The next step or poll then compares the files with what is loaded: content decides (G1).
+//! - Every panic is caught: `catch_panic` surrounds each call of the C API, each run of what is due for a handle (a
+//!   *step*), each reading of file notifications, each load, each self-check and each callback. The process continues
+//!   (G12), so the same locks are taken again. If their errors counted, one panic would disable a handle for good. But
+//!   a unit that fails must not disturb others (G3).
+//! - The data is usable after a panic. Loads and self-checks, whose course depends on the content of files, run inside
+//!   their own `catch_panic` and return a value. Only then is locked state changed, by insertions, removals and
+//!   assignments of complete values. A panic between two such changes can lose a report, but leaves no incomplete
+//!   value. The next step or poll compares the files with what is loaded, so no renewal is lost (G1).
 
 use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
 pub(crate) use std::sync::MutexGuard;
 
-/// A mutex whose data stays available after a panic; see the module for why.
+/// A mutex whose data stays available after a panic. The module's documentation says why that is safe.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
@@ -33,7 +33,8 @@ impl<T> Mutex<T> {
 
     /// Takes the lock, or returns `None` if a thread holds it. Never blocks.
     ///
-    /// In a forked child, a lock that a thread of the parent held at the time of the fork stays held for ever.
+    /// In a forked child, `lock` could block for ever: a lock that a thread of the parent held at the time of the fork
+    /// is never released there.
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),
@@ -58,7 +59,8 @@ impl Condvar {
         self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As [`Self::wait`], but blocks for `limit` at most. Callers that need to know whether it has passed read a clock.
+    /// As [`Self::wait`], but blocks for `limit` at most. Does not return whether `limit` has passed: callers that need
+    /// to know read a clock.
     pub(crate) fn wait_timeout<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,

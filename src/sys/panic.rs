@@ -13,12 +13,13 @@ thread_local! {
 
 /// Runs `body`. If it panics, returns the panic's message and location as the error (G12).
 ///
-/// What a panicking `body` leaves incomplete must be dropped with it, or be behind a [`Mutex`](super::Mutex), whose
-/// documentation says why that is enough. Both hold for every caller.
+/// A value that `body` was changing when it panicked must not be used afterwards. Each caller ensures that. Either
+/// `body` owns the value, which is dropped with it. Or the value is behind a [`Mutex`](super::Mutex) and changes only
+/// in complete steps, as described there.
 pub(crate) fn catch_panic<T>(body: impl FnOnce() -> T) -> Result<T, String> {
-    // Not a Once: if a process forks while another thread is inside the Once, the child waits for ever.
+    // Not a `std::sync::Once`: if a process forks while another thread is inside it, the child waits for ever.
     static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
-    // Loaded first: a swap on every call would move the cache line from CPU to CPU.
+    // The load comes first, because a swap on every call would move the cache line from CPU to CPU.
     if !IS_INSTALLED.load(Ordering::Acquire) && !IS_INSTALLED.swap(true, Ordering::SeqCst) {
         install_hook();
     }
@@ -31,17 +32,19 @@ pub(crate) fn catch_panic<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Installs a panic hook that stores messages inside `catch_panic`, and calls the previous hook everywhere else.
+/// Installs a panic hook, which runs when a panic begins. Inside `catch_panic` the hook stores the message. Everywhere
+/// else it calls the previous hook.
 ///
-/// In a C or C++ program, the hook belongs to the copy of the Rust runtime that is linked with this library. In a Rust
-/// program, all of the program shares it.
+/// In a C or C++ program, the hook belongs to the copy of the Rust runtime that is linked with this library. A Rust
+/// program shares its runtime with the library, so all of its panics call the hook.
 fn install_hook() {
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if DEPTH.get() == 0 {
             previous(info);
         } else {
-            // On a thread that is being torn down, MESSAGE may be destroyed already.
+            // In a destructor at the end of a thread, the thread-local MESSAGE may not exist any more. The error is
+            // then "a panic without a message".
             let _ = MESSAGE.try_with(|message| message.replace(Some(message_of(info))));
         }
     }));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
-/// A descriptor that is readable while any of the descriptors in its set is readable.
+/// A descriptor (an epoll instance) that is readable while any of the descriptors that were added to it is readable.
 #[derive(Debug)]
 pub(crate) struct Poller {
     fd: OwnedFd,
@@ -24,7 +24,7 @@ impl Poller {
         Ok(epoll::add(&self.fd, descriptor, NO_DATA, EventFlags::IN)?)
     }
 
-    /// Makes a `descriptor` of the set count, or be ignored until this is called again.
+    /// Considers a `descriptor` of the set if `listens`. Otherwise ignores it, until the next call for it.
     pub(crate) fn listen(&self, descriptor: BorrowedFd<'_>, listens: bool) -> io::Result<()> {
         let events = if listens { EventFlags::IN } else { EventFlags::empty() };
         Ok(epoll::modify(&self.fd, descriptor, NO_DATA, events)?)
@@ -36,7 +36,8 @@ impl Poller {
     }
 }
 
-/// No event is ever fetched from the set: only whether it is readable matters.
+/// The data that `epoll_wait(2)` would return for a descriptor. It is never called, because callers only need to know
+/// that some descriptor is readable, and then check everything.
 const NO_DATA: EventData = EventData::new_u64(0);
 
 impl AsFd for Poller {
@@ -51,12 +52,13 @@ impl AsRawFd for Poller {
     }
 }
 
-/// Blocks until one of `descriptors` is readable or `limit` has passed. Returns which descriptors are readable.
+/// Blocks until one of `descriptors` is readable, `limit` has passed, or a signal handler ran. Returns which of the
+/// descriptors are readable.
 ///
 /// A descriptor `None` is never readable. A limit `None` waits for the descriptors alone.
 ///
-/// Calls libc's `poll`: `rustix::event::poll` takes no empty places, and borrowed descriptors, which a caller does not
-/// have if another module owns the descriptor.
+/// Calls libc's `poll`, because `rustix::event::poll` has no way to leave out a descriptor. It also takes only borrowed
+/// descriptors, which a caller does not have if another module owns the descriptor.
 pub(crate) fn wait_readable<const N: usize>(
     descriptors: [Option<RawFd>; N],
     limit: Option<Duration>,
@@ -67,12 +69,12 @@ pub(crate) fn wait_readable<const N: usize>(
         events: libc::POLLIN,
         revents: 0,
     });
-    // Rounded up: a wait that ends before the deadline would be followed by further waits of 0 ms.
+    // Rounded up, because a wait that ends before the deadline would be followed by further waits of 0 ms.
     let milliseconds = limit.map_or(-1, |limit| {
         i32::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
     });
-    // SAFETY: N live pollfds; for a descriptor that is not open the kernel sets POLLNVAL, so it is returned as
-    // readable. A return before the time (EINTR) reports no descriptor: the callers check what is due, and wait again.
+    // SAFETY: `polls` is a live array of N pollfds. For a descriptor that is not open the kernel sets POLLNVAL, so it
+    // is returned as readable. After a signal (EINTR) none is: the callers check what is due, and wait again.
     let ready = unsafe { libc::poll(polls.as_mut_ptr(), N as libc::nfds_t, milliseconds) };
     polls.map(|poll| ready > 0 && poll.revents != 0)
 }

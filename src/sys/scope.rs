@@ -1,15 +1,15 @@
-//! Counts how deeply the current thread is nested in a scope.
+//! Counts for each thread how many calls of a certain function it is inside, such as `catch_panic` or `without_fork`.
 
 use std::cell::Cell;
 use std::thread::LocalKey;
 
-/// How many scopes of one kind the current thread is inside.
+/// The count of one function: how many calls of it the current thread is inside.
 ///
-/// Declare it as `const { Cell::new(0) }`: such a value has no destructor, so it can be read and changed until the very
+/// Declare it as `const { Cell::new(0) }`. Such a value has no destructor, so it can be read and changed until the very
 /// end of the thread, in destructors of other thread-local values too.
 pub(super) type Depth = LocalKey<Cell<u32>>;
 
-/// One level of nesting; it ends when the value is dropped, also if a panic drops it.
+/// One counted call. The count goes down when the value is dropped, also if a panic drops it.
 pub(super) struct Scope(&'static Depth);
 
 impl Scope {
@@ -19,7 +19,7 @@ impl Scope {
         Self(depth)
     }
 
-    /// Returns whether no other scope of this kind is around this one.
+    /// Returns whether this thread is inside one call only, the outermost one.
     pub(super) fn is_outermost(&self) -> bool {
         self.0.get() == 1
     }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// A reference that lives as long as the process and is set at most once.
 ///
 /// Not a `OnceLock`: if a process forks while another thread initialises a `OnceLock`, the child waits for that thread
-/// for ever, because threads are not inherited (G11). Here, threads that come at the same time each prepare a value,
-/// and the first one is kept.
+/// for ever, because threads are not inherited (G11). Here, threads that find no value may each prepare one, and the
+/// first that is set is kept.
 pub(super) struct SetOnce<T: 'static>(AtomicPtr<T>);
 
 impl<T: Sync> SetOnce<T> {

@@ -1,19 +1,20 @@
-//! Words of memory that a process shares with every process forked from it.
+//! Provides the memory in which a process and the processes forked from it agree on session ticket keys
+//! (`tls::sessions::shared_seeds`).
 
 use std::sync::atomic::AtomicU64;
 
 use super::mapped_words::{OnFork, map_words};
 use super::set_once::SetOnce;
 
-/// How many words there are.
+/// The number of words in the shared memory: as many as the layout in `tls::sessions::shared_seeds` needs.
 pub(crate) const SHARED_WORDS: usize = 16;
 
-/// Zero at first.
+/// The words in the shared memory, each zero at first.
 pub(crate) type SharedWords = [AtomicU64; SHARED_WORDS];
 
-/// Returns the words of this process and of those that it forks from now on.
+/// Returns the words that this process shares with those that it was forked from and that it forks from now on.
 ///
-/// If the kernel maps no shared memory, the words are this process's own: a forked process then has a copy.
+/// If the kernel maps no shared memory, the words are private: a forked process then has a copy, and sees no changes.
 pub(crate) fn shared_words() -> &'static SharedWords {
     static WORDS: SetOnce<SharedWords> = SetOnce::new();
     WORDS.get().unwrap_or_else(|| {

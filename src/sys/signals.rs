@@ -13,7 +13,7 @@ pub(crate) fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
     struct Restore(libc::sigset_t);
     impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: a mask that pthread_sigmask wrote.
+            // SAFETY: `self.0` is a valid mask: the earlier call of pthread_sigmask wrote it.
             unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
         }
     }

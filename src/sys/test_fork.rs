@@ -12,7 +12,7 @@ pub(crate) fn is_true_in_child(body: impl FnOnce() -> bool) -> bool {
     let child = unsafe { libc::fork() };
     if child == 0 {
         let status = i32::from(!body());
-        // SAFETY: ends the child, and runs no destructor and no exit handler of the parent's.
+        // SAFETY: no pointers. Ends the child without running exit handlers, which belong to the parent.
         unsafe { libc::_exit(status) };
     }
     let child = Pid::from_raw(child).expect("fork failed");

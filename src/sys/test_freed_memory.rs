@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::slice;
 
-/// How many bytes of the secret are searched for.
+/// The number of bytes of the secret that are searched for.
 const PIECE: usize = 16;
 
 thread_local! {

@@ -1,4 +1,7 @@
-//! Timers that follow the wall clock, and report that the clock was set.
+//! Wakes a thread at a given time, and when the system clock is set.
+//!
+//! Some deadlines come from dates in certificates. If the clock is set, they are due sooner or later than the thread
+//! expected when it began to wait.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -10,10 +13,10 @@ use rustix::time::{
     timerfd_settime,
 };
 
-/// A descriptor that becomes readable when the wall clock is set, forward or back.
+/// A descriptor that becomes readable when the system clock is set, forward or back.
 #[derive(Debug)]
 pub(crate) struct ClockWatch {
-    // A timer that never expires: the kernel cancels it when the clock is set.
+    // A timer that never expires. When the clock is set, the kernel cancels the timer, which makes it readable.
     fd: OwnedFd,
 }
 
@@ -42,11 +45,11 @@ impl AsRawFd for ClockWatch {
     }
 }
 
-/// A descriptor that becomes readable at a time that is set, and when the wall clock is set.
+/// A descriptor that becomes readable when its time has come, or the system clock is set.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    // A timer of the wall clock, because only such a timer is cancelled when that clock is set. The thread that wakes
-    // sets the timer again, by the new clock.
+    // A timer by the system clock and not by the monotonic one, because only the former is cancelled when the system
+    // clock is set. The thread that wakes then sets the timer again, by the new time.
     fd: OwnedFd,
 }
 
@@ -55,15 +58,15 @@ impl Timer {
         Ok(Self { fd: create()? })
     }
 
-    /// Arms the timer to expire after `limit`, or, for `None`, only when the wall clock is set. Replaces the
-    /// earlier setting, and makes the descriptor unreadable if the timer has expired.
+    /// Makes the descriptor readable after `limit`, or, for `None`, only when the system clock is set. Replaces the
+    /// earlier setting, and makes the descriptor unreadable until then.
     pub(crate) fn set(&self, limit: Option<Duration>) {
         let at = || {
             let at = limit.and_then(|limit| SystemTime::now().checked_add(limit));
             let at = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
             at.filter(|at| *at < NEVER).unwrap_or(NEVER)
         };
-        // If the clock was set after it was read here, the expiry is wrong: compute it again by the new clock.
+        // If the system clock was set after `at` read it, the expiry is wrong. Compute it again by the new time.
         if set(&self.fd, at()) == Setting::CancelledBefore {
             set(&self.fd, at());
         }
@@ -76,7 +79,7 @@ impl AsFd for Timer {
     }
 }
 
-/// The year 4000: the kernel accepts this time, and it is never reached.
+/// An expiry that is never reached: the year 4000, which the kernel accepts.
 const NEVER: Duration = Duration::from_secs(64_060_588_800);
 
 fn create() -> io::Result<OwnedFd> {
@@ -87,11 +90,11 @@ fn create() -> io::Result<OwnedFd> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Setting {
     Done,
-    /// The timer is set, but the clock was set since the timer was last set or read.
+    /// The timer is set. Before that, the system clock was changed, after the timer was last set or read.
     CancelledBefore,
 }
 
-/// Sets a timer to expire once, at a time since 1970, or when the system's clock is set.
+/// Sets a timer to expire once: `at` after the start of 1970, or when the system clock is set.
 fn set(timer: &OwnedFd, at: Duration) -> Setting {
     set_with(timer, at, TimerfdTimerFlags::CANCEL_ON_SET)
 }
@@ -102,8 +105,8 @@ fn set_with(timer: &OwnedFd, at: Duration, cancel: TimerfdTimerFlags) -> Setting
     let value = Itimerspec { it_interval: zero, it_value: expiry };
     match timerfd_settime(timer, TimerfdTimerFlags::ABSTIME | cancel, &value) {
         Err(Errno::CANCELED) => Setting::CancelledBefore,
-        // A kernel without CANCEL_ON_SET, such as gVisor's, still gets the expiry. It reports no set clock, and the
-        // next poll notices it.
+        // A kernel without CANCEL_ON_SET, such as gVisor's, refuses the flag. Without the flag the timer expires in
+        // time, but does not report that the clock is set. The next poll then notices that a date has passed.
         Err(Errno::INVAL) => {
             let _ = timerfd_settime(timer, TimerfdTimerFlags::ABSTIME, &value);
             Setting::Done
@@ -117,7 +120,7 @@ mod tests {
     use super::super::poller::wait_readable;
     use super::*;
 
-    /// A flag that this kernel does not know has the effect of `CANCEL_ON_SET` on one that lacks that flag.
+    /// Passes a flag that no kernel knows. The kernel refuses it, as a kernel without `CANCEL_ON_SET` refuses that one.
     #[test]
     fn timer_expires_on_a_kernel_without_cancel_on_set() {
         let fd = create().unwrap();

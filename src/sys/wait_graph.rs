@@ -1,4 +1,4 @@
-//! Finds deadlocks before they happen: which thread holds what, and which thread waits for it.
+//! Finds deadlocks before they happen, from records of which thread holds what, and which thread waits for what.
 //!
 //! The host's callbacks run on threads of the library, and may call the library. A call that would wait for its own
 //! thread, directly or through other threads, fails with an error instead of blocking for ever.
@@ -10,20 +10,20 @@ use super::handle_id::HandleId;
 use super::mutex::{Condvar, Mutex, MutexGuard};
 use super::thread_id::ThreadId;
 
-/// What a thread may hold while the host's code runs on it, and other threads may wait for.
+/// A thing that a thread may hold while a callback of the host runs on it, and that other threads may wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Resource {
     /// A running call on the handle; any number of threads hold it at once.
     Calls(HandleId),
     /// The state that a thread locks to run the handle's reload passes.
     WorkerState(HandleId),
-    /// One run of the handle's event callback, by its number, so that a thread that waits for a run does not wait for
-    /// later runs.
+    /// One run of the handle's event callback. The runs are numbered, so that a thread that waits for one of them does
+    /// not also wait for later runs.
     Callback(HandleId, u64),
-    /// A thread of the library, which holds itself until it ends.
+    /// The end of a thread of the library. The thread itself counts as the holder.
     Thread(ThreadId),
-    /// An answer of a background thread about a handle. It needs both the thread and the handle's
-    /// [`Self::WorkerState`], so the holders of both count as its holders.
+    /// The result of a reload pass that the worker thread is to run for the handle. The worker must be free, and the
+    /// handle's [`Self::WorkerState`], too. So the worker and the holder of that state both count as holders.
     Answer(ThreadId, HandleId),
 }
 
@@ -37,18 +37,19 @@ pub(crate) struct WaitGraph {
 
 #[derive(Default)]
 struct Edges {
-    /// A thread that holds a resource twice is listed twice.
+    /// The threads that hold each resource. A thread that holds a resource twice is listed twice.
     holders: HashMap<Resource, Vec<ThreadId>>,
-    /// A thread waits for one resource at a time.
+    /// The one resource that each waiting thread waits for.
     wanted: HashMap<ThreadId, Resource>,
 }
 
-/// The wait would never end, because a holder of the resource waits for this thread, directly or through others.
+/// The error that a wait would never end: this thread or a thread that waits for it, directly or through others, holds
+/// the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadlock;
 
-/// A wait is checked and recorded in one step under the lock. So of threads that would wait for each other, the last
-/// one gets [`Deadlock`], and the waits that are recorded already need no further check.
+/// Each wait is checked and recorded in one step under the lock. So of several threads that would wait for each other,
+/// the last one gets [`Deadlock`]. The waits of the others, which are recorded already, need no further check.
 impl WaitGraph {
     /// Records that this thread holds `resource`, until the result is dropped.
     pub(crate) fn hold(self: &Arc<Self>, resource: Resource) -> HeldResource {
@@ -58,13 +59,13 @@ impl WaitGraph {
 
     /// Records that this thread is about to wait for `resource`, until the result is dropped.
     ///
-    /// Fails if this thread holds `resource` itself.
+    /// Fails if the wait would never end, also if this thread holds `resource` itself.
     pub(crate) fn want(self: &Arc<Self>, resource: Resource) -> Result<WantedResource, Deadlock> {
         self.edges().want(ThreadId::current(), resource, true)?;
         Ok(WantedResource { waits: self.clone(), resource })
     }
 
-    /// As [`Self::want`], but waits only for other threads: this thread may hold `resource` as well.
+    /// As [`Self::want`], but for a wait that ends when no other thread holds `resource`: this thread may hold it, too.
     pub(crate) fn want_of_others(
         self: &Arc<Self>,
         resource: Resource,
@@ -73,7 +74,8 @@ impl WaitGraph {
         Ok(WantedResource { waits: self.clone(), resource })
     }
 
-    /// Blocks until no other thread holds `resource`. Does not wait for holders that wait for this thread.
+    /// Blocks until no other thread holds `resource`, except for threads that wait for this one, directly or through
+    /// others. To wait for those would be a deadlock.
     pub(crate) fn wait_for_others(&self, resource: Resource) {
         let (me, mut edges) = (ThreadId::current(), self.edges());
         while edges.holders_of(resource).any(|one| one != me && !edges.waits_for(one, me)) {
@@ -89,7 +91,8 @@ impl WaitGraph {
 }
 
 impl Edges {
-    /// Records that `me` waits, if no holder is in the way. If `counts_own`, `me` is in its own way.
+    /// Records that `me` waits for `resource`. Fails if a holder waits for `me`, directly or through others. If
+    /// `counts_own`, also fails if `me` is a holder.
     fn want(&mut self, me: ThreadId, resource: Resource, counts_own: bool) -> Result<(), Deadlock> {
         let is_in_the_way =
             |holder| if holder == me { counts_own } else { self.waits_for(holder, me) };
@@ -129,7 +132,7 @@ impl Edges {
     }
 }
 
-/// A recorded hold. It may be dropped only on the thread that took it.
+/// The record that a thread holds a resource, until the value is dropped. Only that thread may drop it.
 pub(crate) struct HeldResource {
     waits: Arc<WaitGraph>,
     resource: Resource,
@@ -151,15 +154,15 @@ impl Drop for HeldResource {
     }
 }
 
-/// A recorded wait of the current thread.
+/// The record that the current thread waits for a resource, until the value is dropped.
 pub(crate) struct WantedResource {
     waits: Arc<WaitGraph>,
     resource: Resource,
 }
 
 impl WantedResource {
-    /// Blocks until no other thread holds the resource. A thread that would complete a cycle during this wait gets
-    /// [`Deadlock`] itself.
+    /// Blocks until no other thread holds the resource. Needs no further check: if another thread begins a wait that
+    /// would be a deadlock with this one, that thread's [`WaitGraph::want`] fails.
     pub(crate) fn until_released(self) {
         let (me, mut edges) = (ThreadId::current(), self.waits.edges());
         while edges.holders_of(self.resource).any(|holder| holder != me) {
@@ -288,8 +291,9 @@ mod tests {
         });
     }
 
-    /// Returns whether every thread ends. A waiting thread continues when all other holders of what it waits for have
-    /// ended. The thread `counts_own` never continues if it holds what it waits for.
+    /// Returns whether every thread ends, if each gives back its resources when it ends. A waiting thread continues
+    /// when all other holders of the resource have ended. The thread `counts_own` does not continue if it is a holder
+    /// itself.
     fn all_end(edges: &Edges, threads: &[ThreadId], counts_own: Option<ThreadId>) -> bool {
         let mut left = threads.to_vec();
         while !left.is_empty() {
@@ -308,8 +312,8 @@ mod tests {
         true
     }
 
-    /// Threads hold, wait and end at random, one step at a time. A wait is refused if and only if some thread would
-    /// never end with it.
+    /// Simulates threads that take resources, wait for them and give them back at random. A wait is refused if and only
+    /// if it would keep some thread from ever ending.
     #[test]
     fn random_waits_are_refused_exactly_if_they_never_end() {
         let threads: Vec<_> = (0..5).map(|_| ThreadId::new()).collect();
@@ -332,7 +336,7 @@ mod tests {
         for _ in 0..50_000 {
             let (me, resource) = (threads[pick(threads.len())], resources[pick(resources.len())]);
             if edges.wanted.contains_key(&me) {
-                // A waiting thread continues if it can.
+                // A waiting thread does nothing but end its wait, when no other thread holds the resource.
                 let wanted = edges.wanted[&me];
                 if edges.holders_of(wanted).all(|holder| holder == me) {
                     edges.wanted.remove(&me);

@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// A descriptor that becomes readable when any thread or signal handler asks for it.
+/// A descriptor that becomes readable when a thread or a signal handler calls [`Self::wake`].
 #[derive(Debug)]
 pub(crate) struct Waker {
     // An eventfd is a counter, so any number of calls of `wake` before the next wait wake once.
@@ -14,14 +14,14 @@ pub(crate) struct Waker {
 
 impl Waker {
     pub(crate) fn new() -> io::Result<Self> {
-        // Not by rustix, which calls syscall(2): ThreadSanitizer must see that the descriptor is an eventfd. Then it knows
-        // that a write to it happens before the read that follows.
+        // Not by rustix, which calls syscall(2). ThreadSanitizer must see a call of eventfd(2). Then it knows that a
+        // write to the descriptor happens before the read that follows, and reports no race.
         // SAFETY: no pointers; the result is checked before it is owned.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: a descriptor that was just opened and that no other code owns.
+        // SAFETY: `fd` is a descriptor that was just opened, and no other code owns it.
         Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) } })
     }
 
@@ -33,7 +33,7 @@ impl Waker {
         wake_descriptor(self.fd.as_raw_fd());
     }
 
-    /// Forgets all calls of [`Self::wake`] so far.
+    /// Forgets all calls of [`Self::wake`] so far: the descriptor is unreadable until the next call.
     pub(crate) fn drain(&self) {
         // The read does not block. It fails if there was no call, and then there is nothing to forget.
         let _ = rustix::io::read(&self.fd, &mut [0_u8; size_of::<u64>()]);
@@ -42,8 +42,8 @@ impl Waker {
 
 /// Does what [`Waker::wake`] does, for code that has only the number of the descriptor. Ignores a negative number.
 ///
-/// Calls libc's `write` and not that of rustix, which leaves `errno` changed. `tests/signal_safety` checks in the
-/// machine code that signal handlers reach nothing else.
+/// Calls libc's `write` and not that of rustix, because `errno` must be restored afterwards. `tests/signal_safety`
+/// checks in the machine code that signal handlers call no other function.
 pub(crate) fn wake_descriptor(descriptor: RawFd) {
     let one = 1_u64;
     // SAFETY: the address of this thread's errno is always valid. The buffer is a live u64, which is what an eventfd

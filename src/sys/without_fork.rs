@@ -1,9 +1,13 @@
-//! Delays a fork while another thread does what a child could not finish.
+//! Delays a fork while another thread uses the cryptography library or has secrets in memory that it will wipe.
 //!
-//! A child inherits its parent's locks, but not the threads that would release them. It abandons the locks of this
-//! library together with what they guard. It cannot abandon the locks of the cryptography library: if the process forks
-//! while a thread draws random numbers, the child waits for ever when it draws some itself (G11). Secrets are a second
-//! reason: the bytes of a key file, which are wiped soon after they are read, would stay in the child for ever (G18).
+//! - **Locks.** A child inherits its parent's locks, but not the threads that would release them. The child abandons
+//!   the locks of this library together with the data behind them. It cannot abandon those of the cryptography library.
+//!   If a thread drew random numbers at the time of the fork, the child waits for ever when it draws some itself (G11).
+//! - **Secrets.** The bytes of a key file are wiped soon after they are read. A fork in between would leave a copy in
+//!   the child for ever (G18).
+//!
+//! The time that a thread spends in [`without_fork`] is called a *section* here. A fork waits, for [`MAX_WAIT`] at
+//! most, until no other thread is inside a section.
 
 #![allow(unsafe_code, reason = "one call of libc, which is argued for")]
 
@@ -14,26 +18,26 @@ use std::time::{Duration, Instant};
 
 use super::scope::Scope;
 
-/// The longest time that a fork waits for sections, or a section for forks. Longer would risk a deadlock: a
-/// host may fork while it holds a lock that a thread inside a section waits for.
+/// The longest time that a fork waits for sections, or a section for forks. Then it begins all the same, because the
+/// wait may be a deadlock: a host may fork while it holds a lock that a thread inside a section waits for.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-/// The time between two checks while waiting. A lock and a condition variable are no choice, because a fork leaves them
-/// locked in the child. Forks and sections seldom meet, and both take longer than this.
+/// The time between two checks while a fork or a section waits. A condition variable cannot replace the checks, because
+/// a fork would leave its lock held in the child. Forks and sections seldom meet, and both take longer than this.
 const CHECK_INTERVAL: Duration = Duration::from_micros(50);
 
-/// The number of threads inside [`without_fork`].
+/// The number of threads inside a section.
 static SECTIONS: AtomicUsize = AtomicUsize::new(0);
-/// The number of threads that are forking.
+/// The number of threads that are inside `fork(2)`, or wait to begin.
 static FORKING: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// How many calls of [`without_fork`] this thread is inside.
+    /// The number of sections that this thread is inside, one within another.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Runs `body`, and makes forks by other threads wait until it returns.
 ///
-/// A fork by this thread, in a callback of the host's that `body` calls, does not wait.
+/// If `body` calls a callback of the host's, which forks on this thread, that fork does not wait for `body`.
 pub(crate) fn without_fork<T>(body: impl FnOnce() -> T) -> T {
     let _section = Section::enter();
     body()
@@ -50,8 +54,8 @@ impl Section {
         if scope.is_outermost() {
             let deadline = Instant::now() + MAX_WAIT;
             SECTIONS.fetch_add(1, Ordering::SeqCst);
-            // The section is announced before FORKING is read, and a fork is announced before SECTIONS is read: of two
-            // that begin at once, at least one sees the other. If both do, the section steps back.
+            // A section adds itself to SECTIONS before it reads FORKING. A fork adds itself to FORKING before it reads
+            // SECTIONS. So if both begin at once, at least one sees the other. If both do, the fork comes first.
             while FORKING.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
                 SECTIONS.fetch_sub(1, Ordering::SeqCst);
                 thread::sleep(CHECK_INTERVAL);
@@ -71,16 +75,16 @@ impl Drop for Section {
 }
 
 fn install_fork_handlers() {
-    // Not a Once: if a process forks while another thread is inside the Once, the child waits for ever.
+    // Not a `std::sync::Once`: if a process forks while another thread is inside it, the child waits for ever.
     static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
     if !IS_INSTALLED.swap(true, Ordering::SeqCst) {
-        // SAFETY: three functions that take and return nothing and do not unwind. The C library removes them when
-        // this library is unloaded. If it has no memory for them, forks do not wait, as in a program without them.
+        // SAFETY: the three functions take and return nothing, and do not unwind. The C library removes them when this
+        // library is unloaded. If the C library has no memory to register them, forks do not wait for sections.
         unsafe { libc::pthread_atfork(Some(before), Some(after_in_parent), Some(after_in_child)) };
     }
 }
 
-/// The number of sections that this thread counts for.
+/// Returns by how much this thread has raised SECTIONS: 1 if it is inside a section.
 fn own_sections() -> usize {
     usize::from(DEPTH.get() > 0)
 }
