@@ -1,17 +1,17 @@
 //! TLS certificates that renew inside running C and C++ servers.
 //!
-//! The crate is used through its C ABI ([`ffi`], `include/certreload.h`). Modules import only modules below them,
-//! in this order from the top:
+//! The crate is used through its C ABI ([`ffi`], `include/certreload.h`). A module imports only modules that are below
+//! it in this list:
 //!
 //! - [`ffi`]: the C ABI, one file per C type
 //! - [`runtime`]: which thread runs a reload pass for which handle, and when
-//! - [`reload`]: from a trigger to a published generation; [`status`]: what can be observed of a handle
-//! - [`events`]: what the host is notified of
-//! - [`tls`]: the TLS configurations of one generation, and their self-check; [`watch`]: change notification
-//! - [`pki`]: bytes to certificates, keys, revocation lists; [`files`]: consistent, bounded reads of files
-//! - [`options`], [`error`], [`clock`], and [`sys`]: system calls that std lacks
+//! - [`reload`]: from a trigger to a published generation; [`status`]: health, expiry and metrics of a handle
+//! - [`events`]: events for the host, their queue, and the thread that calls its callbacks
+//! - [`tls`]: the TLS configurations of one generation, and their self-check; [`watch`]: notifications of changed files
+//! - [`pki`]: parses and checks certificates, keys, revocation lists; [`files`]: reads files as they are at one moment
+//! - [`options`]: the host's settings; [`error`]; [`clock`]; [`sys`]: services of the operating system that std lacks
 //!
-//! [`testing`] causes faults that tests cannot cause from outside.
+//! [`testing`] lets tests cause faults that they cannot cause from outside.
 
 mod clock;
 mod error;

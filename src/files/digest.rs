@@ -1,4 +1,5 @@
-//! Digests of content: equal digests mean equal content (G5).
+//! Computes digests of what was read. A unit whose digest is the same has not changed, whatever its time stamps are
+//! (G5).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use crate::error::Error;
 pub(crate) struct Digest([u8; 32]);
 
 impl Digest {
-    /// Returns the digest of a file's content. A file that cannot be read is represented by its error.
+    /// Returns the digest of a file's content, or of the error if it cannot be read. So another error is a change, too.
     pub(super) fn of_file(file: &Result<FileBytes, Error>) -> Self {
         match file {
             Ok(file) => Self::of_content(&file.bytes),
@@ -20,10 +21,10 @@ impl Digest {
         }
     }
 
-    /// Returns the digest of a unit whose sources, by index, have files with these digests.
+    /// Returns the digest of a unit. Each item of `files` is the index of a source, and the digest of one of its files.
     ///
-    /// The order of the files of one source and the number of copies do not matter. Digests have a fixed size, so that
-    /// no content can move from one file to the next unnoticed.
+    /// The order of the files of one source and the number of copies do not matter. The digests of files are combined
+    /// and not their bytes, because "12" and "3" in two files must differ from "1" and "23".
     pub(super) fn of_unit(files: impl IntoIterator<Item = (usize, Self)>) -> Self {
         let files = files.into_iter().map(|(at, digest)| ((at as u64).to_be_bytes(), digest));
         let files: BTreeSet<_> = files.collect();

@@ -1,4 +1,4 @@
-//! Sources of files, and which names in a directory are read.
+//! Describes sources, which are a file or a directory of files, and lists the files of a directory that are to be read.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::file::{MAX_FILE_SIZE, MAX_TRUST_FILE_SIZE};
 use crate::error::Cause;
 
-/// The most files of one directory that are read. The roots of a distribution are about 150 files, each with one or two
-/// links.
+/// The most files of one directory that are read. The roots of a Linux distribution are about 150 files, each with one
+/// or two links that count, too.
 pub(crate) const MAX_FILES_IN_DIRECTORY: usize = 1_000;
 
 /// The most entries of one directory that are listed, whatever their names, because each poll lists all of them.
@@ -23,35 +23,35 @@ pub(crate) struct SourcePath {
 }
 
 impl SourcePath {
-    /// Names one file of an identity, or the file of ticket keys.
+    /// Creates the source for one file of an identity, or for the file of ticket keys.
     pub(crate) fn file(path: &Path) -> Self {
         Self { path: path.to_owned(), filter: None }
     }
 
-    /// Names a file, or a directory of files, of a trust store.
+    /// Creates a source of a trust store: a file, or a directory of files.
     pub(crate) fn file_or_directory(path: &Path, filter: FileFilter) -> Self {
         Self { path: path.to_owned(), filter: Some(filter) }
     }
 
-    /// Returns the size of the largest file that is read (G17).
+    /// Returns the largest size that a file of this source may have (G17).
     pub(super) fn max_file_size(&self) -> usize {
         if self.filter.is_some() { MAX_TRUST_FILE_SIZE } else { MAX_FILE_SIZE }
     }
 }
 
-/// Which files of a directory are read, by name.
+/// The kind of files that are read from a directory, recognised by their names.
 ///
-/// A name must say what its file contains, because other files are kept beside certificates: a README, a key, the
-/// leftovers of editors, package managers and downloads (`ca.pem~`, `ca.crt.dpkg-new`, `ca.pem.tmp`), and hidden
-/// entries such as the `..data` of Kubernetes. The filters therefore accept these names, in any case:
+/// Other files are often kept beside certificates: a README, a key, the leftovers of editors, package managers and
+/// downloads (`ca.pem~`, `ca.crt.dpkg-new`, `ca.pem.tmp`), and hidden entries such as the `..data` of Kubernetes. The
+/// filters therefore accept only these names, in upper or lower case:
 ///
 /// - the extensions of RFC 2585 (`.cer`, `.crl`) and the common one for certificates (`.crt`);
-/// - the extensions that name only the encoding (`.pem`, `.der`): the content decides;
+/// - the extensions that name only the encoding (`.pem`, `.der`), for certificates and revocation lists alike;
 /// - the names by which OpenSSL finds files (`c_rehash`): eight hexadecimal digits and `.0`, for revocation lists
 ///   `.r0`.
 ///
-/// Unlike in OpenSSL, a file needs no hash link. A file in the directory is meant to be used, and a revocation list
-/// whose link was forgotten would be ignored without notice.
+/// OpenSSL finds a file in a directory only by its hash name. Here the other names suffice. A file in the directory is
+/// meant to be used, and a revocation list whose hash link was forgotten would be ignored without notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum FileFilter {
     Certificates,
@@ -73,7 +73,7 @@ impl FileFilter {
             || self.accepts_hash_name(name)
     }
 
-    /// Returns whether OpenSSL finds a file by this name.
+    /// Returns whether OpenSSL finds a file by this name, such as `0123abcd.0`.
     fn accepts_hash_name(self, name: &OsStr) -> bool {
         let name = name.as_encoded_bytes();
         let Some((hash, rest)) = name.split_at_checked(8) else { return false };
@@ -90,8 +90,8 @@ impl FileFilter {
 
 /// Returns the names in `directory` that `filter` accepts, sorted.
 ///
-/// Names by which OpenSSL finds files are last. Most of them are links to another entry, whose name is the better one
-/// for messages.
+/// Names by which OpenSSL finds files (`0123abcd.0`) are last. Most of them are links to another entry of the
+/// directory. Of several names for one file the first is used, and messages should show the other entry's name.
 pub(super) fn list(directory: &Path, filter: FileFilter) -> Result<Vec<OsString>, Cause> {
     let mut names = Vec::new();
     for (count, entry) in fs::read_dir(directory)?.enumerate() {

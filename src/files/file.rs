@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 use crate::error::Cause;
 use crate::sys::is_on_local_file_system;
 
-/// The largest file of an identity or of ticket keys. A certificate chain has a few kilobytes.
+/// The size limit of a file of an identity, or of ticket keys. A certificate chain has a few kilobytes.
 pub(crate) const MAX_FILE_SIZE: usize = 1024 * 1024;
 
-/// The largest file of roots or revocation lists. A list has about 40 bytes per revoked certificate.
+/// The size limit of a file of roots or revocation lists. A list has about 40 bytes per revoked certificate.
 pub(crate) const MAX_TRUST_FILE_SIZE: usize = 32 * 1024 * 1024;
 
 /// The size limit of all roots and revocation lists of a trust store together.
@@ -28,7 +28,7 @@ pub(crate) struct FileBytes {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
     mode: u32,
     pub(super) stamp: FileStamp,
-    /// Whether the file system changes a file's stamp together with its content.
+    /// Whether the file system changes a file's stamp together with its content, and not later.
     pub(super) has_prompt_stamp: bool,
 }
 
@@ -55,7 +55,8 @@ pub(super) struct FileStamp {
 }
 
 impl FileStamp {
-    /// Returns whether both times are before `limit`, which counts from 1970.
+    /// Returns whether the file was last modified, and its metadata last changed, before `limit`, which counts from
+    /// 1970.
     pub(super) fn is_older_than(&self, limit: Duration) -> bool {
         let limit =
             (i64::try_from(limit.as_secs()).unwrap_or(i64::MAX), i64::from(limit.subsec_nanos()));
@@ -106,12 +107,12 @@ fn read_bounded(mut file: &File, size: u64, limit: usize) -> Result<Zeroizing<Ve
     if room > limit {
         return Err(too_large);
     }
-    // One byte more than expected: the read that finds the end then needs no larger buffer.
+    // One byte more than expected, because the last read, which finds the end of the file, needs some room as well.
     let mut buffer = Zeroizing::new(vec![0; (room + 1).max(4096)]);
     let mut length = 0;
     loop {
         if length == buffer.len() {
-            // Copied by hand: a Vec that grows by itself frees the old buffer, and any key in it, without wiping.
+            // Not by `Vec::resize`, which would free the old buffer, and any key in it, without wiping.
             let mut larger = Zeroizing::new(vec![0; buffer.len() * 2]);
             larger[..length].copy_from_slice(&buffer);
             buffer = larger;

@@ -1,4 +1,4 @@
-//! Fingerprints of a unit's files: a hint that the files changed, and when to rely on it.
+//! Computes fingerprints of a unit's files. A poll skips reading files whose fingerprint is still the same.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,10 +12,10 @@ use crate::error::Error;
 /// again without a new stamp.
 const CLOCK_STEP: Duration = Duration::from_secs(2);
 
-/// The stamps of a unit's files and the lookups that led to them, as they were when the files were read.
+/// The stamps (metadata) of a unit's files, and the lookups of the names that led to them, from when they were read.
 ///
-/// An equal fingerprint means that reading can wait, never that the content is the same. Only the digest of the bytes
-/// proves that (G1).
+/// If the fingerprint is still the same, a poll may postpone reading the files. It does not prove that the content is
+/// the same: only the digest of the bytes does (G1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     lookups: Vec<Vec<Lookup>>,
@@ -23,12 +23,13 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Returns the fingerprint of the `files` that `scan` listed and that were read at `read_at` or later.
+    /// Returns the fingerprint of the `files` that `inventory` lists and that were read at `read_at` or later.
     ///
-    /// Returns `None` if the stamps prove too little: a file could not be read, changed less than [`CLOCK_STEP`]
-    /// before, or is on a file system whose stamps may be late.
+    /// Returns `None` if a later change might leave the stamps as they are, so that the next poll must read the files.
+    /// That is so if a file changed less than [`CLOCK_STEP`] before `read_at`, or is on a file system whose stamps may
+    /// change late. Also returns `None` if a file could not be read.
     pub(super) fn new<'a>(
-        scan: &Inventory,
+        inventory: &Inventory,
         files: impl IntoIterator<Item = &'a Result<FileBytes, Error>>,
         read_at: SystemTime,
     ) -> Option<Self> {
@@ -38,15 +39,16 @@ impl Fingerprint {
             file.stamp.is_older_than(limit).then_some(file.stamp)
         };
         let stamps = files.into_iter().map(stamp_of).collect::<Option<_>>()?;
-        Some(Self { lookups: scan.lookups_by_name().cloned().collect(), stamps })
+        Some(Self { lookups: inventory.lookups_by_name().cloned().collect(), stamps })
     }
 
-    /// Returns whether the files of `sources` have this fingerprint. Reads links, directories and stamps, but no file.
+    /// Returns whether the files of `sources` have this fingerprint now. Reads links, directories and metadata, but
+    /// opens no file.
     pub(crate) fn matches(&self, sources: &[SourcePath], resolver: &mut PathResolver) -> bool {
-        let scan = Inventory::of(sources, resolver);
-        scan.error().is_none()
-            && self.lookups.iter().eq(scan.lookups_by_name())
-            && self.stamps.iter().copied().map(Some).eq(scan.files().map(|file| file.stamp))
+        let inventory = Inventory::of(sources, resolver);
+        inventory.error().is_none()
+            && self.lookups.iter().eq(inventory.lookups_by_name())
+            && self.stamps.iter().copied().map(Some).eq(inventory.files().map(|file| file.stamp))
     }
 }
 
@@ -63,14 +65,14 @@ mod tests {
 
     const AN_HOUR: Duration = Duration::from_secs(3600);
 
-    /// Returns the fingerprint that a read at `read_at` would give.
+    /// Reads the files of `sources`, and returns their fingerprint as if they had been read at `read_at`.
     fn fingerprint(sources: &[SourcePath], read_at: SystemTime) -> Option<Fingerprint> {
-        let scan = Inventory::of(sources, &mut PathResolver::default());
+        let inventory = Inventory::of(sources, &mut PathResolver::default());
         let read = |file: &ScannedFile| {
             read(&file.target, MAX_FILE_SIZE).map_err(|cause| Error::at(&file.path, cause))
         };
-        let files: Vec<_> = scan.files().map(read).collect();
-        Fingerprint::new(&scan, &files, read_at)
+        let files: Vec<_> = inventory.files().map(read).collect();
+        Fingerprint::new(&inventory, &files, read_at)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Lists the files of some sources, with links and directories followed, without opening any of them.
+//! Lists the files of some sources, without opening any of them: follows links, lists directories, reads metadata.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -11,9 +11,9 @@ use super::file::{FileBytes, FileStamp};
 use super::resolve::{Lookup, LookupKind, PathResolver, ResolvedPath};
 use crate::error::{Cause, Error};
 
-/// The files of some sources at one moment.
+/// The files of some sources, with their stamps, and the lookups that led to them.
 ///
-/// Two scans are equal if links, directories and stamps show no change between them.
+/// Two inventories of the same sources are equal if links, directories and stamps show no change between them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Inventory {
     sources: Vec<ScannedSource>,
@@ -25,26 +25,28 @@ struct ScannedSource {
     source: SourcePath,
     lookups: Vec<Lookup>,
     files: Vec<ScannedFile>,
-    /// Stamp of a directory from before it was listed. The stamp shows changes that the names do not: another
-    /// directory with the same names in its place, and an entry that was renamed, and so missed, during the listing.
+    /// The stamp of a source that is a directory, from before it was listed. It shows two changes that the names in it
+    /// do not show. Another directory with the same names may have taken its place. And an entry may have been renamed
+    /// while the directory was listed, so that the list lacks it.
     directory: Option<FileStamp>,
-    /// Why a directory cannot be listed.
+    /// The reason why a source that is a directory cannot be listed.
     error: Option<Error>,
 }
 
-/// One name: that of a source, or an entry of a source that is a directory.
+/// A source that is a file, or one entry of a source that is a directory. An entry may be something other than a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ScannedFile {
     /// Index of the source.
     pub(super) source: usize,
     pub(super) path: PathBuf,
     pub(super) is_in_directory: bool,
-    /// Where `path` leads: a path free of links.
+    /// The path to which `path` leads when all symbolic links are followed.
     pub(super) target: PathBuf,
-    /// Stamp of a regular file.
+    /// The stamp, if this is a regular file.
     pub(super) stamp: Option<FileStamp>,
-    /// For an entry: its lookups after those of the source.
+    /// The lookups on the way to the file, if this is an entry of a directory. Else empty, because the source has them.
     lookups: Vec<Lookup>,
+    /// Whether the file is to be read. False for an entry that is not a file, or a further name of a listed file.
     is_read: bool,
 }
 
@@ -54,7 +56,7 @@ impl Inventory {
         Self { sources: sources.iter().enumerate().map(scan).collect() }
     }
 
-    /// Returns why the first of the sources that cannot be listed cannot.
+    /// Returns the error of the first source that cannot be listed.
     pub(super) fn error(&self) -> Option<&Error> {
         self.sources.iter().find_map(|source| source.error.as_ref())
     }
@@ -64,7 +66,8 @@ impl Inventory {
         self.sources.iter().flat_map(|source| &source.files).filter(|file| file.is_read)
     }
 
-    /// Returns the lookups of each name, whether its file is to be read or not.
+    /// Returns the lookups of each source, and of each entry, whether its file is to be read or not. A change of any of
+    /// them can change which files are to be read.
     pub(super) fn lookups_by_name(&self) -> impl Iterator<Item = &Vec<Lookup>> {
         self.sources.iter().flat_map(|source| {
             std::iter::once(&source.lookups).chain(source.files.iter().map(|file| &file.lookups))
@@ -82,7 +85,7 @@ impl Inventory {
         &self.sources[index].source
     }
 
-    /// Returns the path of the first source that differs in a `later` scan of the same sources.
+    /// Returns the path of the first source that differs in a `later` inventory of the same sources.
     pub(super) fn first_change(&self, later: &Self) -> Option<&Path> {
         let mut pairs = self.sources.iter().zip(&later.sources);
         let changed = pairs.find(|(before, after)| before != after);
@@ -112,7 +115,7 @@ impl ScannedSource {
                             let entry = resolver.resolve(&target.join(&name));
                             let mut file =
                                 ScannedFile::of_entry(index, source.path.join(name), entry);
-                            // A directory with hash links has each file under at least two names.
+                            // If OpenSSL's hash links are in the directory, each file has at least two names there.
                             file.is_read = file.is_read && seen.insert(file.target.clone());
                             file
                         };
@@ -134,12 +137,12 @@ impl ScannedSource {
         scanned
     }
 
-    /// Marks the lookup of the directory `target` as one whose entries are read.
+    /// Records that the entries of the directory `target` are read, so that changes of any entry are watched.
     fn end_in_listing(&mut self, target: &Path, filter: FileFilter) {
         let kind = LookupKind::Listing(filter);
         match self.lookups.last_mut().filter(|last| last.path() == target) {
             Some(last) => last.kind = kind,
-            // A path that ends in `..`, and the root directory, are found without a lookup of their last name.
+            // To resolve the path `/`, or one that ends in `..`, no name of the directory itself is looked up.
             None => self.lookups.push(Lookup {
                 directory: target.parent().unwrap_or(target).to_owned(),
                 name: target.file_name().unwrap_or_default().to_owned(),
@@ -152,8 +155,8 @@ impl ScannedSource {
 impl ScannedFile {
     /// Inspects an entry of a directory.
     ///
-    /// Only files are read. A link to a missing file is treated like a file that was removed, because hash links are
-    /// often left behind. An entry that cannot be inspected is read, so that the error is reported.
+    /// Only files are to be read. A link to a missing file is treated like a file that was removed, because hash links
+    /// are often left behind. An entry that cannot be inspected counts as a file, so that reading it reports the error.
     fn of_entry(source: usize, path: PathBuf, entry: ResolvedPath) -> Self {
         let ResolvedPath { lookups, target } = entry;
         let metadata = fs::metadata(&target);
@@ -165,7 +168,8 @@ impl ScannedFile {
         Self { source, path, is_in_directory: true, target, stamp, lookups, is_read }
     }
 
-    /// Returns whether `read`, the result of reading the file, contradicts the scan: the file changed in between.
+    /// Returns whether `read`, the result of reading the file, does not fit what was found here. Then the file changed
+    /// in between.
     pub(super) fn contradicts(&self, read: &Result<FileBytes, Error>) -> bool {
         match read {
             Ok(file) => Some(file.stamp) != self.stamp,

@@ -1,4 +1,6 @@
-//! Reads the files of a unit consistently and within limits, and records every name that is looked up for them.
+//! Reads the files of a unit as they are at one moment, and within size limits.
+//!
+//! Also records every name that the kernel looks up on the way to the files, so that `watch` can watch these names.
 
 mod digest;
 mod directory;

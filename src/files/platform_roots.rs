@@ -7,7 +7,8 @@ use crate::sys::environment_variable;
 
 /// The files in which distributions keep all roots, as the openssl-probe crate lists them.
 ///
-/// That crate offers the list only through a function that also reads the environment, even in a set-user-ID process.
+/// That crate offers the list only through a function that also obeys environment variables. In a set-user-ID process,
+/// its caller could then choose the roots.
 const BUNDLES: [&str; 8] = [
     "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Gentoo, Arch
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // RHEL 7 and later
@@ -19,7 +20,8 @@ const BUNDLES: [&str; 8] = [
     "/etc/ssl/certs/cacert.pem",          // OpenHarmony
 ];
 
-/// Returns the roots of the system, or `None` if it has none.
+/// Returns the path of the roots: `SSL_CERT_FILE`, a file of the distribution, `SSL_CERT_DIR`, or a directory of the
+/// distribution. Returns `None` if there is none of them.
 ///
 /// `SSL_CERT_FILE` is returned unchecked. A user who sets it wants that file and no other, even if it is missing.
 pub(crate) fn platform_roots() -> Option<PathBuf> {
@@ -43,7 +45,7 @@ mod tests {
 
     use super::*;
 
-    /// If the environment sets the variables, the test runs itself again without them.
+    /// If `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, the test runs itself again, in a process without them.
     #[test]
     fn platform_roots_are_those_that_openssl_probe_finds() {
         let variables = [openssl_probe::ENV_CERT_FILE, openssl_probe::ENV_CERT_DIR];

@@ -11,10 +11,11 @@ use super::directory::FileFilter;
 /// The most symbolic links that one path may lead through: the kernel's own limit (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
-/// A name that is looked up while a path is resolved. A change of this directory entry changes where the path leads.
+/// A name that is looked up in a directory while a path is resolved. If this directory entry changes, the path may lead
+/// to another file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Lookup {
-    /// The directory, as a path free of links.
+    /// The path of the directory, free of symbolic links.
     pub(crate) directory: PathBuf,
     /// The entry's name in the directory.
     pub(crate) name: OsString,
@@ -33,7 +34,8 @@ pub(crate) enum LookupKind {
     File,
     /// The end of the path: a directory. The entries that the filter accepts are read.
     Listing(FileFilter),
-    /// A missing or unreachable entry: for now the path leads no further.
+    /// An entry that is missing or cannot be reached, for example because this process may not search its directory.
+    /// The path leads no further until that changes.
     Missing,
 }
 
@@ -46,16 +48,16 @@ impl Lookup {
 
 /// The result of resolving a path.
 pub(crate) struct ResolvedPath {
-    /// Every lookup, in order, as far as the path leads.
+    /// Every lookup, in order, up to the file or to the first missing name.
     pub(crate) lookups: Vec<Lookup>,
-    /// Where the path leads: a path free of links.
+    /// Where the path leads: a path free of symbolic links, if the file exists.
     pub(super) target: PathBuf,
 }
 
-/// Resolves paths and reads each link only once.
+/// Resolves paths, and reads each symbolic link only once for all of them.
 ///
-/// Two paths through the same link therefore lead to the same target, however fast the link is swapped. All files
-/// behind the `..data` link of a Kubernetes volume thus come from one directory (G2).
+/// Two paths through the same link therefore lead to the same directory, even if the link is swapped in between. For
+/// example, all files behind the `..data` link of a Kubernetes volume come from one directory (G2).
 #[derive(Default)]
 pub(crate) struct PathResolver {
     entries: HashMap<PathBuf, PathEntry>,
@@ -71,8 +73,8 @@ enum PathEntry {
 impl PathResolver {
     /// Resolves `path`, which is absolute.
     ///
-    /// The target of a missing file or of a loop of links is a path that the kernel refuses as well. Opening it
-    /// therefore returns the kernel's error.
+    /// Returns no error. If the file is missing, or links form a loop, the target is a path that cannot be opened
+    /// either. A caller that opens it gets the kernel's error.
     pub(crate) fn resolve(&mut self, path: &Path) -> ResolvedPath {
         let mut lookups = Vec::new();
         let mut remaining: VecDeque<OsString> = names(path).collect();
@@ -119,7 +121,7 @@ impl PathResolver {
         }
         let entry = match fs::read_link(path) {
             Ok(target) => PathEntry::Link(target),
-            // EINVAL from readlink(2): the entry exists and is no link.
+            // readlink(2) fails with EINVAL if the entry exists and is no link.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => PathEntry::Other,
             Err(_) => PathEntry::Missing,
         };

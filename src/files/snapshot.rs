@@ -11,12 +11,12 @@ use super::inventory::Inventory;
 use super::resolve::{Lookup, PathResolver};
 use crate::error::{Cause, Error};
 
-/// How often the files are read if they change during each read. After that the unit has failed.
+/// How many times the files are read if they change during each read. After the last one the error is reported.
 const ATTEMPTS: usize = 5;
 
-/// One file of a source.
+/// One file of a source, with its content or the error of reading it.
 pub(crate) struct SnapshotFile {
-    /// Index of the source.
+    /// The index of the source.
     pub(crate) source: usize,
     pub(crate) path: PathBuf,
     pub(crate) is_in_directory: bool,
@@ -27,12 +27,12 @@ pub(crate) struct SnapshotFile {
 pub(crate) struct Snapshot {
     /// The files in the order of the sources, and within a directory in the order of names.
     ///
-    /// An error concerns all of them: the files kept changing or are too large together, or a directory cannot be
-    /// listed. A file that cannot be read only has an error itself.
+    /// An error here concerns all files: they kept changing, are too large together, or a directory cannot be listed.
+    /// If one file cannot be read, its own `read` has the error.
     pub(crate) files: Result<Vec<SnapshotFile>, Error>,
     /// Every name that was looked up, and every directory that was listed.
     pub(crate) lookups: Vec<Lookup>,
-    /// `None` if the stamps of the files prove too little.
+    /// The fingerprint by which a poll may skip reading the files. `None` if the next poll must read them.
     pub(crate) fingerprint: Option<Fingerprint>,
 }
 
@@ -53,9 +53,10 @@ pub(crate) fn digest_of(files: &[SnapshotFile]) -> Digest {
 
 /// Reads all files of `sources` as they are at one moment (G2).
 ///
-/// The files are listed with their stamps, read, and listed again. All three must agree, because the first file may
-/// have been replaced by the time the last one is read. One list is not enough for a directory that is swapped back and
-/// forth: it may be back in place when the files are listed.
+/// The files are listed with their stamps, read, and listed again. If the three do not agree, all is done again, because
+/// the first file may have been replaced by the time the last one is read. Two lists are compared, because a directory
+/// may be swapped while files are read, and be back in place when the second list is made. The stamps of the files that
+/// were read show that case.
 ///
 /// Of a directory, each file is read once, however many names lead to it. Entries other than regular files are
 /// skipped and never opened (G17).
@@ -80,14 +81,14 @@ pub(crate) fn take_snapshot(sources: &[SourcePath]) -> Snapshot {
     }
 }
 
-fn read_files(scan: &Inventory) -> Result<Vec<SnapshotFile>, Error> {
-    if let Some(error) = scan.error() {
+fn read_files(inventory: &Inventory) -> Result<Vec<SnapshotFile>, Error> {
+    if let Some(error) = inventory.error() {
         return Err(error.clone());
     }
     let mut room = MAX_TRUST_SIZE;
     let mut files = Vec::new();
-    for scanned in scan.files() {
-        let source = scan.source(scanned.source);
+    for scanned in inventory.files() {
+        let source = inventory.source(scanned.source);
         let max_size = source.max_file_size();
         let read = file::read(&scanned.target, room.min(max_size));
         match &read {
@@ -109,13 +110,13 @@ fn read_files(scan: &Inventory) -> Result<Vec<SnapshotFile>, Error> {
     Ok(files)
 }
 
-/// Returns the path of the first file that was not read as `scan` found it.
+/// Returns the path of the first file that had changed since `inventory` when it was read.
 fn changed_file<'a>(
-    scan: &'a Inventory,
+    inventory: &'a Inventory,
     files: &Result<Vec<SnapshotFile>, Error>,
 ) -> Option<&'a Path> {
     let files = files.as_deref().unwrap_or_default();
-    let mut pairs = scan.files().zip(files);
+    let mut pairs = inventory.files().zip(files);
     let changed = pairs.find(|(scanned, file)| scanned.contradicts(&file.read));
     changed.map(|(scanned, _)| scanned.path.as_path())
 }
@@ -294,10 +295,10 @@ mod tests {
         let path = dir.path().join("file.pem");
         let sources = [SourcePath::file(&path)];
         let is_changed = |change: &dyn Fn()| {
-            let scan = Inventory::of(&sources, &mut PathResolver::default());
+            let inventory = Inventory::of(&sources, &mut PathResolver::default());
             change();
-            let files = read_files(&scan);
-            changed_file(&scan, &files).is_some()
+            let files = read_files(&inventory);
+            changed_file(&inventory, &files).is_some()
         };
         assert!(!is_changed(&|| ()), "a missing file");
         assert!(is_changed(&|| fs::write(&path, "x").unwrap()), "created");

@@ -1,4 +1,5 @@
-//! Files and directories that change while they are read: every snapshot is of one moment (G2).
+//! Tests with files and directories that another thread changes while they are read: every snapshot shows the files as
+//! they were at one moment (G2).
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,10 +17,11 @@ const NAMES: [&str; 3] = ["a.pem", "b.pem", "c.pem"];
 /// How many snapshots a test takes during the changes.
 const ROUNDS: usize = 500;
 
-/// How many it takes if mixed content is rare: three files are read in a short time.
+/// How many snapshots a test takes if a defect would show only rarely, because the change must fall into the short time
+/// in which three files are read.
 const MANY_ROUNDS: usize = 5_000;
 
-/// A temporary directory.
+/// A temporary directory in which files and directories are swapped.
 struct Scene(tempfile::TempDir);
 
 impl Scene {
@@ -53,7 +55,7 @@ impl Scene {
         NAMES.map(|name| SourcePath::file(&self.path(below).join(name)))
     }
 
-    /// Swaps a link to directory `1` and back to `0`, by renaming a new link over it.
+    /// Makes a link lead to directory `1`, and back to `0`, each time by renaming a new link over it.
     fn swap_link(&self, link: &str) {
         for number in ["1", "0"] {
             symlink(number, self.path("next")).unwrap();
@@ -78,7 +80,8 @@ impl Scene {
 
     /// Returns whether each change of a directory gives it a new stamp.
     ///
-    /// The clock of older kernels ticks. Two changes within one tick are then visible only in the names.
+    /// Older kernels take stamps from a clock with steps of some milliseconds. Two changes in one step are visible only
+    /// if the names differ afterwards.
     fn has_precise_stamps(&self) -> bool {
         fs::create_dir(self.path("clock")).unwrap();
         let stamp = |name: String| {
@@ -126,7 +129,7 @@ fn rounds_while_changing(
                     stable += 1;
                     check(&files);
                 }
-                // Files that change during every attempt are reported as such.
+                // The only error that is allowed: the files changed during every attempt.
                 Err(error) => assert_eq!(error.cause, Cause::Unstable),
             }
         }

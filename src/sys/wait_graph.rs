@@ -43,8 +43,7 @@ struct Edges {
     wanted: HashMap<ThreadId, Resource>,
 }
 
-/// The error that a wait would never end: this thread or a thread that waits for it, directly or through others, holds
-/// the resource.
+/// The error that a wait would never end, because this thread or a thread that waits for it holds the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadlock;
 
@@ -74,8 +73,7 @@ impl WaitGraph {
         Ok(WantedResource { waits: self.clone(), resource })
     }
 
-    /// Blocks until no other thread holds `resource`, except for threads that wait for this one, directly or through
-    /// others. To wait for those would be a deadlock.
+    /// Blocks until no other thread holds `resource`, except those that wait for this thread: they would never end.
     pub(crate) fn wait_for_others(&self, resource: Resource) {
         let (me, mut edges) = (ThreadId::current(), self.edges());
         while edges.holders_of(resource).any(|one| one != me && !edges.waits_for(one, me)) {
@@ -91,8 +89,7 @@ impl WaitGraph {
 }
 
 impl Edges {
-    /// Records that `me` waits for `resource`. Fails if a holder waits for `me`, directly or through others. If
-    /// `counts_own`, also fails if `me` is a holder.
+    /// Records that `me` waits for `resource`. Fails if a holder waits for `me`, or `counts_own` and `me` is a holder.
     fn want(&mut self, me: ThreadId, resource: Resource, counts_own: bool) -> Result<(), Deadlock> {
         let is_in_the_way =
             |holder| if holder == me { counts_own } else { self.waits_for(holder, me) };
@@ -291,9 +288,8 @@ mod tests {
         });
     }
 
-    /// Returns whether every thread ends, if each gives back its resources when it ends. A waiting thread continues
-    /// when all other holders of the resource have ended. The thread `counts_own` does not continue if it is a holder
-    /// itself.
+    /// Returns whether every thread ends, if a waiting thread continues as soon as all other holders of its resource
+    /// have ended. The thread `counts_own` does not continue if it is a holder itself.
     fn all_end(edges: &Edges, threads: &[ThreadId], counts_own: Option<ThreadId>) -> bool {
         let mut left = threads.to_vec();
         while !left.is_empty() {

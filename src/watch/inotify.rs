@@ -1,19 +1,20 @@
 //! Watches files through one inotify instance, with one watch for each inode.
 //!
 //! **One watch for each inode.** inotify identifies a watch by inode, not by path. Adding a second path of an inode
-//! returns the watch that exists, and changes its mask (inotify(7)). Two paths have one inode if, for example, a
-//! directory is mounted in two places. So the backend records which paths lead to each watch, and how many subscribers
-//! need which events at each path. The mask of a watch is what all of its paths need together. A watch ends with its
-//! last path.
+//! returns the watch that exists, and changes its mask, which is its set of events (inotify(7)). Two paths have one
+//! inode if, for example, a directory is mounted in two places. So the [`Backend`] records which paths lead to each
+//! watch, and how many subscribers need which events at each path. The mask of a watch contains the events that all of
+//! its paths need together. When no path needs a watch any more, it is removed.
 //!
-//! **A watch stays with its inode** when the path leads to another one. Only the kernel knows where a path leads, so
-//! the backend adds the watch again each time a unit subscribes, and compares the descriptors. A unit subscribes after
-//! each scan. A rename in between is reported by a watch of the directory.
+//! **A watch stays with its inode** when the path leads to another one. Only the kernel knows where a path leads. So
+//! each time a unit subscribes, the backend adds the watches again. If the kernel returns another watch descriptor than
+//! before, the path leads to another inode now. A unit subscribes after each scan. A rename between two scans is
+//! reported by the watch of the directory.
 //!
 //! **Lost events.** If the kernel's queue is full (`fs.inotify.max_queued_events`), the kernel drops events and reports
 //! `IN_Q_OVERFLOW` in their place, which names no path. All observers are notified that changes may have been missed
-//! (G19). When a watch is removed, queued events of that watch are ignored, because its paths are unknown by then.
-//! [`WatchOutcome::moved`] makes up for them.
+//! (G19). When a watch is removed, queued events of that watch are ignored, because its paths are unknown by then. So
+//! that no change is missed, all subscribers of these paths are notified ([`WatchOutcome::moved`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -30,13 +31,13 @@ use crate::error::{Cause, Error};
 use crate::files::Lookup;
 use crate::sys::InheritedFd;
 
-/// Room for some hundred events.
+/// The size in bytes of the buffer for one read of events. Some hundred events fit.
 const BUFFER_SIZE: usize = 16 * 1024;
 /// Limits one call of [`Backend::read`] to some thousand events, so that a busy directory does not occupy the thread.
 /// The descriptor stays readable while events are left.
 const MAX_READS: usize = 8;
 
-/// An inotify instance, and what it watches for each subscriber.
+/// An inotify instance, its watches, and the paths that each subscriber (a unit of a handle) needs.
 pub(super) struct Backend {
     inotify: Inotify,
     notifier: Option<Arc<OwnedFd>>,
@@ -45,14 +46,14 @@ pub(super) struct Backend {
     targets: BTreeMap<Subscriber, Vec<Target>>,
 }
 
-/// The watch of one inode.
+/// A watch of the kernel, which watches one inode.
 struct InodeWatch {
     mask: WatchMask,
     /// The paths that lead to the inode.
     paths: BTreeSet<PathBuf>,
 }
 
-/// A path that at least one subscriber needs.
+/// A path that at least one subscriber needs to have watched.
 #[derive(Default)]
 struct WatchedPath {
     /// The watch of the inode that the path led to last. `None` if it cannot be watched.
@@ -61,15 +62,16 @@ struct WatchedPath {
     needed: [usize; WatchKind::ALL.len()],
 }
 
-/// What [`Backend::watch`] found: whether changes may have been missed, what cannot be watched, and which paths lead
-/// elsewhere now.
+/// The result of [`Backend::watch`].
 #[derive(Default)]
 pub(super) struct WatchOutcome {
-    /// Whether a target is watched for more than before, or was missing: earlier changes may have been missed.
+    /// Whether changes until now may have been missed: a path was not watched before, or for fewer events, or it is
+    /// missing although it was there when it was looked up.
     pub(super) is_new: bool,
-    /// The first target that cannot be watched, with the reason.
+    /// The reason why a path cannot be watched, with that path. If there are several, the first.
     pub(super) error: Option<Error>,
-    /// Paths whose watch ended because they lead to another inode now, or to none.
+    /// Paths whose watch ended because they lead to another inode now, or to none. Their other subscribers must be
+    /// notified, because queued events of the old watch are lost.
     pub(super) moved: Vec<PathBuf>,
 }
 
@@ -96,7 +98,8 @@ impl Backend {
         self.inotify.as_raw_fd()
     }
 
-    /// Returns a duplicate of the descriptor, which stays open while the caller keeps it.
+    /// Returns a duplicate of the inotify descriptor. It stays open as long as the caller keeps it, even if this
+    /// backend ends: a caller that adds it to an epoll set needs that.
     pub(super) fn notifier(&mut self) -> Option<Arc<OwnedFd>> {
         if self.notifier.is_none() {
             self.notifier = self.inotify.as_fd().try_clone_to_owned().ok().map(Arc::new);
@@ -113,14 +116,15 @@ impl Backend {
         if let Some(notifier) = &notifier {
             InheritedFd::Notifications.close(notifier.as_raw_fd());
         }
-        // Dropped, they would close the same descriptor numbers again, which may belong to other files by then.
+        // If they were dropped, they would close the same descriptor numbers again, which may belong to other files by
+        // then.
         std::mem::forget((inotify, notifier));
     }
 
-    /// Watches every target of `lookups` for `subscriber`, and no other path for it.
+    /// Watches the paths that `lookups` need ([`targets_of`]) for `subscriber`, in place of its earlier paths.
     ///
-    /// The earlier targets are released last: a watch that both need is not removed and added again, which would lose
-    /// the events in between.
+    /// The earlier paths are released after the new ones are watched. A watch that both need is thus not removed and
+    /// added again, which would lose the events in between.
     pub(super) fn watch(&mut self, subscriber: Subscriber, lookups: &[Lookup]) -> WatchOutcome {
         let mut outcome = WatchOutcome::default();
         let targets = targets_of(lookups);
@@ -130,18 +134,18 @@ impl Backend {
         let mut before = self.targets.insert(subscriber, targets.clone()).unwrap_or_default();
         for Target { path, kind } in &targets {
             let watch_before = self.watch_of(path);
-            let mut armed = self.arm(path);
-            if armed == Err(limit_reached()) {
-                // The watches of the earlier targets often make enough room.
+            let mut added = self.add_watch(path);
+            if added == Err(limit_reached()) {
+                // The kernel's limit of watches is reached. Often it is enough to end the watches of the earlier paths.
                 self.release(&std::mem::take(&mut before));
-                armed = self.arm(path);
+                added = self.add_watch(path);
             }
             if watch_before.is_some() && self.watch_of(path) != watch_before {
                 outcome.moved.push(path.clone());
             }
-            match armed {
+            match added {
                 Ok(is_new) => outcome.is_new |= is_new,
-                // The path was there when it was looked up.
+                // The path was there when it was looked up, so it was removed since then: a change.
                 Err(Cause::NotFound) => outcome.is_new = true,
                 Err(Cause::Permission) if !kind.must_be_readable() => {}
                 Err(cause) => {
@@ -153,7 +157,7 @@ impl Backend {
         outcome
     }
 
-    /// Releases everything that is watched for `subscriber`.
+    /// Ends the watches that only `subscriber` needs.
     pub(super) fn unwatch(&mut self, subscriber: Subscriber) {
         let targets = self.targets.remove(&subscriber).unwrap_or_default();
         self.release(&targets);
@@ -161,8 +165,8 @@ impl Backend {
 
     /// Returns the events that the kernel has queued, in order. Equal events in a row are returned once.
     ///
-    /// Events in a row are often equal: a write is reported by the file's watch and by the directory's. A large file is
-    /// written in many steps.
+    /// Equal events often follow each other. A write is reported by the watch of the file and by that of its directory,
+    /// and a large file is written in many steps.
     pub(super) fn read(&mut self) -> io::Result<Vec<BackendEvent>> {
         if testing::fault() != testing::NONE {
             return Err(io::ErrorKind::Other.into());
@@ -211,7 +215,7 @@ impl Backend {
 
     /// Forgets a watch that the kernel has removed, because its inode was deleted or its file system unmounted.
     ///
-    /// The event has been reported to the subscribers of its paths, who scan and subscribe again.
+    /// That event (`IN_IGNORED`) is reported to the subscribers of the watch's paths. They scan, and subscribe again.
     fn forget(&mut self, descriptor: &WatchDescriptor) {
         if let Some(watch) = self.watches.remove(descriptor) {
             for path in watch.paths {
@@ -231,12 +235,13 @@ impl Backend {
     /// Makes the kernel watch the inode that `path` leads to now, for the events that subscribers need there.
     ///
     /// Returns whether that inode was not watched for this path before, or not for all of these events.
-    fn arm(&mut self, path: &Path) -> Result<bool, Cause> {
+    fn add_watch(&mut self, path: &Path) -> Result<bool, Cause> {
         let needed = self.mask_of(path);
         // MASK_ADD keeps the events that another path of the same inode needs.
         let mask = needed | WatchMask::DONT_FOLLOW | WatchMask::MASK_ADD;
         let descriptor = self.inotify.watches().add(path, mask).map_err(|error| {
-            // If permission was withdrawn, the existing watch is kept: it reports when permission returns.
+            // If this process may not read the path any more, an existing watch is kept. It reports a change of
+            // permissions.
             if error.kind() != io::ErrorKind::PermissionDenied {
                 self.detach(path);
             }
@@ -266,7 +271,7 @@ impl Backend {
         needed.fold(WatchMask::empty(), |mask, kind| mask | kind.mask())
     }
 
-    /// Counts the targets of one subscriber out, and reduces their watches to what other subscribers need.
+    /// Records that one subscriber needs `targets` no more, and reduces their watches to what other subscribers need.
     fn release(&mut self, targets: &[Target]) {
         for Target { path, kind } in targets {
             self.entry(path).needed[*kind as usize] -= 1;
@@ -281,7 +286,7 @@ impl Backend {
         }
     }
 
-    /// Separates `path` from its watch, and removes a watch that has no other path.
+    /// Records that `path` has no watch any more. If no other path leads to that watch, removes it from the kernel.
     fn detach(&mut self, path: &Path) {
         let Some(descriptor) = self.paths.get_mut(path).and_then(|entry| entry.watch.take()) else {
             return;
@@ -290,32 +295,33 @@ impl Backend {
         watch.paths.remove(path);
         if watch.paths.is_empty() {
             self.watches.remove(&descriptor);
-            // This fails if the kernel has removed the watch already.
+            // An error means that the kernel has removed the watch already.
             let _ = self.inotify.watches().remove(descriptor);
         }
     }
 
-    /// Removes the events from the watch of `path` that no subscriber needs any more.
+    /// Removes those events from the mask of the watch of `path` that no subscriber needs any more.
     ///
-    /// Without this, a directory that once contained a file, and now is only on the way to one, would keep reporting
-    /// its entries.
+    /// Otherwise a directory that once contained a configured file, and now is only on the way to one, would report
+    /// changes of all its entries for ever.
     fn narrow(&mut self, path: &Path) {
         let Some(descriptor) = self.watch_of(path) else { return };
         let Some(watch) = self.watches.get(&descriptor) else { return };
         let needed = watch.paths.iter().map(|path| self.mask_of(path));
         let needed = needed.fold(WatchMask::empty(), |all, mask| all | mask);
-        // Only removes events. `arm` adds them, and returns that they are new.
+        // Events that the watch lacks are not added here, but by `add_watch`, which returns that they are new.
         let kept = watch.mask & needed;
         if watch.mask == kept {
             return;
         }
-        // Without MASK_ADD the kernel replaces the mask.
+        // Without MASK_ADD the kernel replaces the mask of the existing watch.
         let Ok(again) = self.inotify.watches().add(path, kept | WatchMask::DONT_FOLLOW) else {
             return;
         };
         if again != descriptor {
-            // The path leads to another inode by now, whose watch was just created or changed. It is removed. If it
-            // served another path, the kernel reports IN_IGNORED, and the subscribers of that path subscribe again.
+            // The path leads to another inode by now, so the call above created or changed the watch of that inode.
+            // Remove that watch. If another path needs it, the kernel reports IN_IGNORED for it, and the subscribers of
+            // that path subscribe again.
             let _ = self.inotify.watches().remove(again);
         } else if let Some(watch) = self.watches.get_mut(&descriptor) {
             watch.mask = kept;
@@ -348,14 +354,14 @@ fn describe_start_error(error: &io::Error) -> String {
     }
 }
 
-/// Faults that tests inject, for the whole process.
+/// Lets tests make inotify fail, in the whole process.
 pub(crate) mod testing {
     use std::sync::atomic::{AtomicU8, Ordering};
 
     pub(crate) const NONE: u8 = 0;
-    /// inotify cannot be started, and a running instance fails.
+    /// inotify cannot be started, and reading events from a running instance fails.
     pub(crate) const START_FAILS: u8 = 1;
-    /// inotify can be started, and fails when events are read.
+    /// inotify can be started, but reading events fails.
     pub(crate) const READ_FAILS: u8 = 2;
 
     static FAULT: AtomicU8 = AtomicU8::new(NONE);

@@ -1,10 +1,11 @@
 //! Notifies units when the kernel reports a change to one of their files.
 //!
-//! The process has one [`Watcher`] with one inotify instance, however many handles it opens: the kernel limits the
-//! instances of a user (`fs.inotify.max_user_instances`).
+//! For each of the two runtimes the process has one [`Watcher`] with one inotify instance, however many handles it
+//! opens. The kernel limits the instances of a user (`fs.inotify.max_user_instances`).
 //!
-//! The watcher watches every name that the kernel looks up to reach a file (its [`Lookup`]s), and not only the file. A
-//! file that is replaced by a rename is another inode, which no watch of the old inode reports. The directory does.
+//! The watcher watches every name that the kernel looks up to reach a file (its [`Lookup`]s), and not only the file. If
+//! another file is renamed over a file, a watch of the file itself reports nothing of the new one, which is another
+//! inode. A watch of the directory reports the rename.
 
 mod inotify;
 mod subscriptions;
@@ -31,11 +32,12 @@ use subscriptions::Subscriptions;
 pub(crate) enum WatchState {
     /// Only when the host requests a reload.
     Off,
-    /// By polling, as configured.
+    /// By polling alone, as the host has configured.
     Polling,
-    /// By notifications, and a poll besides.
+    /// By notifications of the kernel. Polls find changes of which there is no notification, as on network file
+    /// systems.
     Notified,
-    /// By polling alone, because notifications are not available (G19).
+    /// By polling alone, because notifications of the kernel are not available (G19).
     Degraded,
 }
 
@@ -65,11 +67,11 @@ pub(crate) trait Observer: Send + Sync {
 /// The result of [`Watcher::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
-    /// No event was queued.
+    /// The kernel had queued no event.
     Nothing,
-    /// There were events, and none concerns a subscriber.
+    /// There were events, but none concerns a unit: for example, another file in the same directory changed.
     Irrelevant,
-    /// At least one observer was notified.
+    /// At least one observer was notified, of a change or that changes may have been missed.
     Notified,
 }
 
@@ -79,16 +81,17 @@ pub(crate) struct Subscribed {
     /// Whether the unit has to be scanned again. If a path was not watched for it before, changes until now may have
     /// been missed (G1).
     pub(crate) needs_scan: bool,
-    /// The reason why a path cannot be watched.
+    /// The reason why a path cannot be watched, or why inotify cannot be used at all.
     pub(crate) error: Option<Error>,
-    /// Whether other units were notified. Their worker may be asleep, and has to be woken.
+    /// Whether other units were notified, whose paths this call found to lead elsewhere. Their worker may be asleep, so
+    /// the caller has to wake it.
     pub(crate) notified_others: bool,
 }
 
-/// How long after a failure inotify is not started again.
+/// The time after a failure of inotify in which it is not started again.
 ///
-/// A failure triggers a scan of everything, and the scan subscribes again. If that started inotify, an instance that
-/// always fails would be restarted in a loop, and the degraded state never reported (G19). The next poll starts it.
+/// A failure triggers a scan of all units, which then subscribe again. If that started inotify, an instance that always
+/// fails would be restarted in a loop, and the degraded state would never be reported (G19). The next poll starts it.
 const RESTART_DELAY: Duration = Duration::from_millis(250);
 
 /// Watches the files of all handles of the process.
@@ -98,14 +101,15 @@ pub(crate) struct Watcher(Mutex<WatcherState>);
 #[derive(Default)]
 struct WatcherState {
     subscriptions: Subscriptions,
-    /// `None` before the first subscription, and after a failure until inotify is started again.
+    /// The running inotify instance. `None` before the first subscription, and after a failure until the next start.
     backend: Option<Backend>,
-    /// The latest failure, and its time.
+    /// The latest failure of a running inotify instance, and its time.
     failed: Option<(Error, Instant)>,
 }
 
 impl Watcher {
-    /// Subscribes one unit of the handle `id` to changes of `lookups`, in place of its earlier subscriptions.
+    /// Subscribes one unit of the handle `id` to changes of `lookups`, in place of its earlier subscriptions. From then
+    /// on `observer` is notified of these changes.
     pub(crate) fn subscribe(
         &self,
         (id, unit): (HandleId, usize),
@@ -119,13 +123,14 @@ impl Watcher {
             Some(running) => running,
             None => match start(failed.as_ref()) {
                 Ok(started) => backend.insert(started),
-                // No scan is needed: without notifications it would find the same as the one before.
+                // A further scan would find changes between the scan before and the start of the watch. No watch
+                // starts, so the next poll finds them.
                 Err(error) => return Subscribed { error: Some(error), ..Subscribed::default() },
             },
         };
         let WatchOutcome { is_new, error, moved } = running.watch((id, unit), lookups);
-        // The end of a watch discards its queued events. The other subscribers of these paths will find the new watch
-        // in place when they subscribe, and would miss the change (G1).
+        // These paths have new watches, and the queued events of the old ones are discarded. Other subscribers of the
+        // paths would find the new watches in place when they subscribe, and would miss the change (G1).
         let mut notified_others = false;
         for path in &moved {
             notified_others |= subscriptions.notify_others(path, (id, unit));
@@ -148,16 +153,18 @@ impl Watcher {
         self.state().backend.as_ref().map(Backend::descriptor)
     }
 
-    /// Returns a duplicate of the descriptor, for a caller that polls it together with others.
+    /// Returns a duplicate of that descriptor, which stays open as long as the caller keeps it. For a caller that adds
+    /// it to an epoll set, from which it must be removed before it is closed.
     ///
-    /// After a failure of inotify it is another one.
+    /// After a failure of inotify, the new instance has another descriptor.
     pub(crate) fn notifier(&self) -> Option<Arc<OwnedFd>> {
         self.state().backend.as_mut().and_then(Backend::notifier)
     }
 
-    /// Closes the parent's notifications in a forked child; the parent keeps receiving them.
+    /// Closes the child's copies of the inotify descriptors in a forked child. The parent keeps its notifications.
     ///
-    /// If a thread of the parent held the lock during the fork, the state may be inconsistent, and is left alone.
+    /// If a thread of the parent held the lock during the fork, it is never released in the child. The descriptors then
+    /// stay open.
     pub(crate) fn abandon(&self) {
         if let Some(mut state) = self.0.try_lock()
             && let Some(backend) = state.backend.take()
@@ -200,19 +207,20 @@ fn start(failed: Option<&(Error, Instant)>) -> Result<Backend, Error> {
     }
 }
 
-/// One unit of one handle.
+/// One unit of one handle, by the index of the unit.
 type Subscriber = (HandleId, usize);
 
-/// An observer whose handle may have been closed.
+/// A reference to the observer of a handle, which does not keep the observer of a closed handle alive.
 type WeakObserver = Weak<dyn Observer>;
 
-/// An event of the backend, with its path in place of the kernel's watch descriptor.
+/// An event of inotify, with the path that it concerns in place of the kernel's watch descriptor. [`Change`] describes
+/// the first three.
 #[derive(Debug, PartialEq, Eq)]
 enum BackendEvent {
     Changed(Arc<Path>),
     Written(Arc<Path>),
     Closed(Arc<Path>),
-    /// The kernel has dropped events.
+    /// The kernel has dropped events, because its queue was full.
     Overflow,
 }
 

@@ -13,7 +13,7 @@ pub(super) struct Subscriptions {
     observers: HashMap<HandleId, WeakObserver>,
     by_subscriber: BTreeMap<Subscriber, HashSet<Subscription>>,
     by_path: PathIndex<Subscriber>,
-    /// Subscribers that list a directory, by that directory.
+    /// For each directory whose entries are read: its subscribers, and which names each of them reads.
     by_listed_directory: PathIndex<(Subscriber, FileFilter)>,
 }
 
@@ -29,8 +29,8 @@ enum Subscription {
 impl Subscriptions {
     /// Replaces the subscriptions of `subscriber` by those that `lookups` need.
     ///
-    /// Returns whether any of them is new. If so, earlier changes of its path were not reported to `subscriber`, even
-    /// if the path was watched for another one.
+    /// Returns whether any of them is new. If so, earlier changes of that path were not reported to `subscriber`, even
+    /// if the path was watched for another subscriber.
     pub(super) fn replace(
         &mut self,
         subscriber: Subscriber,
@@ -97,7 +97,8 @@ impl Subscriptions {
         }
     }
 
-    /// Reports to every subscriber but `one` that the entry at `path` changed. Returns whether there is another.
+    /// Reports to every subscriber but `one` that the entry at `path` changed. Returns whether there is such a
+    /// subscriber.
     pub(super) fn notify_others(&self, path: &Path, one: Subscriber) -> bool {
         let mut has_others = false;
         for subscriber in self.subscribers_of(path) {
@@ -127,7 +128,7 @@ impl Subscriptions {
         self.by_path.get(path).chain(self.listing_subscribers_of(path)).copied().collect()
     }
 
-    /// Returns the subscribers that list the directory of `path` and accept its name.
+    /// Returns the subscribers that read the entries of the directory of `path`, the name of `path` included.
     fn listing_subscribers_of<'a>(
         &'a self,
         path: &'a Path,

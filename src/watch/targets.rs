@@ -1,4 +1,4 @@
-//! Decides which paths to watch for a file, and for which inotify events.
+//! Decides which paths to watch for the lookups of a file, and for which inotify events.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -14,7 +14,8 @@ pub(super) struct Target {
     pub(super) kind: WatchKind,
 }
 
-/// The events that matter at a path: those that change where the path of a file leads, or the content of the file.
+/// The role of a watched path on the way to a configured file, which decides which of its events matter. They are those
+/// that change where the path of the file leads, or the content of the file.
 ///
 /// No kind includes events of reading (`IN_ACCESS`, `IN_OPEN`, `IN_CLOSE_NOWRITE`). The library reads the files
 /// itself, so these would trigger a scan after every scan.
@@ -22,20 +23,22 @@ pub(super) struct Target {
 pub(super) enum WatchKind {
     /// A directory on the way to a file: only its own move or removal.
     ///
-    /// Its entries do not matter. A watch of the entries of `/` or `/tmp` would report what every process does there.
+    /// Other entries of the directory do not matter. If those of `/` or `/tmp` were watched, the kernel would report
+    /// what every process does there.
     DirectoryItself,
-    /// A directory with a symbolic link on the way, or without the next name: entries that are created, removed or
-    /// renamed, and changed permissions.
+    /// A directory that contains a symbolic link on the way to the file, or in which the next name on the way is
+    /// missing: entries that are created, removed or renamed, and changed permissions.
     ///
-    /// To a process without search permission all entries of a directory are missing. `IN_ATTRIB` reports when that
-    /// changes.
+    /// To a process without search permission all entries of a directory are missing. Changed permissions may make them
+    /// appear.
     Names,
-    /// A directory with a configured file, or one that is listed: as [`WatchKind::Names`], and writes to its files.
+    /// A directory that contains a configured file, or all of whose files are configured: the events of
+    /// [`WatchKind::Names`], and writes to files in the directory.
     Files,
-    /// The file itself: writes by any of its names.
+    /// The file itself: writes through any name of the file.
     ///
-    /// A write by another hard link, or by another mount, is reported to the directory of that name only, and to
-    /// watches of the inode.
+    /// If a process writes through another hard link or another mount, the watch of the configured directory reports
+    /// nothing. A watch of the file does.
     Content,
 }
 
@@ -55,10 +58,10 @@ impl WatchKind {
         }
     }
 
-    /// Returns whether it is an error if this process may not read the path, which a watch needs.
+    /// Returns whether it is an error if the path cannot be watched because this process may not read it.
     ///
-    /// A directory on the way may allow search and not reading; the file is found all the same. A file that may not
-    /// be read is reported by the scan that reads it.
+    /// A directory on the way need not be readable: the file is found if the process may search it. An unreadable file
+    /// is reported by the scan that reads it.
     pub(super) fn must_be_readable(self) -> bool {
         matches!(self, Self::Names | Self::Files)
     }
@@ -66,12 +69,13 @@ impl WatchKind {
 
 /// Returns the paths to watch for `lookups`, each once, the most important first.
 ///
-/// The order matters if the limit of watches is reached: a directory with files reports replaced files and most writes.
+/// If the kernel's limit of watches is reached, only the first paths are watched. A directory with files is the most
+/// important, because it reports replaced files and most writes.
 pub(super) fn targets_of(lookups: &[Lookup]) -> Vec<Target> {
     let mut targets = Vec::new();
     let mut seen = HashSet::new();
     let mut push = |path: PathBuf, kind: WatchKind| {
-        // The files of one directory share every directory on the way.
+        // The files of one directory have the same directories on the way, so most targets come several times.
         let target = Target { path, kind };
         if seen.insert(target.clone()) {
             targets.push(target);
@@ -90,7 +94,7 @@ pub(super) fn targets_of(lookups: &[Lookup]) -> Vec<Target> {
             LookupKind::Listing(_) => {
                 push(lookup.path(), WatchKind::Files);
                 // The kernel sends IN_DELETE_SELF only after the last process has closed the removed directory.
-                // By then another directory may have its name, so the parent directory is watched, too.
+                // By then another directory may have the same name. So its parent directory is watched, too.
                 push(lookup.directory.clone(), WatchKind::Names);
             }
         }

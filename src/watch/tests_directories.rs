@@ -1,4 +1,4 @@
-//! Notifications of the watcher for directories whose entries count.
+//! Tests of the watcher's notifications for sources that are directories, whose entries are read.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -72,7 +72,7 @@ fn entry_that_the_filter_rejects_notifies_no_unit() {
     fs::write(fixture.path("roots/new.pem"), "x").unwrap();
     fixture.notifications();
     for name in [".hidden.pem", "README", "new.pem.tmp", "new.pem~", "list.crl", "0123abcd.r0"] {
-        // A long write to such a file must not delay a unit.
+        // A unit waits until its files are quiet. A long write to a file that it does not read must not delay it.
         let mut open = File::create(fixture.path("roots").join(name)).unwrap();
         open.write_all(b"y").unwrap();
         assert_eq!(fixture.watcher.read(), ReadOutcome::Irrelevant, "{name}");
@@ -135,7 +135,7 @@ fn g1_directory_swapped_or_removed_notifies_and_the_next_one_is_watched() {
     assert_eq!(fixture.reported_names(), ["c.pem"]);
     fs::write(fixture.path("gone/c.pem"), "x").unwrap();
     assert_eq!(fixture.notified_units(), [], "the old directory is not watched any more");
-    // Both renames are done before a unit subscribes.
+    // Now the old directory is renamed away and the next one into its place before the unit subscribes again.
     next("d.pem");
     fs::rename(fixture.path("roots"), fixture.path("gone as well")).unwrap();
     fs::rename(fixture.path("next"), fixture.path("roots")).unwrap();
@@ -151,7 +151,7 @@ fn g1_removed_directory_that_a_process_keeps_open_notifies_when_it_is_replaced()
     fs::remove_file(fixture.path("roots/a.pem")).unwrap();
     fixture.list_roots("roots");
     fixture.notifications();
-    // As a shell does with its working directory. The kernel sends no IN_DELETE_SELF while it is open.
+    // A shell keeps its working directory open like this. While a process does, the kernel sends no IN_DELETE_SELF.
     let _kept = File::open(fixture.path("roots")).unwrap();
     fs::remove_dir(fixture.path("roots")).unwrap();
     fs::create_dir(fixture.path("roots")).unwrap();
@@ -211,7 +211,7 @@ fn g1_path_that_becomes_a_directory_needs_a_scan() {
     let fixture = Fixture::new();
     fs::create_dir(fixture.path("roots")).unwrap();
     fixture.list(1, "roots", FileFilter::Certificates);
-    // Unit 0 subscribes to the name alone, which is watched for unit 1 already.
+    // Unit 0 subscribes to the name `roots` as to a file. The directory is watched for unit 1 already.
     fixture.subscribe(0, "roots");
     assert!(fixture.list_roots("roots").needs_scan, "changes in it were reported to unit 1 only");
 }

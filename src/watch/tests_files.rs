@@ -1,4 +1,4 @@
-//! Notifications of the watcher for single files, with the kernel's inotify.
+//! Tests of the watcher's notifications for sources that are single files, with the kernel's inotify.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::*;
 use crate::files::PathResolver;
 
-/// Records the notifications of its units.
+/// An observer that records its notifications, for the tests to check.
 #[derive(Default)]
 pub(super) struct Recorder(Mutex<Noted>);
 
@@ -175,7 +175,8 @@ fn g1_directory_on_the_way_renamed_notifies() {
     assert_eq!(fixture.notified_units(), [], "the old directory is not watched any more");
 }
 
-/// The unit that subscribes first ends the old watch, which discards the events that are queued for the other units.
+/// The unit that subscribes first replaces the old watch by a new one. Events of the old watch that are queued for the
+/// other unit are lost, so the watcher must notify it.
 #[test]
 fn g1_path_that_leads_to_another_inode_notifies_all_its_subscribers() {
     let fixture = Fixture::new();
@@ -200,7 +201,7 @@ fn g1_path_that_leads_to_another_inode_notifies_all_its_subscribers() {
 fn directory_on_the_way_reports_no_entries() {
     let fixture = Fixture::new();
     fs::create_dir_all(fixture.path("busy/tls")).unwrap();
-    // While the next name is missing, the entries of `busy` matter; afterwards they do not.
+    // While the next name is missing in `busy`, all entries of `busy` are watched. Afterwards they must not be.
     fixture.subscribe(0, "busy/not-yet/a");
     fixture.subscribe(0, "busy/tls/a");
     fixture.watcher.read();
@@ -215,7 +216,8 @@ fn directory_on_the_way_reports_no_entries() {
 fn directory_that_becomes_searchable_notifies() {
     let fixture = Fixture::new();
     fs::create_dir(fixture.path("tls")).unwrap();
-    // To a process without search permission every entry is missing.
+    // To a process that may not search a directory, every entry in it is missing. The test may run as root, which may
+    // search any directory, so it takes an entry that does not exist.
     fixture.subscribe(0, "tls/missing");
     fs::set_permissions(fixture.path("tls"), fs::Permissions::from_mode(0o750)).unwrap();
     assert_eq!(fixture.notified_units(), [0]);
@@ -228,7 +230,7 @@ fn released_path_that_leads_to_another_inode_is_not_watched() {
     fixture.subscribe(0, "here/missing");
     fixture.subscribe(1, "here/sub/a");
     fixture.watcher.read();
-    // Unit 1 still needs `here`, which is another directory by now.
+    // Unit 1 still needs the path `here`, which leads to another directory by now.
     fs::rename(fixture.path("here"), fixture.path("gone")).unwrap();
     fs::create_dir(fixture.path("here")).unwrap();
     fixture.subscribe(0, "elsewhere");
