@@ -304,7 +304,7 @@ pub(crate) struct Error {
 /// Context for the message of a failure. It is behind a pointer to keep `Result` small.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Context {
-    /// A possible reason for the failure, for example that the process gave up privileges.
+    /// An addition to the message, for example which privileges the process gave up before a file was unreadable.
     Explanation(String),
     /// The C function that failed. An options setter that fails makes the later open fail with the same error, and
     /// only this name says which call was wrong (G22).
@@ -332,7 +332,7 @@ impl Error {
         Self { path: Some(path.into()), ..Self::new(cause.into()) }
     }
 
-    /// Adds a possible reason for the failure to the message.
+    /// Adds an explanation at the end of the message.
     pub(crate) fn with_explanation(mut self, explanation: Option<String>) -> Self {
         self.context = explanation.map(|text| Arc::new(Context::Explanation(text)));
         self

@@ -1,5 +1,4 @@
-//! Computes digests of what was read. A unit whose digest is the same has not changed, whatever its time stamps are
-//! (G5).
+//! Computes digests of what was read. A unit with the same digest has not changed, whatever its time stamps (G5).
 
 use std::collections::BTreeSet;
 

@@ -53,10 +53,9 @@ pub(crate) fn digest_of(files: &[SnapshotFile]) -> Digest {
 
 /// Reads all files of `sources` as they are at one moment (G2).
 ///
-/// The files are listed with their stamps, read, and listed again. If the three do not agree, all is done again, because
-/// the first file may have been replaced by the time the last one is read. Two lists are compared, because a directory
-/// may be swapped while files are read, and be back in place when the second list is made. The stamps of the files that
-/// were read show that case.
+/// The files are listed with their stamps, read, and listed again. If the three do not agree, all is done again,
+/// because the first file may have been replaced by the time the last one is read. A list is also made file by file. If
+/// a directory is swapped back and forth, one list may be as mixed as the files that are read. So there are two.
 ///
 /// Of a directory, each file is read once, however many names lead to it. Entries other than regular files are
 /// skipped and never opened (G17).

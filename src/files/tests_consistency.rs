@@ -17,8 +17,8 @@ const NAMES: [&str; 3] = ["a.pem", "b.pem", "c.pem"];
 /// How many snapshots a test takes during the changes.
 const ROUNDS: usize = 500;
 
-/// How many snapshots a test takes if a defect would show only rarely, because the change must fall into the short time
-/// in which three files are read.
+/// How many snapshots a test takes if a defect would show only rarely. The change must fall into the short time in
+/// which three files are read.
 const MANY_ROUNDS: usize = 5_000;
 
 /// A temporary directory in which files and directories are swapped.

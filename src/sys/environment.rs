@@ -12,9 +12,9 @@ use std::ffi::OsString;
 
 /// Returns the value of a variable, or `None` if it is unset or empty, or must not be trusted.
 ///
-/// Like `secure_getenv(3)`: if a program is set-user-ID or set-group-ID, or has file capabilities, its caller chooses
+/// Like `secure_getenv(3)`. If a program is set-user-ID or set-group-ID, or has file capabilities, its caller chooses
 /// the environment, but must not choose which certificates the program trusts. A test below checks that no other
-/// module reads a variable by other means.
+/// module reads a variable without this function.
 pub(crate) fn environment_variable(name: &str) -> Option<OsString> {
     if has_more_rights_than_its_caller() {
         return None;
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     /// The functions of std, libc and the dependencies that read the environment without a check of the caller's
-    /// rights. Each name is in two pieces, so that the test does not find it in this file.
+    /// rights.
     const READERS: [&str; 6] = [
         concat!("env::", "var"),
         concat!("var_", "os("),

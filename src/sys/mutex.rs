@@ -1,10 +1,10 @@
 //! A mutex and a condition variable that work as before after a panic.
 //!
-//! If a thread panics while it holds the lock of a standard mutex, each later `lock` returns an error, and its caller
+//! If a thread panics while it holds the lock of a standard mutex, each later `lock` returns an error. The caller
 //! decides whether to use the data. In this library the answer is always the same: use the data.
 //!
-//! - Every panic is caught: `catch_panic` surrounds each call of the C API, each run of what is due for a handle (a
-//!   *step*), each reading of file notifications, each load, each self-check and each callback. The process continues
+//! - Every panic is caught. `catch_panic` surrounds each call of the C API, each *step* of a handle (doing what is due
+//!   for it), each reading of file notifications, each load, each self-check and each callback. The process continues
 //!   (G12), so the same locks are taken again. If their errors counted, one panic would disable a handle for good. But
 //!   a unit that fails must not disturb others (G3).
 //! - The data is usable after a panic. Loads and self-checks, whose course depends on the content of files, run inside

@@ -1,4 +1,5 @@
-//! Waits for several descriptors at once.
+//! Waits for several descriptors at once, by `poll(2)`, and combines several into one that a host can poll, by
+//! `epoll(7)`.
 
 #![allow(unsafe_code, reason = "one system call, which is argued for")]
 
@@ -36,8 +37,8 @@ impl Poller {
     }
 }
 
-/// The data that `epoll_wait(2)` would return for a descriptor. It is never called, because callers only need to know
-/// that some descriptor is readable, and then check everything.
+/// The data that `epoll_wait(2)` would return for a readable descriptor. The library never calls that function: a
+/// thread that polls the set only needs to know that some descriptor is readable.
 const NO_DATA: EventData = EventData::new_u64(0);
 
 impl AsFd for Poller {

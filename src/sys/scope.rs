@@ -5,8 +5,8 @@ use std::thread::LocalKey;
 
 /// The count of one function: how many calls of it the current thread is inside.
 ///
-/// Declare it as `const { Cell::new(0) }`. Such a value has no destructor, so it can be read and changed until the very
-/// end of the thread, in destructors of other thread-local values too.
+/// Declare it as `const { Cell::new(0) }`. Such a value has no destructor, so it can be used until the very end of the
+/// thread, in destructors of other thread-local values too.
 pub(super) type Depth = LocalKey<Cell<u32>>;
 
 /// One counted call. The count goes down when the value is dropped, also if a panic drops it.

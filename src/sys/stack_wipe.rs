@@ -6,8 +6,8 @@ const DEPTH: usize = 32 * 1024;
 
 /// Runs `body`, and overwrites the stack that its frames used (G18).
 ///
-/// Otherwise secrets would remain in the unused part of the stack until later calls go as deep, which may never happen
-/// on a thread of the host. Later calls would also copy pieces of the secrets, in the padding of values that they move.
+/// Otherwise secrets would remain in the unused part of the stack until later calls go as deep. On a thread of the host
+/// that may never happen. Later calls would also copy pieces of the secrets, in the padding of values that they move.
 pub(crate) fn wiping_stack<T>(body: impl FnOnce() -> T) -> T {
     let result = run(body);
     overwrite();

@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::slice;
 
-/// The number of bytes of the secret that are searched for.
+/// How many bytes of the secret are searched for: its first ones.
 const PIECE: usize = 16;
 
 thread_local! {

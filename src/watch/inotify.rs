@@ -302,8 +302,8 @@ impl Backend {
 
     /// Removes those events from the mask of the watch of `path` that no subscriber needs any more.
     ///
-    /// Otherwise a directory that once contained a configured file, and now is only on the way to one, would report
-    /// changes of all its entries for ever.
+    /// Otherwise a directory that once contained a configured file, and is only on the way to one now, would still
+    /// report changes of all its entries.
     fn narrow(&mut self, path: &Path) {
         let Some(descriptor) = self.watch_of(path) else { return };
         let Some(watch) = self.watches.get(&descriptor) else { return };

@@ -94,7 +94,7 @@ pub(crate) struct Subscribed {
 /// fails would be restarted in a loop, and the degraded state would never be reported (G19). The next poll starts it.
 const RESTART_DELAY: Duration = Duration::from_millis(250);
 
-/// Watches the files of all handles of the process.
+/// Watches the files of all handles that use the same runtime.
 #[derive(Default)]
 pub(crate) struct Watcher(Mutex<WatcherState>);
 
@@ -109,7 +109,7 @@ struct WatcherState {
 
 impl Watcher {
     /// Subscribes one unit of the handle `id` to changes of `lookups`, in place of its earlier subscriptions. From then
-    /// on `observer` is notified of these changes.
+    /// on [`Watcher::read`] notifies `observer` of these changes.
     pub(crate) fn subscribe(
         &self,
         (id, unit): (HandleId, usize),

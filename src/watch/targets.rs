@@ -75,7 +75,7 @@ pub(super) fn targets_of(lookups: &[Lookup]) -> Vec<Target> {
     let mut targets = Vec::new();
     let mut seen = HashSet::new();
     let mut push = |path: PathBuf, kind: WatchKind| {
-        // The files of one directory have the same directories on the way, so most targets come several times.
+        // The files of one directory have the same directories on the way, so some targets come several times.
         let target = Target { path, kind };
         if seen.insert(target.clone()) {
             targets.push(target);
