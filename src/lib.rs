@@ -3,7 +3,7 @@
 //! The crate is used through its C ABI ([`ffi`], `include/certreload.h`). A module imports only modules that are below
 //! it in this list:
 //!
-//! - [`ffi`]: the C ABI, one file per C type
+//! - [`ffi`]: the C ABI, one file per C type or group of functions
 //! - [`runtime`]: which thread runs a reload pass for which handle, and when
 //! - [`reload`]: from a trigger to a published generation; [`status`]: health, expiry and metrics of a handle
 //! - [`events`]: events for the host, their queue, and the thread that calls its callbacks

@@ -30,6 +30,7 @@ pub(crate) struct Options {
     /// `None` if the host has not chosen. Then [`Resumption::Auto`] applies, but a template without other session
     /// settings keeps its own session storage.
     pub(crate) resumption: Option<Resumption>,
+    /// The file of session ticket keys. If `None`, the keys are drawn at random.
     pub(crate) ticket_keys: Option<PathBuf>,
     /// The age at which the host is warned that the key that encrypts tickets is to be replaced. At twice this age the
     /// key encrypts no more. Zero for no limit. Applies to the keys of `ticket_keys`.
@@ -39,7 +40,10 @@ pub(crate) struct Options {
     pub(crate) session_context: Vec<u8>,
     pub(crate) watch: WatchMode,
     pub(crate) poll_interval: Duration,
+    /// How long files must be unchanged after a change, before they are read.
     pub(crate) debounce_quiet: Duration,
+    /// How long an update of the files may take. Files that keep changing for longer are read all the same. A failure
+    /// that an incomplete update can cause is retried for this time before it is reported.
     pub(crate) incomplete_timeout: Duration,
     /// How long before notAfter a certificate counts as expiring: zero for never, `None` for the default.
     pub(crate) expiry_warning: Option<Duration>,
