@@ -1,4 +1,4 @@
-//! Reads the fields of a certificate: names, dates, serial number, usages.
+//! Reads the fields of an X.509 certificate that certreload checks or reports: names, dates, serial number, usages.
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -13,49 +13,56 @@ use super::hash::hexadecimal;
 use super::{der, oid};
 use crate::error::Cause;
 
-/// The TLS feature `status_request` (5, RFC 6066 section 8): the server must staple an OCSP response (RFC 7633).
+/// The content of the INTEGER 5, the TLS feature `status_request` (RFC 6066 section 8). In a certificate it means that
+/// the server must staple an OCSP response (RFC 7633).
 const STATUS_REQUEST: &[u8] = &[5];
 
-/// The maximum number of characters of a name that a message quotes. The names in a certificate may be of any length.
+/// The maximum number of characters of a subject or issuer name in a message. Names in certificates may be of any
+/// length; longer ones are cut off.
 const LONGEST_TITLE: usize = 64;
 
-/// The fields of one certificate that are needed.
+/// The fields of one certificate that certreload checks or reports.
 #[allow(clippy::struct_excessive_bools, reason = "facts, each with a name")]
 pub(crate) struct Facts<'a> {
     pub(super) names: Vec<CString>,
     pub(super) not_before: i64,
     pub(super) not_after: i64,
     pub(super) serial: String,
-    /// The subject in DER, compared byte by byte, as is the issuer.
+    /// The subject name in DER. Subject and issuer names are compared as bytes, without decoding them.
     pub(super) subject: &'a [u8],
     pub(super) issuer: &'a [u8],
     pub(super) subject_key_id: Option<&'a [u8]>,
     pub(super) authority_key_id: Option<&'a [u8]>,
-    /// The whole `SubjectPublicKeyInfo`.
+    /// The whole `SubjectPublicKeyInfo` in DER: algorithm and key.
     pub(super) public_key: &'a [u8],
     pub(super) is_authority: bool,
-    /// Whether it has a URL for its issuer's certificate (authorityInfoAccess caIssuers, RFC 5280 section 4.2.2.1).
+    /// Whether the certificate has a URL of its issuer's certificate (authorityInfoAccess caIssuers, RFC 5280 section
+    /// 4.2.2.1).
     pub(super) has_issuer_url: bool,
     /// Whether the key may make signatures (keyUsage digitalSignature); true if the certificate has no keyUsage.
     pub(super) may_sign: bool,
     /// Whether the key may sign CRLs (keyUsage cRLSign); true if the certificate has no keyUsage.
     pub(super) may_sign_crls: bool,
-    /// Whether it is for TLS servers (extendedKeyUsage serverAuth); true if the certificate has no extendedKeyUsage.
+    /// Whether TLS servers may use the certificate (extendedKeyUsage serverAuth or anyExtendedKeyUsage); true if it has
+    /// no extendedKeyUsage.
     pub(super) may_serve: bool,
-    /// The same for TLS clients (clientAuth).
+    /// Whether TLS clients may use the certificate (extendedKeyUsage clientAuth or anyExtendedKeyUsage); true if it has
+    /// no extendedKeyUsage.
     pub(super) may_be_client: bool,
-    /// Whether it is for an OCSP responder (extendedKeyUsage `OCSPSigning`).
+    /// Whether the certificate may sign OCSP responses for its issuer (extendedKeyUsage `OCSPSigning`).
     pub(super) may_sign_ocsp: bool,
-    /// Whether clients should refuse it without a stapled OCSP response (RFC 7633).
+    /// Whether clients should refuse the certificate without a stapled OCSP response (RFC 7633).
     pub(super) must_staple: bool,
-    /// The display name of the subject: its common name, the whole name, or the first DNS name.
+    /// The subject's name for messages: its common name; without one, the whole subject; if that is empty, the first of
+    /// `names`.
     pub(super) title: String,
-    /// The display name of the issuer.
+    /// The issuer's name for messages: its common name, or the whole name if it has none.
     pub(super) issuer_title: String,
 }
 
 impl Facts<'_> {
-    /// Returns whether subject and issuer are equal (RFC 5280 section 3.2). The signature is not checked.
+    /// Returns whether subject and issuer are equal ("self-issued", RFC 5280 section 3.2). The signature is not
+    /// checked, so another key may have signed the certificate.
     pub(super) fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
     }
@@ -65,7 +72,7 @@ impl Facts<'_> {
     }
 }
 
-/// Parses the certificate at `index` of its file, counted from 0.
+/// Parses one certificate. `index` is its position in its file, counted from 0; an error reports it counted from 1.
 pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
     let malformed = |reason: String| Cause::CertificateMalformed { index: index + 1, reason };
     let (rest, certificate) =
@@ -133,7 +140,8 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
     Ok(facts)
 }
 
-/// Returns why a certificate cannot be parsed. The parser's own texts contain names of its types for some errors (G24).
+/// Returns for a message why a certificate cannot be parsed. Where the parser's own text contains names of its types, a
+/// fixed text replaces it (G24).
 fn in_words(error: &X509Error) -> String {
     match error {
         X509Error::Generic | X509Error::Der(_) | X509Error::NomError(_) => {
@@ -143,7 +151,7 @@ fn in_words(error: &X509Error) -> String {
     }
 }
 
-/// `Features ::= SEQUENCE OF INTEGER` (RFC 7633 section 4.1)
+/// Returns whether `Features ::= SEQUENCE OF INTEGER` (RFC 7633 section 4.1) contains `status_request`.
 fn asks_for_staple(features: &[u8]) -> bool {
     let mut rest = der::only(features, der::SEQUENCE).unwrap_or_default();
     while let Some((feature, after)) = der::tagged(rest, der::INTEGER) {
@@ -155,7 +163,7 @@ fn asks_for_staple(features: &[u8]) -> bool {
     false
 }
 
-/// Returns the DNS names in lower case and the IP addresses, each once.
+/// Returns the DNS names in lower case and the IP addresses as text, each once.
 fn names(alternatives: &[GeneralName<'_>]) -> Vec<CString> {
     // A name with a NUL is ignored. C code that compares names would end at the NUL: `a.test\0.evil.test` would pass as
     // `a.test`, which has been used to forge certificates.
@@ -192,14 +200,15 @@ fn shortened(text: &str) -> String {
 
 /// Returns the notAfter of a certificate in seconds since 1970, without parsing the rest.
 ///
-/// It is needed for every session ticket, and so for every handshake.
+/// A session ticket expires with the client's certificates, so handshakes call this function. It must be fast.
 pub(crate) fn not_after_of(certificate: &[u8]) -> Option<i64> {
     let (validity, _) = validity_of(certificate)?;
     let (_not_before, not_after) = der::element(validity)?;
     Some(ASN1Time::from_der(not_after).ok()?.1.timestamp())
 }
 
-/// Returns the contents of a certificate's subject, which may be empty, and of its `SubjectPublicKeyInfo`.
+/// Returns the contents of a certificate's subject and of its `SubjectPublicKeyInfo`, without tag and length. The
+/// subject may be empty.
 pub(crate) fn subject_and_key_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     let (_validity, rest) = validity_of(certificate)?;
     let (subject, rest) = der::tagged(rest, der::SEQUENCE)?;
@@ -207,7 +216,7 @@ pub(crate) fn subject_and_key_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((subject, public_key))
 }
 
-/// Returns the content of a certificate's validity, and the fields after it.
+/// Returns the content of a certificate's `Validity`, and the bytes of the fields after it.
 fn validity_of(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     let (certificate, _) = der::tagged(certificate, der::SEQUENCE)?;
     let (mut rest, _) = der::tagged(certificate, der::SEQUENCE)?;
@@ -229,9 +238,9 @@ pub(crate) fn format_time(seconds: i64) -> String {
     format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
 }
 
-/// Parses the format of [`format_time`]; no other.
+/// Parses a date and time in exactly the format of [`format_time`].
 pub(super) fn parse_time(text: &str) -> Option<i64> {
-    // A GeneralizedTime has the same digits without separators (RFC 5280 section 4.1.2.5.2).
+    // The digits alone form a GeneralizedTime (RFC 5280 section 4.1.2.5.2), which `ASN1Time` parses.
     let digits: String = text.chars().filter(char::is_ascii_digit).chain(['Z']).collect();
     let der = [&[der::GENERALIZED_TIME, u8::try_from(digits.len()).ok()?][..], digits.as_bytes()]
         .concat();

@@ -1,11 +1,11 @@
 //! Puts the certificates of a chain in the order in which they are served, and finds problems among them.
 //!
 //! RFC 5246 section 7.4.2 requires the leaf first, and each certificate to be followed by its issuer. RFC 8446 section
-//! 4.4.2 lets clients accept other orders, but TLS 1.2 clients may not. A chain in order is served as it is; otherwise
-//! it is reordered, with a warning.
+//! 4.4.2 asks clients to accept other orders, but TLS 1.2 clients may reject them. A chain in order is served as it is;
+//! otherwise it is reordered, with a warning.
 //!
-//! Only repetitions are left out. A certificate that seems superfluous, such as a cross-certificate, may be the only
-//! path to the root that some client trusts.
+//! Repeated certificates are left out, but no others. A certificate that seems superfluous, such as a
+//! cross-certificate, may be on the only path to the root that some client trusts.
 
 use std::path::Path;
 
@@ -17,28 +17,29 @@ use super::signature::is_signed_with;
 use super::warnings::{Warning, WarningKind};
 use crate::error::Cause;
 
-/// The certificates of one file, with what is needed to relate them to each other.
+/// The certificates of one file, with the facts from which their order follows.
 pub(super) struct Chain<'a> {
     pub(super) path: &'a Path,
     pub(super) certificates: &'a [CertificateDer<'static>],
-    /// At the same positions as `certificates`.
+    /// The parsed fields of each certificate, at the same positions as in `certificates`.
     pub(super) facts: &'a [Facts<'a>],
-    /// The position of the leaf.
+    /// The position of the leaf in `certificates`.
     pub(super) leaf: usize,
     pub(super) algorithms: &'a WebPkiSupportedAlgorithms,
-    /// Seconds since 1970.
+    /// The time for which dates are checked, in seconds since 1970.
     pub(super) now: i64,
 }
 
 /// The order in which the certificates of a chain are served.
 pub(super) struct Order {
-    /// Positions in the file.
+    /// Positions in [`Chain::certificates`], the leaf first.
     pub(super) positions: Vec<usize>,
     pub(super) warnings: Vec<Warning>,
 }
 
 impl Chain<'_> {
-    /// Returns the order: the path from the leaf upwards, then all other certificates as they are in the file.
+    /// Returns the order in which the certificates are served: the path from the leaf upwards, then all others as in
+    /// the file.
     pub(super) fn order(&self) -> Order {
         let distinct = self.distinct();
         let linked = if self.is_in_order(&distinct) {
@@ -61,13 +62,13 @@ impl Chain<'_> {
         Order { positions, warnings }
     }
 
-    /// Returns whether the key of `issuer` signed `subject`; `None` if the signature cannot be verified.
+    /// Returns whether the key of `issuer` signed `subject`; `None` if the provider cannot verify such a signature.
     pub(super) fn is_signed_by(&self, issuer: usize, subject: usize) -> Option<bool> {
         let key = self.facts[issuer].public_key;
         is_signed_with(&self.certificates[subject], key, self.algorithms)
     }
 
-    /// Returns the position of each certificate in the order of the file, without repetitions.
+    /// Returns the positions of all certificates in the order of the file, each certificate only once.
     fn distinct(&self) -> Vec<usize> {
         let all = self.certificates;
         (0..all.len()).filter(|at| !all[..*at].contains(&all[*at])).collect()
@@ -80,8 +81,8 @@ impl Chain<'_> {
 
     /// Returns the path from the leaf to the highest issuer in the file.
     ///
-    /// Of several issuers, the first that is valid now is chosen, otherwise the first: after a renewal of an
-    /// intermediate both versions may be in the file.
+    /// After the renewal of an intermediate, both of its versions may be in the file. Of several issuers, the first
+    /// that is valid now is chosen, or else the first.
     fn path_upwards(&self, positions: &[usize]) -> Vec<usize> {
         let mut linked = vec![self.leaf];
         let mut top = self.leaf;
@@ -125,8 +126,8 @@ impl Chain<'_> {
 
     /// Returns a warning if the certificate of the leaf's issuer is missing.
     ///
-    /// A leaf alone may be complete: private CAs issue leaves directly from the root. It is not if the leaf has a URL
-    /// for its issuer's certificate, or if the file has other CA certificates.
+    /// A file with the leaf alone may be complete: private CAs may issue leaves directly from the root. It is
+    /// incomplete if the leaf has a URL of its issuer's certificate, or if the file has other CA certificates.
     fn incomplete(&self, linked: &[usize]) -> Option<Warning> {
         let leaf = &self.facts[self.leaf];
         let others = self.facts.iter().enumerate().filter(|(at, _)| *at != self.leaf);
@@ -142,7 +143,7 @@ impl Chain<'_> {
         })
     }
 
-    /// Returns a warning if the certificate issued none of the others: it is probably in the wrong file.
+    /// Returns a warning if the certificate `at` issued none of those at `positions`: it is probably in the wrong file.
     fn unrelated(&self, at: usize, positions: &[usize]) -> Option<Warning> {
         let certifies_nothing = !positions.iter().any(|other| self.certifies(at, *other));
         certifies_nothing.then(|| {
@@ -166,7 +167,7 @@ impl Chain<'_> {
 
     /// Returns a warning if an intermediate of the path expires before the leaf (G20).
     ///
-    /// Self-issued certificates are exempt: clients use their own copy of a root, whatever the date of this one.
+    /// Self-issued certificates are exempt: they are roots, of which clients use their own copy and its date.
     fn expires_before_leaf(&self, at: usize) -> Option<Warning> {
         let (facts, leaf) = (&self.facts[at], &self.facts[self.leaf]);
         let is_needed = facts.is_valid_at(self.now) && !facts.is_self_issued();
@@ -186,13 +187,13 @@ impl Chain<'_> {
     }
 }
 
-/// Rejects a certificate that was not signed with the key that it names as its issuer's, if that key is in the file.
+/// Rejects the chain if a certificate names an issuer's key that is in the file, but was not signed with that key.
 ///
 /// While a file is overwritten in place, it begins with new bytes and ends with old ones. Such a mixture may parse and
-/// may contain the right public key, and still be a certificate that no CA issued (G4).
+/// may contain the right public key, although no CA issued it. Only its signature is wrong (G4).
 ///
-/// If several certificates have the named issuer and key identifier, one correct signature is enough, or one that
-/// cannot be verified.
+/// Several certificates of the file may have the named issuer and key identifier. Then one correct signature is enough,
+/// or one that cannot be verified.
 pub(super) fn check_signatures(chain: &Chain<'_>) -> Result<(), Cause> {
     for subject in 0..chain.facts.len() {
         let issuers = issuers_named_by(chain, subject);

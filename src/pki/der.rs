@@ -1,7 +1,7 @@
 //! A small DER reader (X.690): splits structures into their elements, without knowing their types.
 //!
-//! It is used where the parsers of x509-parser do not reach (OCSP responses, private keys) or do too much work (the
-//! entries of large CRLs).
+//! It is used where x509-parser has no parser (OCSP responses, private keys). It is also used where x509-parser would
+//! do too much work: for large CRLs, and for single fields of a certificate.
 
 pub(super) const BOOLEAN: u8 = 0x01;
 pub(super) const INTEGER: u8 = 0x02;
@@ -12,11 +12,11 @@ pub(super) const ENUMERATED: u8 = 0x0a;
 pub(super) const UTC_TIME: u8 = 0x17;
 pub(super) const GENERALIZED_TIME: u8 = 0x18;
 pub(super) const SEQUENCE: u8 = 0x30;
-/// Context-specific tags `[0]`, `[1]` and `[2]` that wrap one whole element (`EXPLICIT`).
+/// The tags `[0]`, `[1]` and `[2]` of EXPLICIT tagging: the content is one whole element with its own tag.
 pub(super) const EXPLICIT_0: u8 = 0xa0;
 pub(super) const EXPLICIT_1: u8 = 0xa1;
 pub(super) const EXPLICIT_2: u8 = 0xa2;
-/// `[0]` in the place of a primitive element's own tag (`IMPLICIT`).
+/// The tag `[0]` of IMPLICIT tagging: it replaces the own tag of a primitive element, such as an OCTET STRING.
 pub(super) const IMPLICIT_0: u8 = 0x80;
 
 /// One element: its tag and its content.
@@ -24,11 +24,11 @@ pub(super) const IMPLICIT_0: u8 = 0x80;
 pub(super) struct Element<'a> {
     pub(super) tag: u8,
     pub(super) content: &'a [u8],
-    /// Tag, length and content.
+    /// All bytes of the element: tag, length and content.
     pub(super) whole: &'a [u8],
 }
 
-/// Splits off the first element. Returns it and the bytes after it.
+/// Splits off the first element. Returns it and the bytes after it; `None` if it is incomplete.
 pub(super) fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -36,7 +36,8 @@ pub(super) fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
         (usize::from(first), rest)
     } else {
         let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-        // Files are limited to sizes that fit into four length bytes (G17).
+        // No file may be so large that a length needs more than four bytes (G17). DER has no indefinite length (zero
+        // bytes).
         if !(1..=4).contains(&bytes.len()) {
             return None;
         }
@@ -71,7 +72,8 @@ pub(super) fn only(der: &[u8], tag: u8) -> Option<&[u8]> {
     }
 }
 
-/// Returns the bytes of a BIT STRING whose last byte has no unused bits.
+/// Returns the bytes of a BIT STRING; `None` if its last byte has unused bits, which those of keys and signatures have
+/// not.
 pub(super) fn bits(content: &[u8]) -> Option<&[u8]> {
     content.strip_prefix(&[0])
 }

@@ -1,6 +1,6 @@
 //! DNS names in certificates: exact names, and wildcards for one label (RFC 9525 section 6.3).
 
-/// A DNS name of a certificate, split into what it is compared with. Names are in lower case.
+/// A DNS name in a certificate as a pattern for the server names that it is valid for. All names are in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamePattern<'a> {
     /// Matches this name only.
@@ -10,20 +10,20 @@ pub(crate) enum NamePattern<'a> {
 }
 
 impl<'a> NamePattern<'a> {
-    /// Reads a name of a certificate.
+    /// Converts a name in a certificate: one that starts with `*.` is a wildcard.
     pub(crate) fn of(name: &'a str) -> Self {
         name.strip_prefix("*.").map_or(Self::Exact(name), Self::Wildcard)
     }
 
-    /// Returns the patterns that match `name`, the exact one first: an exact name is preferred to a wildcard.
-    /// A name of a single label has no wildcard.
+    /// Returns the patterns that match `name`: first the exact name, which is preferred, then the wildcard. A name of a
+    /// single label matches no wildcard.
     pub(crate) fn matching(name: &'a str) -> [Option<Self>; 2] {
         let parent = name.split_once('.').map(|(_label, parent)| parent);
         [Some(Self::Exact(name)), parent.map(Self::Wildcard)]
     }
 
-    /// Returns whether a certificate with this name is valid for `name`. The wildcard itself matches too: a host can
-    /// require it by that name.
+    /// Returns whether a certificate with this name is valid for `name`. `*.a.test` also matches the text `*.a.test`,
+    /// because a host can require a certificate with that name.
     pub(crate) fn matches(self, name: &str) -> bool {
         NamePattern::matching(name).contains(&Some(self))
     }

@@ -10,7 +10,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> Sha256 {
     into_array(digest(&SHA256, bytes))
 }
 
-/// Returns the digest of `parts`, one after the other. Where a part ends makes no difference.
+/// Returns the digest of the concatenated `parts`. Where one part ends and the next begins makes no difference.
 pub(crate) fn sha256_of_all<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Sha256 {
     let mut context = Context::new(&SHA256);
     parts.into_iter().for_each(|part| context.update(part));

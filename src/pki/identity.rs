@@ -28,12 +28,12 @@ use crate::error::{Cause, Error};
 use crate::options::Role;
 use crate::pki::ocsp::staple;
 
-/// The bytes of an identity, each with the path that a failure names.
+/// The bytes of an identity, each with the path that an error reports.
 pub(crate) struct IdentityInput<'a> {
     pub(crate) role: Role,
     pub(crate) chain: (&'a Path, &'a [u8]),
     pub(crate) key: (&'a Path, &'a [u8]),
-    /// Called once, if the key is encrypted.
+    /// Returns the password of the key. Called once if the key is encrypted, otherwise never.
     pub(crate) password: AskPassword<'a>,
     pub(crate) staple: Staple<'a>,
 }
@@ -41,10 +41,10 @@ pub(crate) struct IdentityInput<'a> {
 /// A validated identity. Immutable. Its key is wiped when the last user releases it (G8, G18).
 #[derive(Debug)]
 pub(crate) struct Identity {
-    /// The chain and the key, without an OCSP response.
+    /// The chain and the key without an OCSP response, for when there is none or it is not good.
     certified_key: Arc<CertifiedKey>,
     stapled: Option<Box<Stapled>>,
-    /// The signature scheme that the key prefers: equal for keys of the same kind.
+    /// The signature scheme that the key prefers. Keys of the same kind prefer the same.
     scheme: Option<SignatureScheme>,
     names: Vec<CString>,
     not_before: i64,
@@ -115,8 +115,9 @@ impl Identity {
         })
     }
 
-    /// Replaces the default time before the end at which the warning begins. Zero turns it off, for the OCSP response
-    /// as well.
+    /// Sets how long before notAfter the expiry warning begins; `None` keeps the default.
+    ///
+    /// Zero turns the warning off, and that about the OCSP response as well.
     pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
         self.expiring_from = renewal::expiring_from(self.not_before, self.not_after, warning);
         if let Some(stapled) = &mut self.stapled
@@ -132,7 +133,7 @@ impl Identity {
         &self.certified_key
     }
 
-    /// Returns what is served now: with the OCSP response, as long as that is good.
+    /// Returns the chain and the key as they are served now: with the OCSP response while that is good.
     pub(crate) fn certified_key_now(&self) -> &Arc<CertifiedKey> {
         match &self.stapled {
             None => &self.certified_key,
@@ -148,7 +149,8 @@ impl Identity {
         }
     }
 
-    /// Returns what is known about the OCSP response, whether it is good now or not.
+    /// Returns the dates and the digest of the OCSP response, whether it is good now or not; `None` if there is none to
+    /// staple.
     pub(crate) fn staple(&self) -> Option<&StapleFacts> {
         self.stapled.as_ref().map(|stapled| &stapled.facts)
     }
@@ -248,8 +250,8 @@ fn facts_of<'a>(certificates: &'a [CertificateDer<'_>]) -> Result<Vec<Facts<'a>>
 
 /// Returns the position of the leaf: the first certificate with the public key of `key`, usually the first in the file.
 ///
-/// If the provider does not return the public key, the first certificate is assumed to be the leaf. The self-check
-/// finds a key that does not match (G16).
+/// If the provider does not return the public key, the first certificate is assumed to be the leaf. If the key does not
+/// match, the self-check fails (G16).
 fn position_of_leaf(facts: &[Facts<'_>], key: &dyn SigningKey) -> Option<usize> {
     match key.public_key() {
         Some(public_key) => facts.iter().position(|facts| facts.public_key == public_key.as_ref()),
@@ -257,7 +259,7 @@ fn position_of_leaf(facts: &[Facts<'_>], key: &dyn SigningKey) -> Option<usize> 
     }
 }
 
-/// Returns the signature scheme that `key` chooses from all schemes of TLS.
+/// Returns the signature scheme that `key` prefers among all schemes of TLS.
 fn scheme_of(key: &dyn SigningKey) -> Option<SignatureScheme> {
     let all = [
         SignatureScheme::RSA_PSS_SHA256,
@@ -299,7 +301,7 @@ fn check_usage(facts: &Facts<'_>, role: Role) -> Result<(), Cause> {
     }
 }
 
-/// Converts hexadecimal digits, which contain no NUL.
+/// Converts hexadecimal digits to a C string. They contain no NUL, so the conversion cannot fail.
 fn c_string(text: String) -> CString {
     CString::new(text).unwrap_or_default()
 }

@@ -32,7 +32,7 @@ pub(crate) use ticket_keys::{TicketFile, TicketKey, TicketKeys};
 pub(crate) use trust::{MAX_ROOTS, Trust, TrustContext, TrustFile, TrustInput};
 pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
 
-/// Internals for the fuzz targets.
+/// Functions and types of this module that the fuzz targets use.
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
     pub(crate) use super::crl::{Crl, crls};

@@ -1,4 +1,5 @@
-//! Warns about roots without a CRL: with the default rules, all of their peers are refused.
+//! Warns about roots without a CRL. As soon as any CRL is configured, the default rules refuse every peer under such a
+//! root.
 
 use x509_parser::prelude::{FromDer, X509Name};
 
@@ -7,14 +8,14 @@ use crate::options::CrlRules;
 use crate::pki::trust::CaCertificate;
 use crate::pki::warnings::{Warning, WarningKind};
 
-/// Returns a warning for each root without a CRL, if the rules refuse peers whose status is unknown.
+/// Returns a warning for each root without a CRL, if the rules refuse peers whose revocation status is unknown.
 pub(crate) fn roots_without_list(
     roots: &[&CaCertificate],
     lists: &[RevocationList],
     rules: CrlRules,
 ) -> Vec<Warning> {
-    // Without any CRL, revocation is not checked. If only leaves are checked, a root that issues only intermediates
-    // needs none.
+    // Without any CRL, revocation is not checked. With `leaf_only`, a root that issues only intermediates needs no CRL,
+    // and whether it issues leaves is not known here.
     if lists.is_empty() || rules.allow_unknown || rules.leaf_only {
         return Vec::new();
     }

@@ -1,4 +1,5 @@
-//! Finds the key that signed a CRL: that of a root, or of an intermediate whose certificate is known from elsewhere.
+//! Finds the key that signed a CRL, and verifies the signature. It is the key of a root, or of an intermediate whose
+//! certificate is in a CRL file or in the chain of an identity.
 
 use std::collections::HashSet;
 
@@ -15,16 +16,19 @@ use crate::pki::signature::is_signed_with;
 use crate::pki::trust::TrustFile;
 use crate::pki::trust::{CaCertificate, MAX_ROOTS};
 
-/// The CAs whose CRLs can be verified when they are loaded, before any peer has shown a certificate.
+/// The CAs whose CRLs can be verified when they are loaded. The CRLs of other CAs can only be verified in a handshake,
+/// with a certificate of the CA that the peer sends.
 pub(crate) struct CrlIssuers<'a> {
-    /// The roots of both roles.
+    /// The roots for clients and those for servers.
     pub(crate) roots: &'a [&'a CaCertificate],
-    /// CAs that are not trusted: a peer under one of them still needs a path to a root.
+    /// CAs that are known but not trusted. Their keys verify CRLs; a peer under one of them still needs a path to a
+    /// root.
     pub(crate) others: Vec<CaCertificate>,
 }
 
 impl<'a> CrlIssuers<'a> {
-    /// Collects the roots, the CAs among `issuers` (DER), and the CAs whose certificates are in the CRL files.
+    /// Collects the roots, the CAs among the certificates `issuers` (DER), and the CAs whose certificates are in the
+    /// CRL `files`.
     pub(crate) fn new(
         roots: &'a [&'a CaCertificate],
         issuers: &[&[u8]],
@@ -38,10 +42,11 @@ impl<'a> CrlIssuers<'a> {
         Self { roots, others: others.collect() }
     }
 
-    /// Returns the digest of the public key that signed `crl`; `None` if no certificate of its issuer is known.
+    /// Verifies the signature of `crl` and returns the digest of the public key that made it; `None` if no certificate
+    /// of the issuer is known.
     ///
-    /// If a root has the issuer's name, only roots are considered. Otherwise an attacker who can write a CRL file
-    /// could add a self-made certificate with the root's name, and sign an empty CRL with it.
+    /// If a root has the issuer's name, only roots are considered. Otherwise an attacker who can write a CRL file could
+    /// add a self-made certificate with the root's name, and sign an empty CRL with it.
     ///
     /// The signer's certificate must allow signing CRLs (keyUsage cRLSign, RFC 5280 section 6.3.3 (f)).
     pub(super) fn signer_of(
@@ -54,7 +59,7 @@ impl<'a> CrlIssuers<'a> {
         if named.is_empty() {
             named = self.others.iter().filter(has_name).collect();
         }
-        // Several CAs may have one name: a CA keeps its name when it replaces its key.
+        // Several CAs may have one name, since a CA keeps its name when it replaces its key. So each key is tried.
         let (mut is_checked, mut is_signed) = (true, false);
         for issuer in &named {
             match is_signed_with(&crl.der, &issuer.public_key, algorithms) {
@@ -80,7 +85,8 @@ impl<'a> CrlIssuers<'a> {
     }
 }
 
-/// Returns the certificates in a CRL file. Errors are ignored here: reading the CRLs of the file reports them.
+/// Returns the certificates in a CRL file: users put those of the issuers there. Errors are ignored here, because
+/// reading the CRLs of the file reports them.
 fn certificates(file: &TrustFile<'_>) -> Vec<CertificateDer<'static>> {
     match only(file.bytes, SEQUENCE) {
         Some(_) => vec![file.bytes.to_vec().into()],

@@ -1,6 +1,6 @@
-//! Parses what CRLs say about themselves (RFC 5280 section 5).
+//! Parses the fields that describe a CRL as a whole (RFC 5280 section 5): issuer, number, dates, scope.
 //!
-//! Their entries are only counted: the verifier reads them.
+//! The entries, which name the revoked certificates, are only counted here. rustls parses them for the verifier.
 
 use rustls::pki_types::CertificateRevocationListDer;
 use x509_parser::prelude::{FromDer, X509Name};
@@ -19,7 +19,7 @@ use crate::pki::{oid, pem, sniff};
 /// The maximum number of CRLs of a handle.
 pub(crate) const MAX_CRLS: usize = 1000;
 
-/// One CRL, without its entries: there may be hundreds of thousands.
+/// The fields of one CRL, and its DER. The entries are not parsed: there may be hundreds of thousands.
 #[derive(Debug)]
 pub(crate) struct Crl {
     pub(crate) der: CertificateRevocationListDer<'static>,
@@ -30,23 +30,24 @@ pub(crate) struct Crl {
     /// The issuer's display name.
     pub(crate) issuer_title: String,
     pub(crate) authority_key_id: Option<Vec<u8>>,
-    /// Grows with each CRL of a scope (RFC 5280 section 5.2.3).
+    /// The CRL number: it grows with each CRL that the CA issues for the same certificates (RFC 5280 section 5.2.3).
     pub(crate) number: Option<CrlNumber>,
     /// The issuing distribution point in DER, if the CRL covers a part of the issuer's certificates only (RFC 5280
     /// section 5.2.5).
     pub(crate) distribution_point: Option<Vec<u8>>,
     /// Seconds since 1970.
     pub(crate) this_update: i64,
-    /// When a newer CRL is due, at the latest.
+    /// When this CRL expires: the issuer promises a newer one by then. Seconds since 1970.
     pub(crate) next_update: i64,
-    /// The number of certificates that it revokes.
+    /// The number of entries, which is that of the revoked certificates.
     pub(crate) entries: usize,
 }
 
 /// The number of a CRL: an unsigned integer of any length.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CrlNumber {
-    // The derived order compares lengths first: without leading zeros, the longer number is larger.
+    // `length` must be the first field: the derived order compares it first. Without leading zeros, the longer number
+    // is larger.
     length: usize,
     bytes: Vec<u8>,
 }
@@ -58,7 +59,7 @@ impl CrlNumber {
         Self { length: bytes.len(), bytes }
     }
 
-    /// Formats the number as OpenSSL prints it.
+    /// Formats the number for messages, as OpenSSL prints it.
     pub(crate) fn in_words(&self) -> String {
         match &self.bytes[..] {
             bytes if bytes.len() <= 8 => {
@@ -71,7 +72,8 @@ impl CrlNumber {
 
 /// Returns every CRL in `file`: PEM, or one CRL in DER.
 ///
-/// No CRL at all is an error, except in a directory: there other files may be beside CRLs, usually certificates.
+/// A file without a CRL is an error, unless it was found in a configured directory and is a certificate or other PEM:
+/// such files are usually beside CRLs.
 pub(crate) fn crls(file: &TrustFile<'_>) -> Result<Vec<Crl>, Cause> {
     let bytes = file.bytes;
     if only(bytes, SEQUENCE).is_some() {
@@ -96,7 +98,7 @@ pub(crate) fn crls(file: &TrustFile<'_>) -> Result<Vec<Crl>, Cause> {
     Ok(lists)
 }
 
-/// Returns whether `bytes` is a CRL in DER, by its outline.
+/// Returns whether `bytes` has the structure of a CRL in DER.
 pub(crate) fn is_list(bytes: &[u8]) -> bool {
     Outline::of(bytes).is_some()
 }
@@ -133,16 +135,17 @@ fn crl(bytes: &[u8], at: usize) -> Result<Crl, Cause> {
     })
 }
 
-/// Extensions are required because the verifier (rustls-webpki) parses no CRL without them. It follows RFC 5280
-/// section 5.2, which requires a number and a key identifier.
+/// Why a CRL without extensions is rejected. The verifier (rustls-webpki) does not parse it, in accordance with RFC
+/// 5280 section 5.2: that requires the extensions for number and key identifier.
 const WITHOUT_EXTENSIONS: &str = "it has no extensions (version 1); \"openssl ca\" adds them if its configuration has a \
      crlnumber";
 
-/// Entries of a delta CRL only make sense on top of their base CRL, which rustls does not support.
+/// Why a delta CRL is rejected. Its entries only make sense together with its base CRL, and rustls cannot combine the
+/// two.
 const DELTA: &str =
     "it is a delta CRL, which lists only changes to another CRL; use the complete CRL";
 
-/// The fields of a `CertificateList` (RFC 5280 section 5.1), by their position in the DER.
+/// The undecoded fields of a `CertificateList` (RFC 5280 section 5.1), found by their positions in the DER.
 struct Outline<'a> {
     issuer: &'a [u8],
     this_update: &'a [u8],

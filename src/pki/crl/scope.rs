@@ -1,4 +1,4 @@
-//! Which CRLs replace each other (their scope), and which of two is newer (their version).
+//! Decides which CRLs replace each other, by their scope, and which of two is newer, by their version.
 //!
 //! A CRL covers a scope: the certificates of one issuer and one key, or a part of them (RFC 5280 section 5). Within a
 //! scope the newest CRL is complete, so an older one has no more effect. Replacing a CRL by an older one of its scope
@@ -11,24 +11,25 @@ use crate::pki::certificate::format_time;
 use crate::pki::hash::{Sha256, sha256};
 use crate::pki::trust::CaCertificate;
 
-/// The certificates that a CRL covers: those of an issuer's key, or the part that its distribution point names.
+/// The certificates that a CRL covers: all those that an issuer signed with one key, or a part of these.
 #[derive(Clone, Debug)]
 pub(super) struct CrlScope {
     /// The issuer's name in DER.
     issuer: Vec<u8>,
     authority_key_id: Option<Vec<u8>>,
-    /// The extension that limits the CRL to a part; `None` if it covers all certificates of the issuer.
+    /// The extension issuingDistributionPoint, which names the part; `None` if the CRL covers all certificates of the
+    /// issuer.
     distribution_point: Option<Vec<u8>>,
     /// The digest of the public key that signed the CRL; `None` if no certificate of the issuer is known.
     signer: Option<Sha256>,
 }
 
-/// A CRL's scope, and what orders it among the CRLs of that scope.
+/// The scope of a CRL, with the number and the date that show which of two CRLs of the scope is newer.
 #[derive(Clone, Debug)]
 pub(crate) struct CrlVersion {
     pub(super) scope: CrlScope,
     number: Option<CrlNumber>,
-    /// Seconds since 1970.
+    /// When the CRL was issued, in seconds since 1970.
     this_update: i64,
 }
 
@@ -46,7 +47,7 @@ impl CrlScope {
         self.has_same_part(other) && self.has_same_issuer_key(other)
     }
 
-    /// Returns whether a CRL of this scope covers every certificate that one of `other` covers.
+    /// Returns whether a CRL of this scope covers every certificate that a CRL of the scope `other` covers.
     pub(super) fn includes(&self, other: &Self) -> bool {
         (self.has_same_part(other) || self.covers_all_parts()) && self.has_same_issuer_key(other)
     }
@@ -59,10 +60,10 @@ impl CrlScope {
         self.distribution_point.is_none()
     }
 
-    /// Returns whether both are of one issuer and one key.
+    /// Returns whether the CRLs of both scopes are signed with one key of one issuer.
     ///
-    /// If both signers are known, their keys are compared. Otherwise the key identifiers are, which some CAs leave
-    /// out (although RFC 5280 section 5.2.1 requires them).
+    /// If the signing keys of both are known, these are compared, otherwise the key identifiers. Some CAs leave out the
+    /// key identifier, although RFC 5280 section 5.2.1 requires it.
     fn has_same_issuer_key(&self, other: &Self) -> bool {
         self.issuer == other.issuer
             && match (self.signer, other.signer) {
@@ -95,11 +96,12 @@ impl CrlVersion {
         by_number.then(self.this_update.cmp(&other.this_update))
     }
 
-    /// Returns in words why this version, one of `candidates`, must not replace `known`: it is older. `None` if it is
-    /// not, or does not replace `known`.
+    /// Returns in words why this version must not replace `known`, which was in use: it is older. The result is `None`
+    /// if it is not older, or if the two do not replace each other.
     ///
-    /// A CRL for all certificates also replaces the CRL of a part, unless the candidates include one for that part.
-    /// The two are compared by thisUpdate first: each scope may have its own numbers (RFC 5280 section 5.2.3).
+    /// A CRL for all certificates also replaces the CRL of a part, unless `candidates` include one for that part. These
+    /// are all CRLs that would be used together. The two are compared by thisUpdate first: each scope may have its own
+    /// numbers (RFC 5280 section 5.2.3).
     pub(super) fn rolls_back(&self, known: &Self, candidates: &[&Self]) -> Option<String> {
         let comparison = if self.scope.is_same(&known.scope) {
             self.compare(known)
@@ -126,7 +128,7 @@ impl CrlVersion {
 /// Returns the newest version of each scope that was ever in use: `current`, and those of `known` whose scope has no
 /// current version.
 ///
-/// Versions are remembered after their CRL was removed, so that an older CRL cannot return in its place (G13).
+/// The version of a CRL is remembered after the CRL was removed, so that an older one cannot return in its place (G13).
 pub(super) fn remembered(current: Vec<CrlVersion>, known: &[CrlVersion]) -> Vec<CrlVersion> {
     let is_current = |old: &&CrlVersion| current.iter().any(|new| new.scope.is_same(&old.scope));
     let removed: Vec<_> =

@@ -1,4 +1,4 @@
-//! Selects the CRLs to enforce from their files, and decides whether they may replace those in use.
+//! Selects the CRLs to enforce from those in the CRL files, and decides whether they may replace the CRLs in use.
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub(crate) struct RevocationList {
     /// Seconds since 1970.
     pub(crate) this_update: i64,
     pub(crate) next_update: Option<i64>,
-    /// When the warning begins that no newer CRL has come; `None` if warnings are off.
+    /// When the expiry warning begins, since no newer CRL has been loaded by then; `None` if warnings are off.
     pub(crate) expiring_from: Option<i64>,
     /// The number of certificates that it revokes.
     pub(crate) revoked: usize,
@@ -42,26 +42,26 @@ pub(crate) struct RevocationList {
 /// The CRLs of a trust store.
 #[derive(Default)]
 pub(crate) struct CrlSet {
-    /// At the same positions as `lists`.
+    /// The CRLs in DER, at the same positions as in `lists`.
     pub(crate) ders: Vec<CertificateRevocationListDer<'static>>,
     pub(crate) lists: Vec<RevocationList>,
     pub(crate) warnings: Vec<Warning>,
-    /// The newest version ever in use, for each scope.
+    /// The newest version of each scope that was ever in use.
     pub(crate) newest: Vec<CrlVersion>,
 }
 
-/// The circumstances in which CRLs are validated.
+/// The settings and the CRLs in use, against which new CRLs are validated.
 pub(crate) struct CrlContext<'a> {
-    /// The configured files and directories.
+    /// The configured CRL files and directories.
     pub(crate) places: &'a [PathBuf],
     pub(crate) issuers: CrlIssuers<'a>,
     pub(crate) algorithms: &'a WebPkiSupportedAlgorithms,
     pub(crate) allow_expired: bool,
-    /// Seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub(crate) now: i64,
     /// The CRLs in use.
     pub(crate) in_use: &'a [RevocationList],
-    /// The newest version ever in use, for each scope.
+    /// The newest version of each scope that was ever in use; older CRLs are rejected.
     pub(crate) newest: &'a [CrlVersion],
 }
 
@@ -116,15 +116,16 @@ impl RevocationList {
         }
     }
 
-    /// Sets how long before its nextUpdate the CRL's warning begins, but at most a third of the CRL's period.
+    /// Sets how long before its nextUpdate the CRL's expiry warning begins.
     ///
-    /// `None` keeps the default. Zero turns the warning off.
+    /// `None` keeps the default. Zero turns the warning off. A time of more than a third of the CRL's period counts as
+    /// a third: the setting is meant for certificates, and the whole period may be shorter.
     pub(crate) fn set_expiry_warning(&mut self, warning: Option<Duration>) {
         let from = |next| list_expiring_from(self.this_update, next, warning);
         self.expiring_from = self.next_update.and_then(from);
     }
 
-    /// Returns the failure that this CRL cannot be used, for `reason`.
+    /// Returns the error that this CRL cannot be used, for `reason`.
     pub(crate) fn unusable(&self, reason: String) -> Error {
         Error::at(&self.path, Cause::CrlMalformed { index: self.index, reason })
     }
@@ -134,7 +135,7 @@ impl RevocationList {
         self.version.scope.is_signed_by(ca)
     }
 
-    /// Rejects a CRL that is older than one that was in use: it may not list what was revoked since (G13).
+    /// Rejects this CRL if it is older than one that was in use: it may lack what was revoked since (G13).
     fn check_rollback(
         &self,
         newest: &[CrlVersion],
@@ -149,10 +150,11 @@ impl RevocationList {
         }
     }
 
-    /// Rejects an expired CRL, unless the rules allow it or it is in use already; then the result is a warning.
+    /// Rejects this CRL if it has expired, unless the rules allow that or the CRL is in use already; then it returns a
+    /// warning.
     ///
-    /// A CRL that expired while in use does not prevent the renewal of others: without the renewal it would be just as
-    /// expired.
+    /// A CRL that expired while in use does not prevent the renewal of other CRLs. If the files were rejected, the
+    /// expired CRL would stay in use all the same.
     fn check_expiry(&self, context: &CrlContext<'_>) -> Result<Option<Warning>, Error> {
         let Some(next_update) = self.next_update.filter(|at| *at <= context.now) else {
             return Ok(None);
@@ -182,9 +184,9 @@ impl RevocationList {
 
     /// Checks that this CRL, which is in use, has a replacement among `lists`.
     ///
-    /// Without one, the status of the certificates that it revokes would become unknown, and with
-    /// `CERTRELOAD_CRL_ALLOW_UNKNOWN` they would be accepted (G13). A root's CRL may be removed together with the
-    /// root. Whether peers still use an intermediate is not known, so its CRL may be removed once it has expired.
+    /// Without a replacement, the status of the certificates that it revokes would become unknown. With
+    /// `CERTRELOAD_CRL_ALLOW_UNKNOWN` they would then be accepted (G13). A root's CRL may be removed together with the
+    /// root. Whether peers still use an intermediate is not known, so its CRL may only be removed once it has expired.
     fn check_replaced(
         &self,
         lists: &[Self],
@@ -198,7 +200,7 @@ impl RevocationList {
         let lost = || Error::at(&self.path, Cause::CrlLost { issuer: self.issuer.clone() });
         match self.is_signed_by_root {
             _ if is_root_trusted => Err(lost()),
-            // The root was removed, so no peer is under it.
+            // The root is not trusted any more, so no peer under it is accepted.
             true => Ok(None),
             false if !has_expired => Err(lost()),
             false => {
@@ -213,7 +215,7 @@ impl RevocationList {
     }
 }
 
-/// A CRL whose signature was verified, or could not be because its issuer is unknown.
+/// A CRL whose signature is correct, or cannot be verified because no certificate of its issuer is known.
 struct VerifiedCrl {
     list: RevocationList,
     der: CertificateRevocationListDer<'static>,

@@ -23,7 +23,7 @@ struct CrlScene<'a> {
     allow_expired: bool,
     now: i64,
     in_use: Option<&'a CrlSet>,
-    /// Certificates of intermediates that are known from elsewhere.
+    /// Certificates (DER) of intermediates, from another source than the CRL files.
     issuers: &'a [&'a [u8]],
 }
 
@@ -36,7 +36,7 @@ impl<'a> CrlScene<'a> {
         Self { in_use: Some(in_use), ..self }
     }
 
-    /// Reads one file with these CRLs.
+    /// Reads a CRL file that consists of `lists`.
     fn read(&self, lists: &[String]) -> Result<CrlSet, Error> {
         self.read_files(&[file("/lists", &lists.concat())], &["/lists"])
     }
@@ -119,7 +119,7 @@ fn crl_signed_with_another_key_is_rejected() {
     // A forged CRL is rejected even if a newer one would replace it.
     let older = forger.list_pem(&Listing::number(0));
     assert!(matches!(scene.rejected(&[good, older]).0, Cause::CrlSignature { index: 2, .. }));
-    // A CA that replaced its key has two certificates with one name.
+    // If a CA has replaced its key, two certificates have its name, and either key may sign the CRL.
     assert_eq!(warning_kinds(&CrlScene::of(&[&one, &forger]).read(&[fake]).unwrap()), []);
 }
 
@@ -176,7 +176,7 @@ fn expired_crl_is_rejected_unless_allowed_or_in_use() {
         [WarningKind::CrlExpired]
     );
 
-    // A CA that is late with its CRL does not prevent the renewal of another CA's.
+    // If the CRL of one CA has expired while in use, that of another CA can still be renewed.
     let in_time = CrlScene { now: now() - 7 * DAY, ..CrlScene::of(&roots) };
     let in_use = in_time.read(&[list.clone(), two.list_pem(&Listing::number(1))]).unwrap();
     let scene = scene.after(&in_use);
@@ -217,7 +217,7 @@ fn g13_older_crl_does_not_replace_a_newer_one() {
     assert!(words.contains("number 299 comes before number 300"), "{words}");
     let (_, words) = scene.rejected(&[list(300, 4)]);
     assert!(words.contains("2026-06-04T00:00:00Z comes before 2026-06-05T"), "{words}");
-    // An older CRL together with the newer one is accepted.
+    // The same CRL is accepted, and a newer one, and an older one beside it, which has no effect.
     for lists in
         [&[list(300, 5)][..], &[list(300, 6)], &[list(301, 1)], &[list(1, 1), list(300, 5)]]
     {
@@ -234,10 +234,10 @@ fn g13_crl_of_a_trusted_root_must_not_be_removed() {
     let (cause, words) = CrlScene::of(&both).after(&in_use).rejected(&lists[..1]);
     assert_eq!(cause, Cause::CrlLost { issuer: "two".to_owned() });
     assert!(words.contains("still be trusted"), "{words}");
-    // It may be removed together with its root.
+    // The CRL of a root may be removed together with the root.
     let without = CrlScene::of(&both[..1]).after(&in_use).read(&lists[..1]).unwrap();
     assert_eq!(warning_kinds(&without), []);
-    // The CRL of another CA with the same name does not replace it.
+    // The CRL of another CA with the same name is no replacement.
     let other = Authority::new("two");
     let other_too = [&one, &two, &other];
     let swapped = [lists[0].clone(), other.list_pem(&Listing::number(2))];
@@ -276,7 +276,7 @@ fn g13_crl_of_an_intermediate_must_not_be_removed_before_it_expires() {
             .text
             .contains("of \"middle\" any more, after the last one, from /lists, expired")
     );
-    // The scope stays the same if the intermediate becomes a root.
+    // If the intermediate becomes a root, its CRL keeps its scope, and an older one is still rejected.
     let lists = [root.list_pem(&Listing::number(1)), middle.list_pem(&Listing::number(0))];
     let scene = [&root, &middle];
     assert!(matches!(
@@ -298,7 +298,7 @@ fn g13_crl_removed_for_a_while_does_not_return_with_an_older_version() {
     let of_one = [one.list_pem(&of_one)];
     let much_later = |roots| CrlScene { now: now() + 90 * DAY, ..CrlScene::of(roots) };
     let first = CrlScene::of(&both).read(&lists(300)).unwrap();
-    // The root is removed, and the intermediate's CRL after its expiry.
+    // The root `two` is removed, and the CRL of `middle` after its expiry.
     let gone = much_later(&both[..1]).after(&first).read(&of_one).unwrap();
     let still = much_later(&both[..1]).after(&gone).read(&of_one).unwrap();
     let back = |number| {
@@ -352,7 +352,7 @@ fn crl_of_an_intermediate_is_verified_with_its_certificate() {
     let known = CrlScene { issuers: &issuers, ..CrlScene::of(&roots) };
     assert_eq!(warning_kinds(&known.read(from_ref(&list)).unwrap()), []);
     assert_eq!(known.rejected(from_ref(&fake)).0, signature);
-    // A CA that replaced its key has two certificates with one name.
+    // If a CA has replaced its key, two certificates have its name, and either key may sign the CRL.
     let both = [root.certifies_pem(&forger, 8), fake.clone(), list.clone()];
     assert_eq!(warning_kinds(&known.read(&both).unwrap()), []);
 

@@ -1,4 +1,5 @@
-//! Names the kind of a key that the provider rejects, for the message.
+//! Describes a private key that cannot be used, for the error message: which kind of key it is, and what to use
+//! instead.
 
 use crate::pki::der::{
     BIT_STRING, EXPLICIT_0, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, bit_length,
@@ -9,7 +10,7 @@ use crate::pki::oid;
 /// The minimum length of an RSA modulus in bits that providers accept.
 const LEAST_RSA_BITS: usize = 2048;
 
-/// Describes a key by the label of its PEM section, a label that no supported format has.
+/// Describes a key in a format that is not supported, by the label of its PEM section.
 pub(super) fn of_label(label: &[u8]) -> &'static str {
     match label {
         b"DSA PRIVATE KEY" => "it is a DSA key; use an RSA, ECDSA or Ed25519 key",
@@ -20,19 +21,19 @@ pub(super) fn of_label(label: &[u8]) -> &'static str {
     }
 }
 
-/// Describes a rejected key by its content; `None` if its kind is not known.
+/// Describes a key that the provider rejected, by its DER; `None` if that shows no known kind.
 pub(super) fn of_key(label: &[u8], der: &[u8]) -> Option<String> {
     match label {
         b"RSA PRIVATE KEY" => rsa(der),
         b"EC PRIVATE KEY" => {
-            // SEQUENCE { version, privateKey, [0] parameters, … }
+            // `ECPrivateKey` (RFC 5915): SEQUENCE { version, privateKey, [0] parameters, … }
             let (_, rest) = tagged(only(der, SEQUENCE)?, INTEGER)?;
             let (_, rest) = tagged(rest, OCTET_STRING)?;
             let (parameters, _) = tagged(rest, EXPLICIT_0)?;
             Some(ec(parameters))
         }
         _ => {
-            // SEQUENCE { version, SEQUENCE { algorithm, parameters }, privateKey, … }
+            // `PrivateKeyInfo` (PKCS#8): SEQUENCE { version, SEQUENCE { algorithm, parameters }, privateKey, … }
             let (_, rest) = tagged(only(der, SEQUENCE)?, INTEGER)?;
             let (algorithm, rest) = tagged(rest, SEQUENCE)?;
             let (algorithm, parameters) = tagged(algorithm, OBJECT_IDENTIFIER)?;
@@ -56,7 +57,7 @@ fn of_algorithm(algorithm: &[u8], parameters: &[u8], key: &[u8]) -> Option<Strin
     Some(format!("{kind}; use an RSA, ECDSA or Ed25519 key"))
 }
 
-/// `RSAPrivateKey ::= SEQUENCE { version, modulus, … }`
+/// Describes an RSA key by its size: `RSAPrivateKey ::= SEQUENCE { version, modulus, … }`.
 fn rsa(der: &[u8]) -> Option<String> {
     let (_, rest) = tagged(only(der, SEQUENCE)?, INTEGER)?;
     let (modulus, _) = tagged(rest, INTEGER)?;
@@ -70,7 +71,7 @@ fn rsa(der: &[u8]) -> Option<String> {
     })
 }
 
-/// Describes an EC key by its parameters: the name of a curve, or its equation (explicit parameters).
+/// Describes an EC key by its parameters: these name the curve, or contain its equation (explicit parameters).
 fn ec(parameters: &[u8]) -> String {
     let remedy = "use P-256, P-384 or P-521";
     match element(parameters) {

@@ -14,13 +14,13 @@ use crate::pki::der::{INTEGER, OCTET_STRING, SEQUENCE, element, only, tagged};
 /// SHA-1).
 const MAX_ITERATIONS: u32 = 2_000_000;
 
-/// The maximum memory for scrypt (RFC 7914): a table of 64 MiB, which is four times what OpenSSL writes and twice what
-/// it opens by default, and room for the blocks that are mixed with it.
+/// The maximum memory for scrypt (RFC 7914): a table of 64 MiB, and room for the blocks that are mixed with it. The
+/// table may be four times as large as what OpenSSL writes, and twice as large as what it opens by default.
 const MAX_SCRYPT_MEMORY: u64 = 65 << 20;
-/// The maximum number of blocks that scrypt mixes: sixteen times what OpenSSL writes.
+/// The maximum number of blocks that scrypt mixes, which limits its time: sixteen times what OpenSSL writes.
 const MAX_SCRYPT_WORK: u64 = 1 << 21;
 
-/// Ends the messages about unsupported encryption.
+/// The end of the messages about unsupported encryption: what the user can do.
 pub(super) const REMEDY: &str = "encrypt it again with \"openssl pkcs8 -topk8 -in OLD -out NEW\"";
 
 /// An encrypted key whose algorithms are supported and within the limits.
@@ -55,7 +55,8 @@ impl<'a> EncryptedKey<'a> {
             Err(error) => return Err(Cause::KeyUnsupported(format!("{error}; {REMEDY}"))),
         };
         buffer.truncate(length);
-        // About one wrong password in 256 decrypts to bytes that end like a padding.
+        // With about one wrong password in 256, the decrypted bytes happen to end in a valid padding. So their
+        // beginning is checked, too.
         if looks_like_a_key(&buffer) { Ok(buffer) } else { Err(Cause::KeyPasswordWrong) }
     }
 }
@@ -70,7 +71,8 @@ fn check_limits(kdf: &Kdf) -> Result<(), Cause> {
         }
         Kdf::Scrypt(parameters) => {
             let blocks = parameters.cost_parameter.saturating_mul(parameters.block_size.into());
-            // The table of N blocks and the p blocks that are mixed, each of 128 * r bytes (RFC 7914 section 5).
+            // scrypt keeps a table of N blocks and the p blocks that it mixes, each of 128 * r bytes (RFC 7914 section
+            // 5).
             let mixed = u64::from(parameters.block_size) * u64::from(parameters.parallelization);
             let memory = blocks.saturating_add(mixed).saturating_mul(128);
             let work = blocks.saturating_mul(parameters.parallelization.into());
@@ -83,7 +85,7 @@ fn check_limits(kdf: &Kdf) -> Result<(), Cause> {
     }
 }
 
-/// `PrivateKeyInfo ::= SEQUENCE { version INTEGER, algorithm SEQUENCE, … }`
+/// Returns whether `der` begins like `PrivateKeyInfo ::= SEQUENCE { version INTEGER, algorithm SEQUENCE, … }`.
 fn looks_like_a_key(der: &[u8]) -> bool {
     only(der, SEQUENCE)
         .and_then(|key| tagged(key, INTEGER))
@@ -104,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// As much of a `PrivateKeyInfo` as is checked here.
+    /// The beginning of a `PrivateKeyInfo`: as much as `looks_like_a_key` checks.
     const KEY: [u8; 7] = [0x30, 0x05, 0x02, 0x01, 0x00, 0x30, 0x00];
 
     fn sequence(content: &[u8]) -> Vec<u8> {
@@ -112,7 +114,8 @@ mod tests {
         [&[0x30, 0x82, length[0], length[1]], content].concat()
     }
 
-    /// An `EncryptedPrivateKeyInfo`. Its limits are checked before the ciphertext is.
+    /// Returns an `EncryptedPrivateKeyInfo`. `ciphertext` may be anything if the limits alone are tested: they are
+    /// checked first.
     fn wrapped(parameters: Parameters, ciphertext: &[u8]) -> Vec<u8> {
         let mut room = [0; 256];
         let algorithm =
@@ -121,7 +124,7 @@ mod tests {
         sequence(&[algorithm, text].concat())
     }
 
-    /// The key, encrypted with the password "secret".
+    /// Returns [`KEY`] encrypted with the password "secret".
     fn key_in(parameters: Parameters) -> Vec<u8> {
         let mut room = [0; 16];
         room[..KEY.len()].copy_from_slice(&KEY);
@@ -170,7 +173,7 @@ mod tests {
             (scrypt(14, 8, 17), false),
             (scrypt(1, 8, 60_000), true),
             (scrypt(20, 8, 1), false),
-            // The p blocks take memory too, all at once.
+            // With a large p, nearly all memory is that of the p blocks, which exist at the same time.
             (scrypt(1, 16, 32_000), true),
             (scrypt(1, 16, 33_500), false),
             (scrypt(1, 16, 65_535), false),
@@ -195,7 +198,7 @@ mod tests {
         unknown[oid + 2] = 99;
         let Err(cause) = EncryptedKey::parse(&unknown) else { panic!("accepted") };
         assert!(cause.to_string().contains("openssl pkcs8 -topk8"), "{cause}");
-        // The ciphertext is not a whole number of blocks.
+        // A ciphertext that is not a whole number of blocks is reported as a wrong password.
         let odd = wrapped(pbkdf2(1), &[0; 15]);
         let decrypted = EncryptedKey::parse(&odd).unwrap().decrypt(b"secret");
         assert_eq!(decrypted.unwrap_err(), Cause::KeyPasswordWrong);

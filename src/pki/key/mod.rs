@@ -1,7 +1,7 @@
 //! Loads the private key of a file: finds it, decrypts it if necessary, and passes it to the provider.
 //!
-//! Every buffer that holds key bytes is wiped when it is dropped (G18). The provider wipes the buffer that it is given
-//! (the key types of rustls do), and the key that it builds from it.
+//! Every buffer that holds key bytes is wiped when it is dropped (G18). The provider wipes the buffer that it receives,
+//! because the key types of rustls do so, and later the key that it builds.
 
 mod diagnosis;
 mod encrypted;
@@ -23,7 +23,7 @@ use encrypted::{EncryptedKey, REMEDY};
 /// The password of an encrypted key; wiped when it is dropped.
 pub(crate) type Password = Zeroizing<Vec<u8>>;
 
-/// Returns the password, `None` if there is none, or why it cannot be read. Called only for an encrypted key.
+/// Asks for the password of an encrypted key. Returns it, `None` if there is none, or why it cannot be read.
 pub(crate) type AskPassword<'a> = &'a dyn Fn() -> Result<Option<Password>, Error>;
 
 /// Loads the only private key in `bytes`. Certificates and other PEM sections are ignored.
@@ -50,7 +50,7 @@ pub(crate) fn load(
         _ => der,
     };
     let unsupported = |reason: String| here(Cause::KeyUnsupported(reason));
-    // The provider consumes and wipes its key; `der` is still needed for a diagnosis.
+    // The provider consumes and wipes `copy`. If it rejects the key, `der` is needed to find out why.
     let copy = match section.label {
         b"RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der.to_vec())),
         b"EC PRIVATE KEY" => PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der.to_vec())),
@@ -70,7 +70,8 @@ pub(crate) fn load(
 
 const NO_PASSWORD: &str = "and there is no password for it; configure a password file or callback";
 
-/// Returns whether the key in `bytes` is encrypted in a way for which a password is needed.
+/// Returns whether loading the key in `bytes` needs a password. Keys with the legacy encryption of OpenSSL do not: they
+/// are rejected.
 pub(crate) fn needs_password(bytes: &[u8]) -> bool {
     find(bytes).is_ok_and(|section| section.label == b"ENCRYPTED PRIVATE KEY")
 }

@@ -12,12 +12,12 @@ use crate::pki::certificate::Facts;
 use crate::pki::chain::Chain;
 use crate::pki::signature::is_signed_with;
 
-/// The maximum number of certificates in a response that are tried; one is usual.
+/// The maximum number of certificates in a response that are tried as the signer's. One certificate is usual.
 const MAX_CERTIFICATES: usize = 8;
 
-/// A responder that the issuer has authorized to sign for it.
+/// A responder that the issuer has authorized to sign responses for its certificates.
 pub(super) struct DelegatedResponder {
-    /// The display name.
+    /// The display name of the responder.
     pub(super) title: String,
     pub(super) not_before: i64,
     pub(super) not_after: i64,
@@ -38,11 +38,11 @@ pub(super) enum SignatureError {
     ResponderOfAnotherIssuer { responder: String },
 }
 
-/// Verifies the signature of `response` and returns the responder, or `None` if the issuer itself signed it.
+/// Verifies the signature of `response`. Returns the responder that made it, or `None` if the issuer itself did.
 ///
 /// `issuers` are the positions of the issuer's certificates in the chain. The result is also `None` if the signature
-/// cannot be verified: neither the chain nor the response has a certificate for it, or the provider lacks its
-/// algorithm. The response is then accepted, since clients may be able to verify it (G23).
+/// cannot be verified. That is so if neither the chain nor the response has the signer's certificate, or if the
+/// provider lacks the algorithm. The response is then accepted, since clients may be able to verify it (G23).
 pub(super) fn verify_signature(
     response: &Response<'_>,
     chain: &Chain<'_>,
@@ -84,9 +84,9 @@ fn authorized(
     issuers: &[usize],
 ) -> Result<Option<DelegatedResponder>, SignatureError> {
     let leaf = &chain.facts[chain.leaf];
-    // A signature that cannot be verified is not held against the certificate.
+    // A signature that the provider cannot verify counts as correct, since clients may be able to verify it (G23).
     let signed = |der: &[u8], key: &[u8]| is_signed_with(der, key, chain.algorithms) != Some(false);
-    // If the chain lacks the issuer's certificate, the response may contain it.
+    // If the chain lacks the issuer's certificate, `certificate` may be that of the issuer.
     let is_leaf_issuer = || {
         facts.subject == leaf.issuer && signed(&chain.certificates[chain.leaf], facts.public_key)
     };

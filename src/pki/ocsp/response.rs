@@ -1,7 +1,7 @@
-//! Parses OCSP responses (RFC 6960 section 4.2.1) without judging them.
+//! Parses OCSP responses (RFC 6960 section 4.2.1). Whether a response is good for a certificate is not decided here.
 //!
-//! The parser accepts only complete DER. A response is passed to clients byte by byte, so whatever a client would
-//! stumble over must be found here.
+//! The parser accepts only complete DER. A response is sent to clients unchanged, so any part that a client could not
+//! parse must be found here.
 
 use thiserror::Error;
 use x509_parser::prelude::FromDer;
@@ -15,11 +15,11 @@ use crate::pki::signature::Signed;
 
 /// The maximum size of a response.
 ///
-/// In TLS 1.2, clients such as OpenSSL accept a `CertificateStatus` of at most 2^14 bytes, as much as one record holds.
-/// Its type and length take four of them.
+/// In TLS 1.2, clients such as OpenSSL accept a `CertificateStatus` message of at most 2^14 bytes, as much as one
+/// record holds. The type and the length of the response take four of them.
 pub(crate) const MAX_RESPONSE: usize = (1 << 14) - 4;
 
-/// The choices of `CertStatus`: `[0] IMPLICIT NULL`, `[1] IMPLICIT SEQUENCE`, `[2] IMPLICIT NULL`.
+/// The tags of the choices of `CertStatus`: `[0] IMPLICIT NULL`, `[1] IMPLICIT SEQUENCE`, `[2] IMPLICIT NULL`.
 const GOOD: u8 = 0x80;
 const REVOKED: u8 = 0xa1;
 const UNKNOWN: u8 = 0x82;
@@ -28,7 +28,7 @@ const UNKNOWN: u8 = 0x82;
 #[derive(Debug)]
 pub(crate) struct Response<'a> {
     pub(super) signed: Signed<'a>,
-    /// At least one.
+    /// The statuses in the response, at least one.
     pub(super) answers: Vec<SingleResponse<'a>>,
     /// Certificates in DER to verify the signature with, such as that of a delegated responder.
     pub(super) certificates: Vec<&'a [u8]>,
@@ -39,7 +39,7 @@ pub(crate) struct Response<'a> {
 pub(super) struct SingleResponse<'a> {
     pub(super) cert_id: CertId<'a>,
     pub(super) status: CertStatus,
-    /// Seconds since 1970.
+    /// The time at which the status was known to be correct, in seconds since 1970.
     pub(super) this_update: i64,
     /// When a newer response will be available; `None` means at any time (RFC 6960 section 4.2.2.1).
     pub(super) next_update: Option<i64>,
@@ -87,7 +87,7 @@ pub(crate) fn parse(der: &[u8]) -> Result<Response<'_>, ParseError> {
     }
     let (status, bytes) = outline(der).ok_or(ParseError::Malformed)?;
     if let Some(error) = error_named(status) {
-        // Stapled, an error message makes clients end the handshake.
+        // If an error message is stapled, clients end the handshake.
         return Err(ParseError::ResponderError(error));
     }
     let (kind, response) = typed(bytes).ok_or(ParseError::Malformed)?;
@@ -97,7 +97,7 @@ pub(crate) fn parse(der: &[u8]) -> Result<Response<'_>, ParseError> {
     basic(response).ok_or(ParseError::Malformed)
 }
 
-/// `OCSPResponse ::= SEQUENCE { responseStatus, responseBytes [0] OPTIONAL }`
+/// Returns status and `responseBytes` of `OCSPResponse ::= SEQUENCE { responseStatus, responseBytes [0] OPTIONAL }`.
 fn outline(der: &[u8]) -> Option<(u8, &[u8])> {
     match tagged(only(der, SEQUENCE)?, ENUMERATED)? {
         ([status], bytes) => Some((*status, bytes)),
@@ -118,13 +118,13 @@ fn error_named(status: u8) -> Option<&'static str> {
     })
 }
 
-/// `ResponseBytes ::= SEQUENCE { responseType OBJECT IDENTIFIER, response OCTET STRING }`
+/// Returns both fields of `ResponseBytes ::= SEQUENCE { responseType OBJECT IDENTIFIER, response OCTET STRING }`.
 fn typed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (kind, rest) = tagged(only(only(bytes, EXPLICIT_0)?, SEQUENCE)?, OBJECT_IDENTIFIER)?;
     Some((kind, only(rest, OCTET_STRING)?))
 }
 
-/// `BasicOCSPResponse ::= SEQUENCE { tbsResponseData, signatureAlgorithm, signature, certs [0] OPTIONAL }`
+/// Parses `BasicOCSPResponse ::= SEQUENCE { tbsResponseData, signatureAlgorithm, signature, certs [0] OPTIONAL }`.
 fn basic(der: &[u8]) -> Option<Response<'_>> {
     let (signed, rest) = Signed::split(only(der, SEQUENCE)?)?;
     let certificates = match optional(rest, EXPLICIT_0)? {
@@ -135,8 +135,8 @@ fn basic(der: &[u8]) -> Option<Response<'_>> {
     Some(Response { answers: answers(signed.content)?, signed, certificates })
 }
 
-/// `ResponseData ::= SEQUENCE { version [0] DEFAULT v1, responderID, producedAt, responses SEQUENCE OF
-/// SingleResponse, responseExtensions [1] OPTIONAL }`
+/// Returns the responses in `ResponseData ::= SEQUENCE { version [0] DEFAULT v1, responderID, producedAt, responses
+/// SEQUENCE OF SingleResponse, responseExtensions [1] OPTIONAL }`.
 fn answers(der: &[u8]) -> Option<Vec<SingleResponse<'_>>> {
     let (_version, rest) = optional(only(der, SEQUENCE)?, EXPLICIT_0)?;
     let (responder, rest) = element(rest)?;
@@ -150,8 +150,8 @@ fn answers(der: &[u8]) -> Option<Vec<SingleResponse<'_>>> {
     (rest.is_empty() && !answers.is_empty()).then_some(answers)
 }
 
-/// `SingleResponse ::= SEQUENCE { certID, certStatus, thisUpdate, nextUpdate [0] OPTIONAL,
-/// singleExtensions [1] OPTIONAL }`
+/// Parses `SingleResponse ::= SEQUENCE { certID, certStatus, thisUpdate, nextUpdate [0] OPTIONAL, singleExtensions [1]
+/// OPTIONAL }`.
 fn answer(content: &[u8]) -> Option<SingleResponse<'_>> {
     let (cert_id, rest) = tagged(content, SEQUENCE)?;
     let (status, rest) = element(rest)?;
@@ -174,7 +174,7 @@ fn answer(content: &[u8]) -> Option<SingleResponse<'_>> {
     rest.is_empty().then_some(answer)
 }
 
-/// `CertID ::= SEQUENCE { hashAlgorithm, issuerNameHash, issuerKeyHash, serialNumber }`
+/// Parses `CertID ::= SEQUENCE { hashAlgorithm, issuerNameHash, issuerKeyHash, serialNumber }`.
 fn certificate_id(content: &[u8]) -> Option<CertId<'_>> {
     let (algorithm, rest) = tagged(content, SEQUENCE)?;
     let (hash, _parameters) = tagged(algorithm, OBJECT_IDENTIFIER)?;
@@ -200,7 +200,7 @@ fn each<'a, T>(
     Some(all)
 }
 
-/// Splits off a time: seconds since 1970, and the bytes after it.
+/// Splits off a time. Returns it in seconds since 1970, and the bytes after it.
 fn time(der: &[u8]) -> Option<(i64, &[u8])> {
     let (time, rest) = element(der)?;
     if time.tag != GENERALIZED_TIME {

@@ -15,10 +15,10 @@ use crate::pki::certificate::format_time;
 use crate::pki::chain::Chain;
 use crate::pki::warnings::{Warning, WarningKind};
 
-/// Ends the warning if the certificate requires stapling.
+/// The end of the warning that no response is stapled, if the certificate requires one.
 const MUST_STAPLE: &str = "the certificate requires a stapled response (TLS feature, RFC 7633), so clients that check this refuse it";
 
-/// The OCSP response of an identity, as it was read.
+/// The OCSP response that is configured for an identity: none, a file that cannot be read, or the bytes of a file.
 #[derive(Clone, Copy)]
 pub(crate) enum Staple<'a> {
     NotAskedFor,
@@ -26,7 +26,7 @@ pub(crate) enum Staple<'a> {
     Bytes(&'a Path, &'a [u8]),
 }
 
-/// A chain and a key with the OCSP response stapled to them.
+/// A chain and a key as rustls serves them with an OCSP response, and the facts about that response.
 #[derive(Debug)]
 pub(crate) struct Stapled {
     pub(crate) certified_key: Arc<CertifiedKey>,

@@ -16,7 +16,8 @@ use crate::pki::oid;
 use crate::pki::renewal;
 use crate::pki::signature::key_bits;
 
-/// How far the clock of a responder may be ahead, in seconds: as much as clients usually allow.
+/// How many seconds in the future the thisUpdate of a response may be, because the responder's clock may be ahead.
+/// Clients usually allow as much.
 pub(super) const SKEW: i64 = 300;
 
 /// The properties of a validated response: how long it is good, and its digest.
@@ -28,7 +29,8 @@ pub(crate) struct StapleFacts {
     /// certificate if that is earlier. `None` if the response has no nextUpdate: then it is good until a newer one is
     /// available (RFC 6960 section 4.2.2.1).
     pub(crate) next_update: Option<i64>,
-    /// When the warning begins that no newer response has come; `None` if there is no end, or warnings are off.
+    /// When the expiry warning begins, since no newer response has been loaded by then; `None` if there is no
+    /// `next_update`, or warnings are off.
     pub(crate) expiring_from: Option<i64>,
     /// The digest of the whole response.
     pub(crate) sha256: Sha256,
@@ -67,7 +69,7 @@ pub(super) enum StapleError {
     ResponderExpired { responder: String, from: String, until: String },
 }
 
-/// Validates `der` for the leaf of `chain`, at the time of the chain.
+/// Validates the response `der` for the leaf of `chain`, at the time `chain.now`.
 ///
 /// A thisUpdate in the future is not an error: [`StapleFacts::is_good_at`] returns whether the response may be stapled
 /// yet.
@@ -96,9 +98,9 @@ pub(super) fn validate(der: &[u8], chain: &Chain<'_>) -> Result<StapleFacts, Sta
     })
 }
 
-/// Returns the period in which the certificate is good according to all of `answers`.
+/// Returns the period, from thisUpdate to nextUpdate, in which the certificate is good according to all of `answers`.
 ///
-/// There is usually one. If there are several, a client may use any of them, so the strictest decides.
+/// There is usually one answer. If there are several, a client may use any of them, so the strictest decides.
 fn strictest(answers: &[&SingleResponse<'_>]) -> Result<(i64, i64), StapleError> {
     let (mut this_update, mut next_update) = (i64::MIN, i64::MAX);
     for answer in answers {
@@ -113,7 +115,7 @@ fn strictest(answers: &[&SingleResponse<'_>]) -> Result<(i64, i64), StapleError>
     Ok((this_update, next_update))
 }
 
-/// Returns the positions of the certificates of the leaf's issuer in the chain: a CA may have several for one key.
+/// Returns the positions in the chain of the certificates of the leaf's issuer. A CA may have several for one key.
 ///
 /// A self-issued leaf is its own issuer, unless its signature was made with another key.
 fn issuers(chain: &Chain<'_>) -> Vec<usize> {
@@ -151,9 +153,9 @@ fn answers_about_leaf<'a, 'b>(
     if answers.is_empty() { Err(StapleError::AnotherIssuer) } else { Ok(answers) }
 }
 
-/// Returns whether `id` names the issuer with this name and one of these keys.
+/// Returns whether `id` identifies an issuer with this name and one of these keys.
 ///
-/// If the chain consists of the leaf only, the issuer's key is not known, and the name decides.
+/// If the chain lacks the issuer's certificate, `keys` is empty, and the name alone decides.
 fn names_issuer(id: &CertId<'_>, name: &[u8], keys: &[&[u8]]) -> bool {
     let Some(hash) = hash_of(id.hash) else { return false };
     let has_key = |key: &&[u8]| digest(hash, key).as_ref() == id.issuer_key;
@@ -196,7 +198,7 @@ mod tests {
             (chain, "sha256", 0, ""),
             (chain, "sha384", 0, ""),
             (chain, "sha512", 0, ""),
-            // The chain lacks the issuer; the response may contain it.
+            // The chain lacks the issuer's certificate; the response may contain it.
             (alone, "good", 0, ""),
             (alone, "bare", 0, ""),
             (alone, "delegated", 0, ""),
@@ -250,7 +252,7 @@ mod tests {
         assert_eq!((endless.next_update, endless.expiring_from), (None, None));
         assert!(endless.is_good_at(i64::MAX));
 
-        // The certificate of the responder is valid for three days.
+        // The certificate of the responder is valid for three days, so the response is not good for longer.
         let ends_at = authorities.with_chain(&["delegate"], 0, |chain| chain.facts[0].not_after);
         assert_eq!(facts("delegated").0.next_update, Some(ends_at + 1));
     }
