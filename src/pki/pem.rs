@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{der, sniff};
 use crate::error::Cause;
 
-/// The maximum number of certificates in a chain. rustls rejects chains of more than 64 KiB.
+/// The maximum number of certificates in a chain. More are not useful: rustls rejects chains of more than 64 KiB.
 pub(crate) const MAX_CERTIFICATES: usize = 64;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -21,10 +21,10 @@ const END: &[u8] = b"-----END ";
 const HYPHENS: &[u8] = b"-----";
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The lines between a BEGIN and an END line, and their label.
+/// One section of a PEM file: the label of its BEGIN line, and the lines from there to its END line.
 #[derive(Clone, Copy)]
 pub(super) struct Section<'a> {
-    /// The number of its BEGIN line, from 1.
+    /// The line number of its BEGIN line, counted from 1.
     line: usize,
     pub(super) label: &'a [u8],
     /// The headers of RFC 1421 section 4.6, which OpenSSL writes for keys in its legacy encryption.
@@ -41,7 +41,8 @@ impl Section<'_> {
 
     /// Decodes the base64 into a buffer that is wiped when it is dropped.
     ///
-    /// The buffer has its final capacity from the beginning, and is decoded in place: no other copy exists.
+    /// The buffer has its final capacity from the beginning, and is decoded in place, so no other copy of the bytes
+    /// exists.
     pub(super) fn decode(&self) -> Result<Zeroizing<Vec<u8>>, Cause> {
         let malformed = |reason| Cause::PemMalformed { line: self.line, reason };
         let not_base64 = || malformed("the text between BEGIN and END is not base64");
@@ -117,7 +118,7 @@ struct Lines<'a> {
     position: usize,
     /// The number of the line that was read last, from 1.
     number: usize,
-    /// Whether that line ended in CR: an LF that follows does not begin another line.
+    /// Whether that line ended in CR: an LF directly after it is part of the same line end.
     is_after_cr: bool,
 }
 
@@ -159,7 +160,7 @@ pub(crate) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     certificates_up_to(bytes, MAX_CERTIFICATES)
 }
 
-/// Returns the certificates in `bytes`, at most `limit`.
+/// Returns the certificates in `bytes`; more than `limit` are an error.
 pub(super) fn certificates_up_to(
     bytes: &[u8],
     limit: usize,
@@ -184,7 +185,7 @@ pub(super) fn certificates_up_to(
     Ok(chain)
 }
 
-/// Removes the trust settings after a certificate.
+/// Removes the trust settings of OpenSSL that follow the certificate.
 fn without_trust_settings(mut der: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     if let Some((certificate, _)) = der::element(&der) {
         let length = certificate.whole.len();
@@ -295,7 +296,7 @@ mod tests {
             pem("CERTIFICATE", BODY),
             pem("DH PARAMETERS", BODY),
             pem("X509 CERTIFICATE", BODY),
-            // Followed by `SEQUENCE {}`: empty trust settings.
+            // A certificate with empty trust settings, `SEQUENCE {}`.
             pem("TRUSTED CERTIFICATE", "MAMCAQUwAA=="),
         ];
         let found = certificates(text.concat().as_bytes()).unwrap();

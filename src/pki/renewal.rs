@@ -1,14 +1,15 @@
-//! When the expiry warning of a certificate or CRL begins: by then it should have been renewed.
+//! Computes when the expiry warning of a certificate, OCSP response or CRL begins: it should have been renewed by then.
 
 use std::time::Duration;
 
-/// The maximum default window, 30 days: certificates that are valid for years are usually renewed in their last month.
+/// The longest time before expiry at which a warning begins by default, in seconds: 30 days. Certificates that are
+/// valid for years are usually renewed in their last month.
 const LONGEST_DEFAULT: i64 = 30 * 24 * 3600;
 
-/// Returns when the warning window of a certificate begins: `warning` before notAfter. A `warning` of zero turns it
-/// off.
+/// Returns when the expiry warning of a certificate or OCSP response begins: `warning` before `not_after`. Zero turns
+/// it off.
 ///
-/// The default window is the last third of the lifetime, at most 30 days. ACME clients renew at that time, and it suits
+/// `None` means the last third of the lifetime, at most 30 days. ACME clients renew at that time, and it suits
 /// certificates that are valid for six days or for a year.
 pub(super) fn expiring_from(
     not_before: i64,
@@ -20,15 +21,17 @@ pub(super) fn expiring_from(
         Some(warning) => i64::try_from(warning.as_secs()).unwrap_or(i64::MAX),
         None => (not_after.saturating_sub(not_before) / 3).min(LONGEST_DEFAULT),
     };
-    // A window longer than the lifetime begins with the lifetime.
+    // If `warning` is longer than the lifetime, the warning begins with the lifetime.
     Some(not_after.saturating_sub(window).max(not_before))
 }
 
-/// Returns when the warning window of a CRL begins.
+/// Returns when the expiry warning of a CRL begins: `warning` before `next_update`. Zero turns it off.
 ///
-/// The default window is the last tenth of its period, at most 30 days. CAs publish the next CRL some time before
-/// nextUpdate, and the shortest usual overlap is a tenth. `warning` is meant for certificates and may exceed the period
-/// of a CRL, which would then always be in the window; so it is limited to a third of the period.
+/// `None` means the last tenth of the CRL's period, at most 30 days. CAs publish the next CRL some time before
+/// nextUpdate, and the shortest usual overlap is a tenth.
+///
+/// `warning` counts as a third of the period at most. The setting is meant for certificates and may exceed the period
+/// of a CRL; the warning would then never end.
 pub(super) fn list_expiring_from(
     this_update: i64,
     next_update: i64,

@@ -1,7 +1,7 @@
 //! Verifies the signatures on certificates, CRLs and OCSP responses with a given public key.
 //!
-//! The algorithms are those of the rustls provider. What the provider cannot verify is not treated as forged: the
-//! result is "unknown", because old CAs use algorithms that TLS does not need (G23).
+//! The algorithms are those of the rustls provider. A signature that the provider cannot verify does not count as
+//! forged: the result is `None`, because old CAs use algorithms that TLS does not need (G23).
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::SignatureVerificationAlgorithm;
@@ -13,7 +13,7 @@ use super::oid;
 /// The three fields that certificates, CRLs and OCSP responses have in common: content, algorithm, signature.
 #[derive(Debug)]
 pub(crate) struct Signed<'a> {
-    /// The signed bytes.
+    /// The signed bytes: a whole element with tag and length.
     pub(super) content: &'a [u8],
     algorithm: &'a [u8],
     signature: &'a [u8],
@@ -75,7 +75,7 @@ pub(super) fn is_signed_with(
     }
 }
 
-/// Returns the key of a `SubjectPublicKeyInfo` without its algorithm: an OCSP `CertID` contains the hash of it.
+/// Returns the key of a `SubjectPublicKeyInfo` without its algorithm. An OCSP `CertID` contains the hash of that.
 pub(super) fn key_bits(public_key: &[u8]) -> Option<&[u8]> {
     Some(key_of(public_key)?.1)
 }
@@ -91,17 +91,19 @@ fn kind_of(algorithm: &[u8]) -> Option<&[u8]> {
     Some(tagged(algorithm, OBJECT_IDENTIFIER)?.0)
 }
 
-/// Returns whether the provider accepts a key of this form. For other kinds the algorithm decides.
+/// Returns whether the provider can use a public key of this kind and form: an RSA key by its size, an EC key by the
+/// form of its point. Whether it can use other kinds depends on the algorithm alone.
 fn is_supported(kind: &[u8], key: &[u8]) -> bool {
     match kind {
         oid::RSA => is_supported_rsa(key).unwrap_or(false),
-        // An uncompressed point: both coordinates (SEC 1 section 2.3.3).
+        // Providers support only uncompressed points, which begin with the byte 4 (SEC 1 section 2.3.3).
         oid::EC => key.first() == Some(&4),
         _ => true,
     }
 }
 
-/// `RSAPublicKey ::= SEQUENCE { modulus, publicExponent }`
+/// Returns whether the numbers in `RSAPublicKey ::= SEQUENCE { modulus, publicExponent }` have sizes that providers
+/// support.
 fn is_supported_rsa(key: &[u8]) -> Option<bool> {
     let (modulus, rest) = tagged(only(key, SEQUENCE)?, INTEGER)?;
     let exponent = only(rest, INTEGER)?;

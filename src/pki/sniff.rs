@@ -1,6 +1,8 @@
-//! Recognizes common file formats that are not the expected one, so that a message can say how to convert the file.
+//! Recognizes common file formats that are not the expected one, so that an error message can say how to convert the
+//! file.
 
-/// Returns the end of the message "holds no certificate".
+/// Returns how to continue the message "holds no certificate": which format `bytes` seem to have, and how to convert
+/// it.
 pub(super) fn without_certificate(bytes: &[u8]) -> &'static str {
     match Content::at(bytes) {
         Content::Der => {
@@ -10,7 +12,7 @@ pub(super) fn without_certificate(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Returns the end of the message "holds no private key".
+/// Returns how to continue the message "holds no private key", as [`without_certificate`] does.
 pub(super) fn without_key(bytes: &[u8]) -> &'static str {
     match Content::at(bytes) {
         Content::Der => {
@@ -20,7 +22,7 @@ pub(super) fn without_key(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Returns the end of the message "holds no certificate revocation list".
+/// Returns how to continue the message "holds no certificate revocation list", as [`without_certificate`] does.
 pub(super) fn without_list(bytes: &[u8]) -> &'static str {
     match Content::at(bytes) {
         Content::Der => ": it looks like DER that is truncated, or has trailing bytes",
@@ -37,7 +39,7 @@ impl Content {
     fn at(bytes: &[u8]) -> Self {
         let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
         Self::Other(match bytes {
-            // SEQUENCE { INTEGER 3, …
+            // A PKCS#12 file begins with its version, 3: SEQUENCE { INTEGER 3, …
             [0x30, _, 0x02, 0x01, 0x03, ..] | [0x30, 0x82, _, _, 0x02, 0x01, 0x03, ..] => {
                 ": it looks like PKCS#12; convert it to PEM with \"openssl pkcs12 -nodes\""
             }

@@ -13,10 +13,10 @@ use crate::error::Cause;
 use WarningKind::{ChainExpired, ChainIncomplete, ChainReordered, ChainUnrelated};
 
 const ID_PE_AUTHORITY_INFO_ACCESS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
-/// The content of authorityInfoAccess with one caIssuers, `http://a`.
+/// The content of authorityInfoAccess with one URL of the issuer's certificate (caIssuers), `http://a`.
 const ACCESS: &[u8] = b"\x30\x16\x30\x14\x06\x08\x2b\x06\x01\x05\x05\x07\x30\x02\x86\x08http://a";
 
-/// The subject of a certificate, with a key to issue others.
+/// A CA or a leaf: its name and key. Several issuers can issue certificates for it.
 struct Party(Issuer<'static, KeyPair>, CertificateParams);
 
 impl Party {
@@ -79,7 +79,7 @@ fn with_chain<T>(
 fn chains_are_served_in_order_with_a_warning_if_they_were_not() {
     let [root, other_root, upper, lower] = ["root", "other root", "upper", "lower"].map(Party::new);
     let leaf = Party::leaf(|_| {});
-    // `cross` is `upper`, issued by another root.
+    // `cross` has the name and the key of `upper`, but is issued by another root.
     let known = [
         ("leaf", leaf.by(&lower)),
         ("lower", lower.by(&upper)),
@@ -155,7 +155,7 @@ fn g20_dates_of_issuers_cause_warnings() {
     assert!(warnings_with(&between(2030, 2040)).contains("is not valid before"));
     let short = Party::with("lower", |params| params.not_after = date_time_ymd(2026, 7, 1));
     assert!(warnings_with(&short).contains("before the leaf does"), "{}", warnings_with(&short));
-    // The dates of a root in the chain do not matter.
+    // A root in the chain may expire before the leaf: clients use their own copy of it.
     let root = Party::with("root", |params| params.not_after = date_time_ymd(2026, 7, 1));
     assert_eq!(order(&[leaf.by(&root), root.by_itself()], 0).warnings, []);
 }
@@ -205,7 +205,7 @@ fn g4_certificate_is_damaged_if_no_key_that_it_names_signed_it() {
 
 #[test]
 fn g17_longest_chain_is_ordered_in_bounded_time() {
-    // By their names, each could have issued each.
+    // All CAs have one name, so by their names each could have issued each certificate.
     let parties: Vec<_> = (0..64).map(|_| Party::new("same")).collect();
     let mut certificates = vec![Party::leaf(|_| {}).by(&parties[63])];
     certificates.extend(parties.windows(2).rev().map(|pair| pair[0].by(&pair[1])));

@@ -217,7 +217,8 @@ fn derived_key_depends_on_every_byte_and_reveals_none() {
 
 #[test]
 fn derivation_is_the_same_in_every_release() {
-    // Computed separately from HMAC-SHA-256 (RFC 5869). Hosts of a fleet are upgraded one by one, and share tickets.
+    // The expected values were computed with another implementation of HMAC-SHA-256 (RFC 5869). The servers of a fleet
+    // are upgraded one by one and share tickets, so the values must never change.
     let key = TicketKey::derived_from(&[0x5a; 48]).unwrap();
     assert_eq!(hexadecimal(&key.name), "ed5c1fd7091f226e36ea7d4fc1143d8f");
     assert_eq!(

@@ -13,24 +13,25 @@ use zeroize::Zeroizing;
 use super::certificate::parse_time;
 use crate::error::{Cause, Error};
 
-/// The maximum number of keys. Three are usual: yesterday's, today's and tomorrow's.
+/// The maximum number of keys in a file. Three are usual: yesterday's, today's and tomorrow's.
 const MAX_KEYS: usize = 64;
-/// The earliest plausible mtime, in 2020. Container images and package stores set an mtime of 0, 1 or 1980 on every
-/// file, which is not the age of a key.
+/// The earliest mtime that is believed to be the age of a key, in 2020. Container images and package stores set the
+/// mtime of every file to 0, to 1 or to the year 1980.
 const EARLIEST: i64 = 1_577_836_800;
 const SHORT: usize = 48;
 const LONG: usize = 80;
-/// Begins a comment that contains the date of the next key.
+/// The beginning of a comment that contains the date of the next key.
 const CREATED: &str = "certreload-created:";
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The salt of the key derivation: it separates these keys from any other use of the same secret.
+/// The salt of the key derivation: with it, the derived keys differ from any that are made from the same secret for
+/// another use.
 ///
-/// If the format of tickets changes, the label has to change with it. The names of the keys then differ too, so that
+/// If the format of tickets changes, this label has to change with it. The names of the keys then differ too, so that
 /// two releases in one fleet ignore each other's tickets instead of failing to decrypt them.
 const LABEL: &[u8] = b"certreload session tickets, form 2";
 
-/// The keys of a file, at least one: the first encrypts, all decrypt.
+/// The keys of a file, at least one: the first encrypts new tickets, all decrypt.
 pub(crate) struct TicketKeys {
     keys: Vec<TicketKey>,
 }
@@ -47,12 +48,12 @@ pub(crate) struct TicketFile<'a> {
     pub(crate) path: &'a Path,
     pub(crate) bytes: &'a [u8],
     pub(crate) is_readable_by_others: bool,
-    /// The mtime, in seconds since 1970: a hint of the keys' age.
+    /// The mtime in seconds since 1970, from which the age of the keys is estimated if the file contains no dates.
     pub(crate) modified: i64,
 }
 
 impl TicketKeys {
-    /// Reads the keys of `file` at the time `now`. `before` are the keys in use.
+    /// Reads the keys of `file` at the time `now`. `before` are the keys in use, whose age is known already.
     pub(crate) fn new(
         file: &TicketFile<'_>,
         now: i64,
@@ -71,7 +72,7 @@ impl TicketKeys {
                 return Err(Cause::TicketKeyRepeated { first: first + 1, second: keys.len() + 1 });
             }
             let in_use = before.and_then(|before| before.with_name(&key.name));
-            // The clock of the host that wrote the date may be ahead.
+            // The date is in the future if the clock of the machine that wrote it was ahead.
             let dated = created.map(|created| created.min(now));
             key.since = dated.unwrap_or_else(|| in_use.map_or(written, |key| key.since));
             keys.push(key);
@@ -98,11 +99,11 @@ impl TicketKeys {
     }
 }
 
-/// The decoded bytes of one key in the file, with its date. `TicketKey::derived_from` computes the name and the key of
-/// the tickets from the bytes.
+/// The decoded bytes of one key in the file, with its date. No ticket is encrypted with these bytes themselves:
+/// [`TicketKey::derived_from`] derives the name and the key of tickets from them.
 struct Secret {
     bytes: Bytes,
-    /// The date in the file, in seconds since 1970.
+    /// The date before the key in the file, in seconds since 1970.
     created: Option<i64>,
 }
 
@@ -120,8 +121,8 @@ fn secrets(bytes: &[u8]) -> Result<Vec<Secret>, Cause> {
     }
 }
 
-/// Returns the file as text, if it is UTF-8 without control characters. Binary keys are random: 48 random bytes are
-/// practically never such a text.
+/// Returns the file as text if it is in the text format: UTF-8 without control characters. Binary keys are random, and
+/// 48 random bytes are practically never such a text.
 fn text(bytes: &[u8]) -> Option<&str> {
     let text = str::from_utf8(bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes)).ok()?;
     let is_of_text = |char: char| !char.is_control() || matches!(char, '\t' | '\r' | '\n');
@@ -187,9 +188,9 @@ fn secrets_of_lines(text: &str) -> Result<Vec<Secret>, Cause> {
     Ok(secrets)
 }
 
-/// A line that means something.
+/// A line of the text format that is a key or contains a date.
 enum Line {
-    /// Base64: the number of the line, and the decoded bytes.
+    /// The line number, and the bytes that the base64 in the line decodes to.
     Key(usize, Bytes),
     /// A date for the next key, in seconds since 1970.
     Created(i64),
@@ -207,7 +208,8 @@ fn read_line(number: usize, line: &str) -> Option<Result<Line, Cause>> {
     Some(parse_time(date).map(Line::Created).ok_or_else(malformed))
 }
 
-/// Returns whether `next` continues a line of 48 bytes: "openssl rand -base64 80" breaks its output there.
+/// Returns whether `next` is the rest of an 80-byte key after a line of 48 bytes. "openssl rand -base64 80" breaks its
+/// output there.
 fn is_continuation(next: &Result<Line, Cause>) -> bool {
     matches!(next, Ok(Line::Key(_, rest)) if rest.len() == LONG - SHORT)
 }
@@ -231,14 +233,15 @@ fn malformed(words: String) -> Cause {
     Cause::TicketKeysMalformed(words)
 }
 
-/// A key for tickets, derived from a secret of the file. The secret cannot be computed from it.
+/// A key that encrypts tickets, and its name. Both are derived from a secret of the file, which cannot be computed from
+/// them.
 pub(crate) struct TicketKey {
     /// Sent in the clear with each ticket, to find its key (RFC 5077 section 4).
     pub(crate) name: [u8; 16],
-    /// 32 bytes, on the heap: moving an array would leave unwiped copies on the stack (G18).
+    /// The key, 32 bytes. They are on the heap: moving an array would leave unwiped copies on the stack (G18).
     pub(crate) secret: Zeroizing<Vec<u8>>,
-    /// Since when the key exists, in seconds since 1970: its date in the file; without one, the file's mtime when the
-    /// key was first loaded; without a plausible mtime, that moment.
+    /// Since when the key exists, in seconds since 1970: its date in the file. Without a date, this is the file's mtime
+    /// when the key was first loaded, or that moment if the mtime is not plausible.
     pub(crate) since: i64,
 }
 
@@ -249,10 +252,10 @@ impl fmt::Debug for TicketKey {
 }
 
 impl TicketKey {
-    /// Derives name and key from all bytes of `secret`.
+    /// Derives the name and the key from all bytes of `secret`.
     ///
-    /// Other servers use the bytes of the same file directly. Since both are derived here, neither names nor keys are
-    /// ever equal to theirs.
+    /// Other TLS servers (nginx, Apache, haproxy) use the bytes of such a file directly. Since both are derived here,
+    /// neither names nor keys are ever equal to theirs.
     pub(crate) fn derived_from(secret: &[u8]) -> Result<Self, Cause> {
         let mut name = [0; 16];
         name.copy_from_slice(&derive(secret, b"name", 16)?);
@@ -265,7 +268,7 @@ impl TicketKey {
     }
 }
 
-/// Derives bytes with HKDF (RFC 5869) and SHA-256; `purpose` is the `info` that separates them from others.
+/// Derives bytes with HKDF (RFC 5869) and SHA-256. `purpose` is HKDF's `info`: each purpose leads to other bytes.
 fn derive(secret: &[u8], purpose: &[u8], length: usize) -> Result<Bytes, Cause> {
     let mut derived = Zeroizing::new(vec![0; length]);
     hkdf::Salt::new(hkdf::HKDF_SHA256, LABEL)
@@ -276,7 +279,7 @@ fn derive(secret: &[u8], purpose: &[u8], length: usize) -> Result<Bytes, Cause> 
     Ok(derived)
 }
 
-/// The length of a derived key, as aws-lc-rs takes it.
+/// The number of bytes to derive, as the type that aws-lc-rs requires.
 struct Length(usize);
 
 impl hkdf::KeyType for Length {

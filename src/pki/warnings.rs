@@ -2,7 +2,7 @@
 
 use std::ops::BitOrAssign;
 
-/// The kind of a warning. Each is a bit in the C event and the C status.
+/// The kind of a warning. Each kind is one bit of the `warnings` in the C event and the C status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WarningKind {
     KeyReadable,
@@ -24,7 +24,7 @@ pub(crate) enum WarningKind {
 }
 
 impl WarningKind {
-    /// In the order of messages: the most severe first.
+    /// All kinds, in the order of their messages: the most severe first.
     const ALL: [Self; 16] = [
         Self::CrlLost,
         Self::CrlMissing,
@@ -67,7 +67,7 @@ impl Warnings {
         self.0 & 1 << kind as u32 != 0
     }
 
-    /// Returns the set with `kind` added or removed.
+    /// Returns the set with `kind` added if `is_in` is true, otherwise with `kind` removed.
     pub(crate) fn with(self, kind: WarningKind, is_in: bool) -> Self {
         let bit = 1 << kind as u32;
         Self(if is_in { self.0 | bit } else { self.0 & !bit })
@@ -86,8 +86,8 @@ impl<'a> FromIterator<&'a Warning> for Warnings {
     }
 }
 
-/// Returns one message for each kind: the first warning, and the number of others. So the length of an event's message
-/// does not grow with the number of identities.
+/// Returns one message for each kind of warning: the first one of that kind, and the number of the others. So the
+/// length of an event's message does not grow with the number of identities.
 pub(crate) fn in_words<'a>(warnings: impl IntoIterator<Item = &'a Warning>) -> Vec<String> {
     let mut first: [Option<(&str, usize)>; WarningKind::ALL.len()] = [None; _];
     for warning in warnings {

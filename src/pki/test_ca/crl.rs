@@ -1,4 +1,4 @@
-//! CAs for tests that issue certificates and CRLs.
+//! A CA for tests, which issues certificates and CRLs.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use crate::pki::trust::TrustFile;
 
-/// The default time of the tests, in seconds since 1970.
+/// The time at which tests validate by default, in seconds since 1970.
 pub(crate) fn now() -> i64 {
     date_time_ymd(2026, 6, 15).unix_timestamp()
 }
@@ -25,11 +25,11 @@ type Day = (i32, u8, u8);
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     params: CertificateParams,
-    /// Self-signed.
+    /// The CA's self-signed certificate.
     root: rcgen::Certificate,
 }
 
-/// The fields of a CRL to be issued.
+/// The fields of a CRL that a test issues.
 pub(crate) struct Listing {
     pub(crate) number: u64,
     pub(crate) this_update: Day,
@@ -38,7 +38,7 @@ pub(crate) struct Listing {
     pub(crate) revoked: Vec<u64>,
 }
 
-/// The chain and key of a peer.
+/// The chain and the key that a peer presents.
 pub(crate) struct Peer {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivatePkcs8KeyDer<'static>,
@@ -67,7 +67,7 @@ impl Authority {
         Self { issuer: Issuer::new(params.clone(), key), params, root }
     }
 
-    /// Returns the same CA with another key usage.
+    /// Returns a CA with the same name and key, whose certificate has another key usage.
     pub(crate) fn with_key_usages(&self, usages: &[KeyUsagePurpose]) -> Self {
         let key = KeyPair::try_from(self.issuer.key().serialize_der()).unwrap();
         let mut params = self.params.clone();
@@ -75,7 +75,7 @@ impl Authority {
         Self::of(params, key)
     }
 
-    /// Returns its self-signed certificate.
+    /// Returns the CA's self-signed certificate.
     pub(crate) fn root(&self) -> CertificateDer<'static> {
         self.root.der().clone()
     }
@@ -84,7 +84,7 @@ impl Authority {
         self.root.pem()
     }
 
-    /// Issues a certificate for the CA `other`, as an intermediate below this one.
+    /// Issues a certificate for the CA `other`, which makes that an intermediate below this CA.
     pub(crate) fn certifies(&self, other: &Self, serial: u64) -> CertificateDer<'static> {
         self.certified(other, serial).into()
     }
@@ -144,7 +144,8 @@ impl Authority {
 }
 
 impl Listing {
-    /// Valid from June to July.
+    /// Returns the fields of a CRL with this number, valid from 2026-06-01 until 2026-08-01, that revokes no
+    /// certificate.
     pub(crate) fn number(number: u64) -> Self {
         let (this_update, next_update) = ((2026, 6, 1), (2026, 8, 1));
         Self { number, this_update, next_update, part: None, revoked: Vec::new() }
@@ -168,7 +169,7 @@ pub(crate) fn in_directory<'a>(
     TrustFile { is_in_directory: true, ..file(path, bytes) }
 }
 
-/// Issues a CRL of a CA named "Root" with `openssl ca`.
+/// Issues a CRL of a CA named "Root" with `openssl ca`. `settings` are added to the configuration of that command.
 pub(crate) fn openssl_list(settings: &str) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let config = format!("[ca]\ndefault_ca=a\n[a]\ndatabase=index\ndefault_md=sha256\n{settings}");

@@ -8,7 +8,7 @@ use crate::clock::unix_now;
 use crate::pki::chain::Chain;
 use crate::pki::{certificate, pem};
 
-/// Makes two CAs with one name, their certificates, and responders.
+/// A shell script that makes CAs (two of them with one name), certificates, responders and OCSP responses.
 const SCRIPT: &str = r#"
 set -eu
 exec 2>errors
@@ -64,7 +64,7 @@ respond by-other other ca leaf -ndays 7 -resp_no_certs
 for h in sha1 sha256 sha384 sha512 sha224; do hash=-$h; respond $h ca ca leaf -ndays 7; done
 "#;
 
-/// The directory in which the script has run.
+/// The directory in which the script has run. All its keys, certificates and responses are files there.
 pub(crate) struct Authorities(tempfile::TempDir);
 
 impl Authorities {
@@ -75,7 +75,7 @@ impl Authorities {
         let this = Self(directory);
         assert!(done.unwrap().success(), "{}", String::from_utf8_lossy(&this.file("errors")));
         for name in ["good", "bare"] {
-            // Changes a date, so that the signature no longer matches.
+            // Changes a date in a copy of the response, so that its signature is wrong.
             let mut response = this.file(name);
             let at = response.windows(3).position(|window| window == b"\x18\x0f2").unwrap();
             response[at + 5] ^= 1;
@@ -88,7 +88,8 @@ impl Authorities {
         std::fs::read(self.0.path().join(name)).unwrap_or_default()
     }
 
-    /// Calls `use_chain` with a chain of these certificates at a time `later` seconds from now.
+    /// Calls `use_chain` with a chain of the certificates with these names. The time of the chain is `later` seconds
+    /// from now.
     pub(crate) fn with_chain<T>(
         &self,
         names: &[&str],

@@ -7,11 +7,11 @@ use std::path::Path;
 pub(crate) struct TrustFile<'a> {
     pub(crate) path: &'a Path,
     pub(crate) bytes: &'a [u8],
-    /// Whether a directory was configured and the file was found in it. Other kinds of files may be beside it there.
+    /// Whether the file was found in a configured directory. Files of other kinds may be beside it there.
     pub(crate) is_in_directory: bool,
 }
 
-/// The files of a trust store. `None` for a role without configured roots.
+/// The files of a trust store. The roots of a role are `None` if none are configured.
 pub(crate) struct TrustInput<'a> {
     pub(crate) client_roots: Option<Vec<TrustFile<'a>>>,
     pub(crate) server_roots: Option<Vec<TrustFile<'a>>>,

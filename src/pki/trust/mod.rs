@@ -35,26 +35,26 @@ pub(crate) struct Trust {
     clients: PeerVerification<dyn ClientCertVerifier>,
     servers: PeerVerification<dyn ServerCertVerifier>,
     lists: Vec<RevocationList>,
-    /// The newest version ever in use, for each scope of CRLs.
+    /// The newest version of each CRL scope that was ever in use; older CRLs are rejected.
     newest: Vec<CrlVersion>,
-    /// When the first CRL expires, if peers are refused from then on: seconds since 1970.
+    /// When the first CRL expires, in seconds since 1970; `None` if no peer is refused because of that.
     hold_until: Option<i64>,
-    /// The same for the CRLs that concern clients.
+    /// As `hold_until`, for the CRLs that concern clients alone.
     sessions_hold_until: Option<i64>,
     warnings: Vec<Warning>,
 }
 
-/// The settings and circumstances in which a trust store is built.
+/// The settings, the time and the trust store in use, from which a new trust store is built.
 pub(crate) struct TrustContext<'a> {
     pub(crate) options: &'a TrustOptions,
     pub(crate) provider: &'a Arc<CryptoProvider>,
-    /// Seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub(crate) now: i64,
     /// The trust store in use.
     pub(crate) previous: Option<&'a Trust>,
 }
 
-/// The verification of the certificates of one role of peers.
+/// How the certificates of one role of peers, clients or servers, are verified.
 #[derive(Debug)]
 struct PeerVerification<V: ?Sized> {
     /// The digest of everything that the verifier was built from.
@@ -115,9 +115,10 @@ impl Trust {
         })
     }
 
-    /// Sets how long before its nextUpdate each CRL's warning begins, but at most a third of the CRL's period.
+    /// Sets how long before its nextUpdate each CRL's expiry warning begins.
     ///
-    /// `None` keeps the default. Zero turns the warning off.
+    /// `None` keeps the default. Zero turns the warning off. A time of more than a third of the CRL's period counts as
+    /// a third: the setting is meant for certificates, and the whole period may be shorter.
     pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
         self.lists.iter_mut().for_each(|list| list.set_expiry_warning(warning));
         self
@@ -125,8 +126,8 @@ impl Trust {
 
     /// Returns the digest of everything that decides which clients are accepted.
     ///
-    /// Sessions are bound to it (G14): two trust stores with equal fingerprints treat every client alike, whichever
-    /// files they were read from. What servers are verified with is not part of it.
+    /// Sessions are bound to this digest (G14): two trust stores with equal digests treat every client alike, whichever
+    /// files they were read from. The roots that servers are verified with have no influence on it.
     pub(crate) fn fingerprint(&self) -> &Sha256 {
         &self.clients.fingerprint
     }
@@ -165,7 +166,7 @@ impl Trust {
         self.hold_until
     }
 
-    /// Returns the same for the CRLs that concern clients: sessions of clients must not outlive them.
+    /// Returns when the first CRL that concerns clients expires: no session of a client may be resumed from then on.
     pub(crate) fn sessions_hold_until(&self) -> Option<i64> {
         self.sessions_hold_until.filter(|_| self.clients.verifier.is_some())
     }
@@ -179,20 +180,20 @@ fn ca_certificates(roles: [Option<&Roots>; 2]) -> Vec<&CaCertificate> {
     roles.into_iter().flatten().flat_map(|roots| roots.anchors.values()).collect()
 }
 
-/// Builds the verification of each role from its roots and from the CRLs of both.
+/// Builds the verifiers of both roles, each from the roots of its role and from the CRLs that can concern it.
 struct VerificationBuilder<'a> {
     ders: CrlDers,
-    /// At the same positions as `ders`.
+    /// The same CRLs as in `ders`, at the same positions.
     lists: &'a [RevocationList],
     issuers: &'a CrlIssuers<'a>,
     settings: VerifierSettings<'a>,
 }
 
 impl VerificationBuilder<'_> {
-    /// Builds the verification of one role; keeps the previous verifier if nothing about it has changed.
+    /// Builds the verifier of one role; keeps the previous one if nothing about it has changed.
     ///
-    /// rustls ties the sessions that a client stored to the verifier under which they began: a new verifier
-    /// would end them (G14).
+    /// rustls resumes a session that a client stored only with the verifier under which it began. A new verifier would
+    /// end all such sessions (G14).
     fn build<V: RoleVerifier + ?Sized>(
         &self,
         roots: Option<&Roots>,
@@ -212,13 +213,14 @@ impl VerificationBuilder<'_> {
         Ok(PeerVerification { fingerprint, roots, verifier })
     }
 
-    /// Returns a digest that does not depend on the order of roots and CRLs in their files.
+    /// Returns the digest of all that decides which peers of a role are accepted. The order of roots and CRLs in their
+    /// files makes no difference.
     fn fingerprint(&self, roots: Option<&Roots>, mode: u8) -> Sha256 {
         let Some(anchors) = roots.map(|roots| &roots.anchors) else { return [0; 32] };
         let CrlRules { leaf_only, allow_unknown, allow_expired } = self.settings.rules;
         let checks_revocation = !self.lists.is_empty();
         let rules = [leaf_only, allow_unknown, allow_expired, checks_revocation].map(u8::from);
-        // A `BTreeMap` is in order already.
+        // The keys of a `BTreeMap` are sorted already.
         let anchors: Vec<&Sha256> = anchors.keys().collect();
         let mut lists: Vec<&Sha256> =
             self.lists_of(roots).map(|at| &self.lists[at].sha256).collect();
@@ -265,8 +267,8 @@ impl VerificationBuilder<'_> {
         ends.min().filter(|_| !self.settings.rules.allow_expired)
     }
 
-    /// Returns the failure for a set of CRLs that rustls rejects. rustls does not say which CRL it means, so each is
-    /// tried alone.
+    /// Returns the error for a set of CRLs that rustls rejects. rustls does not report which CRL it rejected, so a
+    /// verifier is built with each one alone.
     fn rejected(&self, roots: &Roots, error: &VerifierBuilderError) -> Error {
         let rejected = self.lists.iter().zip(&self.ders).find_map(|(list, der)| {
             match <dyn ServerCertVerifier>::build(&self.settings, &roots.store, vec![der.clone()]) {

@@ -22,7 +22,7 @@ use crate::pki::warnings::{Warning, WarningKind};
 /// The maximum number of roots of one role. Browsers and distributions ship about 150.
 pub(crate) const MAX_ROOTS: usize = 10_000;
 
-/// The parts of a CA certificate that its CRLs are checked with.
+/// The fields of a CA certificate with which the CRLs of that CA are verified.
 #[derive(Debug)]
 pub(crate) struct CaCertificate {
     /// The subject in DER, compared byte by byte.
@@ -30,7 +30,7 @@ pub(crate) struct CaCertificate {
     /// The whole `SubjectPublicKeyInfo`.
     pub(crate) public_key: Vec<u8>,
     pub(crate) may_sign_crls: bool,
-    /// Whether subject and issuer are equal: no other CA is named as the issuer.
+    /// Whether subject and issuer are equal. If not, another CA issued the certificate.
     pub(super) is_self_issued: bool,
 }
 
@@ -48,34 +48,34 @@ impl CaCertificate {
 /// The roots of one role, without repetitions.
 #[derive(Debug)]
 pub(crate) struct Roots {
-    /// By the digest of the certificate.
+    /// The roots by the digest of their certificates.
     pub(crate) anchors: BTreeMap<Sha256, CaCertificate>,
     pub(super) store: Arc<RootCertStore>,
     pub(super) warnings: Vec<Warning>,
-    /// The digests of the certificates that were skipped.
+    /// The digests of the certificates that were skipped because they cannot be roots.
     skipped: BTreeSet<Sha256>,
 }
 
-/// The certificates that the root files of a role held when they were last accepted, by their digests.
+/// The digests of the certificates that the root files of a role held when they were last accepted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LoadedRoots {
     pub(super) trusted: BTreeSet<Sha256>,
-    /// Certificates that were skipped.
+    /// Certificates that were skipped because they cannot be roots.
     skipped: BTreeSet<Sha256>,
 }
 
-/// The circumstances in which the roots of one role are read.
+/// The settings, the time and the roots in use, with which the roots of one role are read.
 pub(crate) struct RootsContext<'a> {
-    /// The configured file or directory.
+    /// The configured file or directory, for error messages.
     pub(crate) place: &'a Path,
     pub(crate) algorithms: &'a WebPkiSupportedAlgorithms,
-    /// Seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub(crate) now: i64,
     /// The roots in use.
     pub(crate) loaded: Option<&'a LoadedRoots>,
 }
 
-/// A certificate that cannot be a root.
+/// A certificate in a root file that cannot be a root.
 struct SkippedCertificate<'a> {
     path: &'a Path,
     /// The position in the file, from 1.
@@ -90,10 +90,10 @@ impl Roots {
     /// An unusable certificate in a bundle is skipped with a warning, as other TLS libraries do: rejecting the bundle
     /// would affect the peers of all other roots. There is one exception. If the certificate was not in the bundle
     /// before and a root in use is missing now, the certificate may be that root, damaged. Then the update is rejected,
-    /// so that damage never removes a root (G3, G15). To remove the root, remove the damaged
-    /// certificate as well.
+    /// so that damage never removes a root (G3, G15). To remove the root, remove the damaged certificate as well.
     ///
-    /// No usable certificate at all is an error: no configuration means to trust no CA.
+    /// If none of the certificates is usable, that is an error: an empty set of roots would mean that no peer is
+    /// trusted.
     pub(crate) fn read(files: &[TrustFile<'_>], context: &RootsContext<'_>) -> Result<Self, Error> {
         let mut collector = RootCollector::default();
         for file in files {
@@ -122,8 +122,10 @@ impl Roots {
 }
 
 impl LoadedRoots {
-    /// Returns a skipped certificate that may be what damage left of a root in use: a root is missing from `anchors`,
-    /// and the certificate is new. A bad certificate that was skipped before does not prevent the removal of a root.
+    /// Returns a skipped certificate that may be the damaged copy of a root in use; `None` if there is none.
+    ///
+    /// That is so if a root in use is missing from `anchors` and the skipped certificate is new. A bad certificate that
+    /// was skipped before does not prevent the removal of a root.
     fn damaged<'a, 'b>(
         &self,
         anchors: &BTreeMap<Sha256, CaCertificate>,
@@ -140,7 +142,7 @@ struct RootCollector<'a> {
     store: RootCertStore,
     warnings: Vec<Warning>,
     skipped: Vec<SkippedCertificate<'a>>,
-    /// The number of certificates read, repetitions included.
+    /// The number of certificates read so far, repetitions included, to enforce [`MAX_ROOTS`].
     count: usize,
 }
 
@@ -178,7 +180,7 @@ impl<'a> RootCollector<'a> {
         Ok(())
     }
 
-    /// Adds a certificate to the trust anchors of rustls, which has the last word on what can be one.
+    /// Adds a certificate to the trust anchors of rustls. rustls decides whether the certificate can be one.
     fn add_to_store(&mut self, der: &CertificateDer<'_>) -> Result<(), String> {
         self.store.add(der.clone()).map_err(|error| {
             let reason = match error {
@@ -226,8 +228,8 @@ fn certificates(file: &TrustFile<'_>) -> Result<Vec<CertificateDer<'static>>, Ca
     }
 }
 
-/// Parses a root. If the certificate names its own key as the issuer's, its signature is verified: parsers accept
-/// certificates with flipped bits.
+/// Parses a root. If the certificate names its own key as the issuer's, its signature is verified, because parsers
+/// accept certificates with flipped bits.
 fn validated<'a>(
     der: &'a CertificateDer<'_>,
     at: usize,

@@ -50,7 +50,7 @@ pub(super) fn client(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
     client_at(trust, Some(peer), now())
 }
 
-/// Connects to `peer` as a server, and returns the client's verdict.
+/// Connects a client to a server with the certificate of `peer`, and returns the client's verdict.
 pub(super) fn server(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
     let verifier = trust.server_verifier().unwrap().clone();
     let client = ClientConfig::builder_with_details(default_provider().into(), Arc::new(At(now())))

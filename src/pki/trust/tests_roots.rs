@@ -91,7 +91,7 @@ fn g3_bundle_with_a_new_bad_certificate_and_a_missing_root_is_rejected() {
 
 #[test]
 fn g13_root_is_removed_although_an_old_bad_certificate_is_present() {
-    // As many as a distribution ships.
+    // 150 roots, about as many as a distribution ships.
     let mut bundle: Vec<_> = (0..150).map(|at| root_pem(&at.to_string())).collect();
     bundle.insert(70, BAD.to_owned());
     let in_use = read(&[file("/roots", &bundle.concat())], None).unwrap();

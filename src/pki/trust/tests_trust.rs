@@ -25,13 +25,13 @@ struct Setup {
     lists: Option<String>,
     client_auth: ClientAuth,
     rules: CrlRules,
-    /// Certificates of intermediates that are known from elsewhere.
+    /// Certificates of intermediates that verify CRLs and are not trusted, as in [`TrustInput`].
     issuers: Vec<CertificateDer<'static>>,
     now: i64,
 }
 
 impl Setup {
-    /// A server that requires client certificates issued under one of `roots`.
+    /// Returns the setup of a server that requires client certificates issued under one of `roots`.
     fn clients(roots: &[&Authority]) -> Self {
         Self {
             client_roots: Some(pem_of(roots)),
@@ -287,7 +287,7 @@ fn g14_crl_of_a_root_of_the_other_role_does_not_change_this_role() {
         "an intermediate may be under a root of either role"
     );
 
-    // A peer without a CRL is still of unknown status if the only CRL is of the other role.
+    // If the only CRL is one of the other role, the status of a peer without a CRL is still unknown.
     let only_other = setup.clone().with_lists(&[other.list_pem(&Listing::number(1))]).trust();
     assert_eq!(client(&only_other, &root.peer(1, &[])), UNKNOWN);
     assert_ne!(only_other.fingerprint(), setup.trust().fingerprint());

@@ -12,7 +12,7 @@ use rustls::{CertRevocationListError, RootCertStore};
 
 use crate::options::{ClientAuth, CrlRules};
 
-/// CRLs in DER, as rustls takes them.
+/// CRLs in DER, in the type that the builders of rustls require.
 pub(super) type CrlDers = Vec<CertificateRevocationListDer<'static>>;
 
 /// The settings that both kinds of verifiers are built with.
@@ -25,7 +25,7 @@ pub(super) struct VerifierSettings<'a> {
 
 /// A verifier for one role of peers.
 pub(super) trait RoleVerifier {
-    /// Returns the settings of this role alone, as a number for the fingerprint.
+    /// Returns the settings that only this role has, as a number for the fingerprint.
     fn mode(settings: &VerifierSettings<'_>) -> u8;
 
     fn build(
@@ -35,7 +35,8 @@ pub(super) trait RoleVerifier {
     ) -> Result<Arc<Self>, VerifierBuilderError>;
 }
 
-/// Applies the rules to a builder. rustls has two builder types with these methods, and no trait for both.
+/// Applies the CRL rules to a builder. This is a macro because rustls has two builder types with these methods, and no
+/// trait for both.
 macro_rules! with_crl_rules {
     ($builder:expr, $rules:expr) => {{
         let (mut builder, CrlRules { leaf_only, allow_unknown, allow_expired }) =
@@ -89,7 +90,8 @@ impl RoleVerifier for dyn ServerCertVerifier {
     }
 }
 
-/// Returns why rustls rejects a CRL, in words: rustls itself has only the names of its error type (G24).
+/// Returns in words why rustls rejects a CRL. rustls's own text has only the names of its error type, which mean
+/// nothing to an operator (G24).
 pub(super) fn crl_error_in_words(error: &CertRevocationListError) -> &'static str {
     match error {
         CertRevocationListError::UnsupportedCriticalExtension => {
