@@ -1,4 +1,4 @@
-//! Holds the settings that the TLS configurations of all generations share: all but identities and the trust store.
+//! Holds what the TLS configurations of all generations share: every setting except identities and the trust store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +25,11 @@ use crate::pki::{Trust, sha256};
 #[derive(Debug)]
 pub(crate) struct BaseConfig {
     server: ServerConfig,
-    /// The protocol versions of `server`. Empty unless `server` is rebuilt for each trust store.
+    /// The protocol versions that `server` allows. They are only needed, and otherwise left empty, if `server` is
+    /// rebuilt for each trust store, with its client verifier.
     versions: Vec<&'static SupportedProtocolVersion>,
     client: Option<ClientRole>,
-    /// `None` if the template's own session storage is used.
+    /// The sessions of the server role; `None` if those of the template (a `ServerConfig` of the host) are used.
     server_sessions: Option<Arc<Sessions>>,
     sessions: Arc<Sessions>,
     ticket_key_lifetime: Duration,
@@ -36,7 +37,7 @@ pub(crate) struct BaseConfig {
     generations: GenerationCount,
 }
 
-/// The configurations of one generation.
+/// The rustls configurations of one generation, and the certificate resolver that the server configuration uses.
 pub(super) struct Configs {
     pub(super) resolver: Arc<CertResolver>,
     pub(super) server: Arc<ServerConfig>,
@@ -75,7 +76,8 @@ impl BaseConfig {
         self.server.crypto_provider()
     }
 
-    /// Returns for how many seconds a ticket key may encrypt; `None` without a limit.
+    /// Returns the lifetime of ticket keys in seconds; `None` if it has no limit. A key that is older causes a warning,
+    /// and at twice the age it encrypts no more.
     pub(crate) fn ticket_key_lifetime(&self) -> Option<i64> {
         let seconds = i64::try_from(self.ticket_key_lifetime.as_secs()).unwrap_or(i64::MAX);
         Some(seconds).filter(|seconds| *seconds > 0)
@@ -86,7 +88,7 @@ impl BaseConfig {
         self.sessions.invalidate()
     }
 
-    /// Builds the configurations that would serve `parts`.
+    /// Builds the configurations of a generation with the content `parts`.
     pub(super) fn build(&self, parts: &Parts) -> Result<Configs, Error> {
         let token = Arc::new(self.generations.token());
         let resolver = Arc::new(CertResolver::new(parts.identities.clone(), token.clone()));
@@ -118,8 +120,10 @@ impl BaseConfig {
         Ok(Configs { resolver, server: Arc::new(server), client: client.map(Arc::new) })
     }
 
-    /// Returns the same settings with another client verifier, which rustls accepts only when it builds a
-    /// configuration.
+    /// Returns the settings of `server` with another client verifier.
+    ///
+    /// rustls accepts a verifier only when a configuration is built. So one is built, and all other settings are
+    /// copied.
     fn server_with_verifier(
         &self,
         verifier: &Arc<dyn ClientCertVerifier>,
@@ -151,15 +155,15 @@ impl BaseConfig {
     }
 }
 
-/// Returns the digest of a session context, so that it has the same length whatever the host passes; zero for none.
+/// Returns the digest of a session context, which has the same length whatever the host passes. Zeros mean no context.
 fn fixed_length(bytes: &[u8]) -> [u8; 32] {
     if bytes.is_empty() { [0; 32] } else { sha256(bytes) }
 }
 
-/// Returns the cryptography provider of a template, else the process's default if the host has installed one, else
-/// that of aws-lc-rs.
+/// Returns the cryptography provider of a template, else the process's default if the host has installed one, else that
+/// of aws-lc-rs.
 ///
-/// Installs no default: that is global state of the process (G10).
+/// Installs no default: that would change the state of the whole process (G10).
 fn provider(options: &Options) -> Arc<CryptoProvider> {
     let of_template = options.template.as_ref().map(|template| template.crypto_provider());
     let of_template =
@@ -180,10 +184,12 @@ fn default_config(provider: &Arc<CryptoProvider>) -> Result<ServerConfig, Error>
     Ok(config)
 }
 
-/// Returns whether certreload stores the sessions and makes the tickets, and not the template's own objects.
+/// Returns whether certreload stores the sessions and makes the tickets, in place of the objects in the host's
+/// template.
 ///
-/// The sessions of a template are left to the host, unless it sets a session option or a trust store. A session storage
-/// that knows nothing of the trust store would resume sessions of clients that it refuses by then (G13).
+/// The sessions of a template are left to the host, unless the host sets a session option or a trust store for clients.
+/// A session storage of the host does not know the trust store: it would resume sessions of clients that are refused by
+/// then (G13).
 fn manages_sessions(options: &Options, server: &ServerConfig) -> Result<bool, Error> {
     let Some(_) = &options.template else { return Ok(true) };
     let has_context = !options.session_context.is_empty();
@@ -203,18 +209,18 @@ fn manages_sessions(options: &Options, server: &ServerConfig) -> Result<bool, Er
     ))
 }
 
-/// Returns whether `storage` is one of rustls's own types, which means that the host has set none.
+/// Returns whether `storage` is of one of rustls's types, which means that the host has set no own storage.
 ///
-/// rustls offers no other way to recognise them than their debug output.
+/// rustls offers no other way to recognise its types than their debug output.
 fn is_default_storage(storage: &dyn StoresServerSessions) -> bool {
     let name = format!("{storage:?}");
     name.starts_with("ServerSessionMemoryCache") || name.starts_with("NoServerSessionStorage")
 }
 
-/// Refuses shared ticket keys together with a template that has its own client verifier.
+/// Rejects a ticket key file together with a template that has its own client verifier.
 ///
-/// Tickets are bound to the handle's trust store, not to the template's verifier. With shared keys, a ticket of a
-/// server that accepts a client would be resumed by one whose verifier refuses it (G13).
+/// Tickets are bound to the handle's trust store, not to the template's verifier. Servers with the same keys accept one
+/// another's tickets, so a client could resume its session at a server whose verifier would refuse it (G13).
 pub(crate) fn check_template(options: &Options, asks_clients: bool) -> Result<(), Error> {
     let has_own_verifier = asks_clients && options.trust.client_auth == ClientAuth::None;
     if has_own_verifier && options.ticket_keys.is_some() {

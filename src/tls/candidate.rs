@@ -1,4 +1,4 @@
-//! A candidate: the configurations for new content, built but not yet published.
+//! A candidate: the configurations that were built from newly loaded content and are not published yet.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use super::self_check;
 use crate::error::{Cause, Error};
 use crate::options::Role;
 
-/// The configurations of a possible next generation. It is dropped if a check fails (G3).
+/// The configurations of a possible next generation. If a check fails, they are dropped, and the current generation
+/// stays (G3).
 pub(crate) struct Candidate {
     resolver: Arc<CertResolver>,
     config: Arc<ServerConfig>,
@@ -21,7 +22,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// Builds the configurations that would serve `parts`.
+    /// Builds the configurations of a generation with the content `parts`.
     pub(crate) fn new(base: &BaseConfig, parts: Parts) -> Result<Self, Error> {
         let Configs { resolver, server, client } = base.build(&parts)?;
         Ok(Self { resolver, config: server, client, parts })
@@ -29,8 +30,8 @@ impl Candidate {
 
     /// Completes TLS handshakes in memory with the identity at `index` (G16).
     ///
-    /// There is one for each role of the identity and each protocol version that the configuration allows. Returns
-    /// whether the server asks clients for certificates.
+    /// There is one handshake for each role that presents the identity, in each protocol version that the role's
+    /// configuration allows. Returns whether the server asks clients for certificates.
     pub(crate) fn self_check(&self, index: usize) -> Result<bool, Cause> {
         let identity = &self.parts.identities[index];
         let asks_clients = identity.role() == Role::Server
@@ -45,9 +46,9 @@ impl Candidate {
         Ok(asks_clients)
     }
 
-    /// Completes handshakes with the first identity of each role, for a trust store that is new.
+    /// Checks a new trust store: completes handshakes with the first identity of each role.
     ///
-    /// The trust store is the same for all connections, so one identity of each role is enough.
+    /// All connections of a role use the same trust store, so one identity of each role is enough.
     pub(crate) fn self_check_trust(&self) -> Result<(), Cause> {
         let identities = self.parts.identities.iter();
         let server = identities.clone().position(|identity| identity.role() == Role::Server);
@@ -60,15 +61,17 @@ impl Candidate {
         self.resolver.has_name(name)
     }
 
-    /// Returns the first name of the first identity, if the client role would present that identity but its certificate
-    /// does not allow client authentication.
+    /// Returns the first name of the first identity, if the client role has no identity to present.
+    ///
+    /// Without an identity that was added for it, the client role presents the first identity. It cannot do so if that
+    /// certificate does not allow client authentication.
     pub(crate) fn client_without_identity(&self) -> Option<String> {
         let first = self.parts.identities.first().filter(|_| self.client.is_some())?;
         let name = first.names().first().map(|name| name.to_string_lossy().into_owned());
         self.parts.client_identity().is_none().then(|| name.unwrap_or_default())
     }
 
-    /// Returns the names that an identity has but would never serve.
+    /// Returns the names that an identity has but would never serve, because an earlier identity has them too.
     pub(crate) fn duplicates(&self) -> &DuplicateNames {
         self.resolver.duplicates()
     }

@@ -16,8 +16,8 @@ use crate::pki::{Identity, NamePattern, subject_and_key_of};
 
 /// The identities of one generation by server name.
 ///
-/// The identity for a name is the first one that has exactly this name. Without one, it is the first with a wildcard
-/// for the leftmost label (RFC 9525 section 6.3). Without one, it is the first that was added.
+/// The identity for a name is the first one added that has exactly this name. If none has it, it is the first with a
+/// wildcard for the leftmost label (RFC 9525 section 6.3). If none matches, it is the first one added for servers.
 #[derive(Debug)]
 pub(super) struct CertResolver {
     identities: Vec<Arc<Identity>>,
@@ -34,7 +34,7 @@ pub(super) struct CertResolver {
 /// Names that an identity has but never serves, because an earlier one has the same name and the same kind of key.
 #[derive(Debug, Default)]
 pub(crate) struct DuplicateNames {
-    /// The first such name, the position of the identity that serves it, and that of the identity that does not.
+    /// The first such name, with the position of the identity that serves it and that of the identity that does not.
     pub(crate) first: Option<(String, usize, usize)>,
     pub(crate) count: usize,
 }
@@ -63,7 +63,8 @@ impl CertResolver {
                     NamePattern::Wildcard(domain) => (&mut wildcard, domain),
                 };
                 let positions = map.entry(key.into()).or_default();
-                // One position for each kind of key: a client may support only some of them.
+                // Only one position for each kind of key is kept, because a second one would never be selected.
+                // Different kinds are needed: a client may support only some of them.
                 match positions.iter().find(|at| identities[**at].has_same_kind_of_key(identity)) {
                     Some(serves) => duplicates.add(name, *serves, position),
                     None => positions.push(position),
@@ -107,8 +108,8 @@ impl CertResolver {
     /// Returns the identity for a client that supports `schemes`.
     ///
     /// A server can have an ECDSA and an RSA identity for one name. Of the identities with the name, this is the first
-    /// whose signatures the client can verify. If no identity has the name, all of them count. If the client can verify
-    /// none of them, it is the same as [`CertResolver::select`].
+    /// whose signatures the client can verify. If no identity has the name, all identities for servers are considered.
+    /// If the client can verify none of them, the result is that of [`CertResolver::select`].
     fn select_for(
         &self,
         name: Option<&str>,
@@ -151,8 +152,8 @@ impl ServedNames for CertResolver {
         self.has_name(name)
     }
 
-    /// Of several identities with one name, this is the first. Which one the client got is not known when the ticket is
-    /// made.
+    /// If several identities have the name, the label is that of the first. Which one the client got is not known when
+    /// the ticket is made.
     fn label_for(&self, name: Option<&str>) -> Option<IdentityLabel> {
         labels_of(self.select(name)?).next()
     }
@@ -163,7 +164,8 @@ impl ServedNames for CertResolver {
     }
 }
 
-/// Returns the labels of `identity`: one for each name, else one for something that its renewals keep.
+/// Returns the labels of `identity`, by which a session records it: one for each name. Without names, there is one
+/// label for the subject or else for the public key, which renewals usually keep.
 fn labels_of(identity: &Identity) -> impl Iterator<Item = IdentityLabel> {
     let names = identity.names().iter().map(|name| IdentityLabel::name(name.to_bytes()));
     let leaf = identity.chain().first().filter(|_| identity.names().is_empty());
@@ -271,7 +273,7 @@ mod tests {
         assert_eq!(resolver.duplicates().first, Some(("a.test".to_owned(), 0, 2)));
         assert_eq!(resolver.exact["a.test"], [0, 1], "one position for each kind of key");
 
-        // Comparing each pair of so many identities would take a noticeable time.
+        // If each identity were compared with each other one, so many would take a noticeable time.
         let many = vec![p256(); 100_000];
         assert_eq!(
             CertResolver::new(many, GenerationCount::default().token().into()).duplicates().count,

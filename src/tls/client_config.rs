@@ -22,12 +22,12 @@ use crate::sys::without_fork;
 #[derive(Debug)]
 pub(super) struct ClientRole {
     config: ClientConfig,
-    /// The client certificate resolvers of the configurations that exist.
+    /// The client certificate resolvers of all configurations that still exist, one for each identity.
     resolvers: Mutex<Vec<Weak<PresentedIdentity>>>,
 }
 
 impl ClientRole {
-    /// Returns `None` if the options have no roots to verify servers with.
+    /// Prepares the client role from the options; returns `None` if these have no roots to verify servers with.
     pub(super) fn new(
         options: &Options,
         provider: &Arc<CryptoProvider>,
@@ -47,7 +47,8 @@ impl ClientRole {
 
     /// Returns the configuration of one generation; `None` if `trust` has no roots to verify servers with.
     ///
-    /// The configuration owns `token`, so the generation is counted while a connection has the configuration.
+    /// The configuration owns `token`. So the generation counts as in memory until the last connection has released its
+    /// configuration (G8).
     pub(super) fn config(
         &self,
         trust: &Trust,
@@ -70,9 +71,10 @@ impl ClientRole {
     ///
     /// rustls resumes a session only with the resolver that it was started with, and compares the addresses. So it
     /// never resumes a session of another identity. With one resolver for each identity, sessions survive a generation
-    /// that does not change the identity (G14). The list is weak: a candidate that is refused leaves no key behind.
+    /// that does not change the identity (G14). The list has weak references, so the key of a refused candidate is
+    /// released.
     fn resolver_for(&self, identity: &Arc<Identity>) -> Arc<PresentedIdentity> {
-        // A forked child inherits the list. No other thread may be changing it during the fork.
+        // A forked child inherits the list, so the fork must not happen while a thread changes it.
         without_fork(|| {
             let key = identity.certified_key();
             let mut resolvers = self.resolvers.lock();
@@ -111,10 +113,10 @@ impl ResolvesClientCert for PresentedIdentity {
     }
 }
 
-/// The clock of a client configuration, and the token that counts its generation.
+/// The clock of a client configuration, which also owns the token that counts the generation.
 ///
-/// The clock is the one part of a client configuration that a single generation owns. The verifier and the certificate
-/// resolver are shared with other generations.
+/// The token must be owned by an object that belongs to one generation only. Of a client configuration, only the clock
+/// does: verifier and certificate resolver are shared with other generations.
 #[derive(Debug)]
 struct ClockWithToken {
     clock: Arc<dyn TimeProvider>,
@@ -153,7 +155,7 @@ mod tests {
         Arc::new(Identity::new(&parts, &default_provider(), 1_790_000_000).unwrap())
     }
 
-    /// rustls compares resolvers by address before it resumes a session (G14).
+    /// rustls resumes a session only if the resolver has the same address as before, so it must stay the same (G14).
     #[test]
     fn resolver_of_an_identity_stays_the_same_while_it_is_in_use() {
         let config = default_config(&Arc::new(default_provider())).unwrap();

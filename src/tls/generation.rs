@@ -10,7 +10,7 @@ use super::parts::Parts;
 use crate::files::Digest;
 use crate::pki::{Identity, Trust, Warnings};
 
-/// A numbered, immutable snapshot, which is current until the next one is published.
+/// A numbered, immutable snapshot of all units. It is current until the next one is published.
 ///
 /// A connection keeps its configuration, and the configuration keeps the certificate resolver with the keys. So their
 /// memory is released with the last connection, and not with the `Generation` (G8).
@@ -30,7 +30,7 @@ pub(crate) struct GenerationInfo {
     /// In seconds since 1970.
     pub(crate) loaded_at: i64,
     pub(crate) warnings: Warnings,
-    /// The digest of each unit's files, in the order of the units.
+    /// The digest of each unit's files, in the order of [`Parts::iter`].
     pub(crate) contents: Vec<Digest>,
     /// The settings that the configurations were built with.
     pub(crate) base_config: Arc<BaseConfig>,
@@ -41,7 +41,7 @@ impl Generation {
         self.info.number
     }
 
-    /// Returns when it was published, in seconds since 1970.
+    /// Returns when the generation was published, in seconds since 1970.
     pub(crate) fn loaded_at(&self) -> i64 {
         self.info.loaded_at
     }
@@ -72,7 +72,7 @@ impl Generation {
         self.parts.trust.as_ref()
     }
 
-    /// Returns the digest of the files of each of [`Generation::parts`].
+    /// Returns the digest of each unit's files, in the order of [`Parts::iter`].
     pub(crate) fn contents(&self) -> &[Digest] {
         &self.info.contents
     }

@@ -18,7 +18,7 @@ impl GenerationCount {
     }
 }
 
-/// Counts one generation as long as it exists. Both configurations of the generation own it.
+/// Counts one generation as in memory while this token exists. The server and the client configuration own it together.
 #[derive(Debug)]
 pub(super) struct GenerationToken(Arc<AtomicUsize>);
 

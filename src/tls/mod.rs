@@ -17,7 +17,7 @@ pub(crate) use generation::{Generation, GenerationInfo};
 pub(crate) use generation_count::GenerationCount;
 pub(crate) use parts::{Part, Parts};
 
-/// Further entry points of the fuzz targets.
+/// Functions of this module that the fuzz targets call.
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
     pub(crate) use super::sessions::ticket;

@@ -1,4 +1,4 @@
-//! The content of a generation: one part for each unit.
+//! The content of a generation: one part for each unit (identity, trust store or ticket keys).
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// Returns the warnings that last as long as this part is served.
+    /// Returns the warnings about this part itself, which last as long as it is served.
     pub(crate) fn warnings(&self) -> &[Warning] {
         match self {
             Self::Identity(identity) => identity.warnings(),
@@ -23,7 +23,7 @@ impl Part {
         }
     }
 
-    /// Returns the warnings about what is lost if this part replaces `before` (G15).
+    /// Returns warnings about what the previous part `before` has and this part lacks (G15).
     pub(crate) fn warnings_after(&self, before: &Self) -> Vec<Warning> {
         match (self, before) {
             (Self::Identity(identity), Self::Identity(before)) => identity.warnings_after(before),
@@ -52,8 +52,8 @@ impl Parts {
         identities.chain(trust).chain(ticket_keys)
     }
 
-    /// Returns the identity that the client role presents: the one that was added for it, else the first identity, if
-    /// its certificate allows client authentication.
+    /// Returns the identity that the client role presents: the one that was added for that role. Without one, it is the
+    /// first identity, if its certificate allows client authentication.
     pub(crate) fn client_identity(&self) -> Option<&Arc<Identity>> {
         let of_client = self.identities.iter().find(|identity| identity.role() == Role::Client);
         of_client.or_else(|| self.identities.first().filter(|identity| identity.may_be_client()))

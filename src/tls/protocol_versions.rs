@@ -19,7 +19,8 @@ use crate::sys::without_logging;
 /// Returns the protocol versions that `config` accepts.
 pub(super) fn enabled_versions(config: &ServerConfig) -> Vec<&'static SupportedProtocolVersion> {
     let mut config = config.clone();
-    // The host's callbacks must not see a client that does not exist.
+    // `config` is the host's template. Its callbacks are replaced: they must not be called for this handshake, which no
+    // client has started.
     config.cert_resolver = Arc::new(NoCertificate);
     config.key_log = Arc::new(NoKeyLog);
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -31,8 +32,8 @@ pub(super) fn enabled_versions(config: &ServerConfig) -> Vec<&'static SupportedP
     rustls::ALL_VERSIONS.iter().copied().filter(is_enabled).collect()
 }
 
-/// Returns whether `error` means that the two sides have no protocol version in common, or no cipher suite for the
-/// server's kind of key.
+/// Returns whether `error` means that client and server have no protocol version or no cipher suite in common. The
+/// suites depend on the kind of the server's key.
 pub(super) fn is_unsupported(error: &Error) -> bool {
     matches!(
         error,
@@ -47,7 +48,7 @@ pub(super) fn is_unsupported(error: &Error) -> bool {
     )
 }
 
-/// The certificate resolver of a configuration that has no identity yet.
+/// A certificate resolver that has no certificate, for a configuration that has no identity yet.
 #[derive(Debug)]
 pub(super) struct NoCertificate;
 
@@ -57,7 +58,7 @@ impl ResolvesServerCert for NoCertificate {
     }
 }
 
-/// Sends a `ClientHello` that offers `version` alone, and returns the server's error.
+/// Sends a `ClientHello` that offers only `version`, and returns the error with which the server answers.
 fn send_client_hello(
     config: &Arc<ServerConfig>,
     version: &'static SupportedProtocolVersion,

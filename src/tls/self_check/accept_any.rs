@@ -1,6 +1,7 @@
-//! Replaces the server's side of authentication while a client identity is checked.
+//! Replaces the server's authentication in the self-check of a client identity.
 //!
-//! The server has no key, and the client accepts any server, so only the client's certificate and signature matter.
+//! The server has a key that signs nothing, and the client accepts any server. So the handshake succeeds or fails by
+//! the client's certificate and signature alone.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -10,7 +11,8 @@ use rustls::{
     DigitallySignedStruct, Error, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion,
 };
 
-/// The signature schemes that a server of this kind claims to use. One of them suits every cipher suite.
+/// The two signature schemes that a [`PlaceholderKey`] may claim to have. Every cipher suite can be used with one of
+/// them.
 const ECDSA: SignatureScheme = SignatureScheme::ECDSA_NISTP256_SHA256;
 const RSA: SignatureScheme = SignatureScheme::RSA_PSS_SHA256;
 

@@ -1,4 +1,4 @@
-//! Checks an identity for clients: a handshake with a server that expects exactly this identity.
+//! The self-check of an identity for clients: a handshake with a server that expects exactly this identity.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{missing_signature, unsupported_version};
 use crate::error::Cause;
 use crate::pki::Identity;
 
-/// Completes a handshake in which `config` presents `identity`, in each protocol version that it allows.
+/// Completes a handshake in which `config` presents `identity`, in each protocol version that `config` allows.
 pub(crate) fn check_client(config: &ClientConfig, identity: &Arc<Identity>) -> Result<(), Cause> {
     let config = Arc::new(without_traces(config.clone()));
     in_each_version(|version| match handshake(&config, identity, version) {
@@ -32,7 +32,7 @@ pub(crate) fn check_client(config: &ClientConfig, identity: &Arc<Identity>) -> R
 
 /// Returns `config` with a verifier that accepts any server.
 ///
-/// It has no key log and no session storage, where a handshake would leave traces with the host.
+/// The result has no key log and no session storage: there, the host would see the handshake of the self-check.
 fn without_traces(mut config: ClientConfig) -> ClientConfig {
     config.key_log = Arc::new(NoKeyLog);
     config.resumption = Resumption::disabled();
@@ -42,8 +42,8 @@ fn without_traces(mut config: ClientConfig) -> ClientConfig {
 
 /// Returns a configuration that presents the same identity without Encrypted Client Hello.
 ///
-/// The `ClientHello` of `config` is encrypted for the key of a real server. A client presents no certificate to a
-/// server that cannot decrypt it (RFC 9849 section 6.1.7).
+/// The `ClientHello` of `config` is encrypted for the key of a real server, which the server of the self-check lacks. A
+/// client presents no certificate to a server that cannot decrypt its `ClientHello` (RFC 9849 section 6.1.7).
 fn without_ech(
     config: &ClientConfig,
     version: &'static SupportedProtocolVersion,
@@ -81,7 +81,7 @@ fn handshake(
     if peer.0.has_verified_signature() { Ok(()) } else { Err(missing_signature()) }
 }
 
-/// A server that requires a client certificate, of any issuer, and expects one identity.
+/// The verifier of a server that requires a client certificate, from any issuer, and accepts only that of one identity.
 #[derive(Debug)]
 struct CheckingServer(IdentityVerifier);
 
@@ -160,7 +160,8 @@ mod tests {
         identity(&PKCS_ECDSA_P256_SHA256)
     }
 
-    /// Presents its certificate, if it has one, to servers whose signature schemes pass the predicate.
+    /// A client certificate resolver: presents its certificate, if it has one, to servers whose signature schemes pass
+    /// the predicate.
     #[derive(Debug)]
     struct Presents(Option<Arc<CertifiedKey>>, fn(&[SignatureScheme]) -> bool);
 
@@ -178,7 +179,7 @@ mod tests {
         Presents(Some(key.clone()), |_| true)
     }
 
-    /// A client configuration without roots.
+    /// Returns a client configuration without roots: the self-check replaces its verifier.
     fn client(
         provider: CryptoProvider,
         versions: &[&'static SupportedProtocolVersion],
@@ -255,7 +256,7 @@ mod tests {
         }
     }
 
-    /// A client with an ECDSA key may have cipher suites for RSA servers only (G23).
+    /// A client with an ECDSA key may have cipher suites for RSA servers only. The self-check must not refuse it (G23).
     #[test]
     fn cipher_suites_for_another_kind_of_server_key_pass() {
         let mut provider = default_provider();

@@ -1,8 +1,8 @@
 //! Checks a configuration with TLS handshakes in memory before it is published (G16).
 //!
 //! A handshake succeeds if the peer receives exactly the certificate of the new identity and a valid signature with its
-//! key. The peer verifies neither the issuer nor the names, because a server does not. The check must not refuse a
-//! certificate that the TLS stack can serve (G23).
+//! key. The peer verifies neither the issuer nor the names, as the TLS stack that serves the certificate does not. The
+//! check must not refuse a certificate that this stack can serve (G23).
 
 mod accept_any;
 mod client_identity;
@@ -31,7 +31,7 @@ use crate::pki::Identity;
 use crate::sys::without_fork;
 use crate::sys::without_logging;
 
-/// The server name that the client sends if no name selects the identity.
+/// The server name that the client of the self-check sends, if no server name selects the identity.
 const ANY_NAME: &str = "self-check.invalid";
 
 /// Runs `handshake` in each protocol version, and returns the results.
@@ -52,13 +52,13 @@ fn in_each_version<T>(
     if completed.is_empty() { Err(Cause::SelfCheck(unsupported)) } else { Ok(completed) }
 }
 
-/// Returns the error for a version of which the provider has no cipher suite.
+/// Returns the error for a version for which the provider has no cipher suite; [`in_each_version`] ignores it.
 fn unsupported_version() -> Error {
     PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig.into()
 }
 
 fn any_name() -> ServerName<'static> {
-    // The constant is a valid name; the address is there to avoid a panic.
+    // The constant is a valid name, so the IP address is never used. With it, the code cannot panic.
     ServerName::try_from(ANY_NAME)
         .unwrap_or(ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()))
 }
@@ -106,8 +106,8 @@ fn missing_signature() -> Error {
     Error::General("the handshake ended without a signature".to_owned())
 }
 
-/// The verifier of the peer: accepts exactly one certificate, and records whether it has verified a signature with the
-/// certificate's key.
+/// The verifier of the identity's peer: accepts exactly one certificate, and records whether it has verified a
+/// signature with the certificate's key.
 #[derive(Debug)]
 struct IdentityVerifier {
     expected: Arc<Identity>,
@@ -165,7 +165,7 @@ impl IdentityVerifier {
     }
 }
 
-/// A certificate resolver with one certificate for all names.
+/// A server certificate resolver with one certificate for all names.
 #[derive(Debug)]
 struct SingleCert(Arc<CertifiedKey>);
 

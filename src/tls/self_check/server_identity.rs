@@ -1,4 +1,4 @@
-//! Checks an identity for servers: a handshake with a client that expects exactly this identity.
+//! The self-check of an identity for servers: a handshake with a client that expects exactly this identity.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,8 +40,8 @@ struct ServerCheck {
 }
 
 impl ServerCheck {
-    /// Prepares `config` for the check: without the key log and the session storage, where a handshake would leave
-    /// traces with the host.
+    /// Prepares a copy of `config` without the key log and the session storage: there, the host would see the handshake
+    /// of the self-check.
     ///
     /// An identity may have no name, or share its names with another identity. If no server name selects `identity`, a
     /// resolver with this identity alone replaces the resolver of `config`.
@@ -57,7 +57,7 @@ impl ServerCheck {
         Self { identity: identity.clone(), config: Arc::new(config), name }
     }
 
-    /// Returns whether the server asked for a certificate.
+    /// Completes a handshake in `version`, and returns whether the server asked the client for a certificate.
     fn handshake(&self, version: &'static SupportedProtocolVersion) -> Result<bool, Error> {
         let Self { identity, config, name } = self;
         let provider = config.crypto_provider();
@@ -90,7 +90,7 @@ impl ServerCheck {
     }
 }
 
-/// Returns a server name for which `resolver` selects `identity` and no other.
+/// Returns a server name for which `resolver` selects `identity` and no other identity.
 fn name_of(resolver: &CertResolver, identity: &Arc<Identity>) -> Option<ServerName<'static>> {
     let names = identity.names().iter().filter_map(|name| name.to_str().ok());
     names
@@ -101,7 +101,7 @@ fn name_of(resolver: &CertResolver, identity: &Arc<Identity>) -> Option<ServerNa
         .filter(|name| matches!(name, ServerName::DnsName(_)))
 }
 
-/// A client that expects one identity. It has no certificate.
+/// The client of the self-check: expects one identity, and has no certificate.
 #[derive(Debug)]
 struct CheckingClient {
     verifier: IdentityVerifier,
@@ -151,7 +151,7 @@ impl ResolvesClientCert for CheckingClient {
     }
 
     fn has_certs(&self) -> bool {
-        // Without certificates rustls would not call `resolve`.
+        // rustls calls `resolve` only if this is true, and that call shows that the server asks for a certificate.
         true
     }
 }
