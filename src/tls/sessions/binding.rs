@@ -5,7 +5,8 @@
 //! - **Its binding is the same.** The binding is the fingerprint of the trust store (G13) and the host's session
 //!   context. It is the associated data of a ticket's encryption, and is stored with a session in memory.
 //! - **Its stamp is valid.** The stamp is stored behind the session's bytes. It says when the session started and when
-//!   it expires. It also says which identity answered, as a session ends when its name is no longer served (G14).
+//!   it expires. It also records the identity that answered, if the client asked for no name that is served. The
+//!   session ends when that identity, or the name that the client asked for, is no longer served (G14).
 //!
 //! The identity's certificate is not part of either: a renewal keeps sessions resumable (G14).
 
@@ -19,11 +20,11 @@ use super::{LIFETIME, SessionPolicy, tls12_origin};
 use crate::error::Cause;
 use crate::pki::{not_after_of, sha256_of_all};
 
-/// How far in the future a session may have started: the clocks of hosts that share ticket keys differ.
+/// How many seconds in the future a session may have started: the clocks of servers that share ticket keys differ.
 const MAX_CLOCK_SKEW: i64 = 300;
-/// How often a client with a certificate has to present it in a full handshake.
+/// How often a client with a certificate has to present it in a full handshake, in seconds.
 const WEEK: i64 = 7 * 86400;
-/// For how many seconds before a client's weekly boundary its session is not resumed.
+/// For how many seconds before a client's weekly boundary ([`boundary_after`]) its session is not resumed.
 ///
 /// The ticket at the end of a resumed handshake is made in a later call, with a later time. If the boundary passed in
 /// between, that ticket would be valid until the next boundary, and a chain of resumptions could continue for ever.
@@ -37,7 +38,8 @@ pub(super) struct Binding {
 }
 
 impl Binding {
-    /// If `is_exclusive`, no other binding accepts sessions of this one.
+    /// Binds sessions to `policy`. If `is_exclusive`, they are also bound to random bytes, so no other binding accepts
+    /// them.
     pub(super) fn new(policy: SessionPolicy, is_exclusive: bool) -> Result<Self, Cause> {
         let mut bytes = [0; 96];
         bytes[..32].copy_from_slice(&policy.trust_fingerprint);
@@ -48,7 +50,8 @@ impl Binding {
         Ok(Self { policy, bytes })
     }
 
-    /// Returns the bytes that are equal for all bindings that accept one another's sessions, and differ for all others.
+    /// Returns the bytes to which a session is bound. They are equal for all bindings that accept one another's
+    /// sessions, and differ for all others.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -60,12 +63,13 @@ impl Binding {
         let resume_until = self.policy.resume_until.unwrap_or(i64::MAX);
         let mut expires_at = started_at.saturating_add(LIFETIME).min(resume_until);
         // The session does not say which of the presented certificates were needed to verify the client. All of them
-        // count, so at worst a session is short.
+        // count, so the session may end earlier than necessary, but never later.
         for certificate in &session.client_chain {
             // A certificate is valid through the second of notAfter (RFC 5280 section 4.1.2.5).
             expires_at = expires_at.min(not_after_of(certificate)?.saturating_add(1));
         }
-        // A TLS 1.2 session needs no boundary: it ends with its first ticket, however often it is resumed.
+        // A TLS 1.2 session needs no boundary: all its tickets expire when the first one does, however often it is
+        // resumed.
         if session.tls12_secret.is_none() && !session.client_chain.is_empty() {
             let boundary = boundary_after(now, &session.client_chain);
             expires_at = expires_at.min(boundary.saturating_sub(MAX_HANDSHAKE));
@@ -81,7 +85,7 @@ impl Binding {
 
     /// Returns the session in `stamped`, a session followed by its stamp, if it may be resumed at `now`.
     ///
-    /// If not, the bytes are wiped (G18).
+    /// If it may not, the bytes are wiped (G18).
     pub(super) fn unstamp(&self, mut stamped: Zeroizing<Vec<u8>>, now: i64) -> Option<Vec<u8>> {
         let (session, stamp) = SessionStamp::split(&stamped)?;
         let length = session.len();
@@ -92,10 +96,12 @@ impl Binding {
         Some(mem::take(&mut *stamped))
     }
 
-    /// Returns whether `session` with `stamp` may be resumed at `now`.
+    /// Returns whether `session` with `stamp` may be resumed at `now`. If so, records its start for the ticket that
+    /// follows.
     pub(super) fn accepts(&self, session: &[u8], stamp: &SessionStamp, now: i64) -> bool {
         let Some(session) = RustlsSession::parse(session) else { return false };
-        // A host with another release of this library may share the ticket keys and allow a longer lifetime.
+        // The stamp may be from a server with the same ticket keys and another release of certreload, with a longer
+        // lifetime.
         let expires_at = stamp.expires_at.min(stamp.started_at.saturating_add(LIFETIME));
         let is_in_time = stamp.started_at <= now.saturating_add(MAX_CLOCK_SKEW)
             && now < expires_at.min(self.policy.resume_until.unwrap_or(i64::MAX));
@@ -112,7 +118,7 @@ impl Binding {
     }
 }
 
-/// Returns when a client with this chain next has to present it, in seconds since 1970.
+/// Returns when a client with this chain next has to present it in a full handshake, in seconds since 1970.
 ///
 /// A chain of resumptions in TLS 1.3 could last for ever, and the certificates would never be verified again (RFC 8446
 /// section 4.6.1). The time of the full handshake cannot limit it: rustls makes the ticket of a resumed session without
@@ -130,9 +136,10 @@ pub(super) fn boundary_after(now: i64, client_chain: &[&[u8]]) -> i64 {
 pub(super) struct SessionStamp {
     /// When the session's keys were agreed on, in seconds since 1970.
     pub(super) started_at: i64,
-    /// In seconds since 1970.
+    /// When the session expires, in seconds since 1970.
     pub(super) expires_at: i64,
-    /// The identity that answered, if the client asked for no name that is served; `None` if its name is served.
+    /// The default identity, which answered because the client asked for no name that is served; `None` if it asked for
+    /// one.
     pub(super) answered_by: Option<IdentityLabel>,
 }
 
@@ -148,7 +155,7 @@ impl SessionStamp {
         bytes
     }
 
-    /// Splits `stamped` into the session and the stamp behind it; `None` if it ends with no valid stamp.
+    /// Splits `stamped` into the session and the stamp behind it; `None` if there is no valid stamp at its end.
     pub(super) fn split(stamped: &[u8]) -> Option<(&[u8], Self)> {
         let (session, bytes) = stamped.split_last_chunk::<{ Self::LENGTH }>()?;
         let label = IdentityLabel::from_bytes(*bytes.last_chunk()?);
@@ -169,7 +176,7 @@ impl SessionStamp {
 mod tests {
     use super::*;
 
-    /// SHA-256("one") modulo a week, computed independently.
+    /// The digest SHA-256("one") as a number, modulo a week, computed with another program.
     const ONE: i64 = 191_085;
 
     #[test]

@@ -1,4 +1,5 @@
-//! The body of the `ticket` fuzz target: properties that hold for any bytes as a ticket and as a session.
+//! The body of the `ticket` fuzz target: checks properties that hold whichever bytes are parsed as a ticket or a
+//! session.
 
 #![allow(clippy::unwrap_used, reason = "a panic reports a finding")]
 
@@ -16,7 +17,7 @@ use crate::pki::{TicketFile, TicketKeys};
 
 const NOW: i64 = 1_800_000_000;
 
-/// The server name in the sessions of the seed corpus.
+/// An identity with the one name `a.test`, for which the sessions in the seed corpus were made.
 #[derive(Debug)]
 struct SeedName;
 
@@ -77,7 +78,7 @@ pub(crate) fn ticket(bytes: &[u8]) {
             assert!(session.is_some(), "a ticket for a session that cannot be parsed");
             assert_eq!(tickets.decrypt_at(NOW, &ticket).as_deref(), Some(bytes));
         }
-        // A client certificate may be unparsable or expired.
+        // There is no ticket if a certificate of the client is unparsable or expired.
         None => assert!(session.as_ref().is_none_or(|session| !session.client_chain.is_empty())),
     }
     if session.is_some() {

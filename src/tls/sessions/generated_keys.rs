@@ -1,9 +1,9 @@
-//! Provides the ticket keys of a handle without a ticket key file: random, and replaced every six hours.
+//! Provides the ticket keys of a handle without a ticket key file: random, and replaced every six hours, the period.
 //!
-//! Each key is derived from two values (see [`super::shared_seeds`]):
+//! The keys of one handle are its *ring*. Each key is derived from two values (see [`super::shared_seeds`]):
 //!
 //! - the ring's secret, which is random, stays the same for the life of the ring, and is inherited in a fork;
-//! - the seed of the period, on which all processes of a family agree.
+//! - the seed of the period, on which all processes of a family (forked from one another) agree.
 //!
 //! So all processes that inherited the ring have the same keys at the same time, and resume one another's sessions
 //! (G11). A copy of the memory of one process does not reveal the keys of later periods (G18).
@@ -26,7 +26,7 @@ use crate::sys::without_fork;
 /// its lifetime.
 const PERIOD: i64 = LIFETIME;
 
-/// The key ring of a handle.
+/// The ticket keys of a handle without a ticket key file.
 ///
 /// Reading the keys takes no lock, so a child that is forked at any moment can continue to use them.
 #[derive(Debug)]
@@ -68,8 +68,9 @@ impl KeyRing {
     #[cold]
     fn replace_keys(&self, keys: &Arc<PeriodKeys>, period: i32) -> Guard<Arc<PeriodKeys>> {
         without_fork(|| {
-            // Without randomness the old key stays in use: another ticket does not weaken it. If another thread was
-            // faster, or the ring was reset at the same time, those keys are used.
+            // If there is no randomness for a new seed, the old keys stay in use: more tickets do not weaken them. If
+            // another thread replaced the keys or reset the ring at the same time, the exchange fails and the keys of
+            // that thread are used.
             if let Ok(next) = PeriodKeys::new(self.seeds, keys.secret.clone(), period) {
                 self.keys.compare_and_swap(keys, Arc::new(next));
             }
@@ -84,7 +85,7 @@ fn period_of(now: i64) -> i32 {
     i32::try_from(period).unwrap_or(if period < 0 { i32::MIN } else { i32::MAX })
 }
 
-/// The keys of one period. Tickets of earlier keys cannot be decrypted any more.
+/// The keys in use in one period. Tickets of older keys cannot be decrypted any more.
 #[derive(Debug)]
 pub(super) struct PeriodKeys {
     /// The key that encrypts new tickets.
@@ -95,7 +96,7 @@ pub(super) struct PeriodKeys {
     secret: RingSecret,
 }
 
-/// The secret of one ring, wiped with its last user.
+/// The secret of one ring. It is wiped when the last `PeriodKeys` with it is dropped.
 #[derive(Clone)]
 struct RingSecret(Arc<Zeroizing<Vec<u8>>>);
 
@@ -112,7 +113,7 @@ impl RingSecret {
         Ok(Self(Arc::new(secret)))
     }
 
-    /// Derives the key for `seed`.
+    /// Derives the ticket key of the period with the seed `seed`.
     fn cipher(&self, seed: &[u8]) -> Result<TicketCipher, Cause> {
         let secret = Zeroizing::new([&self.0[..], seed].concat());
         let key = wiping_stack(|| TicketKey::derived_from(&secret))?;
@@ -131,7 +132,7 @@ impl PeriodKeys {
         })
     }
 
-    /// Returns the key that `ticket` names, if it is one of these.
+    /// Returns the key whose name `ticket` contains; `None` if it is neither the current nor the previous one.
     pub(super) fn cipher_of(&self, ticket: &[u8]) -> Option<&TicketCipher> {
         [Some(&self.current), self.previous.as_ref()]
             .into_iter()
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
     use crate::sys::freed_with;
 
-    /// The beginning of a period.
+    /// The beginning of a period, in seconds since 1970.
     const START: i64 = 83_333 * PERIOD;
 
     fn ticket(ring: &KeyRing, now: i64) -> Vec<u8> {
@@ -158,17 +159,17 @@ mod tests {
         keys.cipher_of(ticket).and_then(|cipher| cipher.open(b"", ticket)).is_some()
     }
 
-    /// Returns the ring of a process that has not forked.
+    /// Returns the ring of the first process of a new family.
     fn ring() -> KeyRing {
         KeyRing::with_seeds(new(), START).unwrap()
     }
 
-    /// Returns the ring as a forked process has it: with its own copy of the memory, and the same shared words.
+    /// Returns `ring` as a forked process has it: with a copy of all other memory, and the same shared memory of seeds.
     fn forked(ring: &KeyRing) -> KeyRing {
         with_words(ring, ring.seeds)
     }
 
-    /// Returns a copy of `ring` that uses the shared words `seeds`.
+    /// Returns a copy of `ring` that uses `seeds` as the shared memory.
     fn with_words(ring: &KeyRing, seeds: SharedSeeds) -> KeyRing {
         let keys = ring.keys.load();
         let secret = RingSecret(Arc::new(Zeroizing::new(keys.secret.0.to_vec())));
@@ -198,7 +199,7 @@ mod tests {
         let (child, idle, late) = (forked(&parent), forked(&parent), forked(&parent));
         for period in 0..8 {
             let now = START + period * PERIOD;
-            // Either process begins some of the periods.
+            // The two processes take turns to begin a period.
             let pair = [&parent, &child];
             let [first, second] = if period % 2 == 0 { pair } else { [pair[1], pair[0]] };
             let sealed = ticket(first, now);
@@ -220,7 +221,7 @@ mod tests {
     fn g18_copy_of_a_process_does_not_reveal_later_keys() {
         let ring = ring();
         let child = forked(&ring);
-        // All memory that keys are derived from, with the shared words.
+        // A copy of all memory that keys are derived from, including the shared memory.
         let copy = with_words(&child, copied(ring.seeds));
         let sealed = ticket(&ring, START);
         assert!(opens(&copy, START, &sealed), "the copy has the present key");
@@ -232,7 +233,7 @@ mod tests {
         }
     }
 
-    /// The seeds in the shared words lead to no key without this secret, so only the secret has to be wiped.
+    /// The seeds in the shared memory lead to no key without the ring's secret, so only the secret has to be wiped.
     #[test]
     fn g18_dropped_ring_wipes_its_secret() {
         let ring = ring();

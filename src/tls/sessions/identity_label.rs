@@ -2,10 +2,10 @@
 
 use crate::pki::sha256_of_all;
 
-/// A label of an identity: the SHA-256 of one of its names, with the kind of name in front.
+/// A label of an identity: the SHA-256 digest of one of its names, with the kind of name in front.
 ///
-/// A session needs one if its client asked for no name that is served, so that the default identity answered. A hash
-/// has the same length for every name.
+/// A session has one if its client asked for no name that is served. The default identity answered that client, and
+/// only an identity with this label may resume the session. A digest has the same length for every name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct IdentityLabel([u8; 32]);
 
@@ -17,12 +17,12 @@ impl IdentityLabel {
         Self::of(b"name\0", name)
     }
 
-    /// Returns the label for a certificate without such names: that of its subject, which a renewal keeps.
+    /// Returns the label for a certificate without DNS names and IP addresses: from its subject, which a renewal keeps.
     pub(crate) fn subject(der: &[u8]) -> Self {
         Self::of(b"subject\0", der)
     }
 
-    /// Returns the label for a certificate without a subject: that of its public key.
+    /// Returns the label for a certificate that has no subject either: from its public key.
     pub(crate) fn public_key(der: &[u8]) -> Self {
         Self::of(b"key\0", der)
     }

@@ -1,12 +1,12 @@
-//! Decides which TLS sessions can be resumed, and outlives generations so that a renewal ends none of them (G14).
+//! Decides which TLS sessions can be resumed. Sessions outlive generations, so that a renewal ends none of them (G14).
 //!
 //! A server resumes a session from a ticket that the client stores ([`tickets`]). If a TLS 1.2 client accepts no
 //! tickets, the server stores the session by its id ([`store`]). A resumed handshake verifies no certificates. So each
 //! session is bound to the trust store it was started under, and is stored with the facts that limit its lifetime
 //! ([`binding`]).
 //!
-//! Tickets are encrypted with the keys of a file, which the servers of a fleet share. Without a file, the handle has a
-//! [`key_ring`], which processes forked from one another share.
+//! Tickets are encrypted with the keys of a file, which the servers of a fleet share. Without a file, the handle makes
+//! random keys, which processes forked from one another share ([`generated_keys`]).
 
 mod binding;
 #[cfg(fuzzing)]
@@ -53,7 +53,8 @@ use tickets::{FileKeys, NoTickets, TicketProducer};
 /// certificate it also ends once a week.
 const LIFETIME: i64 = 6 * 3600;
 
-/// How many keys of ticket key files are remembered: with a new key each day, those of 11 years.
+/// How many names of keys from ticket key files are remembered, so that [`Sessions::invalidate`] can revoke the keys.
+/// With a new key each day, these are the keys of 11 years.
 const MAX_LOADED_KEYS: usize = 4096;
 
 /// The sessions of one handle, which all of its generations share.
@@ -62,20 +63,21 @@ pub(crate) struct Sessions {
     resumption: Resumption,
     ring: KeyRing,
     store: SessionStore,
-    /// The names of all keys that ticket key files have held so far. Those that were loaded last are at the end.
+    /// The names of all keys that ticket key files have held so far, those that were loaded last at the end. They are
+    /// the keys to revoke when sessions are invalidated.
     loaded_keys: ArcSwap<Vec<[u8; 16]>>,
-    /// The names of keys that must not be used any more, in whichever file they are. Sorted.
+    /// The names of keys that must not be used any more, whichever file they are in. Sorted for a binary search.
     revoked_keys: ArcSwap<Vec<[u8; 16]>>,
 }
 
-/// The server names of one generation, as far as sessions depend on them.
+/// What sessions need to know about the server names of one generation.
 pub(crate) trait ServedNames: fmt::Debug + Send + Sync {
     /// Returns whether an identity has `name`.
     fn is_served(&self, name: &str) -> bool;
     /// Returns the first label of the identity for a client that asks for `name`, or sends no name; `None` if there is
     /// no such identity.
     fn label_for(&self, name: Option<&str>) -> Option<IdentityLabel>;
-    /// Returns whether `label` is one of the labels of that identity.
+    /// Returns whether `label` is one of the labels of the identity for such a client.
     fn has_label(&self, name: Option<&str>, label: &IdentityLabel) -> bool;
 }
 
@@ -84,7 +86,8 @@ pub(crate) trait ServedNames: fmt::Debug + Send + Sync {
 pub(crate) struct SessionPolicy {
     /// Sessions that were started under another trust store are not resumed (G13). Zeros without a trust store.
     pub(crate) trust_fingerprint: [u8; 32],
-    /// Sessions of a service with another session context are not resumed. Zeros for none.
+    /// The digest of the session context that the host has set; zeros if it has set none. Sessions of a service with
+    /// another context are not resumed.
     pub(crate) context: [u8; 32],
     /// Sessions for a name that is no longer served are not resumed (G14).
     ///
@@ -93,10 +96,10 @@ pub(crate) struct SessionPolicy {
     pub(crate) names: Arc<dyn ServedNames>,
     /// The keys of the ticket key file, if one is configured.
     pub(crate) ticket_keys: Option<Arc<TicketKeys>>,
-    /// How long a key of that file may encrypt; zero for no limit.
+    /// The lifetime of a key of that file: up to twice this age it may encrypt. Zero means no limit.
     pub(crate) ticket_key_lifetime: Duration,
-    /// From when on no session is resumed, in seconds since 1970: when a CRL expires that clients are verified with. A
-    /// full handshake would refuse the client from then on (G13).
+    /// From when on no session is resumed, in seconds since 1970: then a CRL expires that clients are verified with,
+    /// and a full handshake would refuse the client (G13).
     pub(crate) resume_until: Option<i64>,
 }
 
@@ -147,12 +150,12 @@ impl Sessions {
 
     /// Returns the session settings for the client configuration of one generation.
     ///
-    /// No session is resumed from `resume_until` on, in seconds since 1970: when a CRL expires.
+    /// No session is resumed from `resume_until` on, in seconds since 1970: then a CRL expires.
     ///
     /// rustls resumes a client session only with the verifier and the client certificate resolver that it was started
     /// with, and compares their addresses. So a generation with the same trust store and client identity uses the
-    /// objects of the generation before, and its sessions continue (G14). If either is new, no session is resumed. None
-    /// may be: the server was verified with the old trust store, and has authenticated the old identity (G13).
+    /// objects of the generation before, and its sessions continue (G14). If either is new, no session is resumed. That
+    /// is required: the server was verified with the old trust store, and has authenticated the old identity (G13).
     pub(crate) fn for_client(
         self: &Arc<Self>,
         resume_until: Option<i64>,
@@ -185,7 +188,8 @@ impl Sessions {
         self.revoked_keys.load().binary_search(key).is_ok()
     }
 
-    /// Records the names of `keys` as the latest. If there are too many, the oldest are forgotten (G17).
+    /// Records the names of `keys` as those that were loaded last. If there are too many, the oldest are forgotten
+    /// (G17).
     fn record_loaded(&self, keys: &TicketKeys) {
         self.loaded_keys.rcu(|loaded| {
             let others = loaded.iter().filter(|name| keys.with_name(&name[..]).is_none());
@@ -197,7 +201,8 @@ impl Sessions {
     }
 }
 
-/// Fills a buffer of the caller with randomness. Returned by value, a secret would leave copies on the stack (G18).
+/// Fills a buffer of the caller with randomness. If a secret were returned by value, copies would remain on the stack
+/// (G18).
 fn fill_random(bytes: &mut [u8]) -> Result<(), Cause> {
     rand::fill(bytes)
         .map_err(|error| Cause::System { what: "random numbers", reason: error.to_string() })

@@ -21,21 +21,22 @@ use crate::sys::ForkGeneration;
 
 /// How many server sessions are stored: as many as rustls stores by default.
 ///
-/// rustls also stores sessions of clients that accept tickets, so a larger store means more memory that every TLS 1.2
-/// handshake touches.
+/// rustls also stores sessions of TLS 1.2 clients that accept tickets. So with a larger store, every TLS 1.2 handshake
+/// would touch more memory.
 const MAX_SERVER_SESSIONS: usize = 256;
-/// How many client sessions are stored: those with 256 servers, as rustls stores up to eight for each.
+/// How many client sessions are stored: those with 256 servers, for each of which rustls stores up to eight.
 const MAX_CLIENT_SESSIONS: usize = 8 * 256;
 
-/// A cache that can be cleared for all generations at once, and survives a fork.
+/// A session cache that can be cleared for all generations at once, and that works in a forked child.
 ///
-/// The cache inside is replaced, never emptied. A forked child creates a new one. Another thread of the parent may
-/// have held the cache's lock during the fork, and a child that used it would wait for ever (G11). The memory is
-/// allocated at the first use.
+/// To clear it, the cache inside is replaced by a new one. A forked child also creates a new one. Another thread of the
+/// parent may have held the old cache's lock during the fork, and the child would wait for it for ever (G11). The
+/// memory is allocated at the first use.
 #[derive(Debug)]
 struct Cache<T: fmt::Debug> {
     current: ArcSwap<CacheState<T>>,
-    /// How often the sessions of the handle have been cleared. All caches of a handle share the counter.
+    /// How often the sessions of the handle have been cleared; shared by all caches of the handle. A cache that was
+    /// created with a smaller count is out of date.
     clear_count: Arc<AtomicU64>,
     create: fn() -> T,
 }
@@ -53,7 +54,8 @@ struct CacheState<T> {
 impl<T> Drop for CacheState<T> {
     fn drop(&mut self) {
         if !self.process.is_now() {
-            // In a forked child, the parent's cache may be half-changed or locked for ever. It is leaked.
+            // In a forked child, the parent's cache may be half-changed or locked for ever. Dropping it is not safe, so
+            // it is leaked.
             mem::forget(self.sessions.take());
         }
     }
@@ -75,12 +77,12 @@ impl<T: fmt::Debug> Cache<T> {
         }
         let sessions = Some((self.create)());
         let next = CacheState { sessions, process: ForkGeneration::now(), clear_count };
-        // If another thread was faster, its cache is used, which is as new.
+        // If another thread was faster, this exchange fails, and the cache of that thread is used, which is as new.
         self.current.compare_and_swap(&current, Arc::new(next));
         self.current.load().sessions.as_ref().map(access)
     }
 
-    /// Releases the memory. The counter alone makes the sessions inaccessible.
+    /// Releases the memory of the sessions. They are inaccessible already, because their clear count is out of date.
     fn release(&self) {
         let clear_count = self.clear_count.load(Ordering::SeqCst);
         self.current.store(Arc::new(CacheState {
@@ -117,7 +119,8 @@ impl SessionStore {
         Arc::new(ClientCache { cache: self.client.clone(), resume_until })
     }
 
-    /// As [`SessionStore::for_client`], with a cache that no other configuration uses.
+    /// Returns a storage as [`SessionStore::for_client`] does, but with a cache that no other configuration uses. So
+    /// its sessions end with the generation.
     pub(super) fn for_client_exclusive(
         &self,
         resume_until: Option<i64>,
@@ -152,7 +155,8 @@ impl ServerCache {
     fn unpack(&self, mut entry: Zeroizing<Vec<u8>>) -> Option<Vec<u8>> {
         let stamp = entry.len().checked_sub(SessionStamp::LENGTH)?;
         let session = entry[..stamp].strip_suffix(self.binding.bytes())?.len();
-        // Moves the stamp within the buffer: a new buffer would leave a copy of the session behind (G18).
+        // Moves the stamp directly behind the session, within the buffer: a new buffer would leave a copy of the
+        // session behind (G18).
         entry.drain(session..stamp);
         self.binding.unstamp(entry, clock::unix_now())
     }
@@ -188,7 +192,7 @@ impl StoresServerSessions for ServerCache {
 #[derive(Debug)]
 struct ClientCache {
     cache: Arc<Cache<ClientSessionMemoryCache>>,
-    /// In seconds since 1970.
+    /// From when on no session is resumed, in seconds since 1970; `None` for no limit.
     resume_until: Option<i64>,
 }
 

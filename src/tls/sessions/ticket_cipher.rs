@@ -14,7 +14,8 @@ use crate::sys::wiping_stack;
 const NAME_LENGTH: usize = 16;
 const TAG_LENGTH: usize = 16;
 const HEADER_LENGTH: usize = NAME_LENGTH + NONCE_LEN;
-/// The length field of a ticket in a `NewSessionTicket` message has 16 bits (RFC 8446 section 4.6.1).
+/// The maximum length of a ticket: its length field in a `NewSessionTicket` message has 16 bits (RFC 8446 section
+/// 4.6.1).
 const MAX_TICKET: usize = 0xffff;
 
 /// A ticket key, ready for use.
@@ -26,8 +27,8 @@ const MAX_TICKET: usize = 0xffff;
 /// each thread picks its nonces of 96 bits at random. At 10,000 tickets a second, a year has 2^38 tickets. The chance
 /// that two of them have the same nonce is one in two million. With AES-GCM, that would reveal the authentication key,
 /// and an attacker could forge sessions. AES-GCM-SIV only reveals whether the two sessions are equal, and they are not.
-/// It is made for random nonces (RFC 8452 section 9). It derives an encryption key for each nonce, so no number of
-/// tickets wears out the shared key.
+/// It is made for random nonces (RFC 8452 section 9). It derives an encryption key for each nonce, so the shared key
+/// may encrypt any number of tickets.
 pub(super) struct TicketCipher {
     name: [u8; NAME_LENGTH],
     key: LessSafeKey,
@@ -90,8 +91,8 @@ impl TicketCipher {
         Some(opened)
     }
 
-    /// Returns the associated data. The name has a fixed length, so no two pairs of name and binding are the same
-    /// bytes.
+    /// Returns the associated data: the key's name, then the binding. The name has a fixed length, so different pairs
+    /// never give the same bytes.
     fn aad(&self, binding: &[u8]) -> Aad<Vec<u8>> {
         Aad::from([&self.name, binding].concat())
     }

@@ -10,7 +10,7 @@ use super::{LIFETIME, SessionPolicy, Sessions};
 use crate::clock;
 use crate::error::Cause;
 
-/// Makes no tickets, and accepts none.
+/// The ticket producer of a server that resumes no sessions: makes no tickets, and accepts none.
 #[derive(Debug)]
 pub(super) struct NoTickets;
 
@@ -51,14 +51,15 @@ pub(super) struct FileKeys {
 }
 
 impl FileKeys {
-    /// Returns `None` if no file is configured.
+    /// Prepares the keys of the configured file; returns `None` if no file is configured.
     pub(super) fn new(policy: &SessionPolicy) -> Result<Option<Self>, Cause> {
         let Some(keys) = &policy.ticket_keys else { return Ok(None) };
         let ciphers = keys.keys().iter().map(TicketCipher::new).collect::<Result<_, _>>()?;
         let lifetime = i64::try_from(policy.ticket_key_lifetime.as_secs()).unwrap_or(i64::MAX);
         let encrypts_until = match lifetime {
             0 => i64::MAX,
-            // After one lifetime the operator is warned, and has another one to replace the key.
+            // After one lifetime the operator is warned. The key encrypts for one lifetime more, in which it can be
+            // replaced.
             _ => keys.encrypting().since.saturating_add(lifetime.saturating_mul(2)),
         };
         Ok(Some(Self { ciphers, encrypts_until }))

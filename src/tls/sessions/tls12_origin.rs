@@ -15,17 +15,19 @@ use crate::pki::{Sha256, sha256};
 
 #[derive(Clone, Copy)]
 struct Resumed {
-    /// The hash of the session's secret of 48 random bytes, which the hash does not reveal. It identifies the session.
+    /// The hash of the session's secret, which identifies the session. It does not reveal the secret of 48 random
+    /// bytes.
     secret_sha256: Sha256,
     started_at: i64,
 }
 
 thread_local! {
-    /// The session that this thread has resumed last.
+    /// The TLS 1.2 session that this thread has resumed last.
     static RESUMED: Cell<Option<Resumed>> = const { Cell::new(None) };
 }
 
-/// Records that this thread may now resume `session`, which started at `started_at`.
+/// Records that this thread may now resume `session`, which started at `started_at`. Only TLS 1.2 sessions are
+/// recorded.
 pub(super) fn record(session: &RustlsSession<'_>, started_at: i64) {
     if let Some(secret) = session.tls12_secret {
         RESUMED.set(Some(Resumed { secret_sha256: sha256(secret), started_at }));

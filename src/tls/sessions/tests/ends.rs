@@ -148,7 +148,7 @@ fn g13_client_role_resumes_no_session_after_a_crl_expires() {
     }
 }
 
-/// Services with different identities that share a ticket key file.
+/// The servers here are services with different identities that share a ticket key file.
 #[test]
 fn g14_session_without_a_served_name_needs_an_identity_with_the_first_ones_name() {
     let pki = TestPki::new();
@@ -159,7 +159,7 @@ fn g14_session_without_a_served_name_needs_an_identity_with_the_first_ones_name(
     let (one, other) = (server(&["b.test"]), server(&["a.test"]));
     let (renewed, fleet) = (server(&["c.test", "b.test"]), server(&["b.test"]));
     for version in VERSIONS {
-        // A name that no identity has, and no name.
+        // The first name is that of no identity. With an IP address, the client sends no name.
         for name in ["some-longer.name.test", "127.0.0.1"] {
             let client = || pki.client(version).asking_for(name);
             for (next, expected) in [(&other, false), (&renewed, true), (&fleet, true)] {

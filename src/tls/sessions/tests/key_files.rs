@@ -15,7 +15,7 @@ fn with_keys(bytes: &[u8]) -> SessionPolicy {
     SessionPolicy { ticket_keys: Some(keys(bytes, clock::unix_now())), ..policy() }
 }
 
-/// Returns a server of another process, which has no session ids of this one.
+/// Returns a server as in another process: it may share the ticket keys, but has no session ids of this process.
 fn elsewhere(pki: &TestPki, bytes: &[u8]) -> Arc<ServerConfig> {
     pki.server(&sessions(Resumption::Auto), with_keys(bytes))
 }
@@ -90,7 +90,7 @@ fn invalidate_revokes_all_keys_that_were_ever_loaded() {
         assert!(!client.resumes(&server));
         assert!(!client.resumes(&elsewhere(&pki, b"ab")), "{version:?}: the client has no ticket");
         assert!(!client.resumes(&server), "{version:?}: a ticket of another process is refused");
-        // `c` was in the file for a while before.
+        // `c` was also in the file before the sessions were invalidated, so it is revoked.
         for (bytes, works) in [(&b"ab"[..], false), (b"b", false), (b"ca", false), (b"da", true)] {
             let server = pki.server(&sessions, with_keys(bytes));
             let client = pki.client(version);
@@ -134,7 +134,7 @@ fn g17_number_of_remembered_keys_is_limited_to_the_latest() {
         keys.keys().iter().filter(|key| sessions.is_revoked(&key.name)).count()
     };
     (0..64).for_each(|number| sessions.record_loaded(&file(number)));
-    // Loaded again: these keys become the latest, and are recorded once.
+    // Keys that are loaded again become the latest, and are recorded only once.
     (0..3).for_each(|_| sessions.record_loaded(&file(0)));
     sessions.invalidate().unwrap();
     assert_eq!((0..64).map(revoked).sum::<usize>(), 64 * 64);

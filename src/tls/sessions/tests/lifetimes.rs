@@ -54,7 +54,8 @@ fn tls_1_2_session_ends_six_hours_after_its_full_handshake() {
     for (version, resumes_longer) in VERSIONS.into_iter().zip([false, true]) {
         let (client, other) = (pki.client(version), pki.client(version));
         let resumes_at = |after: i64| {
-            // Two hosts by turns, with another client in between on the same thread.
+            // Two servers by turns. On the same thread, another client resumes in between, which must not change the
+            // start.
             let (config, timed) = if after % 2 == 0 { &here } else { &elsewhere };
             timed.now.store(now + after, Ordering::SeqCst);
             other.resumes(config);
@@ -68,7 +69,7 @@ fn tls_1_2_session_ends_six_hours_after_its_full_handshake() {
     }
 }
 
-/// RFC 8446 section 4.6.1.
+/// Resumptions must not extend the authentication of a full handshake without limit (RFC 8446 section 4.6.1).
 #[test]
 fn chain_of_resumptions_ends_at_the_weekly_boundary_of_a_client_with_certificates() {
     let (pki, now) = (TestPki::new(), clock::unix_now());

@@ -1,4 +1,4 @@
-//! Test servers whose sessions are managed by this crate, and clients that resume.
+//! Servers that use this module for their sessions, and clients that resume, for the tests.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::tls::sessions::{ServedNames, SessionPolicy, Sessions};
 pub(super) const VERSIONS: [&SupportedProtocolVersion; 2] =
     [&rustls::version::TLS12, &rustls::version::TLS13];
 
-/// The names of one identity.
+/// The names of a generation with one identity.
 #[derive(Debug)]
 pub(super) struct Names(Vec<&'static str>);
 
@@ -40,7 +40,7 @@ impl ServedNames for Names {
     }
 }
 
-/// Returns a policy with one trust store and the name `a.test`.
+/// Returns the policy of a generation with a trust store and the one name `a.test`.
 pub(super) fn policy() -> SessionPolicy {
     named(&["a.test"])
 }
@@ -94,7 +94,7 @@ impl TestPki {
         Arc::new(roots)
     }
 
-    /// Returns a server of one generation of `sessions`.
+    /// Returns a server of one generation, whose sessions are those of `sessions` under `policy`.
     pub(super) fn server(
         &self,
         sessions: &Arc<Sessions>,
@@ -108,7 +108,7 @@ impl TestPki {
         Arc::new(config)
     }
 
-    /// Returns a server with the session storage of rustls.
+    /// Returns a server that uses the session storage and the tickets of rustls, for tests of the client role.
     pub(super) fn plain_server(&self) -> Arc<ServerConfig> {
         let mut config = self.server_config();
         config.ticketer = aws_lc_rs::Ticketer::new().unwrap();
@@ -145,7 +145,8 @@ impl TestPki {
         self.client_with(version, chain, &own_key)
     }
 
-    /// Returns a client with a certificate and an intermediate certificate that expire at different times.
+    /// Returns a client with a certificate and an intermediate certificate. `not_after` has the ends of both, in this
+    /// order.
     pub(super) fn client_by_intermediate(
         &self,
         version: &'static SupportedProtocolVersion,
@@ -247,7 +248,7 @@ impl Client {
         let name = ServerName::try_from(self.name).unwrap();
         let mut client = ClientConnection::new(Arc::new(self.config.clone()), name).unwrap();
         let mut server = ServerConnection::new(server.clone()).unwrap();
-        // In TLS 1.3 the tickets come after the handshake.
+        // In TLS 1.3 the tickets come after the handshake, so bytes are passed until there are none.
         while transfer(&mut client, &mut server) + transfer(&mut server, &mut client) > 0 {}
         assert_eq!(client.handshake_kind(), server.handshake_kind());
         client.handshake_kind() == Some(HandshakeKind::Resumed)

@@ -5,12 +5,12 @@ use std::thread;
 
 use super::*;
 
-/// Returns the shared words of a new family.
+/// Returns the shared memory of a new family.
 pub(in super::super) fn new() -> SharedSeeds {
     SharedSeeds(Box::leak(Box::default()))
 }
 
-/// Returns a copy of the words, such as an attacker has who read the memory once.
+/// Returns a copy of the shared memory, as an attacker has it who read the memory once.
 pub(in super::super) fn copied(words: SharedSeeds) -> SharedSeeds {
     let copy = new();
     for (to, from) in copy.0.iter().zip(words.0) {
@@ -70,7 +70,7 @@ fn g11_concurrent_processes_agree_on_each_seed() {
     }
 }
 
-/// Without a barrier, some processes are epochs behind others, and all of them begin epochs.
+/// The threads do not wait for each other. So some are epochs behind, and all of them begin epochs.
 #[test]
 fn g11_processes_with_different_clocks_agree_once_the_clocks_do() {
     let seeds = new();

@@ -115,7 +115,7 @@ fn g13_session_expires_with_its_lifetime_the_trust_store_or_the_clients_certific
             let policy = || SessionPolicy { resume_until: Some(now + end), ..policy() };
             assert_eq!(until(policy(), &anonymous), expected);
         }
-        // The client's weekly boundary may be near. It has a separate test.
+        // The client's weekly boundary may be near and end the session earlier. It has a separate test.
         let bounded = |client: &Client, end: i64| {
             let is_tls_1_3 = version.version == rustls::ProtocolVersion::TLSv1_3;
             let boundary = boundary_after(now, &client.chain()) - 60;
@@ -240,7 +240,8 @@ fn session_too_large_for_a_ticket_gets_none() {
     let tickets = tickets(policy(), b"a");
     let overhead = tickets.encrypt_at(now, &session).unwrap().len() - session.len();
     assert_eq!(overhead, 16 + 12 + 49 + 16);
-    // The last fields are the application data, after a length of two bytes, and 12 bytes of times.
+    // A session ends with the length of the application data (two bytes), that data (empty here), and 12 bytes of
+    // times.
     let at = session.len() - 14;
     assert_eq!(session[at..at + 2], [0, 0]);
     let room = 0xffff - overhead - session.len();

@@ -48,7 +48,7 @@ fn g18_session_that_is_removed_from_the_store_is_wiped() {
     let (here, elsewhere) = (storage(policy()), storage(named(&["b.test"])));
     let no_identity = storage(named(&[]));
     let mut session = session(&pki, &pki.client(VERSIONS[0]).asking_for("127.0.0.1"));
-    // The buffers of rustls have more capacity than the session needs.
+    // As in rustls, the buffer of the session has more capacity than it needs.
     session.reserve(1000);
     let secret = secret_of(&session);
     let wiped = |what: &str, body: &dyn Fn() -> bool| {
@@ -69,7 +69,7 @@ fn g18_session_that_is_removed_from_the_store_is_wiped() {
     wiped("taken and refused", &|| elsewhere.take(b"id").is_none() && here.get(b"id").is_none());
     assert!(here.put(b"id".to_vec(), given()));
     wiped("removed for newer ones", &|| {
-        // These have another secret.
+        // These sessions have another secret, which is not searched for.
         (0..256_u16).all(|number| here.put(number.to_be_bytes().to_vec(), other(given(), &secret)))
     });
     assert!(here.get(b"id").is_none());
@@ -77,7 +77,7 @@ fn g18_session_that_is_removed_from_the_store_is_wiped() {
     wiped("invalidated", &|| sessions.invalidate().is_ok() && here.get(b"id").is_none());
 }
 
-/// Returns the session with another secret.
+/// Returns the session with its secret replaced by another one.
 fn other(mut session: Vec<u8>, secret: &[u8]) -> Vec<u8> {
     let at = session.windows(secret.len()).position(|window| window == secret).unwrap();
     session[at..at + secret.len()].fill(7);
