@@ -185,7 +185,7 @@ fn text_of(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// Returns the display name: the common name, or the whole name if it has none.
+/// Returns the name for messages: the common name, or the whole name if it has none.
 pub(super) fn title(name: &X509Name<'_>) -> String {
     let common = name.iter_common_name().find_map(|part| part.as_str().ok());
     shortened(&common.map_or_else(|| name.to_string(), str::to_owned))

@@ -167,7 +167,8 @@ impl Chain<'_> {
 
     /// Returns a warning if an intermediate of the path expires before the leaf (G20).
     ///
-    /// Self-issued certificates are exempt: they are roots, of which clients use their own copy and its date.
+    /// Self-issued certificates are exempt, since they are usually roots: clients use their own copy of a root, so the
+    /// date of this one does not matter.
     fn expires_before_leaf(&self, at: usize) -> Option<Warning> {
         let (facts, leaf) = (&self.facts[at], &self.facts[self.leaf]);
         let is_needed = facts.is_valid_at(self.now) && !facts.is_self_issued();

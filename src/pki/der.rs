@@ -72,8 +72,7 @@ pub(super) fn only(der: &[u8], tag: u8) -> Option<&[u8]> {
     }
 }
 
-/// Returns the bytes of a BIT STRING; `None` if its last byte has unused bits, which those of keys and signatures have
-/// not.
+/// Returns the bytes of a BIT STRING; `None` if its last byte has unused bits. Keys and signatures have none.
 pub(super) fn bits(content: &[u8]) -> Option<&[u8]> {
     content.strip_prefix(&[0])
 }

@@ -1,4 +1,4 @@
-//! SHA-256 digests, and hexadecimal digits.
+//! Computes SHA-256 digests, and formats bytes as hexadecimal digits.
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
 
@@ -37,7 +37,7 @@ fn into_array(digest: aws_lc_rs::digest::Digest) -> Sha256 {
     array
 }
 
-/// Returns lower-case hexadecimal digits.
+/// Returns `bytes` as lower-case hexadecimal digits.
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('?');
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()

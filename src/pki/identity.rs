@@ -117,7 +117,7 @@ impl Identity {
 
     /// Sets how long before notAfter the expiry warning begins; `None` keeps the default.
     ///
-    /// Zero turns the warning off, and that about the OCSP response as well.
+    /// Zero turns off this warning, and also the one about the OCSP response.
     pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
         self.expiring_from = renewal::expiring_from(self.not_before, self.not_after, warning);
         if let Some(stapled) = &mut self.stapled

@@ -1,4 +1,4 @@
-//! Parses and validates certificates, keys, OCSP responses, CRLs and ticket keys: from bytes to what can be served.
+//! Parses and validates certificates, keys, OCSP responses, CRLs and ticket keys: turns bytes into what handshakes use.
 
 mod certificate;
 mod chain;

@@ -12,7 +12,7 @@ pub(super) fn without_certificate(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Returns how to continue the message "holds no private key", as [`without_certificate`] does.
+/// Returns how to continue the message "holds no private key", in the manner of [`without_certificate`].
 pub(super) fn without_key(bytes: &[u8]) -> &'static str {
     match Content::at(bytes) {
         Content::Der => {
@@ -22,7 +22,8 @@ pub(super) fn without_key(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Returns how to continue the message "holds no certificate revocation list", as [`without_certificate`] does.
+/// Returns how to continue the message "holds no certificate revocation list", in the manner of
+/// [`without_certificate`].
 pub(super) fn without_list(bytes: &[u8]) -> &'static str {
     match Content::at(bytes) {
         Content::Der => ": it looks like DER that is truncated, or has trailing bytes",

@@ -1,4 +1,4 @@
-//! The order of chains, and the warnings about them.
+//! Tests the order of chains, and the warnings about them.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, IsCa, Issuer,

@@ -1,4 +1,4 @@
-//! Identities: which are accepted, which are rejected, and the warnings about them.
+//! Tests which identities are accepted, which are rejected, and the warnings about them.
 
 use rcgen::ExtendedKeyUsagePurpose::{Any, ClientAuth, CodeSigning, ServerAuth};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};

@@ -1,4 +1,4 @@
-//! Files of ticket keys: their formats, errors and dates, and the keys derived from them.
+//! Tests files of ticket keys: their formats, errors and dates, and the keys derived from them.
 
 use super::*;
 use crate::pki::hash::hexadecimal;

@@ -53,7 +53,8 @@ pub(crate) struct TicketFile<'a> {
 }
 
 impl TicketKeys {
-    /// Reads the keys of `file` at the time `now`. `before` are the keys in use, whose age is known already.
+    /// Reads the keys of `file` at the time `now`. A key without a date that is among `before`, the keys in use, keeps
+    /// its known age.
     pub(crate) fn new(
         file: &TicketFile<'_>,
         now: i64,
@@ -103,7 +104,7 @@ impl TicketKeys {
 /// [`TicketKey::derived_from`] derives the name and the key of tickets from them.
 struct Secret {
     bytes: Bytes,
-    /// The date before the key in the file, in seconds since 1970.
+    /// The date that the file contains for this key, in seconds since 1970.
     created: Option<i64>,
 }
 

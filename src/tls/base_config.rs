@@ -188,8 +188,8 @@ fn default_config(provider: &Arc<CryptoProvider>) -> Result<ServerConfig, Error>
 /// template.
 ///
 /// The sessions of a template are left to the host, unless the host sets a session option or a trust store for clients.
-/// A session storage of the host does not know the trust store: it would resume sessions of clients that are refused by
-/// then (G13).
+/// A session storage of the host does not know the trust store: it would resume sessions of clients that the trust
+/// store refuses by then (G13).
 fn manages_sessions(options: &Options, server: &ServerConfig) -> Result<bool, Error> {
     let Some(_) = &options.template else { return Ok(true) };
     let has_context = !options.session_context.is_empty();
@@ -209,7 +209,7 @@ fn manages_sessions(options: &Options, server: &ServerConfig) -> Result<bool, Er
     ))
 }
 
-/// Returns whether `storage` is of one of rustls's types, which means that the host has set no own storage.
+/// Returns whether `storage` is of a type of rustls, which means that the host has set no storage.
 ///
 /// rustls offers no other way to recognise its types than their debug output.
 fn is_default_storage(storage: &dyn StoresServerSessions) -> bool {

@@ -115,8 +115,8 @@ impl ResolvesClientCert for PresentedIdentity {
 
 /// The clock of a client configuration, which also owns the token that counts the generation.
 ///
-/// The token must be owned by an object that belongs to one generation only. Of a client configuration, only the clock
-/// does: verifier and certificate resolver are shared with other generations.
+/// The token must be owned by an object that belongs to one generation only. In a client configuration, only the clock
+/// is such an object: verifier and certificate resolver are shared with other generations.
 #[derive(Debug)]
 struct ClockWithToken {
     clock: Arc<dyn TimeProvider>,

@@ -19,8 +19,7 @@ use crate::sys::without_logging;
 /// Returns the protocol versions that `config` accepts.
 pub(super) fn enabled_versions(config: &ServerConfig) -> Vec<&'static SupportedProtocolVersion> {
     let mut config = config.clone();
-    // `config` is the host's template. Its callbacks are replaced: they must not be called for this handshake, which no
-    // client has started.
+    // The host's callbacks are replaced: they must not be called for a handshake that no client has started.
     config.cert_resolver = Arc::new(NoCertificate);
     config.key_log = Arc::new(NoKeyLog);
     config.session_storage = Arc::new(NoServerSessionStorage {});

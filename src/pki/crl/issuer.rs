@@ -85,8 +85,8 @@ impl<'a> CrlIssuers<'a> {
     }
 }
 
-/// Returns the certificates in a CRL file: users put those of the issuers there. Errors are ignored here, because
-/// reading the CRLs of the file reports them.
+/// Returns the certificates in a CRL file. An operator may put those of the issuers there, so that the CRLs can be
+/// verified. Errors are ignored here, because reading the CRLs of the file reports them.
 fn certificates(file: &TrustFile<'_>) -> Vec<CertificateDer<'static>> {
     match only(file.bytes, SEQUENCE) {
         Some(_) => vec![file.bytes.to_vec().into()],

@@ -27,7 +27,7 @@ pub(crate) struct Crl {
     pub(crate) index: usize,
     /// The issuer's name in DER, compared byte by byte.
     pub(crate) issuer: Vec<u8>,
-    /// The issuer's display name.
+    /// The issuer's name for messages.
     pub(crate) issuer_title: String,
     pub(crate) authority_key_id: Option<Vec<u8>>,
     /// The CRL number: it grows with each CRL that the CA issues for the same certificates (RFC 5280 section 5.2.3).
@@ -39,7 +39,7 @@ pub(crate) struct Crl {
     pub(crate) this_update: i64,
     /// When this CRL expires: the issuer promises a newer one by then. Seconds since 1970.
     pub(crate) next_update: i64,
-    /// The number of entries, which is that of the revoked certificates.
+    /// The number of entries: as many certificates are revoked.
     pub(crate) entries: usize,
 }
 
@@ -135,8 +135,8 @@ fn crl(bytes: &[u8], at: usize) -> Result<Crl, Cause> {
     })
 }
 
-/// Why a CRL without extensions is rejected. The verifier (rustls-webpki) does not parse it, in accordance with RFC
-/// 5280 section 5.2: that requires the extensions for number and key identifier.
+/// Why a CRL without extensions is rejected. RFC 5280 section 5.2 requires the extensions for number and key
+/// identifier, and the verifier (rustls-webpki) parses no CRL without extensions.
 const WITHOUT_EXTENSIONS: &str = "it has no extensions (version 1); \"openssl ca\" adds them if its configuration has a \
      crlnumber";
 

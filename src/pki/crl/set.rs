@@ -22,7 +22,7 @@ use crate::pki::warnings::{Warning, WarningKind};
 #[derive(Debug)]
 pub(crate) struct RevocationList {
     pub(crate) path: PathBuf,
-    /// The issuer's display name.
+    /// The issuer's name for messages.
     pub(crate) issuer: String,
     /// The digest of the whole CRL.
     pub(crate) sha256: Sha256,

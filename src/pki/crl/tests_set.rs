@@ -1,4 +1,4 @@
-//! Which CRLs are accepted, which are rejected, and with which messages.
+//! Tests which CRLs are accepted, which are rejected, and with which messages.
 
 use std::path::PathBuf;
 use std::slice::from_ref;

@@ -17,7 +17,7 @@ const MAX_CERTIFICATES: usize = 8;
 
 /// A responder that the issuer has authorized to sign responses for its certificates.
 pub(super) struct DelegatedResponder {
-    /// The display name of the responder.
+    /// The responder's name for messages.
     pub(super) title: String,
     pub(super) not_before: i64,
     pub(super) not_after: i64,

@@ -1,7 +1,8 @@
 //! Decides which OCSP response is stapled to a certificate (RFC 6066 section 8), and until when.
 //!
-//! A response that clients would refuse is never stapled. Most clients accept a certificate without a response, but end
-//! the handshake if the response is for another certificate, has expired, or says that the certificate is revoked.
+//! A response that clients would refuse is never stapled. Most clients accept a certificate without a response. But
+//! they end the handshake if the response is for another certificate, has expired, or says that the certificate is
+//! revoked.
 
 use std::fmt::Display;
 use std::path::Path;

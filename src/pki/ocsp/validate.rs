@@ -1,7 +1,7 @@
 //! Validates an OCSP response for stapling to a certificate, and determines how long it is good.
 //!
-//! The checks are those of a client (RFC 6960 section 3.2): the response is for this certificate, it is signed by the
-//! issuer or by a responder of the issuer, the status is good, and the dates are current.
+//! The checks are those of a client (RFC 6960 section 3.2). The response must be for this certificate, and be signed by
+//! the issuer or by a responder of the issuer. The status must be good and the dates current.
 
 use aws_lc_rs::digest::{self, digest};
 use thiserror::Error;

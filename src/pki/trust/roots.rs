@@ -256,8 +256,8 @@ fn names_its_own_key(facts: &Facts<'_>) -> bool {
 
 /// Returns a warning if a root has expired.
 ///
-/// A trust anchor is a name and a key (RFC 5280 section 6.1.1), so its dates do not limit what it certifies, and
-/// rustls does not check them. Other implementations do, so its owner should know.
+/// A trust anchor is a name and a key (RFC 5280 section 6.1.1), so its dates do not limit what it certifies. rustls
+/// does not check them. Other implementations do, so its owner should know.
 fn expired(facts: &Facts<'_>, at: usize, path: &Path, now: i64) -> Option<Warning> {
     (now > facts.not_after).then(|| {
         let text = format!(

@@ -22,7 +22,7 @@ impl TimeProvider for At {
     }
 }
 
-/// Connects a client at `now`, with the certificate of `peer` if there is one, and returns the server's verdict.
+/// Connects a client at `now`, with the certificate of `peer` if there is one. Fails if the server refuses the client.
 pub(super) fn client_at(trust: &Trust, peer: Option<&Peer>, now: i64) -> Result<(), TlsError> {
     let itself = Authority::new("server");
     let server = itself.peer(1, &[]);
@@ -45,12 +45,12 @@ pub(super) fn client_at(trust: &Trust, peer: Option<&Peer>, now: i64) -> Result<
     handshake(client, config)
 }
 
-/// Connects a client with the certificate of `peer` at the default time, and returns the server's verdict.
+/// Connects a client with the certificate of `peer` at the default time. Fails if the server refuses the client.
 pub(super) fn client(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
     client_at(trust, Some(peer), now())
 }
 
-/// Connects a client to a server with the certificate of `peer`, and returns the client's verdict.
+/// Connects a client to a server with the certificate of `peer`. Fails if the client refuses the server.
 pub(super) fn server(trust: &Trust, peer: &Peer) -> Result<(), TlsError> {
     let verifier = trust.server_verifier().unwrap().clone();
     let client = ClientConfig::builder_with_details(default_provider().into(), Arc::new(At(now())))

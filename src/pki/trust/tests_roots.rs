@@ -1,4 +1,4 @@
-//! Reading roots from bundles, files and directories.
+//! Tests how roots are read from bundles, files and directories.
 
 use rcgen::date_time_ymd;
 use rustls::crypto::aws_lc_rs::default_provider;

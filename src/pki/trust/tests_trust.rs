@@ -1,4 +1,4 @@
-//! Trust stores, checked by handshakes in memory: which peers are accepted, which are refused.
+//! Tests trust stores with handshakes in memory: which peers are accepted, which are refused.
 
 use std::path::PathBuf;
 use std::sync::Arc;

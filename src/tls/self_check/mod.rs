@@ -1,8 +1,8 @@
 //! Checks a configuration with TLS handshakes in memory before it is published (G16).
 //!
 //! A handshake succeeds if the peer receives exactly the certificate of the new identity and a valid signature with its
-//! key. The peer verifies neither the issuer nor the names, as the TLS stack that serves the certificate does not. The
-//! check must not refuse a certificate that this stack can serve (G23).
+//! key. The peer verifies neither the issuer nor the names, because TLS stacks do not check these in a certificate that
+//! they present. The self-check must not refuse a certificate that the TLS stack can serve (G23).
 
 mod accept_any;
 mod client_identity;

@@ -4,8 +4,8 @@ use crate::pki::sha256_of_all;
 
 /// A label of an identity: the SHA-256 digest of one of its names, with the kind of name in front.
 ///
-/// A session has one if its client asked for no name that is served. The default identity answered that client, and
-/// only an identity with this label may resume the session. A digest has the same length for every name.
+/// A session has one if its client asked for no name that is served, so that the default identity answered. The session
+/// is resumed only while the default identity has this label. A digest has the same length for every name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct IdentityLabel([u8; 32]);
 

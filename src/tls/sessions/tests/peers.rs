@@ -1,4 +1,4 @@
-//! Servers that use this module for their sessions, and clients that resume, for the tests.
+//! Test servers whose sessions are managed by this crate, and clients that resume them.
 
 use std::path::Path;
 use std::sync::Arc;
