@@ -138,10 +138,10 @@ fn age_of_a_key_without_a_date_is_that_of_its_file_when_first_read() {
     assert_eq!(since(&both), [NOW + 50, NOW - 100]);
     let touched = at(&one, NOW + 70, NOW + 80, Some(&both));
     assert_eq!(since(&touched), [NOW - 100], "writing the file again does not change the age");
-    for unknown in [i64::MIN, 0, 1, 315_532_800, EARLIEST - 1, NOW + 500] {
+    for unknown in [i64::MIN, 0, 1, 315_532_800, EARLIEST_MTIME - 1, NOW + 500] {
         assert_eq!(since(&at(&one, unknown, NOW, None)), [NOW], "an mtime of {unknown}");
     }
-    assert_eq!(since(&at(&one, EARLIEST, NOW, None)), [EARLIEST]);
+    assert_eq!(since(&at(&one, EARLIEST_MTIME, NOW, None)), [EARLIEST_MTIME]);
 }
 
 #[test]

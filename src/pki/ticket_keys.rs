@@ -17,19 +17,19 @@ use crate::error::{Cause, Error};
 const MAX_KEYS: usize = 64;
 /// The earliest mtime that is believed to be the age of a key, in 2020. Container images and package stores set the
 /// mtime of every file to 0, to 1 or to the year 1980.
-const EARLIEST: i64 = 1_577_836_800;
+const EARLIEST_MTIME: i64 = 1_577_836_800;
 const SHORT: usize = 48;
 const LONG: usize = 80;
 /// The beginning of a comment that contains the date of the next key.
-const CREATED: &str = "certreload-created:";
+const DATE_PREFIX: &str = "certreload-created:";
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The salt of the key derivation: with it, the derived keys differ from any that are made from the same secret for
 /// another use.
 ///
-/// If the format of tickets changes, this label has to change with it. The names of the keys then differ too, so that
+/// If the format of tickets changes, this salt has to change with it. The names of the keys then differ too, so that
 /// two releases in one fleet ignore each other's tickets instead of failing to decrypt them.
-const LABEL: &[u8] = b"certreload session tickets, form 2";
+const SALT: &[u8] = b"certreload session tickets, form 2";
 
 /// The keys of a file, at least one: the first encrypts new tickets, all decrypt.
 pub(crate) struct TicketKeys {
@@ -64,7 +64,7 @@ impl TicketKeys {
     }
 
     fn read(file: &TicketFile<'_>, now: i64, before: Option<&Self>) -> Result<Self, Cause> {
-        let is_plausible = (EARLIEST..now).contains(&file.modified);
+        let is_plausible = (EARLIEST_MTIME..now).contains(&file.modified);
         let written = if is_plausible { file.modified } else { now };
         let mut keys: Vec<TicketKey> = Vec::new();
         for Secret { bytes, created } in secrets(file.bytes)? {
@@ -200,10 +200,10 @@ enum Line {
 /// Parses a line; `None` for a comment without a date.
 fn read_line(number: usize, line: &str) -> Option<Result<Line, Cause>> {
     let Some(comment) = line.strip_prefix('#') else { return Some(decode(number, line)) };
-    let date = comment.trim_start().strip_prefix(CREATED)?.trim();
+    let date = comment.trim_start().strip_prefix(DATE_PREFIX)?.trim();
     let malformed = || {
         malformed(format!(
-            "the date in line {number} is not in the form \"# {CREATED} 2026-11-30T06:00:00Z\""
+            "the date in line {number} is not in the form \"# {DATE_PREFIX} 2026-11-30T06:00:00Z\""
         ))
     };
     Some(parse_time(date).map(Line::Created).ok_or_else(malformed))
@@ -272,7 +272,7 @@ impl TicketKey {
 /// Derives bytes with HKDF (RFC 5869) and SHA-256. `purpose` is HKDF's `info`: each purpose leads to other bytes.
 fn derive(secret: &[u8], purpose: &[u8], length: usize) -> Result<Bytes, Cause> {
     let mut derived = Zeroizing::new(vec![0; length]);
-    hkdf::Salt::new(hkdf::HKDF_SHA256, LABEL)
+    hkdf::Salt::new(hkdf::HKDF_SHA256, SALT)
         .extract(secret)
         .expand(&[purpose], Length(length))
         .and_then(|key_material| key_material.fill(&mut derived))

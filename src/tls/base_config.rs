@@ -67,7 +67,7 @@ impl BaseConfig {
             server,
             sessions,
             ticket_key_lifetime: options.ticket_key_lifetime,
-            session_context: fixed_length(&options.session_context),
+            session_context: context_digest(&options.session_context),
             generations,
         })
     }
@@ -156,7 +156,7 @@ impl BaseConfig {
 }
 
 /// Returns the digest of a session context, which has the same length whatever the host passes. Zeros mean no context.
-fn fixed_length(bytes: &[u8]) -> [u8; 32] {
+fn context_digest(bytes: &[u8]) -> [u8; 32] {
     if bytes.is_empty() { [0; 32] } else { sha256(bytes) }
 }
 

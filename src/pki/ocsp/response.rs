@@ -85,20 +85,20 @@ pub(crate) fn parse(der: &[u8]) -> Result<Response<'_>, ParseError> {
     if der.starts_with(b"-----BEGIN ") {
         return Err(ParseError::Pem);
     }
-    let (status, bytes) = outline(der).ok_or(ParseError::Malformed)?;
+    let (status, bytes) = status_and_bytes(der).ok_or(ParseError::Malformed)?;
     if let Some(error) = error_named(status) {
         // If an error message is stapled, clients end the handshake.
         return Err(ParseError::ResponderError(error));
     }
-    let (kind, response) = typed(bytes).ok_or(ParseError::Malformed)?;
+    let (kind, response) = type_and_response(bytes).ok_or(ParseError::Malformed)?;
     if kind != oid::OCSP_BASIC {
         return Err(ParseError::NotBasic);
     }
-    basic(response).ok_or(ParseError::Malformed)
+    basic_response(response).ok_or(ParseError::Malformed)
 }
 
 /// Returns status and `responseBytes` of `OCSPResponse ::= SEQUENCE { responseStatus, responseBytes [0] OPTIONAL }`.
-fn outline(der: &[u8]) -> Option<(u8, &[u8])> {
+fn status_and_bytes(der: &[u8]) -> Option<(u8, &[u8])> {
     match tagged(only(der, SEQUENCE)?, ENUMERATED)? {
         ([status], bytes) => Some((*status, bytes)),
         _ => None,
@@ -119,13 +119,13 @@ fn error_named(status: u8) -> Option<&'static str> {
 }
 
 /// Returns both fields of `ResponseBytes ::= SEQUENCE { responseType OBJECT IDENTIFIER, response OCTET STRING }`.
-fn typed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+fn type_and_response(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (kind, rest) = tagged(only(only(bytes, EXPLICIT_0)?, SEQUENCE)?, OBJECT_IDENTIFIER)?;
     Some((kind, only(rest, OCTET_STRING)?))
 }
 
 /// Parses `BasicOCSPResponse ::= SEQUENCE { tbsResponseData, signatureAlgorithm, signature, certs [0] OPTIONAL }`.
-fn basic(der: &[u8]) -> Option<Response<'_>> {
+fn basic_response(der: &[u8]) -> Option<Response<'_>> {
     let (signed, rest) = Signed::split(only(der, SEQUENCE)?)?;
     let certificates = match optional(rest, EXPLICIT_0)? {
         (None, []) => Vec::new(),
@@ -146,13 +146,13 @@ fn answers(der: &[u8]) -> Option<Vec<SingleResponse<'_>>> {
     let (_produced_at, rest) = time(rest)?;
     let (responses, rest) = tagged(rest, SEQUENCE)?;
     let (_extensions, rest) = optional(rest, EXPLICIT_1)?;
-    let answers = each(responses, |_, content| answer(content))?;
+    let answers = each(responses, |_, content| single_response(content))?;
     (rest.is_empty() && !answers.is_empty()).then_some(answers)
 }
 
 /// Parses `SingleResponse ::= SEQUENCE { certID, certStatus, thisUpdate, nextUpdate [0] OPTIONAL, singleExtensions [1]
 /// OPTIONAL }`.
-fn answer(content: &[u8]) -> Option<SingleResponse<'_>> {
+fn single_response(content: &[u8]) -> Option<SingleResponse<'_>> {
     let (cert_id, rest) = tagged(content, SEQUENCE)?;
     let (status, rest) = element(rest)?;
     let status = match status.tag {

@@ -231,9 +231,9 @@ impl VerificationBuilder<'_> {
     /// Returns the positions of the CRLs that can concern peers of a role with these roots.
     ///
     /// A CRL concerns the role if one of its roots signed it, or if its issuer is not a root at all: an intermediate
-    /// may be below any root. A CRL of a root of the other role concerns this role only if that root is also known as
-    /// an intermediate, by a certificate that another CA signed. Leaving out the others keeps a role's fingerprint, and
-    /// so its sessions, unchanged when a CRL of the other role is renewed.
+    /// may be below any root. A root of the other role may also be known as an intermediate, by a certificate that
+    /// another CA signed. Only then does its CRL concern this role. Leaving out other CRLs keeps a role's fingerprint,
+    /// and so its sessions, unchanged when a CRL of the other role is renewed.
     fn lists_of(&self, roots: Option<&Roots>) -> impl Iterator<Item = usize> {
         let own = roots.map(|roots| &roots.anchors);
         let concerns = move |list: &RevocationList| {

@@ -64,7 +64,7 @@ const SLOTS: u32 = 3;
 const SLOT_WORDS: usize = 5;
 const _: () = assert!(1 + SLOTS as usize * SLOT_WORDS == SHARED_WORDS);
 /// The bits of a word that hold the tag of its epoch.
-const TAG: u64 = 0xff;
+const TAG_BITS: u64 = 0xff;
 /// The limit of attempts to read a seed, and to replace a word. A failed attempt means that another process succeeded,
 /// so only a process that writes invalid words uses up all of them.
 const MAX_ATTEMPTS: usize = 64;
@@ -201,10 +201,10 @@ impl SharedSeeds {
                 let seen = word.load(Ordering::SeqCst);
                 // The state is loaded after the word. If it is unchanged, `seen` is not a word of a later epoch and may
                 // be replaced.
-                if seen & TAG == tag || self.state().load(Ordering::SeqCst) != before {
+                if seen & TAG_BITS == tag || self.state().load(Ordering::SeqCst) != before {
                     break;
                 }
-                let proposed = proposed & !TAG | tag;
+                let proposed = proposed & !TAG_BITS | tag;
                 let _ = word.compare_exchange(seen, proposed, Ordering::SeqCst, Ordering::SeqCst);
             }
         }
@@ -233,7 +233,7 @@ impl SharedSeeds {
             for word in self.slot(number) {
                 let seen = word.load(Ordering::SeqCst);
                 // If the tag differs, another process may be filling this slot with the seed of the next epoch.
-                if seen & TAG == Epoch::tag(number) && self.is_current(epoch) {
+                if seen & TAG_BITS == Epoch::tag(number) && self.is_current(epoch) {
                     let _ = word.compare_exchange(seen, 0, Ordering::SeqCst, Ordering::SeqCst);
                 }
             }

@@ -111,12 +111,12 @@ impl SessionStore {
 
     /// Returns the storage of a server configuration, which resumes the sessions that `binding` accepts.
     pub(super) fn for_server(&self, binding: Arc<Binding>) -> Arc<dyn StoresServerSessions> {
-        Arc::new(ServerCache { cache: self.server.clone(), binding })
+        Arc::new(ServerStorage { cache: self.server.clone(), binding })
     }
 
     /// Returns the storage of a client configuration, which resumes no session from `resume_until` on.
     pub(super) fn for_client(&self, resume_until: Option<i64>) -> Arc<dyn ClientSessionStore> {
-        Arc::new(ClientCache { cache: self.client.clone(), resume_until })
+        Arc::new(ClientStorage { cache: self.client.clone(), resume_until })
     }
 
     /// Returns a storage as [`SessionStore::for_client`] does, but with a cache that no other configuration uses. So
@@ -125,7 +125,7 @@ impl SessionStore {
         &self,
         resume_until: Option<i64>,
     ) -> Arc<dyn ClientSessionStore> {
-        Arc::new(ClientCache { cache: Self::new_client_cache(&self.clear_count), resume_until })
+        Arc::new(ClientStorage { cache: Self::new_client_cache(&self.clear_count), resume_until })
     }
 
     /// Removes all sessions from all storages of the handle.
@@ -145,12 +145,12 @@ impl SessionStore {
 ///
 /// An entry is a session followed by the bytes of its binding and its stamp.
 #[derive(Debug)]
-struct ServerCache {
+struct ServerStorage {
     cache: Arc<Cache<ServerStore>>,
     binding: Arc<Binding>,
 }
 
-impl ServerCache {
+impl ServerStorage {
     /// Returns the session in `entry`, if it may be resumed.
     fn unpack(&self, mut entry: Zeroizing<Vec<u8>>) -> Option<Vec<u8>> {
         let stamp = entry.len().checked_sub(SessionStamp::LENGTH)?;
@@ -162,7 +162,7 @@ impl ServerCache {
     }
 }
 
-impl StoresServerSessions for ServerCache {
+impl StoresServerSessions for ServerStorage {
     fn put(&self, id: Vec<u8>, value: Vec<u8>) -> bool {
         let session = Zeroizing::new(value);
         let Some(stamp) = self.binding.stamp(&session, clock::unix_now()) else { return false };
@@ -190,19 +190,19 @@ impl StoresServerSessions for ServerCache {
 /// A resumed handshake does not verify the server. So no session is resumed after a CRL has expired, when a full
 /// handshake would refuse the server (G13).
 #[derive(Debug)]
-struct ClientCache {
+struct ClientStorage {
     cache: Arc<Cache<ClientSessionMemoryCache>>,
     /// From when on no session is resumed, in seconds since 1970; `None` for no limit.
     resume_until: Option<i64>,
 }
 
-impl ClientCache {
+impl ClientStorage {
     fn has_expired(&self) -> bool {
         self.resume_until.is_some_and(|until| clock::unix_now() >= until)
     }
 }
 
-impl ClientSessionStore for ClientCache {
+impl ClientSessionStore for ClientStorage {
     fn set_kx_hint(&self, server_name: ServerName<'static>, group: NamedGroup) {
         self.cache.with(|cache| cache.set_kx_hint(server_name, group));
     }
