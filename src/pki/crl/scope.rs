@@ -129,6 +129,7 @@ impl CrlVersion {
 /// current version.
 ///
 /// The version of a CRL is remembered after the CRL was removed, so that an older one cannot return in its place (G13).
+/// Of removed CRLs, at most [`MAX_CRLS`] are remembered.
 pub(super) fn remembered(current: Vec<CrlVersion>, known: &[CrlVersion]) -> Vec<CrlVersion> {
     let is_current = |old: &&CrlVersion| current.iter().any(|new| new.scope.is_same(&old.scope));
     let removed: Vec<_> =
