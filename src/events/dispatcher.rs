@@ -14,9 +14,9 @@ use crate::sys::{Condvar, Mutex, MutexGuard};
 /// Time after which another thread is started for queues that wait behind a running callback (G21).
 const SLOW_CALLBACK: Duration = Duration::from_millis(50);
 
-/// A queue of events.
+/// A queue whose events the threads of a [`Dispatcher`] deliver. A trait, so that tests can use a simpler queue.
 pub(super) trait Deliver: Send + Sync {
-    /// Delivers the first event. Returns whether more are waiting.
+    /// Delivers the first event to the host's callback. Returns whether more events are waiting.
     fn deliver_one(&self) -> bool;
 }
 
@@ -52,13 +52,13 @@ impl Dispatcher {
     pub(crate) fn run(&self) {
         while let Some(queue) = self.next() {
             if queue.deliver_one() {
-                // Needs no second thread: this one takes the next queue.
+                // `coming` is 1: this thread is about to take a queue, so the returned one needs no other thread.
                 self.enqueue(queue, 1);
             }
         }
     }
 
-    /// Returns when the worker must call [`Dispatcher::wants_thread`], if a queue is ready.
+    /// Returns when the worker must call [`Dispatcher::wants_thread`]; `None` while no queue waits for a thread.
     pub(crate) fn ask_at(&self) -> Option<Instant> {
         let state = self.state();
         let has_ready = !state.stopped && !state.ready.is_empty();
@@ -72,7 +72,7 @@ impl Dispatcher {
         if state.stopped || state.ready.is_empty() || !is_late {
             return false;
         }
-        // The new thread needs time to start. If it cannot be started, the next attempt comes after the same time.
+        // The new thread gets SLOW_CALLBACK to start. If it cannot be started, the worker tries again after that time.
         state.taken_at = now;
         state.idle == 0
     }
@@ -84,8 +84,8 @@ impl Dispatcher {
 
     /// Adds a queue, and wakes the worker if more queues are ready than threads can take at once.
     ///
-    /// `coming` is the number of busy threads that are about to take a queue. The worker then checks in time whether
-    /// another thread is needed.
+    /// `coming` is the number of threads that are not idle, but are about to take a queue. The woken worker calls
+    /// [`Dispatcher::wants_thread`] at the time that [`Dispatcher::ask_at`] returns.
     fn enqueue(&self, queue: Arc<dyn Deliver>, coming: usize) {
         let mut state = self.state();
         if state.stopped {
@@ -115,7 +115,7 @@ impl Dispatcher {
                 state.taken_at = Instant::now();
                 return Some(queue);
             }
-            // One idle thread is enough.
+            // End this thread if another one is idle: one is enough to take the next queue.
             if state.stopped || state.idle > 0 {
                 return None;
             }
@@ -144,7 +144,7 @@ mod tests {
         Arc::new(Dispatcher::new(Arc::new(Waker::new().unwrap())))
     }
 
-    /// A queue with one event.
+    /// A queue with one event, whose callback is the given function.
     struct OneEvent<F>(F);
 
     impl<F: Fn() + Send + Sync> Deliver for OneEvent<F> {
@@ -211,7 +211,7 @@ mod tests {
                 });
             }
             schedule(&dispatcher, move || sender.send(()).unwrap());
-            // What the worker does.
+            // Do the worker's part: start a thread when the dispatcher wants one.
             while receiver.try_recv().is_err() {
                 let at = dispatcher.ask_at();
                 let limit = at.map(|at| at.saturating_duration_since(Instant::now()));

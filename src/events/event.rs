@@ -10,7 +10,7 @@ use crate::error::{Cause, Error};
 use crate::pki::Warnings;
 use crate::tls::Generation;
 
-/// The log target of this library's own lines.
+/// The log target of all lines that this library writes. Lines of its dependencies, such as rustls, have other targets.
 pub(crate) const LOG_TARGET: &str = "certreload";
 
 /// What an event is about.
@@ -50,7 +50,8 @@ pub(crate) struct Event {
     pub(crate) message: String,
     /// Number of events that this one represents: itself, and older ones that were merged into it.
     pub(crate) count: u64,
-    /// Descriptions of the changed units that the message only counts. Each becomes one line of the log.
+    /// Descriptions of the changed units that `message` only counts, because it describes the first few alone. Each
+    /// becomes one line of the log.
     pub(crate) further: Vec<String>,
 }
 
@@ -70,12 +71,12 @@ impl Event {
         }
     }
 
-    /// Returns the event of a new generation that `trigger` started.
+    /// Returns the event that reports a new generation. `trigger` started the reload.
     pub(crate) fn reloaded(trigger: Trigger, published: &Generation, message: String) -> Self {
         Self::new(EventKind::Reloaded, trigger, published, message)
     }
 
-    /// Returns the event of a failure that has not been reported yet. `current` stays current (G3).
+    /// Returns the event that reports a failure. `current` remains the current generation (G3).
     pub(crate) fn failed(error: &Error, trigger: Trigger, current: &Generation) -> Self {
         let (number, remedy) = (current.number(), remedy(&error.cause, trigger));
         let message = format!("{error}; still serving generation {number}; {remedy}");
@@ -86,7 +87,7 @@ impl Event {
         }
     }
 
-    /// Returns the event of notifications that are no longer available because of `error` (G19).
+    /// Returns the event that reports that change notifications are no longer available, because of `error` (G19).
     pub(crate) fn watch_degraded(error: &Error, current: &Generation) -> Self {
         let message = format!(
             "{error}; changes are found by polling alone; correct the cause, and notifications resume at a \
@@ -95,7 +96,7 @@ impl Event {
         Self::of_watch(EventKind::WatchDegraded, error, current, message)
     }
 
-    /// Returns the event of notifications that work again after `error` (G19).
+    /// Returns the event that reports that change notifications work again. `error` had made them unavailable (G19).
     pub(crate) fn watch_restored(error: &Error, current: &Generation) -> Self {
         let what = "notifications of changes work again";
         let message = match &error.path {
@@ -109,7 +110,8 @@ impl Event {
         Self { path: error.path.clone(), ..Self::new(kind, Trigger::Watch, current, message) }
     }
 
-    /// Returns the event of something in `current` that entered its warning window or expired (G20).
+    /// Returns the event that reports that a certificate, OCSP response, CRL or ticket key in `current` entered its
+    /// warning window or expired (G20).
     pub(crate) fn expiry(kind: EventKind, current: &Generation, message: String) -> Self {
         Self::new(kind, Trigger::Clock, current, message)
     }
@@ -179,10 +181,10 @@ pub(crate) fn log_life(handle: HandleName<'_>, what: &str, id: u64, identities: 
     debug!(target: LOG_TARGET, "{handle}handle {id} {what}; identities: {identities}");
 }
 
-/// Logs the outcome of a reload request that no event reports.
+/// Logs the outcome of a reload request that no event reports: nothing changed, or `failure` was reported earlier and
+/// lasts.
 ///
-/// Without this line an operator could not see that the request was served. `failure` was reported earlier, and the
-/// files are still the same.
+/// Without this line, an operator could not see that the request was served.
 pub(crate) fn log_unreported(handle: HandleName<'_>, failure: Option<&Error>) {
     match failure {
         None => info!(target: LOG_TARGET, "{handle}reload request: unchanged"),

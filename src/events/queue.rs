@@ -48,17 +48,17 @@ enum Caller {
 struct QueueState {
     receiver: Receiver,
     waiting: VecDeque<Event>,
-    /// Number of callback runs that have begun, which also numbers them.
+    /// Number of callback runs that have begun. The newest run has this number.
     runs: u64,
-    /// The run that has not ended.
+    /// The number of the run that has not ended, if any.
     running: Option<u64>,
     /// Whether the dispatcher has this queue, or a thread is delivering from it.
     is_scheduled: bool,
     /// Whether background threads call the callback, and not the host.
     by_threads: bool,
-    /// Whether the host has ever taken events itself. If so, it does again once it has no callback.
+    /// Whether the host has ever taken events itself. If so, events wait for it again after it removes its callback.
     has_taken: bool,
-    /// `None` until the host needs a descriptor.
+    /// The host's descriptor. With background threads, `None` until the host asks for it.
     readiness: Option<Readiness>,
 }
 
@@ -70,13 +70,13 @@ struct Readiness {
 
 /// The receiver of the events.
 enum Receiver {
-    /// None yet. The newest event of each kind is kept, because the host may still take events itself.
+    /// None yet: the host has no callback and never took an event. It may begin, so each kind's newest event is kept.
     Unknown,
     /// The host's callback.
     Sink(EventSink),
     /// The host, which takes events itself.
     Host,
-    /// None any more.
+    /// None any more: the handle is closed.
     Closed,
 }
 
@@ -182,7 +182,7 @@ impl EventQueue {
         // callback had already been replaced.
         let run =
             self.run_of(&state).map(|run| self.owner.waits.want_of_others(run)).transpose()?;
-        // Store under the lock: of two concurrent calls, the same one must win in both places.
+        // Store under the lock: of two concurrent calls, the same one must win in `kept` and in this queue.
         let was_kept = kept.swap(sink.clone().map(Arc::new));
         let mut replaced = None;
         match (&state.receiver, sink) {
@@ -195,7 +195,7 @@ impl EventQueue {
                 replaced = Some(mem::replace(&mut state.receiver, Receiver::Unknown));
             }
             (before, Some(sink)) => {
-                // Events from before any receiver existed were kept only for a host that takes them.
+                // Drop the events from the time without a receiver: only a host that takes events itself gets them.
                 if let Receiver::Unknown = before {
                     state.waiting.clear();
                 }
@@ -250,8 +250,8 @@ impl EventQueue {
 
     /// Returns a descriptor that is readable as long as events wait for the host.
     ///
-    /// If background threads deliver, the call shows that the host will take events itself. With the HOST runtime it
-    /// does not, because the host also waits for this descriptor in order to dispatch.
+    /// With background threads, a call shows that the host will take events itself. With the HOST runtime, a call does
+    /// not show that: the host may use the descriptor only to learn when it must dispatch.
     pub(crate) fn descriptor(&self) -> io::Result<RawFd> {
         let mut state = self.state();
         if state.by_threads {
@@ -372,9 +372,9 @@ impl QueueState {
         let Some(Readiness { waker, is_readable }) = &mut self.readiness else { return };
         let is_for_host = match self.receiver {
             Receiver::Host => true,
-            // While one of the host's threads runs the callback, no other thread could deliver.
+            // While one of the host's threads runs the callback, no other thread may deliver (G7), so none is woken.
             Receiver::Sink(_) => !self.by_threads && self.running.is_none(),
-            // A host that never takes events would be woken forever.
+            // A host that never takes events would not empty the queue, and so would be woken for ever.
             Receiver::Unknown | Receiver::Closed => false,
         };
         let is_wanted = is_for_host && !self.waiting.is_empty();

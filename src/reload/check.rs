@@ -1,4 +1,4 @@
-//! Runs the self-check of new content in the candidate that would serve it (G15, G16).
+//! Runs the self-check of new content in the candidate: the next generation as it would be published (G15, G16).
 
 use super::outcome::Failure;
 use super::unit::Fresh;
@@ -8,10 +8,11 @@ use crate::options::Options;
 use crate::sys::catch_panic;
 use crate::tls::{Candidate, Part};
 
-/// Units that failed their self-check, with their failures.
+/// The indices of units that failed their self-check, with their failures.
 pub(super) type Refused = Vec<(usize, Failure)>;
 
-/// Runs the self-check of each of `fresh` in `candidate`. Returns those that passed, and why the others failed.
+/// Runs the self-check of each new content in `candidate`. Returns the content that passed, and the other units'
+/// failures.
 pub(super) fn check(
     candidate: &Candidate,
     fresh: Vec<Fresh>,
@@ -21,8 +22,8 @@ pub(super) fn check(
     let missing: Vec<_> = missing(options, candidate).collect();
     let (mut passed, mut failed) = (Vec::new(), Refused::new());
     for new in fresh {
-        // Identities come before the trust store. A candidate with a refused identity proves nothing about the
-        // trust store, which the next candidate checks.
+        // Identities come first. If one was refused, this candidate is discarded, so that a check of the trust store
+        // in it would prove nothing. The next candidate, without the refused content, checks the trust store.
         if new.part.as_identity().is_none() && !failed.is_empty() {
             passed.push(new);
             continue;
@@ -48,7 +49,9 @@ pub(super) fn missing<'a>(
     options.required_names.iter().filter(|name| !candidate.has_name(name))
 }
 
-/// Completes the handshakes that prove `part`, the unit at `index`. Returns whether clients are asked for certificates.
+/// Completes the handshakes that prove `part`, the unit at `index`. Ticket keys need none.
+///
+/// Returns whether the server asks clients for certificates, which [`crate::tls::check_template`] needs.
 pub(super) fn self_check(candidate: &Candidate, index: usize, part: &Part) -> Result<bool, Cause> {
     match part {
         Part::Identity(_) => candidate.self_check(index),

@@ -4,9 +4,9 @@
 //! find half of it, so a pass waits until the burst has been quiet. A burst that does not end is read after the
 //! incomplete-file timeout, or one noisy file could keep a certificate from being renewed.
 //!
-//! A file that was written and not closed is the front half of a file, however well it parses. Its unit waits for the
-//! close event. The kernel reports no close after lost notifications, and a writer may keep a file open for ever: then
-//! the incomplete-file timeout ends the wait.
+//! A file that was written and is not closed counts as incomplete, even if the part that is there can be parsed. Its
+//! unit waits for the close event. The notification of the close may be lost, and a writer may keep a file open for
+//! ever. In these cases the incomplete-file timeout ends the wait.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -19,12 +19,13 @@ use crate::watch::{Change, Observer};
 /// The units of which a process has a file open for writing, each with that file.
 pub(crate) type OpenForWriting = BTreeMap<usize, PathBuf>;
 
-/// Answers of which units a process has a file open for writing.
+/// Knows the units of which a process has a file open for writing. A pass asks before it reads files, and again before
+/// it accepts new content.
 pub(crate) trait Writers {
     fn open_for_writing(&self) -> OpenForWriting;
 }
 
-/// The changes of which no pass has read the files yet.
+/// The reported changes of a handle's files, until a pass reads these files.
 pub(crate) struct Debounce {
     state: Mutex<Changes>,
     quiet: Duration,
@@ -50,7 +51,7 @@ struct Writing {
     since: Instant,
     /// When bytes were last written.
     last: Instant,
-    /// When the unit is read although its files are open.
+    /// When the unit is read although its files are open. `None` after that, until more bytes are written.
     due_at: Option<Instant>,
     open: HashSet<PathBuf>,
 }
@@ -118,7 +119,7 @@ impl Debounce {
         changes.take_overdue(now).into_iter().map(|(_, since)| since).chain(first).min()
     }
 
-    /// Makes `unit` due again after the quiet time: what a pass read of it may be outdated.
+    /// Makes `unit` due again after the quiet time, because what the last pass read may be outdated.
     pub(crate) fn mark_again(&self, unit: usize) {
         let mut changes = self.state();
         changes.units.insert(unit);
@@ -158,7 +159,8 @@ impl Changes {
             open: HashSet::new(),
         });
         if now >= writing.last + timeout {
-            // The last write is long ago, so this is another change by a process that keeps the file open.
+            // A whole timeout passed without a write, so this write begins another change, by a process that keeps the
+            // file open. The incomplete-file timeout counts from here.
             (writing.since, writing.due_at) = (now, Some(now + timeout));
         }
         writing.last = now;
@@ -169,7 +171,8 @@ impl Changes {
         }
     }
 
-    /// Records that `path` changed or was closed, so that no known writer has it open.
+    /// Records that `path` was closed or changed: from now on, no writer is known that has it open. If the unit has no
+    /// other open file, it becomes due after the quiet time.
     fn end_writing(&mut self, unit: usize, path: &Path, now: Instant) {
         let mut since = now;
         if let Some(writing) = self.written.get_mut(&unit) {
@@ -215,7 +218,8 @@ impl Observer for Debounce {
 
     fn missed(&self) {
         let mut changes = self.state();
-        // The lost notifications may have reported that a file was closed. When the writing began is still known.
+        // A lost notification may have reported a close, so no file is known to be open any more. `since` remains: the
+        // incomplete-file timeout counts from the beginning of the writing.
         for writing in changes.written.values_mut() {
             writing.open.clear();
         }

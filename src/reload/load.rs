@@ -52,12 +52,12 @@ impl<'a> LoadContext<'a> {
     }
 }
 
-/// The state of a unit's files, whether their content is good or not.
+/// What a load found out about the files themselves, whether or not their content can be used.
 #[derive(Default)]
 pub(super) struct FoundFiles {
-    /// Every name that was looked up after the files were read.
+    /// Every name that was looked up on the way to the files, and every listed directory, as of after the reading.
     pub(super) lookups: Vec<Lookup>,
-    /// `None` if the stamps of the files prove too little.
+    /// `None` if the timestamps of the files prove too little, such as soon after a change.
     pub(super) fingerprint: Option<Fingerprint>,
     /// The digest of all files; `None` if they could not be read at one moment.
     pub(super) digest: Option<Digest>,
@@ -65,7 +65,7 @@ pub(super) struct FoundFiles {
     pub(super) exposed: Vec<Warning>,
 }
 
-/// Content that failed and would fail in the same way if it were parsed again, by digest.
+/// The digest of content that failed, and its failure. The same content would always fail in the same way.
 pub(super) type PermanentFailure = (Digest, Failure);
 
 /// Loads the unit with these `files`.
@@ -162,7 +162,7 @@ fn without_unused_password(files: &UnitFiles, mut read: Vec<SnapshotFile>) -> Ve
 ///
 /// If the fault is in the named file alone, a change of another file must not report the same failure again (G3).
 /// An error of a trust store that names a file is about that file. An error of an identity may be about two files, such
-/// as a key that does not match its chain.
+/// as a key that does not match its chain. In that case the digest is that of all files.
 fn digest_of_failure(files: &UnitFiles, error: &Error, read: &[SnapshotFile]) -> Digest {
     let is_of_one_file = matches!(files, UnitFiles::Trust(_)) || error.cause.concerns_one_file();
     let mut named = read.iter().filter(|_| is_of_one_file);
@@ -186,7 +186,8 @@ fn exposed_secrets(files: &UnitFiles, read: &[SnapshotFile]) -> Vec<Warning> {
     warnings
 }
 
-/// Parses and validates what was `read`, where `before` is served.
+/// Parses and validates the files that were `read`. A new trust store and new ticket keys are compared with `before`,
+/// the part that is served.
 fn parse(
     files: &UnitFiles,
     read: &[SnapshotFile],
@@ -211,7 +212,7 @@ fn parse_identity(
     read: &[SnapshotFile],
     with: &LoadContext<'_>,
 ) -> Result<Part, Error> {
-    // The order of `IdentityFiles::paths`: chain, key, staple, password.
+    // `read` has the order of `IdentityFiles::paths`: chain, key, staple, password. The last two are optional.
     let mut read = read.iter().map(|file| file.read.as_ref().map_err(Clone::clone));
     let (Some(chain), Some(key)) = (read.next().transpose()?, read.next().transpose()?) else {
         return Err(Error::at(&files.chain, Cause::NotFound));
@@ -244,7 +245,7 @@ fn new_identity(input: &IdentityInput<'_>, with: &LoadContext<'_>) -> Result<Par
     Ok(Part::Identity(identity.with_expiry_warning(with.options.expiry_warning).into()))
 }
 
-/// Refuses pushed bytes that would be refused in a file.
+/// Refuses pushed bytes of a size that would be refused in a file: none, or more than [`MAX_FILE_SIZE`].
 fn check_sizes(parts: [(&Path, &[u8]); 2]) -> Result<(), Error> {
     for (path, bytes) in parts {
         if bytes.is_empty() {
@@ -320,7 +321,7 @@ fn parse_ticket_keys(
     before: Option<&TicketKeys>,
     now: i64,
 ) -> Result<Part, Error> {
-    // The source is a file, so there is exactly one.
+    // Ticket keys come from a file and not from a directory, so exactly one file was read.
     let [SnapshotFile { path, read, .. }] = read else {
         return Err(Error::new(Cause::NotFound));
     };

@@ -1,10 +1,11 @@
-//! From a trigger to a published generation: which units are read, what is incomplete, what is proved.
+//! Makes generations: decides which units are read, retries incomplete ones, and proves new content before it is used.
 //!
 //! A notification, a poll, a request or a retry leads to one `Pass` over the files of some units. `Pipeline::run` reads
 //! these units, builds a candidate from new content, proves it by handshakes, and returns the generation to publish.
 //! Each stage returns an owned value to the next, so that a failure at any stage leaves what is served untouched (G3).
 //!
-//! Nothing here knows threads or events. The caller decides when a pass runs, publishes its result, and reports it.
+//! This module starts no thread and delivers no event. Its caller decides when a pass runs, publishes the result, and
+//! reports it to the host.
 
 mod check;
 mod debounce;

@@ -1,9 +1,9 @@
-//! What a reload pass found out about each unit, and what it came to for all of them.
+//! The results of a reload pass: a finding for each unit, and one outcome for the handle.
 
 use crate::error::Error;
 use crate::files::Digest;
 
-/// How a pass ended in which no unit failed.
+/// The outcome of a pass or a push without a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Reloaded,
@@ -18,7 +18,7 @@ pub(crate) struct Failure {
     pub(crate) digest: Option<Digest>,
 }
 
-/// What a pass found out about one unit.
+/// What a pass found out about the unit at `index`.
 #[derive(Clone, Debug)]
 pub(crate) struct Note {
     pub(crate) index: usize,

@@ -1,7 +1,7 @@
 //! One reload pass: which units it reads, when and why, and what it collects on its way.
 //!
-//! The fields are set before the first file is read. What happens later, such as another request, belongs to the next
-//! pass: so no answer and no event is about files as they were before it was asked for (G6).
+//! Scope, trigger and newest waiter are set before the first file is read. A request that comes later belongs to the
+//! next pass. So no request is answered with the result of files that were read before it (G6).
 
 use std::collections::BTreeSet;
 use std::time::Instant;

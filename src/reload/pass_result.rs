@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::events::{Event, Trigger};
 use crate::tls::Generation;
 
-/// A generation that passed its self-check, with the report of what it changes.
+/// A generation to publish, whose new content passed the self-check, with the report for its RELOADED event.
 pub(crate) struct Publication {
     pub(crate) generation: Arc<Generation>,
     pub(super) report: ReloadReport,
@@ -43,12 +43,12 @@ pub(crate) struct PassResult {
     /// Failures that the host does not know yet.
     pub(crate) failures: Vec<(Failure, Trigger)>,
     pub(crate) outcome: Result<Outcome, Error>,
-    /// The first unit that looks incomplete. Waiters wait for it.
+    /// The reason why the first incomplete unit is incomplete. As long as one is, no waiter is answered.
     pub(crate) pending: Option<Error>,
     pub(crate) notes: Vec<Note>,
-    /// The newest waiter since which every unit has been read.
+    /// The newest waiter that registered before the latest read of every unit. Waiters up to it may be answered (G6).
     pub(crate) complete: u64,
-    /// The units that were read. Their files may be reached through other directories now.
+    /// The units that were read. Their files may be reached through other directories now, which must be subscribed to.
     pub(crate) scanned: Vec<ScannedUnit>,
     /// Units that were refused because the handle would lose a required name. Another unit of the published
     /// generation may have brought the name, so the worker reads them again.

@@ -1,4 +1,5 @@
-//! Runs reload passes for one handle: read, parse, validate, self-check, publish. One thread at a time uses it.
+//! Runs reload passes for one handle: read, parse, validate, self-check. Only one thread at a time uses a pipeline. The
+//! caller publishes the generation that a pass returns.
 //!
 //! A pass never serves less than before: a unit that cannot be loaded, or fails its self-check, keeps its last good
 //! version, and the others are published without it (G3, G16).
@@ -39,11 +40,11 @@ pub(crate) struct Pipeline {
     read_as: Privileges,
 }
 
-/// What changes with a generation.
+/// The content of a new generation's RELOADED event, as far as it comes from the changed units.
 #[derive(Default)]
 struct Changes {
     units: Vec<usize>,
-    /// What the handle loses with the new content.
+    /// Warnings about what the handle loses with the new content.
     warnings: Vec<Warning>,
 }
 
@@ -85,7 +86,7 @@ impl Pipeline {
         };
         let units = (0..pipeline.units.len()).collect();
         let changes = Changes { units, warnings: Vec::new() };
-        let published = pipeline.publish(candidate, &changes, Trigger::Open, unix);
+        let published = pipeline.build_publication(candidate, &changes, Trigger::Open, unix);
         Ok((pipeline, published))
     }
 
@@ -150,7 +151,7 @@ impl Pipeline {
         self.units.len()
     }
 
-    /// Returns every name that was looked up on the way to a file of the unit at `index`.
+    /// Returns every name that was looked up on the way to a file of the unit at `index`: the names to watch.
     pub(crate) fn lookups(&self, index: usize) -> &[Lookup] {
         &self.units[index].lookups
     }
@@ -169,17 +170,17 @@ impl Pipeline {
             }
         }
         let fresh = self.read(&mut pass, &to_read);
-        let (published, refused) = self.check_and_publish(&mut pass, fresh);
+        let (published, refused) = self.check_and_build(&mut pass, fresh);
         for (index, failure) in refused {
             self.fail(&mut pass, index, failure);
         }
         self.result(pass, &to_read, published)
     }
 
-    /// Loads bytes that the host pushes for the identity at `index`, which has no files from then on. Bytes that cannot
-    /// be used are refused at once.
+    /// Loads bytes that the host pushes for the identity at `index`. If they are accepted, the identity has no files
+    /// from then on. Bytes that cannot be used are refused at once, without retries.
     ///
-    /// Returns what the push came to. The pass result is about the files of the handle, for those who wait for them.
+    /// The returned outcome is that of the push. The pass result is about the handle's files, and answers waiters.
     pub(crate) fn push(
         &mut self,
         index: usize,
@@ -198,7 +199,7 @@ impl Pipeline {
                 let trigger = pass.time.trigger;
                 let fresh = Fresh::new(index, &self.units[index], (part, digest, None), trigger);
                 let fresh = vec![Fresh { is_memory: true, ..fresh }];
-                let (published, refused) = self.check_and_publish(&mut pass, fresh);
+                let (published, refused) = self.check_and_build(&mut pass, fresh);
                 (published, refused.into_iter().next().map(|(_, failure)| failure))
             }
             Err(failure) => (None, Some(failure)),
@@ -307,7 +308,7 @@ impl Pipeline {
         fresh
     }
 
-    /// Records that the unit at `index` cannot be used.
+    /// Records that the files of the unit at `index` cannot be used. They may be incomplete and retried.
     fn fail(&mut self, pass: &mut Pass<'_>, index: usize, failure: Failure) {
         let unit = &mut self.units[index];
         let reported = unit.retry.fail(failure, pass.time, self.options.incomplete_timeout);
@@ -315,9 +316,9 @@ impl Pipeline {
         pass.failures.extend(reported);
     }
 
-    /// Builds a candidate with all of `fresh`, runs its self-check, and publishes it. If some units fail, those are
-    /// refused and the next candidate has the others (G16).
-    fn check_and_publish(
+    /// Builds a candidate with all of `fresh`, and runs its self-check. If some units fail, those are refused and the
+    /// next candidate has the others (G16). Returns the generation to publish, if any, and the refused units.
+    fn check_and_build(
         &mut self,
         pass: &mut Pass<'_>,
         mut fresh: Vec<Fresh>,
@@ -346,7 +347,7 @@ impl Pipeline {
         (None, refused)
     }
 
-    /// Accepts `fresh`, and publishes the candidate that has it.
+    /// Accepts `fresh` as the content that is served, and builds the generation to publish from `candidate`.
     fn accept(
         &mut self,
         pass: &mut Pass<'_>,
@@ -361,10 +362,10 @@ impl Pipeline {
             changes.warnings.append(&mut new.warnings);
             self.units[new.index].accept(new);
         }
-        self.publish(candidate, &changes, trigger, pass.time.now.unix)
+        self.build_publication(candidate, &changes, trigger, pass.time.now.unix)
     }
 
-    fn publish(
+    fn build_publication(
         &mut self,
         candidate: Candidate,
         changes: &Changes,
@@ -385,7 +386,7 @@ impl Pipeline {
     }
 }
 
-/// Adds to a missing or unreadable file what privileges the process gave up since the handle was opened.
+/// Adds to the error of a missing or unreadable file which privileges the process gave up since it opened the handle.
 fn explain(error: Error, opened_as: &Privileges) -> Error {
     match error.cause {
         Cause::NotFound | Cause::Permission => {

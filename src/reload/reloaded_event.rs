@@ -49,7 +49,7 @@ impl ReloadReport {
         };
         let mut parts = vec![described.join("; and ") + &more];
         parts.extend(in_words(warnings.clone()));
-        // Thousands of units may have changed, and only the log shows these descriptions.
+        // Describe the further units only if the log shows that: thousands of units may have changed.
         let further = if log_enabled!(target: LOG_TARGET, Level::Info) {
             further.iter().map(|index| describe(&units[*index])).collect()
         } else {
@@ -64,7 +64,7 @@ impl ReloadReport {
         }
     }
 
-    /// Returns the event of `generation`, which has just been published.
+    /// Returns the event that reports `generation`, which has just been published.
     pub(crate) fn event(self, generation: &Generation) -> Event {
         Event::reloaded(self.trigger, generation, self.message)
             .about(self.path)

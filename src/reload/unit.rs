@@ -1,9 +1,8 @@
 //! A unit of a handle: its files, the content that is served, and whether the files can be used.
 //!
-//! A unit is accepted or refused as a whole, so its parts are never of two moments. It keeps the content that is served
-//! beside what is known of its files: both are needed to decide whether a change is news (G5), a failure, or a
-//! repetition of either. New content is not stored here before it has been proved, so a failed self-check has nothing
-//! to undo.
+//! A unit is accepted or refused as a whole, so its parts are never of two moments. It remembers the served content and
+//! the last failure. They show whether a read found new content or the served one (G5), and a new failure or a reported
+//! one. New content is not stored here before it passes the self-check, so a failed self-check has nothing to undo.
 
 use std::time::{Duration, Instant};
 
@@ -21,11 +20,13 @@ use crate::pki::Warning;
 use crate::sys::{catch_panic, wiping_stack, without_fork};
 use crate::tls::Part;
 
-/// How long a poll trusts a fingerprint. After that it reads the bytes again: stores through a shared memory
-/// mapping, and timestamps that were set back below the file system, change no fingerprint (G1).
+/// How long a poll trusts an unchanged fingerprint. After that it reads the bytes again, because two kinds of change
+/// leave the fingerprint as it was (G1): stores through a shared memory mapping, and timestamps that were set back
+/// below the file system.
 const FINGERPRINT_LIFETIME: Duration = Duration::from_secs(60);
 
-/// The longest wait for a date: the wall clock may be set before it.
+/// The longest wait until a certificate becomes valid. The wall clock may be set forward during a wait, so that the
+/// certificate becomes valid earlier.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// One identity, the trust store, or the ticket keys: what is accepted or refused as a whole (G2).
@@ -202,18 +203,18 @@ impl Unit {
     /// Returns whether the same bytes would fail again, so that comparing their digest is enough.
     fn is_permanent(&self, failure: &Failure) -> bool {
         let cause = &failure.error.cause;
-        // A password that comes from a file is part of the digest.
+        // The digest includes the password file. A password callback may return another password for the same bytes.
         let files = self.files.as_identity();
         let from_file = files.is_some_and(|files| files.password_file().is_some());
         cause.depends_on_bytes_alone() || from_file && *cause == Cause::KeyPasswordWrong
     }
 
-    /// Returns the newest waiter before the files were last read.
+    /// Returns the newest waiter that registered before the files were last read. A unit without files delays none.
     pub(super) fn read_for(&self) -> u64 {
         if self.is_memory { u64::MAX } else { self.read_for }
     }
 
-    /// Discards what the last read found, as if the files had not been read.
+    /// Discards the last read, so that no waiter is answered before the files are read again.
     pub(super) fn discard_read(&mut self) {
         self.read_for = 0;
     }
@@ -315,8 +316,8 @@ impl Unit {
     }
 }
 
-/// Runs `load`, which reads secrets. A child that is forked gets no copy of bytes that are not wiped yet, and the
-/// stack is wiped afterwards (G18).
+/// Runs `load`, which reads secrets. Forks by other threads wait until it returns, so that no child gets a copy of
+/// bytes that are not wiped yet. The stack is wiped afterwards (G18).
 fn guard_secrets<T>(load: impl FnOnce() -> T) -> T {
     without_fork(|| wiping_stack(load))
 }
@@ -327,16 +328,16 @@ pub(super) struct Fresh {
     pub(super) part: Part,
     pub(super) digest: Digest,
     pub(super) fingerprint: Option<Fingerprint>,
-    /// What the handle loses with this content.
+    /// Warnings about what the handle loses with this content.
     pub(super) warnings: Vec<Warning>,
-    /// The trigger that the event names.
+    /// The trigger that the RELOADED event names.
     pub(super) trigger: Trigger,
-    /// Whether the host pushed it.
+    /// Whether the host pushed the content.
     pub(super) is_memory: bool,
 }
 
 impl Fresh {
-    /// Content that was loaded for `unit`, the one at `index`.
+    /// Returns content that was loaded for `unit`, which has the position `index`.
     pub(super) fn new(
         index: usize,
         unit: &Unit,
@@ -353,7 +354,7 @@ impl Fresh {
         covers(serving) && !covers(&self.part)
     }
 
-    /// Returns the failure that refuses this content.
+    /// Returns the unit's index and its failure if this content is refused because of `error`.
     pub(super) fn failure(&self, error: Error) -> (usize, Failure) {
         (self.index, Failure { error, digest: Some(self.digest) })
     }

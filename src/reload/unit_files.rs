@@ -13,7 +13,7 @@ pub(super) enum UnitFiles {
     TicketKeys(PathBuf),
 }
 
-/// The files of a trust store.
+/// The files of a trust store, and the options that apply when they are parsed.
 #[derive(Debug)]
 pub(super) struct TrustFiles {
     pub(super) options: TrustOptions,

@@ -84,7 +84,7 @@ impl RetryState {
         }
     }
 
-    /// Records a failure that no retry can end. Returns whether it must be reported to the host.
+    /// Records a failure of pushed bytes, which no retry can end. Returns whether it must be reported to the host.
     pub(super) fn refuse(&mut self, failure: Failure) -> bool {
         let is_new = self.reported().is_none_or(|known| !failure.is_same_as(known));
         *self = Self::Failed(failure);

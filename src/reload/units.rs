@@ -1,4 +1,4 @@
-//! The units of a handle, and what can be asked of all of them.
+//! The units of a handle, with the questions about all of them: which parts are served, which failed, which are due.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
@@ -34,7 +34,7 @@ impl Units {
         self.iter().map(Unit::digest).collect()
     }
 
-    /// Returns the newest waiter since which every unit has been read; `newest` if no unit has files.
+    /// Returns the newest waiter that registered before the latest read of every unit. Units without files delay none.
     pub(super) fn read_for(&self, newest: u64) -> u64 {
         self.iter().map(Unit::read_for).min().unwrap_or(newest)
     }
@@ -53,9 +53,9 @@ impl Units {
         units.map(|(index, _)| index)
     }
 
-    /// Returns the first failure of files, or what a pass over them came to.
+    /// Returns the first failure of a unit that has files, or else whether the pass built a new generation.
     pub(super) fn outcome_of_files(&self, has_published: bool) -> Result<Outcome, Error> {
-        // A failure of pushed bytes is no failure of files.
+        // Leave out units without files: the push that failed has returned their failure to the host.
         let mut files = self.iter().filter(|unit| !unit.is_memory());
         match files.find_map(|unit| unit.retry.failed()) {
             Some(error) => Err(error.clone()),
@@ -64,7 +64,7 @@ impl Units {
         }
     }
 
-    /// Returns the first unit that looks incomplete, or of which a process has a file open.
+    /// Returns why the first incomplete unit is incomplete, or else a file that a process has open for writing.
     pub(super) fn pending(&self, open: &OpenForWriting) -> Option<Error> {
         let mut open = open.iter().filter(|(index, _)| !self[**index].is_memory());
         let open = open.next().map(|(_, path)| Error::at(path, Cause::StillOpen));
@@ -80,6 +80,7 @@ impl Units {
         let units = self.iter().enumerate().filter(|(_, unit)| is_refused(unit));
         units.map(|(index, _)| index).collect()
     }
+
     /// Returns those of `fresh` of which no process has a file open for writing. The others are read again when their
     /// files are closed. Pushed content has no files.
     pub(super) fn without_open(&mut self, fresh: Vec<Fresh>, open: &OpenForWriting) -> Vec<Fresh> {

@@ -38,7 +38,7 @@ struct Slot {
     /// Whether a generation was published since the waiter registered, while another unit was incomplete.
     published: bool,
     answer: Option<Result<Outcome, Error>>,
-    /// Woken with the answer, for a caller that does not wait here.
+    /// Woken when the answer is there, for a caller that polls descriptors instead of blocking here.
     waker: Option<Arc<Waker>>,
 }
 
@@ -77,7 +77,7 @@ impl Waiters {
         }
     }
 
-    /// Registers a waiter that waits as long as `limit`. The answer wakes `waker`.
+    /// Registers a waiter that waits for `limit` at most. The answer wakes `waker`.
     pub(crate) fn register(
         &self,
         limit: Option<Duration>,
@@ -206,7 +206,7 @@ mod tests {
             waiters.answer(before, before, &Ok(Outcome::Unchanged), None);
             let newest = waiters.newest();
             waiters.answer(newest, before, &Ok(Outcome::Reloaded), None);
-            // Only now every unit has been read. The generation came with the pass before.
+            // This pass completes the reads but publishes nothing. The answer reports the earlier pass's generation.
             waiters.answer(newest, newest, &Ok(Outcome::Unchanged), None);
             assert_eq!(waiting.join().unwrap(), Outcome::Reloaded);
         });

@@ -134,7 +134,8 @@ impl<'a> Expiration<'a> {
 }
 
 impl Expiration<'_> {
-    /// Returns whether peers reject the unit, or the unit rejects peers, once the thing has expired.
+    /// Returns whether connections fail once the thing has expired: peers reject an expired certificate, and an expired
+    /// CRL may make the handle reject peers.
     pub(super) fn is_vital(&self) -> bool {
         matches!(
             self.subject,
@@ -198,7 +199,7 @@ impl Expiration<'_> {
         }
     }
 
-    /// Returns what is served until the renewal.
+    /// Returns, for the message, how the thing is used until it is renewed.
     fn served(&self, has_expired: bool) -> Cow<'static, str> {
         let text = match (self.subject, has_expired) {
             (Subject::Certificate(_), false) => "it is still served",
@@ -224,7 +225,7 @@ impl Expiration<'_> {
     }
 }
 
-/// Returns what is known of the renewal and what to do.
+/// Returns, for the message, why there is no renewal yet, and what an operator must do.
 fn renewal_text(failure: Option<&Error>) -> String {
     match failure {
         Some(error) => format!("the renewal was rejected and must be corrected: {error}"),

@@ -1,9 +1,11 @@
 //! Finds what enters its warning window or expires, so that an event reports it (G20).
 //!
-//! Each phase of each thing is reported once, not once for each check: what was reported is remembered until the phase
-//! ends. A clock that is set back and forth begins phases anew, and each beginning is reported, because an operator who
-//! sees EXPIRED must also see that it was over. The range of times in which nothing is due saves the check of thousands
-//! of dates.
+//! Everything that expires has three phases: fresh, expiring (in its warning window), and expired. The beginning of the
+//! last two is reported once, not at each check, because the reported phase is remembered until it ends. If the wall
+//! clock is set back, an earlier phase begins again and is reported again: EXPIRING after EXPIRED shows an operator
+//! that the thing is valid once more.
+//!
+//! Nothing is due while the wall clock is in the `quiet` range. So most calls need not check thousands of dates.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -34,7 +36,7 @@ enum Phase {
 /// The expiry alerts of a handle that were reported, and when the next can be due.
 #[derive(Debug, Default)]
 pub(crate) struct ExpiryAlerts {
-    /// The reported phase of everything that is not fresh.
+    /// The reported phase of everything that is expiring or expired.
     reported: HashMap<AlertKey, Phase>,
     generation: u64,
     /// No alert is due while the wall clock is in this range and the generation is the same.
@@ -120,7 +122,7 @@ impl ExpiryAlerts {
     }
 }
 
-/// Returns the phase at `now`, and the times at which the phase is the same.
+/// Returns the phase at `now`, and the range of times in which that phase lasts.
 fn phase_at(expiration: &Expiration<'_>, now: i64) -> (Phase, Range<i64>) {
     // A certificate is still valid in the second of its notAfter (RFC 5280, 4.1.2.5).
     let expired_from = expiration.not_after.saturating_add(1);

@@ -46,8 +46,8 @@ pub(crate) struct IdentityStatus {
     pub(crate) chain: Arc<Path>,
     pub(crate) not_before: i64,
     pub(crate) not_after: i64,
-    /// Start of the certificate's warning window. That of an OCSP response, which counts for the health, may start
-    /// earlier.
+    /// Start of the certificate's warning window. `health` also counts the OCSP response, whose warning window may
+    /// start earlier.
     pub(crate) expiring_from: Option<i64>,
 }
 
@@ -85,7 +85,8 @@ impl Status {
         });
         let mut health = units.reduce(UnitHealth::combine).unwrap_or_default();
         health.checked_at = states.checked_at;
-        // Some warnings are about the change as a whole or about several identities, not about one unit.
+        // Add warnings that belong to no single unit, such as about a name that several identities have. KeyReadable
+        // comes from the units, whose states are newer than the generation.
         health.warnings |= current.warnings().with(WarningKind::KeyReadable, false);
         Self {
             health,

@@ -1,6 +1,6 @@
 //! The health of one unit, and of all units of a handle together.
 //!
-//! One struct with one constructor is behind the status of a handle, of an identity and of the trust store, so that the
+//! One constructor computes the health for the status of a handle, of an identity and of the trust store, so that the
 //! three cannot disagree.
 
 use std::cmp::Ordering;

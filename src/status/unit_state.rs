@@ -1,7 +1,7 @@
 //! The state of each unit's files and the counters of the handle, updated after each pass.
 //!
-//! The states change only while the worker applies a pass, under one lock with the publication. A status read at any
-//! time is therefore that of one moment.
+//! The findings of a pass are recorded and its generation is published under one lock, which a status needs, too. So no
+//! status shows the states of one pass with the generation of another.
 
 use super::expirations::expirations_of_unit;
 use crate::error::{Cause, Error};
@@ -28,7 +28,8 @@ pub(crate) struct UnitStates {
 pub(crate) struct UnitState {
     pub(crate) renewed_generation: u64,
     pub(crate) renewed_at: i64,
-    /// When the unit's files last became good, or its warning window was last left by a renewal.
+    /// When the unit was loaded, its files became good after a failure, or a renewal ended its warning window. The
+    /// latest of these times.
     pub(crate) good_since: i64,
     pub(crate) checked_at: i64,
     pub(crate) pending: bool,
