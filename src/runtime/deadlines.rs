@@ -22,7 +22,7 @@ pub(super) struct Deadlines {
     by_time: BTreeSet<(Instant, HandleId)>,
 }
 
-/// When the next handle is due.
+/// When the next step of any handle is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextStep {
     Now,

@@ -68,7 +68,7 @@ impl Handle {
         self.instance.load().events.release();
     }
 
-    /// Returns what `open` would return, and keeps nothing.
+    /// Loads and checks all units as [`Handle::open`] does, and discards them. Returns the failure of `open`, if any.
     pub(crate) fn check(options: &Options) -> Result<(), Error> {
         Pipeline::open(options.fixed()?, GenerationCount::default(), Now::read().unix).map(|_| ())
     }
@@ -99,7 +99,7 @@ impl Handle {
         self.shared.current.load_full().base_config().invalidate_sessions()
     }
 
-    /// Requests a reload. Async-signal-safe: one atomic store and one `write(2)` (G9).
+    /// Requests a reload. Async-signal-safe: a few atomic operations and one `write(2)` (G9).
     pub(crate) fn request_reload(&self) {
         self.shared.request_reload();
     }
@@ -119,12 +119,12 @@ impl Handle {
         self.shared.options.identities.len()
     }
 
-    /// Runs a step and delivers events, with the HOST runtime.
+    /// Runs a step and delivers events on this thread. Fails unless the handle has the HOST runtime.
     pub(crate) fn dispatch(&self) -> Result<(), Error> {
         self.call_here()?.dispatch()
     }
 
-    /// Returns the descriptor that the host waits for.
+    /// Returns the descriptor that becomes readable when the host has events to take, or must dispatch.
     pub(crate) fn event_descriptor(&self) -> Result<RawFd, Error> {
         self.call_here()?.event_descriptor()
     }
@@ -132,7 +132,7 @@ impl Handle {
     /// Removes and returns the next event.
     pub(crate) fn next_event(&self) -> Result<Option<Event>, Error> {
         let call = self.call()?;
-        // After a fork the queued events are the parent's.
+        // In a forked child, the queued events are the parent's, so none is returned.
         Ok(if call.is_of_this_process() { call.events.take() } else { None })
     }
 
@@ -160,10 +160,10 @@ impl Handle {
         let sink = self.shared.sink.load().as_deref().cloned();
         let instance = Instance::new(self.shared.clone(), pipeline, sink)?;
         instance.states().forget_renewals();
-        // Before the first step: a callback of the new instance must find it here.
+        // Store the new instance before its first step: a callback that the step runs may call this handle.
         let inherited = self.instance.swap(instance.clone());
         instance.events.release();
-        // Changes since the fork, and before the child called this function, have caused no notification here.
+        // Request a reload: changes between the fork and this call have caused no notification in this process.
         self.shared.requested.store(true, Ordering::SeqCst);
         instance.start();
         inherited.abandon();
@@ -190,7 +190,9 @@ impl Handle {
         Ok(self.call()?.observe(|observation| HandleMetrics::of(observation, name)))
     }
 
-    /// Ends waits and subscriptions, and waits for what runs. In a forked child nothing of that exists.
+    /// Ends waits and subscriptions, and blocks until no pass, callback or call of another thread uses the handle.
+    ///
+    /// In a forked child that has not called `after_fork`, releases the inherited instance instead.
     pub(crate) fn close(self: Arc<Self>) {
         let instance = self.instance.load_full();
         if instance.is_of_this_process() {
@@ -207,7 +209,7 @@ impl Handle {
         Ok(Call { instance, held })
     }
 
-    /// A call that needs the worker of this process.
+    /// Registers a call that needs an instance of this process. Fails in a forked child before `after_fork`.
     fn call_here(&self) -> Result<Call, Error> {
         let call = self.call()?;
         if call.held.is_none() { Err(Error::new(Cause::Forked)) } else { Ok(call) }

@@ -92,7 +92,7 @@ impl Registry {
     }
 
     /// Makes steps of all handles due whose reload was requested. A signal handler must not lock, so it only sets a
-    /// flag, and the worker reads the flag of every handle. That costs a hundredth of a step.
+    /// flag, and the worker reads the flag of every handle. Reading a flag costs a hundredth of a step.
     pub(super) fn mark_requested(&self) {
         let RegistryState { open, deadlines } = &mut *self.state();
         for (id, entry) in open {
@@ -137,7 +137,7 @@ impl Registry {
 /// Makes steps of one handle due.
 pub(super) struct HandleWaker {
     waker: Arc<Waker>,
-    /// `None` with the HOST runtime, where the waker belongs to this handle alone.
+    /// `None` with the HOST runtime, where the waker belongs to this handle alone, so that waking it is enough.
     of_worker: Option<(Arc<Registry>, HandleId)>,
 }
 
@@ -150,7 +150,8 @@ impl HandleWaker {
         Self { waker, of_worker: None }
     }
 
-    /// Makes a step due. The worker finds it before it sleeps again; any other thread wakes the worker afterwards.
+    /// Makes a step due. With the HOST runtime, this wakes the host. Otherwise the worker runs the step before it
+    /// sleeps again. It may be asleep already, so every other thread must wake it afterwards.
     pub(super) fn mark(&self) {
         match &self.of_worker {
             Some((handles, id)) => handles.mark(*id),

@@ -17,7 +17,7 @@ use crate::watch::{ReadOutcome, Watcher};
 
 /// What wakes the host, for one handle.
 pub(super) struct HostLoop {
-    // Dropped before the descriptors that they poll.
+    // The pollers are declared first, so that they are dropped before the descriptors that they poll.
     /// Readable if a step is due, or events wait for the host.
     all: Poller,
     /// Readable if a step is due.
@@ -27,7 +27,8 @@ pub(super) struct HostLoop {
     notifier: Mutex<Notifier>,
 }
 
-/// The descriptor of the kernel's notifications, which all handles with the HOST runtime share.
+/// The descriptor of the kernel's change notifications, as this handle polls it. All handles with the HOST runtime
+/// share the descriptor.
 #[derive(Default)]
 struct Notifier {
     /// Kept open here, because a descriptor must not be closed while it is polled.
@@ -89,14 +90,14 @@ impl HostLoop {
         self.timer.set(next.map(|next| next.saturating_duration_since(now)));
     }
 
-    /// Closes, in a forked child, the child's copies of the parent's descriptors. The notifier's belongs to the
-    /// watcher.
+    /// Closes, in a forked child, the child's copies of the parent's descriptors. The descriptor of the kernel's
+    /// notifications stays open, because the watcher closes it.
     pub(super) fn abandon(self) {
         InheritedFd::Poller.close(self.all.as_raw_fd());
         InheritedFd::Poller.close(self.work.as_raw_fd());
         InheritedFd::Event.close(self.waker.as_raw_fd());
         InheritedFd::Timer.close(self.timer.as_fd().as_raw_fd());
-        // So that no number is closed twice.
+        // Prevent a second close by the destructors: the numbers may belong to other descriptors by then.
         std::mem::forget(self);
     }
 
@@ -106,7 +107,7 @@ impl HostLoop {
 }
 
 impl Notifier {
-    /// Polls `now` instead of the descriptor before. If the kernel refuses it, the poll interval finds changes.
+    /// Polls `now` instead of the earlier descriptor. If the kernel refuses `now`, periodic scans still find changes.
     fn listen_to(&mut self, now: Option<Arc<OwnedFd>>, poller: &Poller) {
         let same = |a: &Option<Arc<OwnedFd>>, b: &Option<Arc<OwnedFd>>| match (a, b) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
@@ -123,7 +124,8 @@ impl Notifier {
         self.is_paused = false;
     }
 
-    /// Stops polling the descriptor, or starts again.
+    /// Stops polling the descriptor, or starts again. During a pause of reading, unread notifications must not wake the
+    /// host.
     fn pause(&mut self, pauses: bool, poller: &Poller) {
         if let Some(descriptor) = &self.descriptor
             && pauses != self.is_paused

@@ -149,7 +149,7 @@ impl Instance {
 
     /// Runs steps on this thread, which belongs to the host, until the answer is there.
     fn reload_here(&self, host_loop: &HostLoop, limit: Option<Duration>) -> Result<Outcome, Error> {
-        // If no descriptor is left, the loop checks for the answer at intervals.
+        // If no descriptor is left for a waker, the loop checks for the answer at intervals.
         let answered = Waker::new().ok().map(Arc::new);
         let waiter = self.waiters.register(limit, answered.clone())?;
         self.shared.request_reload();
@@ -159,8 +159,8 @@ impl Instance {
                 return answer;
             }
             // Every thread of the host that waits here wakes for work, and one of them does it. Events that the host
-            // has not fetched are no work. A thread that has the state may begin to wait for this thread: the wait
-            // graph refuses that.
+            // has not fetched wake none of them. The wait graph records that this thread waits for the state. So a
+            // callback on the thread that has the state cannot begin to wait for this thread: it gets an error.
             let _wanted = self.want(Resource::WorkerState(self.id))?;
             let ready =
                 [Some(host_loop.work_descriptor()), answered.as_deref().map(AsRawFd::as_raw_fd)];
@@ -189,7 +189,8 @@ impl Instance {
         Ok(())
     }
 
-    /// Logs the answer of a reload that reported nothing else, so that every request leaves a line.
+    /// Logs the answer of a reload request that no event reports, so that every request leaves a line in the log.
+    /// Errors of the call itself, such as a timeout, are only returned.
     fn log_answer(&self, answer: &Result<Outcome, Error>, failures_before: u64) {
         let is_of_call = answer.as_ref().is_err_and(|error| {
             matches!(error.cause, Cause::TimedOut { .. } | Cause::Closed | Cause::Panic(_))
@@ -200,7 +201,7 @@ impl Instance {
         }
     }
 
-    /// Logs the outcome of a requested pass that changed nothing.
+    /// Logs the outcome of a requested pass, unless it is a new generation, which an event reports.
     pub(super) fn log_outcome(&self, outcome: &Result<Outcome, Error>) {
         match outcome {
             Ok(Outcome::Reloaded) => {}
@@ -254,7 +255,7 @@ impl Instance {
         self.events.abandon();
         let instance = match Arc::try_unwrap(self) {
             Ok(instance) => instance,
-            // A thread of the parent was in a call, or this thread is.
+            // Other references exist: a thread of the parent was in a call at the fork, or this thread is in one.
             Err(shared) => return std::mem::forget(shared),
         };
         let is_quiet = instance.state.try_lock().is_some() && instance.states.try_lock().is_some();
@@ -276,7 +277,7 @@ impl Instance {
         ));
     }
 
-    /// Locks the state. Fails if the thread that has it waits for this thread.
+    /// Locks the state. Fails if this thread has it already, or if the thread that has it waits for this thread.
     pub(super) fn state(&self) -> Result<StateGuard<'_>, Error> {
         let wanted = self.want(Resource::WorkerState(self.id))?;
         let state = self.state.lock();

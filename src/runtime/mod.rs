@@ -72,7 +72,7 @@ fn enter(mode: RuntimeMode) -> Result<Entered, Error> {
     Ok(Entered { runtime, is_kept: false })
 }
 
-/// A use of a runtime, which ends when it is dropped unless it is kept.
+/// The use of a runtime by one handle. It ends when this value is dropped, unless [`Entered::keep`] was called.
 struct Entered {
     runtime: Arc<Runtime>,
     is_kept: bool,
@@ -83,7 +83,7 @@ impl Entered {
         &self.runtime
     }
 
-    /// Keeps the use until [`Runtime::leave`].
+    /// Makes the use last until the handle calls [`Runtime::leave`].
     fn keep(mut self) {
         self.is_kept = true;
     }
@@ -134,7 +134,7 @@ fn runtimes() -> Arc<Runtimes> {
             slots: Mutex::new([None, None]),
         });
         RUNTIMES.compare_and_swap(&known, Some(new));
-        // The runtimes of the parent, if any. They are not even freed: see `Runtimes`.
+        // In a forked child, `known` are the runtimes of the parent. They are not even freed: see `Runtimes`.
         std::mem::forget(known);
     }
 }
@@ -209,8 +209,8 @@ impl Runtime {
         drop(last);
     }
 
-    /// Closes, in a forked child, the descriptors of the parent's runtime. It may be called for each inherited handle.
-    /// Nothing is freed, so no descriptor is closed twice.
+    /// Closes, in a forked child, the child's copies of the descriptors of the parent's runtime. Each inherited handle
+    /// may call this. The runtime is not freed, so no destructor closes a descriptor again.
     fn abandon(&self) {
         self.watcher().abandon();
         if let Some(threads) = &self.threads {

@@ -19,7 +19,8 @@ use crate::tls::Generation;
 /// connections at the same time.
 const SHARDS: usize = 16;
 
-/// The stacks of two threads differ in the address above this many bits: 64 KiB is the smallest stack that hosts use.
+/// Number of low bits of a stack address that do not count when a shard is chosen. Hosts use no stack smaller than
+/// 64 KiB, so the other bits differ between any two threads.
 const STACK_BITS: u32 = 16;
 
 /// How long to sleep before checking again for a lock that another thread holds for some nanoseconds.
@@ -147,7 +148,7 @@ impl Published {
             shard.is_lost.store(shard.config.try_lock().is_none(), Ordering::SeqCst);
             shard.readers.store(0, Ordering::SeqCst);
         }
-        // The parent may have been publishing.
+        // Publish again: the fork may have interrupted a publication, with shards of two generations and `valid` at 0.
         self.publish(self.swap.load_full());
     }
 
@@ -192,7 +193,7 @@ impl Shard {
     }
 }
 
-/// Chooses by the address of the stack, which costs less than asking for the thread's number.
+/// Returns the index of this thread's shard. The stack's address identifies the thread, and costs less than its id.
 fn shard_of_this_thread() -> usize {
     let here = 0_u8;
     shard_of((&raw const here).addr())
@@ -289,7 +290,7 @@ mod tests {
                 current.wait_for_readers();
                 report.send(()).unwrap();
             });
-            // Nothing must happen during this interval.
+            // The wait must not end while `reader` exists.
             assert!(reported.recv_timeout(Duration::from_millis(50)).is_err(), "it did not wait");
             drop(reader);
             reported.recv().unwrap();
@@ -307,7 +308,7 @@ mod tests {
                 current.wait_for_readers();
                 report.send(()).unwrap();
             });
-            // Nothing must happen during this interval.
+            // The wait must not end while the shard is locked.
             assert!(reported.recv_timeout(Duration::from_millis(50)).is_err(), "it did not wait");
             drop(shard);
             reported.recv().unwrap();

@@ -1,7 +1,7 @@
 //! The part of a handle that outlives its instances: the options, the published generation, and the reload request.
 //!
-//! A signal handler reaches only this part, through two atomics and a flag (G9). A forked child inherits it and keeps
-//! serving from it, whatever the threads of the parent were doing (G11).
+//! A signal handler uses only atomics of this part: the request flag, and the descriptor and process of the waker (G9).
+//! A forked child inherits this part and keeps serving from it, whatever the threads of the parent were doing (G11).
 
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::reload::Pipeline;
 use crate::sys::{ForkGeneration, ForkGenerationCell, Privileges, Waker, wake_descriptor};
 use crate::tls::{Generation, GenerationCount};
 
-/// The current generation, and what a signal handler touches: shared by the instances of a handle in one process.
+/// What the instances of a handle share: the options, the published generation, and the atomics for signal handlers.
 pub(super) struct Shared {
     pub(super) options: Arc<Options>,
     pub(super) opened_as: Privileges,
@@ -74,8 +74,8 @@ impl Shared {
         }
     }
 
-    /// Lets requests wake `waker`, which belongs to `process`. In this order: a signal handler that
-    /// sees the process sees its descriptor.
+    /// Lets requests wake `waker`, which belongs to `process`. The process is stored last, so that a signal handler
+    /// which sees the process also sees its descriptor.
     pub(super) fn set_waker(&self, waker: &Waker, process: ForkGeneration) {
         self.waker_fd.store(waker.as_raw_fd(), Ordering::SeqCst);
         self.waker_process.set(process);

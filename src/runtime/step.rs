@@ -31,7 +31,7 @@ const PASSES_PER_STEP: usize = 4;
 /// the others from being polled.
 const LATEST_POLL: Duration = Duration::from_secs(1);
 
-/// After a defect the next step comes this much later.
+/// After a step that panicked, which is a defect, the next step comes this much later.
 const DELAY_AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// If another thread has the state, the next step comes this much later.
@@ -64,9 +64,9 @@ fn step(instance: &Instance, now: Now) -> Option<Instant> {
     let state =
         if instance.host_loop.is_some() { instance.state().ok() } else { instance.state_if_free() };
     let Some(state) = state else {
-        // The thread that has the state is in a callback of the host that waits for this thread.
+        // With the HOST runtime, locking fails only if a callback on the thread that has the state waits for this thread.
         if instance.host_loop.is_some() {
-            // The wake-up has been consumed, and the work for it is still to be done.
+            // `HostLoop::begin` cleared the wake-up. Repeat it, because its work is still to be done.
             instance.handle_waker.wake();
         }
         return Some(now.instant + DELAY_WHILE_LOCKED);
@@ -76,7 +76,7 @@ fn step(instance: &Instance, now: Now) -> Option<Instant> {
     }
     let mut worker = Worker::new(instance, state);
     let next = worker.step(now);
-    // While the state is locked, so that the deadline of an earlier step does not replace this one.
+    // Set the deadline while the state is locked, so that a slower thread cannot replace it with an earlier step's.
     if let Some(host_loop) = &instance.host_loop {
         host_loop.end(instance.runtime.watcher(), next);
     }
@@ -175,10 +175,10 @@ impl<'a> Worker<'a> {
         let is_poll = scope == PassScope::Poll;
         let mut scanned = self.run(scope, time);
         if is_poll {
-            // A poll is also the time to try subscriptions again that failed.
+            // Each poll also tries subscriptions again that failed.
             scanned.extend(self.state.watch_failures.keys());
         }
-        // Without a subscription it is not known whether the files are quiet.
+        // Without a subscription it is not known whether the files are quiet. A request does not wait for that.
         let is_quiet = time.trigger == Trigger::Request;
         let time = PassTime { trigger: Trigger::Watch, is_quiet, ..time };
         for _ in 0..PASSES_PER_STEP {
@@ -226,7 +226,7 @@ impl<'a> Worker<'a> {
         }
         self.apply(result);
         instance.states().last_outcome.clone_from(&outcome);
-        // The unit has no files any more, so its subscriptions end.
+        // If the push was accepted, the unit has no files any more, and this ends its subscriptions.
         self.subscribe(&[index].into());
         outcome
     }
@@ -234,12 +234,12 @@ impl<'a> Worker<'a> {
     /// Publishes the generation of a pass, records its findings, queues its events and answers waiters.
     fn apply(&self, result: PassResult) {
         let instance = self.instance;
-        // A waiter gets the answer, and the log gets it from there.
+        // If callers wait for the request, `Instance::reload_wait` logs their answers.
         let logs_answer = result.time.trigger == Trigger::Request && instance.waiters.is_empty();
         {
             let mut states = instance.states();
             states.apply(&result, &instance.current());
-            // While the states are locked, so that no status shows them beside another generation.
+            // Publish while the states are locked, so that no status shows them with another generation.
             if let Some(published) = &result.published {
                 instance.shared.current.publish(published.generation.clone());
             }
@@ -258,7 +258,8 @@ impl<'a> Worker<'a> {
         instance.waiters.answer(result.newest_waiter, result.complete, &outcome, pending.as_ref());
     }
 
-    /// Subscribes to every directory for the first time, and runs a pass over the units that were read before.
+    /// Subscribes to every directory for the first time. The units were read before, so changes until now may have been
+    /// missed: a pass reads them again.
     fn subscribe_and_scan(&mut self, now: Now) {
         let all = (0..self.state.pipeline.unit_count()).collect();
         let again = self.subscribe(&all);
@@ -286,7 +287,7 @@ impl<'a> Worker<'a> {
             let Subscribed { needs_scan, error, notified_others, .. } =
                 watcher.subscribe((instance.id, unit), &observer, lookups);
             if notified_others && instance.host_loop.is_none() {
-                // This may be a thread of the host, and the worker may be asleep.
+                // Wake the worker, which may be asleep: this thread may belong to the host.
                 instance.handle_waker.waker().wake();
             }
             match error {
@@ -327,10 +328,12 @@ impl<'a> Worker<'a> {
 }
 
 impl Writers for Instance {
-    /// Reads the notifications that the kernel has queued, because the worker has been busy reading files.
+    /// Returns the units of which a process has a file open for writing. First reads the notifications that the kernel
+    /// has queued, because the worker reads none while it runs a pass.
     fn open_for_writing(&self) -> OpenForWriting {
         if self.runtime.watcher().read() == ReadOutcome::Notified {
-            // The notifications have marked the handles that they are about. This thread need not be the worker.
+            // The notifications may have made steps of other handles due, and this thread may belong to the host: wake
+            // the worker.
             self.handle_waker.waker().wake();
         }
         self.debounce.open_for_writing(Instant::now())

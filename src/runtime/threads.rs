@@ -51,7 +51,8 @@ struct Thread {
 /// The threads of a runtime, and what they share.
 pub(super) struct WorkerThreads {
     waker: Arc<Waker>,
-    /// `None` if the system grants no timer: a clock that is set is then noticed at the next poll.
+    /// Wakes the worker when the wall clock is set. `None` if the system grants no timer: each handle then notices the
+    /// new time at its next step, such as a poll.
     clock: Option<ClockWatch>,
     dispatcher: Arc<Dispatcher>,
     wait_graph: Arc<WaitGraph>,
@@ -106,7 +107,7 @@ impl WorkerThreads {
         self.waker.wake();
         self.dispatcher.stop();
         loop {
-            // The worker may have started another thread since.
+            // Repeat until no thread is left: the worker may start another one while others are joined.
             let threads = std::mem::take(&mut *self.threads());
             if threads.is_empty() {
                 return;
@@ -137,7 +138,8 @@ impl WorkerThreads {
         let mut throttle = Throttle::default();
         while !self.stopped.load(Ordering::SeqCst) {
             for (id, handle) in registry.take_due(Instant::now()) {
-                // A child that is forked during a step could not release what is half-changed (G11).
+                // Forks by other threads wait for the step. A child that was forked during the step would inherit a
+                // half-changed state, which it could not release (G11).
                 let step = |handle: Arc<dyn Step>| {
                     STEPS.fetch_add(1, Ordering::Relaxed);
                     without_fork(|| handle.step(Now::read()))
@@ -170,7 +172,7 @@ impl WorkerThreads {
             limit.map(|limit| limit.saturating_duration_since(now)),
         );
         if woken {
-            // In this order: a flag that is set after it was read comes with another wake-up.
+            // Clear the wake-up before the flags are read: a flag that is set later comes with another wake-up.
             self.waker.drain();
             registry.mark_requested();
         }
@@ -191,7 +193,7 @@ impl WorkerThreads {
         let dispatcher = self.dispatcher.clone();
         let thread = spawn(DISPATCHER, move || dispatcher.run())?;
         let mut threads = self.threads();
-        // Threads that were started for a long callback have ended.
+        // Forget threads that have ended, such as those that were started while a callback blocked.
         threads.retain(|thread| !thread.handle.is_finished());
         threads.push(thread);
         Ok(())

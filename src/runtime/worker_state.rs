@@ -44,7 +44,7 @@ pub(super) struct Polls {
 }
 
 impl Polls {
-    /// The grid begins at `start`.
+    /// Returns the grid for `interval` that begins at `start`.
     pub(super) fn new(interval: Duration, start: Instant) -> Self {
         Self { interval, start }
     }
@@ -55,7 +55,7 @@ impl Polls {
         let latest = now + self.interval;
         let grid = (self.interval / 16).min(GRID).as_nanos().max(1);
         let past_grid = latest.saturating_duration_since(self.start).as_nanos() % grid;
-        // Smaller than the interval, so `now` is not passed.
+        // `early` is less than `grid`, and so less than the interval: the result is after `now`.
         let early = Duration::from_nanos(u64::try_from(past_grid).unwrap_or(0));
         latest.checked_sub(early).unwrap_or(latest)
     }
