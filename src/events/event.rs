@@ -43,8 +43,9 @@ pub(crate) struct Event {
     /// The cause of a failure. `None` for all other events.
     pub(crate) cause: Option<Cause>,
     pub(crate) warnings: Warnings,
-    /// The current generation, and the earliest notAfter in it.
+    /// The number of the current generation.
     pub(crate) generation: u64,
+    /// The earliest notAfter in that generation.
     pub(crate) earliest_not_after: i64,
     pub(crate) path: Option<Arc<Path>>,
     pub(crate) message: String,
@@ -176,7 +177,7 @@ impl fmt::Display for HandleName<'_> {
     }
 }
 
-/// Logs that a handle opens or closes.
+/// Logs that a handle was opened or closed, as `what` says.
 pub(crate) fn log_life(handle: HandleName<'_>, what: &str, id: u64, identities: usize) {
     debug!(target: LOG_TARGET, "{handle}handle {id} {what}; identities: {identities}");
 }

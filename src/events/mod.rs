@@ -1,4 +1,4 @@
-//! What the host is notified of: events, their order, and the threads that deliver them.
+//! Notifies the host: events, the queue that keeps their order, and the threads that deliver them.
 
 mod dispatcher;
 mod event;

@@ -1,7 +1,7 @@
 //! Keeps the events of one handle until the host's callback has received them or the host has taken them.
 //!
-//! A host that is slow loses no fact: beyond a limit, an event is merged into a newer one of its kind, with a count
-//! (G7).
+//! If a slow host lets more events wait than a limit, an old event is merged into a newer one of its kind, which counts
+//! it. The newest event of each kind is never lost (G7).
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};

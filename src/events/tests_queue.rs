@@ -40,7 +40,7 @@ fn panic_in_a_callback_does_not_end_the_delivery() {
     assert_eq!(reported.try_recv(), Ok(2));
 }
 
-/// What a callback owns: reports when it is freed whether the callback still counts as running.
+/// The userdata of a callback. When it is freed, it reports whether the callback still counts as running.
 struct Userdata {
     queue: OnceLock<Weak<EventQueue>>,
     report: mpsc::Sender<bool>,

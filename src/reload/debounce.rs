@@ -45,7 +45,7 @@ struct Changes {
     written: BTreeMap<usize, Writing>,
 }
 
-/// Writing to the files of one unit.
+/// The writing to the files of one unit, until all of them are closed.
 struct Writing {
     /// When the writing began. After the incomplete-file timeout it no longer delays a pass.
     since: Instant,

@@ -55,7 +55,7 @@ impl<'a> LoadContext<'a> {
 /// What a load found out about the files themselves, whether or not their content can be used.
 #[derive(Default)]
 pub(super) struct FoundFiles {
-    /// Every name that was looked up on the way to the files, and every listed directory, as of after the reading.
+    /// The names that were looked up and the directories that were listed on the way to the files, after the reading.
     pub(super) lookups: Vec<Lookup>,
     /// `None` if the timestamps of the files prove too little, such as soon after a change.
     pub(super) fingerprint: Option<Fingerprint>,

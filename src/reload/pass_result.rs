@@ -43,7 +43,7 @@ pub(crate) struct PassResult {
     /// Failures that the host does not know yet.
     pub(crate) failures: Vec<(Failure, Trigger)>,
     pub(crate) outcome: Result<Outcome, Error>,
-    /// The reason why the first incomplete unit is incomplete. As long as one is, no waiter is answered.
+    /// The reason why the first incomplete unit is incomplete. While there is such a unit, no waiter is answered.
     pub(crate) pending: Option<Error>,
     pub(crate) notes: Vec<Note>,
     /// The newest waiter that registered before the latest read of every unit. Waiters up to it may be answered (G6).

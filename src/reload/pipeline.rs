@@ -35,14 +35,15 @@ pub(crate) struct Pipeline {
     units: Units,
     /// The number of the generation that is current.
     number: u64,
-    /// The privileges of the process when the handle was opened, and when all files were last read.
+    /// The privileges of the process when the handle was opened.
     opened_as: Privileges,
+    /// The privileges of the process when all files were last read.
     read_as: Privileges,
 }
 
-/// The content of a new generation's RELOADED event, as far as it comes from the changed units.
+/// The units that have new content in a generation. The RELOADED event describes them.
 #[derive(Default)]
-struct Changes {
+struct RenewedUnits {
     units: Vec<usize>,
     /// Warnings about what the handle loses with the new content.
     warnings: Vec<Warning>,
@@ -85,14 +86,14 @@ impl Pipeline {
             read_as: privileges,
         };
         let units = (0..pipeline.units.len()).collect();
-        let changes = Changes { units, warnings: Vec::new() };
-        let published = pipeline.build_publication(candidate, &changes, Trigger::Open, unix);
+        let renewed = RenewedUnits { units, warnings: Vec::new() };
+        let published = pipeline.build_publication(candidate, &renewed, Trigger::Open, unix);
         Ok((pipeline, published))
     }
 
     /// Creates the pipeline of a forked child from the generation that it inherited.
     ///
-    /// The host pushes the content of the units that `is_memory` names.
+    /// `is_memory` returns whether the host pushes the content of the unit at an index.
     pub(crate) fn resume(
         options: Arc<Options>,
         serving: &Generation,
@@ -355,25 +356,25 @@ impl Pipeline {
         fresh: Vec<Fresh>,
     ) -> Publication {
         let trigger = fresh.first().map_or(pass.time.trigger, |new| new.trigger);
-        let mut changes = Changes::default();
+        let mut renewed = RenewedUnits::default();
         for mut new in fresh {
             pass.note(new.index, Finding::Renewed);
-            changes.units.push(new.index);
-            changes.warnings.append(&mut new.warnings);
+            renewed.units.push(new.index);
+            renewed.warnings.append(&mut new.warnings);
             self.units[new.index].accept(new);
         }
-        self.build_publication(candidate, &changes, trigger, pass.time.now.unix)
+        self.build_publication(candidate, &renewed, trigger, pass.time.now.unix)
     }
 
     fn build_publication(
         &mut self,
         candidate: Candidate,
-        changes: &Changes,
+        renewed: &RenewedUnits,
         trigger: Trigger,
         unix: i64,
     ) -> Publication {
         self.number += 1;
-        let change = Change { units: &changes.units, warnings: &changes.warnings, trigger };
+        let change = Change { units: &renewed.units, warnings: &renewed.warnings, trigger };
         let report = ReloadReport::new(&self.units, &candidate, &change);
         let next = candidate.accept(GenerationInfo {
             number: self.number,

@@ -45,8 +45,9 @@ pub(super) struct Unit {
     /// A warning for each secret that every user may read.
     pub(super) exposed: Vec<Warning>,
     permanent: Option<PermanentFailure>,
-    /// When the files were last read, and the newest waiter before that.
+    /// When the files were last read.
     read_at: Instant,
+    /// The newest waiter that registered before that read.
     read_for: u64,
     sighting: Option<Sighting>,
     /// The last failure of pushed bytes, while the unit still has files.

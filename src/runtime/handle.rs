@@ -78,7 +78,7 @@ impl Handle {
         self.shared.current.load_full()
     }
 
-    /// Acquires the current config.
+    /// Acquires the current config of the server role.
     pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
         self.shared.current.config()
     }
@@ -88,7 +88,7 @@ impl Handle {
         self.shared.serves
     }
 
-    /// Acquires the current client config. `None` if there are no roots to verify servers with.
+    /// Acquires the current config of the client role. `None` if there are no roots to verify servers with.
     pub(crate) fn client_config(&self) -> Option<Arc<ClientConfig>> {
         self.shared.current.client_config()
     }

@@ -15,7 +15,7 @@ use crate::sys::{InheritedFd, Poller, Timer, Waker};
 use crate::sys::{Mutex, MutexGuard};
 use crate::watch::{ReadOutcome, Watcher};
 
-/// What wakes the host, for one handle.
+/// The descriptors that wake the host to run steps of one handle, or to take the handle's events.
 pub(super) struct HostLoop {
     // The pollers are declared first, so that they are dropped before the descriptors that they poll.
     /// Readable if a step is due, or events wait for the host.
@@ -53,7 +53,7 @@ impl HostLoop {
         Ok(host_loop)
     }
 
-    /// Returns what wakes the host.
+    /// Returns the waker of the host.
     pub(super) fn waker(&self) -> &Arc<Waker> {
         &self.waker
     }

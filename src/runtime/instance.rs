@@ -214,7 +214,7 @@ impl Instance {
         HandleName(self.shared.options.name.as_deref())
     }
 
-    /// Returns the descriptor that the host waits for.
+    /// Returns the descriptor that becomes readable when the host has events to take, or must dispatch.
     pub(super) fn event_descriptor(&self) -> Result<RawFd, Error> {
         let events = self.events.descriptor();
         let events = events.map_err(|error| no_descriptor(&error))?;

@@ -1,8 +1,8 @@
 //! The published generation: one thread replaces it, all threads read it, and no reader waits for a lock.
 //!
-//! A reader never waits: it tries the lock of its shard, and reads `swap` if another thread has it. The publisher first
-//! makes all shards invalid, then stores the generation, then fills the shards. Between the first and the
-//! last step every reader reads `swap`, so no reader gets an older generation than another one got before (G7).
+//! A reader never waits: it tries the lock of its shard, and reads `swap` if another thread has the lock. The publisher
+//! makes all shards invalid, stores the generation in `swap`, fills the shards, and makes them valid. While they are
+//! invalid, every reader reads `swap`. So no reader gets an older generation than another one got before (G7).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -94,7 +94,7 @@ impl Published {
         self.swap.load_full()
     }
 
-    /// Acquires the current config.
+    /// Acquires the current config of the server role.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         let shard = self.shard();
         let config = shard.config.try_lock();

@@ -64,7 +64,8 @@ fn step(instance: &Instance, now: Now) -> Option<Instant> {
     let state =
         if instance.host_loop.is_some() { instance.state().ok() } else { instance.state_if_free() };
     let Some(state) = state else {
-        // With the HOST runtime, locking fails only if a callback on the thread that has the state waits for this thread.
+        // With the HOST runtime, locking fails only if the thread that has the state is in a callback that waits for
+        // this thread.
         if instance.host_loop.is_some() {
             // `HostLoop::begin` cleared the wake-up. Repeat it, because its work is still to be done.
             instance.handle_waker.wake();
@@ -102,14 +103,15 @@ pub(super) fn push(
     outcome
 }
 
-/// Subscribes `instance` to its directories for the first time, and reads what changed since `now`.
+/// Subscribes `instance` to its directories for the first time. Then reads its units again, which were read before the
+/// subscription. `now` is the time of `open`, for dates of certificates.
 pub(super) fn subscribe_and_scan(instance: &Instance, now: Now) {
     if let Ok(state) = instance.state() {
         Worker::new(instance, state).subscribe_and_scan(now);
     }
 }
 
-/// The thread that has the state of a handle locked, and works for it.
+/// An instance with its locked state: all that the thread needs which runs a step or loads pushed bytes.
 struct Worker<'a> {
     instance: &'a Instance,
     state: StateGuard<'a>,

@@ -86,7 +86,7 @@ impl WorkerThreads {
         self.start_dispatcher().inspect_err(|_| self.stop())
     }
 
-    /// Returns what wakes the worker.
+    /// Returns the waker of the worker.
     pub(super) fn waker(&self) -> &Arc<Waker> {
         &self.waker
     }
