@@ -1,8 +1,8 @@
 //! Calls the hosts' event callbacks on separate threads: for each handle in order and one at a time (G7).
 //!
 //! One thread suffices while callbacks are quick. If all threads are in callbacks and another handle has an event, the
-//! worker starts one more, so a callback that blocks delays only its own handle (G21). Surplus threads end when they
-//! are idle.
+//! worker starts one more thread. So a callback that blocks delays only its own handle (G21). Surplus threads end when
+//! they are idle.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Keeps the events of one handle until the host's callback has received them or the host has taken them.
 //!
-//! If a slow host lets more events wait than a limit, an old event is merged into a newer one of its kind, which counts
-//! it. The newest event of each kind is never lost (G7).
+//! If more events wait than a limit, an old event is merged into a newer one of its kind, which counts it. So a slow
+//! host never loses the newest event of a kind (G7).
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -18,8 +18,8 @@ use crate::sys::{
 
 /// Number of events that a queue keeps for a host that does not take them.
 ///
-/// Beyond it, an old event is merged into a newer one of the same kind, because the host needs the current state
-/// more than the history.
+/// If there are more, an old event is merged into a newer one of its kind. The host needs the current state more than
+/// the history.
 pub(crate) const MAX_WAITING: usize = 256;
 
 /// The events of one handle, in order and delivered one at a time (G7).
@@ -321,8 +321,8 @@ impl Deliver for EventQueue {
             drop(state);
             // A panic, which is a defect, loses this event. The thread and the later events are not affected (G12).
             let _ = catch_panic(|| sink.notify(&event));
-            // If the callback was replaced while it ran, this is its last reference, and dropping it runs the host's
-            // destructor: without a lock, and before a thread that waits for this run returns to the host.
+            // If the callback was replaced while it ran, this is its last reference: dropping it runs the host's
+            // destructor. No lock is held here, and a thread that waits for this run has not returned to the host yet.
             drop(sink);
             state = self.state();
             state.running = None;

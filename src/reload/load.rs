@@ -70,8 +70,8 @@ pub(super) type PermanentFailure = (Digest, Failure);
 
 /// Loads the unit with these `files`.
 ///
-/// Content is not parsed again if `serving` was made from it, or if it is that of the `permanent` failure: each
-/// poll would otherwise repeat the work.
+/// Content is not parsed again if `serving` was made from it, or if it caused the `permanent` failure. Otherwise each
+/// poll would repeat the work.
 pub(super) fn load(
     files: &UnitFiles,
     serving: Option<(&Part, Digest)>,

@@ -1,8 +1,7 @@
 //! What a pass leaves for the worker: the generation to publish, the failures to report, and the answer for waiters.
 //!
 //! The pipeline does not publish by itself. The worker publishes, records states and queues events in one place and in
-//! one order, so that no status shows one generation with the states of another, and events follow the publication
-//! (G7).
+//! one order. So no status shows one generation with the states of another, and events follow the publication (G7).
 
 use std::sync::Arc;
 

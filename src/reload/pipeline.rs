@@ -1,8 +1,8 @@
 //! Runs reload passes for one handle: read, parse, validate, self-check. Only one thread at a time uses a pipeline. The
 //! caller publishes the generation that a pass returns.
 //!
-//! A pass never serves less than before: a unit that cannot be loaded, or fails its self-check, keeps its last good
-//! version, and the others are published without it (G3, G16).
+//! A pass never serves less than before. A unit that cannot be loaded, or fails its self-check, keeps its last good
+//! version. The new content of the other units is published without it (G3, G16).
 
 use std::path::Path;
 use std::sync::Arc;

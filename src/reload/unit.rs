@@ -21,8 +21,8 @@ use crate::sys::{catch_panic, wiping_stack, without_fork};
 use crate::tls::Part;
 
 /// How long a poll trusts an unchanged fingerprint. After that it reads the bytes again, because two kinds of change
-/// leave the fingerprint as it was (G1): stores through a shared memory mapping, and timestamps that were set back
-/// below the file system.
+/// leave the fingerprint as it was (G1). These are stores through a shared memory mapping, and changes after which the
+/// timestamps were set back below the file system.
 const FINGERPRINT_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The longest wait until a certificate becomes valid. The wall clock may be set forward during a wait, so that the
@@ -54,8 +54,8 @@ pub(super) struct Unit {
     refused: Option<Failure>,
 }
 
-/// New content that a pass found while more changes may follow. What can be parsed may be the first half of a file
-/// that is being written, so it is accepted when a pass after the quiet time finds it again (G4).
+/// New content that a pass found while more changes may follow. It may be the first half of a file that is being
+/// written, even if it can be parsed. So it is accepted when a pass after the quiet time finds it again (G4).
 struct Sighting {
     digest: Digest,
     trigger: Trigger,

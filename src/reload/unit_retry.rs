@@ -1,9 +1,9 @@
 //! Decides whether a unit that cannot be loaded is incomplete and retried, or has failed (G3, G4).
 //!
-//! A reader cannot distinguish a writer that has not finished from a mistake: in both cases the key does not match, or
-//! the PEM is cut off. So such errors are retried, and reported only if they last. A retry costs one read, which is why
-//! the delay starts at 20 ms: most writers finish within it. The delay doubles, because a writer that needs seconds is
-//! not helped by more reads. Errors that no writer causes on its way, such as a wrong key usage, are reported at once.
+//! A reader cannot distinguish an unfinished writer from a mistake: in both cases the key does not match, or the PEM is
+//! cut off. So such errors are retried, and reported only if they last. A retry costs one read, which is why the delay
+//! starts at 20 ms: most writers finish within it. The delay doubles, because a writer that needs seconds is not helped
+//! by more reads. Errors that an unfinished file cannot cause, such as a wrong key usage, are reported at once.
 //!
 //! A failure is reported once for each content. The digest is part of it, because an operator who replaces one bad file
 //! by another must hear that the second is bad as well.

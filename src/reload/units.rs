@@ -39,9 +39,9 @@ impl Units {
         self.iter().map(Unit::read_for).min().unwrap_or(newest)
     }
 
-    /// Returns the earliest time to read a unit again without a notification: the unit is incomplete, its new content
-    /// waits for the quiet time, or its refused certificate becomes valid. Units of which a process has a file open for
-    /// writing do not count.
+    /// Returns the earliest time to read a unit again without a notification. Such a unit is incomplete, has new
+    /// content that waits for the quiet time, or has a refused certificate that becomes valid. Units of which a process
+    /// has a file open for writing do not count.
     pub(super) fn retry_at(&self, open: &OpenForWriting, now: Now) -> Option<Instant> {
         let closed = self.iter().enumerate().filter(|(index, _)| !open.contains_key(index));
         closed.filter_map(|(_, unit)| unit.retry_at(now)).min()

@@ -1,8 +1,8 @@
 //! Callers that wait for the result of a reload (G6).
 //!
 //! Each waiter gets a number. A pass notes the newest number before it reads the first file, and answers only waiters
-//! up to it: a caller that came later may have changed files after they were read. A pass over some units does not
-//! answer at all until every unit has been read since the waiter came, so the answer covers all files.
+//! up to it. A caller that came later may have changed files after they were read. A pass over some units answers a
+//! waiter only if every unit has been read since that waiter came, so the answer covers all files.
 //!
 //! An incomplete unit keeps all waiters waiting. Answering "unchanged" in the middle of a renewal would make a deploy
 //! script believe that the old certificate is the result.

@@ -1,7 +1,7 @@
 //! Orders the handles of a worker: those that were woken first, then those whose deadline has come.
 //!
 //! Woken handles come first, because a request or a notification is waiting. Both kinds are taken in limited batches,
-//! and the worker reads notifications in between, so that polls of thousands of handles do not delay a changed file.
+//! and the worker reads notifications in between. So polls of thousands of handles do not delay a changed file.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;

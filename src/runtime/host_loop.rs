@@ -1,8 +1,8 @@
 //! The descriptor that wakes a host which runs the steps itself: for requests, deadlines, notifications and events.
 //!
 //! The host has one descriptor to poll, whatever the library waits for. It is an epoll instance, which is readable if
-//! one of its descriptors is. The work descriptors form an instance inside it: a thread that waits in `reload_wait`
-//! must wake for work, and not for events that only the host's own thread may fetch.
+//! one of its descriptors is. The descriptors that make a step due form a second instance inside it. A thread that
+//! waits in `reload_wait` polls that one: it must wake for steps, and not for events that the host has not fetched.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};

@@ -1,8 +1,8 @@
 //! The part of a handle that belongs to one process: its pipeline, events, waiters and subscriptions.
 //!
-//! After a fork, the child inherits memory in which threads of the parent may have been in the middle of a change, and
-//! no thread that could finish it. So the child does not repair the inherited instance: it creates another, and
-//! releases of the old one only what no thread was changing (G11).
+//! After a fork, the child inherits memory that threads of the parent may have been changing, but no thread that could
+//! finish the change. So the child does not repair the inherited instance: it creates another, and releases of the old
+//! one only what no thread was changing (G11).
 //!
 //! `close` must not return while a pass, a callback or a call of another thread uses the handle, and must not wait for
 //! itself. Each wait is registered in the wait graph first, which refuses a wait that could never end.

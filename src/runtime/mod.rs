@@ -34,7 +34,7 @@ use threads::WorkerThreads;
 /// The runtimes of this process: one with threads, and one for handles whose hosts run the steps.
 static RUNTIMES: ArcSwapOption<Runtimes> = ArcSwapOption::const_empty();
 
-/// The runtimes of one process. A forked child creates its own, and leaves those of its parent as they are: a thread of
+/// The runtimes of one process. A forked child creates its own, and leaves those of its parent as they are. A thread of
 /// the parent may have been changing them when the process forked (G11).
 struct Runtimes {
     process: ForkGeneration,

@@ -13,8 +13,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 const FREE_READS: u32 = 50;
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Limits how often the worker reads notifications. A process that writes all the time in a directory where one name is
-/// watched costs one read after each pause, and not one for each change.
+/// Limits how often the worker reads notifications. If a process writes all the time in a directory where one name is
+/// watched, each pause costs one read. Without pauses, each change would cost one.
 #[derive(Default)]
 pub(super) struct Throttle {
     until: Option<Instant>,

@@ -31,9 +31,9 @@ const LINE: usize = 128;
 
 /// The current generation, and copies of its config for the hot path.
 ///
-/// `swap` decides which generation is current. The shards are copies of its config, each on its own cache lines, so
-/// that threads which acquire a config for each connection rarely write to the same line. Reading a shard costs less
-/// than a read lock, and does not slow down with the number of threads.
+/// `swap` decides which generation is current. The shards are copies of its config, each on its own cache lines. So
+/// threads that acquire a config for each connection rarely write to the same line. Reading a shard costs less than a
+/// read lock, and does not slow down with the number of threads.
 pub(super) struct Published {
     /// Relies on five properties of arc-swap, which `tests/arc_swap` checks with threads stopped inside of `load`. A
     /// load returns a value that was stored here, never one of another instance (G2). It returns the latest value if
@@ -55,7 +55,7 @@ struct Shard {
     /// Whether a thread held the lock when this process was forked. That thread does not exist here.
     is_lost: AtomicBool,
     /// The rest of the lines, set to zero. Padding that the compiler inserts is never written, so it would keep old
-    /// bytes of the stack: registers saved by the dynamic loader, which may hold the last bytes copied from a key
+    /// bytes of the stack. These may be registers that the dynamic loader saved, with the last bytes copied from a key
     /// (G18).
     _rest: [u8; LINE - SET],
 }
@@ -201,8 +201,8 @@ fn shard_of_this_thread() -> usize {
 
 /// Returns the shard of a thread whose stack is around `address`.
 ///
-/// Fibonacci hashing: the top bits of the product depend on all bits of the address, and multiples of any
-/// stack size are spread evenly over them (Knuth, TAOCP volume 3, 6.4).
+/// Uses Fibonacci hashing (Knuth, TAOCP volume 3, 6.4). The top bits of the product depend on all bits of the address,
+/// and multiples of any stack size are spread evenly over them.
 fn shard_of(address: usize) -> usize {
     let hash = ((address >> STACK_BITS) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     usize::try_from(hash >> (u64::BITS - SHARDS.ilog2())).unwrap_or(0)

@@ -1,12 +1,11 @@
 //! What the worker does for one handle at a step: run a pass, publish, subscribe, report expirations.
 //!
-//! A step runs while the state of the handle is locked, on the worker thread or, with the HOST runtime, on a thread of
-//! the host. Everything that is due is done in it, and it returns one deadline. So the worker keeps one number for each
-//! handle, and an idle handle costs nothing.
+//! A step runs on the worker thread or, with the HOST runtime, on a thread of the host. The state of the handle is
+//! locked during the step. The step does everything that is due, and returns one deadline. So the worker keeps one
+//! number for each handle, and an idle handle costs nothing.
 //!
-//! After a pass, the directories that lead to the files may be others. They are subscribed to, and if that adds a
-//! subscription, the unit is read once more: a change between the read and the subscription was reported to no one
-//! (G1).
+//! After a pass, other directories than before may lead to the files. The step subscribes to them. If that adds a
+//! subscription, the unit is read once more, because a change before the subscription caused no notification (G1).
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -171,8 +170,8 @@ impl<'a> Worker<'a> {
         [instance.debounce.due_at(), state.next_poll, retry, date].into_iter().flatten().min()
     }
 
-    /// Runs a pass, and further passes as long as it leads to directories that were not subscribed to, because changes
-    /// there have not been noticed (G1).
+    /// Runs a pass, and subscribes to the directories that lead to the files that it read. If some had no subscription,
+    /// changes there have not been noticed, so another pass follows (G1).
     fn scan(&mut self, scope: PassScope, time: PassTime) {
         let is_poll = scope == PassScope::Poll;
         let mut scanned = self.run(scope, time);

@@ -3,8 +3,8 @@
 //! One worker serves all handles of the process, because passes are short and a process may have thousands of handles.
 //! Callbacks run elsewhere: a host's callback may block for as long as it likes, and must not delay a renewal (G21).
 //!
-//! All signals are blocked in these threads. Otherwise the kernel could choose one of them for a signal of the host,
-//! whose handler would then run on a stack of a size that the host did not choose (G10).
+//! All signals are blocked in these threads. Otherwise the kernel could choose one of them for a signal of the host.
+//! The host's handler would then run on a stack whose size the host did not choose (G10).
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -100,8 +100,8 @@ impl WorkerThreads {
         &self.dispatcher
     }
 
-    /// Stops the threads, and joins them. If the last handle is closed inside a callback, the thread of that callback
-    /// and the threads that wait for it are not joined and end by themselves.
+    /// Stops the threads, and joins them. If a callback closes the last handle, its thread and the threads that wait
+    /// for that thread are not joined: they end by themselves.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.waker.wake();

@@ -49,7 +49,7 @@ impl Polls {
         Self { interval, start }
     }
 
-    /// Returns the last time of the grid within one interval after `now` (G1): at most a sixteenth of the
+    /// Returns the last time of the grid within one interval after `now` (G1). A poll is at most a sixteenth of the
     /// interval too early, and never too late.
     pub(super) fn next(&self, now: Instant) -> Instant {
         let latest = now + self.interval;

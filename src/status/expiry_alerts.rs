@@ -2,7 +2,7 @@
 //!
 //! Everything that expires has three phases: fresh, expiring (in its warning window), and expired. The beginning of the
 //! last two is reported once, not at each check, because the reported phase is remembered until it ends. If the wall
-//! clock is set back, an earlier phase begins again and is reported again: EXPIRING after EXPIRED shows an operator
+//! clock is set back, an earlier phase begins again and is reported again. EXPIRING after EXPIRED shows an operator
 //! that the thing is valid once more.
 //!
 //! Nothing is due while the wall clock is in the `quiet` range. So most calls need not check thousands of dates.
