@@ -1,4 +1,5 @@
-//! The one place where a call from C enters and leaves: no panic crosses (G12), and every failure is stored.
+//! Turns the outcome of each C function into its return value. A panic never reaches C (G12), and every failure becomes
+//! the thread's last error.
 
 use std::ptr;
 

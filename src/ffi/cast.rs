@@ -18,15 +18,15 @@ pub(crate) trait Opaque {
     type Inner;
 }
 
-/// rustls-ffi returns an `Arc<rustls::ServerConfig>` as this pointer ("Under the hood, this object
-/// corresponds to an `Arc<ServerConfig>`", rustls-ffi `server.rs`). The dependency is pinned to the
-/// release for which that was read, and the tests below take the round trip through its functions.
+/// The pointer is an `Arc<rustls::ServerConfig>`: "Under the hood, this object corresponds to an `Arc<ServerConfig>`"
+/// (rustls-ffi `server.rs`). Another release may differ. So the dependency is pinned to one release, and the tests
+/// below pass configurations to rustls-ffi and back.
 impl Opaque for rustls_server_config {
     type Inner = rustls::ServerConfig;
 }
 
-/// The same for clients: `Castable` with `OwnershipArc` and `ClientConfig` (rustls-ffi `client.rs`; its
-/// docs speak of a `Box`, which is the builder's).
+/// The pointer is an `Arc<rustls::ClientConfig>`: rustls-ffi implements `Castable` with `OwnershipArc` (`client.rs`).
+/// The comment there mentions a `Box`, but only the builder is in one.
 impl Opaque for rustls_client_config {
     type Inner = rustls::ClientConfig;
 }
@@ -39,8 +39,8 @@ pub(crate) fn arc_into_raw<C: Opaque>(arc: Arc<C::Inner>) -> *const C {
 /// Takes a reference back from C; `None` for NULL.
 ///
 /// # Safety
-/// `pointer` is NULL, or came from `arc_into_raw` (or the equal function of rustls-ffi); the caller gives it
-/// up.
+/// `pointer` is NULL, or came from `arc_into_raw` or from a function of rustls-ffi that returns an `Arc`. The caller
+/// does not use it afterwards.
 pub(crate) unsafe fn arc_from_raw<C: Opaque>(pointer: *const C) -> Option<Arc<C::Inner>> {
     // SAFETY: not NULL is checked; the rest is the caller's promise.
     (!pointer.is_null()).then(|| unsafe { Arc::from_raw(pointer.cast()) })
@@ -49,13 +49,14 @@ pub(crate) unsafe fn arc_from_raw<C: Opaque>(pointer: *const C) -> Option<Arc<C:
 /// Adds a reference to a value that C holds. C keeps its own reference.
 ///
 /// # Safety
-/// `pointer` is NULL, or came from `arc_into_raw` (or the equal function of rustls-ffi) and is still held.
+/// `pointer` is NULL, or came from `arc_into_raw` or from a function of rustls-ffi that returns an `Arc`. C has not
+/// released it.
 pub(crate) unsafe fn arc_clone<C: Opaque>(
     pointer: *const C,
     name: &'static str,
 ) -> Result<Arc<C::Inner>, Error> {
     let inner = not_null(pointer, name)?.cast::<C::Inner>();
-    // SAFETY: the caller's promise: the pointer has a strong count during this call.
+    // SAFETY: the caller promises that C has not released its reference, so the strong count is at least 1.
     unsafe {
         Arc::increment_strong_count(inner);
         Ok(Arc::from_raw(inner))
@@ -70,7 +71,7 @@ pub(crate) fn box_into_raw<C: Opaque>(value: C::Inner) -> *mut C {
 /// Takes a value back from C; `None` for NULL.
 ///
 /// # Safety
-/// `pointer` is NULL, or came from `box_into_raw`; the caller gives it up.
+/// `pointer` is NULL, or came from `box_into_raw`. The caller does not use it afterwards.
 pub(crate) unsafe fn box_from_raw<C: Opaque>(pointer: *mut C) -> Option<Box<C::Inner>> {
     // SAFETY: not NULL is checked; the rest is the caller's promise.
     (!pointer.is_null()).then(|| unsafe { Box::from_raw(pointer.cast()) })
@@ -93,7 +94,7 @@ pub(crate) unsafe fn borrow<'a, C: Opaque>(
     Ok(unsafe { &*not_null(pointer, name)?.cast::<C::Inner>() })
 }
 
-/// Borrows a value that C holds. It has no failure that would allocate.
+/// Borrows a value that C holds; `None` for NULL. An [`Error`] would allocate memory, which a signal handler must not.
 ///
 /// # Safety
 /// As [`borrow`].
@@ -117,27 +118,27 @@ pub(crate) unsafe fn borrow_mut<'a, C: Opaque>(
     Ok(unsafe { &mut *pointer.cast::<C::Inner>() })
 }
 
-/// A place that the caller provides for a result. Its contents may be uninitialised, so it is never read, and never a
-/// reference.
+/// The memory that an output parameter points to. It may be uninitialised, so it is only written, through a pointer and
+/// never through a reference.
 pub(crate) struct Out<T>(NonNull<T>);
 
 impl<T> Out<T> {
     pub(crate) fn set(&mut self, value: T) {
-        // SAFETY: `out` made the pointer, for the length of a call in which its caller vouches for the place.
+        // SAFETY: the caller of `out` promises that the memory is writable for as long as this value exists.
         unsafe { self.0.write(value) }
     }
 
-    /// For a function of rustls-ffi that writes the result itself.
+    /// Returns the pointer, for a function of rustls-ffi that writes the result itself.
     pub(crate) fn as_mut_ptr(&mut self) -> *mut T {
         self.0.as_ptr()
     }
 }
 
-/// Checks a place for a result.
+/// Checks that an output parameter is not NULL.
 ///
 /// # Safety
-/// `pointer` is NULL, or points to writable memory for a `T` that no other thread uses during the call. The
-/// result is not kept beyond the call.
+/// `pointer` is NULL, or points to writable memory for a `T` that no other thread uses during the call. The returned
+/// [`Out`] is dropped before the C function returns.
 pub(crate) unsafe fn out<T>(pointer: *mut T, name: &'static str) -> Result<Out<T>, Error> {
     NonNull::new(pointer).map(Out).ok_or_else(|| Error::null(name))
 }
@@ -169,11 +170,13 @@ pub(crate) unsafe fn path(pointer: *const c_char, name: &'static str) -> Result<
 /// The largest size of a buffer that the caller writes to: no object in memory is larger (PTRDIFF_MAX).
 pub(crate) const MAX_BUFFER_SIZE: usize = isize::MAX.cast_unsigned();
 
-/// The largest size of a struct whose size the caller passes: more than any later version will have.
+/// The largest struct size that a caller may pass: more than the structs of any later version will have.
 pub(crate) const MAX_STRUCT_SIZE: usize = 65_536;
 
-/// Checks a count or a size before it is used to read, write or allocate. An absurd one, such as the -1 of a call
-/// that failed, becomes a message and does not end the process (G12).
+/// Checks a count or a size before it is used to read, write or allocate.
+///
+/// A host may pass the -1 of a failed read(2), which is a huge `size_t`. That becomes an error with a message. An
+/// allocation of that size would end the process (G12).
 pub(crate) fn at_most(number: usize, max: usize, name: &str) -> Result<(), Error> {
     if number > max {
         return Err(Error::invalid(format!("{name} is {number}: at most {max} is possible")));
@@ -217,7 +220,8 @@ fn not_null<T>(pointer: *const T, name: &'static str) -> Result<*const T, Error>
     if pointer.is_null() { Err(Error::null(name)) } else { Ok(pointer) }
 }
 
-/// A text for C: control characters, which a file name may contain, must not reach the host's log.
+/// Returns `text` as a C string with "?" in place of each control character. A file name may contain a newline, which
+/// would forge a line in the host's log.
 pub(crate) fn to_c_text(text: &str) -> CString {
     let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     CString::new(clean).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Events as C sees them: one struct, valid while the callback runs.
+//! The C form of an event: its struct, the numbers in it, and their names.
 
 use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -15,35 +15,36 @@ use crate::pki::{WarningKind, Warnings};
 pub enum certreload_event_kind {
     /// A new generation is current: the first one at open, and one for each change after it.
     Reloaded = 1,
-    /// Files have changed and cannot be used; the last good version keeps serving (G3). Each distinct failure is
+    /// The files, or pushed bytes, cannot be used; the last good version keeps serving (G3). Each distinct failure is
     /// reported once: a file that fails as before causes no event, not even after a request.
     ReloadFailed = 2,
-    /// The kernel's notifications are not available; changes are found by polling alone (G19).
+    /// The kernel's notifications are not available, so changes are found only at the next poll (G19).
     WatchDegraded = 3,
     /// The kernel's notifications are available again.
     WatchRestored = 4,
-    /// A certificate that is served, a revocation list or an OCSP response has entered its warning window
-    /// (certreload_options_set_expiry_warning_seconds()), and there is no renewal. Or the ticket key that encrypts
-    /// has reached its lifetime (certreload_options_set_ticket_key_lifetime_seconds()). Reported once for each of
-    /// them, at open too. Reported again only after the clock was set back, and in a child after
-    /// certreload_after_fork().
+    /// A certificate, revocation list or OCSP response in use has entered its warning window, and no renewal has been
+    /// loaded (certreload_options_set_expiry_warning_seconds()). Or the ticket key that encrypts has reached its
+    /// lifetime (certreload_options_set_ticket_key_lifetime_seconds()). The event comes once for each certificate, list,
+    /// response and key, also if the window had begun before open. It comes again only after the clock was set back,
+    /// and in a child after certreload_after_fork().
     Expiring = 5,
-    /// A certificate that is served has expired. It stays in use, because there is nothing better, and clients refuse
-    /// it. Or a revocation list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is
-    /// set. Or an OCSP response has expired and is no longer stapled. Or a ticket key has, and encrypts no more.
-    /// Reported once, as EXPIRING is. A clock that jumps over the whole window causes this event alone.
+    /// A certificate has expired: it is still served, because there is no newer one, and clients refuse it. Or a
+    /// revocation list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is set. Or an
+    /// OCSP response has expired and is no longer stapled. Or the ticket key that encrypts is older than twice its
+    /// lifetime, and no tickets are issued. The event comes once for each, as EXPIRING does. If the clock is set from
+    /// before a warning window to after the expiry, this event comes without EXPIRING.
     Expired = 6,
 }
 
-/// What started a reload.
+/// What made the library check its files, or its dates, and so led to an event.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_trigger {
     /// The handle was opened.
     Open = 1,
-    /// The kernel reported a change.
+    /// The kernel reported a change, or the state of its notifications changed.
     Watch = 2,
-    /// The poll interval had passed.
+    /// A poll found the change (certreload_options_set_poll_interval_ms()).
     Poll = 3,
     /// certreload_reload() or certreload_reload_wait() was called.
     Request = 4,
@@ -53,22 +54,22 @@ pub enum certreload_trigger {
     Push = 6,
 }
 
-/// How many events of a handle wait at most, for a callback that does not return or a host that does not ask.
+/// The most events of a handle that wait, while its callback does not return or certreload_next_event() is not called.
 ///
-/// Beyond that, the oldest event that has a newer one of the same kind is merged into the newer one, which counts it.
-/// Events about the same file are merged first.
+/// If another event comes, the oldest event that has a newer one of the same kind is removed, and its count is added to
+/// the newer event. Events about the same file are merged first, so that the latest event of each file is kept longest.
 pub const CERTRELOAD_MAX_WAITING_EVENTS: usize = 256;
 
 const _: () = assert!(CERTRELOAD_MAX_WAITING_EVENTS == MAX_WAITING);
 
 /// Warning: every user of the system may read the private key file, or the file with its password (mode o+r).
 pub const CERTRELOAD_WARNING_KEY_READABLE: u32 = 1;
-/// Warning: the new certificate lacks a name that the previous one had.
+/// Warning: the new certificate lacks a name that the previous certificate of the same identity had.
 pub const CERTRELOAD_WARNING_NAMES_LOST: u32 = 2;
-/// Warning: the new certificate expires earlier than the previous one.
+/// Warning: the new certificate expires earlier than the previous certificate of the same identity.
 pub const CERTRELOAD_WARNING_EXPIRES_EARLIER: u32 = 4;
-/// Warning: the OCSP response cannot be used, and the certificate is served without it. Or there is no response, and
-/// the certificate must be stapled (TLS feature, RFC 7633). The message has the reason.
+/// Warning: the OCSP response cannot be used, and the certificate is served without it. Or there is no response, but
+/// the certificate requires one (TLS feature "status_request", RFC 7633). The message has the reason.
 pub const CERTRELOAD_WARNING_OCSP_UNUSABLE: u32 = 8;
 /// Warning: the certificates in the chain file are not in order, or one is there twice. They are served in order,
 /// each once.
@@ -81,24 +82,29 @@ pub const CERTRELOAD_WARNING_CHAIN_UNRELATED: u32 = 64;
 /// Warning: a certificate of the chain other than the leaf has expired, is not valid yet, or expires before the leaf.
 /// Health and earliest_not_after depend on the leaf alone, because clients may know another path to a root.
 pub const CERTRELOAD_WARNING_CHAIN_EXPIRED: u32 = 128;
-/// Warning: the certificate's key usage lacks digital signatures, which TLS makes (RFC 8446 section 4.4.2.2). Or the
-/// client role has no certificate to show, because the first identity is for servers alone.
+/// Warning: the certificate's key usage does not allow digital signatures, but TLS needs them (RFC 8446 section
+/// 4.4.2.2). Or connections to servers (certreload_options_set_server_roots()) are made without a client certificate:
+/// there is no client identity, and the extended key usage of the first identity allows only servers.
 pub const CERTRELOAD_WARNING_KEY_USAGE: u32 = 256;
 /// Warning: two identities have the same name and the same kind of key, so the second never serves that name.
 pub const CERTRELOAD_WARNING_DUPLICATE_NAME: u32 = 512;
 /// Warning: a certificate among the roots cannot be used and is skipped. All roots that were trusted are still there.
 pub const CERTRELOAD_WARNING_ROOT_UNUSABLE: u32 = 1024;
-/// Warning: a certificate revocation list has expired, and CERTRELOAD_CRL_ALLOW_EXPIRED tolerates it.
+/// Warning: a certificate revocation list has expired and is still in use: CERTRELOAD_CRL_ALLOW_EXPIRED is set, or the
+/// list expired after it was loaded. Without that rule peers are refused because of it.
 pub const CERTRELOAD_WARNING_CRL_EXPIRED: u32 = 2048;
-/// Warning: the issuer of a certificate revocation list is not among the roots, and its certificate is unknown. The
-/// signature cannot be checked until a peer shows that certificate.
+/// Warning: the issuer of a certificate revocation list is not among the roots, and its certificate is unknown. So the
+/// list's signature is not checked before a peer shows that certificate. certreload_options_add_crl() has the details.
 pub const CERTRELOAD_WARNING_CRL_UNRELATED: u32 = 4096;
-/// Warning: a certificate revocation list has expired and is gone, and its issuer is not a root.
+/// Warning: the list of an intermediate was removed after it had expired, so revocations by that intermediate are
+/// unknown. Before its expiry, the removal is a failure (CERTRELOAD_RESULT_CRL_LOST).
 pub const CERTRELOAD_WARNING_CRL_LOST: u32 = 8192;
-/// Warning: the ticket key that encrypts has been in use for longer than its lifetime, and should have been replaced.
+/// Warning: the ticket key that encrypts is older than its lifetime, and should have been replaced
+/// (certreload_options_set_ticket_key_lifetime_seconds()).
 pub const CERTRELOAD_WARNING_TICKET_KEY_OLD: u32 = 16384;
-/// Warning: a root has no revocation list, and the rules refuse certificates without one. Every peer whose
-/// certificate leads to that root is refused.
+/// Warning: a root has no revocation list, although other issuers have one. Every peer whose certificate leads to that
+/// root is refused. Not reported with CERTRELOAD_CRL_ALLOW_UNKNOWN, which accepts such peers. Not reported either with
+/// CERTRELOAD_CRL_LEAF_ONLY, because a root that issues only intermediates then needs no list.
 pub const CERTRELOAD_WARNING_CRL_MISSING: u32 = 32768;
 
 /// One event. All pointers are borrowed: they are valid until the callback returns, or as long as
@@ -107,15 +113,15 @@ pub const CERTRELOAD_WARNING_CRL_MISSING: u32 = 32768;
 /// The library sets `size`. The struct may grow at the end: a field exists if it ends within `size`.
 #[repr(C)]
 pub struct certreload_event {
-    /// Size of this struct in bytes, as the library was built.
+    /// Size of this struct in bytes, in the release of the library that runs.
     pub size: usize,
     /// The kind of event.
     pub kind: certreload_event_kind,
-    /// What started the reload.
+    /// What led to the event.
     pub trigger: certreload_trigger,
-    /// Why the reload failed; OK for every kind but RELOAD_FAILED, also for EXPIRING and EXPIRED.
+    /// Why the reload failed, if kind is RELOAD_FAILED; OK for every other kind, EXPIRING and EXPIRED included.
     pub result: certreload_result,
-    /// CERTRELOAD_WARNING_* bits; the message has each of them in words.
+    /// CERTRELOAD_WARNING_* bits; the message explains each bit that is set.
     pub warnings: u32,
     /// The number of the generation that is current now.
     pub generation: u64,
@@ -155,7 +161,7 @@ pub extern "C" fn certreload_event_kind_str(kind: event_kind_number) -> *const c
     word.as_ptr()
 }
 
-/// The number that C passes for a `certreload_event_kind`: any number at all.
+/// A `certreload_event_kind` as C passes it: any number, which in a Rust enum would be undefined behaviour.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type event_kind_number = u32;
 
@@ -215,7 +221,7 @@ pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
     word.as_ptr()
 }
 
-/// The number that C passes for a `certreload_trigger`: any number at all.
+/// A `certreload_trigger` as C passes it: any number, which in a Rust enum would be undefined behaviour.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type trigger_number = u32;
 
@@ -245,7 +251,7 @@ impl OwnedEvent {
         Self { event: c_event, _path: path, _message: message }
     }
 
-    /// The pointer is valid as long as this value is neither dropped nor moved.
+    /// Returns a pointer to the C struct, which is valid until this value is moved or dropped.
     pub(crate) fn as_ptr(&self) -> *const certreload_event {
         &raw const self.event
     }

@@ -12,11 +12,11 @@ use crate::events::{Event, EventSink};
 /// It runs on a background thread of the library; with CERTRELOAD_RUNTIME_HOST on the thread that calls
 /// certreload_dispatch(). Calls for one handle are made one at a time, in order (G7). A callback that blocks delays
 /// only the events of that handle: other handles, connections, reloads and threads continue (G21). Up to
-/// CERTRELOAD_MAX_WAITING_EVENTS events wait in that time. Callbacks of different handles may run at the same time,
-/// even if they are one function with one userdata.
+/// CERTRELOAD_MAX_WAITING_EVENTS events wait until the callback returns. Callbacks of different handles may run at the
+/// same time, even if they are one function with one userdata.
 ///
 /// The callback may call any certreload function, and may close the handle. It must not throw, longjmp out or end its
-/// thread (pthread_exit()). The thread has 512 KiB of stack.
+/// thread (pthread_exit()). A background thread of the library has 512 KiB of stack.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_event_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, event: *const certreload_event)>;
@@ -36,7 +36,7 @@ impl EventCallback {
     }
 }
 
-/// Returns the sink for a callback of the host; `None` for a NULL callback.
+/// Returns a receiver of events that calls the host's callback; `None` for a NULL callback.
 pub(crate) fn sink_from_c(
     callback: certreload_event_callback,
     userdata: &Arc<Userdata>,

@@ -1,4 +1,4 @@
-//! For hosts with an event loop: a descriptor to wait for, and the work and the events on the host's own threads.
+//! Functions for hosts with an event loop, whose own threads take the events and may also do the library's work.
 
 use std::cell::RefCell;
 use std::ffi::c_int;
@@ -23,18 +23,18 @@ pub enum certreload_runtime {
     Host = 1,
 }
 
-/// The number that C passes for a `certreload_runtime`: any number at all.
+/// A `certreload_runtime` as C passes it: any number, which in a Rust enum would be undefined behaviour.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type runtime_number = u32;
 
-/// Sets which threads do the work.
+/// Sets which threads read changed files and deliver events.
 ///
-/// With CERTRELOAD_RUNTIME_HOST the library creates no thread, not even for a moment (G10). Everything else is the
-/// same, as long as the host dispatches: a change is found when the host dispatches.
+/// With CERTRELOAD_RUNTIME_HOST the library creates no thread, not even for a moment (G10). A change is then found when
+/// the host calls certreload_dispatch(). Everything else is as with CERTRELOAD_RUNTIME_THREAD.
 ///
 /// Descriptors: with CERTRELOAD_RUNTIME_THREAD a handle has none, and one from its first certreload_event_fd() on.
-/// The descriptors of the threads exist once for the process. With CERTRELOAD_RUNTIME_HOST each handle has 5, and all
-/// handles share one inotify instance.
+/// The descriptors of the background threads exist once for the process. With CERTRELOAD_RUNTIME_HOST each handle has
+/// 5 descriptors, and all these handles share one inotify instance.
 ///
 /// @param options  must not be NULL; changed
 /// @param runtime  CERTRELOAD_RUNTIME_THREAD (the default) or _HOST
@@ -67,16 +67,16 @@ pub unsafe extern "C" fn certreload_options_set_runtime(
 /// Returns a descriptor to wait for in an event loop.
 ///
 /// It is readable, and stays so (level-triggered), as long as events wait for certreload_next_event(). With
-/// CERTRELOAD_RUNTIME_HOST it is also readable as long as there is something to dispatch: a request, a change of the
-/// files, a time that has come, an event for the callback. Use it with epoll, poll, select, and what is built on
-/// them. Do not read from it. EPOLLET works too, if the host answers each wake-up with certreload_dispatch() (with
-/// CERTRELOAD_RUNTIME_HOST) and with certreload_next_event() until that returns NO_EVENT.
+/// CERTRELOAD_RUNTIME_HOST it is also readable as long as certreload_dispatch() has work: a request, a change of the
+/// files, a poll, retry or expiry that is due, or an event for the callback. Use it with epoll, poll or select, or
+/// with a library that is built on them. Do not read from it. EPOLLET works too, if the host answers each wake-up with
+/// certreload_dispatch() (with CERTRELOAD_RUNTIME_HOST) and with certreload_next_event() until that returns NO_EVENT.
 ///
-/// A host that asks for the descriptor will take the events. From then on CERTRELOAD_MAX_WAITING_EVENTS are kept, and
-/// of earlier events the newest of each kind. With CERTRELOAD_RUNTIME_HOST that begins with the first
-/// certreload_next_event(), so that a host that only dispatches is not woken for events. A host that has called
-/// certreload_next_event() once must continue to call it, or the descriptor stays readable. If a callback is set,
-/// events go to the callback.
+/// Without a callback the library keeps only the newest event of each kind, until it knows that the host takes events.
+/// From then on it keeps CERTRELOAD_MAX_WAITING_EVENTS events. With CERTRELOAD_RUNTIME_THREAD this function shows that
+/// the host takes events. With CERTRELOAD_RUNTIME_HOST the first certreload_next_event() shows it, so that a host that
+/// only dispatches is not woken for events. A host that has called certreload_next_event() once must continue to call
+/// it, or the descriptor stays readable. If a callback is set, events go to the callback.
 ///
 /// @param handle  must not be NULL; opened in this process, or restored by certreload_after_fork()
 /// @return        the descriptor, the same each time until certreload_after_fork(). On failure -1, with the reason in
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn certreload_event_fd(handle: *mut certreload_handle) -> 
     })
 }
 
-/// Takes the next event, in order, without a callback.
+/// Takes the next event, for a host that has set no callback. Events come in the order in which they happened.
 ///
 /// @param handle     must not be NULL
 /// @param event_out  must not be NULL; written only on OK
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn certreload_event_fd(handle: *mut certreload_handle) -> 
 ///                   CLOSED
 /// Ownership:        borrowed: valid until this thread takes another event, of any handle, or ends; also after the
 ///                   handle is closed
-/// Threads:          any thread, concurrently: each event goes to one of them
+/// Threads:          any thread, concurrently: each event is returned to one thread only
 /// Signals:          not async-signal-safe
 /// Blocks:           never
 /// Since:            0.1.0
@@ -124,7 +124,8 @@ pub unsafe extern "C" fn certreload_next_event(
         let Some(event) = handle.next_event()? else { return Ok(certreload_result::NoEvent) };
         let event = Box::new(OwnedEvent::new(&event));
         let pointer = event.as_ptr();
-        // A thread that is ending has lost its thread-local slot.
+        // If this thread is ending, its thread-local slot is gone. Nothing could own the event, so report that there
+        // is none.
         TAKEN
             .try_with(|taken| taken.replace(Some(event)))
             .map_err(|_| Error::new(Cause::NoEvent))?;
@@ -133,16 +134,17 @@ pub unsafe extern "C" fn certreload_next_event(
     })
 }
 
-/// Does the work that is pending, on this thread: for CERTRELOAD_RUNTIME_HOST.
+/// Does the pending work of a handle on this thread, for CERTRELOAD_RUNTIME_HOST.
 ///
-/// The function scans what changed, publishes what is valid, and calls the event callback for waiting events, if one
-/// is set. One call does what is urgent; if more is to do, the descriptor stays readable. From inside the event
-/// callback the function does the work, and delivers nothing.
+/// The function scans changed files, publishes a new generation if they are valid, and calls the event callback, if one
+/// is set, for the events that wait. One call does the most urgent scan; if more work is due, the descriptor stays
+/// readable. From inside the event callback the function scans and publishes, and delivers no event.
 ///
 /// @param handle  must not be NULL; opened with CERTRELOAD_RUNTIME_HOST, in this process or restored by
 ///                certreload_after_fork()
-/// @return        OK, also if there is nothing to do; NULL_PARAMETER; INVALID_PARAMETER if the handle has threads;
-///                FORKED; CLOSED; WOULD_DEADLOCK inside a password or log callback of the handle's own work
+/// @return        OK, also if there is nothing to do; NULL_PARAMETER; INVALID_PARAMETER if the handle was opened with
+///                CERTRELOAD_RUNTIME_THREAD; FORKED; CLOSED; WOULD_DEADLOCK inside a password or log callback that
+///                this handle's work called
 /// Ownership:     the handle stays the caller's
 /// Threads:       any thread; concurrent calls wait for each other, so use one
 /// Signals:       not async-signal-safe

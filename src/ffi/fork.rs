@@ -1,4 +1,4 @@
-//! Handles in forked children.
+//! Restores handles that a forked child inherited.
 
 use super::boundary::boundary;
 use super::cast;
@@ -17,13 +17,15 @@ use super::result::certreload_result;
 /// A child that may not read the files, because it drops its privileges, calls certreload_push_identity() right after
 /// this function. An identity that was pushed is no longer read from files.
 ///
-/// Call it in each child, for each handle. A child of the child may inherit a handle, too.
+/// Call this function in each child, for each handle that is to reload there. A child of the child that inherits the
+/// handle calls it as well.
 ///
 /// @param handle  must not be NULL
 /// @return        OK, also if there is nothing to do: in the process that opened the handle, and after the first
 ///                call; NULL_PARAMETER; SYSTEM if no thread or descriptor is available: the handle keeps serving, and
 ///                the call can be repeated
-/// Ownership:     the handle stays the caller's; from here on nothing of it is shared with the parent
+/// Ownership:     the handle stays the caller's. From here on parent and child share nothing of it but the random seeds
+///                of ticket keys (certreload_options_set_resumption())
 /// Threads:       in the child, before its other threads use the handle (a fork leaves one thread)
 /// Signals:       not async-signal-safe; not between vfork() and exec
 /// Blocks:        never for long: reads no certificate

@@ -22,11 +22,11 @@ impl Opaque for certreload_generation {
     type Inner = Generation;
 }
 
-/// Acquires the generation that is current at this moment.
+/// Acquires the generation that is current at this moment, so that several facts can be read from the same one.
 ///
 /// @param handle  must not be NULL
 /// @return        the generation; NULL if handle is NULL
-/// Ownership:     counted: release it with certreload_generation_release(); may outlive the handle
+/// Ownership:     reference-counted: release it with certreload_generation_release(); may outlive the handle
 /// Threads:       any thread, concurrently
 /// Signals:       not async-signal-safe
 /// Blocks:        never: no lock, no system call

@@ -12,7 +12,7 @@ use crate::options::{IdentityFiles, Options, Role};
 use crate::runtime::Handle;
 use crate::sys::catch_panic;
 
-/// Certificates and trust that are reloaded: opaque.
+/// A set of identities and a trust store that are reloaded together: opaque.
 pub struct certreload_handle {
     _private: [u8; 0],
 }
@@ -59,7 +59,8 @@ pub unsafe extern "C" fn certreload_open(
     handle_out: *mut *mut certreload_handle,
 ) -> certreload_result {
     boundary(|| {
-        // First, because a template of the other copy may be about to be used. A defect in it is no failure to open.
+        // Warn before the options are used: a template in them may be an object of another copy of rustls-ffi, and its
+        // use undefined behaviour. A panic in the warning must not prevent the open.
         let _ = catch_panic(other_copy::warn_once);
         // SAFETY: the caller passes options of certreload_options_new() and a place to write, or NULL.
         let (options, mut out) =
@@ -72,7 +73,7 @@ pub unsafe extern "C" fn certreload_open(
     })
 }
 
-/// Opens one identity with the default of every option.
+/// Opens a handle with one identity from files, and with the default of every option.
 ///
 /// @param chain_path  must not be NULL or ""; see certreload_options_add_identity()
 /// @param key_path    likewise
@@ -147,25 +148,25 @@ pub unsafe extern "C" fn certreload_check(options: *const certreload_options) ->
 /// Stops watching and frees the handle.
 ///
 /// Acquired generations and configs, and connections, live until they are freed. When this function returns, no
-/// callback of the handle runs or will run, and no call on the handle that another thread began. Two kinds of calls
-/// are not waited for: those that this call is made from, and those that wait for this thread. They end by
-/// themselves. The background threads end with the last handle.
+/// callback of the handle runs or will run, and every call on the handle by another thread has returned. There are two
+/// exceptions: a callback or call from inside which this function is called, and one that waits for this thread. This
+/// function does not wait for these, and they return afterwards. The background threads end with the last handle.
 ///
 /// Call this function without a lock that the callback takes, and not on a thread that the callback joins or waits
 /// for. The library detects threads that wait for each other inside certreload functions. It cannot detect the host's
 /// own mutexes and joins.
 ///
-/// A signal handler may have loaded the pointer, on any thread, and be about to pass it. So block the signal in every
-/// thread first: a thread that blocks the signal is not inside the handler. Or do not close a handle that a signal
-/// handler uses: a process may end with open handles.
+/// A signal handler on any thread may have read the pointer and be about to call certreload_reload() with it. So block
+/// the signal in every thread first: a thread that blocks the signal is not inside the handler. Or do not close a
+/// handle that a signal handler uses: a process may end with open handles.
 ///
 /// In a forked child that has not called certreload_after_fork(), the function frees what the child has. The parent
 /// is not affected.
 ///
 /// @param handle  may be NULL, then nothing happens; consumed
-/// Ownership:     the pointer is dangling afterwards. First take it away from signal handlers and other threads, so
-///                that no new call on it begins. A thread that has loaded the pointer and is about to pass it still
-///                has it. A certreload_reload_wait() that waits returns CLOSED
+/// Ownership:     the pointer is dangling afterwards. First make sure that no signal handler and no other thread begins
+///                a call with it. Setting a shared pointer to NULL is not enough: another thread may have read it just
+///                before. A certreload_reload_wait() that waits returns CLOSED
 /// Threads:       any thread; also inside a callback; without a lock that the callback takes
 /// Signals:       not async-signal-safe
 /// Blocks:        until a running callback, a file read and running calls are done; also a running password callback

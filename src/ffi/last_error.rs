@@ -10,8 +10,10 @@ use crate::error::Error;
 /// Size of the message buffer: the longest path (`PATH_MAX` is 4096) fits, and so does the NUL.
 const ROOM: usize = 8192;
 
-/// A buffer that stays at one address as long as its thread lives, allocated at the first failure. A pointer that is
-/// kept too long then shows another message, and never freed memory.
+/// The message buffer of one thread, allocated at the first failure and freed when the thread ends.
+///
+/// The buffer is reused and never moves. So if the host keeps a pointer too long, it reads a later message, but no
+/// freed memory.
 struct MessageSlot(Cell<*mut [u8; ROOM]>);
 
 impl Drop for MessageSlot {
@@ -37,7 +39,7 @@ pub(crate) fn set(error: &Error) {
             last.0.set(Box::into_raw(Box::new([0; ROOM])));
         }
         let room = last.0.get().cast::<u8>();
-        // SAFETY: `room` has ROOM bytes, of which only this thread knows; `length` and the NUL fit.
+        // SAFETY: `room` has ROOM bytes, which only this thread uses; `length` bytes and the NUL fit.
         unsafe {
             ptr::copy_nonoverlapping(text.as_ptr().cast(), room, length);
             room.add(length).write(0);
@@ -47,9 +49,9 @@ pub(crate) fn set(error: &Error) {
 
 /// Returns the last failure on this thread in full: stage, path and reason, fit to print in a log.
 ///
-/// Each thread has its own. A call that succeeds does not change it. Neither does certreload_reload(), which may run
-/// in a signal handler. In C, arguments are evaluated in any order: store the result of a call first, then call this
-/// function.
+/// Each thread has its last failure. A call that succeeds does not change it. Neither does certreload_reload(), which
+/// may run in a signal handler. C may evaluate the arguments of one call in any order. So do not write
+/// printf("%d: %s", certreload_check(options), certreload_last_error()), but store the result first.
 ///
 /// @return     the text, cut at 8191 bytes; "" if no call has failed on this thread; never NULL
 /// Ownership:  borrowed, until the next certreload call on this thread that fails, which overwrites the text

@@ -1,7 +1,7 @@
-//! Log lines for a function of the host.
+//! Passes the log lines of the library to a function of the host.
 //!
-//! certreload, rustls and the other crates inside write to the `log` facade of the copy of Rust that is linked with
-//! this library. This is the logger behind that facade.
+//! certreload, rustls and the other crates in this library write to the `log` crate, a facade that has one logger per
+//! copy of Rust. The logger here passes each record to the host's function.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
@@ -38,7 +38,7 @@ pub enum certreload_log_level {
     Trace = 5,
 }
 
-/// The number that C passes for a `certreload_log_level`: any number at all.
+/// A `certreload_log_level` as C passes it: any number, which in a Rust enum would be undefined behaviour.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type log_level_number = u32;
 
@@ -50,8 +50,8 @@ pub(crate) type log_level_number = u32;
 /// The function runs on the thread that writes the line, which may be a thread of the host, and on several threads at
 /// once. The library may hold locks. So the function must be quick, and must not take a lock that is held while a
 /// certreload function is called. It may call certreload_set_log_callback() and the functions whose name ends in
-/// _str, and no other certreload function. Lines that are written on a thread while the function runs there are
-/// dropped. The function must not throw or longjmp out.
+/// _str, and no other certreload function. A line that these calls would write on the same thread is dropped, so that
+/// the function does not call itself. It must not throw or longjmp out.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_log_callback = Option<
     unsafe extern "C" fn(
@@ -101,14 +101,15 @@ pub unsafe extern "C" fn certreload_set_log_callback(
         };
         let before = {
             if next.is_some() && !is_ours() {
-                // A child that is forked in the middle of set_logger would wait for its end forever.
+                // If another thread forked during set_logger, the child would wait forever for it to end.
                 let _ = without_fork(|| ::log::set_logger(&FORWARDER));
-                // If two threads call at once, one is refused, but the facade is ours then.
+                // The result is ignored: if two threads call at once, one is refused, but the logger is this library's.
                 if !is_ours() {
                     return Err(Error::new(Cause::LoggerInUse));
                 }
             }
-            // Before another thread can replace it: from here on this call cannot fail.
+            // This call cannot fail from here on, so the library owns the userdata. It must own the userdata before the
+            // swap: afterwards another thread can replace the receiver and free it.
             if let Some(next) = &next {
                 next.userdata.keep();
             }
@@ -118,7 +119,7 @@ pub unsafe extern "C" fn certreload_set_log_callback(
             }
             before
         };
-        // Without a lock, so that a callback may replace itself while another thread waits for it.
+        // This wait holds no lock, so that the running callback can call this function to replace itself.
         if let Some(before) = before {
             before.retire();
         }
@@ -162,8 +163,10 @@ fn level_filter(number: u32) -> Result<LevelFilter, Error> {
 /// The callback that gets the lines now.
 static LISTENER: ArcSwapOption<LogReceiver> = ArcSwapOption::const_empty();
 
-/// Returns whether the facade's logger is the one of this library. The facade is asked each time: a note under a lock
-/// could be held by a thread that a forked child does not have.
+/// Returns whether the facade's logger is the one of this library.
+///
+/// The answer is not stored, because that would need a lock. A thread of the parent could hold the lock at a fork, and
+/// the child would wait for it forever.
 fn is_ours() -> bool {
     ptr::addr_eq(::log::logger(), &raw const FORWARDER)
 }
@@ -261,19 +264,20 @@ impl LogReceiver {
             INSIDE.set(ptr::null());
         }
         if self.calls.fetch_sub(2, Ordering::SeqCst) & RETIRED != 0 {
-            // Locked, so that a waiting thread cannot miss this between its check and its wait.
+            // The lock prevents a lost wake-up: `retire` has it between its check of `calls` and its wait.
             let _waiting = self.lock.lock();
             self.left.notify_all();
         }
     }
 
-    /// Lets no further call begin, and waits for the running ones, except for one that this is called from.
+    /// Lets no further call begin, and waits until no call runs but the one from inside which `retire` is called.
     ///
-    /// No two threads wait for each other: a thread that waits inside a call replaced the receiver of that call
-    /// before, so it waits for calls of a later receiver.
+    /// No two threads wait for each other. Of the threads that are inside calls of receiver A, only the one that
+    /// replaced A waits for A. The others wait for receivers that were set later. So the waits form no circle.
     fn retire(&self) {
         self.calls.fetch_or(RETIRED, Ordering::SeqCst);
-        // In a forked child the threads of the parent do not exist, and one of them may have held the lock.
+        // A forked child has none of the parent's threads. Calls that ran there never end, and the lock may stay locked
+        // forever. So do not wait. The reference of such a call keeps the userdata from being freed.
         if self.era != ForkGeneration::now() {
             return;
         }
@@ -283,7 +287,8 @@ impl LogReceiver {
             left = self.left.wait(left);
         }
         drop(left);
-        // Here and not on the thread of the last call, which may hold locks of the library.
+        // Free the userdata on this thread, because the thread of the last call may hold locks of the library. If this
+        // thread is inside a call of the receiver, the userdata is still in use, and is freed with the receiver.
         if mine == 0 {
             self.userdata.release();
         }

@@ -125,7 +125,7 @@ pub unsafe extern "C" fn certreload_write_metrics_page(
     })
 }
 
-/// Checks a buffer of the caller.
+/// Returns the caller's buffer and its size, or an error if the size is impossible or the buffer is NULL.
 fn room(buffer: *mut c_char, size: usize) -> Result<(*mut c_char, usize), Error> {
     cast::at_most(size, cast::MAX_BUFFER_SIZE, "size")?;
     if buffer.is_null() && size > 0 {
@@ -148,7 +148,7 @@ unsafe fn write_to(
     needed_out.set(needed);
     if needed > size {
         if size > 0 {
-            // SAFETY: the caller's promise: there is room for one byte.
+            // SAFETY: the caller promises `size` writable bytes, and `size` is at least 1.
             unsafe { buffer.write(0) };
         }
         return Err(Error::new(Cause::BufferTooSmall { needed }));

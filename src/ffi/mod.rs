@@ -1,4 +1,5 @@
-//! The C ABI: one file per C type, each function a thin shell. Unsafe code is here and in `sys` alone.
+//! The C ABI: the functions and types that C programs use. Each function converts its parameters and calls the core.
+//! Unsafe code is only here and in `sys`.
 //!
 //! `certreload.h` is generated from these files; their doc comments are the C documentation.
 

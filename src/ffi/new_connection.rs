@@ -1,4 +1,4 @@
-//! The hot path: what a server calls for each accepted connection, and a client for each connection that it makes.
+//! Functions that a server calls for each accepted connection, and a client for each connection that it makes.
 
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -55,12 +55,12 @@ pub unsafe extern "C" fn certreload_server_connection_new(
 
 /// Acquires the server configuration that is current at this moment.
 ///
-/// For rustls-ffi's Acceptor (rustls_accepted_into_connection()), and for code that needs the configuration itself.
-/// Acquire one for each connection, because an acquired configuration does not reload.
+/// Hosts need it for rustls_accepted_into_connection() of rustls-ffi's Acceptor, and to pass a configuration to other
+/// code. Acquire one for each connection, because an acquired configuration does not reload.
 ///
 /// @param handle  must not be NULL
 /// @return        the configuration; NULL if handle is NULL or has no identity to serve
-/// Ownership:     counted: release it with rustls_server_config_free(); may outlive the handle
+/// Ownership:     reference-counted: release it with rustls_server_config_free(); may outlive the handle
 /// Threads:       any thread, concurrently
 /// Signals:       not async-signal-safe
 /// Blocks:        never: no lock, no system call
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn certreload_client_connection_new(
 ///
 /// @param handle  must not be NULL
 /// @return        the configuration; NULL if handle is NULL or has no roots to check servers with
-/// Ownership:     counted: release it with rustls_client_config_free(); may outlive the handle
+/// Ownership:     reference-counted: release it with rustls_client_config_free(); may outlive the handle
 /// Threads:       any thread, concurrently
 /// Signals:       not async-signal-safe
 /// Blocks:        never: no system call

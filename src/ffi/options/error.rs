@@ -1,13 +1,13 @@
-//! The failures that options remember, for hosts that ask.
+//! Returns and clears the failures that options remember.
 
 use super::object::certreload_options;
 use crate::ffi::boundary::boundary;
 use crate::ffi::cast;
 use crate::ffi::result::certreload_result;
 
-/// Returns the first failure that the options remember: for a host that wants to know before it opens them.
+/// Returns the first failure that the options remember, for a host that handles failures before it opens a handle.
 ///
-/// certreload_open() and certreload_check() return the same failure, so no host has to ask.
+/// This call is never necessary: certreload_open() and certreload_check() return the same failure.
 ///
 /// @param options  must not be NULL; borrowed for the call
 /// @return         OK if no certreload_options_* function has failed on these options; NULL_PARAMETER if options is

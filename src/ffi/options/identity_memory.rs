@@ -1,4 +1,4 @@
-//! Identities whose bytes the host passes, instead of files.
+//! Adds identities to options whose bytes the host passes, instead of files.
 
 use std::sync::Arc;
 
@@ -8,16 +8,18 @@ use crate::ffi::push::{certreload_identity_bytes, copy_bytes};
 use crate::ffi::result::certreload_result;
 use crate::options::IdentityFiles;
 
-/// Adds an identity whose bytes are in memory: from a configuration centre, a vault, or another process.
+/// Adds an identity whose bytes are in memory, for example from a configuration service, a vault or another process.
 ///
-/// It counts as an identity from files does, in the order in which identities are added. certreload_push_identity()
-/// renews it. Messages name its parts memory:INDEX/chain and memory:INDEX/key.
+/// It has an index as an identity from files has, in the order in which identities are added. The library has no file
+/// to watch for it: certreload_push_identity() renews it. Messages name its parts memory:INDEX/chain, memory:INDEX/key
+/// and memory:INDEX/ocsp.
 ///
 /// @param options     must not be NULL; changed
 /// @param bytes       must not be NULL, nor its chain_pem and key_pem
 /// @param bytes_size  sizeof(certreload_identity_bytes) of the header that the program was compiled with
-/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if bytes_size is wrong or the options are full;
-///                    FILE_TOO_LARGE. certreload_open() returns what is wrong with the bytes themselves
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if bytes_size is wrong, or if the options have
+///                    CERTRELOAD_MAX_IDENTITIES identities already; FILE_TOO_LARGE. certreload_open() parses the bytes,
+///                    and returns what is wrong with them
 /// Ownership:         copied, and the copy of the key is wiped when the options are freed; the caller wipes its own
 /// Threads:           exclusive access to options
 /// Signals:           not async-signal-safe

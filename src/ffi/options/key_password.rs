@@ -1,4 +1,4 @@
-//! The password of encrypted private keys: from a function of the host, or from a file.
+//! Options for the password of encrypted private keys: a function of the host, or a file.
 
 use std::ffi::{CString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -18,17 +18,21 @@ pub const CERTRELOAD_MAX_KEY_PASSWORD: usize = 1024;
 
 /// A function of the host that knows the passwords of encrypted private keys.
 ///
-/// It is called once for each load of an encrypted key. During an open or a check it runs on the calling thread.
-/// Later it runs on a background thread of the library, when a file of the identity has changed, and again at each
-/// retry of files that look incomplete. A wrong password looks like that, too. Reloads of all handles wait for it;
-/// connections do not. A fork() by another thread of the process waits for it for up to a second. So be quick, and
-/// take no lock that is held around a fork. The function must not call a certreload function, throw, longjmp out or
-/// end its thread (pthread_exit()).
+/// It is called once for each load of an encrypted key. During an open, a check or a push it runs on the calling
+/// thread. Later it runs when a file of the identity has changed: on a background thread of the library, or with
+/// CERTRELOAD_RUNTIME_HOST on the thread that dispatches or reloads. It runs again at each retry of files that look
+/// incomplete. After a wrong password the files look incomplete, too, because key and password may be replaced one
+/// after the other.
 ///
-/// It writes the bytes of the password to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them,
-/// writes their number to *length_out, and returns true. If it returns false, or a length that is too large, there is
-/// no password, and the load fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the
-/// same options may call the function at the same time.
+/// While the function runs on a background thread, reloads of all handles wait for it; connections do not. A fork() by
+/// another thread of the process waits for it for up to a second. So be quick, and take no lock that is held around a
+/// fork. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
+///
+/// key_path is the path of the key, made absolute, or memory:INDEX/key for a key in memory. The function writes the
+/// bytes of the password to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, writes their
+/// number to *length_out, and returns true. If it returns false, or a length that is too large, there is no password,
+/// and the load fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options
+/// may call the function at the same time.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_key_password_callback = Option<
     unsafe extern "C" fn(
@@ -40,13 +44,13 @@ pub type certreload_key_password_callback = Option<
     ) -> bool,
 >;
 
-/// Sets the function that knows the passwords of encrypted private keys. It replaces a password file.
+/// Sets the function that knows the passwords of encrypted private keys. It replaces a password file that was set.
 ///
 /// There is one function for all keys of the options. If the keys have different passwords, the function selects by
 /// key_path.
 ///
 /// @param options        must not be NULL; changed
-/// @param callback       NULL for no password at all
+/// @param callback       NULL for no password at all: neither from a function nor from a file
 /// @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
 ///                       the options are freed and every handle that was opened with them is closed
 /// @param userdata_free  may be NULL; see certreload_userdata_free
@@ -76,15 +80,15 @@ pub unsafe extern "C" fn certreload_options_set_key_password_callback(
     )
 }
 
-/// Sets the file with the password of encrypted private keys. It replaces a password callback.
+/// Sets the file with the password of encrypted private keys. It replaces a password callback that was set.
 ///
 /// There is one password for all keys of the options; for several, set a callback instead. The password is the first
 /// line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it
 /// is read together with the key, and a change of it is a change of the identity.
 ///
 /// @param options  must not be NULL; changed
-/// @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path
-///                 refers to the working directory at the time of open
+/// @param path     NULL for no password at all, neither from a file nor from a function; must not be ""; any bytes,
+///                 UTF-8 or not; copied. A relative path refers to the working directory at the time of open
 /// @return         OK; NULL_PARAMETER; INVALID_PARAMETER if the path is empty
 /// Ownership:      strings are copied
 /// Threads:        exclusive access to options

@@ -16,7 +16,7 @@ pub struct certreload_options {
 /// The most identities that one handle holds.
 pub const CERTRELOAD_MAX_IDENTITIES: usize = 100000;
 
-/// Options as C builds them: the plain data, and where events go.
+/// The settings of options: those that can be compared and copied, and the receiver of events.
 #[derive(Clone, Default)]
 pub(crate) struct HostOptions {
     pub(crate) options: Options,
@@ -24,7 +24,7 @@ pub(crate) struct HostOptions {
 }
 
 impl HostOptions {
-    /// Returns the identities so far, if another one fits.
+    /// Returns the list of identities for adding one, or an error if CERTRELOAD_MAX_IDENTITIES are in it already.
     pub(crate) fn room_for_identity(&mut self) -> Result<&mut Vec<IdentityFiles>, Error> {
         if self.options.identities.len() >= CERTRELOAD_MAX_IDENTITIES {
             return Err(Error::invalid(
@@ -35,7 +35,7 @@ impl HostOptions {
     }
 }
 
-/// Settings as C makes them, and the failures of functions that change them, the oldest first.
+/// The Rust value behind a `certreload_options`: settings, and the failures of setters, the oldest first.
 ///
 /// The fields are private: [`setter`] alone changes settings, and [`Self::complete`] alone shows them.
 /// A new setter cannot forget to record its failure, and no reader can overlook one.

@@ -1,4 +1,4 @@
-//! Options about time: when files are scanned, and when a warning is due.
+//! Options for finding changes: watch mode, poll interval, debounce, retries; and for the expiry warning.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use crate::options::WatchMode;
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_watch {
-    /// The kernel's notifications, and a poll besides. The default.
+    /// By the kernel's notifications, and by polls for changes that cause none. The default.
     Auto = 0,
-    /// A poll alone: for file systems that report nothing (NFS, some overlays).
+    /// By polls alone: for file systems that cause no notifications (NFS, some overlays).
     Poll = 1,
-    /// Neither: only certreload_reload() and certreload_reload_wait() scan the files.
+    /// By neither: files are scanned only for certreload_reload() and certreload_reload_wait().
     Off = 2,
 }
 
-/// The number that C passes for a `certreload_watch`: any number at all.
+/// A `certreload_watch` as C passes it: any number, which in a Rust enum would be undefined behaviour.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type watch_mode = u32;
 
@@ -30,10 +30,10 @@ const MAX_DEBOUNCE_MS: u32 = 3_600_000;
 
 /// Sets how changes are found.
 ///
-/// Notifications cover the files, under every name that they are written by, and everything on the path to them:
-/// links, directories that hold a file or a link, and the directories above. Each of these may be moved, replaced,
-/// removed or created. Some changes cause no notification, and a poll finds them: a mount over the files, or a write
-/// on another machine or below a layered file system (G1).
+/// Notifications cover the files, also if they are written through another hard link, and everything on the path to
+/// them: symbolic links, the directories that hold a file or a link, and all directories above. Each of these may be
+/// moved, replaced, removed or created. Some changes cause no notification, and a poll finds them: a mount over the
+/// files, or a write on another machine or below a layered file system (G1).
 ///
 /// @param options  must not be NULL; changed
 /// @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
@@ -66,10 +66,10 @@ pub unsafe extern "C" fn certreload_options_set_watch(
 
 /// Sets how often the files are scanned for changes, with or without notifications.
 ///
-/// A poll follows the links and compares device, inode, size, mtime and ctime: some microseconds per file. It reads
-/// the bytes if any of these changed. It also reads them if they prove little: the file changed in the last two
-/// seconds, is on a network or layered file system, or has an unresolved failure. Once a minute it reads the bytes in
-/// any case. Requests always read the bytes.
+/// A poll follows the links and compares device, inode, size, mtime and ctime, which takes some microseconds per file.
+/// It reads the bytes of a file only if one of these has changed, or if the comparison proves little. That is so if the
+/// file changed in the last two seconds, is on a network or layered file system, or has an unresolved failure. Once a
+/// minute a poll reads the bytes in any case. Requests always read the bytes.
 ///
 /// @param options      must not be NULL; changed
 /// @param interval_ms  10 to 86400000 (a day), milliseconds; the default is 10000
@@ -102,9 +102,10 @@ pub unsafe extern "C" fn certreload_options_set_poll_interval_ms(
 
 /// Sets the quiet time: how long files must be free of notifications before they are read (debounce).
 ///
-/// A burst of changes then results in one reload (G4). A change that only a poll finds is accepted if it is the same
-/// after the quiet time. Nothing that the host asks for waits for it: certreload_open(), certreload_check(),
-/// certreload_push_identity(), certreload_reload() and certreload_reload_wait().
+/// A burst of changes then results in one reload (G4). If a poll finds a change without a notification, the files are
+/// read again after the quiet time, and the change is accepted if they are the same. Calls of the host read without a
+/// quiet time: certreload_open(), certreload_check(), certreload_push_identity(), certreload_reload() and
+/// certreload_reload_wait().
 ///
 /// If the quiet time is longer than the incomplete-file timeout, certreload_open() and certreload_check() return
 /// INVALID_PARAMETER.
@@ -173,16 +174,16 @@ fn up_to_an_hour(name: &str, milliseconds: u32) -> Result<Duration, Error> {
     Ok(Duration::from_millis(milliseconds.into()))
 }
 
-/// Sets how long before its notAfter a certificate counts as expiring.
+/// Sets the warning window: how long before its notAfter a certificate counts as expiring.
 ///
-/// At that time CERTRELOAD_EVENT_KIND_EXPIRING is reported, and health becomes EXPIRING. Without this call it is the
-/// last third of the certificate's lifetime, at most 30 days, which suits a certificate of six days as well as one of
-/// a year. If a certificate lives shorter than the time that is set here, it counts as expiring from its notBefore
-/// on.
+/// When the window begins, CERTRELOAD_EVENT_KIND_EXPIRING is reported, and health becomes EXPIRING. Without this call
+/// the window is the last third of the certificate's lifetime, at most 30 days. That suits a certificate of six days as
+/// well as one of a year. If a certificate's lifetime is shorter than the time that is set here, it counts as expiring
+/// from its notBefore on.
 ///
-/// Revocation lists count as expiring in the last tenth of the time from thisUpdate to nextUpdate, at most 30 days.
-/// If a time is set here, it is used instead, up to a third of their time. OCSP responses count as expiring in the
-/// last third of their time, whatever time is set here. 0 switches off all of these warnings.
+/// The window of a revocation list is the last tenth of the time from thisUpdate to nextUpdate, at most 30 days. If a
+/// time is set here, that is the window, but at most a third of the time from thisUpdate to nextUpdate. The window of
+/// an OCSP response is the last third of that time, whatever is set here. 0 switches off all of these warnings.
 ///
 /// @param options  must not be NULL; changed
 /// @param seconds  before notAfter; 0 for no warning: then only the expiry itself is reported
