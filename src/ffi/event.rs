@@ -24,9 +24,9 @@ pub enum certreload_event_kind {
     WatchRestored = 4,
     /// A certificate, revocation list or OCSP response in use has entered its warning window, and no renewal has been
     /// loaded (certreload_options_set_expiry_warning_seconds()). Or the ticket key that encrypts has reached its
-    /// lifetime (certreload_options_set_ticket_key_lifetime_seconds()). The event comes once for each certificate, list,
-    /// response and key, also if the window had begun before open. It comes again only after the clock was set back,
-    /// and in a child after certreload_after_fork().
+    /// lifetime (certreload_options_set_ticket_key_lifetime_seconds()). The event comes once for each certificate,
+    /// list, response and key, also if the window had begun before open. It comes again only after the clock was set
+    /// back, and in a child after certreload_after_fork().
     Expiring = 5,
     /// A certificate has expired: it is still served, because there is no newer one, and clients refuse it. Or a
     /// revocation list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is set. Or an

@@ -1,7 +1,8 @@
-//! Warns if the process holds a second rustls-ffi whose functions share their names with those in this library.
+//! Warns if the process holds a second copy of rustls-ffi, besides the one in this library.
 //!
-//! An object of one copy that is given to a function of the other is undefined behaviour. Which copy a call reaches
-//! depends on the order of linking, so the host cannot see it in its source. The dynamic linker can say it.
+//! The functions of both copies have the same names. Passing an object of one copy to a function of the other is
+//! undefined behaviour. Which copy a call reaches depends on the order of linking, so the host cannot see it in its
+//! source. The dynamic linker knows which definition a call by name reaches, so this module asks it with dlsym(3).
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
@@ -11,8 +12,8 @@ use ::log::{Level, log_enabled, warn};
 
 use crate::events::LOG_TARGET;
 
-/// The functions that hosts call with objects of certreload. A static library is linked in parts, so another
-/// copy may define some of the names only.
+/// Functions of rustls-ffi that hosts call with objects of certreload. Several are checked, because only those parts of
+/// a static library that a program uses are linked, and so another copy may define only some of the names.
 const NAMES: [&CStr; 6] = [
     c"rustls_server_connection_new",
     c"rustls_client_connection_new",
@@ -22,15 +23,17 @@ const NAMES: [&CStr; 6] = [
     c"rustls_version",
 ];
 
-/// The release that is linked into this library; a test compares it with the version that the release returns. Asking
-/// at run time could reach another copy.
+/// The rustls-ffi release in this library. It is not asked for with rustls_version(), because at run time that call
+/// could reach the other copy. A test checks that the number is right.
 const OURS: &str = "0.15.7";
 
 const ADVICE: &str = "give both the same version and link only one of them, or keep the other copy inside a \
      separate shared library (-Wl,--exclude-libs,ALL)";
 
-/// Writes a warning to the log once, if another copy is found: a plugin may bring one between two opens. Without a log
-/// function nothing is looked up.
+/// Writes a warning to the log if another copy is found, but only once per process.
+///
+/// Until a copy is found, each call searches again, because a plugin that is loaded between two opens may bring one.
+/// If no log function gets warnings, the search is skipped.
 pub(super) fn warn_once() {
     static IS_DONE: AtomicBool = AtomicBool::new(false);
     if IS_DONE.load(Ordering::Acquire) || !log_enabled!(target: LOG_TARGET, Level::Warn) {
@@ -45,7 +48,7 @@ pub(super) fn warn_once() {
 
 fn found() -> Option<String> {
     let ours = object_of(warn_once as *const c_void)?;
-    // What is linked into the program itself binds to itself, whatever else the process holds.
+    // If this library is linked statically into the program, the program's calls always reach this copy.
     if is_the_program(&ours) {
         return None;
     }
@@ -67,11 +70,11 @@ fn found() -> Option<String> {
     ))
 }
 
-/// Returns the handle of the scope in which the dynamic linker looks up the calls of the program. `RTLD_DEFAULT` would
-/// not do: this library is linked with -Bsymbolic, and its own definitions come first for it.
+/// Returns a handle for dlsym(3) that searches where the calls of the program are searched: in the program and in its
+/// libraries, in order. `RTLD_DEFAULT` would find this library's functions first, because it is linked with -Bsymbolic.
 fn global_scope() -> Option<*mut c_void> {
     type Dlopen = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
-    // By name, because linkers warn about dlopen(3) in programs that are linked with -static.
+    // dlopen(3) is found by name, because linkers warn about a call of it in programs that are linked with -static.
     // SAFETY: a pseudo-handle of dlsym(3), and a C string.
     let dlopen = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"dlopen".as_ptr()) };
     if dlopen.is_null() {
@@ -84,7 +87,7 @@ fn global_scope() -> Option<*mut c_void> {
     (!program.is_null()).then_some(program)
 }
 
-/// A program or a shared library in memory.
+/// A program or a shared library in memory: its load address and its file.
 struct Object {
     base: *mut c_void,
     file: String,
@@ -92,7 +95,7 @@ struct Object {
 
 /// Returns the object whose definition of `name` a search with the handle `from` finds first.
 fn definition(from: *mut c_void, name: &CStr) -> Option<Object> {
-    // SAFETY: a handle or a pseudo-handle of dlsym(3), and a C string. What is found is compared, never called.
+    // SAFETY: a handle or a pseudo-handle of dlsym(3), and a C string. The address is compared, and never called.
     let address = unsafe { libc::dlsym(from, name.as_ptr()) };
     if address.is_null() || is_a_stub(address) {
         return None;
@@ -118,14 +121,16 @@ fn object_of(address: *const c_void) -> Option<Object> {
 }
 
 fn is_the_program(object: &Object) -> bool {
-    // SAFETY: takes a number, and gives one back.
+    // SAFETY: getauxval(3) takes and returns numbers.
     let entry = unsafe { libc::getauxval(libc::AT_ENTRY) };
     let entry = ptr::without_provenance::<c_void>(usize::try_from(entry).unwrap_or(0));
     object_of(entry).is_none_or(|program| program.base == object.base)
 }
 
-/// Whether the address is a stub for a function that is defined elsewhere. A program that is linked with -no-pie has
-/// one for each function whose address it takes, and dlsym(3) finds the stub under the name of the function.
+/// Returns whether the address is a stub for a function that another object defines.
+///
+/// A program that is linked with -no-pie has a stub for each function of a library whose address it takes. dlsym(3)
+/// returns the stub under the name of the function, although the program does not define it.
 fn is_a_stub(address: *const c_void) -> bool {
     type Dladdr1 =
         unsafe extern "C" fn(*const c_void, *mut libc::Dl_info, *mut *mut c_void, c_int) -> c_int;
@@ -134,7 +139,7 @@ fn is_a_stub(address: *const c_void) -> bool {
     type Symbol = libc::Elf64_Sym;
     #[cfg(target_pointer_width = "32")]
     type Symbol = libc::Elf32_Sym;
-    // Not every C library has it; those that lack it find no stubs.
+    // Not every C library has dladdr1(3). In those without it, dlsym(3) returns no stubs.
     // SAFETY: as in `definition`.
     let dladdr1 = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"dladdr1".as_ptr()) };
     if dladdr1.is_null() {

@@ -1,4 +1,4 @@
-//! Bytes of identities that the host passes, instead of files.
+//! Renews identities with bytes that the host passes, instead of files.
 
 use std::ffi::c_char;
 
@@ -14,41 +14,42 @@ use crate::options::IdentityBytes;
 
 /// One identity in memory: the contents of its files.
 ///
-/// Begin with a struct of zeros and set the fields that are there. The struct may grow at the end; the functions that
-/// read it take its size.
+/// Begin with a struct of zeros, and set the fields for which there are bytes. The struct may grow at the end, so the
+/// functions that read it take its size.
 #[repr(C)]
 pub struct certreload_identity_bytes {
     /// The chain in PEM, the leaf first; must not be NULL. It needs no NUL at its end.
     pub chain_pem: *const c_char,
-    /// Its size in bytes, without a NUL at its end: at most CERTRELOAD_MAX_FILE_SIZE.
+    /// Size of chain_pem in bytes, without a NUL at its end: at most CERTRELOAD_MAX_FILE_SIZE.
     pub chain_pem_size: usize,
-    /// The private key in PEM; must not be NULL. An encrypted key is opened with the password of the options.
+    /// The private key in PEM; must not be NULL. An encrypted key is decrypted with the password of the options.
     pub key_pem: *const c_char,
-    /// Its size in bytes, with the same limit.
+    /// Size of key_pem in bytes, with the same limit.
     pub key_pem_size: usize,
     /// An OCSP response in DER, or NULL for none.
     pub ocsp_der: *const u8,
-    /// Its size in bytes, with the same limit.
+    /// Size of ocsp_der in bytes, with the same limit.
     pub ocsp_der_size: usize,
 }
 
 /// Passes new bytes for an identity, for new connections from now on.
 ///
-/// They are parsed, validated, self-checked and published as files are, except that nothing is retried: bytes that
-/// cannot be used are refused at once, and the last good version keeps serving. When bytes have been accepted for the
-/// first time, UNCHANGED included, the host owns the renewal of this identity. If it had files, they are no longer
-/// read, in this process and in children that it forks later. Refused bytes change nothing about the files.
+/// The bytes are parsed, validated, self-checked and published as those of files are, except that nothing is retried.
+/// Bytes that cannot be used are refused at once, and the last good version keeps serving. After the first bytes have
+/// been accepted (OK or UNCHANGED), only pushes renew this identity. If it had files, they are no longer read, in this
+/// process and in children that it forks later. After a refusal its files are read as before.
 ///
-/// A forked worker that may not read the files therefore pushes the current identity right after
+/// A forked child that may not read the files therefore pushes the current identity right after
 /// certreload_after_fork(). An unreadable file counts as failed only after the incomplete-file timeout, so no failure
 /// is reported before the push, and none after it.
 ///
-/// A parent process gets a chain and a key of one moment for this purpose as follows: read both files, add them to
-/// options with certreload_options_add_identity_memory(), and call certreload_check(). If that fails, read both
-/// again. Push the bytes that passed (examples-c/prefork_server.c).
+/// For this purpose the parent, which may read the files, needs a chain and a key that belong together. It reads both
+/// files, adds them to options with certreload_options_add_identity_memory(), and calls certreload_check(). If that
+/// fails, the files may have been read in the middle of a renewal, so it reads both again. The child pushes the bytes
+/// that passed (examples-c/prefork_server.c).
 ///
-/// The outcome is an event, too (trigger PUSH); a repeated refusal for the same reason is not. Messages and events of
-/// pushes name memory:INDEX/chain, memory:INDEX/key and memory:INDEX/ocsp. EXPIRING and EXPIRED,
+/// The outcome is also reported as an event (trigger PUSH), except that a refusal for the same reason as before is not.
+/// Messages and events of pushes name memory:INDEX/chain, memory:INDEX/key and memory:INDEX/ocsp. EXPIRING and EXPIRED,
 /// certreload_identity_status and the metrics continue to name the path of the chain that the identity was added
 /// with.
 ///
@@ -58,8 +59,8 @@ pub struct certreload_identity_bytes {
 /// @param bytes_size  sizeof(certreload_identity_bytes) of the header that the program was compiled with
 /// @return            OK if a new generation is current; UNCHANGED if these bytes are served already; NULL_PARAMETER;
 ///                    INVALID_PARAMETER if the index does not exist or bytes_size is wrong; FORKED; CLOSED;
-///                    WOULD_DEADLOCK inside a password or log callback of the handle's own work; else why the bytes
-///                    cannot be used (100 and up). certreload_last_error() has the reason
+///                    WOULD_DEADLOCK inside a password or log callback that this handle's work called; else why the
+///                    bytes cannot be used (100 and up). certreload_last_error() has the reason
 /// Ownership:         copied, and the copy of the key is wiped; the caller wipes its own
 /// Threads:           any thread, concurrently; also inside an event callback
 /// Signals:           not async-signal-safe
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn certreload_push_identity(
     })
 }
 
-/// Finds the identity that serves a name.
+/// Returns the index of the identity that serves a name, for certreload_push_identity().
 ///
 /// Indexes never change: they follow the order in which identities were added. An IP address is written as
 /// certreload_identity_name() returns it. A DNS name has no dot at its end: "example.org", not "example.org.".
@@ -94,8 +95,8 @@ pub unsafe extern "C" fn certreload_push_identity(
 /// @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address, in upper
 ///                     or lower case
 /// @param index_out    must not be NULL; written only on OK
-/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER if no identity has the name: the one that serves clients
-///                     without a name is at 0
+/// @return             OK; NULL_PARAMETER; INVALID_PARAMETER if no identity has the name. Clients that ask for such a
+///                     name, or for none, get the first identity for servers
 /// Ownership:          server_name is borrowed for the call
 /// Threads:            any thread, concurrently
 /// Signals:            not async-signal-safe
@@ -144,14 +145,14 @@ pub(super) unsafe fn copy_bytes(
         )));
     }
     cast::at_most(bytes_size, cast::MAX_STRUCT_SIZE, "bytes_size")?;
-    // SAFETY: the caller vouches for so many bytes, which are what this version reads.
+    // SAFETY: the caller promises a struct of `bytes_size` bytes, which is at least the size of this version's struct.
     let given = unsafe { &*bytes };
     // SAFETY: the caller vouches for what the struct points to.
     unsafe {
         let chain = copy(given.chain_pem.cast(), given.chain_pem_size, "bytes->chain_pem")?
             .ok_or_else(|| Error::null("bytes->chain_pem"))?;
         let ocsp = copy(given.ocsp_der, given.ocsp_der_size, "bytes->ocsp_der")?;
-        // The last that can fail, so that no copy of it is dropped unwiped.
+        // The key is copied last: if another copy failed after it, the key would be dropped without being wiped.
         let key = copy(given.key_pem.cast(), given.key_pem_size, "bytes->key_pem")?;
         Ok(IdentityBytes {
             key: key.map(Zeroizing::new).ok_or_else(|| Error::null("bytes->key_pem"))?,

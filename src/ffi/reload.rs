@@ -8,15 +8,16 @@ use super::handle::certreload_handle;
 use super::result::certreload_result;
 use crate::reload::Outcome;
 
-/// As a timeout: no limit.
+/// A timeout for certreload_reload_wait(): waits without a limit.
 pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 
 /// Requests a reload and returns at once: for a SIGHUP handler (G9).
 ///
-/// The background thread reads the files, or the host does when it dispatches (CERTRELOAD_RUNTIME_HOST). Requests
-/// that come faster than reloads are answered by one reload, which begins after the last of them. The outcome is an
-/// event. Files that are unchanged, or that fail as they failed before, cause no event; certreload_reload_wait()
-/// answers in every case. The function does one atomic store and one write(2), and preserves errno.
+/// A background thread reads the files, or with CERTRELOAD_RUNTIME_HOST the host's thread in certreload_dispatch().
+/// Several requests during one reload lead to one more reload, which begins after the last of them. The outcome is
+/// reported as an event. Files that are unchanged, or that fail as they failed before, cause no event;
+/// certreload_reload_wait() returns an outcome in every case. The function does one atomic store and one write(2), and
+/// preserves errno.
 ///
 /// In a forked child the function returns OK, and the reload is done when certreload_after_fork() is called: the
 /// thread that reads the files exists only in the parent.
@@ -30,8 +31,8 @@ pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 /// Since:         0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> certreload_result {
-    // Nothing here may allocate, lock or panic, so the boundary is not crossed: a handler may have
-    // interrupted this very thread inside any of them.
+    // A signal handler may have interrupted this very thread inside an allocation or a lock. So nothing here may
+    // allocate, lock or panic, and `boundary`, which may do all three, is not used.
     // SAFETY: the caller passes an open handle, or NULL.
     match unsafe { cast::borrow_in_signal_handler(handle) } {
         Some(handle) => {
@@ -44,14 +45,14 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
 
 /// Reloads now, and returns the outcome for the files as they are at or after this call (G6).
 ///
-/// New bytes make a new generation: a key that is encrypted again, with another password or the same, is a reload,
-/// although clients see the same certificate.
+/// Any change of the bytes makes a new generation. For example, a key that is encrypted again, even with the same
+/// password, results in OK, although clients see the same certificate.
 ///
 /// Files that look incomplete are retried as after any change (certreload_options_set_incomplete_timeout_ms()). They
 /// look incomplete if a key does not match, or a file is missing, unreadable, without PEM, or still open for writing.
-/// A timeout above the incomplete-file timeout returns the exact failure. A shorter one returns TIMED_OUT, with the
-/// reason so far in certreload_last_error(). UNCHANGED means that the files are what is served: the watch may have
-/// been faster than this call. The event may be delivered after the answer.
+/// If timeout_ms is longer than the incomplete-file timeout, the exact failure is returned. If it is shorter, TIMED_OUT
+/// is returned, with the reason so far in certreload_last_error(). UNCHANGED means that the files are already served:
+/// a notification may have led to a reload before this call. The event may be delivered after this function returns.
 ///
 /// With CERTRELOAD_RUNTIME_HOST the calling thread does the work, and events wait for certreload_dispatch() or
 /// certreload_next_event(). Identities in memory have no files, so there is nothing to read for them.
@@ -62,9 +63,9 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
 /// @param handle      must not be NULL; opened in this process, or restored by certreload_after_fork()
 /// @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
 /// @return            OK if a new generation is current; UNCHANGED; TIMED_OUT, and the work continues; CLOSED;
-///                    NULL_PARAMETER; FORKED; WOULD_DEADLOCK if it is called from a password or log callback of the
-///                    thread that would answer; SYSTEM; else why the files cannot be used, while the last good
-///                    version keeps serving. certreload_last_error() has path and reason
+///                    NULL_PARAMETER; FORKED; WOULD_DEADLOCK inside a password or log callback, if the thread that it
+///                    runs on would have to do the reload; SYSTEM; else why the files cannot be used, while the last
+///                    good version keeps serving. certreload_last_error() has path and reason
 /// Ownership:         the handle stays the caller's
 /// Threads:           any thread, concurrently; also inside an event callback
 /// Signals:           not async-signal-safe

@@ -5,8 +5,8 @@ use crate::error::{Cause, Error};
 /// The outcome of a call. Numbers are stable and never reused.
 ///
 /// 0 and 1 are good outcomes; 2 to 99 mean a wrong call, no answer yet, or a failure of the system or the library;
-/// 100 to 199 are about reading a file; 200 to 299 about its
-/// content; 300 to 399 about whether the content may be served.
+/// 100 to 199 are about reading a file; 200 to 299 about its content; 300 to 399 about whether the content may be
+/// served.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_result {
@@ -38,7 +38,7 @@ pub enum certreload_result {
     Forked = 11,
     /// The buffer is too small for the text; the call returns the size that is needed.
     BufferTooSmall = 12,
-    /// The process is a Rust program that has a logger: that logger gets the lines.
+    /// The process is a Rust program that has a logger. That logger gets the lines, and the log callback was not set.
     LoggerInUse = 13,
     /// No event is waiting.
     NoEvent = 14,
@@ -76,12 +76,12 @@ pub enum certreload_result {
     NoPrivateKey = 205,
     /// More than one private key in the key file.
     SeveralPrivateKeys = 206,
-    /// The private key is encrypted, and there is no password.
+    /// The private key is encrypted, and there is no password: none is set, or the password callback returned none.
     KeyEncrypted = 207,
     /// The private key is malformed, or the crypto provider refuses its kind or size. Or its encryption is not
     /// supported: the traditional PEM encryption, PBES1, or a derivation that needs too much memory or work.
     KeyUnsupported = 208,
-    /// The private key is encrypted with another password.
+    /// The private key is encrypted with another password than the one that was given.
     KeyPasswordWrong = 209,
     /// No certificate revocation list in the file.
     NoCrl = 210,
@@ -105,13 +105,14 @@ pub enum certreload_result {
     KeyUsageUnfit = 304,
     /// No identity would have a name that certreload_options_require_name() requires.
     NameMissing = 305,
-    /// A certificate revocation list was not signed with the key of the issuer that it names.
+    /// A certificate revocation list was not signed with the key of the issuer that it names, or that issuer's
+    /// certificate does not allow signing lists.
     CrlSignature = 306,
-    /// A certificate revocation list's nextUpdate has passed.
+    /// The nextUpdate of a new certificate revocation list has passed, and CERTRELOAD_CRL_ALLOW_EXPIRED is not set.
     CrlExpired = 307,
     /// A certificate revocation list is older than one that has been in use since open.
     CrlRollback = 308,
-    /// The certificate revocation list of an issuer that is, or may be, still trusted is gone.
+    /// A certificate revocation list that is in use is gone, although its issuer is still trusted, or may be.
     CrlLost = 309,
     /// Two keys of the ticket key file are the same.
     TicketKeyRepeated = 310,
@@ -120,7 +121,7 @@ pub enum certreload_result {
 }
 
 impl certreload_result {
-    /// Returns the number for a typed cause: the only such table.
+    /// Returns the result code of a failure's cause. No other place maps causes to codes.
     pub(crate) fn of(cause: &Cause) -> Self {
         match cause {
             Cause::TimedOut { .. } => Self::TimedOut,
@@ -183,6 +184,6 @@ impl From<&Error> for certreload_result {
     }
 }
 
-/// The number that C passes for a `certreload_result`: any number at all.
+/// A `certreload_result` as C passes it: any number, which in a Rust enum would be undefined behaviour.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type result_number = u32;

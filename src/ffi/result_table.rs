@@ -1,4 +1,4 @@
-//! What is known about each result: the name of its constant, its category, and a short text.
+//! A table with the constant's name, the category and a short text of each result, and the functions that read it.
 
 use std::ffi::{CStr, c_char};
 
@@ -28,13 +28,13 @@ pub enum certreload_category {
     Unknown = 7,
 }
 
-/// The number that C passes for a `certreload_category`: any number at all.
+/// A `certreload_category` as C passes it: any number, which in a Rust enum would be undefined behaviour.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type category_number = u32;
 
 type Row = (u32, &'static CStr, certreload_category, &'static CStr);
 
-/// In the order of the numbers, so that a result is found by binary search.
+/// All results, in the order of their numbers, because a row is found by binary search.
 #[rustfmt::skip]
 static TABLE: &[Row] = &[
     (0, c"CERTRELOAD_RESULT_OK", Ok, c"done"),

@@ -1,4 +1,4 @@
-//! Options: what to load and how to watch it.
+//! Options: what a handle loads, how it finds changes, and what it reports to the host.
 
 pub mod error;
 pub mod identity_memory;
@@ -89,16 +89,16 @@ pub unsafe extern "C" fn certreload_options_free(options: *mut certreload_option
 ///
 /// The OCSP response is DER (RFC 6960). Clients that ask for it get it from its thisUpdate until its nextUpdate. A
 /// response is left out, with a warning (CERTRELOAD_WARNING_OCSP_UNUSABLE), if it is about another certificate, has
-/// another status than "good", has expired, or was not signed for the issuer. It still replaces the previous
-/// response, and so does a missing file. Signature and issuer are checked with the certificates in the chain and in
-/// the response.
+/// another status than "good", has expired, or was signed neither by the issuer nor by its delegated responder. After
+/// a change the previous response is not stapled any more, even if the new one is left out or its file is missing.
+/// Signature and issuer are checked with the certificates in the chain and in the response.
 ///
 /// @param options     must not be NULL; changed
 /// @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path refers to the working
 ///                    directory at the time of open
 /// @param key_path    likewise
 /// @param ocsp_path   likewise, but may be NULL for none
-/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty or the options are full
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty, or after CERTRELOAD_MAX_IDENTITIES
 /// Ownership:         strings are copied
 /// Threads:           exclusive access to options
 /// Signals:           not async-signal-safe
@@ -185,8 +185,9 @@ pub unsafe extern "C" fn certreload_options_require_name(
 
 /// Sets the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
 ///
-/// Without this call, or with count 0, the template decides; without a template ALPN is not negotiated. A client that
-/// offers only other protocols is refused (no_application_protocol). A client that offers none is served.
+/// Without this call, or with count 0, those of certreload_options_set_server_template() are used; without a template
+/// ALPN is not negotiated. A client that offers only other protocols is refused (no_application_protocol). A client
+/// that offers none is served.
 ///
 /// @param options    must not be NULL; changed
 /// @param protocols  count strings of 1 to 255 bytes each, such as "h2" and "http/1.1"; NULL only with count 0;
@@ -230,14 +231,14 @@ pub unsafe extern "C" fn certreload_options_set_alpn(
     )
 }
 
-/// Uses every setting of an existing server configuration: only the identity comes from the files.
+/// Sets an existing server configuration as the template of every generation: only the identities are the handle's.
 ///
 /// Cipher suites, versions, ALPN, key log, session storage, tickets and the client verifier stay as the template has
-/// them. Every generation uses the template's session storage.
+/// them, unless another option replaces them. All generations share its session storage.
 ///
 /// @param options  must not be NULL; changed
 /// @param config   must not be NULL; a configuration of rustls_server_config_builder_build(), whose own certificate
-///                 is not used; counted
+///                 is not used; reference-counted
 /// @return         OK; NULL_PARAMETER
 /// Ownership:      the library keeps a reference; the caller frees its own with rustls_server_config_free() as usual
 /// Threads:        exclusive access to options
@@ -264,7 +265,7 @@ pub unsafe extern "C" fn certreload_options_set_server_template(
 
 /// Names the handle for operators, such as "public" or "admin".
 ///
-/// Every series of certreload_write_metrics() then has the label handle with this name.
+/// Every series of certreload_write_metrics() then has the label handle with this name, and log lines begin with it.
 ///
 /// @param options  must not be NULL; changed
 /// @param name     1 to 255 bytes of UTF-8, copied; NULL for no name, which is the default
@@ -306,7 +307,7 @@ pub unsafe extern "C" fn certreload_options_set_name(
 
 /// Sets the function that gets the events of each handle that is opened with these options.
 ///
-/// It gets the event of the first load, too, so no warning of the first load is lost.
+/// The function also gets the event of the first load, so no warning of the first load is lost.
 ///
 /// @param options        must not be NULL; changed
 /// @param callback       NULL for none
@@ -355,7 +356,7 @@ fn required_name(bytes: &[u8]) -> Result<String, String> {
     })
 }
 
-/// Returns a DNS name, perhaps with a wildcard before it, in the form that identities have.
+/// Returns a DNS name in lower case, as identities have it; `None` if it is invalid. "*." may begin it.
 fn dns_name_in_lower_case(name: &[u8]) -> Option<String> {
     let name = str::from_utf8(name).ok()?.to_ascii_lowercase();
     let base = name.strip_prefix("*.").unwrap_or(&name);

@@ -17,34 +17,36 @@ use crate::pki::{MAX_CRLS, MAX_ROOTS};
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_client_auth {
-    /// No. The default.
+    /// The server asks for no client certificate. The default.
     None = 0,
-    /// Yes, and a client without a certificate is served too. A client whose certificate fails verification is
-    /// refused.
+    /// The server asks, and also serves a client without a certificate. A client whose certificate fails verification
+    /// is refused.
     Optional = 1,
-    /// Yes, and a client without a certificate is refused.
+    /// The server asks, and refuses a client without a certificate, or whose certificate fails verification.
     Required = 2,
 }
 
-/// The number that C passes for a `certreload_client_auth`: any number at all.
+/// A `certreload_client_auth` as C passes it: any number, which in a Rust enum would be undefined behaviour.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type client_auth_number = u32;
 
-/// Look up only the peer's own certificate in the revocation lists, and not the certificates of the authorities above
-/// it.
+/// Rule: only the peer's own certificate is looked up in the revocation lists, not the certificates of the authorities
+/// above it.
 pub const CERTRELOAD_CRL_LEAF_ONLY: u32 = 1;
-/// Accept a certificate whose issuer has no revocation list.
+/// Rule: a certificate whose issuer has no revocation list is accepted.
 pub const CERTRELOAD_CRL_ALLOW_UNKNOWN: u32 = 2;
-/// Continue to use a revocation list whose nextUpdate has passed, with a warning.
+/// Rule: a revocation list whose nextUpdate has passed is still used, with a warning. Revocations since then are
+/// unknown.
 pub const CERTRELOAD_CRL_ALLOW_EXPIRED: u32 = 4;
 
 /// The largest file of roots or revocation lists that is read, in bytes.
 pub const CERTRELOAD_MAX_TRUST_FILE_SIZE: usize = 33554432;
 /// The largest size of all files of a trust store together, in bytes.
 pub const CERTRELOAD_MAX_TRUST_SIZE: usize = 67108864;
-/// The most files of a directory that count. A directory may have ten times as many files of any name.
+/// The most files of a directory that are read; certreload_options_add_crl() says which are, by their names. The
+/// directory may have ten times as many files of any name.
 pub const CERTRELOAD_MAX_DIRECTORY_FILES: usize = 1000;
-/// The most roots of either role.
+/// The most roots for clients, and the most roots for servers.
 pub const CERTRELOAD_MAX_ROOTS: usize = 10000;
 /// The most revocation lists of a handle, in all files together.
 pub const CERTRELOAD_MAX_CRLS: usize = 1000;
@@ -61,14 +63,14 @@ pub const CERTRELOAD_MAX_CRL_PATHS: usize = 1000;
 /// Asks clients for certificates, and checks them against roots that reload.
 ///
 /// The roots are one file (PEM, or DER of one certificate) or a directory of such files. certreload_options_add_crl()
-/// says which files of a directory count. Every certificate in them is a trust anchor. The roots of clients, the
+/// says which files of a directory are read. Every certificate in them is a trust anchor. The roots of clients, the
 /// roots of servers, the revocation lists and the mode are one unit, the trust store: it is accepted or rejected as a
-/// whole, and a handle has one. When a generation without a root is current, that root admits no client any more,
-/// resumed sessions included (G13). Existing connections stay.
+/// whole, and a handle has one. After a root was removed and the new generation is current, clients under that root are
+/// refused, also if they resume a session (G13). Existing connections stay.
 ///
-/// rustls_connection_get_peer_certificate() returns the client's certificate, as usual. If there is a template, the
-/// trust store replaces the template's client verifier; for the template's sessions see
-/// certreload_options_set_resumption().
+/// rustls_connection_get_peer_certificate() returns the client's certificate, as usual. The trust store replaces the
+/// client verifier of a template (certreload_options_set_server_template()). certreload_options_set_resumption()
+/// describes what happens to the template's sessions.
 ///
 /// @param options     must not be NULL; changed
 /// @param mode        CERTRELOAD_CLIENT_AUTH_NONE (the default), _OPTIONAL or _REQUIRED
@@ -109,11 +111,11 @@ pub unsafe extern "C" fn certreload_options_set_client_auth(
     )
 }
 
-/// Adds the client role: servers are checked against roots that reload.
+/// Adds the client role, for connections to servers: the servers are checked against roots that reload.
 ///
-/// certreload_client_connection_new() then creates connections to servers. The client shows the identity of
+/// certreload_client_connection_new() then creates such connections. The client shows the identity of
 /// certreload_options_add_client_identity(), else the first identity of all, if its extended key usage allows that.
-/// One handle can have both roles. A handle with roots of servers needs no identity.
+/// One handle can be used for a server and a client. A handle with roots of servers needs no identity.
 ///
 /// @param options     must not be NULL; changed
 /// @param roots_path  a file or a directory, as for certreload_options_set_client_auth(); must not be NULL or "";
@@ -142,22 +144,22 @@ pub unsafe extern "C" fn certreload_options_set_server_roots(
     )
 }
 
-/// Sets the roots of the client role to those of the system, which reload as any others.
+/// Sets the roots that servers are checked against to those of the operating system. The handle reloads them, too.
 ///
-/// They are the file that SSL_CERT_FILE names at the time of this call, even if it does not exist. If that variable
-/// is not set, they are the bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and similar paths). If
-/// there is no bundle, they are the directory that SSL_CERT_DIR names, else the distribution's directory. On Linux a
-/// platform verifier uses the same roots. When the system's roots are updated, this handle reloads them. This
-/// function and certreload_options_set_server_roots() replace each other's roots: the last call counts.
+/// They are the file that the environment variable SSL_CERT_FILE names at the time of this call, even if it does not
+/// exist. If that variable is not set, they are the bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt"
+/// and similar paths). If there is no bundle, they are the directory that SSL_CERT_DIR names, else the distribution's
+/// directory. On Linux rustls_platform_server_cert_verifier() of rustls-ffi uses the same roots. This function and
+/// certreload_options_set_server_roots() replace each other's roots: the last call counts.
 ///
-/// A process that has more rights than its caller (set-user-ID, set-group-ID, file capabilities) ignores both
-/// variables, as OpenSSL does with secure_getenv(). The caller must not choose the roots that such a process trusts.
+/// A process that has more rights than the user who started it (set-user-ID, set-group-ID, file capabilities) ignores
+/// both variables, as OpenSSL does with secure_getenv(). That user must not choose the roots that the process trusts.
 ///
 /// @param options  must not be NULL; changed
 /// @return         OK; NULL_PARAMETER; FILE_NOT_FOUND if the system has no roots. A host that has other roots for
 ///                 that case calls certreload_options_clear_error()
 /// Ownership:      nothing changes hands
-/// Threads:        exclusive access to options; reads the environment
+/// Threads:        exclusive access to options; no thread changes the environment (setenv()) during the call
 /// Signals:        not async-signal-safe
 /// Blocks:         file lookups
 /// Since:          0.1.0
@@ -180,28 +182,31 @@ pub unsafe extern "C" fn certreload_options_set_platform_roots(
 
 /// Adds revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
 ///
-/// A file is PEM with any number of lists, or DER with one. The files of a directory that count have names that end
-/// in ".pem", ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or the form that OpenSSL's rehash makes
-/// ("5ad8a5d6.r0", of roots "5ad8a5d6.0"). Hidden files and subdirectories do not count.
+/// A file is PEM with any number of lists, or DER with one. In a directory only files with certain names are read.
+/// They end in ".pem", ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or have the form that OpenSSL's
+/// rehash gives to links ("5ad8a5d6.r0", of roots "5ad8a5d6.0"). Hidden files and subdirectories are ignored.
 ///
 /// A change of the lists is rejected, and the whole trust store stays as it was, in four cases. A list is not signed
-/// by its issuer, if that is a root (CRL_SIGNATURE). A list is older than one that has been in use since open
-/// (CRL_ROLLBACK). A list has expired (CRL_EXPIRED). A list in use is gone while its root is trusted (CRL_LOST). Of
-/// several lists of one issuer the newest counts.
+/// with the key of its issuer, whose certificate is a root or otherwise known (CRL_SIGNATURE). A list is older than one
+/// that has been in use since open (CRL_ROLLBACK). A new list has expired already, and CERTRELOAD_CRL_ALLOW_EXPIRED is
+/// not set (CRL_EXPIRED). A list in use is gone while its root is trusted (CRL_LOST). If an issuer has several lists,
+/// the newest is used.
 ///
-/// The list of an intermediate is checked with the intermediate's certificate. That certificate is taken from beside
-/// the list in the CRL file (or the directory), or from the chain of one of the handle's own identities. It does not
-/// become a root. If the certificate is in neither place, the list is accepted with a warning (CRL_UNRELATED), and
-/// checked when a peer shows that intermediate. Such a list must not be removed before its nextUpdate has passed;
-/// afterwards its removal is a warning (CRL_LOST). It is not known which root an intermediate is under. So the rule
-/// also holds after its root was removed: leave the list where it is until it has expired.
+/// The list of an intermediate is checked with the intermediate's certificate. The library finds that certificate in
+/// the same CRL file (or directory), or in the chain of one of the handle's own identities. It does not become a root.
+/// If it is in neither place, the list is accepted with a warning (CERTRELOAD_WARNING_CRL_UNRELATED). Its signature is
+/// then checked when a peer shows that intermediate.
 ///
-/// The lists apply to clients and servers alike. One exception: the list of an authority that is a root of one role
-/// only, and no known intermediate, does not affect the other role.
+/// The list of an intermediate must not be removed before its nextUpdate has passed (CRL_LOST). Afterwards its removal
+/// causes only a warning (CERTRELOAD_WARNING_CRL_LOST). This holds even after a root was removed, because the library
+/// does not know under which root an intermediate is. So leave such a list in place until it has expired.
 ///
-/// certreload_options_set_crl_rules() says what is looked up, and what happens if nothing is known. Without any list
-/// nothing is looked up. If there are lists, a root without one causes a warning (CERTRELOAD_WARNING_CRL_MISSING).
-/// Lists without roots are a mistake: INVALID_PARAMETER at open.
+/// The lists apply to clients and servers alike. One exception: if an authority is a root for clients only, or for
+/// servers only, and no known intermediate, its list does not affect the other side.
+///
+/// certreload_options_set_crl_rules() sets which certificates are looked up, and whether one without a list is
+/// accepted. Without any list nothing is looked up. If there are lists, a root without one causes a warning
+/// (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots are a mistake: open returns INVALID_PARAMETER.
 ///
 /// @param options   must not be NULL; changed
 /// @param crl_path  a file or a directory; must not be NULL or ""; copied
@@ -275,14 +280,14 @@ pub unsafe extern "C" fn certreload_options_set_crl_rules(
 
 /// Adds the identity that a client shows: a certificate chain and its private key.
 ///
-/// It serves no server name, and its extended key usage must allow clientAuth. Its index follows the order in which
-/// all identities are added. If there are several, the client shows the first. Without roots to check servers with,
-/// the identity is a mistake: INVALID_PARAMETER at open.
+/// The identity is not used for the server, and its extended key usage must allow clientAuth. Identities of both kinds
+/// have their index in the order in which they are added. If there are several client identities, the client shows the
+/// first. Without certreload_options_set_server_roots() a client identity is a mistake: open returns INVALID_PARAMETER.
 ///
 /// @param options     must not be NULL; changed
 /// @param chain_path  as for certreload_options_add_identity()
 /// @param key_path    likewise
-/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty or the options are full
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty, or after CERTRELOAD_MAX_IDENTITIES
 /// Ownership:         strings are copied
 /// Threads:           exclusive access to options
 /// Signals:           not async-signal-safe
@@ -317,14 +322,14 @@ pub unsafe extern "C" fn certreload_options_add_client_identity(
     )
 }
 
-/// Uses every setting of an existing client configuration: only identity, server verifier and sessions come from the
-/// handle.
+/// Sets an existing client configuration as the template of every generation: only identity, server verifier and
+/// sessions are the handle's.
 ///
 /// Cipher suites, versions, ALPN, SNI and key log stay as the template has them. If there is no identity that the
-/// client may show, the template's own client certificate stays, too.
+/// client may show, the template's own client certificate is used, too.
 ///
 /// @param options  must not be NULL; changed
-/// @param config   must not be NULL; a configuration of rustls_client_config_builder_build(); counted
+/// @param config   must not be NULL; a configuration of rustls_client_config_builder_build(); reference-counted
 /// @return         OK; NULL_PARAMETER
 /// Ownership:      the library keeps a reference; the caller frees its own with rustls_client_config_free() as usual
 /// Threads:        exclusive access to options

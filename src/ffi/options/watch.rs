@@ -183,7 +183,8 @@ fn up_to_an_hour(name: &str, milliseconds: u32) -> Result<Duration, Error> {
 ///
 /// The window of a revocation list is the last tenth of the time from thisUpdate to nextUpdate, at most 30 days. If a
 /// time is set here, that is the window, but at most a third of the time from thisUpdate to nextUpdate. The window of
-/// an OCSP response is the last third of that time, whatever is set here. 0 switches off all of these warnings.
+/// an OCSP response is the last third of that time, at most 30 days, whatever is set here. 0 switches off all of these
+/// warnings.
 ///
 /// @param options  must not be NULL; changed
 /// @param seconds  before notAfter; 0 for no warning: then only the expiry itself is reported
