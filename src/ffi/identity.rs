@@ -1,4 +1,4 @@
-//! What one identity consists of: names, dates, fingerprint, bytes. Never its key (G18).
+//! Shows the public parts of one identity: names, dates, fingerprint, certificates. The key is never shown (G18).
 
 use std::ffi::c_char;
 use std::ptr;
@@ -94,9 +94,9 @@ pub unsafe extern "C" fn certreload_identity_not_after(
     boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.not_after()))
 }
 
-/// Returns the time by which the leaf certificate should have been renewed.
+/// Returns the time by which the leaf certificate should have been renewed: when its warning window begins.
 ///
-/// It is the notAfter minus the time of certreload_options_set_expiry_warning_seconds().
+/// certreload_options_set_expiry_warning_seconds() describes the window.
 ///
 /// @param identity  must not be NULL
 /// @return          seconds since 1970-01-01 UTC; 0 if warnings are switched off or identity is NULL
@@ -197,8 +197,8 @@ pub unsafe extern "C" fn certreload_identity_certificate_der(
 ///
 /// A response is stapled from its thisUpdate until its nextUpdate. If a delegated responder signed it, the response
 /// is not stapled after that responder's certificate has expired. A response without nextUpdate is stapled until it
-/// is replaced. So a later call may return NULL: call this function again for each handshake, and no client gets an
-/// expired response.
+/// is replaced. So a later call may return NULL. A host that staples by itself calls this function for each handshake,
+/// so that no client gets an expired response.
 ///
 /// @param identity  must not be NULL
 /// @param len_out   must not be NULL; the length in bytes; 0 if NULL is returned

@@ -37,7 +37,7 @@ pub struct certreload_identity_bytes {
 /// The bytes are parsed, validated, self-checked and published as those of files are, except that nothing is retried.
 /// Bytes that cannot be used are refused at once, and the last good version keeps serving. After the first bytes have
 /// been accepted (OK or UNCHANGED), only pushes renew this identity. If it had files, they are no longer read, in this
-/// process and in children that it forks later. After a refusal its files are read as before.
+/// process and in children that it forks later. A refused push does not change whether files are read.
 ///
 /// A forked child that may not read the files therefore pushes the current identity right after
 /// certreload_after_fork(). An unreadable file counts as failed only after the incomplete-file timeout, so no failure

@@ -1,4 +1,4 @@
-//! TLS sessions: which are resumed, and how to end them all.
+//! TLS sessions: options for which sessions are resumed, and a function that ends them all.
 
 use std::ffi::{c_char, c_void};
 use std::time::Duration;
@@ -16,55 +16,62 @@ use crate::options::Resumption;
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_resumption {
-    /// Sessions that began under the same trust store and mode, with a name that is still served, at most six hours
-    /// after their last use. A renewed certificate, key, chain or staple, or an added name, ends no session (G14).
-    /// The default.
+    /// Sessions that began under the same trust store, with a name that is still served, at most six hours after their
+    /// last use (in TLS 1.2: after the full handshake). A renewed certificate, key, chain or staple, or an added name,
+    /// ends no session (G14). The default.
     Auto = 0,
-    /// Sessions of the same generation: every reload ends all sessions.
+    /// Sessions that began under the current generation: every reload ends all sessions.
     AlwaysReset = 1,
     /// None: each handshake is a full one.
     Off = 2,
 }
 
-/// The number that C passes for a `certreload_resumption`: any number at all.
+/// A `certreload_resumption` as C passes it: any number, which in a Rust enum would be undefined behaviour.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type resumption_number = u32;
 
-/// Sets which sessions are resumed, in both roles.
+/// Sets which sessions are resumed, by the server with its clients, and by the client role with its servers.
 ///
-/// Sessions are kept in tickets (RFC 5077, RFC 8446 section 4.6.1) that the client stores. The keys that encrypt
-/// tickets are drawn at random and replaced every six hours, or come from certreload_options_set_ticket_keys(). A TLS
-/// 1.2 client that does not support tickets resumes by session id. A ticket is bound to the trust store that it was
-/// issued under: after any change of roots, revocation lists or mode it is void (G13). It ends when the first
-/// certificate of the client's chain expires, and when the revocation lists do. The same holds for sessions of the
-/// client role.
+/// A server sends the state of a session to the client as an encrypted ticket (RFC 5077, RFC 8446 section 4.6.1). The
+/// keys that encrypt tickets are drawn at random and replaced every six hours, or come from
+/// certreload_options_set_ticket_keys(). For a TLS 1.2 client that does not support tickets, the server stores the
+/// session in memory under a session id. The conditions for tickets below hold for such a session, too, but no other
+/// process can resume it.
+///
+/// A ticket is bound to the trust store under which it was issued. After any change of roots, revocation lists or
+/// client authentication mode, the ticket is not accepted (G13). A ticket also ends when the first certificate of the
+/// client's chain expires. Unless CERTRELOAD_CRL_ALLOW_EXPIRED is set, it ends when the first revocation list expires,
+/// too. The same holds for sessions of the client role.
 ///
 /// A ticket is also bound to a name. If an identity has the name that the client asks for, the ticket is valid as
 /// long as an identity has that name. If the client sends no name, or one that no identity has, the default identity
-/// answers. Then the ticket is valid as long as the default identity has its present first name. A certificate
-/// without names is identified by its subject, and one without a subject by its public key.
+/// answers. Then the ticket is valid as long as the default identity has the first name that it had at the time. A
+/// certificate without names is identified by its subject, and one without a subject by its public key.
 ///
-/// A ticket lives six hours, and a client that returns with it gets another. In TLS 1.2 the new ticket ends when the
-/// first does, six hours after the full handshake, because the secret of the session stays the same. In TLS 1.3 the
-/// new ticket has six hours too, because each resumption agrees on fresh keys. Such a chain ends with one of the ends
-/// above, or with certreload_invalidate_sessions().
+/// A ticket is valid for six hours. A client that resumes a session gets a new ticket, so resumption can follow
+/// resumption without a full handshake. In TLS 1.2 the new ticket ends when the first does, six hours after the full
+/// handshake, because the secret of the session stays the same. In TLS 1.3 the new ticket is valid for six hours, too,
+/// because each resumption agrees on fresh keys. Such a series ends when a ticket has ended or is not accepted, for the
+/// reasons above, or with certreload_invalidate_sessions().
 ///
-/// If the client showed certificates, the chain also ends at the client's weekly boundary (RFC 8446 section 4.6.1).
-/// The boundary is where (now + SHA-256(the client's chain) mod 7 d) / 7 d, in whole numbers, changes. In the last
-/// minute before it no such session is resumed, so that no handshake lasts across the boundary; handshakes should be
-/// shorter than that. A client without certificates has proved nothing that could be asked for again, so such chains
-/// have no total limit. In the client role the server sets the limit.
+/// If the client showed certificates, they must be verified again at least once a week (RFC 8446 section 4.6.1). So in
+/// TLS 1.3 a series of resumptions ends at a weekly time that depends on the client's chain. That is the time at which
+/// (now + SHA-256(chain) mod 604800) / 604800, rounded down, changes; now is in seconds since 1970-01-01 UTC. In the
+/// last minute before that time the client's sessions are not resumed, so that no handshake lasts across it. Handshakes
+/// must take less than a minute for that. Without certificates there is nothing to verify again, so the series has no
+/// limit of this kind. In the client role the server sets the limit.
 ///
-/// A process and the processes forked from it resume each other's sessions, although keys are drawn at random. Each
-/// period's key is derived from a secret of the handle, which forked processes inherit, and from randomness that is
-/// drawn for each period in memory that they share. A copy of one process's memory does not reveal future keys.
-/// posix_spawn(), system() and popen() are not forks in this sense.
+/// A process and the processes forked from it resume each other's sessions, although keys are drawn at random. The key
+/// of each six hours is derived from a secret of the handle, which forked processes inherit, and from new randomness,
+/// which is in memory that these processes share. A copy of one process's memory does not reveal future keys. Processes
+/// that are started with posix_spawn(), system() or popen() do not share the keys.
 ///
-/// A template keeps its own session storage unless this function, certreload_options_set_ticket_keys() or
-/// certreload_options_set_session_context() is called. All generations share that storage, and it resumes names that
-/// are no longer served. With certreload_options_set_client_auth() it would resume clients that the trust store
-/// refuses now. In that case the default storage of rustls is replaced. A storage of the host
-/// (rustls_server_config_builder_set_persistence()) is refused at open, until one of the three functions is called.
+/// A template (certreload_options_set_server_template()) keeps its own session storage unless this function,
+/// certreload_options_set_ticket_keys() or certreload_options_set_session_context() is called. All generations share
+/// that storage, and it resumes sessions of names that are no longer served. With certreload_options_set_client_auth()
+/// it would also resume sessions of clients that the trust store refuses now. So in that case the handle replaces the
+/// default storage of rustls. A storage of the host (rustls_server_config_builder_set_persistence()) is then refused at
+/// open, unless one of the three functions is called, which replaces it.
 ///
 /// @param options     must not be NULL; changed
 /// @param resumption  CERTRELOAD_RESUMPTION_AUTO (the default), _ALWAYS_RESET or _OFF
@@ -113,14 +120,15 @@ pub unsafe extern "C" fn certreload_options_set_resumption(
 /// describes clients that send no name. If names of separate services overlap, give each service its own
 /// certreload_options_set_session_context().
 ///
-/// A file that is short, holds a key twice or may be read by every user is refused (TICKET_KEYS_MALFORMED,
-/// TICKET_KEY_REPEATED, TICKET_KEYS_READABLE). At open that is a failure; later the previous keys stay in use.
+/// A file is refused if it is cut off or malformed (TICKET_KEYS_MALFORMED), holds a key twice (TICKET_KEY_REPEATED), or
+/// may be read by every user (TICKET_KEYS_READABLE). At open that is a failure; later the previous keys stay in use.
 ///
 /// Forward secrecy: a key of the file decrypts recorded TLS 1.2 sessions whose tickets it encrypted. As long as the
-/// key is in the file, its owner can also impersonate the server to clients that resume. So keep the file out of
-/// backups, preferably in memory (tmpfs), and rotate it daily; certreload_options_set_ticket_key_lifetime_seconds()
-/// reminds of that. A TLS 1.2 session has one secret for its six hours, which any of its tickets reveals. Recorded
-/// TLS 1.3 sessions stay secret, except for early data.
+/// key is in the file, an attacker who has the key can also impersonate the server to clients that resume. So keep the
+/// file out of backups, preferably in memory (tmpfs), and rotate it daily;
+/// certreload_options_set_ticket_key_lifetime_seconds() sets when a warning reports that this was forgotten. A TLS 1.2
+/// session has one secret for its six hours, which any of its tickets reveals. Recorded TLS 1.3 sessions stay secret,
+/// except for early data.
 ///
 /// @param options  must not be NULL; changed
 /// @param path     must not be NULL or ""; copied. A relative path refers to the working directory at the time of
@@ -153,12 +161,12 @@ pub unsafe extern "C" fn certreload_options_set_ticket_keys(
 /// The time counts from the creation of the key. In a base64 file a comment line before a key gives its date, in UTC:
 /// "# certreload-created: 2026-11-30T06:00:00Z". A date that cannot be parsed is refused (TICKET_KEYS_MALFORMED).
 /// Without such a line, the date is the file's mtime, or the time at which this handle first loaded the key, if that
-/// is earlier. An mtime before 2020 is ignored. So if a file is copied without its mtime and the process restarts,
-/// the key counts as new.
+/// is earlier. An mtime before 2020 is ignored, because container images set such an mtime on every file. So if a file
+/// is copied without its mtime and the process restarts, the key counts as new.
 ///
 /// When the time is over, CERTRELOAD_EVENT_KIND_EXPIRING is reported with CERTRELOAD_WARNING_TICKET_KEY_OLD, and
 /// health is EXPIRING. After twice the time the key encrypts no more, and EXPIRED is reported. No tickets are issued
-/// until another key is first, so handshakes are full ones; nothing fails.
+/// until another key is first in the file. Connections succeed, but with full handshakes.
 ///
 /// @param options  must not be NULL; changed
 /// @param seconds  the default is 86400, a day; 0 for no limit
@@ -225,18 +233,19 @@ pub unsafe extern "C" fn certreload_options_set_session_context(
     )
 }
 
-/// Ends every session at once: for the day a key leaks.
+/// Ends every session at once, for example after a ticket key has leaked.
 ///
-/// No session that began before this call is resumed, in either role, by any generation or configuration of this
-/// handle, including those acquired before. Existing connections continue. Keys drawn at random are replaced. The
-/// keys of a ticket key file cannot be replaced. Those that this handle has loaded so far, the latest 4096 of them,
-/// are not used again while the handle is open, even if they return in another file. There are no tickets until the
-/// file holds other keys. So first call this function, and then rotate the file. A template's own session storage is
-/// the host's to empty.
+/// No session that began before this call is resumed, as a server or as a client, by any generation or configuration of
+/// this handle, including those acquired before. Existing connections continue. Keys drawn at random are replaced.
 ///
-/// The call affects this process, and the processes that it forks later. They leave the family of processes that
-/// resume each other's sessions, and form a new one. Call it in each forked worker, also in those that inherited the
-/// handle before, and on each host that shares the keys. A process that starts later accepts whatever is in the file.
+/// The library cannot replace the keys of a ticket key file. Those that this handle has loaded so far, the latest 4096
+/// of them, are not used again while the handle is open, even if they return in another file. There are no tickets
+/// until the file holds other keys. So first call this function, and then rotate the file. The host must empty a
+/// session storage that it gave to a template.
+///
+/// The call affects this process and the processes that it forks later. These continue to resume each other's sessions,
+/// but no longer those of the parent and of other processes with the inherited handle. So call this function in each
+/// forked process, and on each host that shares the keys. A process that starts later accepts whatever is in the file.
 ///
 /// @param handle  must not be NULL
 /// @return        OK; NULL_PARAMETER; SYSTEM if there is no randomness for new keys; CLOSED

@@ -13,9 +13,11 @@ use super::userdata::{Userdata, certreload_userdata_free};
 /// Sets the function that gets the events from now on, or removes it.
 ///
 /// When this function returns, the previous callback is not running and will not be called again. One exception: if
-/// this function is called from inside that callback, the callback is still running, for the last time. Events that
-/// waited for a callback go to the new one. So do events that waited for certreload_next_event(), once that was
-/// called. Events from before there was any receiver do not.
+/// this function is called from inside that callback, the callback is still running, for the last time.
+///
+/// Waiting events go to the new callback. Events from before the handle had a callback and before the host took events
+/// (certreload_event_fd() says when that begins) are dropped. If the callback is removed, waiting events are dropped,
+/// too, unless the host has begun to take events: then they wait for certreload_next_event().
 ///
 /// The function waits for a running callback. So call it without a lock that the callback takes, and not on a thread
 /// that the callback joins or waits for. WOULD_DEADLOCK detects threads that wait for each other inside certreload
@@ -45,7 +47,8 @@ pub unsafe extern "C" fn certreload_set_event_callback(
         let handle = unsafe { cast::arc_clone(handle.cast_const(), "handle")? };
         let userdata = Arc::new(Userdata::new(userdata, userdata_free));
         handle.set_sink(sink_from_c(callback, &userdata))?;
-        // The reference here keeps another thread, which may have replaced the callback by now, from freeing it unkept.
+        // Another thread may have replaced the callback already. The reference to the userdata here prevents that it is
+        // dropped before `keep`, because then it would never be freed.
         if callback.is_some() {
             userdata.keep();
         }

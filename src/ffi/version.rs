@@ -1,4 +1,4 @@
-//! The release: at compile time, and at run time.
+//! The version of the header, at compile time, and the release of the library, at run time.
 
 use std::ffi::c_char;
 

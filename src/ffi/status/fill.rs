@@ -1,4 +1,4 @@
-//! Fills the C status structs.
+//! Converts the statuses of the core to the C status structs.
 
 use std::ffi::c_char;
 
@@ -15,7 +15,8 @@ use crate::ffi::result::certreload_result;
 use crate::status::{Health, IdentityStatus, Status, TrustStatus, UnitHealth};
 use crate::watch::WatchState;
 
-/// Implements the conversion from a status to its C struct, which has the fields of [`UnitHealth`] besides the given.
+/// Implements the conversion from a status to its C struct. The arguments give the fields that differ; those of
+/// [`UnitHealth`] are in every status, and are filled here.
 macro_rules! fill {
     ($from:ident => $to:ident, $status:ident, $health:ident, { $($field:ident: $value:expr,)* }) => {
         impl From<$from> for $to {

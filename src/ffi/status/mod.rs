@@ -1,4 +1,4 @@
-//! The status of a handle, in numbers.
+//! The status of a handle and of its identities, as C structs.
 
 mod fill;
 pub mod trust;
@@ -14,20 +14,21 @@ use write::write_cut;
 
 /// Whether what is served is valid, and whether it will stay so.
 ///
-/// The worst state is reported: EXPIRED before STALE before EXPIRING before OK. The health of a handle is the worst
-/// of its identities. One that fails does not make another one STALE (certreload_get_identity_status()). Files that
-/// look incomplete and are retried make nothing STALE yet.
+/// If several states apply, the worst is reported: EXPIRED, else STALE, else EXPIRING, else OK. The health of a handle
+/// is the worst of its identities, its trust store and its ticket keys. A failure of one identity does not make another
+/// one STALE (certreload_get_identity_status()). Files that look incomplete are not STALE while they are retried.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_health {
     /// What is served is valid and equals the files.
     Ok = 0,
-    /// Valid, but a renewal is overdue: see certreload_options_set_expiry_warning_seconds().
+    /// What is served is valid, but its warning window has begun: see certreload_options_set_expiry_warning_seconds()
+    /// and certreload_options_set_ticket_key_lifetime_seconds().
     Expiring = 1,
-    /// The files cannot be used, as RELOAD_FAILED reported. What is served is still valid: the renewal needs
-    /// attention, the service is not down. Also in a forked child before certreload_after_fork().
+    /// The files cannot be used, as RELOAD_FAILED reported. What is served is still valid, so connections succeed, but
+    /// the renewal needs attention. Also in a forked child before certreload_after_fork().
     Stale = 2,
-    /// A certificate that is served has expired.
+    /// A certificate that is served has expired, or a revocation list because of which peers are then refused.
     Expired = 3,
 }
 
@@ -39,7 +40,7 @@ pub enum certreload_watch_state {
     Off = 0,
     /// By polling, as requested: CERTRELOAD_WATCH_POLL.
     Polling = 1,
-    /// By the kernel's notifications, and a poll besides.
+    /// By the kernel's notifications, and by polls for changes that cause none.
     Notified = 2,
     /// By polling alone, because notifications are not available; each poll tries them again.
     Degraded = 3,
@@ -70,36 +71,35 @@ pub struct certreload_status {
     pub health: certreload_health,
     /// The result of the last scan: OK, UNCHANGED, or why it failed.
     pub last_result: certreload_result,
-    /// Generations published after the first.
+    /// Number of generations published after the first.
     pub reloads: u64,
-    /// Distinct failures that were reported.
+    /// Number of distinct failures that were reported.
     pub failures: u64,
-    /// Scans that found nothing new.
+    /// Number of scans that found nothing new.
     pub unchanged: u64,
-    /// Identities in the current generation.
+    /// Number of identities in the current generation.
     pub identities: usize,
-    /// Generations whose memory, keys included, is still allocated (G8): the current one, and those that are in use.
-    /// An acquired generation or configuration uses its generation. So does a connection, until its handshake is
-    /// done.
+    /// Number of generations whose memory, keys included, is still allocated (G8): the current one, and older ones that
+    /// are in use. An acquired generation or configuration keeps its generation in use. So does a connection until its
+    /// handshake is done.
     pub generations_alive: usize,
     /// How changes are being found.
     pub watch: certreload_watch_state,
     /// CERTRELOAD_WARNING_* bits of the current generation. NAMES_LOST and EXPIRES_EARLIER are about the change that
-    /// created it. They and DUPLICATE_NAME, which is about several identities, are reported here and in the RELOADED
-    /// event. All others are about one identity, last as long as it is served, and are in certreload_identity_status,
-    /// too.
+    /// created it, and DUPLICATE_NAME is about several identities. These three, and KEY_USAGE for a client role without
+    /// a certificate, are reported here and in the RELOADED event. The others last as long as their cause, and are also
+    /// in certreload_identity_status or certreload_trust_status. TICKET_KEY_OLD is in neither.
     pub warnings: u32,
-    /// When the health became what it is. EXPIRED: the notAfter that was reached first. STALE: when the oldest
-    /// unresolved failure was reported. EXPIRING: when the first warning window was reached. OK: the open, or when
-    /// the last problem ended. 0 if it is not known (in a forked child).
+    /// Since when health has its present value. EXPIRED: the notAfter, or a list's nextUpdate, that was reached first.
+    /// STALE: when the oldest unresolved failure was reported. EXPIRING: when the first warning window began. OK: the
+    /// time of the open, or when the last problem ended. 0 if it is not known (in a forked child).
     pub health_since: i64,
-    /// When the first of all warning windows begins: from then on health is EXPIRING or worse. 0 if warnings are
-    /// switched off.
+    /// When the first of all warning windows begins: from then on health is EXPIRING or worse. 0 if there is no window.
     pub expiring_from: i64,
     /// When files were last scanned, with any outcome.
     pub last_checked_at: i64,
-    /// RELOAD_FAILED events since the failing identities were last good; 0 if none fails. A file that fails as before
-    /// counts once, however often it is scanned.
+    /// Number of RELOAD_FAILED events about those identities, trust store and ticket keys that fail now, since each was
+    /// last good; 0 if none fails. A file that fails as before counts once, however often it is scanned.
     pub consecutive_failures: u64,
     /// When the failure in last_failure was reported; 0 if there is none.
     pub last_failure_at: i64,
@@ -120,26 +120,28 @@ pub struct certreload_identity_status {
     pub health: certreload_health,
     /// OK, or why its files cannot be used: the result of last_failure.
     pub last_result: certreload_result,
-    /// When the health became what it is; see certreload_status.
+    /// Since when health has its present value; see certreload_status.
     pub health_since: i64,
     /// The notBefore of the certificate that is served.
     pub not_before: i64,
     /// The notAfter of the certificate that is served.
     pub not_after: i64,
-    /// When its warning window begins; 0 if warnings are switched off.
+    /// When the certificate's warning window begins; 0 if warnings are switched off. That of an OCSP response, which
+    /// counts for the health, may begin earlier.
     pub expiring_from: i64,
-    /// When the identity was last renewed, or loaded first: when new bytes of its files were last accepted. 0 in a
-    /// forked child until the next renewal.
+    /// When new bytes of the identity were last accepted, from files or by a push; at first the time of the open. 0 in
+    /// a forked child until the next renewal.
     pub renewed_at: i64,
     /// The number of the generation that published the renewal; 0 in a forked child until the next renewal.
     pub renewed_generation: u64,
     /// When its files were last scanned, with any outcome.
     pub last_checked_at: i64,
-    /// CERTRELOAD_WARNING_* bits of what is served, except those about a change or about several identities.
+    /// CERTRELOAD_WARNING_* bits that are about this identity alone. NAMES_LOST, EXPIRES_EARLIER and DUPLICATE_NAME are
+    /// only in certreload_status.
     pub warnings: u32,
     /// 1 while its files look incomplete and are retried; else 0.
     pub pending: u32,
-    /// RELOAD_FAILED events of this identity since it was last good; 0 if its files are good.
+    /// Number of RELOAD_FAILED events about this identity since it was last good; 0 if its files are good.
     pub consecutive_failures: u64,
     /// When the failure in last_failure was reported; 0 if there is none.
     pub last_failure_at: i64,
@@ -232,7 +234,7 @@ pub extern "C" fn certreload_health_str(health: health_number) -> *const c_char 
     word.as_ptr()
 }
 
-/// The number that C passes for a `certreload_health`: any number at all.
+/// A `certreload_health` as C passes it: any number, which in a Rust enum would be undefined behaviour.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type health_number = u32;
 
@@ -257,6 +259,6 @@ pub extern "C" fn certreload_watch_state_str(state: watch_state_number) -> *cons
     word.as_ptr()
 }
 
-/// The number that C passes for a `certreload_watch_state`: any number at all.
+/// A `certreload_watch_state` as C passes it: any number, which in a Rust enum would be undefined behaviour.
 #[allow(non_camel_case_types, reason = "cbindgen prints it under the name of the C type")]
 pub(crate) type watch_state_number = u32;

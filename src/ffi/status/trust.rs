@@ -19,12 +19,12 @@ use crate::ffi::result::certreload_result;
 pub struct certreload_trust_status {
     /// The number of bytes of this struct that were written.
     pub size: usize,
-    /// The health of the trust store alone: EXPIRED if a revocation list has expired and the rules refuse peers for
-    /// that.
+    /// The health of the trust store alone: EXPIRED if a revocation list has expired and CERTRELOAD_CRL_ALLOW_EXPIRED
+    /// is not set.
     pub health: certreload_health,
     /// OK, or why its files cannot be used: the result of last_failure.
     pub last_result: certreload_result,
-    /// When the health became what it is; see certreload_status.
+    /// Since when health has its present value; see certreload_status.
     pub health_since: i64,
     /// Number of roots that clients are checked against.
     pub client_roots: usize,
@@ -32,7 +32,7 @@ pub struct certreload_trust_status {
     pub server_roots: usize,
     /// Number of revocation lists.
     pub crls: usize,
-    /// Number of entries in all lists.
+    /// Number of revoked certificates in all lists.
     pub revoked: usize,
     /// The earliest nextUpdate of all lists; 0 if there is none.
     pub next_update: i64,
@@ -44,17 +44,17 @@ pub struct certreload_trust_status {
     pub renewed_generation: u64,
     /// When its files were last scanned, with any outcome.
     pub last_checked_at: i64,
-    /// CERTRELOAD_WARNING_* bits of what is in use.
+    /// CERTRELOAD_WARNING_* bits of the trust store.
     pub warnings: u32,
     /// 1 while its files look incomplete and are retried; else 0.
     pub pending: u32,
-    /// RELOAD_FAILED events of the trust store since it was last good; 0 if its files are good.
+    /// Number of RELOAD_FAILED events about the trust store since it was last good; 0 if its files are good.
     pub consecutive_failures: u64,
     /// When the failure in last_failure was reported; 0 if there is none.
     pub last_failure_at: i64,
     /// The unresolved failure, in one line of UTF-8, cut to fit; "" if there is none. The next success clears it.
     pub last_failure: [c_char; CERTRELOAD_MAX_FAILURE_TEXT],
-    /// Its first file or directory as the host wrote it (made absolute), fit to print, cut to fit.
+    /// The first file or directory of the trust store as the host wrote it (made absolute), fit to print, cut to fit.
     pub path: [c_char; CERTRELOAD_MAX_PATH_TEXT],
 }
 
