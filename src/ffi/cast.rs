@@ -187,8 +187,8 @@ pub(crate) fn at_most(number: usize, max: usize, name: &str) -> Result<(), Error
 /// Borrows an array of the caller; 0 elements at NULL are an empty array.
 ///
 /// # Safety
-/// If `count` is above 0 and at most `max`, `pointer` is NULL or points to `count` values that do not change
-/// during the call.
+/// `pointer` is NULL, or points to `count` values that do not change during the call. If `count` is above `max`,
+/// `pointer` may be anything, because it is not read.
 pub(crate) unsafe fn slice<'a, T>(
     pointer: *const T,
     count: usize,

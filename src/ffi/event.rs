@@ -56,8 +56,9 @@ pub enum certreload_trigger {
 
 /// The most events of a handle that wait, while its callback does not return or certreload_next_event() is not called.
 ///
-/// If another event comes, the oldest event that has a newer one of the same kind is removed, and its count is added to
-/// the newer event. Events about the same file are merged first, so that the latest event of each file is kept longest.
+/// If another event comes, the oldest event that has a newer one of the same kind is merged into that: it is removed,
+/// and its count is added. Events about the same file are merged first, so that the latest event of each file is kept
+/// longest.
 pub const CERTRELOAD_MAX_WAITING_EVENTS: usize = 256;
 
 const _: () = assert!(CERTRELOAD_MAX_WAITING_EVENTS == MAX_WAITING);
@@ -83,8 +84,8 @@ pub const CERTRELOAD_WARNING_CHAIN_UNRELATED: u32 = 64;
 /// Health and earliest_not_after depend on the leaf alone, because clients may know another path to a root.
 pub const CERTRELOAD_WARNING_CHAIN_EXPIRED: u32 = 128;
 /// Warning: the certificate's key usage does not allow digital signatures, but TLS needs them (RFC 8446 section
-/// 4.4.2.2). Or connections to servers (certreload_options_set_server_roots()) are made without a client certificate:
-/// there is no client identity, and the extended key usage of the first identity allows only servers.
+/// 4.4.2.2). Or connections to servers (certreload_options_set_server_roots()) are made without a client certificate.
+/// The reason is that there is no client identity, and the first identity's extended key usage lacks clientAuth.
 pub const CERTRELOAD_WARNING_KEY_USAGE: u32 = 256;
 /// Warning: two identities have the same name and the same kind of key, so the second never serves that name.
 pub const CERTRELOAD_WARNING_DUPLICATE_NAME: u32 = 512;

@@ -67,10 +67,11 @@ pub unsafe extern "C" fn certreload_options_set_runtime(
 /// Returns a descriptor to wait for in an event loop.
 ///
 /// It is readable, and stays so (level-triggered), as long as events wait for certreload_next_event(). With
-/// CERTRELOAD_RUNTIME_HOST it is also readable as long as certreload_dispatch() has work: a request, a change of the
-/// files, a poll, retry or expiry that is due, or an event for the callback. Use it with epoll, poll or select, or
-/// with a library that is built on them. Do not read from it. EPOLLET works too, if the host answers each wake-up with
-/// certreload_dispatch() (with CERTRELOAD_RUNTIME_HOST) and with certreload_next_event() until that returns NO_EVENT.
+/// CERTRELOAD_RUNTIME_HOST it is also readable as long as certreload_dispatch() has work. Such work is a request, a
+/// change of the files, an event for the callback, or a poll, retry or expiry that is due. Use the descriptor with
+/// epoll, poll or select, or with a library that is built on them. Do not read from it. EPOLLET works too, if the host
+/// answers each wake-up with certreload_dispatch() (with CERTRELOAD_RUNTIME_HOST) and with certreload_next_event()
+/// until that returns NO_EVENT.
 ///
 /// Without a callback the library keeps only the newest event of each kind, until it knows that the host takes events.
 /// From then on it keeps CERTRELOAD_MAX_WAITING_EVENTS events. With CERTRELOAD_RUNTIME_THREAD this function shows that
@@ -136,9 +137,9 @@ pub unsafe extern "C" fn certreload_next_event(
 
 /// Does the pending work of a handle on this thread, for CERTRELOAD_RUNTIME_HOST.
 ///
-/// The function scans changed files, publishes a new generation if they are valid, and calls the event callback, if one
-/// is set, for the events that wait. One call does the most urgent scan; if more work is due, the descriptor stays
-/// readable. From inside the event callback the function scans and publishes, and delivers no event.
+/// The function scans changed files, and publishes a new generation if they are valid. Then it calls the event
+/// callback, if one is set, for the events that wait. One call does the most urgent scan; if more work is due, the
+/// descriptor stays readable. From inside the event callback the function scans and publishes, and delivers no event.
 ///
 /// @param handle  must not be NULL; opened with CERTRELOAD_RUNTIME_HOST, in this process or restored by
 ///                certreload_after_fork()

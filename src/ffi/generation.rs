@@ -166,8 +166,8 @@ pub unsafe extern "C" fn certreload_generation_identity(
 /// Returns the identity that serves a name: an exact match, then a wildcard for one label, else the first identity for
 /// servers.
 ///
-/// The handshake selects by the same rules. If several identities have the name, the handshake uses the first with a
-/// kind of key that the client supports, and this function returns the first of all.
+/// The handshake selects by the same rules, with one difference. If several identities have the name, the handshake
+/// uses the first with a kind of key that the client supports. This function returns the first of all.
 ///
 /// @param generation   must not be NULL
 /// @param server_name  a DNS name in upper or lower case, as in SNI; NULL or "" for a client that sends none;

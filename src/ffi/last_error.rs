@@ -8,13 +8,13 @@ use super::cast::to_c_text;
 use crate::error::Error;
 
 /// Size of the message buffer: the longest path (`PATH_MAX` is 4096) fits, and so does the NUL.
-const ROOM: usize = 8192;
+const BUFFER_SIZE: usize = 8192;
 
 /// The message buffer of one thread, allocated at the first failure and freed when the thread ends.
 ///
 /// The buffer is reused and never moves. So if the host keeps a pointer too long, it reads a later message, but no
 /// freed memory.
-struct MessageSlot(Cell<*mut [u8; ROOM]>);
+struct MessageSlot(Cell<*mut [u8; BUFFER_SIZE]>);
 
 impl Drop for MessageSlot {
     fn drop(&mut self) {
@@ -32,14 +32,14 @@ thread_local! {
 /// Stores `error` as the last failure of this thread.
 pub(crate) fn set(error: &Error) {
     let text = to_c_text(&error.to_string());
-    let length = text.as_bytes().len().min(ROOM - 1);
+    let length = text.as_bytes().len().min(BUFFER_SIZE - 1);
     // A thread that is ending has lost its slot, and no code of the host runs on it any more.
     let _ = LAST.try_with(|last| {
         if last.0.get().is_null() {
-            last.0.set(Box::into_raw(Box::new([0; ROOM])));
+            last.0.set(Box::into_raw(Box::new([0; BUFFER_SIZE])));
         }
         let room = last.0.get().cast::<u8>();
-        // SAFETY: `room` has ROOM bytes, which only this thread uses; `length` bytes and the NUL fit.
+        // SAFETY: `room` has BUFFER_SIZE bytes, which only this thread uses; `length` bytes and the NUL fit.
         unsafe {
             ptr::copy_nonoverlapping(text.as_ptr().cast(), room, length);
             room.add(length).write(0);

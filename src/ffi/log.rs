@@ -113,7 +113,7 @@ pub unsafe extern "C" fn certreload_set_log_callback(
             if let Some(next) = &next {
                 next.userdata.keep();
             }
-            let before = LISTENER.swap(next);
+            let before = RECEIVER.swap(next);
             if is_ours() {
                 set_level();
             }
@@ -161,7 +161,7 @@ fn level_filter(number: u32) -> Result<LevelFilter, Error> {
 }
 
 /// The callback that gets the lines now.
-static LISTENER: ArcSwapOption<LogReceiver> = ArcSwapOption::const_empty();
+static RECEIVER: ArcSwapOption<LogReceiver> = ArcSwapOption::const_empty();
 
 /// Returns whether the facade's logger is the one of this library.
 ///
@@ -175,10 +175,10 @@ fn is_ours() -> bool {
 /// last one counts.
 fn set_level() {
     loop {
-        let listener = LISTENER.load_full();
-        ::log::set_max_level(listener.as_ref().map_or(LevelFilter::Off, |now| now.level));
-        let address = |listener: &Option<Arc<LogReceiver>>| listener.as_ref().map(Arc::as_ptr);
-        if address(&listener) == address(&LISTENER.load_full()) {
+        let receiver = RECEIVER.load_full();
+        ::log::set_max_level(receiver.as_ref().map_or(LevelFilter::Off, |now| now.level));
+        let address = |receiver: &Option<Arc<LogReceiver>>| receiver.as_ref().map(Arc::as_ptr);
+        if address(&receiver) == address(&RECEIVER.load_full()) {
             return;
         }
     }
@@ -209,7 +209,7 @@ impl Log for Forwarder {
         if is_inside || is_of_self_check || !self.enabled(record.metadata()) {
             return;
         }
-        if let Some(receiver) = LISTENER.load_full() {
+        if let Some(receiver) = RECEIVER.load_full() {
             receiver.write(record);
         }
     }
@@ -228,8 +228,8 @@ struct LogReceiver {
     /// Twice the number of running calls, plus [`RETIRED`].
     calls: AtomicUsize,
     lock: Mutex<()>,
-    left: Condvar,
-    era: ForkGeneration,
+    call_ended: Condvar,
+    process: ForkGeneration,
 }
 
 impl LogReceiver {
@@ -244,8 +244,8 @@ impl LogReceiver {
             level,
             calls: AtomicUsize::new(0),
             lock: Mutex::new(()),
-            left: Condvar::new(),
-            era: ForkGeneration::now(),
+            call_ended: Condvar::new(),
+            process: ForkGeneration::now(),
         }
     }
 
@@ -266,7 +266,7 @@ impl LogReceiver {
         if self.calls.fetch_sub(2, Ordering::SeqCst) & RETIRED != 0 {
             // The lock prevents a lost wake-up: `retire` has it between its check of `calls` and its wait.
             let _waiting = self.lock.lock();
-            self.left.notify_all();
+            self.call_ended.notify_all();
         }
     }
 
@@ -278,15 +278,15 @@ impl LogReceiver {
         self.calls.fetch_or(RETIRED, Ordering::SeqCst);
         // A forked child has none of the parent's threads. Calls that ran there never end, and the lock may stay locked
         // forever. So do not wait. The reference of such a call keeps the userdata from being freed.
-        if self.era != ForkGeneration::now() {
+        if self.process != ForkGeneration::now() {
             return;
         }
-        let mut left = self.lock.lock();
+        let mut guard = self.lock.lock();
         let mine = usize::from(ptr::eq(INSIDE.get(), self));
         while self.calls.load(Ordering::SeqCst) / 2 > mine {
-            left = self.left.wait(left);
+            guard = self.call_ended.wait(guard);
         }
-        drop(left);
+        drop(guard);
         // Free the userdata on this thread, because the thread of the last call may hold locks of the library. If this
         // thread is inside a call of the receiver, the userdata is still in use, and is freed with the receiver.
         if mine == 0 {

@@ -12,8 +12,8 @@ use ::log::{Level, log_enabled, warn};
 
 use crate::events::LOG_TARGET;
 
-/// Functions of rustls-ffi that hosts call with objects of certreload. Several are checked, because only those parts of
-/// a static library that a program uses are linked, and so another copy may define only some of the names.
+/// Functions of rustls-ffi that hosts call with objects of certreload. Another copy may define only some of them,
+/// because only the parts of a static library that a program uses are linked. So several are checked.
 const NAMES: [&CStr; 6] = [
     c"rustls_server_connection_new",
     c"rustls_client_connection_new",
@@ -23,8 +23,8 @@ const NAMES: [&CStr; 6] = [
     c"rustls_version",
 ];
 
-/// The rustls-ffi release in this library. It is not asked for with rustls_version(), because at run time that call
-/// could reach the other copy. A test checks that the number is right.
+/// The rustls-ffi release in this library. It is a constant, because rustls_version() could call the other copy at run
+/// time. A test checks that the number is right.
 const OURS: &str = "0.15.7";
 
 const ADVICE: &str = "give both the same version and link only one of them, or keep the other copy inside a \

@@ -19,8 +19,8 @@ pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 /// certreload_reload_wait() returns an outcome in every case. The function does one atomic store and one write(2), and
 /// preserves errno.
 ///
-/// In a forked child the function returns OK, and the reload is done when certreload_after_fork() is called: the
-/// thread that reads the files exists only in the parent.
+/// In a forked child the function returns OK, and the reload is done when certreload_after_fork() is called. Before
+/// that, the thread that reads the files exists only in the parent.
 ///
 /// @param handle  NULL returns NULL_PARAMETER; else a handle that no thread is closing
 /// @return        OK; NULL_PARAMETER

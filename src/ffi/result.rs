@@ -100,8 +100,8 @@ pub enum certreload_result {
     CertificateNotYetValid = 302,
     /// No TLS handshake could be completed with the new identity.
     SelfCheckFailed = 303,
-    /// The certificate is not for TLS servers, or a client's certificate not for TLS clients: its extended key usage
-    /// has neither serverAuth (clientAuth) nor any (RFC 5280 section 4.2.1.12).
+    /// The extended key usage of the certificate does not allow TLS servers: it has neither serverAuth nor any (RFC
+    /// 5280 section 4.2.1.12). For a client identity: it has neither clientAuth nor any.
     KeyUsageUnfit = 304,
     /// No identity would have a name that certreload_options_require_name() requires.
     NameMissing = 305,

@@ -62,9 +62,9 @@ pub(crate) type resumption_number = u32;
 /// limit of this kind. In the client role the server sets the limit.
 ///
 /// A process and the processes forked from it resume each other's sessions, although keys are drawn at random. The key
-/// of each six hours is derived from a secret of the handle, which forked processes inherit, and from new randomness,
-/// which is in memory that these processes share. A copy of one process's memory does not reveal future keys. Processes
-/// that are started with posix_spawn(), system() or popen() do not share the keys.
+/// of each six hours is derived from two inputs: a secret of the handle, which forked processes inherit, and new
+/// randomness in memory that these processes share. So a copy of one process's memory does not reveal future keys.
+/// Processes that are started with posix_spawn(), system() or popen() do not share the keys.
 ///
 /// A template (certreload_options_set_server_template()) keeps its own session storage unless this function,
 /// certreload_options_set_ticket_keys() or certreload_options_set_session_context() is called. All generations share
@@ -112,9 +112,9 @@ pub unsafe extern "C" fn certreload_options_set_resumption(
 /// sessions. They also resume those of a process that was restarted. The first key encrypts; all keys decrypt. To
 /// rotate, put a new key first and keep the old one behind it for six hours.
 ///
-/// The file holds keys of 48 or of 80 bytes as nginx, Apache and haproxy read them: as bytes, one key after the
-/// other, or one line of base64 per key ("openssl rand 80 > keys", "openssl rand -base64 48 > keys"). Tickets are not
-/// compatible with those servers, because the keys that encrypt are derived from the keys in the file.
+/// The file holds keys of 48 or of 80 bytes, in the formats of nginx, Apache and haproxy. They are bytes, one key after
+/// the other ("openssl rand 80 > keys"), or one line of base64 per key ("openssl rand -base64 48 > keys"). Tickets are
+/// not compatible with those servers, because the keys that encrypt are derived from the keys in the file.
 ///
 /// Services that share the file resume only sessions of names that both serve; certreload_options_set_resumption()
 /// describes clients that send no name. If names of separate services overlap, give each service its own
@@ -235,13 +235,14 @@ pub unsafe extern "C" fn certreload_options_set_session_context(
 
 /// Ends every session at once, for example after a ticket key has leaked.
 ///
-/// No session that began before this call is resumed, as a server or as a client, by any generation or configuration of
-/// this handle, including those acquired before. Existing connections continue. Keys drawn at random are replaced.
+/// No session that began before this call is resumed, neither as a server nor as a client. That applies to every
+/// generation and configuration of this handle, including those acquired before. Existing connections continue. Keys
+/// drawn at random are replaced.
 ///
-/// The library cannot replace the keys of a ticket key file. Those that this handle has loaded so far, the latest 4096
-/// of them, are not used again while the handle is open, even if they return in another file. There are no tickets
-/// until the file holds other keys. So first call this function, and then rotate the file. The host must empty a
-/// session storage that it gave to a template.
+/// The library cannot replace the keys of a ticket key file. While the handle is open, it does not use the keys again
+/// that it has loaded so far (the latest 4096), even if they return in another file. There are no tickets until the
+/// file holds other keys. So first call this function, and then rotate the file. The host must empty a session storage
+/// that it gave to a template.
 ///
 /// The call affects this process and the processes that it forks later. These continue to resume each other's sessions,
 /// but no longer those of the parent and of other processes with the inherited handle. So call this function in each

@@ -19,10 +19,10 @@ pub const CERTRELOAD_MAX_KEY_PASSWORD: usize = 1024;
 /// A function of the host that knows the passwords of encrypted private keys.
 ///
 /// It is called once for each load of an encrypted key. During an open, a check or a push it runs on the calling
-/// thread. Later it runs when a file of the identity has changed: on a background thread of the library, or with
-/// CERTRELOAD_RUNTIME_HOST on the thread that dispatches or reloads. It runs again at each retry of files that look
-/// incomplete. After a wrong password the files look incomplete, too, because key and password may be replaced one
-/// after the other.
+/// thread. Later it runs when a file of the identity has changed. It then runs on a background thread of the library,
+/// or with CERTRELOAD_RUNTIME_HOST on the thread that calls certreload_dispatch() or certreload_reload_wait(). It runs
+/// again at each retry of files that look incomplete. After a wrong password the files look incomplete, too, because
+/// key and password may be replaced one after the other.
 ///
 /// While the function runs on a background thread, reloads of all handles wait for it; connections do not. A fork() by
 /// another thread of the process waits for it for up to a second. So be quick, and take no lock that is held around a
@@ -83,8 +83,8 @@ pub unsafe extern "C" fn certreload_options_set_key_password_callback(
 /// Sets the file with the password of encrypted private keys. It replaces a password callback that was set.
 ///
 /// There is one password for all keys of the options; for several, set a callback instead. The password is the first
-/// line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it
-/// is read together with the key, and a change of it is a change of the identity.
+/// line of the file, without its newline (LF or CRLF). The file is part of each identity whose key is encrypted. It is
+/// read together with the key, and if it changes, these identities are reloaded.
 ///
 /// @param options  must not be NULL; changed
 /// @param path     NULL for no password at all, neither from a file nor from a function; must not be ""; any bytes,

@@ -87,11 +87,11 @@ pub unsafe extern "C" fn certreload_options_free(options: *mut certreload_option
 /// certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). This function reads
 /// no file.
 ///
-/// The OCSP response is DER (RFC 6960). Clients that ask for it get it from its thisUpdate until its nextUpdate. A
-/// response is left out, with a warning (CERTRELOAD_WARNING_OCSP_UNUSABLE), if it is about another certificate, has
-/// another status than "good", has expired, or was signed neither by the issuer nor by its delegated responder. After
-/// a change the previous response is not stapled any more, even if the new one is left out or its file is missing.
-/// Signature and issuer are checked with the certificates in the chain and in the response.
+/// The OCSP response is DER (RFC 6960). Clients that ask for it get it from its thisUpdate until its nextUpdate. It
+/// must be about the leaf, not expired, "good", and signed by the issuer or its delegated responder. Otherwise it is
+/// left out, with a warning (CERTRELOAD_WARNING_OCSP_UNUSABLE). After a change the previous response is not stapled any
+/// more, even if the new one is left out or its file is missing. Signature and issuer are checked with the certificates
+/// in the chain and in the response.
 ///
 /// @param options     must not be NULL; changed
 /// @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path refers to the working

@@ -63,9 +63,9 @@ pub const CERTRELOAD_MAX_CRL_PATHS: usize = 1000;
 /// Asks clients for certificates, and checks them against roots that reload.
 ///
 /// The roots are one file (PEM, or DER of one certificate) or a directory of such files. certreload_options_add_crl()
-/// says which files of a directory are read. Every certificate in them is a trust anchor. The roots of clients, the
-/// roots of servers, the revocation lists and the mode are one unit, the trust store: it is accepted or rejected as a
-/// whole, and a handle has one. After a root was removed and the new generation is current, clients under that root are
+/// says which files of a directory are read. Every certificate in them is a trust anchor. A handle has one trust store:
+/// the roots of clients, the roots of servers, the revocation lists and the mode. The trust store is accepted or
+/// rejected as a whole. After a root was removed and the new generation is current, clients under that root are
 /// refused, also if they resume a session (G13). Existing connections stay.
 ///
 /// rustls_connection_get_peer_certificate() returns the client's certificate, as usual. The trust store replaces the
@@ -201,8 +201,8 @@ pub unsafe extern "C" fn certreload_options_set_platform_roots(
 /// causes only a warning (CERTRELOAD_WARNING_CRL_LOST). This holds even after a root was removed, because the library
 /// does not know under which root an intermediate is. So leave such a list in place until it has expired.
 ///
-/// The lists apply to clients and servers alike. One exception: if an authority is a root for clients only, or for
-/// servers only, and no known intermediate, its list does not affect the other side.
+/// The lists apply to clients and servers alike, with one exception. An authority may be a root for clients only or for
+/// servers only. Unless it is also known as an intermediate, its list then does not affect the other side.
 ///
 /// certreload_options_set_crl_rules() sets which certificates are looked up, and whether one without a list is
 /// accepted. Without any list nothing is looked up. If there are lists, a root without one causes a warning

@@ -30,10 +30,10 @@ const MAX_DEBOUNCE_MS: u32 = 3_600_000;
 
 /// Sets how changes are found.
 ///
-/// Notifications cover the files, also if they are written through another hard link, and everything on the path to
-/// them: symbolic links, the directories that hold a file or a link, and all directories above. Each of these may be
-/// moved, replaced, removed or created. Some changes cause no notification, and a poll finds them: a mount over the
-/// files, or a write on another machine or below a layered file system (G1).
+/// Notifications cover the files, also if they are written through another hard link. They also cover the path to them:
+/// symbolic links, the directories that hold a file or a link, and all directories above. Each of these may be moved,
+/// replaced, removed or created. Some changes cause no notification, and only a poll finds them (G1). Examples are a
+/// mount over the files, and a write on another machine or below a layered file system.
 ///
 /// @param options  must not be NULL; changed
 /// @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn certreload_options_set_poll_interval_ms(
 /// Sets the quiet time: how long files must be free of notifications before they are read (debounce).
 ///
 /// A burst of changes then results in one reload (G4). If a poll finds a change without a notification, the files are
-/// read again after the quiet time, and the change is accepted if they are the same. Calls of the host read without a
+/// read again after the quiet time. The change is accepted if both reads are the same. Calls of the host wait for no
 /// quiet time: certreload_open(), certreload_check(), certreload_push_identity(), certreload_reload() and
 /// certreload_reload_wait().
 ///
@@ -137,8 +137,9 @@ pub unsafe extern "C" fn certreload_options_set_debounce_ms(
 /// Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed
 /// (G4).
 ///
-/// Files look incomplete if a key does not match yet, a PEM is cut off, or a file is missing, may not be read yet or
-/// is still open for writing. Files that change without a pause are read when the timeout has passed.
+/// Files look incomplete if a key does not match its certificate or a PEM is cut off. They also look incomplete if a
+/// file is missing, may not be read, or is still open for writing. Files that change without a pause are read when the
+/// timeout has passed.
 ///
 /// @param options     must not be NULL; changed
 /// @param timeout_ms  0 to 3600000 (an hour), milliseconds; the default is 5000
