@@ -56,9 +56,9 @@ pub enum certreload_trigger {
 
 /// The most events of a handle that wait, while its callback does not return or certreload_next_event() is not called.
 ///
-/// If another event comes, the oldest event that has a newer one of the same kind is merged into that: it is removed,
-/// and its count is added. Events about the same file are merged first, so that the latest event of each file is kept
-/// longest.
+/// If another event comes, the oldest event that has a newer one of the same kind is merged into the newer one. The
+/// count of the newer event grows by that of the older. Events about the same file are merged first, so that the latest
+/// event of each file is kept longest.
 pub const CERTRELOAD_MAX_WAITING_EVENTS: usize = 256;
 
 const _: () = assert!(CERTRELOAD_MAX_WAITING_EVENTS == MAX_WAITING);
@@ -129,10 +129,11 @@ pub struct certreload_event {
     /// The earliest notAfter of all identities of the handle, in seconds since 1970-01-01 UTC; INT64_MAX if it has
     /// none.
     pub earliest_not_after: i64,
-    /// The file or directory that the event is about, as the host wrote it (made absolute); "" if there is none.
+    /// The file or directory that the event is about, as the host wrote it (made absolute); "" if there is none. The
+    /// bytes may include control characters, so print message instead.
     pub path: *const c_char,
-    /// The event in one line, fit to print. Never NULL; contains no secret. If many identities are new, it describes
-    /// the first and counts the others; the log has a line for each.
+    /// The event in one line of UTF-8, with "?" in place of control characters. Never NULL; contains no secret. If many
+    /// identities are new, it describes the first four and counts the others; the log has a line for each.
     pub message: *const c_char,
     /// How many events this one represents: 1, or more if older events of its kind were merged into it while they
     /// waited.

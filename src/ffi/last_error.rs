@@ -47,7 +47,8 @@ pub(crate) fn set(error: &Error) {
     });
 }
 
-/// Returns the last failure on this thread in full: stage, path and reason, fit to print in a log.
+/// Returns the last failure on this thread in full: stage, path and reason, in one line with "?" in place of control
+/// characters.
 ///
 /// Each thread has its last failure. A call that succeeds does not change it. Neither does certreload_reload(), which
 /// may run in a signal handler. C may evaluate the arguments of one call in any order. So do not write

@@ -72,7 +72,7 @@ pub type certreload_log_callback = Option<
 /// this function is called from inside that callback, the callback is still running there, for the last time.
 ///
 /// @param callback       NULL for none
-/// @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
+/// @param userdata       passed to each call; must stay valid until userdata_free is called. Without it: until
 ///                       the callback is replaced
 /// @param userdata_free  may be NULL; see certreload_userdata_free
 /// @param max_level      CERTRELOAD_LOG_LEVEL_*: less important lines are not written; ignored if callback is NULL

@@ -33,7 +33,8 @@ pub const CERTRELOAD_MAX_PAGE_HANDLES: usize = 100000;
 /// certreload_trust_health{state}.
 ///
 /// If certreload_options_set_name() gave the handle a name, every series has the label handle. A process with several
-/// handles calls certreload_write_metrics_page(): two pages joined together are not valid.
+/// handles calls certreload_write_metrics_page(). Two pages that are joined are not valid, because a page may describe
+/// each metric only once.
 ///
 /// The page may grow between two calls, so repeat until it fits. The first round of this loop gets the size:
 ///

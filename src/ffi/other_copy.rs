@@ -70,8 +70,10 @@ fn found() -> Option<String> {
     ))
 }
 
-/// Returns a handle for dlsym(3) that searches where the calls of the program are searched: in the program and in its
-/// libraries, in order. `RTLD_DEFAULT` would find this library's functions first, because it is linked with -Bsymbolic.
+/// Returns a handle with which dlsym(3) finds the functions that the calls of the program reach.
+///
+/// The search begins in the program, and continues in its libraries in order. With `RTLD_DEFAULT` the search would
+/// begin in this library, because it is linked with -Bsymbolic.
 fn global_scope() -> Option<*mut c_void> {
     type Dlopen = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
     // dlopen(3) is found by name, because linkers warn about a call of it in programs that are linked with -static.

@@ -16,9 +16,9 @@ use crate::options::Resumption;
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_resumption {
-    /// Sessions that began under the same trust store, with a name that is still served, at most six hours after their
-    /// last use (in TLS 1.2: after the full handshake). A renewed certificate, key, chain or staple, or an added name,
-    /// ends no session (G14). The default.
+    /// Sessions that began under the same trust store, and with a name that is still served. They end six hours after
+    /// their last use, in TLS 1.2 six hours after the full handshake. A renewed certificate, key, chain or staple, or
+    /// an added name, ends no session (G14). The default.
     Auto = 0,
     /// Sessions that began under the current generation: every reload ends all sessions.
     AlwaysReset = 1,
@@ -57,8 +57,8 @@ pub(crate) type resumption_number = u32;
 /// If the client showed certificates, they must be verified again at least once a week (RFC 8446 section 4.6.1). So in
 /// TLS 1.3 a series of resumptions ends at a weekly time that depends on the client's chain. That is the time at which
 /// (now + SHA-256(chain) mod 604800) / 604800, rounded down, changes; now is in seconds since 1970-01-01 UTC. In the
-/// last minute before that time the client's sessions are not resumed, so that no handshake lasts across it. Handshakes
-/// must take less than a minute for that. Without certificates there is nothing to verify again, so the series has no
+/// last minute before that time the client's sessions are not resumed, so that no handshake lasts across it. This works
+/// if handshakes take less than a minute. Without certificates there is nothing to verify again, so the series has no
 /// limit of this kind. In the client role the server sets the limit.
 ///
 /// A process and the processes forked from it resume each other's sessions, although keys are drawn at random. The key
@@ -239,10 +239,11 @@ pub unsafe extern "C" fn certreload_options_set_session_context(
 /// generation and configuration of this handle, including those acquired before. Existing connections continue. Keys
 /// drawn at random are replaced.
 ///
-/// The library cannot replace the keys of a ticket key file. While the handle is open, it does not use the keys again
-/// that it has loaded so far (the latest 4096), even if they return in another file. There are no tickets until the
-/// file holds other keys. So first call this function, and then rotate the file. The host must empty a session storage
-/// that it gave to a template.
+/// The library cannot replace the keys of a ticket key file. It refuses the keys that it has loaded so far (the latest
+/// 4096) as long as the handle is open, also in another file. There are no tickets until the file holds other keys. So
+/// first call this function, and then rotate the file.
+///
+/// If a template keeps a session storage of the host, the library cannot empty that storage, so the host must.
 ///
 /// The call affects this process and the processes that it forks later. These continue to resume each other's sessions,
 /// but no longer those of the parent and of other processes with the inherited handle. So call this function in each

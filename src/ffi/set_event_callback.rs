@@ -25,7 +25,7 @@ use super::userdata::{Userdata, certreload_userdata_free};
 ///
 /// @param handle         must not be NULL
 /// @param callback       NULL for none
-/// @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
+/// @param userdata       passed to each call; must stay valid until userdata_free is called. Without it: until
 ///                       the handle is closed or the callback is replaced
 /// @param userdata_free  may be NULL; see certreload_userdata_free
 /// @return               OK; NULL_PARAMETER; WOULD_DEADLOCK if the running callback waits for this thread, and

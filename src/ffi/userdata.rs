@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A function of the host that frees the userdata of a callback.
 ///
-/// The library calls it exactly once: after the last call of the callback, when neither options nor an open handle can
-/// call the callback any more. It runs on the thread that ends the last use, which may be a thread of the library. The
+/// The library calls it exactly once, after the last call of the callback: when neither options nor an open handle can
+/// lead to another call. It runs on the thread that ends the last use, which may be a thread of the library. The
 /// function may call the certreload functions that its callback may call. It must not throw or longjmp out.
 ///
 /// If an open handle was the last user of an event callback, the function has been called when certreload_close() or

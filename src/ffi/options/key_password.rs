@@ -51,7 +51,7 @@ pub type certreload_key_password_callback = Option<
 ///
 /// @param options        must not be NULL; changed
 /// @param callback       NULL for no password at all: neither from a function nor from a file
-/// @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
+/// @param userdata       passed to each call; must stay valid until userdata_free is called. Without it: until
 ///                       the options are freed and every handle that was opened with them is closed
 /// @param userdata_free  may be NULL; see certreload_userdata_free
 /// @return               OK; NULL_PARAMETER

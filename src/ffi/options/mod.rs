@@ -98,7 +98,8 @@ pub unsafe extern "C" fn certreload_options_free(options: *mut certreload_option
 ///                    directory at the time of open
 /// @param key_path    likewise
 /// @param ocsp_path   likewise, but may be NULL for none
-/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty, or after CERTRELOAD_MAX_IDENTITIES
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty, or if CERTRELOAD_MAX_IDENTITIES are
+///                    in the options already
 /// Ownership:         strings are copied
 /// Threads:           exclusive access to options
 /// Signals:           not async-signal-safe
@@ -311,8 +312,8 @@ pub unsafe extern "C" fn certreload_options_set_name(
 ///
 /// @param options        must not be NULL; changed
 /// @param callback       NULL for none
-/// @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
-///                       the options are freed and every handle that was opened with them is closed or has another
+/// @param userdata       passed to each call; must stay valid until userdata_free is called. Without it: until the
+///                       options are freed and every handle that was opened with them is closed or has another
 ///                       callback
 /// @param userdata_free  may be NULL; see certreload_userdata_free
 /// @return               OK; NULL_PARAMETER if options is NULL, the only failure: userdata is then still the caller's

@@ -16,7 +16,7 @@ pub struct certreload_options {
 /// The most identities that one handle holds.
 pub const CERTRELOAD_MAX_IDENTITIES: usize = 100000;
 
-/// The settings of options: those that can be compared and copied, and the receiver of events.
+/// The settings of options: the data that the core uses, and the receiver of events, which each handle gets at open.
 #[derive(Clone, Default)]
 pub(crate) struct HostOptions {
     pub(crate) options: Options,

@@ -287,7 +287,8 @@ pub unsafe extern "C" fn certreload_options_set_crl_rules(
 /// @param options     must not be NULL; changed
 /// @param chain_path  as for certreload_options_add_identity()
 /// @param key_path    likewise
-/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty, or after CERTRELOAD_MAX_IDENTITIES
+/// @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty, or if CERTRELOAD_MAX_IDENTITIES are
+///                    in the options already
 /// Ownership:         strings are copied
 /// Threads:           exclusive access to options
 /// Signals:           not async-signal-safe

@@ -147,7 +147,8 @@ pub struct certreload_identity_status {
     pub last_failure_at: i64,
     /// The unresolved failure, in one line of UTF-8, cut to fit; "" if there is none. The next success clears it.
     pub last_failure: [c_char; CERTRELOAD_MAX_FAILURE_TEXT],
-    /// Which identity this is: the path of its chain as the host wrote it (made absolute), fit to print, cut to fit.
+    /// Which identity this is: the path of its chain as the host wrote it (made absolute), with "?" in place of control
+    /// characters, cut to fit.
     pub chain_path: [c_char; CERTRELOAD_MAX_PATH_TEXT],
 }
 

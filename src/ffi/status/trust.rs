@@ -32,7 +32,7 @@ pub struct certreload_trust_status {
     pub server_roots: usize,
     /// Number of revocation lists.
     pub crls: usize,
-    /// Number of revoked certificates in all lists.
+    /// Number of entries in all lists, each a revoked certificate.
     pub revoked: usize,
     /// The earliest nextUpdate of all lists; 0 if there is none.
     pub next_update: i64,
@@ -54,7 +54,8 @@ pub struct certreload_trust_status {
     pub last_failure_at: i64,
     /// The unresolved failure, in one line of UTF-8, cut to fit; "" if there is none. The next success clears it.
     pub last_failure: [c_char; CERTRELOAD_MAX_FAILURE_TEXT],
-    /// The first file or directory of the trust store as the host wrote it (made absolute), fit to print, cut to fit.
+    /// The first file or directory of the trust store as the host wrote it (made absolute), with "?" in place of
+    /// control characters, cut to fit.
     pub path: [c_char; CERTRELOAD_MAX_PATH_TEXT],
 }
 
