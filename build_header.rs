@@ -28,7 +28,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     (
         "Reload",
         "Requests to reload now, and identities that the host passes as bytes.",
-        &["reload", "push"],
+        &["reload", "identity_bytes", "push_identity"],
     ),
     (
         "Events and log",
@@ -49,7 +49,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             "options/identity_memory",
             "options/watch",
             "options/key_password",
-            "options/error",
+            "options/remembered_failures",
         ],
     ),
     (
@@ -61,7 +61,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     (
         "Fork and event loops",
         "For hosts that fork, or that do the work on their own threads.",
-        &["fork", "event_loop"],
+        &["after_fork", "event_loop"],
     ),
     (
         "Introspection",

@@ -73,7 +73,7 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Certificates and trust that are reloaded: opaque.
+ * A set of identities and a trust store that are reloaded together: opaque.
  */
 typedef struct certreload_handle certreload_handle;
 
@@ -102,8 +102,8 @@ typedef struct certreload_identity certreload_identity;
  * The outcome of a call. Numbers are stable and never reused.
  *
  * 0 and 1 are good outcomes; 2 to 99 mean a wrong call, no answer yet, or a failure of the system or the library;
- * 100 to 199 are about reading a file; 200 to 299 about its
- * content; 300 to 399 about whether the content may be served.
+ * 100 to 199 are about reading a file; 200 to 299 about its content; 300 to 399 about whether the content may be
+ * served.
  */
 CERTRELOAD_ENUM(certreload_result) {
   /**
@@ -160,7 +160,7 @@ CERTRELOAD_ENUM(certreload_result) {
    */
   CERTRELOAD_RESULT_BUFFER_TOO_SMALL = 12,
   /**
-   * The process is a Rust program that has a logger: that logger gets the lines.
+   * The process is a Rust program that has a logger. That logger gets the lines, and the log callback was not set.
    */
   CERTRELOAD_RESULT_LOGGER_IN_USE = 13,
   /**
@@ -232,7 +232,7 @@ CERTRELOAD_ENUM(certreload_result) {
    */
   CERTRELOAD_RESULT_SEVERAL_PRIVATE_KEYS = 206,
   /**
-   * The private key is encrypted, and there is no password.
+   * The private key is encrypted, and there is no password: none is set, or the password callback returned none.
    */
   CERTRELOAD_RESULT_KEY_ENCRYPTED = 207,
   /**
@@ -241,7 +241,7 @@ CERTRELOAD_ENUM(certreload_result) {
    */
   CERTRELOAD_RESULT_KEY_UNSUPPORTED = 208,
   /**
-   * The private key is encrypted with another password.
+   * The private key is encrypted with another password than the one that was given.
    */
   CERTRELOAD_RESULT_KEY_PASSWORD_WRONG = 209,
   /**
@@ -277,8 +277,8 @@ CERTRELOAD_ENUM(certreload_result) {
    */
   CERTRELOAD_RESULT_SELF_CHECK_FAILED = 303,
   /**
-   * The certificate is not for TLS servers, or a client's certificate not for TLS clients: its extended key usage
-   * has neither serverAuth (clientAuth) nor any (RFC 5280 section 4.2.1.12).
+   * The extended key usage of the certificate does not allow TLS servers: it has neither serverAuth nor any (RFC
+   * 5280 section 4.2.1.12). For a client identity: it has neither clientAuth nor any.
    */
   CERTRELOAD_RESULT_KEY_USAGE_UNFIT = 304,
   /**
@@ -286,11 +286,12 @@ CERTRELOAD_ENUM(certreload_result) {
    */
   CERTRELOAD_RESULT_NAME_MISSING = 305,
   /**
-   * A certificate revocation list was not signed with the key of the issuer that it names.
+   * A certificate revocation list was not signed with the key of the issuer that it names, or that issuer's
+   * certificate does not allow signing lists.
    */
   CERTRELOAD_RESULT_CRL_SIGNATURE = 306,
   /**
-   * A certificate revocation list's nextUpdate has passed.
+   * The nextUpdate of a new certificate revocation list has passed, and CERTRELOAD_CRL_ALLOW_EXPIRED is not set.
    */
   CERTRELOAD_RESULT_CRL_EXPIRED = 307,
   /**
@@ -298,7 +299,7 @@ CERTRELOAD_ENUM(certreload_result) {
    */
   CERTRELOAD_RESULT_CRL_ROLLBACK = 308,
   /**
-   * The certificate revocation list of an issuer that is, or may be, still trusted is gone.
+   * A certificate revocation list that is in use is gone, although its issuer is still trusted, or may be.
    */
   CERTRELOAD_RESULT_CRL_LOST = 309,
   /**
@@ -423,11 +424,12 @@ bool certreload_result_is_error(certreload_result result);
 const char *certreload_category_str(certreload_category category);
 
 /**
- * Returns the last failure on this thread in full: stage, path and reason, fit to print in a log.
+ * Returns the last failure on this thread in full: stage, path and reason, in one line with "?" in place of control
+ * characters.
  *
- * Each thread has its own. A call that succeeds does not change it. Neither does certreload_reload(), which may run
- * in a signal handler. In C, arguments are evaluated in any order: store the result of a call first, then call this
- * function.
+ * Each thread has its last failure. A call that succeeds does not change it. Neither does certreload_reload(), which
+ * may run in a signal handler. C may evaluate the arguments of one call in any order. So do not write
+ * printf("%d: %s", certreload_check(options), certreload_last_error()), but store the result first.
  *
  * @return     the text, cut at 8191 bytes; "" if no call has failed on this thread; never NULL
  * Ownership:  borrowed, until the next certreload call on this thread that fails, which overwrites the text
@@ -532,7 +534,7 @@ certreload_result certreload_open(const certreload_options *options,
                                   certreload_handle **handle_out);
 
 /**
- * Opens one identity with the default of every option.
+ * Opens a handle with one identity from files, and with the default of every option.
  *
  * @param chain_path  must not be NULL or ""; see certreload_options_add_identity()
  * @param key_path    likewise
@@ -575,25 +577,25 @@ certreload_result certreload_check(const certreload_options *options);
  * Stops watching and frees the handle.
  *
  * Acquired generations and configs, and connections, live until they are freed. When this function returns, no
- * callback of the handle runs or will run, and no call on the handle that another thread began. Two kinds of calls
- * are not waited for: those that this call is made from, and those that wait for this thread. They end by
- * themselves. The background threads end with the last handle.
+ * callback of the handle runs or will run, and every call on the handle by another thread has returned. There are two
+ * exceptions: a callback or call from inside which this function is called, and one that waits for this thread. This
+ * function does not wait for these, and they return afterwards. The background threads end with the last handle.
  *
  * Call this function without a lock that the callback takes, and not on a thread that the callback joins or waits
  * for. The library detects threads that wait for each other inside certreload functions. It cannot detect the host's
  * own mutexes and joins.
  *
- * A signal handler may have loaded the pointer, on any thread, and be about to pass it. So block the signal in every
- * thread first: a thread that blocks the signal is not inside the handler. Or do not close a handle that a signal
- * handler uses: a process may end with open handles.
+ * A signal handler on any thread may have read the pointer and be about to call certreload_reload() with it. So block
+ * the signal in every thread first: a thread that blocks the signal is not inside the handler. Or do not close a
+ * handle that a signal handler uses: a process may end with open handles.
  *
  * In a forked child that has not called certreload_after_fork(), the function frees what the child has. The parent
  * is not affected.
  *
  * @param handle  may be NULL, then nothing happens; consumed
- * Ownership:     the pointer is dangling afterwards. First take it away from signal handlers and other threads, so
- *                that no new call on it begins. A thread that has loaded the pointer and is about to pass it still
- *                has it. A certreload_reload_wait() that waits returns CLOSED
+ * Ownership:     the pointer is dangling afterwards. First make sure that no signal handler and no other thread begins
+ *                a call with it. Setting a shared pointer to NULL is not enough: another thread may have read it just
+ *                before. A certreload_reload_wait() that waits returns CLOSED
  * Threads:       any thread; also inside a callback; without a lock that the callback takes
  * Signals:       not async-signal-safe
  * Blocks:        until a running callback, a file read and running calls are done; also a running password callback
@@ -630,12 +632,12 @@ certreload_result certreload_server_connection_new(const certreload_handle *hand
 /**
  * Acquires the server configuration that is current at this moment.
  *
- * For rustls-ffi's Acceptor (rustls_accepted_into_connection()), and for code that needs the configuration itself.
- * Acquire one for each connection, because an acquired configuration does not reload.
+ * Hosts need it for rustls_accepted_into_connection() of rustls-ffi's Acceptor, and to pass a configuration to other
+ * code. Acquire one for each connection, because an acquired configuration does not reload.
  *
  * @param handle  must not be NULL
  * @return        the configuration; NULL if handle is NULL or has no identity to serve
- * Ownership:     counted: release it with rustls_server_config_free(); may outlive the handle
+ * Ownership:     reference-counted: release it with rustls_server_config_free(); may outlive the handle
  * Threads:       any thread, concurrently
  * Signals:       not async-signal-safe
  * Blocks:        never: no lock, no system call
@@ -672,7 +674,7 @@ certreload_result certreload_client_connection_new(const certreload_handle *hand
  *
  * @param handle  must not be NULL
  * @return        the configuration; NULL if handle is NULL or has no roots to check servers with
- * Ownership:     counted: release it with rustls_client_config_free(); may outlive the handle
+ * Ownership:     reference-counted: release it with rustls_client_config_free(); may outlive the handle
  * Threads:       any thread, concurrently
  * Signals:       not async-signal-safe
  * Blocks:        never: no system call
@@ -687,20 +689,21 @@ const rustls_client_config *certreload_acquire_client_config(const certreload_ha
  * ============================================================================================== */
 
 /**
- * As a timeout: no limit.
+ * A timeout for certreload_reload_wait(): waits without a limit.
  */
 #define CERTRELOAD_WAIT_FOREVER 4294967295
 
 /**
  * Requests a reload and returns at once: for a SIGHUP handler (G9).
  *
- * The background thread reads the files, or the host does when it dispatches (CERTRELOAD_RUNTIME_HOST). Requests
- * that come faster than reloads are answered by one reload, which begins after the last of them. The outcome is an
- * event. Files that are unchanged, or that fail as they failed before, cause no event; certreload_reload_wait()
- * answers in every case. The function does one atomic store and one write(2), and preserves errno.
+ * A background thread reads the files, or with CERTRELOAD_RUNTIME_HOST the host's thread in certreload_dispatch().
+ * Several requests during one reload lead to one more reload, which begins after the last of them. The outcome is
+ * reported as an event. Files that are unchanged, or that fail as they failed before, cause no event;
+ * certreload_reload_wait() returns an outcome in every case. The function does one atomic store and one write(2), and
+ * preserves errno.
  *
- * In a forked child the function returns OK, and the reload is done when certreload_after_fork() is called: the
- * thread that reads the files exists only in the parent.
+ * In a forked child the function returns OK, and the reload is done when certreload_after_fork() is called. Before
+ * that, the thread that reads the files exists only in the parent.
  *
  * @param handle  NULL returns NULL_PARAMETER; else a handle that no thread is closing
  * @return        OK; NULL_PARAMETER
@@ -715,14 +718,14 @@ certreload_result certreload_reload(certreload_handle *handle);
 /**
  * Reloads now, and returns the outcome for the files as they are at or after this call (G6).
  *
- * New bytes make a new generation: a key that is encrypted again, with another password or the same, is a reload,
- * although clients see the same certificate.
+ * Any change of the bytes makes a new generation. For example, a key that is encrypted again, even with the same
+ * password, results in OK, although clients see the same certificate.
  *
  * Files that look incomplete are retried as after any change (certreload_options_set_incomplete_timeout_ms()). They
  * look incomplete if a key does not match, or a file is missing, unreadable, without PEM, or still open for writing.
- * A timeout above the incomplete-file timeout returns the exact failure. A shorter one returns TIMED_OUT, with the
- * reason so far in certreload_last_error(). UNCHANGED means that the files are what is served: the watch may have
- * been faster than this call. The event may be delivered after the answer.
+ * If timeout_ms is longer than the incomplete-file timeout, the exact failure is returned. If it is shorter, TIMED_OUT
+ * is returned, with the reason so far in certreload_last_error(). UNCHANGED means that the files are already served:
+ * a notification may have led to a reload before this call. The event may be delivered after this function returns.
  *
  * With CERTRELOAD_RUNTIME_HOST the calling thread does the work, and events wait for certreload_dispatch() or
  * certreload_next_event(). Identities in memory have no files, so there is nothing to read for them.
@@ -733,9 +736,9 @@ certreload_result certreload_reload(certreload_handle *handle);
  * @param handle      must not be NULL; opened in this process, or restored by certreload_after_fork()
  * @param timeout_ms  milliseconds to wait for the answer; CERTRELOAD_WAIT_FOREVER for no limit
  * @return            OK if a new generation is current; UNCHANGED; TIMED_OUT, and the work continues; CLOSED;
- *                    NULL_PARAMETER; FORKED; WOULD_DEADLOCK if it is called from a password or log callback of the
- *                    thread that would answer; SYSTEM; else why the files cannot be used, while the last good
- *                    version keeps serving. certreload_last_error() has path and reason
+ *                    NULL_PARAMETER; FORKED; WOULD_DEADLOCK inside a password or log callback, if the thread that it
+ *                    runs on would have to do the reload; SYSTEM; else why the files cannot be used, while the last
+ *                    good version keeps serving. certreload_last_error() has path and reason
  * Ownership:         the handle stays the caller's
  * Threads:           any thread, concurrently; also inside an event callback
  * Signals:           not async-signal-safe
@@ -748,8 +751,8 @@ certreload_result certreload_reload_wait(certreload_handle *handle,
 /**
  * One identity in memory: the contents of its files.
  *
- * Begin with a struct of zeros and set the fields that are there. The struct may grow at the end; the functions that
- * read it take its size.
+ * Begin with a struct of zeros, and set the fields for which there are bytes. The struct may grow at the end, so the
+ * functions that read it take its size.
  */
 typedef struct certreload_identity_bytes {
   /**
@@ -757,15 +760,15 @@ typedef struct certreload_identity_bytes {
    */
   const char *chain_pem;
   /**
-   * Its size in bytes, without a NUL at its end: at most CERTRELOAD_MAX_FILE_SIZE.
+   * Size of chain_pem in bytes, without a NUL at its end: at most CERTRELOAD_MAX_FILE_SIZE.
    */
   size_t chain_pem_size;
   /**
-   * The private key in PEM; must not be NULL. An encrypted key is opened with the password of the options.
+   * The private key in PEM; must not be NULL. An encrypted key is decrypted with the password of the options.
    */
   const char *key_pem;
   /**
-   * Its size in bytes, with the same limit.
+   * Size of key_pem in bytes, with the same limit.
    */
   size_t key_pem_size;
   /**
@@ -773,7 +776,7 @@ typedef struct certreload_identity_bytes {
    */
   const uint8_t *ocsp_der;
   /**
-   * Its size in bytes, with the same limit.
+   * Size of ocsp_der in bytes, with the same limit.
    */
   size_t ocsp_der_size;
 } certreload_identity_bytes;
@@ -781,21 +784,22 @@ typedef struct certreload_identity_bytes {
 /**
  * Passes new bytes for an identity, for new connections from now on.
  *
- * They are parsed, validated, self-checked and published as files are, except that nothing is retried: bytes that
- * cannot be used are refused at once, and the last good version keeps serving. When bytes have been accepted for the
- * first time, UNCHANGED included, the host owns the renewal of this identity. If it had files, they are no longer
- * read, in this process and in children that it forks later. Refused bytes change nothing about the files.
+ * The bytes are parsed, validated, self-checked and published as those of files are, except that nothing is retried.
+ * Bytes that cannot be used are refused at once, and the last good version keeps serving. After the first bytes have
+ * been accepted (OK or UNCHANGED), only pushes renew this identity. If it had files, they are no longer read, in this
+ * process and in children that it forks later. A refused push does not change whether files are read.
  *
- * A forked worker that may not read the files therefore pushes the current identity right after
+ * A forked child that may not read the files therefore pushes the current identity right after
  * certreload_after_fork(). An unreadable file counts as failed only after the incomplete-file timeout, so no failure
  * is reported before the push, and none after it.
  *
- * A parent process gets a chain and a key of one moment for this purpose as follows: read both files, add them to
- * options with certreload_options_add_identity_memory(), and call certreload_check(). If that fails, read both
- * again. Push the bytes that passed (examples-c/prefork_server.c).
+ * For this purpose the parent, which may read the files, needs a chain and a key that belong together. It reads both
+ * files, adds them to options with certreload_options_add_identity_memory(), and calls certreload_check(). If that
+ * fails, the files may have been read in the middle of a renewal, so it reads both again. The child pushes the bytes
+ * that passed (examples-c/prefork_server.c).
  *
- * The outcome is an event, too (trigger PUSH); a repeated refusal for the same reason is not. Messages and events of
- * pushes name memory:INDEX/chain, memory:INDEX/key and memory:INDEX/ocsp. EXPIRING and EXPIRED,
+ * The outcome is also reported as an event (trigger PUSH), except that a refusal for the same reason as before is not.
+ * Messages and events of pushes name memory:INDEX/chain, memory:INDEX/key and memory:INDEX/ocsp. EXPIRING and EXPIRED,
  * certreload_identity_status and the metrics continue to name the path of the chain that the identity was added
  * with.
  *
@@ -805,8 +809,8 @@ typedef struct certreload_identity_bytes {
  * @param bytes_size  sizeof(certreload_identity_bytes) of the header that the program was compiled with
  * @return            OK if a new generation is current; UNCHANGED if these bytes are served already; NULL_PARAMETER;
  *                    INVALID_PARAMETER if the index does not exist or bytes_size is wrong; FORKED; CLOSED;
- *                    WOULD_DEADLOCK inside a password or log callback of the handle's own work; else why the bytes
- *                    cannot be used (100 and up). certreload_last_error() has the reason
+ *                    WOULD_DEADLOCK inside a password or log callback that this handle's work called; else why the
+ *                    bytes cannot be used (100 and up). certreload_last_error() has the reason
  * Ownership:         copied, and the copy of the key is wiped; the caller wipes its own
  * Threads:           any thread, concurrently; also inside an event callback
  * Signals:           not async-signal-safe
@@ -819,7 +823,7 @@ certreload_result certreload_push_identity(certreload_handle *handle,
                                            size_t bytes_size);
 
 /**
- * Finds the identity that serves a name.
+ * Returns the index of the identity that serves a name, for certreload_push_identity().
  *
  * Indexes never change: they follow the order in which identities were added. An IP address is written as
  * certreload_identity_name() returns it. A DNS name has no dot at its end: "example.org", not "example.org.".
@@ -828,8 +832,8 @@ certreload_result certreload_push_identity(certreload_handle *handle,
  * @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address, in upper
  *                     or lower case
  * @param index_out    must not be NULL; written only on OK
- * @return             OK; NULL_PARAMETER; INVALID_PARAMETER if no identity has the name: the one that serves clients
- *                     without a name is at 0
+ * @return             OK; NULL_PARAMETER; INVALID_PARAMETER if no identity has the name. Clients that ask for such a
+ *                     name, or for none, get the first identity for servers
  * Ownership:          server_name is borrowed for the call
  * Threads:            any thread, concurrently
  * Signals:            not async-signal-safe
@@ -855,12 +859,12 @@ CERTRELOAD_ENUM(certreload_event_kind) {
    */
   CERTRELOAD_EVENT_KIND_RELOADED = 1,
   /**
-   * Files have changed and cannot be used; the last good version keeps serving (G3). Each distinct failure is
+   * The files, or pushed bytes, cannot be used; the last good version keeps serving (G3). Each distinct failure is
    * reported once: a file that fails as before causes no event, not even after a request.
    */
   CERTRELOAD_EVENT_KIND_RELOAD_FAILED = 2,
   /**
-   * The kernel's notifications are not available; changes are found by polling alone (G19).
+   * The kernel's notifications are not available, so changes are found only at the next poll (G19).
    */
   CERTRELOAD_EVENT_KIND_WATCH_DEGRADED = 3,
   /**
@@ -868,24 +872,25 @@ CERTRELOAD_ENUM(certreload_event_kind) {
    */
   CERTRELOAD_EVENT_KIND_WATCH_RESTORED = 4,
   /**
-   * A certificate that is served, a revocation list or an OCSP response has entered its warning window
-   * (certreload_options_set_expiry_warning_seconds()), and there is no renewal. Or the ticket key that encrypts
-   * has reached its lifetime (certreload_options_set_ticket_key_lifetime_seconds()). Reported once for each of
-   * them, at open too. Reported again only after the clock was set back, and in a child after
-   * certreload_after_fork().
+   * A certificate, revocation list or OCSP response in use has entered its warning window, and no renewal has been
+   * loaded (certreload_options_set_expiry_warning_seconds()). Or the ticket key that encrypts has reached its
+   * lifetime (certreload_options_set_ticket_key_lifetime_seconds()). The event comes once for each certificate,
+   * list, response and key, also if the window had begun before open. It comes again only after the clock was set
+   * back, and in a child after certreload_after_fork().
    */
   CERTRELOAD_EVENT_KIND_EXPIRING = 5,
   /**
-   * A certificate that is served has expired. It stays in use, because there is nothing better, and clients refuse
-   * it. Or a revocation list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is
-   * set. Or an OCSP response has expired and is no longer stapled. Or a ticket key has, and encrypts no more.
-   * Reported once, as EXPIRING is. A clock that jumps over the whole window causes this event alone.
+   * A certificate has expired: it is still served, because there is no newer one, and clients refuse it. Or a
+   * revocation list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is set. Or an
+   * OCSP response has expired and is no longer stapled. Or the ticket key that encrypts is older than twice its
+   * lifetime, and no tickets are issued. The event comes once for each, as EXPIRING does. If the clock is set from
+   * before a warning window to after the expiry, this event comes without EXPIRING.
    */
   CERTRELOAD_EVENT_KIND_EXPIRED = 6,
 };
 
 /**
- * What started a reload.
+ * What made the library check its files, or its dates, and so led to an event.
  */
 CERTRELOAD_ENUM(certreload_trigger) {
   /**
@@ -893,11 +898,11 @@ CERTRELOAD_ENUM(certreload_trigger) {
    */
   CERTRELOAD_TRIGGER_OPEN = 1,
   /**
-   * The kernel reported a change.
+   * The kernel reported a change, or the state of its notifications changed.
    */
   CERTRELOAD_TRIGGER_WATCH = 2,
   /**
-   * The poll interval had passed.
+   * A poll found the change (certreload_options_set_poll_interval_ms()).
    */
   CERTRELOAD_TRIGGER_POLL = 3,
   /**
@@ -915,10 +920,11 @@ CERTRELOAD_ENUM(certreload_trigger) {
 };
 
 /**
- * How many events of a handle wait at most, for a callback that does not return or a host that does not ask.
+ * The most events of a handle that wait, while its callback does not return or certreload_next_event() is not called.
  *
- * Beyond that, the oldest event that has a newer one of the same kind is merged into the newer one, which counts it.
- * Events about the same file are merged first.
+ * If another event comes, the oldest event that has a newer one of the same kind is merged into the newer one. The
+ * count of the newer event grows by that of the older. Events about the same file are merged first, so that the latest
+ * event of each file is kept longest.
  */
 #define CERTRELOAD_MAX_WAITING_EVENTS 256
 
@@ -928,18 +934,18 @@ CERTRELOAD_ENUM(certreload_trigger) {
 #define CERTRELOAD_WARNING_KEY_READABLE 1
 
 /**
- * Warning: the new certificate lacks a name that the previous one had.
+ * Warning: the new certificate lacks a name that the previous certificate of the same identity had.
  */
 #define CERTRELOAD_WARNING_NAMES_LOST 2
 
 /**
- * Warning: the new certificate expires earlier than the previous one.
+ * Warning: the new certificate expires earlier than the previous certificate of the same identity.
  */
 #define CERTRELOAD_WARNING_EXPIRES_EARLIER 4
 
 /**
- * Warning: the OCSP response cannot be used, and the certificate is served without it. Or there is no response, and
- * the certificate must be stapled (TLS feature, RFC 7633). The message has the reason.
+ * Warning: the OCSP response cannot be used, and the certificate is served without it. Or there is no response, but
+ * the certificate requires one (TLS feature "status_request", RFC 7633). The message has the reason.
  */
 #define CERTRELOAD_WARNING_OCSP_UNUSABLE 8
 
@@ -967,8 +973,9 @@ CERTRELOAD_ENUM(certreload_trigger) {
 #define CERTRELOAD_WARNING_CHAIN_EXPIRED 128
 
 /**
- * Warning: the certificate's key usage lacks digital signatures, which TLS makes (RFC 8446 section 4.4.2.2). Or the
- * client role has no certificate to show, because the first identity is for servers alone.
+ * Warning: the certificate's key usage does not allow digital signatures, but TLS needs them (RFC 8446 section
+ * 4.4.2.2). Or connections to servers (certreload_options_set_server_roots()) are made without a client certificate.
+ * The reason is that there is no client identity, and the first identity's extended key usage lacks clientAuth.
  */
 #define CERTRELOAD_WARNING_KEY_USAGE 256
 
@@ -983,29 +990,33 @@ CERTRELOAD_ENUM(certreload_trigger) {
 #define CERTRELOAD_WARNING_ROOT_UNUSABLE 1024
 
 /**
- * Warning: a certificate revocation list has expired, and CERTRELOAD_CRL_ALLOW_EXPIRED tolerates it.
+ * Warning: a certificate revocation list has expired and is still in use: CERTRELOAD_CRL_ALLOW_EXPIRED is set, or the
+ * list expired after it was loaded. Without that rule peers are refused because of it.
  */
 #define CERTRELOAD_WARNING_CRL_EXPIRED 2048
 
 /**
- * Warning: the issuer of a certificate revocation list is not among the roots, and its certificate is unknown. The
- * signature cannot be checked until a peer shows that certificate.
+ * Warning: the issuer of a certificate revocation list is not among the roots, and its certificate is unknown. So the
+ * list's signature is not checked before a peer shows that certificate. certreload_options_add_crl() has the details.
  */
 #define CERTRELOAD_WARNING_CRL_UNRELATED 4096
 
 /**
- * Warning: a certificate revocation list has expired and is gone, and its issuer is not a root.
+ * Warning: the list of an intermediate was removed after it had expired, so revocations by that intermediate are
+ * unknown. Before its expiry, the removal is a failure (CERTRELOAD_RESULT_CRL_LOST).
  */
 #define CERTRELOAD_WARNING_CRL_LOST 8192
 
 /**
- * Warning: the ticket key that encrypts has been in use for longer than its lifetime, and should have been replaced.
+ * Warning: the ticket key that encrypts is older than its lifetime, and should have been replaced
+ * (certreload_options_set_ticket_key_lifetime_seconds()).
  */
 #define CERTRELOAD_WARNING_TICKET_KEY_OLD 16384
 
 /**
- * Warning: a root has no revocation list, and the rules refuse certificates without one. Every peer whose
- * certificate leads to that root is refused.
+ * Warning: a root has no revocation list, although other issuers have one. Every peer whose certificate leads to that
+ * root is refused. Not reported with CERTRELOAD_CRL_ALLOW_UNKNOWN, which accepts such peers. Not reported either with
+ * CERTRELOAD_CRL_LEAF_ONLY, because a root that issues only intermediates then needs no list.
  */
 #define CERTRELOAD_WARNING_CRL_MISSING 32768
 
@@ -1017,7 +1028,7 @@ CERTRELOAD_ENUM(certreload_trigger) {
  */
 typedef struct certreload_event {
   /**
-   * Size of this struct in bytes, as the library was built.
+   * Size of this struct in bytes, in the release of the library that runs.
    */
   size_t size;
   /**
@@ -1025,15 +1036,15 @@ typedef struct certreload_event {
    */
   certreload_event_kind kind;
   /**
-   * What started the reload.
+   * What led to the event.
    */
   certreload_trigger trigger;
   /**
-   * Why the reload failed; OK for every kind but RELOAD_FAILED, also for EXPIRING and EXPIRED.
+   * Why the reload failed, if kind is RELOAD_FAILED; OK for every other kind, EXPIRING and EXPIRED included.
    */
   certreload_result result;
   /**
-   * CERTRELOAD_WARNING_* bits; the message has each of them in words.
+   * CERTRELOAD_WARNING_* bits; the message explains each bit that is set.
    */
   uint32_t warnings;
   /**
@@ -1046,12 +1057,13 @@ typedef struct certreload_event {
    */
   int64_t earliest_not_after;
   /**
-   * The file or directory that the event is about, as the host wrote it (made absolute); "" if there is none.
+   * The file or directory that the event is about, as the host wrote it (made absolute); "" if there is none. The
+   * bytes may include control characters, so print message instead.
    */
   const char *path;
   /**
-   * The event in one line, fit to print. Never NULL; contains no secret. If many identities are new, it describes
-   * the first and counts the others; the log has a line for each.
+   * The event in one line of UTF-8, with "?" in place of control characters. Never NULL; contains no secret. If many
+   * identities are new, it describes the first four and counts the others; the log has a line for each.
    */
   const char *message;
   /**
@@ -1103,14 +1115,16 @@ const char *certreload_warning_str(uint32_t warning);
 /**
  * A function of the host that frees the userdata of a callback.
  *
- * The library calls it exactly once: after the last call of the callback, when neither options nor an open handle can
- * call the callback any more. It runs on the thread that ends the last use, which may be a thread of the library. For
- * an event callback that is before certreload_close() or certreload_set_event_callback() returns, unless the callback
- * itself, or a thread that it waits for, calls these: then the call comes when the callback has returned. The function
- * may call the certreload functions that its callback may call. It must not throw or longjmp out.
+ * The library calls it exactly once, after the last call of the callback: when neither options nor an open handle can
+ * lead to another call. It runs on the thread that ends the last use, which may be a thread of the library. The
+ * function may call the certreload functions that its callback may call. It must not throw or longjmp out.
  *
- * Without such a function the host must know that no call uses the userdata any more. A callback that closes its own
- * handle, or replaces itself, uses its userdata until it returns.
+ * If an open handle was the last user of an event callback, the function has been called when certreload_close() or
+ * certreload_set_event_callback() returns. One exception: if the callback itself, or a thread that it waits for, makes
+ * that call, the function is called when the callback has returned.
+ *
+ * A host that passes no such function frees the userdata itself, and must make sure that no call still uses it. A
+ * callback that closes its own handle, or replaces itself, uses its userdata until it returns.
  *
  * If the function that sets the callback fails, the caller keeps the userdata, and the library does not free it.
  * With a NULL callback the library ignores userdata and userdata_free. If the process ends with open handles, their
@@ -1125,11 +1139,11 @@ typedef void (*certreload_userdata_free)(void *userdata);
  * It runs on a background thread of the library; with CERTRELOAD_RUNTIME_HOST on the thread that calls
  * certreload_dispatch(). Calls for one handle are made one at a time, in order (G7). A callback that blocks delays
  * only the events of that handle: other handles, connections, reloads and threads continue (G21). Up to
- * CERTRELOAD_MAX_WAITING_EVENTS events wait in that time. Callbacks of different handles may run at the same time,
- * even if they are one function with one userdata.
+ * CERTRELOAD_MAX_WAITING_EVENTS events wait until the callback returns. Callbacks of different handles may run at the
+ * same time, even if they are one function with one userdata.
  *
  * The callback may call any certreload function, and may close the handle. It must not throw, longjmp out or end its
- * thread (pthread_exit()). The thread has 512 KiB of stack.
+ * thread (pthread_exit()). A background thread of the library has 512 KiB of stack.
  */
 typedef void (*certreload_event_callback)(void *userdata, const certreload_event *event);
 
@@ -1137,9 +1151,11 @@ typedef void (*certreload_event_callback)(void *userdata, const certreload_event
  * Sets the function that gets the events from now on, or removes it.
  *
  * When this function returns, the previous callback is not running and will not be called again. One exception: if
- * this function is called from inside that callback, the callback is still running, for the last time. Events that
- * waited for a callback go to the new one. So do events that waited for certreload_next_event(), once that was
- * called. Events from before there was any receiver do not.
+ * this function is called from inside that callback, the callback is still running, for the last time.
+ *
+ * Waiting events go to the new callback. Events from before the handle had a callback and before the host took events
+ * (certreload_event_fd() says when that begins) are dropped. If the callback is removed, waiting events are dropped,
+ * too, unless the host has begun to take events: then they wait for certreload_next_event().
  *
  * The function waits for a running callback. So call it without a lock that the callback takes, and not on a thread
  * that the callback joins or waits for. WOULD_DEADLOCK detects threads that wait for each other inside certreload
@@ -1147,7 +1163,7 @@ typedef void (*certreload_event_callback)(void *userdata, const certreload_event
  *
  * @param handle         must not be NULL
  * @param callback       NULL for none
- * @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
+ * @param userdata       passed to each call; must stay valid until userdata_free is called. Without it: until
  *                       the handle is closed or the callback is replaced
  * @param userdata_free  may be NULL; see certreload_userdata_free
  * @return               OK; NULL_PARAMETER; WOULD_DEADLOCK if the running callback waits for this thread, and
@@ -1198,8 +1214,8 @@ CERTRELOAD_ENUM(certreload_log_level) {
  * The function runs on the thread that writes the line, which may be a thread of the host, and on several threads at
  * once. The library may hold locks. So the function must be quick, and must not take a lock that is held while a
  * certreload function is called. It may call certreload_set_log_callback() and the functions whose name ends in
- * _str, and no other certreload function. Lines that are written on a thread while the function runs there are
- * dropped. The function must not throw or longjmp out.
+ * _str, and no other certreload function. A line that these calls would write on the same thread is dropped, so that
+ * the function does not call itself. It must not throw or longjmp out.
  */
 typedef void (*certreload_log_callback)(void *userdata,
                                         certreload_log_level level,
@@ -1217,7 +1233,7 @@ typedef void (*certreload_log_callback)(void *userdata,
  * this function is called from inside that callback, the callback is still running there, for the last time.
  *
  * @param callback       NULL for none
- * @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
+ * @param userdata       passed to each call; must stay valid until userdata_free is called. Without it: until
  *                       the callback is replaced
  * @param userdata_free  may be NULL; see certreload_userdata_free
  * @param max_level      CERTRELOAD_LOG_LEVEL_*: less important lines are not written; ignored if callback is NULL
@@ -1256,9 +1272,9 @@ const char *certreload_log_level_str(certreload_log_level level);
 /**
  * Whether what is served is valid, and whether it will stay so.
  *
- * The worst state is reported: EXPIRED before STALE before EXPIRING before OK. The health of a handle is the worst
- * of its identities. One that fails does not make another one STALE (certreload_get_identity_status()). Files that
- * look incomplete and are retried make nothing STALE yet.
+ * If several states apply, the worst is reported: EXPIRED, else STALE, else EXPIRING, else OK. The health of a handle
+ * is the worst of its identities, its trust store and its ticket keys. A failure of one identity does not make another
+ * one STALE (certreload_get_identity_status()). Files that look incomplete are not STALE while they are retried.
  */
 CERTRELOAD_ENUM(certreload_health) {
   /**
@@ -1266,16 +1282,17 @@ CERTRELOAD_ENUM(certreload_health) {
    */
   CERTRELOAD_HEALTH_OK = 0,
   /**
-   * Valid, but a renewal is overdue: see certreload_options_set_expiry_warning_seconds().
+   * What is served is valid, but its warning window has begun: see certreload_options_set_expiry_warning_seconds()
+   * and certreload_options_set_ticket_key_lifetime_seconds().
    */
   CERTRELOAD_HEALTH_EXPIRING = 1,
   /**
-   * The files cannot be used, as RELOAD_FAILED reported. What is served is still valid: the renewal needs
-   * attention, the service is not down. Also in a forked child before certreload_after_fork().
+   * The files cannot be used, as RELOAD_FAILED reported. What is served is still valid, so connections succeed, but
+   * the renewal needs attention. Also in a forked child before certreload_after_fork().
    */
   CERTRELOAD_HEALTH_STALE = 2,
   /**
-   * A certificate that is served has expired.
+   * A certificate that is served has expired, or a revocation list because of which peers are then refused.
    */
   CERTRELOAD_HEALTH_EXPIRED = 3,
 };
@@ -1293,7 +1310,7 @@ CERTRELOAD_ENUM(certreload_watch_state) {
    */
   CERTRELOAD_WATCH_STATE_POLLING = 1,
   /**
-   * By the kernel's notifications, and a poll besides.
+   * By the kernel's notifications, and by polls for changes that cause none.
    */
   CERTRELOAD_WATCH_STATE_NOTIFIED = 2,
   /**
@@ -1344,25 +1361,25 @@ typedef struct certreload_status {
    */
   certreload_result last_result;
   /**
-   * Generations published after the first.
+   * Number of generations published after the first.
    */
   uint64_t reloads;
   /**
-   * Distinct failures that were reported.
+   * Number of distinct failures that were reported.
    */
   uint64_t failures;
   /**
-   * Scans that found nothing new.
+   * Number of scans that found nothing new.
    */
   uint64_t unchanged;
   /**
-   * Identities in the current generation.
+   * Number of identities in the current generation.
    */
   size_t identities;
   /**
-   * Generations whose memory, keys included, is still allocated (G8): the current one, and those that are in use.
-   * An acquired generation or configuration uses its generation. So does a connection, until its handshake is
-   * done.
+   * Number of generations whose memory, keys included, is still allocated (G8): the current one, and older ones that
+   * are in use. An acquired generation or configuration keeps its generation in use. So does a connection until its
+   * handshake is done.
    */
   size_t generations_alive;
   /**
@@ -1371,20 +1388,19 @@ typedef struct certreload_status {
   certreload_watch_state watch;
   /**
    * CERTRELOAD_WARNING_* bits of the current generation. NAMES_LOST and EXPIRES_EARLIER are about the change that
-   * created it. They and DUPLICATE_NAME, which is about several identities, are reported here and in the RELOADED
-   * event. All others are about one identity, last as long as it is served, and are in certreload_identity_status,
-   * too.
+   * created it, and DUPLICATE_NAME is about several identities. These three, and KEY_USAGE for a client role without
+   * a certificate, are reported here and in the RELOADED event. The others last as long as their cause, and are also
+   * in certreload_identity_status or certreload_trust_status. TICKET_KEY_OLD is in neither.
    */
   uint32_t warnings;
   /**
-   * When the health became what it is. EXPIRED: the notAfter that was reached first. STALE: when the oldest
-   * unresolved failure was reported. EXPIRING: when the first warning window was reached. OK: the open, or when
-   * the last problem ended. 0 if it is not known (in a forked child).
+   * Since when health has its present value. EXPIRED: the notAfter, or a list's nextUpdate, that was reached first.
+   * STALE: when the oldest unresolved failure was reported. EXPIRING: when the first warning window began. OK: the
+   * time of the open, or when the last problem ended. 0 if it is not known (in a forked child).
    */
   int64_t health_since;
   /**
-   * When the first of all warning windows begins: from then on health is EXPIRING or worse. 0 if warnings are
-   * switched off.
+   * When the first of all warning windows begins: from then on health is EXPIRING or worse. 0 if there is no window.
    */
   int64_t expiring_from;
   /**
@@ -1392,8 +1408,8 @@ typedef struct certreload_status {
    */
   int64_t last_checked_at;
   /**
-   * RELOAD_FAILED events since the failing identities were last good; 0 if none fails. A file that fails as before
-   * counts once, however often it is scanned.
+   * Number of RELOAD_FAILED events about those identities, trust store and ticket keys that fail now, since each was
+   * last good; 0 if none fails. A file that fails as before counts once, however often it is scanned.
    */
   uint64_t consecutive_failures;
   /**
@@ -1426,7 +1442,7 @@ typedef struct certreload_identity_status {
    */
   certreload_result last_result;
   /**
-   * When the health became what it is; see certreload_status.
+   * Since when health has its present value; see certreload_status.
    */
   int64_t health_since;
   /**
@@ -1438,12 +1454,13 @@ typedef struct certreload_identity_status {
    */
   int64_t not_after;
   /**
-   * When its warning window begins; 0 if warnings are switched off.
+   * When the certificate's warning window begins; 0 if warnings are switched off. That of an OCSP response, which
+   * counts for the health, may begin earlier.
    */
   int64_t expiring_from;
   /**
-   * When the identity was last renewed, or loaded first: when new bytes of its files were last accepted. 0 in a
-   * forked child until the next renewal.
+   * When new bytes of the identity were last accepted, from files or by a push; at first the time of the open. 0 in
+   * a forked child until the next renewal.
    */
   int64_t renewed_at;
   /**
@@ -1455,7 +1472,8 @@ typedef struct certreload_identity_status {
    */
   int64_t last_checked_at;
   /**
-   * CERTRELOAD_WARNING_* bits of what is served, except those about a change or about several identities.
+   * CERTRELOAD_WARNING_* bits that are about this identity alone. NAMES_LOST, EXPIRES_EARLIER and DUPLICATE_NAME are
+   * only in certreload_status.
    */
   uint32_t warnings;
   /**
@@ -1463,7 +1481,7 @@ typedef struct certreload_identity_status {
    */
   uint32_t pending;
   /**
-   * RELOAD_FAILED events of this identity since it was last good; 0 if its files are good.
+   * Number of RELOAD_FAILED events about this identity since it was last good; 0 if its files are good.
    */
   uint64_t consecutive_failures;
   /**
@@ -1475,7 +1493,8 @@ typedef struct certreload_identity_status {
    */
   char last_failure[CERTRELOAD_MAX_FAILURE_TEXT];
   /**
-   * Which identity this is: the path of its chain as the host wrote it (made absolute), fit to print, cut to fit.
+   * Which identity this is: the path of its chain as the host wrote it (made absolute), with "?" in place of control
+   * characters, cut to fit.
    */
   char chain_path[CERTRELOAD_MAX_PATH_TEXT];
 } certreload_identity_status;
@@ -1559,8 +1578,8 @@ typedef struct certreload_trust_status {
    */
   size_t size;
   /**
-   * The health of the trust store alone: EXPIRED if a revocation list has expired and the rules refuse peers for
-   * that.
+   * The health of the trust store alone: EXPIRED if a revocation list has expired and CERTRELOAD_CRL_ALLOW_EXPIRED
+   * is not set.
    */
   certreload_health health;
   /**
@@ -1568,7 +1587,7 @@ typedef struct certreload_trust_status {
    */
   certreload_result last_result;
   /**
-   * When the health became what it is; see certreload_status.
+   * Since when health has its present value; see certreload_status.
    */
   int64_t health_since;
   /**
@@ -1584,7 +1603,7 @@ typedef struct certreload_trust_status {
    */
   size_t crls;
   /**
-   * Number of entries in all lists.
+   * Number of entries in all lists, each a revoked certificate.
    */
   size_t revoked;
   /**
@@ -1608,7 +1627,7 @@ typedef struct certreload_trust_status {
    */
   int64_t last_checked_at;
   /**
-   * CERTRELOAD_WARNING_* bits of what is in use.
+   * CERTRELOAD_WARNING_* bits of the trust store.
    */
   uint32_t warnings;
   /**
@@ -1616,7 +1635,7 @@ typedef struct certreload_trust_status {
    */
   uint32_t pending;
   /**
-   * RELOAD_FAILED events of the trust store since it was last good; 0 if its files are good.
+   * Number of RELOAD_FAILED events about the trust store since it was last good; 0 if its files are good.
    */
   uint64_t consecutive_failures;
   /**
@@ -1628,7 +1647,8 @@ typedef struct certreload_trust_status {
    */
   char last_failure[CERTRELOAD_MAX_FAILURE_TEXT];
   /**
-   * Its first file or directory as the host wrote it (made absolute), fit to print, cut to fit.
+   * The first file or directory of the trust store as the host wrote it (made absolute), with "?" in place of
+   * control characters, cut to fit.
    */
   char path[CERTRELOAD_MAX_PATH_TEXT];
 } certreload_trust_status;
@@ -1676,7 +1696,8 @@ certreload_result certreload_get_trust_status(const certreload_handle *handle,
  * certreload_trust_health{state}.
  *
  * If certreload_options_set_name() gave the handle a name, every series has the label handle. A process with several
- * handles calls certreload_write_metrics_page(): two pages joined together are not valid.
+ * handles calls certreload_write_metrics_page(). Two pages that are joined are not valid, because a page may describe
+ * each metric only once.
  *
  * The page may grow between two calls, so repeat until it fits. The first round of this loop gets the size:
  *
@@ -1804,18 +1825,19 @@ void certreload_options_free(certreload_options *options);
  * certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). This function reads
  * no file.
  *
- * The OCSP response is DER (RFC 6960). Clients that ask for it get it from its thisUpdate until its nextUpdate. A
- * response is left out, with a warning (CERTRELOAD_WARNING_OCSP_UNUSABLE), if it is about another certificate, has
- * another status than "good", has expired, or was not signed for the issuer. It still replaces the previous
- * response, and so does a missing file. Signature and issuer are checked with the certificates in the chain and in
- * the response.
+ * The OCSP response is DER (RFC 6960). Clients that ask for it get it from its thisUpdate until its nextUpdate. It
+ * must be about the leaf, not expired, "good", and signed by the issuer or its delegated responder. Otherwise it is
+ * left out, with a warning (CERTRELOAD_WARNING_OCSP_UNUSABLE). After a change the previous response is not stapled any
+ * more, even if the new one is left out or its file is missing. Signature and issuer are checked with the certificates
+ * in the chain and in the response.
  *
  * @param options     must not be NULL; changed
  * @param chain_path  must not be NULL or ""; any bytes, UTF-8 or not; copied. A relative path refers to the working
  *                    directory at the time of open
  * @param key_path    likewise
  * @param ocsp_path   likewise, but may be NULL for none
- * @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty or the options are full
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty, or if CERTRELOAD_MAX_IDENTITIES are
+ *                    in the options already
  * Ownership:         strings are copied
  * Threads:           exclusive access to options
  * Signals:           not async-signal-safe
@@ -1851,8 +1873,9 @@ certreload_result certreload_options_require_name(certreload_options *options,
 /**
  * Sets the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
  *
- * Without this call, or with count 0, the template decides; without a template ALPN is not negotiated. A client that
- * offers only other protocols is refused (no_application_protocol). A client that offers none is served.
+ * Without this call, or with count 0, those of certreload_options_set_server_template() are used; without a template
+ * ALPN is not negotiated. A client that offers only other protocols is refused (no_application_protocol). A client
+ * that offers none is served.
  *
  * @param options    must not be NULL; changed
  * @param protocols  count strings of 1 to 255 bytes each, such as "h2" and "http/1.1"; NULL only with count 0;
@@ -1870,14 +1893,14 @@ certreload_result certreload_options_set_alpn(certreload_options *options,
                                               size_t count);
 
 /**
- * Uses every setting of an existing server configuration: only the identity comes from the files.
+ * Sets an existing server configuration as the template of every generation: only the identities are the handle's.
  *
  * Cipher suites, versions, ALPN, key log, session storage, tickets and the client verifier stay as the template has
- * them. Every generation uses the template's session storage.
+ * them, unless another option replaces them. All generations share its session storage.
  *
  * @param options  must not be NULL; changed
  * @param config   must not be NULL; a configuration of rustls_server_config_builder_build(), whose own certificate
- *                 is not used; counted
+ *                 is not used; reference-counted
  * @return         OK; NULL_PARAMETER
  * Ownership:      the library keeps a reference; the caller frees its own with rustls_server_config_free() as usual
  * Threads:        exclusive access to options
@@ -1891,7 +1914,7 @@ certreload_result certreload_options_set_server_template(certreload_options *opt
 /**
  * Names the handle for operators, such as "public" or "admin".
  *
- * Every series of certreload_write_metrics() then has the label handle with this name.
+ * Every series of certreload_write_metrics() then has the label handle with this name, and log lines begin with it.
  *
  * @param options  must not be NULL; changed
  * @param name     1 to 255 bytes of UTF-8, copied; NULL for no name, which is the default
@@ -1902,17 +1925,18 @@ certreload_result certreload_options_set_server_template(certreload_options *opt
  * Blocks:         never
  * Since:          0.1.0
  */
-certreload_result certreload_options_set_name(certreload_options *options, const char *name);
+certreload_result certreload_options_set_name(certreload_options *options,
+                                              const char *name);
 
 /**
  * Sets the function that gets the events of each handle that is opened with these options.
  *
- * It gets the event of the first load, too, so no warning of the first load is lost.
+ * The function also gets the event of the first load, so no warning of the first load is lost.
  *
  * @param options        must not be NULL; changed
  * @param callback       NULL for none
- * @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
- *                       the options are freed and every handle that was opened with them is closed or has another
+ * @param userdata       passed to each call; must stay valid until userdata_free is called. Without it: until the
+ *                       options are freed and every handle that was opened with them is closed or has another
  *                       callback
  * @param userdata_free  may be NULL; see certreload_userdata_free
  * @return               OK; NULL_PARAMETER if options is NULL, the only failure: userdata is then still the caller's
@@ -1928,16 +1952,18 @@ certreload_result certreload_options_set_event_callback(certreload_options *opti
                                                         certreload_userdata_free userdata_free);
 
 /**
- * Adds an identity whose bytes are in memory: from a configuration centre, a vault, or another process.
+ * Adds an identity whose bytes are in memory, for example from a configuration service, a vault or another process.
  *
- * It counts as an identity from files does, in the order in which identities are added. certreload_push_identity()
- * renews it. Messages name its parts memory:INDEX/chain and memory:INDEX/key.
+ * It has an index as an identity from files has, in the order in which identities are added. The library has no file
+ * to watch for it: certreload_push_identity() renews it. Messages name its parts memory:INDEX/chain, memory:INDEX/key
+ * and memory:INDEX/ocsp.
  *
  * @param options     must not be NULL; changed
  * @param bytes       must not be NULL, nor its chain_pem and key_pem
  * @param bytes_size  sizeof(certreload_identity_bytes) of the header that the program was compiled with
- * @return            OK; NULL_PARAMETER; INVALID_PARAMETER if bytes_size is wrong or the options are full;
- *                    FILE_TOO_LARGE. certreload_open() returns what is wrong with the bytes themselves
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER if bytes_size is wrong, or if the options have
+ *                    CERTRELOAD_MAX_IDENTITIES identities already; FILE_TOO_LARGE. certreload_open() parses the bytes,
+ *                    and returns what is wrong with them
  * Ownership:         copied, and the copy of the key is wiped when the options are freed; the caller wipes its own
  * Threads:           exclusive access to options
  * Signals:           not async-signal-safe
@@ -1953,15 +1979,15 @@ certreload_result certreload_options_add_identity_memory(certreload_options *opt
  */
 CERTRELOAD_ENUM(certreload_watch) {
   /**
-   * The kernel's notifications, and a poll besides. The default.
+   * By the kernel's notifications, and by polls for changes that cause none. The default.
    */
   CERTRELOAD_WATCH_AUTO = 0,
   /**
-   * A poll alone: for file systems that report nothing (NFS, some overlays).
+   * By polls alone: for file systems that cause no notifications (NFS, some overlays).
    */
   CERTRELOAD_WATCH_POLL = 1,
   /**
-   * Neither: only certreload_reload() and certreload_reload_wait() scan the files.
+   * By neither: files are scanned only for certreload_reload() and certreload_reload_wait().
    */
   CERTRELOAD_WATCH_OFF = 2,
 };
@@ -1969,10 +1995,10 @@ CERTRELOAD_ENUM(certreload_watch) {
 /**
  * Sets how changes are found.
  *
- * Notifications cover the files, under every name that they are written by, and everything on the path to them:
- * links, directories that hold a file or a link, and the directories above. Each of these may be moved, replaced,
- * removed or created. Some changes cause no notification, and a poll finds them: a mount over the files, or a write
- * on another machine or below a layered file system (G1).
+ * Notifications cover the files, also if they are written through another hard link. They also cover the path to them:
+ * symbolic links, the directories that hold a file or a link, and all directories above. Each of these may be moved,
+ * replaced, removed or created. Some changes cause no notification, and only a poll finds them (G1). Examples are a
+ * mount over the files, and a write on another machine or below a layered file system.
  *
  * @param options  must not be NULL; changed
  * @param mode     CERTRELOAD_WATCH_AUTO (the default), _POLL or _OFF
@@ -1989,10 +2015,10 @@ certreload_result certreload_options_set_watch(certreload_options *options,
 /**
  * Sets how often the files are scanned for changes, with or without notifications.
  *
- * A poll follows the links and compares device, inode, size, mtime and ctime: some microseconds per file. It reads
- * the bytes if any of these changed. It also reads them if they prove little: the file changed in the last two
- * seconds, is on a network or layered file system, or has an unresolved failure. Once a minute it reads the bytes in
- * any case. Requests always read the bytes.
+ * A poll follows the links and compares device, inode, size, mtime and ctime, which takes some microseconds per file.
+ * It reads the bytes of a file only if one of these has changed, or if the comparison proves little. That is so if the
+ * file changed in the last two seconds, is on a network or layered file system, or has an unresolved failure. Once a
+ * minute a poll reads the bytes in any case. Requests always read the bytes.
  *
  * @param options      must not be NULL; changed
  * @param interval_ms  10 to 86400000 (a day), milliseconds; the default is 10000
@@ -2009,9 +2035,10 @@ certreload_result certreload_options_set_poll_interval_ms(certreload_options *op
 /**
  * Sets the quiet time: how long files must be free of notifications before they are read (debounce).
  *
- * A burst of changes then results in one reload (G4). A change that only a poll finds is accepted if it is the same
- * after the quiet time. Nothing that the host asks for waits for it: certreload_open(), certreload_check(),
- * certreload_push_identity(), certreload_reload() and certreload_reload_wait().
+ * A burst of changes then results in one reload (G4). If a poll finds a change without a notification, the files are
+ * read again after the quiet time. The change is accepted if both reads are the same. Calls of the host wait for no
+ * quiet time: certreload_open(), certreload_check(), certreload_push_identity(), certreload_reload() and
+ * certreload_reload_wait().
  *
  * If the quiet time is longer than the incomplete-file timeout, certreload_open() and certreload_check() return
  * INVALID_PARAMETER.
@@ -2032,8 +2059,9 @@ certreload_result certreload_options_set_debounce_ms(certreload_options *options
  * Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed
  * (G4).
  *
- * Files look incomplete if a key does not match yet, a PEM is cut off, or a file is missing, may not be read yet or
- * is still open for writing. Files that change without a pause are read when the timeout has passed.
+ * Files look incomplete if a key does not match its certificate or a PEM is cut off. They also look incomplete if a
+ * file is missing, may not be read, or is still open for writing. Files that change without a pause are read when the
+ * timeout has passed.
  *
  * @param options     must not be NULL; changed
  * @param timeout_ms  0 to 3600000 (an hour), milliseconds; the default is 5000
@@ -2048,16 +2076,17 @@ certreload_result certreload_options_set_incomplete_timeout_ms(certreload_option
                                                                uint32_t timeout_ms);
 
 /**
- * Sets how long before its notAfter a certificate counts as expiring.
+ * Sets the warning window: how long before its notAfter a certificate counts as expiring.
  *
- * At that time CERTRELOAD_EVENT_KIND_EXPIRING is reported, and health becomes EXPIRING. Without this call it is the
- * last third of the certificate's lifetime, at most 30 days, which suits a certificate of six days as well as one of
- * a year. If a certificate lives shorter than the time that is set here, it counts as expiring from its notBefore
- * on.
+ * When the window begins, CERTRELOAD_EVENT_KIND_EXPIRING is reported, and health becomes EXPIRING. Without this call
+ * the window is the last third of the certificate's lifetime, at most 30 days. That suits a certificate of six days as
+ * well as one of a year. If a certificate's lifetime is shorter than the time that is set here, it counts as expiring
+ * from its notBefore on.
  *
- * Revocation lists count as expiring in the last tenth of the time from thisUpdate to nextUpdate, at most 30 days.
- * If a time is set here, it is used instead, up to a third of their time. OCSP responses count as expiring in the
- * last third of their time, whatever time is set here. 0 switches off all of these warnings.
+ * The window of a revocation list is the last tenth of the time from thisUpdate to nextUpdate, at most 30 days. If a
+ * time is set here, that is the window, but at most a third of the time from thisUpdate to nextUpdate. The window of
+ * an OCSP response is the last third of that time, at most 30 days, whatever is set here. 0 switches off all of these
+ * warnings.
  *
  * @param options  must not be NULL; changed
  * @param seconds  before notAfter; 0 for no warning: then only the expiry itself is reported
@@ -2079,17 +2108,21 @@ certreload_result certreload_options_set_expiry_warning_seconds(certreload_optio
 /**
  * A function of the host that knows the passwords of encrypted private keys.
  *
- * It is called once for each load of an encrypted key. During an open or a check it runs on the calling thread.
- * Later it runs on a background thread of the library, when a file of the identity has changed, and again at each
- * retry of files that look incomplete. A wrong password looks like that, too. Reloads of all handles wait for it;
- * connections do not. A fork() by another thread of the process waits for it for up to a second. So be quick, and
- * take no lock that is held around a fork. The function must not call a certreload function, throw, longjmp out or
- * end its thread (pthread_exit()).
+ * It is called once for each load of an encrypted key. During an open, a check or a push it runs on the calling
+ * thread. Later it runs when a file of the identity has changed. It then runs on a background thread of the library,
+ * or with CERTRELOAD_RUNTIME_HOST on the thread that calls certreload_dispatch() or certreload_reload_wait(). It runs
+ * again at each retry of files that look incomplete. After a wrong password the files look incomplete, too, because
+ * key and password may be replaced one after the other.
  *
- * It writes the bytes of the password to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them,
- * writes their number to *length_out, and returns true. If it returns false, or a length that is too large, there is
- * no password, and the load fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the
- * same options may call the function at the same time.
+ * While the function runs on a background thread, reloads of all handles wait for it; connections do not. A fork() by
+ * another thread of the process waits for it for up to a second. So be quick, and take no lock that is held around a
+ * fork. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
+ *
+ * key_path is the path of the key, made absolute, or memory:INDEX/key for a key in memory. The function writes the
+ * bytes of the password to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, writes their
+ * number to *length_out, and returns true. If it returns false, or a length that is too large, there is no password,
+ * and the load fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options
+ * may call the function at the same time.
  */
 typedef bool (*certreload_key_password_callback)(void *userdata,
                                                  const char *key_path,
@@ -2098,14 +2131,14 @@ typedef bool (*certreload_key_password_callback)(void *userdata,
                                                  size_t *length_out);
 
 /**
- * Sets the function that knows the passwords of encrypted private keys. It replaces a password file.
+ * Sets the function that knows the passwords of encrypted private keys. It replaces a password file that was set.
  *
  * There is one function for all keys of the options. If the keys have different passwords, the function selects by
  * key_path.
  *
  * @param options        must not be NULL; changed
- * @param callback       NULL for no password at all
- * @param userdata       passed to each call; must stay valid until userdata_free is called, or, without it, until
+ * @param callback       NULL for no password at all: neither from a function nor from a file
+ * @param userdata       passed to each call; must stay valid until userdata_free is called. Without it: until
  *                       the options are freed and every handle that was opened with them is closed
  * @param userdata_free  may be NULL; see certreload_userdata_free
  * @return               OK; NULL_PARAMETER
@@ -2121,15 +2154,15 @@ certreload_result certreload_options_set_key_password_callback(certreload_option
                                                                certreload_userdata_free userdata_free);
 
 /**
- * Sets the file with the password of encrypted private keys. It replaces a password callback.
+ * Sets the file with the password of encrypted private keys. It replaces a password callback that was set.
  *
  * There is one password for all keys of the options; for several, set a callback instead. The password is the first
- * line of the file, without its newline (LF or CRLF). The file belongs to each identity whose key is encrypted: it
- * is read together with the key, and a change of it is a change of the identity.
+ * line of the file, without its newline (LF or CRLF). The file is part of each identity whose key is encrypted. It is
+ * read together with the key, and if it changes, these identities are reloaded.
  *
  * @param options  must not be NULL; changed
- * @param path     NULL for no password at all; must not be ""; any bytes, UTF-8 or not; copied. A relative path
- *                 refers to the working directory at the time of open
+ * @param path     NULL for no password at all, neither from a file nor from a function; must not be ""; any bytes,
+ *                 UTF-8 or not; copied. A relative path refers to the working directory at the time of open
  * @return         OK; NULL_PARAMETER; INVALID_PARAMETER if the path is empty
  * Ownership:      strings are copied
  * Threads:        exclusive access to options
@@ -2141,9 +2174,9 @@ certreload_result certreload_options_set_key_password_file(certreload_options *o
                                                            const char *path);
 
 /**
- * Returns the first failure that the options remember: for a host that wants to know before it opens them.
+ * Returns the first failure that the options remember, for a host that handles failures before it opens a handle.
  *
- * certreload_open() and certreload_check() return the same failure, so no host has to ask.
+ * This call is never necessary: certreload_open() and certreload_check() return the same failure.
  *
  * @param options  must not be NULL; borrowed for the call
  * @return         OK if no certreload_options_* function has failed on these options; NULL_PARAMETER if options is
@@ -2186,33 +2219,34 @@ certreload_result certreload_options_clear_error(certreload_options *options);
  */
 CERTRELOAD_ENUM(certreload_client_auth) {
   /**
-   * No. The default.
+   * The server asks for no client certificate. The default.
    */
   CERTRELOAD_CLIENT_AUTH_NONE = 0,
   /**
-   * Yes, and a client without a certificate is served too. A client whose certificate fails verification is
-   * refused.
+   * The server asks, and also serves a client without a certificate. A client whose certificate fails verification
+   * is refused.
    */
   CERTRELOAD_CLIENT_AUTH_OPTIONAL = 1,
   /**
-   * Yes, and a client without a certificate is refused.
+   * The server asks, and refuses a client without a certificate, or whose certificate fails verification.
    */
   CERTRELOAD_CLIENT_AUTH_REQUIRED = 2,
 };
 
 /**
- * Look up only the peer's own certificate in the revocation lists, and not the certificates of the authorities above
- * it.
+ * Rule: only the peer's own certificate is looked up in the revocation lists, not the certificates of the authorities
+ * above it.
  */
 #define CERTRELOAD_CRL_LEAF_ONLY 1
 
 /**
- * Accept a certificate whose issuer has no revocation list.
+ * Rule: a certificate whose issuer has no revocation list is accepted.
  */
 #define CERTRELOAD_CRL_ALLOW_UNKNOWN 2
 
 /**
- * Continue to use a revocation list whose nextUpdate has passed, with a warning.
+ * Rule: a revocation list whose nextUpdate has passed is still used, with a warning. Revocations since then are
+ * unknown.
  */
 #define CERTRELOAD_CRL_ALLOW_EXPIRED 4
 
@@ -2227,12 +2261,13 @@ CERTRELOAD_ENUM(certreload_client_auth) {
 #define CERTRELOAD_MAX_TRUST_SIZE 67108864
 
 /**
- * The most files of a directory that count. A directory may have ten times as many files of any name.
+ * The most files of a directory that are read; certreload_options_add_crl() says which are, by their names. The
+ * directory may have ten times as many files of any name.
  */
 #define CERTRELOAD_MAX_DIRECTORY_FILES 1000
 
 /**
- * The most roots of either role.
+ * The most roots for clients, and the most roots for servers.
  */
 #define CERTRELOAD_MAX_ROOTS 10000
 
@@ -2250,14 +2285,14 @@ CERTRELOAD_ENUM(certreload_client_auth) {
  * Asks clients for certificates, and checks them against roots that reload.
  *
  * The roots are one file (PEM, or DER of one certificate) or a directory of such files. certreload_options_add_crl()
- * says which files of a directory count. Every certificate in them is a trust anchor. The roots of clients, the
- * roots of servers, the revocation lists and the mode are one unit, the trust store: it is accepted or rejected as a
- * whole, and a handle has one. When a generation without a root is current, that root admits no client any more,
- * resumed sessions included (G13). Existing connections stay.
+ * says which files of a directory are read. Every certificate in them is a trust anchor. A handle has one trust store:
+ * the roots of clients, the roots of servers, the revocation lists and the mode. The trust store is accepted or
+ * rejected as a whole. After a root was removed and the new generation is current, clients under that root are
+ * refused, also if they resume a session (G13). Existing connections stay.
  *
- * rustls_connection_get_peer_certificate() returns the client's certificate, as usual. If there is a template, the
- * trust store replaces the template's client verifier; for the template's sessions see
- * certreload_options_set_resumption().
+ * rustls_connection_get_peer_certificate() returns the client's certificate, as usual. The trust store replaces the
+ * client verifier of a template (certreload_options_set_server_template()). certreload_options_set_resumption()
+ * describes what happens to the template's sessions.
  *
  * @param options     must not be NULL; changed
  * @param mode        CERTRELOAD_CLIENT_AUTH_NONE (the default), _OPTIONAL or _REQUIRED
@@ -2275,11 +2310,11 @@ certreload_result certreload_options_set_client_auth(certreload_options *options
                                                      const char *roots_path);
 
 /**
- * Adds the client role: servers are checked against roots that reload.
+ * Adds the client role, for connections to servers: the servers are checked against roots that reload.
  *
- * certreload_client_connection_new() then creates connections to servers. The client shows the identity of
+ * certreload_client_connection_new() then creates such connections. The client shows the identity of
  * certreload_options_add_client_identity(), else the first identity of all, if its extended key usage allows that.
- * One handle can have both roles. A handle with roots of servers needs no identity.
+ * One handle can be used for a server and a client. A handle with roots of servers needs no identity.
  *
  * @param options     must not be NULL; changed
  * @param roots_path  a file or a directory, as for certreload_options_set_client_auth(); must not be NULL or "";
@@ -2295,22 +2330,22 @@ certreload_result certreload_options_set_server_roots(certreload_options *option
                                                       const char *roots_path);
 
 /**
- * Sets the roots of the client role to those of the system, which reload as any others.
+ * Sets the roots that servers are checked against to those of the operating system. The handle reloads them, too.
  *
- * They are the file that SSL_CERT_FILE names at the time of this call, even if it does not exist. If that variable
- * is not set, they are the bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt" and similar paths). If
- * there is no bundle, they are the directory that SSL_CERT_DIR names, else the distribution's directory. On Linux a
- * platform verifier uses the same roots. When the system's roots are updated, this handle reloads them. This
- * function and certreload_options_set_server_roots() replace each other's roots: the last call counts.
+ * They are the file that the environment variable SSL_CERT_FILE names at the time of this call, even if it does not
+ * exist. If that variable is not set, they are the bundle of the distribution ("/etc/ssl/certs/ca-certificates.crt"
+ * and similar paths). If there is no bundle, they are the directory that SSL_CERT_DIR names, else the distribution's
+ * directory. On Linux rustls_platform_server_cert_verifier() of rustls-ffi uses the same roots. This function and
+ * certreload_options_set_server_roots() replace each other's roots: the last call counts.
  *
- * A process that has more rights than its caller (set-user-ID, set-group-ID, file capabilities) ignores both
- * variables, as OpenSSL does with secure_getenv(). The caller must not choose the roots that such a process trusts.
+ * A process that has more rights than the user who started it (set-user-ID, set-group-ID, file capabilities) ignores
+ * both variables, as OpenSSL does with secure_getenv(). That user must not choose the roots that the process trusts.
  *
  * @param options  must not be NULL; changed
  * @return         OK; NULL_PARAMETER; FILE_NOT_FOUND if the system has no roots. A host that has other roots for
  *                 that case calls certreload_options_clear_error()
  * Ownership:      nothing changes hands
- * Threads:        exclusive access to options; reads the environment
+ * Threads:        exclusive access to options; no thread changes the environment (setenv()) during the call
  * Signals:        not async-signal-safe
  * Blocks:         file lookups
  * Since:          0.1.0
@@ -2320,28 +2355,31 @@ certreload_result certreload_options_set_platform_roots(certreload_options *opti
 /**
  * Adds revocation lists (RFC 5280 section 5): a file of them, or a directory of such files.
  *
- * A file is PEM with any number of lists, or DER with one. The files of a directory that count have names that end
- * in ".pem", ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or the form that OpenSSL's rehash makes
- * ("5ad8a5d6.r0", of roots "5ad8a5d6.0"). Hidden files and subdirectories do not count.
+ * A file is PEM with any number of lists, or DER with one. In a directory only files with certain names are read.
+ * They end in ".pem", ".der" or ".crl" (of roots: ".pem", ".der", ".crt" or ".cer"), or have the form that OpenSSL's
+ * rehash gives to links ("5ad8a5d6.r0", of roots "5ad8a5d6.0"). Hidden files and subdirectories are ignored.
  *
  * A change of the lists is rejected, and the whole trust store stays as it was, in four cases. A list is not signed
- * by its issuer, if that is a root (CRL_SIGNATURE). A list is older than one that has been in use since open
- * (CRL_ROLLBACK). A list has expired (CRL_EXPIRED). A list in use is gone while its root is trusted (CRL_LOST). Of
- * several lists of one issuer the newest counts.
+ * with the key of its issuer, whose certificate is a root or otherwise known (CRL_SIGNATURE). A list is older than one
+ * that has been in use since open (CRL_ROLLBACK). A new list has expired already, and CERTRELOAD_CRL_ALLOW_EXPIRED is
+ * not set (CRL_EXPIRED). A list in use is gone while its root is trusted (CRL_LOST). If an issuer has several lists,
+ * the newest is used.
  *
- * The list of an intermediate is checked with the intermediate's certificate. That certificate is taken from beside
- * the list in the CRL file (or the directory), or from the chain of one of the handle's own identities. It does not
- * become a root. If the certificate is in neither place, the list is accepted with a warning (CRL_UNRELATED), and
- * checked when a peer shows that intermediate. Such a list must not be removed before its nextUpdate has passed;
- * afterwards its removal is a warning (CRL_LOST). It is not known which root an intermediate is under. So the rule
- * also holds after its root was removed: leave the list where it is until it has expired.
+ * The list of an intermediate is checked with the intermediate's certificate. The library finds that certificate in
+ * the same CRL file (or directory), or in the chain of one of the handle's own identities. It does not become a root.
+ * If it is in neither place, the list is accepted with a warning (CERTRELOAD_WARNING_CRL_UNRELATED). Its signature is
+ * then checked when a peer shows that intermediate.
  *
- * The lists apply to clients and servers alike. One exception: the list of an authority that is a root of one role
- * only, and no known intermediate, does not affect the other role.
+ * The list of an intermediate must not be removed before its nextUpdate has passed (CRL_LOST). Afterwards its removal
+ * causes only a warning (CERTRELOAD_WARNING_CRL_LOST). This holds even after a root was removed, because the library
+ * does not know under which root an intermediate is. So leave such a list in place until it has expired.
  *
- * certreload_options_set_crl_rules() says what is looked up, and what happens if nothing is known. Without any list
- * nothing is looked up. If there are lists, a root without one causes a warning (CERTRELOAD_WARNING_CRL_MISSING).
- * Lists without roots are a mistake: INVALID_PARAMETER at open.
+ * The lists apply to clients and servers alike, with one exception. An authority may be a root for clients only or for
+ * servers only. Unless it is also known as an intermediate, its list then does not affect the other side.
+ *
+ * certreload_options_set_crl_rules() sets which certificates are looked up, and whether one without a list is
+ * accepted. Without any list nothing is looked up. If there are lists, a root without one causes a warning
+ * (CERTRELOAD_WARNING_CRL_MISSING). Lists without roots are a mistake: open returns INVALID_PARAMETER.
  *
  * @param options   must not be NULL; changed
  * @param crl_path  a file or a directory; must not be NULL or ""; copied
@@ -2376,14 +2414,15 @@ certreload_result certreload_options_set_crl_rules(certreload_options *options,
 /**
  * Adds the identity that a client shows: a certificate chain and its private key.
  *
- * It serves no server name, and its extended key usage must allow clientAuth. Its index follows the order in which
- * all identities are added. If there are several, the client shows the first. Without roots to check servers with,
- * the identity is a mistake: INVALID_PARAMETER at open.
+ * The identity is not used for the server, and its extended key usage must allow clientAuth. Identities of both kinds
+ * have their index in the order in which they are added. If there are several client identities, the client shows the
+ * first. Without certreload_options_set_server_roots() a client identity is a mistake: open returns INVALID_PARAMETER.
  *
  * @param options     must not be NULL; changed
  * @param chain_path  as for certreload_options_add_identity()
  * @param key_path    likewise
- * @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty or the options are full
+ * @return            OK; NULL_PARAMETER; INVALID_PARAMETER if a path is empty, or if CERTRELOAD_MAX_IDENTITIES are
+ *                    in the options already
  * Ownership:         strings are copied
  * Threads:           exclusive access to options
  * Signals:           not async-signal-safe
@@ -2395,14 +2434,14 @@ certreload_result certreload_options_add_client_identity(certreload_options *opt
                                                          const char *key_path);
 
 /**
- * Uses every setting of an existing client configuration: only identity, server verifier and sessions come from the
- * handle.
+ * Sets an existing client configuration as the template of every generation: only identity, server verifier and
+ * sessions are the handle's.
  *
  * Cipher suites, versions, ALPN, SNI and key log stay as the template has them. If there is no identity that the
- * client may show, the template's own client certificate stays, too.
+ * client may show, the template's own client certificate is used, too.
  *
  * @param options  must not be NULL; changed
- * @param config   must not be NULL; a configuration of rustls_client_config_builder_build(); counted
+ * @param config   must not be NULL; a configuration of rustls_client_config_builder_build(); reference-counted
  * @return         OK; NULL_PARAMETER
  * Ownership:      the library keeps a reference; the caller frees its own with rustls_client_config_free() as usual
  * Threads:        exclusive access to options
@@ -2424,13 +2463,13 @@ certreload_result certreload_options_set_client_template(certreload_options *opt
  */
 CERTRELOAD_ENUM(certreload_resumption) {
   /**
-   * Sessions that began under the same trust store and mode, with a name that is still served, at most six hours
-   * after their last use. A renewed certificate, key, chain or staple, or an added name, ends no session (G14).
-   * The default.
+   * Sessions that began under the same trust store, and with a name that is still served. They end six hours after
+   * their last use, in TLS 1.2 six hours after the full handshake. A renewed certificate, key, chain or staple, or
+   * an added name, ends no session (G14). The default.
    */
   CERTRELOAD_RESUMPTION_AUTO = 0,
   /**
-   * Sessions of the same generation: every reload ends all sessions.
+   * Sessions that began under the current generation: every reload ends all sessions.
    */
   CERTRELOAD_RESUMPTION_ALWAYS_RESET = 1,
   /**
@@ -2440,41 +2479,48 @@ CERTRELOAD_ENUM(certreload_resumption) {
 };
 
 /**
- * Sets which sessions are resumed, in both roles.
+ * Sets which sessions are resumed, by the server with its clients, and by the client role with its servers.
  *
- * Sessions are kept in tickets (RFC 5077, RFC 8446 section 4.6.1) that the client stores. The keys that encrypt
- * tickets are drawn at random and replaced every six hours, or come from certreload_options_set_ticket_keys(). A TLS
- * 1.2 client that does not support tickets resumes by session id. A ticket is bound to the trust store that it was
- * issued under: after any change of roots, revocation lists or mode it is void (G13). It ends when the first
- * certificate of the client's chain expires, and when the revocation lists do. The same holds for sessions of the
- * client role.
+ * A server sends the state of a session to the client as an encrypted ticket (RFC 5077, RFC 8446 section 4.6.1). The
+ * keys that encrypt tickets are drawn at random and replaced every six hours, or come from
+ * certreload_options_set_ticket_keys(). For a TLS 1.2 client that does not support tickets, the server stores the
+ * session in memory under a session id. The conditions for tickets below hold for such a session, too, but no other
+ * process can resume it.
+ *
+ * A ticket is bound to the trust store under which it was issued. After any change of roots, revocation lists or
+ * client authentication mode, the ticket is not accepted (G13). A ticket also ends when the first certificate of the
+ * client's chain expires. Unless CERTRELOAD_CRL_ALLOW_EXPIRED is set, it ends when the first revocation list expires,
+ * too. The same holds for sessions of the client role.
  *
  * A ticket is also bound to a name. If an identity has the name that the client asks for, the ticket is valid as
  * long as an identity has that name. If the client sends no name, or one that no identity has, the default identity
- * answers. Then the ticket is valid as long as the default identity has its present first name. A certificate
- * without names is identified by its subject, and one without a subject by its public key.
+ * answers. Then the ticket is valid as long as the default identity has the first name that it had at the time. A
+ * certificate without names is identified by its subject, and one without a subject by its public key.
  *
- * A ticket lives six hours, and a client that returns with it gets another. In TLS 1.2 the new ticket ends when the
- * first does, six hours after the full handshake, because the secret of the session stays the same. In TLS 1.3 the
- * new ticket has six hours too, because each resumption agrees on fresh keys. Such a chain ends with one of the ends
- * above, or with certreload_invalidate_sessions().
+ * A ticket is valid for six hours. A client that resumes a session gets a new ticket, so resumption can follow
+ * resumption without a full handshake. In TLS 1.2 the new ticket ends when the first does, six hours after the full
+ * handshake, because the secret of the session stays the same. In TLS 1.3 the new ticket is valid for six hours, too,
+ * because each resumption agrees on fresh keys. Such a series ends when a ticket has ended or is not accepted, for the
+ * reasons above, or with certreload_invalidate_sessions().
  *
- * If the client showed certificates, the chain also ends at the client's weekly boundary (RFC 8446 section 4.6.1).
- * The boundary is where (now + SHA-256(the client's chain) mod 7 d) / 7 d, in whole numbers, changes. In the last
- * minute before it no such session is resumed, so that no handshake lasts across the boundary; handshakes should be
- * shorter than that. A client without certificates has proved nothing that could be asked for again, so such chains
- * have no total limit. In the client role the server sets the limit.
+ * If the client showed certificates, they must be verified again at least once a week (RFC 8446 section 4.6.1). So in
+ * TLS 1.3 a series of resumptions ends at a weekly time that depends on the client's chain. That is the time at which
+ * (now + SHA-256(chain) mod 604800) / 604800, rounded down, changes; now is in seconds since 1970-01-01 UTC. In the
+ * last minute before that time the client's sessions are not resumed, so that no handshake lasts across it. This works
+ * if handshakes take less than a minute. Without certificates there is nothing to verify again, so the series has no
+ * limit of this kind. In the client role the server sets the limit.
  *
- * A process and the processes forked from it resume each other's sessions, although keys are drawn at random. Each
- * period's key is derived from a secret of the handle, which forked processes inherit, and from randomness that is
- * drawn for each period in memory that they share. A copy of one process's memory does not reveal future keys.
- * posix_spawn(), system() and popen() are not forks in this sense.
+ * A process and the processes forked from it resume each other's sessions, although keys are drawn at random. The key
+ * of each six hours is derived from two inputs: a secret of the handle, which forked processes inherit, and new
+ * randomness in memory that these processes share. So a copy of one process's memory does not reveal future keys.
+ * Processes that are started with posix_spawn(), system() or popen() do not share the keys.
  *
- * A template keeps its own session storage unless this function, certreload_options_set_ticket_keys() or
- * certreload_options_set_session_context() is called. All generations share that storage, and it resumes names that
- * are no longer served. With certreload_options_set_client_auth() it would resume clients that the trust store
- * refuses now. In that case the default storage of rustls is replaced. A storage of the host
- * (rustls_server_config_builder_set_persistence()) is refused at open, until one of the three functions is called.
+ * A template (certreload_options_set_server_template()) keeps its own session storage unless this function,
+ * certreload_options_set_ticket_keys() or certreload_options_set_session_context() is called. All generations share
+ * that storage, and it resumes sessions of names that are no longer served. With certreload_options_set_client_auth()
+ * it would also resume sessions of clients that the trust store refuses now. So in that case the handle replaces the
+ * default storage of rustls. A storage of the host (rustls_server_config_builder_set_persistence()) is then refused at
+ * open, unless one of the three functions is called, which replaces it.
  *
  * @param options     must not be NULL; changed
  * @param resumption  CERTRELOAD_RESUMPTION_AUTO (the default), _ALWAYS_RESET or _OFF
@@ -2495,22 +2541,23 @@ certreload_result certreload_options_set_resumption(certreload_options *options,
  * sessions. They also resume those of a process that was restarted. The first key encrypts; all keys decrypt. To
  * rotate, put a new key first and keep the old one behind it for six hours.
  *
- * The file holds keys of 48 or of 80 bytes as nginx, Apache and haproxy read them: as bytes, one key after the
- * other, or one line of base64 per key ("openssl rand 80 > keys", "openssl rand -base64 48 > keys"). Tickets are not
- * compatible with those servers, because the keys that encrypt are derived from the keys in the file.
+ * The file holds keys of 48 or of 80 bytes, in the formats of nginx, Apache and haproxy. They are bytes, one key after
+ * the other ("openssl rand 80 > keys"), or one line of base64 per key ("openssl rand -base64 48 > keys"). Tickets are
+ * not compatible with those servers, because the keys that encrypt are derived from the keys in the file.
  *
  * Services that share the file resume only sessions of names that both serve; certreload_options_set_resumption()
  * describes clients that send no name. If names of separate services overlap, give each service its own
  * certreload_options_set_session_context().
  *
- * A file that is short, holds a key twice or may be read by every user is refused (TICKET_KEYS_MALFORMED,
- * TICKET_KEY_REPEATED, TICKET_KEYS_READABLE). At open that is a failure; later the previous keys stay in use.
+ * A file is refused if it is cut off or malformed (TICKET_KEYS_MALFORMED), holds a key twice (TICKET_KEY_REPEATED), or
+ * may be read by every user (TICKET_KEYS_READABLE). At open that is a failure; later the previous keys stay in use.
  *
  * Forward secrecy: a key of the file decrypts recorded TLS 1.2 sessions whose tickets it encrypted. As long as the
- * key is in the file, its owner can also impersonate the server to clients that resume. So keep the file out of
- * backups, preferably in memory (tmpfs), and rotate it daily; certreload_options_set_ticket_key_lifetime_seconds()
- * reminds of that. A TLS 1.2 session has one secret for its six hours, which any of its tickets reveals. Recorded
- * TLS 1.3 sessions stay secret, except for early data.
+ * key is in the file, an attacker who has the key can also impersonate the server to clients that resume. So keep the
+ * file out of backups, preferably in memory (tmpfs), and rotate it daily;
+ * certreload_options_set_ticket_key_lifetime_seconds() sets when a warning reports that this was forgotten. A TLS 1.2
+ * session has one secret for its six hours, which any of its tickets reveals. Recorded TLS 1.3 sessions stay secret,
+ * except for early data.
  *
  * @param options  must not be NULL; changed
  * @param path     must not be NULL or ""; copied. A relative path refers to the working directory at the time of
@@ -2531,12 +2578,12 @@ certreload_result certreload_options_set_ticket_keys(certreload_options *options
  * The time counts from the creation of the key. In a base64 file a comment line before a key gives its date, in UTC:
  * "# certreload-created: 2026-11-30T06:00:00Z". A date that cannot be parsed is refused (TICKET_KEYS_MALFORMED).
  * Without such a line, the date is the file's mtime, or the time at which this handle first loaded the key, if that
- * is earlier. An mtime before 2020 is ignored. So if a file is copied without its mtime and the process restarts,
- * the key counts as new.
+ * is earlier. An mtime before 2020 is ignored, because container images set such an mtime on every file. So if a file
+ * is copied without its mtime and the process restarts, the key counts as new.
  *
  * When the time is over, CERTRELOAD_EVENT_KIND_EXPIRING is reported with CERTRELOAD_WARNING_TICKET_KEY_OLD, and
  * health is EXPIRING. After twice the time the key encrypts no more, and EXPIRED is reported. No tickets are issued
- * until another key is first, so handshakes are full ones; nothing fails.
+ * until another key is first in the file. Connections succeed, but with full handshakes.
  *
  * @param options  must not be NULL; changed
  * @param seconds  the default is 86400, a day; 0 for no limit
@@ -2572,18 +2619,21 @@ certreload_result certreload_options_set_session_context(certreload_options *opt
                                                          size_t size);
 
 /**
- * Ends every session at once: for the day a key leaks.
+ * Ends every session at once, for example after a ticket key has leaked.
  *
- * No session that began before this call is resumed, in either role, by any generation or configuration of this
- * handle, including those acquired before. Existing connections continue. Keys drawn at random are replaced. The
- * keys of a ticket key file cannot be replaced. Those that this handle has loaded so far, the latest 4096 of them,
- * are not used again while the handle is open, even if they return in another file. There are no tickets until the
- * file holds other keys. So first call this function, and then rotate the file. A template's own session storage is
- * the host's to empty.
+ * No session that began before this call is resumed, neither as a server nor as a client. That applies to every
+ * generation and configuration of this handle, including those acquired before. Existing connections continue. Keys
+ * drawn at random are replaced.
  *
- * The call affects this process, and the processes that it forks later. They leave the family of processes that
- * resume each other's sessions, and form a new one. Call it in each forked worker, also in those that inherited the
- * handle before, and on each host that shares the keys. A process that starts later accepts whatever is in the file.
+ * The library cannot replace the keys of a ticket key file. It refuses the keys that it has loaded so far (the latest
+ * 4096) as long as the handle is open, also in another file. There are no tickets until the file holds other keys. So
+ * first call this function, and then rotate the file.
+ *
+ * If a template keeps a session storage of the host, the library cannot empty that storage, so the host must.
+ *
+ * The call affects this process and the processes that it forks later. These continue to resume each other's sessions,
+ * but no longer those of the parent and of other processes with the inherited handle. So call this function in each
+ * forked process, and on each host that shares the keys. A process that starts later accepts whatever is in the file.
  *
  * @param handle  must not be NULL
  * @return        OK; NULL_PARAMETER; SYSTEM if there is no randomness for new keys; CLOSED
@@ -2614,13 +2664,15 @@ certreload_result certreload_invalidate_sessions(certreload_handle *handle);
  * A child that may not read the files, because it drops its privileges, calls certreload_push_identity() right after
  * this function. An identity that was pushed is no longer read from files.
  *
- * Call it in each child, for each handle. A child of the child may inherit a handle, too.
+ * Call this function in each child, for each handle that is to reload there. A child of the child that inherits the
+ * handle calls it as well.
  *
  * @param handle  must not be NULL
  * @return        OK, also if there is nothing to do: in the process that opened the handle, and after the first
  *                call; NULL_PARAMETER; SYSTEM if no thread or descriptor is available: the handle keeps serving, and
  *                the call can be repeated
- * Ownership:     the handle stays the caller's; from here on nothing of it is shared with the parent
+ * Ownership:     the handle stays the caller's. From here on parent and child share nothing of it but the random seeds
+ *                of ticket keys (certreload_options_set_resumption())
  * Threads:       in the child, before its other threads use the handle (a fork leaves one thread)
  * Signals:       not async-signal-safe; not between vfork() and exec
  * Blocks:        never for long: reads no certificate
@@ -2643,14 +2695,14 @@ CERTRELOAD_ENUM(certreload_runtime) {
 };
 
 /**
- * Sets which threads do the work.
+ * Sets which threads read changed files and deliver events.
  *
- * With CERTRELOAD_RUNTIME_HOST the library creates no thread, not even for a moment (G10). Everything else is the
- * same, as long as the host dispatches: a change is found when the host dispatches.
+ * With CERTRELOAD_RUNTIME_HOST the library creates no thread, not even for a moment (G10). A change is then found when
+ * the host calls certreload_dispatch(). Everything else is as with CERTRELOAD_RUNTIME_THREAD.
  *
  * Descriptors: with CERTRELOAD_RUNTIME_THREAD a handle has none, and one from its first certreload_event_fd() on.
- * The descriptors of the threads exist once for the process. With CERTRELOAD_RUNTIME_HOST each handle has 5, and all
- * handles share one inotify instance.
+ * The descriptors of the background threads exist once for the process. With CERTRELOAD_RUNTIME_HOST each handle has
+ * 5 descriptors, and all these handles share one inotify instance.
  *
  * @param options  must not be NULL; changed
  * @param runtime  CERTRELOAD_RUNTIME_THREAD (the default) or _HOST
@@ -2668,16 +2720,17 @@ certreload_result certreload_options_set_runtime(certreload_options *options,
  * Returns a descriptor to wait for in an event loop.
  *
  * It is readable, and stays so (level-triggered), as long as events wait for certreload_next_event(). With
- * CERTRELOAD_RUNTIME_HOST it is also readable as long as there is something to dispatch: a request, a change of the
- * files, a time that has come, an event for the callback. Use it with epoll, poll, select, and what is built on
- * them. Do not read from it. EPOLLET works too, if the host answers each wake-up with certreload_dispatch() (with
- * CERTRELOAD_RUNTIME_HOST) and with certreload_next_event() until that returns NO_EVENT.
+ * CERTRELOAD_RUNTIME_HOST it is also readable as long as certreload_dispatch() has work. Such work is a request, a
+ * change of the files, an event for the callback, or a poll, retry or expiry that is due. Use the descriptor with
+ * epoll, poll or select, or with a library that is built on them. Do not read from it. EPOLLET works too, if the host
+ * answers each wake-up with certreload_dispatch() (with CERTRELOAD_RUNTIME_HOST) and with certreload_next_event()
+ * until that returns NO_EVENT.
  *
- * A host that asks for the descriptor will take the events. From then on CERTRELOAD_MAX_WAITING_EVENTS are kept, and
- * of earlier events the newest of each kind. With CERTRELOAD_RUNTIME_HOST that begins with the first
- * certreload_next_event(), so that a host that only dispatches is not woken for events. A host that has called
- * certreload_next_event() once must continue to call it, or the descriptor stays readable. If a callback is set,
- * events go to the callback.
+ * Without a callback the library keeps only the newest event of each kind, until it knows that the host takes events.
+ * From then on it keeps CERTRELOAD_MAX_WAITING_EVENTS events. With CERTRELOAD_RUNTIME_THREAD this function shows that
+ * the host takes events. With CERTRELOAD_RUNTIME_HOST the first certreload_next_event() shows it, so that a host that
+ * only dispatches is not woken for events. A host that has called certreload_next_event() once must continue to call
+ * it, or the descriptor stays readable. If a callback is set, events go to the callback.
  *
  * @param handle  must not be NULL; opened in this process, or restored by certreload_after_fork()
  * @return        the descriptor, the same each time until certreload_after_fork(). On failure -1, with the reason in
@@ -2692,7 +2745,7 @@ certreload_result certreload_options_set_runtime(certreload_options *options,
 int certreload_event_fd(certreload_handle *handle);
 
 /**
- * Takes the next event, in order, without a callback.
+ * Takes the next event, for a host that has set no callback. Events come in the order in which they happened.
  *
  * @param handle     must not be NULL
  * @param event_out  must not be NULL; written only on OK
@@ -2700,7 +2753,7 @@ int certreload_event_fd(certreload_handle *handle);
  *                   CLOSED
  * Ownership:        borrowed: valid until this thread takes another event, of any handle, or ends; also after the
  *                   handle is closed
- * Threads:          any thread, concurrently: each event goes to one of them
+ * Threads:          any thread, concurrently: each event is returned to one thread only
  * Signals:          not async-signal-safe
  * Blocks:           never
  * Since:            0.1.0
@@ -2709,16 +2762,17 @@ certreload_result certreload_next_event(certreload_handle *handle,
                                         const certreload_event **event_out);
 
 /**
- * Does the work that is pending, on this thread: for CERTRELOAD_RUNTIME_HOST.
+ * Does the pending work of a handle on this thread, for CERTRELOAD_RUNTIME_HOST.
  *
- * The function scans what changed, publishes what is valid, and calls the event callback for waiting events, if one
- * is set. One call does what is urgent; if more is to do, the descriptor stays readable. From inside the event
- * callback the function does the work, and delivers nothing.
+ * The function scans changed files, and publishes a new generation if they are valid. Then it calls the event
+ * callback, if one is set, for the events that wait. One call does the most urgent scan; if more work is due, the
+ * descriptor stays readable. From inside the event callback the function scans and publishes, and delivers no event.
  *
  * @param handle  must not be NULL; opened with CERTRELOAD_RUNTIME_HOST, in this process or restored by
  *                certreload_after_fork()
- * @return        OK, also if there is nothing to do; NULL_PARAMETER; INVALID_PARAMETER if the handle has threads;
- *                FORKED; CLOSED; WOULD_DEADLOCK inside a password or log callback of the handle's own work
+ * @return        OK, also if there is nothing to do; NULL_PARAMETER; INVALID_PARAMETER if the handle was opened with
+ *                CERTRELOAD_RUNTIME_THREAD; FORKED; CLOSED; WOULD_DEADLOCK inside a password or log callback that
+ *                this handle's work called
  * Ownership:     the handle stays the caller's
  * Threads:       any thread; concurrent calls wait for each other, so use one
  * Signals:       not async-signal-safe
@@ -2735,11 +2789,11 @@ certreload_result certreload_dispatch(certreload_handle *handle);
  * ============================================================================================== */
 
 /**
- * Acquires the generation that is current at this moment.
+ * Acquires the generation that is current at this moment, so that several facts can be read from the same one.
  *
  * @param handle  must not be NULL
  * @return        the generation; NULL if handle is NULL
- * Ownership:     counted: release it with certreload_generation_release(); may outlive the handle
+ * Ownership:     reference-counted: release it with certreload_generation_release(); may outlive the handle
  * Threads:       any thread, concurrently
  * Signals:       not async-signal-safe
  * Blocks:        never: no lock, no system call
@@ -2830,10 +2884,11 @@ const certreload_identity *certreload_generation_identity(const certreload_gener
                                                                  size_t index);
 
 /**
- * Returns the identity that serves a name: an exact match, then a wildcard for one label, else the first identity.
+ * Returns the identity that serves a name: an exact match, then a wildcard for one label, else the first identity for
+ * servers.
  *
- * The handshake selects by the same rules. If several identities have the name, the handshake uses the first whose
- * key suits the client, and this function returns the first of all.
+ * The handshake selects by the same rules, with one difference. If several identities have the name, the handshake
+ * uses the first with a kind of key that the client supports. This function returns the first of all.
  *
  * @param generation   must not be NULL
  * @param server_name  a DNS name in upper or lower case, as in SNI; NULL or "" for a client that sends none;
@@ -2906,9 +2961,9 @@ int64_t certreload_identity_not_before(const certreload_identity *identity);
 int64_t certreload_identity_not_after(const certreload_identity *identity);
 
 /**
- * Returns the time by which the leaf certificate should have been renewed.
+ * Returns the time by which the leaf certificate should have been renewed: when its warning window begins.
  *
- * It is the notAfter minus the time of certreload_options_set_expiry_warning_seconds().
+ * certreload_options_set_expiry_warning_seconds() describes the window.
  *
  * @param identity  must not be NULL
  * @return          seconds since 1970-01-01 UTC; 0 if warnings are switched off or identity is NULL
@@ -2981,8 +3036,8 @@ const uint8_t *certreload_identity_certificate_der(const certreload_identity *id
  *
  * A response is stapled from its thisUpdate until its nextUpdate. If a delegated responder signed it, the response
  * is not stapled after that responder's certificate has expired. A response without nextUpdate is stapled until it
- * is replaced. So a later call may return NULL: call this function again for each handshake, and no client gets an
- * expired response.
+ * is replaced. So a later call may return NULL. A host that staples by itself calls this function for each handshake,
+ * so that no client gets an expired response.
  *
  * @param identity  must not be NULL
  * @param len_out   must not be NULL; the length in bytes; 0 if NULL is returned

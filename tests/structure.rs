@@ -73,48 +73,80 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-/// Paths that start with `crate`, `super` or `self`, as modules relative to `src`.
-fn imports(source: &Source) -> BTreeSet<String> {
-    let code = source.code();
-    let mut imports = BTreeSet::new();
-    let mut trees: Vec<String> = Vec::new();
+/// The `use` declarations of `code`, as trees, with whether each is a re-export, and the code without them.
+fn split_uses(code: &str) -> (Vec<(String, bool)>, String) {
+    let (mut uses, mut rest): (Vec<(String, bool)>, String) = Default::default();
     let mut is_open = false;
     for line in code.lines().map(str::trim) {
-        let line = match line.strip_prefix("pub(crate) ").unwrap_or(line).strip_prefix("use ") {
-            Some(tree) => {
-                trees.push(String::new());
-                is_open = true;
-                tree
-            }
-            None => line,
-        };
-        if let (true, Some(tree)) = (is_open, trees.last_mut()) {
+        let visible = line.strip_prefix("pub").and_then(|after| after.split_once("use "));
+        let is_re_export =
+            visible.is_some_and(|(before, _)| matches!(before.trim(), "" | "(crate)" | "(super)"));
+        let tree =
+            if is_re_export { visible.map(|(_, tree)| tree) } else { line.strip_prefix("use ") };
+        if let Some(tree) = tree {
+            uses.push((tree.trim_end_matches(';').to_owned(), is_re_export));
+            is_open = !line.ends_with(';');
+        } else if let (true, Some((tree, _))) = (is_open, uses.last_mut()) {
             tree.push_str(line.trim_end_matches(';'));
             is_open = !line.ends_with(';');
+        } else {
+            rest.push_str(line);
+            rest.push('\n');
         }
     }
-    for tree in trees {
-        for path in expand(tree.trim()) {
-            let mut base: Vec<&str> = source.module.split('/').collect();
-            let mut parts = path.split("::").peekable();
-            match parts.peek() {
-                Some(&"crate") => base.clear(),
-                Some(&"super") => {}
-                _ => continue,
-            }
-            let mut rest = Vec::new();
-            for part in parts {
-                match part {
-                    "crate" => {}
-                    "super" => drop(base.pop()),
-                    part => rest.push(part.trim()),
-                }
-            }
-            base.extend(rest);
-            imports.insert(base.join("/"));
+    (uses, rest)
+}
+
+/// `path` as it is written in `module`, relative to `src`. `None` if it names another crate.
+fn resolve(path: &str, module: &str, children: &[&str]) -> Option<String> {
+    let mut base: Vec<&str> = module.split('/').collect();
+    let path = path.split(" as ").next().unwrap();
+    let mut parts = path.split("::").map(str::trim).peekable();
+    match *parts.peek()? {
+        "crate" => base.clear(),
+        "super" | "self" => {}
+        first if children.contains(&first) => {}
+        _ => return None,
+    }
+    for part in parts {
+        match part {
+            "crate" | "self" => {}
+            "super" => drop(base.pop()),
+            part => base.push(part),
         }
     }
-    imports
+    Some(base.join("/"))
+}
+
+/// Paths in `code`, outside of `use`, that start with `crate`, `super` or one of `children`.
+fn inline_paths(code: &str, children: &[&str]) -> Vec<String> {
+    let is_word =
+        |character: char| character.is_alphanumeric() || character == '_' || character == ':';
+    let words = code.split(|character| !is_word(character));
+    let paths = words.map(|word| word.trim_matches(':')).filter(|word| word.contains("::"));
+    let starts = |path: &&str| {
+        let first = path.split("::").next().unwrap();
+        ["crate", "super"].contains(&first) || children.contains(&first)
+    };
+    paths.filter(starts).map(str::to_owned).collect()
+}
+
+/// What a file imports, as paths relative to `src`. A name that a file only re-exports is not imported.
+fn imports(source: &Source, children: &[&str]) -> BTreeSet<String> {
+    let (uses, rest) = split_uses(&source.code());
+    let words: BTreeSet<_> =
+        rest.split(|character: char| !character.is_alphanumeric() && character != '_').collect();
+    let mut paths = inline_paths(&rest, children);
+    for (tree, is_re_export) in uses {
+        let is_used = |path: &String| !is_re_export || words.contains(name_of(path));
+        paths.extend(expand(&tree).into_iter().filter(is_used));
+    }
+    paths.iter().filter_map(|path| resolve(path, &source.module, children)).collect()
+}
+
+/// The last part of a path, or its name after `as`.
+fn name_of(path: &str) -> &str {
+    path.rsplit([':', ' ']).next().unwrap()
 }
 
 /// `a::{b, c::{d, e}}` as single paths.
@@ -149,7 +181,7 @@ fn imports_point_to_lower_layers() {
         let from = source.top();
         let above =
             layer_of(from).unwrap_or_else(|| panic!("{from} has no layer: add it to LAYERS"));
-        for import in imports(source) {
+        for import in imports(source, &[]) {
             let to = import.split('/').next().unwrap();
             let Some(below) = layer_of(to).filter(|_| to != from) else { continue };
             if below < above || (below == above && !BESIDE.contains(&(from, to))) {
@@ -160,44 +192,93 @@ fn imports_point_to_lower_layers() {
     assert!(wrong.is_empty(), "imports that point up: {wrong:#?}");
 }
 
-#[test]
-fn no_files_import_each_other_in_a_circle() {
-    let sources = sources();
-    let modules: BTreeSet<_> = sources.iter().map(|source| source.module.as_str()).collect();
-    let file_of = |import: &str| {
-        let mut path = import;
-        loop {
-            if let Some(module) = modules.get(path) {
-                return Some(*module);
+/// The files of the module tree, and where each re-exported name is defined.
+struct Tree<'a> {
+    sources: &'a [Source],
+    re_exports: BTreeMap<String, String>,
+}
+
+impl<'a> Tree<'a> {
+    fn new(sources: &'a [Source]) -> Self {
+        let mut tree = Self { sources, re_exports: BTreeMap::new() };
+        for source in sources {
+            let children = tree.children(&source.module);
+            for (uses, _) in
+                split_uses(&source.code()).0.iter().filter(|(_, is_re_export)| *is_re_export)
+            {
+                for path in expand(uses) {
+                    if let Some(target) = resolve(&path, &source.module, &children) {
+                        let name = format!("{}/{}", source.module, name_of(&path));
+                        tree.re_exports.insert(name, target);
+                    }
+                }
             }
-            path = &path[..path.rfind('/')?];
         }
-    };
-    // A folder's mod.rs re-exports what its files define, so only imports of files count.
-    let is_folder =
-        |module: &str| modules.iter().any(|other| other.starts_with(&format!("{module}/")));
-    let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for source in sources.iter().filter(|source| !source.is_test() && !is_folder(&source.module)) {
-        let imported = imports(source);
-        let files = imported.iter().filter_map(|import| file_of(import));
-        let files = files.filter(|file| !is_folder(file) && *file != source.module);
-        edges.insert(&source.module, files.collect());
+        tree
     }
-    // Remove files that import none of those left, until only circles are left.
+
+    /// The names of the modules directly below `module`.
+    fn children(&self, module: &str) -> Vec<&'a str> {
+        let below = self.sources.iter().filter_map(|source| {
+            source.module.strip_prefix(module)?.strip_prefix('/').filter(|name| !name.contains('/'))
+        });
+        below.collect()
+    }
+
+    /// The file that defines what `import` names, through re-exports.
+    fn file_of(&self, import: &str) -> Option<&'a str> {
+        if let Some(source) = self.sources.iter().find(|source| source.module == import) {
+            return Some(&source.module);
+        }
+        if let Some(target) = self.re_exports.get(import) {
+            return self.file_of(target);
+        }
+        let (parent, _) = import.rsplit_once('/')?;
+        self.file_of(parent)
+    }
+}
+
+#[test]
+fn no_files_or_folders_import_each_other_in_a_circle() {
+    let sources = sources();
+    let tree = Tree::new(&sources);
+    let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in sources.iter().filter(|source| !source.is_test()) {
+        let imported = imports(source, &tree.children(&source.module));
+        let files = imported.iter().filter_map(|import| tree.file_of(import));
+        for file in files.filter(|file| *file != source.module) {
+            let (from, to) = lift(&source.module, file);
+            edges.entry(from).or_default().insert(to);
+        }
+    }
+    assert!(edges.len() > sources.len() / 2, "imports are not found");
+    // Remove those that import none of those left, or that none of those left imports, until only circles are left.
+    let mut left: BTreeSet<_> = edges.keys().cloned().collect();
     loop {
-        let free: Vec<_> = edges
-            .iter()
-            .filter(|(_, to)| !to.iter().any(|file| edges.contains_key(file)))
-            .map(|(from, _)| *from)
-            .collect();
-        if free.is_empty() {
+        let before = left.len();
+        for (from, to) in &mut edges {
+            to.retain(|imported| left.contains(from) && left.contains(imported));
+        }
+        let imported: BTreeSet<_> = edges.values().flatten().cloned().collect();
+        left.retain(|one| !edges[one].is_empty() && imported.contains(one));
+        if left.len() == before {
             break;
         }
-        for file in free {
-            edges.remove(file);
-        }
     }
+    edges.retain(|one, _| left.contains(one));
     assert!(edges.is_empty(), "circles among: {edges:#?}");
+}
+
+/// The files or folders through which `from` imports `to`: those just below the folder that has both. So files of a
+/// folder form no circle, and neither do folders beside each other.
+fn lift(from: &str, to: &str) -> (String, String) {
+    let (from, to): (Vec<_>, Vec<_>) = (from.split('/').collect(), to.split('/').collect());
+    let shared = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
+    let below = |parts: &[&str]| {
+        let name = parts.get(shared).unwrap_or(&"mod");
+        [&parts[..shared], &[*name]].concat().join("/")
+    };
+    (below(&from), below(&to))
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::ffi::c_int;
 
-use super::boundary::{Failed, boundary};
 use super::cast;
 use super::event::{OwnedEvent, certreload_event};
 use super::handle::certreload_handle;
 use super::options::certreload_options;
 use super::options::setter;
+use super::panic_boundary::{Failed, boundary};
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::options::RuntimeMode;

@@ -5,11 +5,11 @@ use std::ffi::c_char;
 use rustls_ffi::client::rustls_client_config;
 use rustls_ffi::server::rustls_server_config;
 
-use super::boundary::boundary;
 use super::cast;
 use super::cast::Opaque;
 use super::handle::certreload_handle;
 use super::identity::certreload_identity;
+use super::panic_boundary::boundary;
 use crate::error::{Cause, Error};
 use crate::tls::Generation;
 

@@ -2,11 +2,11 @@
 
 use std::ffi::c_char;
 
-use super::boundary::boundary;
 use super::cast;
 use super::cast::Opaque;
+use super::duplicate_rustls_ffi;
 use super::options::certreload_options;
-use super::other_copy;
+use super::panic_boundary::boundary;
 use super::result::certreload_result;
 use crate::options::{IdentityFiles, Options, Role};
 use crate::runtime::Handle;
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn certreload_open(
     boundary(|| {
         // Warn before the options are used: a template in them may be an object of another copy of rustls-ffi, and its
         // use undefined behaviour. A panic in the warning must not prevent the open.
-        let _ = catch_panic(other_copy::warn_once);
+        let _ = catch_panic(duplicate_rustls_ffi::warn_once);
         // SAFETY: the caller passes options of certreload_options_new() and a place to write, or NULL.
         let (options, mut out) =
             unsafe { (cast::borrow(options, "options")?, cast::out(handle_out, "handle_out")?) };
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn certreload_open_files(
     handle_out: *mut *mut certreload_handle,
 ) -> certreload_result {
     boundary(|| {
-        let _ = catch_panic(other_copy::warn_once);
+        let _ = catch_panic(duplicate_rustls_ffi::warn_once);
         // SAFETY: the caller passes C strings and a place to write, or NULL.
         let (chain, key, mut out) = unsafe {
             (

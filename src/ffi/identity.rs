@@ -3,9 +3,9 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use super::boundary::boundary;
 use super::cast;
 use super::cast::Opaque;
+use super::panic_boundary::boundary;
 use crate::pki::Identity;
 
 /// A certificate chain and its key, as one generation serves them: opaque.

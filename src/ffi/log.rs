@@ -12,15 +12,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
 use arc_swap::ArcSwapOption;
 
-use super::boundary::boundary;
 use super::cast::to_c_text;
+use super::panic_boundary::boundary;
 use super::result::certreload_result;
 use super::userdata::{Userdata, certreload_userdata_free};
 use crate::error::{Cause, Error};
 use crate::events::LOG_TARGET;
 use crate::sys::is_logging_disabled;
 use crate::sys::{Condvar, Mutex};
-use crate::sys::{ForkGeneration, without_fork};
+use crate::sys::{ProcessNumber, without_fork};
 
 /// The importance of a log line: a lower number is more important.
 #[repr(u32)]
@@ -229,7 +229,7 @@ struct LogReceiver {
     calls: AtomicUsize,
     lock: Mutex<()>,
     call_ended: Condvar,
-    process: ForkGeneration,
+    process: ProcessNumber,
 }
 
 impl LogReceiver {
@@ -245,7 +245,7 @@ impl LogReceiver {
             calls: AtomicUsize::new(0),
             lock: Mutex::new(()),
             call_ended: Condvar::new(),
-            process: ForkGeneration::now(),
+            process: ProcessNumber::now(),
         }
     }
 
@@ -278,7 +278,7 @@ impl LogReceiver {
         self.calls.fetch_or(RETIRED, Ordering::SeqCst);
         // A forked child has none of the parent's threads. Calls that ran there never end, and the lock may stay locked
         // forever. So do not wait. The reference of such a call keeps the userdata from being freed.
-        if self.process != ForkGeneration::now() {
+        if self.process != ProcessNumber::now() {
             return;
         }
         let mut guard = self.lock.lock();

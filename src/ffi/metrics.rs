@@ -3,10 +3,10 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use super::boundary::boundary;
 use super::cast;
 use super::cast::Out;
 use super::handle::certreload_handle;
+use super::panic_boundary::boundary;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::status::write_metrics;

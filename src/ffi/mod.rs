@@ -13,22 +13,23 @@
     reason = "C programs reach the functions by symbol name, which the lint does not see"
 )]
 
-mod boundary;
+pub mod after_fork;
 mod cast;
+mod duplicate_rustls_ffi;
 pub mod event;
 pub mod event_callback;
 pub mod event_loop;
-pub mod fork;
 pub mod generation;
 pub mod handle;
 pub mod identity;
+pub mod identity_bytes;
 pub mod last_error;
 pub mod log;
 pub mod metrics;
 pub mod new_connection;
 pub mod options;
-mod other_copy;
-pub mod push;
+mod panic_boundary;
+pub mod push_identity;
 pub mod reload;
 pub mod result;
 pub mod result_table;

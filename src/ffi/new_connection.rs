@@ -10,9 +10,9 @@ use rustls_ffi::connection::rustls_connection;
 use rustls_ffi::rustls_result;
 use rustls_ffi::server::rustls_server_config;
 
-use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
+use super::panic_boundary::boundary;
 use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::runtime::Handle;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
+use super::panic_boundary::boundary;
 use super::result::certreload_result;
 use crate::reload::Outcome;
 

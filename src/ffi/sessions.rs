@@ -3,11 +3,11 @@
 use std::ffi::{c_char, c_void};
 use std::time::Duration;
 
-use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
 use super::options::certreload_options;
 use super::options::setter;
+use super::panic_boundary::boundary;
 use super::result::certreload_result;
 use crate::error::Error;
 use crate::options::Resumption;

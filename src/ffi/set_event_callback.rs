@@ -3,10 +3,10 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use super::boundary::boundary;
 use super::cast;
 use super::event_callback::{certreload_event_callback, sink_from_c};
 use super::handle::certreload_handle;
+use super::panic_boundary::boundary;
 use super::result::certreload_result;
 use super::userdata::{Userdata, certreload_userdata_free};
 

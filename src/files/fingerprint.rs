@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::directory::SourcePath;
 use super::file::{FileBytes, FileStamp};
 use super::inventory::Inventory;
 use super::resolve::{Lookup, PathResolver};
+use super::source_path::SourcePath;
 use crate::error::Error;
 
 /// The coarsest step of a file system's clock (FAT). A file that changed less than this before it was read may change
@@ -58,9 +58,9 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
-    use super::super::directory::FileFilter;
     use super::super::file::{MAX_FILE_SIZE, read};
     use super::super::inventory::ScannedFile;
+    use super::super::source_path::FileFilter;
     use super::*;
 
     const AN_HOUR: Duration = Duration::from_secs(3600);

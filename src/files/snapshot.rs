@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::digest::Digest;
-use super::directory::SourcePath;
 use super::file::{self, FileBytes, MAX_TRUST_SIZE};
 use super::fingerprint::Fingerprint;
 use super::inventory::Inventory;
 use super::resolve::{Lookup, PathResolver};
+use super::source_path::SourcePath;
 use crate::error::{Cause, Error};
 
 /// How many times the files are read if they change during each read. After the last one the error is reported.
@@ -126,9 +126,9 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
-    use super::super::directory::{FileFilter, MAX_FILES_IN_DIRECTORY};
     use super::super::file::{MAX_FILE_SIZE, MAX_TRUST_FILE_SIZE};
     use super::super::resolve::LookupKind;
+    use super::super::source_path::{FileFilter, MAX_FILES_IN_DIRECTORY};
     use super::*;
 
     fn roots(path: impl AsRef<Path>) -> SourcePath {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::directory::{FileFilter, SourcePath};
 use super::file::FileStamp;
 use super::snapshot::{SnapshotFile, take_snapshot};
+use super::source_path::{FileFilter, SourcePath};
 use crate::error::Cause;
 
 const NAMES: [&str; 3] = ["a.pem", "b.pem", "c.pem"];

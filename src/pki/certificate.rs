@@ -23,7 +23,7 @@ const LONGEST_TITLE: usize = 64;
 
 /// The fields of one certificate that certreload checks or reports.
 #[allow(clippy::struct_excessive_bools, reason = "facts, each with a name")]
-pub(crate) struct Facts<'a> {
+pub(crate) struct CertificateFacts<'a> {
     pub(super) names: Vec<CString>,
     pub(super) not_before: i64,
     pub(super) not_after: i64,
@@ -60,7 +60,7 @@ pub(crate) struct Facts<'a> {
     pub(super) issuer_title: String,
 }
 
-impl Facts<'_> {
+impl CertificateFacts<'_> {
     /// Returns whether subject and issuer are equal ("self-issued", RFC 5280 section 3.2). The signature is not
     /// checked, so another key may have signed the certificate.
     pub(super) fn is_self_issued(&self) -> bool {
@@ -73,7 +73,7 @@ impl Facts<'_> {
 }
 
 /// Parses one certificate. `index` is its position in its file, counted from 0; an error reports it counted from 1.
-pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
+pub(super) fn facts(der: &[u8], index: usize) -> Result<CertificateFacts<'_>, Cause> {
     let malformed = |reason: String| Cause::CertificateMalformed { index: index + 1, reason };
     let (rest, certificate) =
         X509Certificate::from_der(der).map_err(|error| malformed(in_words(&error.into())))?;
@@ -86,7 +86,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<Facts<'_>, Cause> {
         .map_or(&[][..], |extension| &extension.value.general_names);
     let validity = certificate.validity();
     let tbs = &certificate.tbs_certificate;
-    let mut facts = Facts {
+    let mut facts = CertificateFacts {
         names: names(alternatives),
         not_before: validity.not_before.timestamp(),
         not_after: validity.not_after.timestamp(),

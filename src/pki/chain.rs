@@ -12,7 +12,7 @@ use std::path::Path;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 
-use super::certificate::{Facts, format_time};
+use super::certificate::{CertificateFacts, format_time};
 use super::signature::is_signed_with;
 use super::warnings::{Warning, WarningKind};
 use crate::error::Cause;
@@ -22,7 +22,7 @@ pub(super) struct Chain<'a> {
     pub(super) path: &'a Path,
     pub(super) certificates: &'a [CertificateDer<'static>],
     /// The parsed fields of each certificate, at the same positions as in `certificates`.
-    pub(super) facts: &'a [Facts<'a>],
+    pub(super) facts: &'a [CertificateFacts<'a>],
     /// The position of the leaf in `certificates`.
     pub(super) leaf: usize,
     pub(super) algorithms: &'a WebPkiSupportedAlgorithms,
@@ -211,7 +211,7 @@ pub(super) fn check_signatures(chain: &Chain<'_>) -> Result<(), Cause> {
 /// Returns the positions of the certificates that `subject` names as its issuer, by name and key identifier.
 fn issuers_named_by(chain: &Chain<'_>, subject: usize) -> Vec<usize> {
     let subject = &chain.facts[subject];
-    let is_named = |issuer: &Facts<'_>| {
+    let is_named = |issuer: &CertificateFacts<'_>| {
         issuer.subject == subject.issuer
             && issuer.subject_key_id.is_some()
             && issuer.subject_key_id == subject.authority_key_id

@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SigningKey};
 
 use super::certificate;
-use super::certificate::{Facts, format_time};
+use super::certificate::{CertificateFacts, format_time};
 use super::chain::check_signatures;
 use super::chain::{Chain, Order};
 use super::dns_name::NamePattern;
@@ -22,7 +22,7 @@ use super::key::AskPassword;
 use super::ocsp::StapleFacts;
 use super::ocsp::{Staple, Stapled};
 use super::warnings::{Warning, WarningKind};
-use super::{pem, renewal};
+use super::{expiry_warning, pem};
 use crate::clock::unix_now;
 use crate::error::{Cause, Error};
 use crate::options::Role;
@@ -104,7 +104,7 @@ impl Identity {
             names: leaf.names.clone(),
             not_before: leaf.not_before,
             not_after: leaf.not_after,
-            expiring_from: renewal::expiring_from(leaf.not_before, leaf.not_after, None),
+            expiring_from: expiry_warning::expiring_from(leaf.not_before, leaf.not_after, None),
             role: input.role,
             may_be_client: leaf.may_be_client,
             serial: c_string(leaf.serial.clone()),
@@ -119,7 +119,8 @@ impl Identity {
     ///
     /// Zero turns off this warning, and also the one about the OCSP response.
     pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
-        self.expiring_from = renewal::expiring_from(self.not_before, self.not_after, warning);
+        self.expiring_from =
+            expiry_warning::expiring_from(self.not_before, self.not_after, warning);
         if let Some(stapled) = &mut self.stapled
             && warning == Some(Duration::ZERO)
         {
@@ -244,7 +245,9 @@ impl Identity {
 const MAY_NOT_SIGN: &str = "the certificate's key usage lacks digitalSignature; clients that check it (RFC 8446 section 4.4.2.2) refuse the certificate";
 
 /// Parses every certificate. All must be readable, since clients will read them.
-fn facts_of<'a>(certificates: &'a [CertificateDer<'_>]) -> Result<Vec<Facts<'a>>, Cause> {
+fn facts_of<'a>(
+    certificates: &'a [CertificateDer<'_>],
+) -> Result<Vec<CertificateFacts<'a>>, Cause> {
     certificates.iter().enumerate().map(|(index, der)| certificate::facts(der, index)).collect()
 }
 
@@ -252,7 +255,7 @@ fn facts_of<'a>(certificates: &'a [CertificateDer<'_>]) -> Result<Vec<Facts<'a>>
 ///
 /// If the provider does not return the public key, the first certificate is assumed to be the leaf. If the key does not
 /// match, the self-check fails (G16).
-fn position_of_leaf(facts: &[Facts<'_>], key: &dyn SigningKey) -> Option<usize> {
+fn position_of_leaf(facts: &[CertificateFacts<'_>], key: &dyn SigningKey) -> Option<usize> {
     match key.public_key() {
         Some(public_key) => facts.iter().position(|facts| facts.public_key == public_key.as_ref()),
         None => Some(0),
@@ -278,7 +281,7 @@ fn scheme_of(key: &dyn SigningKey) -> Option<SignatureScheme> {
     key.choose_scheme(&all).map(|signer| signer.scheme())
 }
 
-fn check_dates(facts: &Facts<'_>, now: i64) -> Result<(), Cause> {
+fn check_dates(facts: &CertificateFacts<'_>, now: i64) -> Result<(), Cause> {
     if now > facts.not_after {
         return Err(Cause::Expired { at: format_time(facts.not_after) });
     }
@@ -289,7 +292,7 @@ fn check_dates(facts: &Facts<'_>, now: i64) -> Result<(), Cause> {
     Ok(())
 }
 
-fn check_usage(facts: &Facts<'_>, role: Role) -> Result<(), Cause> {
+fn check_usage(facts: &CertificateFacts<'_>, role: Role) -> Result<(), Cause> {
     match role {
         Role::Server if !facts.may_serve => {
             Err(Cause::KeyUsageUnfit { role: "servers", usage: "serverAuth" })

@@ -1,25 +1,28 @@
 //! Parses and validates certificates, keys, OCSP responses, CRLs and ticket keys: turns bytes into what handshakes use.
 
+mod ca_certificate;
 mod certificate;
 mod chain;
 mod crl;
 mod der;
 mod dns_name;
+mod expiry_warning;
 mod hash;
 mod identity;
 mod key;
 mod ocsp;
 mod oid;
 mod pem;
-mod renewal;
 mod signature;
-mod sniff;
 #[cfg(test)]
 mod test_ca;
 mod ticket_keys;
 mod trust;
+mod trust_files;
 mod warnings;
+mod wrong_format;
 
+pub(crate) use ca_certificate::MAX_ROOTS;
 pub(crate) use certificate::{format_time, not_after_of, subject_and_key_of};
 pub(crate) use crl::{MAX_CRLS, RevocationList};
 pub(crate) use dns_name::NamePattern;
@@ -29,7 +32,8 @@ pub(crate) use key::{Password, needs_password};
 pub(crate) use ocsp::Staple;
 pub(crate) use pem::MAX_CERTIFICATES;
 pub(crate) use ticket_keys::{TicketFile, TicketKey, TicketKeys};
-pub(crate) use trust::{MAX_ROOTS, Trust, TrustContext, TrustFile, TrustInput};
+pub(crate) use trust::{Trust, TrustContext};
+pub(crate) use trust_files::{TrustFile, TrustInput};
 pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
 
 /// Functions and types of this module that the fuzz targets use.

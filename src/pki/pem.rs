@@ -10,7 +10,7 @@ use base64ct::{Base64Unpadded, Encoding};
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use super::{der, sniff};
+use super::{der, wrong_format};
 use crate::error::Cause;
 
 /// The maximum number of certificates in a chain. More are not useful: rustls rejects chains of more than 64 KiB.
@@ -180,7 +180,7 @@ pub(super) fn certificates_up_to(
         chain.push(CertificateDer::from(std::mem::take(&mut *der)));
     }
     if chain.is_empty() {
-        return Err(Cause::NoCertificate(sniff::without_certificate(bytes)));
+        return Err(Cause::NoCertificate(wrong_format::without_certificate(bytes)));
     }
     Ok(chain)
 }

@@ -8,7 +8,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use super::outcome::Failure;
+use super::findings::Failure;
 use super::unit_files::{Purpose, TrustFiles, UnitFiles};
 use crate::error::{Cause, Error};
 use crate::files::{
@@ -20,14 +20,14 @@ use crate::pki::{
     Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys, Trust, TrustContext,
     TrustFile, TrustInput, Warning, WarningKind, needs_password,
 };
-use crate::tls::{BaseConfig, Part};
+use crate::tls::{BaseConfig, UnitContent};
 
 /// The content of a unit, compared with what is loaded.
 pub(super) enum Loaded {
     /// The content is that of the loaded version.
     Same,
     /// A new version, and the digest of the content that it was made from.
-    New(Part, Digest),
+    New(UnitContent, Digest),
 }
 
 /// The inputs of loading besides files.
@@ -74,7 +74,7 @@ pub(super) type PermanentFailure = (Digest, Failure);
 /// poll would repeat the work.
 pub(super) fn load(
     files: &UnitFiles,
-    serving: Option<(&Part, Digest)>,
+    serving: Option<(&UnitContent, Digest)>,
     permanent: Option<&PermanentFailure>,
     with: &LoadContext<'_>,
 ) -> (Result<Loaded, Failure>, FoundFiles) {
@@ -139,10 +139,10 @@ pub(super) fn load_memory(
 /// Identities come before the trust store among the units, so that these issuers are known when it is loaded.
 pub(super) fn authorities_for<'a>(
     files: &UnitFiles,
-    serving: impl Iterator<Item = &'a Part>,
+    serving: impl Iterator<Item = &'a UnitContent>,
 ) -> Vec<CertificateDer<'static>> {
     let UnitFiles::Trust(_) = files else { return Vec::new() };
-    let chains = serving.filter_map(Part::as_identity).map(|identity| identity.chain());
+    let chains = serving.filter_map(UnitContent::as_identity).map(|identity| identity.chain());
     let authorities: HashSet<_> = chains.flat_map(|chain| chain.iter().skip(1)).collect();
     authorities.into_iter().cloned().collect()
 }
@@ -191,16 +191,16 @@ fn exposed_secrets(files: &UnitFiles, read: &[SnapshotFile]) -> Vec<Warning> {
 fn parse(
     files: &UnitFiles,
     read: &[SnapshotFile],
-    before: Option<&Part>,
+    before: Option<&UnitContent>,
     with: &LoadContext<'_>,
-) -> Result<Part, Error> {
+) -> Result<UnitContent, Error> {
     match (files, before) {
         (UnitFiles::Identity(files), _) => parse_identity(files, read, with),
-        (UnitFiles::Trust(files), Some(Part::Trust(before))) => {
+        (UnitFiles::Trust(files), Some(UnitContent::Trust(before))) => {
             parse_trust(files, read, Some(before), with)
         }
         (UnitFiles::Trust(files), _) => parse_trust(files, read, None, with),
-        (UnitFiles::TicketKeys(_), Some(Part::TicketKeys(before))) => {
+        (UnitFiles::TicketKeys(_), Some(UnitContent::TicketKeys(before))) => {
             parse_ticket_keys(read, Some(before), with.now)
         }
         (UnitFiles::TicketKeys(_), _) => parse_ticket_keys(read, None, with.now),
@@ -211,7 +211,7 @@ fn parse_identity(
     files: &IdentityFiles,
     read: &[SnapshotFile],
     with: &LoadContext<'_>,
-) -> Result<Part, Error> {
+) -> Result<UnitContent, Error> {
     // `read` has the order of `IdentityFiles::paths`: chain, key, staple, password. The last two are optional.
     let mut read = read.iter().map(|file| file.read.as_ref().map_err(Clone::clone));
     let (Some(chain), Some(key)) = (read.next().transpose()?, read.next().transpose()?) else {
@@ -240,9 +240,9 @@ fn parse_identity(
     new_identity(&input, with)
 }
 
-fn new_identity(input: &IdentityInput<'_>, with: &LoadContext<'_>) -> Result<Part, Error> {
+fn new_identity(input: &IdentityInput<'_>, with: &LoadContext<'_>) -> Result<UnitContent, Error> {
     let identity = Identity::new(input, with.provider, with.now)?;
-    Ok(Part::Identity(identity.with_expiry_warning(with.options.expiry_warning).into()))
+    Ok(UnitContent::Identity(identity.with_expiry_warning(with.options.expiry_warning).into()))
 }
 
 /// Refuses pushed bytes of a size that would be refused in a file: none, or more than [`MAX_FILE_SIZE`].
@@ -275,7 +275,7 @@ fn parse_trust(
     read: &[SnapshotFile],
     before: Option<&Trust>,
     with: &LoadContext<'_>,
-) -> Result<Part, Error> {
+) -> Result<UnitContent, Error> {
     // A trust store without one of its revocation lists would accept revoked certificates.
     if let Some(error) = read.iter().find_map(|file| file.read.as_ref().err()) {
         return Err(error.clone());
@@ -308,7 +308,7 @@ fn parse_trust(
         previous: before,
     };
     let trust = Trust::new(&input, &context)?;
-    Ok(Part::Trust(trust.with_expiry_warning(with.options.expiry_warning).into()))
+    Ok(UnitContent::Trust(trust.with_expiry_warning(with.options.expiry_warning).into()))
 }
 
 fn as_trust_file(file: &SnapshotFile) -> Option<TrustFile<'_>> {
@@ -320,7 +320,7 @@ fn parse_ticket_keys(
     read: &[SnapshotFile],
     before: Option<&TicketKeys>,
     now: i64,
-) -> Result<Part, Error> {
+) -> Result<UnitContent, Error> {
     // Ticket keys come from a file and not from a directory, so exactly one file was read.
     let [SnapshotFile { path, read, .. }] = read else {
         return Err(Error::new(Cause::NotFound));
@@ -332,5 +332,5 @@ fn parse_ticket_keys(
         is_readable_by_others: read.is_readable_by_others(),
         modified: read.modified(),
     };
-    TicketKeys::new(&file, now, before).map(|keys| Part::TicketKeys(keys.into()))
+    TicketKeys::new(&file, now, before).map(|keys| UnitContent::TicketKeys(keys.into()))
 }

@@ -7,14 +7,14 @@
 //! This module starts no thread and delivers no event. Its caller decides when a pass runs, publishes the result, and
 //! reports it to the host.
 
-mod check;
 mod debounce;
+mod findings;
 mod load;
-mod outcome;
 mod pass;
 mod pass_result;
 mod pipeline;
 mod reloaded_event;
+mod self_check;
 mod unit;
 mod unit_files;
 mod unit_retry;
@@ -22,7 +22,7 @@ mod units;
 mod waiters;
 
 pub(crate) use debounce::{Debounce, OpenForWriting, Writers};
-pub(crate) use outcome::{Finding, Note, Outcome};
+pub(crate) use findings::{Finding, Note, Outcome};
 pub(crate) use pass::{Pass, PassScope, PassTime};
 pub(crate) use pass_result::PassResult;
 pub(crate) use pipeline::Pipeline;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::debounce::{OpenForWriting, Writers};
-use super::outcome::{Failure, Finding, Note};
+use super::findings::{Failure, Finding, Note};
 use crate::clock::Now;
 use crate::events::Trigger;
 

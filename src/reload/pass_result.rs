@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::outcome::{Failure, Note, Outcome};
+use super::findings::{Failure, Note, Outcome};
 use super::pass::{PassScope, PassTime};
 use super::reloaded_event::ReloadReport;
 use crate::error::Error;

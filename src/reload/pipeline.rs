@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::check::{Refused, check, missing, self_check};
 use super::debounce::OpenForWriting;
+use super::findings::{Failure, Finding, Outcome};
 use super::load::{LoadContext, authorities_for};
-use super::outcome::{Failure, Finding, Outcome};
 use super::pass::{Pass, PassScope};
 use super::pass_result::{PassResult, Publication, ScannedUnit};
 use super::reloaded_event::{Change, ReloadReport};
+use super::self_check::{Refused, check, missing, self_check};
 use super::unit::{Fresh, Unit};
 use super::unit_files::UnitFiles;
 use super::units::Units;

@@ -8,7 +8,7 @@ use log::{Level, log_enabled};
 use super::unit::Unit;
 use crate::events::{Event, LOG_TARGET, Trigger};
 use crate::pki::{Identity, Trust, Warning, WarningKind, Warnings, format_time, in_words};
-use crate::tls::{Candidate, Generation, Part};
+use crate::tls::{Candidate, Generation, UnitContent};
 
 /// The content of a RELOADED event, before the generation has a number.
 pub(crate) struct ReloadReport {
@@ -107,9 +107,9 @@ fn client_without_certificate(candidate: &Candidate) -> Option<Warning> {
 fn describe(unit: &Unit) -> String {
     let path = unit.files.path().display();
     match &unit.serving {
-        Part::Identity(identity) => format!("{path}: {}", describe_identity(identity)),
-        Part::Trust(trust) => format!("{path}: {}", describe_trust(trust)),
-        Part::TicketKeys(keys) => format!("{path}: ticket keys: {}", keys.keys().len()),
+        UnitContent::Identity(identity) => format!("{path}: {}", describe_identity(identity)),
+        UnitContent::Trust(trust) => format!("{path}: {}", describe_trust(trust)),
+        UnitContent::TicketKeys(keys) => format!("{path}: ticket keys: {}", keys.keys().len()),
     }
 }
 

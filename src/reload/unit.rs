@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::findings::{Failure, Finding, Note};
 use super::load::{FoundFiles, LoadContext, Loaded, PermanentFailure, load, load_memory};
-use super::outcome::{Failure, Finding, Note};
 use super::pass::PassTime;
 use super::unit_files::UnitFiles;
 use super::unit_retry::RetryState;
@@ -18,7 +18,7 @@ use crate::files::{Digest, Fingerprint, Lookup, PathResolver};
 use crate::options::{IdentityBytes, IdentityFiles, Options};
 use crate::pki::Warning;
 use crate::sys::{catch_panic, wiping_stack, without_fork};
-use crate::tls::Part;
+use crate::tls::UnitContent;
 
 /// How long a poll trusts an unchanged fingerprint. After that it reads the bytes again, because two kinds of change
 /// leave the fingerprint as it was (G1). These are stores through a shared memory mapping, and changes after which the
@@ -34,7 +34,7 @@ pub(super) struct Unit {
     pub(super) files: UnitFiles,
     /// Whether the host pushes the content, so that there are no files.
     is_memory: bool,
-    pub(super) serving: Part,
+    pub(super) serving: UnitContent,
     /// The digest of the content that `serving` was made from.
     digest: Digest,
     pub(super) retry: RetryState,
@@ -95,11 +95,11 @@ impl Unit {
     }
 
     /// Creates the unit from the content that is served, without reading files.
-    pub(super) fn resume(files: UnitFiles, serving: Part, digest: Digest) -> Self {
+    pub(super) fn resume(files: UnitFiles, serving: UnitContent, digest: Digest) -> Self {
         Self::new(files, serving, digest, Instant::now())
     }
 
-    fn new(mut files: UnitFiles, serving: Part, digest: Digest, read_at: Instant) -> Self {
+    fn new(mut files: UnitFiles, serving: UnitContent, digest: Digest, read_at: Instant) -> Self {
         if let UnitFiles::Identity(files) = &mut files {
             // The pushed bytes hold the key, and the identity has been made from them (G18).
             files.memory = None;
@@ -137,7 +137,7 @@ impl Unit {
         index: usize,
         bytes: IdentityBytes,
         with: &LoadContext<'_>,
-    ) -> Result<Option<(Part, Digest)>, Failure> {
+    ) -> Result<Option<(UnitContent, Digest)>, Failure> {
         let Some(names) = self.names_in_memory(index, Some(bytes)) else { return Ok(None) };
         let Some(bytes) = &names.memory else { return Ok(None) };
         match guard_secrets(|| load_memory(&names, bytes, Some(self.digest), with))? {
@@ -175,7 +175,7 @@ impl Unit {
         &mut self,
         with: &LoadContext<'_>,
         newest_waiter: u64,
-    ) -> Result<Option<(Part, Digest, Option<Fingerprint>)>, Failure> {
+    ) -> Result<Option<(UnitContent, Digest, Option<Fingerprint>)>, Failure> {
         (self.read_at, self.read_for, self.fingerprint) = (Instant::now(), newest_waiter, None);
         let (serving, permanent) = (Some((&self.serving, self.digest)), self.permanent.as_ref());
         let load = || load(&self.files, serving, permanent, with);
@@ -326,7 +326,7 @@ fn guard_secrets<T>(load: impl FnOnce() -> T) -> T {
 /// Content that was loaded and has not passed the self-check yet.
 pub(super) struct Fresh {
     pub(super) index: usize,
-    pub(super) part: Part,
+    pub(super) part: UnitContent,
     pub(super) digest: Digest,
     pub(super) fingerprint: Option<Fingerprint>,
     /// Warnings about what the handle loses with this content.
@@ -342,7 +342,7 @@ impl Fresh {
     pub(super) fn new(
         index: usize,
         unit: &Unit,
-        (part, digest, fingerprint): (Part, Digest, Option<Fingerprint>),
+        (part, digest, fingerprint): (UnitContent, Digest, Option<Fingerprint>),
         trigger: Trigger,
     ) -> Self {
         let warnings = part.warnings_after(&unit.serving);
@@ -350,8 +350,9 @@ impl Fresh {
     }
 
     /// Returns whether `name` is covered by `serving` and not by this content.
-    pub(super) fn loses(&self, serving: &Part, name: &str) -> bool {
-        let covers = |part: &Part| part.as_identity().is_some_and(|it| it.matches_name(name));
+    pub(super) fn loses(&self, serving: &UnitContent, name: &str) -> bool {
+        let covers =
+            |part: &UnitContent| part.as_identity().is_some_and(|it| it.matches_name(name));
         covers(serving) && !covers(&self.part)
     }
 

@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::outcome::Failure;
+use super::findings::Failure;
 use super::pass::PassTime;
 use crate::error::{Cause, Error};
 use crate::events::Trigger;

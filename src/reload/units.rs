@@ -4,24 +4,24 @@ use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
 use super::debounce::OpenForWriting;
-use super::outcome::Outcome;
+use super::findings::Outcome;
 use super::unit::{Fresh, Unit};
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::files::Digest;
-use crate::tls::Parts;
+use crate::tls::UnitContents;
 
 /// Identities in the order in which they were added, then the trust store, then the ticket keys.
 pub(super) struct Units(pub(super) Vec<Unit>);
 
 impl Units {
     /// Returns the parts that are served.
-    pub(super) fn parts(&self) -> Parts {
+    pub(super) fn parts(&self) -> UnitContents {
         self.parts_with(&[])
     }
 
     /// Returns the parts that would be served with `fresh`.
-    pub(super) fn parts_with(&self, fresh: &[Fresh]) -> Parts {
+    pub(super) fn parts_with(&self, fresh: &[Fresh]) -> UnitContents {
         let mut all: Vec<_> = self.iter().map(|unit| unit.serving.clone()).collect();
         for new in fresh {
             all[new.index] = new.part.clone();

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::outcome::Outcome;
+use super::findings::Outcome;
 use crate::error::{Cause, Error};
 use crate::sys::Waker;
 use crate::sys::{Condvar, Mutex, MutexGuard};

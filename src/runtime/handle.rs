@@ -9,9 +9,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::handle_step;
 use super::instance::Instance;
 use super::shared::Shared;
-use super::step;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::{Event, EventSink};
@@ -58,7 +58,7 @@ impl Handle {
         for index in exposed {
             instance.states().set_exposed(index, true);
         }
-        step::subscribe_and_scan(&instance, now);
+        handle_step::subscribe_and_scan(&instance, now);
         instance.start();
         Ok(Arc::new(Self { shared, instance: ArcSwap::new(instance) }))
     }
@@ -111,7 +111,7 @@ impl Handle {
 
     /// Loads bytes that the host pushes for the identity at `index`.
     pub(crate) fn push(&self, index: usize, bytes: IdentityBytes) -> Result<Outcome, Error> {
-        step::push(&*self.call_here()?, index, bytes)
+        handle_step::push(&*self.call_here()?, index, bytes)
     }
 
     /// Returns the number of identities.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::deadlines::{Deadlines, NextStep};
+use super::due_handles::{Deadlines, NextStep};
 use crate::clock::Now;
 use crate::sys::HandleId;
 use crate::sys::Waker;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::Runtime;
 use super::handle_registry::{HandleWaker, Step};
-use super::host_loop::HostLoop;
+use super::host_descriptor::HostLoop;
 use super::shared::Shared;
 use super::worker_state::{Polls, WorkerState};
 use crate::clock::Now;

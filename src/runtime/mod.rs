@@ -2,16 +2,16 @@
 //!
 //! A runtime starts with the first handle that uses it and ends with the last.
 
-mod deadlines;
+mod background_threads;
+mod due_handles;
 mod handle;
 mod handle_registry;
-mod host_loop;
+mod handle_step;
+mod host_descriptor;
 mod instance;
 mod notification_throttle;
-mod published;
+mod published_generation;
 mod shared;
-mod step;
-mod threads;
 mod worker_state;
 
 use std::io;
@@ -19,17 +19,17 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 
+pub(crate) use background_threads::steps;
 pub(crate) use handle::Handle;
-pub(crate) use threads::steps;
 
 use crate::error::Error;
 use crate::options::RuntimeMode;
 use crate::sys::WaitGraph;
-use crate::sys::{ForkGeneration, ThreadId};
 use crate::sys::{Mutex, MutexGuard};
+use crate::sys::{ProcessNumber, ThreadId};
 use crate::watch::Watcher;
+use background_threads::WorkerThreads;
 use handle_registry::Registry;
-use threads::WorkerThreads;
 
 /// The runtimes of this process: one with threads, and one for handles whose hosts run the steps.
 static RUNTIMES: ArcSwapOption<Runtimes> = ArcSwapOption::const_empty();
@@ -37,7 +37,7 @@ static RUNTIMES: ArcSwapOption<Runtimes> = ArcSwapOption::const_empty();
 /// The runtimes of one process. A forked child creates its own, and leaves those of its parent as they are. A thread of
 /// the parent may have been changing them when the process forked (G11).
 struct Runtimes {
-    process: ForkGeneration,
+    process: ProcessNumber,
     wait_graph: Arc<WaitGraph>,
     slots: Mutex<[RuntimeSlot; 2]>,
 }
@@ -47,7 +47,7 @@ type RuntimeSlot = Option<(Arc<Runtime>, usize)>;
 
 /// What all handles with the same runtime mode share.
 struct Runtime {
-    process: ForkGeneration,
+    process: ProcessNumber,
     mode: RuntimeMode,
     wait_graph: Arc<WaitGraph>,
     registry: Arc<Registry>,
@@ -120,7 +120,7 @@ pub(crate) fn set_clock(offset_seconds: i64) {
 
 /// Returns the runtimes of this process.
 fn runtimes() -> Arc<Runtimes> {
-    let process = ForkGeneration::now();
+    let process = ProcessNumber::now();
     loop {
         let known = RUNTIMES.load_full();
         if let Some(known) = &known
@@ -161,11 +161,11 @@ impl Runtime {
 
     /// Returns false in a child that was forked after the start: threads do not survive a fork.
     fn is_of_this_process(&self) -> bool {
-        self.process == ForkGeneration::now()
+        self.process == ProcessNumber::now()
     }
 
     /// Returns the process that the runtime belongs to.
-    fn process(&self) -> ForkGeneration {
+    fn process(&self) -> ProcessNumber {
         self.process
     }
 

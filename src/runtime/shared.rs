@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use arc_swap::ArcSwapOption;
 
-use super::published::Published;
+use super::published_generation::Published;
 use crate::events::EventSink;
 use crate::options::{Options, Role};
 use crate::reload::Pipeline;
-use crate::sys::{ForkGeneration, ForkGenerationCell, Privileges, Waker, wake_descriptor};
+use crate::sys::{Privileges, ProcessNumber, ProcessNumberCell, Waker, wake_descriptor};
 use crate::tls::{Generation, GenerationCount};
 
 /// What the instances of a handle share: the options, the published generation, and the atomics for signal handlers.
@@ -36,7 +36,7 @@ pub(super) struct Shared {
     /// The descriptor that wakes the worker, and the process that it belongs to. In a forked child the number may
     /// belong to another file by now.
     waker_fd: AtomicI32,
-    waker_process: ForkGenerationCell,
+    waker_process: ProcessNumberCell,
 }
 
 impl Shared {
@@ -57,7 +57,7 @@ impl Shared {
             sink: ArcSwapOption::empty(),
             requested: Arc::default(),
             waker_fd: AtomicI32::new(-1),
-            waker_process: ForkGenerationCell::new(),
+            waker_process: ProcessNumberCell::new(),
             options,
         }
     }
@@ -76,7 +76,7 @@ impl Shared {
 
     /// Lets requests wake `waker`, which belongs to `process`. The process is stored last, so that a signal handler
     /// which sees the process also sees its descriptor.
-    pub(super) fn set_waker(&self, waker: &Waker, process: ForkGeneration) {
+    pub(super) fn set_waker(&self, waker: &Waker, process: ProcessNumber) {
         self.waker_fd.store(waker.as_raw_fd(), Ordering::SeqCst);
         self.waker_process.set(process);
     }

@@ -3,20 +3,21 @@
 //! System calls are made with rustix. Where rustix has no such function, or must not be used, libc is called in an
 //! `unsafe` block, which says why.
 
-mod credentials;
+mod call_depth;
 mod environment;
-mod fork_generation;
-mod fs_kind;
+mod file_timestamps;
+mod fork_delay;
+mod fork_memory;
 mod handle_id;
 mod inherited_fds;
-mod log_scope;
-mod mapped_words;
+mod log_suppression;
 mod mutex;
 mod panic;
 mod poller;
-mod scope;
+mod privileges;
+mod process_number;
 mod set_once;
-mod shared_words;
+mod shared_memory;
 mod signals;
 mod stack_wipe;
 #[cfg(test)]
@@ -27,19 +28,19 @@ mod thread_id;
 mod timer;
 pub(crate) mod wait_graph;
 mod waker;
-mod without_fork;
 
-pub(crate) use credentials::Privileges;
 pub(crate) use environment::environment_variable;
-pub(crate) use fork_generation::{ForkGeneration, ForkGenerationCell};
-pub(crate) use fs_kind::is_on_local_file_system;
+pub(crate) use file_timestamps::is_on_local_file_system;
+pub(crate) use fork_delay::without_fork;
 pub(crate) use handle_id::HandleId;
 pub(crate) use inherited_fds::InheritedFd;
-pub(crate) use log_scope::{is_logging_disabled, without_logging};
+pub(crate) use log_suppression::{is_logging_disabled, without_logging};
 pub(crate) use mutex::{Condvar, Mutex, MutexGuard};
 pub(crate) use panic::catch_panic;
 pub(crate) use poller::{Poller, wait_readable};
-pub(crate) use shared_words::{SHARED_WORDS, SharedWords, shared_words};
+pub(crate) use privileges::Privileges;
+pub(crate) use process_number::{ProcessNumber, ProcessNumberCell};
+pub(crate) use shared_memory::{SHARED_WORDS, SharedWords, shared_words};
 pub(crate) use signals::with_signals_blocked;
 pub(crate) use stack_wipe::wiping_stack;
 #[cfg(test)]
@@ -48,4 +49,3 @@ pub(crate) use thread_id::ThreadId;
 pub(crate) use timer::{ClockWatch, Timer};
 pub(crate) use wait_graph::{Deadlock, Resource, WaitGraph};
 pub(crate) use waker::{Waker, wake_descriptor};
-pub(crate) use without_fork::without_fork;

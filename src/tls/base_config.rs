@@ -11,9 +11,9 @@ use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 use super::cert_resolver::CertResolver;
 use super::client_config::ClientRole;
 use super::generation_count::GenerationCount;
-use super::parts::Parts;
 use super::protocol_versions;
 use super::sessions::{SessionPolicy, Sessions};
+use super::unit_content::UnitContents;
 use crate::clock::WallClock;
 use crate::error::Error;
 use crate::options::{ClientAuth, Options};
@@ -89,7 +89,7 @@ impl BaseConfig {
     }
 
     /// Builds the configurations of a generation with the content `parts`.
-    pub(super) fn build(&self, parts: &Parts) -> Result<Configs, Error> {
+    pub(super) fn build(&self, parts: &UnitContents) -> Result<Configs, Error> {
         let token = Arc::new(self.generations.token());
         let resolver = Arc::new(CertResolver::new(parts.identities.clone(), token.clone()));
         let trust = parts.trust.as_deref();
@@ -105,7 +105,7 @@ impl BaseConfig {
                 names: resolver.clone(),
                 ticket_keys: parts.ticket_keys.clone(),
                 ticket_key_lifetime: self.ticket_key_lifetime,
-                resume_until: trust.and_then(Trust::sessions_hold_until),
+                resume_until: trust.and_then(Trust::session_crls_expire_at),
             })?;
             server.ticketer = sessions.ticketer;
             server.session_storage = sessions.storage;

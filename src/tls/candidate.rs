@@ -7,8 +7,8 @@ use rustls::{ClientConfig, ServerConfig};
 use super::base_config::{BaseConfig, Configs};
 use super::cert_resolver::{CertResolver, DuplicateNames};
 use super::generation::{Generation, GenerationInfo};
-use super::parts::Parts;
 use super::self_check;
+use super::unit_content::UnitContents;
 use crate::error::{Cause, Error};
 use crate::options::Role;
 
@@ -18,12 +18,12 @@ pub(crate) struct Candidate {
     resolver: Arc<CertResolver>,
     config: Arc<ServerConfig>,
     client: Option<Arc<ClientConfig>>,
-    parts: Parts,
+    parts: UnitContents,
 }
 
 impl Candidate {
     /// Builds the configurations of a generation with the content `parts`.
-    pub(crate) fn new(base: &BaseConfig, parts: Parts) -> Result<Self, Error> {
+    pub(crate) fn new(base: &BaseConfig, parts: UnitContents) -> Result<Self, Error> {
         let Configs { resolver, server, client } = base.build(&parts)?;
         Ok(Self { resolver, config: server, client, parts })
     }

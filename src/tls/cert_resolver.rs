@@ -185,7 +185,7 @@ fn lower_case(name: &str) -> Cow<'_, str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
 
     use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm};
@@ -216,7 +216,8 @@ mod tests {
         Arc::new(Identity::new(&parts, &aws_lc_rs::default_provider(), now).unwrap())
     }
 
-    fn resolver(names: &[&[&str]]) -> CertResolver {
+    /// Makes a resolver of one identity for each list of names.
+    pub(in crate::tls) fn resolver(names: &[&[&str]]) -> CertResolver {
         let identities =
             names.iter().map(|names| identity(names, &PKCS_ECDSA_P256_SHA256)).collect();
         CertResolver::new(identities, GenerationCount::default().token().into())

@@ -6,7 +6,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::base_config::BaseConfig;
 use super::cert_resolver::CertResolver;
-use super::parts::Parts;
+use super::unit_content::UnitContents;
 use crate::files::Digest;
 use crate::pki::{Identity, Trust, Warnings};
 
@@ -20,7 +20,7 @@ pub(crate) struct Generation {
     pub(super) resolver: Arc<CertResolver>,
     pub(super) config: Arc<ServerConfig>,
     pub(super) client: Option<Arc<ClientConfig>>,
-    pub(super) parts: Parts,
+    pub(super) parts: UnitContents,
 }
 
 /// The facts about a generation that are known when it is published.
@@ -30,7 +30,7 @@ pub(crate) struct GenerationInfo {
     /// In seconds since 1970.
     pub(crate) loaded_at: i64,
     pub(crate) warnings: Warnings,
-    /// The digest of each unit's files, in the order of [`Parts::iter`].
+    /// The digest of each unit's files, in the order of [`UnitContents::iter`].
     pub(crate) contents: Vec<Digest>,
     /// The settings that the configurations were built with.
     pub(crate) base_config: Arc<BaseConfig>,
@@ -64,7 +64,7 @@ impl Generation {
         self.client.as_ref()
     }
 
-    pub(crate) fn parts(&self) -> &Parts {
+    pub(crate) fn parts(&self) -> &UnitContents {
         &self.parts
     }
 
@@ -72,7 +72,7 @@ impl Generation {
         self.parts.trust.as_ref()
     }
 
-    /// Returns the digest of each unit's files, in the order of [`Parts::iter`].
+    /// Returns the digest of each unit's files, in the order of [`UnitContents::iter`].
     pub(crate) fn contents(&self) -> &[Digest] {
         &self.info.contents
     }

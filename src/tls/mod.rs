@@ -6,16 +6,16 @@ mod cert_resolver;
 mod client_config;
 mod generation;
 mod generation_count;
-mod parts;
 mod protocol_versions;
 mod self_check;
 mod sessions;
+mod unit_content;
 
 pub(crate) use base_config::{BaseConfig, check_template};
 pub(crate) use candidate::Candidate;
 pub(crate) use generation::{Generation, GenerationInfo};
 pub(crate) use generation_count::GenerationCount;
-pub(crate) use parts::{Part, Parts};
+pub(crate) use unit_content::{UnitContent, UnitContents};
 
 /// Functions of this module that the fuzz targets call.
 #[cfg(fuzzing)]

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use inotify::{Event, EventMask, Inotify, WatchDescriptor, WatchMask};
 
-use super::targets::{Target, WatchKind, targets_of};
+use super::watch_paths::{Target, WatchKind, targets_of};
 use super::{BackendEvent, Subscriber};
 use crate::error::{Cause, Error};
 use crate::files::Lookup;

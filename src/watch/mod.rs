@@ -9,9 +9,9 @@
 
 mod inotify;
 mod subscriptions;
-mod targets;
 #[cfg(test)]
 mod tests_directories;
+mod watch_paths;
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;

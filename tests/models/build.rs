@@ -6,7 +6,7 @@ use std::{env, fs};
 
 /// Module and folder.
 const FILES: [(&str, &str); 5] = [
-    ("published", "runtime"),
+    ("published_generation", "runtime"),
     ("dispatcher", "events"),
     ("queue", "events"),
     ("mutex", "sys"),
@@ -39,7 +39,7 @@ fn model_of(name: &str, source: &str) -> String {
         .replace("std::time::", "crate::shared::time::")
         .replace("arc_swap::", "crate::shared::arc_swap::")
         .replace("spin::mutex::", "crate::shared::spin::");
-    if name == "published" {
+    if name == "published_generation" {
         // Two shards do what sixteen do; and stacks lie where they like.
         replace(&mut code, "const SHARDS: usize = 16", "const SHARDS: usize = 2");
         replace(&mut code, "fn shard_of_this_thread", "fn _shard_of_this_thread");

@@ -1,9 +1,9 @@
 //! Options: what a handle loads, how it finds changes, and what it reports to the host.
 
-pub mod error;
 pub mod identity_memory;
 pub mod key_password;
 pub mod object;
+pub mod remembered_failures;
 pub mod trust;
 pub mod watch;
 
@@ -17,9 +17,9 @@ use rustls_ffi::server::rustls_server_config;
 pub use object::certreload_options;
 pub(crate) use object::{GuardedOptions, setter};
 
-use super::boundary::boundary;
 use super::cast;
 use super::event_callback::{certreload_event_callback, sink_from_c};
+use super::panic_boundary::boundary;
 use super::result::certreload_result;
 use super::userdata::{Userdata, certreload_userdata_free};
 use crate::error::Error;

@@ -2,8 +2,8 @@
 
 use crate::error::{Cause, Error};
 use crate::events::EventSink;
-use crate::ffi::boundary::boundary;
 use crate::ffi::cast::Opaque;
+use crate::ffi::panic_boundary::boundary;
 use crate::ffi::result::certreload_result;
 use crate::options::{IdentityFiles, Options};
 use crate::sys::catch_panic;

@@ -1,16 +1,16 @@
 //! The status of a handle and of its identities, as C structs.
 
-mod fill;
+mod convert;
+mod copy_out;
 pub mod trust;
-mod write;
 
 use std::ffi::c_char;
 
-use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
+use super::panic_boundary::boundary;
 use super::result::certreload_result;
-use write::write_cut;
+use copy_out::write_cut;
 
 /// Whether what is served is valid, and whether it will stay so.
 ///

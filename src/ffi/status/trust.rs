@@ -2,12 +2,12 @@
 
 use std::ffi::c_char;
 
-use super::write::write_cut;
+use super::copy_out::write_cut;
 use super::{CERTRELOAD_MAX_FAILURE_TEXT, CERTRELOAD_MAX_PATH_TEXT, certreload_health};
 use crate::error::{Cause, Error};
-use crate::ffi::boundary::boundary;
 use crate::ffi::cast;
 use crate::ffi::handle::certreload_handle;
+use crate::ffi::panic_boundary::boundary;
 use crate::ffi::result::certreload_result;
 
 /// The status of the trust store. Times are seconds since 1970-01-01 UTC.

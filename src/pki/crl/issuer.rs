@@ -8,13 +8,13 @@ use rustls::pki_types::CertificateDer;
 
 use super::parse::Crl;
 use crate::error::Cause;
+use crate::pki::ca_certificate::{CaCertificate, MAX_ROOTS};
 use crate::pki::certificate;
 use crate::pki::der::{SEQUENCE, only};
 use crate::pki::hash::{Sha256, sha256};
 use crate::pki::pem;
 use crate::pki::signature::is_signed_with;
-use crate::pki::trust::TrustFile;
-use crate::pki::trust::{CaCertificate, MAX_ROOTS};
+use crate::pki::trust_files::TrustFile;
 
 /// The CAs whose CRLs can be verified when they are loaded. The CRLs of other CAs can only be verified in a handshake,
 /// with a certificate of the CA that the peer sends.

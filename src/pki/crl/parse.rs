@@ -13,8 +13,8 @@ use crate::pki::der::{BIT_STRING, BOOLEAN, EXPLICIT_0, GENERALIZED_TIME, IMPLICI
 use crate::pki::der::{OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, UTC_TIME};
 use crate::pki::der::{element, only, tagged};
 use crate::pki::hash::hexadecimal;
-use crate::pki::trust::TrustFile;
-use crate::pki::{oid, pem, sniff};
+use crate::pki::trust_files::TrustFile;
+use crate::pki::{oid, pem, wrong_format};
 
 /// The maximum number of CRLs of a handle.
 pub(crate) const MAX_CRLS: usize = 1000;
@@ -93,7 +93,7 @@ pub(crate) fn crls(file: &TrustFile<'_>) -> Result<Vec<Crl>, Cause> {
         }
     }
     if lists.is_empty() && !(file.is_in_directory && pem::is_pem(bytes)) {
-        return Err(Cause::NoCrl(sniff::without_list(bytes)));
+        return Err(Cause::NoCrl(wrong_format::without_list(bytes)));
     }
     Ok(lists)
 }

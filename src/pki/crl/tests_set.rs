@@ -7,12 +7,12 @@ use rcgen::KeyUsagePurpose;
 use rustls::crypto::aws_lc_rs::default_provider;
 
 use super::issuer::CrlIssuers;
-use super::set::{CrlContext, CrlSet};
+use super::selection::{CrlContext, CrlSet};
 use crate::error::{Cause, Error};
 use crate::pki::hash::sha256;
 use crate::pki::test_ca::{Authority, Listing, file, in_directory, now};
-use crate::pki::trust::TrustFile;
 use crate::pki::trust::{Roots, RootsContext};
+use crate::pki::trust_files::TrustFile;
 use crate::pki::warnings::WarningKind;
 
 const DAY: i64 = 24 * 3600;

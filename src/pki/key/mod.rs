@@ -3,8 +3,8 @@
 //! Every buffer that holds key bytes is wiped when it is dropped (G18). The provider wipes the buffer that it receives,
 //! because the key types of rustls do so, and later the key that it builds.
 
-mod diagnosis;
 mod encrypted;
+mod unsupported;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use rustls::sign::SigningKey;
 use zeroize::Zeroizing;
 
 use super::pem::{Section, sections};
-use super::sniff;
+use super::wrong_format;
 use crate::error::{Cause, Error};
 use crate::sys::without_fork;
 use encrypted::{EncryptedKey, REMEDY};
@@ -57,14 +57,14 @@ pub(crate) fn load(
         b"PRIVATE KEY" | b"ENCRYPTED PRIVATE KEY" => {
             PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.to_vec()))
         }
-        label => return Err(unsupported(diagnosis::of_label(label).to_owned())),
+        label => return Err(unsupported(unsupported::of_label(label).to_owned())),
     };
     without_fork(|| provider.key_provider.load_private_key(copy)).map_err(|error| {
         let unknown = || match error {
             rustls::Error::General(reason) => reason,
             other => other.to_string(),
         };
-        unsupported(diagnosis::of_key(section.label, &der).unwrap_or_else(unknown))
+        unsupported(unsupported::of_key(section.label, &der).unwrap_or_else(unknown))
     })
 }
 
@@ -85,7 +85,7 @@ fn find(bytes: &[u8]) -> Result<Section<'_>, Cause> {
             return Err(Cause::SeveralPrivateKeys);
         }
     }
-    found.ok_or_else(|| Cause::NoPrivateKey(sniff::without_key(bytes)))
+    found.ok_or_else(|| Cause::NoPrivateKey(wrong_format::without_key(bytes)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! OCSP responses (RFC 6960): whether a response may be stapled to a certificate, and until when.
 
-mod responder;
 mod response;
+mod signer;
 pub(crate) mod staple;
 mod validate;
 

@@ -6,14 +6,14 @@
 use aws_lc_rs::digest::{self, digest};
 use thiserror::Error;
 
-use super::responder::{DelegatedResponder, SignatureError, verify_signature};
 use super::response;
 use super::response::{CertId, CertStatus, ParseError, Response, SingleResponse};
+use super::signer::{DelegatedResponder, SignatureError, verify_signature};
 use crate::pki::certificate::format_time;
 use crate::pki::chain::Chain;
+use crate::pki::expiry_warning;
 use crate::pki::hash::{Sha256, hexadecimal, sha256};
 use crate::pki::oid;
-use crate::pki::renewal;
 use crate::pki::signature::key_bits;
 
 /// How many seconds in the future the thisUpdate of a response may be, because the responder's clock may be ahead.
@@ -93,7 +93,8 @@ pub(super) fn validate(der: &[u8], chain: &Chain<'_>) -> Result<StapleFacts, Sta
     Ok(StapleFacts {
         this_update,
         next_update,
-        expiring_from: next_update.and_then(|at| renewal::expiring_from(this_update, at, None)),
+        expiring_from: next_update
+            .and_then(|at| expiry_warning::expiring_from(this_update, at, None)),
         sha256: sha256(der),
     })
 }

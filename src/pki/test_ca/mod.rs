@@ -1,7 +1,7 @@
 //! CAs for tests: they issue certificates, CRLs and OCSP responses.
 
-mod crl;
-mod ocsp;
+mod authority;
+mod ocsp_responses;
 
-pub(crate) use crl::{Authority, Listing, Peer, file, in_directory, now, openssl_list};
-pub(crate) use ocsp::Authorities;
+pub(crate) use authority::{Authority, Listing, Peer, file, in_directory, now, openssl_list};
+pub(crate) use ocsp_responses::Authorities;

@@ -1,6 +1,5 @@
 //! The trust store: roots, CRLs and the client-authentication mode, and the verifiers built from them.
 
-mod input;
 mod roots;
 #[cfg(test)]
 mod tests_handshake;
@@ -17,12 +16,13 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::VerifierBuilderError;
 use rustls::server::danger::ClientCertVerifier;
 
-pub(crate) use input::{TrustFile, TrustInput};
-pub(crate) use roots::{CaCertificate, MAX_ROOTS, Roots, RootsContext};
+pub(crate) use roots::{Roots, RootsContext};
 
+use super::ca_certificate::CaCertificate;
 use super::crl::roots_without_list;
 use super::crl::{CrlContext, CrlIssuers, CrlSet, CrlVersion, RevocationList};
 use super::hash::{Sha256, sha256_of_list};
+use super::trust_files::{TrustFile, TrustInput};
 use super::warnings::Warning;
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TrustOptions};
@@ -38,9 +38,9 @@ pub(crate) struct Trust {
     /// The newest version of each CRL scope that was ever in use; older CRLs are rejected.
     newest: Vec<CrlVersion>,
     /// When the first CRL expires, in seconds since 1970; `None` if no peer is refused because of that.
-    hold_until: Option<i64>,
-    /// As `hold_until`, but only of the CRLs that concern clients.
-    sessions_hold_until: Option<i64>,
+    crls_expire_at: Option<i64>,
+    /// As `crls_expire_at`, but only of the CRLs that concern clients.
+    session_crls_expire_at: Option<i64>,
     warnings: Vec<Warning>,
 }
 
@@ -100,16 +100,16 @@ impl Trust {
         let clients_verified = builder.build(client_roots, previous.map(|trust| &trust.clients))?;
         let servers_verified =
             builder.build(servers.as_ref(), previous.map(|trust| &trust.servers))?;
-        let hold_until = builder.hold_until(0..lists.len());
-        let sessions_hold_until = builder.hold_until(builder.lists_of(client_roots));
+        let crls_expire_at = builder.crls_expire_at(0..lists.len());
+        let session_crls_expire_at = builder.crls_expire_at(builder.lists_of(client_roots));
         let without_list = roots_without_list(&roots, &lists, rules);
         let of_roots = [clients, servers].into_iter().flatten().flat_map(|roots| roots.warnings);
         Ok(Self {
             clients: clients_verified,
             servers: servers_verified,
             warnings: of_roots.chain(warnings).chain(without_list).collect(),
-            hold_until,
-            sessions_hold_until,
+            crls_expire_at,
+            session_crls_expire_at,
             lists,
             newest,
         })
@@ -163,12 +163,12 @@ impl Trust {
 
     /// Returns when the first CRL expires; `None` if an expired CRL does not make the verifiers refuse peers.
     pub(crate) fn lists_hold_until(&self) -> Option<i64> {
-        self.hold_until
+        self.crls_expire_at
     }
 
     /// Returns when the first CRL that concerns clients expires: no session of a client may be resumed from then on.
-    pub(crate) fn sessions_hold_until(&self) -> Option<i64> {
-        self.sessions_hold_until.filter(|_| self.clients.verifier.is_some())
+    pub(crate) fn session_crls_expire_at(&self) -> Option<i64> {
+        self.session_crls_expire_at.filter(|_| self.clients.verifier.is_some())
     }
 
     pub(crate) fn warnings(&self) -> &[Warning] {
@@ -262,7 +262,7 @@ impl VerificationBuilder<'_> {
     }
 
     /// Returns the earliest nextUpdate of the CRLs at these positions; `None` if expired CRLs are allowed.
-    fn hold_until(&self, lists: impl Iterator<Item = usize>) -> Option<i64> {
+    fn crls_expire_at(&self, lists: impl Iterator<Item = usize>) -> Option<i64> {
         let ends = lists.filter_map(|at| self.lists[at].next_update);
         ends.min().filter(|_| !self.settings.rules.allow_expired)
     }

@@ -8,42 +8,17 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, RootCertStore};
 
-use super::input::TrustFile;
 use crate::error::{Cause, Error};
+use crate::pki::ca_certificate::{CaCertificate, MAX_ROOTS};
 use crate::pki::certificate;
-use crate::pki::certificate::{Facts, format_time};
+use crate::pki::certificate::{CertificateFacts, format_time};
 use crate::pki::crl::is_list;
 use crate::pki::der::{SEQUENCE, only};
 use crate::pki::hash::{Sha256, sha256};
 use crate::pki::pem;
 use crate::pki::signature::is_signed_with;
+use crate::pki::trust_files::TrustFile;
 use crate::pki::warnings::{Warning, WarningKind};
-
-/// The maximum number of roots of one role. Browsers and distributions ship about 150.
-pub(crate) const MAX_ROOTS: usize = 10_000;
-
-/// The fields of a CA certificate with which the CRLs of that CA are verified.
-#[derive(Debug)]
-pub(crate) struct CaCertificate {
-    /// The subject in DER, compared byte by byte.
-    pub(crate) subject: Vec<u8>,
-    /// The whole `SubjectPublicKeyInfo`.
-    pub(crate) public_key: Vec<u8>,
-    pub(crate) may_sign_crls: bool,
-    /// Whether subject and issuer are equal. If not, another CA issued the certificate.
-    pub(super) is_self_issued: bool,
-}
-
-impl CaCertificate {
-    pub(crate) fn of(facts: &Facts<'_>) -> Self {
-        Self {
-            subject: facts.subject.to_vec(),
-            public_key: facts.public_key.to_vec(),
-            may_sign_crls: facts.may_sign_crls,
-            is_self_issued: facts.is_self_issued(),
-        }
-    }
-}
 
 /// The roots of one role, without repetitions.
 #[derive(Debug)]
@@ -234,7 +209,7 @@ fn validated<'a>(
     der: &'a CertificateDer<'_>,
     at: usize,
     algorithms: &WebPkiSupportedAlgorithms,
-) -> Result<Facts<'a>, String> {
+) -> Result<CertificateFacts<'a>, String> {
     let facts = certificate::facts(der, at).map_err(|cause| match cause {
         Cause::CertificateMalformed { reason, .. } => reason,
         other => other.to_string(),
@@ -248,7 +223,7 @@ fn validated<'a>(
 
 /// Returns whether the certificate claims to be signed with its own key. Equal names are not enough: a CA that replaced
 /// its key may sign its new certificate with the old key, under the same name (RFC 4210 section 4.4).
-fn names_its_own_key(facts: &Facts<'_>) -> bool {
+fn names_its_own_key(facts: &CertificateFacts<'_>) -> bool {
     facts.is_self_issued()
         && facts.subject_key_id.is_some()
         && facts.subject_key_id == facts.authority_key_id
@@ -258,7 +233,7 @@ fn names_its_own_key(facts: &Facts<'_>) -> bool {
 ///
 /// A trust anchor is a name and a key (RFC 5280 section 6.1.1), so its dates do not limit what it certifies. rustls
 /// does not check them. Other implementations do, so its owner should know.
-fn expired(facts: &Facts<'_>, at: usize, path: &Path, now: i64) -> Option<Warning> {
+fn expired(facts: &CertificateFacts<'_>, at: usize, path: &Path, now: i64) -> Option<Warning> {
     (now > facts.not_after).then(|| {
         let text = format!(
             "certificate {} of {} (\"{}\") expired at {}; as a root it is still trusted; remove it if that is not wanted",

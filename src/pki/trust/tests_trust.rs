@@ -7,12 +7,12 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, Error as TlsError};
 
-use super::input::{TrustFile, TrustInput};
 use super::tests_handshake::{client, client_at, server};
 use super::{Trust, TrustContext};
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TrustOptions};
 use crate::pki::test_ca::{Authority, Listing, file, now, openssl_list};
+use crate::pki::trust_files::{TrustFile, TrustInput};
 
 const ROOTS: &str = "/trust/roots.pem";
 const LISTS: &str = "/trust/lists.pem";
@@ -181,7 +181,7 @@ fn crl_that_expires_in_use_makes_its_peers_refused_unless_allowed() {
     let trust = setup.trust();
     let ends = trust.lists_hold_until().unwrap();
     assert_eq!(Some(ends), trust.lists()[0].next_update);
-    assert_eq!(Some(ends), trust.sessions_hold_until());
+    assert_eq!(Some(ends), trust.session_crls_expire_at());
     assert_eq!(client_at(&trust, Some(&peer), ends - 1), Ok(()));
     let refused = client_at(&trust, Some(&peer), ends).unwrap_err();
     let words = format!("{refused:?}");
@@ -189,9 +189,9 @@ fn crl_that_expires_in_use_makes_its_peers_refused_unless_allowed() {
     let allowed = CrlRules { allow_expired: true, ..CrlRules::default() };
     let trust = setup.clone().with_rules(allowed).trust();
     assert_eq!(client_at(&trust, Some(&peer), ends + 1), Ok(()));
-    assert_eq!((trust.lists_hold_until(), trust.sessions_hold_until()), (None, None));
+    assert_eq!((trust.lists_hold_until(), trust.session_crls_expire_at()), (None, None));
     let no_clients = Setup { client_auth: ClientAuth::None, ..setup };
-    assert_eq!(no_clients.trust().sessions_hold_until(), None, "no client is refused");
+    assert_eq!(no_clients.trust().session_crls_expire_at(), None, "no client is refused");
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn g14_crl_of_a_root_of_the_other_role_does_not_change_this_role() {
     let before = setup.clone().with_lists(&lists(soon(1))).trust();
     let ends = before.lists()[0].next_update;
     assert_eq!(
-        (before.sessions_hold_until(), before.lists_hold_until()),
+        (before.session_crls_expire_at(), before.lists_hold_until()),
         (ends, before.lists()[1].next_update)
     );
     let after = setup.clone().with_lists(&lists(soon(2))).after(Some(&before)).unwrap();

@@ -96,9 +96,9 @@ fn name_of(resolver: &CertResolver, identity: &Arc<Identity>) -> Option<ServerNa
     names
         .map(|name| name.replacen('*', "self-check", 1))
         .filter(|name| resolver.selects_only(name, identity))
-        .find_map(|name| ServerName::try_from(name).ok())
+        .filter_map(|name| ServerName::try_from(name).ok())
         // An IP address is not sent as a server name (RFC 6066 section 3).
-        .filter(|name| matches!(name, ServerName::DnsName(_)))
+        .find(|name| matches!(name, ServerName::DnsName(_)))
 }
 
 /// The client of the self-check: expects one identity, and has no certificate.
@@ -153,5 +153,19 @@ impl ResolvesClientCert for CheckingClient {
     fn has_certs(&self) -> bool {
         // rustls calls `resolve` only if this is true, and that call shows that the server asks for a certificate.
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::cert_resolver::tests::resolver;
+
+    #[test]
+    fn g16_dns_name_selects_an_identity_whose_first_name_is_an_ip_address() {
+        let resolver = resolver(&[&["other.test"], &["192.0.2.1", "a.test"], &["192.0.2.2"]]);
+        let name = |index: usize| name_of(&resolver, &resolver.identities()[index]);
+        assert_eq!(name(1), ServerName::try_from("a.test").ok());
+        assert_eq!(name(2), None, "no server name selects an IP address");
     }
 }

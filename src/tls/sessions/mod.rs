@@ -14,9 +14,9 @@ pub(crate) mod fuzzing;
 mod generated_keys;
 mod identity_label;
 mod rustls_session;
-mod server_store;
+mod session_map;
 mod shared_seeds;
-mod store;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod ticket_cipher;
@@ -42,7 +42,7 @@ use crate::pki::TicketKeys;
 use crate::sys::without_fork;
 use binding::Binding;
 use generated_keys::KeyRing;
-use store::SessionStore;
+use storage::SessionStore;
 use tickets::{FileKeys, NoTickets, TicketProducer};
 
 /// The lifetime of a session in seconds: 6 hours, where TLS 1.3 allows 7 days (RFC 8446 section 4.6.1).

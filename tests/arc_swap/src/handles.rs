@@ -11,7 +11,7 @@ use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::identity::certreload_identity_name;
 use certreload::ffi::last_error::certreload_last_error;
-use certreload::ffi::push::*;
+use certreload::ffi::push_identity::*;
 use certreload::ffi::options::identity_memory::*;
 use certreload::ffi::options::*;
 use certreload::ffi::result::certreload_result;

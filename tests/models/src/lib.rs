@@ -12,7 +12,7 @@ mod surroundings;
 mod tls;
 
 mod published {
-    include!(concat!(env!("OUT_DIR"), "/published.rs"));
+    include!(concat!(env!("OUT_DIR"), "/published_generation.rs"));
 }
 mod mutex {
     include!(concat!(env!("OUT_DIR"), "/mutex.rs"));

@@ -7,13 +7,13 @@ use crate::pki::{Identity, TicketKeys, Trust, Warning};
 
 /// The loaded content of one unit.
 #[derive(Clone, Debug)]
-pub(crate) enum Part {
+pub(crate) enum UnitContent {
     Identity(Arc<Identity>),
     Trust(Arc<Trust>),
     TicketKeys(Arc<TicketKeys>),
 }
 
-impl Part {
+impl UnitContent {
     /// Returns the warnings about this part itself, which last as long as it is served.
     pub(crate) fn warnings(&self) -> &[Warning] {
         match self {
@@ -38,17 +38,17 @@ impl Part {
 
 /// The parts of all units, in the order of the units: identities, trust, ticket keys.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Parts {
+pub(crate) struct UnitContents {
     pub(crate) identities: Vec<Arc<Identity>>,
     pub(crate) trust: Option<Arc<Trust>>,
     pub(crate) ticket_keys: Option<Arc<TicketKeys>>,
 }
 
-impl Parts {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Part> + '_ {
-        let identities = self.identities.iter().cloned().map(Part::Identity);
-        let trust = self.trust.iter().cloned().map(Part::Trust);
-        let ticket_keys = self.ticket_keys.iter().cloned().map(Part::TicketKeys);
+impl UnitContents {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = UnitContent> + '_ {
+        let identities = self.identities.iter().cloned().map(UnitContent::Identity);
+        let trust = self.trust.iter().cloned().map(UnitContent::Trust);
+        let ticket_keys = self.ticket_keys.iter().cloned().map(UnitContent::TicketKeys);
         identities.chain(trust).chain(ticket_keys)
     }
 
@@ -60,14 +60,14 @@ impl Parts {
     }
 }
 
-impl FromIterator<Part> for Parts {
-    fn from_iter<T: IntoIterator<Item = Part>>(all: T) -> Self {
+impl FromIterator<UnitContent> for UnitContents {
+    fn from_iter<T: IntoIterator<Item = UnitContent>>(all: T) -> Self {
         let mut parts = Self::default();
         for part in all {
             match part {
-                Part::Identity(identity) => parts.identities.push(identity),
-                Part::Trust(trust) => parts.trust = Some(trust),
-                Part::TicketKeys(keys) => parts.ticket_keys = Some(keys),
+                UnitContent::Identity(identity) => parts.identities.push(identity),
+                UnitContent::Trust(trust) => parts.trust = Some(trust),
+                UnitContent::TicketKeys(keys) => parts.ticket_keys = Some(keys),
             }
         }
         parts

@@ -9,13 +9,13 @@ use rustls::pki_types::CertificateRevocationListDer;
 
 use super::issuer::CrlIssuers;
 use super::parse::{Crl, MAX_CRLS, crls};
-use super::scope::{CrlVersion, remembered};
+use super::replacement::{CrlVersion, remembered};
 use crate::error::{Cause, Error};
+use crate::pki::ca_certificate::CaCertificate;
 use crate::pki::certificate::format_time;
+use crate::pki::expiry_warning::list_expiring_from;
 use crate::pki::hash::{Sha256, sha256};
-use crate::pki::renewal::list_expiring_from;
-use crate::pki::trust::CaCertificate;
-use crate::pki::trust::TrustFile;
+use crate::pki::trust_files::TrustFile;
 use crate::pki::warnings::{Warning, WarningKind};
 
 /// A CRL that is enforced.

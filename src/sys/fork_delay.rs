@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::scope::Scope;
+use super::call_depth::Scope;
 
 /// The longest time that a fork waits for sections, or a section for forks. Then it begins all the same, because the
 /// wait may be a deadlock: a host may fork while it holds a lock that a thread inside a section waits for.

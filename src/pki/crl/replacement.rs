@@ -7,9 +7,9 @@
 use std::cmp::Ordering;
 
 use super::parse::{Crl, CrlNumber, MAX_CRLS};
+use crate::pki::ca_certificate::CaCertificate;
 use crate::pki::certificate::format_time;
 use crate::pki::hash::{Sha256, sha256};
-use crate::pki::trust::CaCertificate;
 
 /// The certificates that a CRL covers: all those that an issuer signed with one key, or a part of these.
 #[derive(Clone, Debug)]

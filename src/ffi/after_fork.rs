@@ -1,8 +1,8 @@
 //! Restores handles that a forked child inherited.
 
-use super::boundary::boundary;
 use super::cast;
 use super::handle::certreload_handle;
+use super::panic_boundary::boundary;
 use super::result::certreload_result;
 
 /// Restores an inherited handle in a forked child: watching, requests and events work there again (G11).

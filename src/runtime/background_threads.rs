@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::deadlines::NextStep;
+use super::due_handles::NextStep;
 use super::handle_registry::{Registry, Step};
 use super::notification_throttle::Throttle;
 use crate::clock::Now;

@@ -1,8 +1,8 @@
 //! Returns and clears the failures that options remember.
 
 use super::object::certreload_options;
-use crate::ffi::boundary::boundary;
 use crate::ffi::cast;
+use crate::ffi::panic_boundary::boundary;
 use crate::ffi::result::certreload_result;
 
 /// Returns the first failure that the options remember, for a host that handles failures before it opens a handle.

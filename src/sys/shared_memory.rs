@@ -3,7 +3,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use super::mapped_words::{OnFork, map_words};
+use super::fork_memory::{OnFork, map_words};
 use super::set_once::SetOnce;
 
 /// The number of words in the shared memory: as many as the layout in `tls::sessions::shared_seeds` needs.

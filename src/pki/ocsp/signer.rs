@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::response::Response;
 use crate::pki::certificate;
-use crate::pki::certificate::Facts;
+use crate::pki::certificate::CertificateFacts;
 use crate::pki::chain::Chain;
 use crate::pki::signature::is_signed_with;
 
@@ -48,7 +48,8 @@ pub(super) fn verify_signature(
     chain: &Chain<'_>,
     issuers: &[usize],
 ) -> Result<Option<DelegatedResponder>, SignatureError> {
-    let is_by = |facts: &Facts<'_>| response.signed.is_by(facts.public_key, chain.algorithms);
+    let is_by =
+        |facts: &CertificateFacts<'_>| response.signed.is_by(facts.public_key, chain.algorithms);
     let mut is_verifiable = !issuers.is_empty() || !response.certificates.is_empty();
     for issuer in issuers {
         match is_by(&chain.facts[*issuer]) {
@@ -79,7 +80,7 @@ pub(super) fn verify_signature(
 /// Checks that the holder of `certificate`, who signed the response, may answer for the leaf's issuer.
 fn authorized(
     certificate: &[u8],
-    facts: &Facts<'_>,
+    facts: &CertificateFacts<'_>,
     chain: &Chain<'_>,
     issuers: &[usize],
 ) -> Result<Option<DelegatedResponder>, SignatureError> {

@@ -15,9 +15,9 @@ use rustls::server::StoresServerSessions;
 use zeroize::Zeroizing;
 
 use super::binding::{Binding, SessionStamp};
-use super::server_store::ServerStore;
+use super::session_map::ServerStore;
 use crate::clock;
-use crate::sys::ForkGeneration;
+use crate::sys::ProcessNumber;
 
 /// How many server sessions are stored: as many as rustls stores by default.
 ///
@@ -46,7 +46,7 @@ struct CacheState<T> {
     /// `None` before the first use.
     sessions: Option<T>,
     /// The process that created `sessions`.
-    process: ForkGeneration,
+    process: ProcessNumber,
     /// The value of [`Cache::clear_count`] when `sessions` was created.
     clear_count: u64,
 }
@@ -63,7 +63,7 @@ impl<T> Drop for CacheState<T> {
 
 impl<T: fmt::Debug> Cache<T> {
     fn new(clear_count: Arc<AtomicU64>, create: fn() -> T) -> Self {
-        let unused = CacheState { sessions: None, process: ForkGeneration::now(), clear_count: 0 };
+        let unused = CacheState { sessions: None, process: ProcessNumber::now(), clear_count: 0 };
         Self { current: ArcSwap::from_pointee(unused), clear_count, create }
     }
 
@@ -76,7 +76,7 @@ impl<T: fmt::Debug> Cache<T> {
             return current.sessions.as_ref().map(access);
         }
         let sessions = Some((self.create)());
-        let next = CacheState { sessions, process: ForkGeneration::now(), clear_count };
+        let next = CacheState { sessions, process: ProcessNumber::now(), clear_count };
         // If another thread was faster, this exchange fails, and the cache of that thread is used, which is as new.
         self.current.compare_and_swap(&current, Arc::new(next));
         self.current.load().sessions.as_ref().map(access)
@@ -87,7 +87,7 @@ impl<T: fmt::Debug> Cache<T> {
         let clear_count = self.clear_count.load(Ordering::SeqCst);
         self.current.store(Arc::new(CacheState {
             sessions: None,
-            process: ForkGeneration::now(),
+            process: ProcessNumber::now(),
             clear_count,
         }));
     }

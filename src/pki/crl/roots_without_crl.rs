@@ -3,9 +3,9 @@
 
 use x509_parser::prelude::{FromDer, X509Name};
 
-use super::set::RevocationList;
+use super::selection::RevocationList;
 use crate::options::CrlRules;
-use crate::pki::trust::CaCertificate;
+use crate::pki::ca_certificate::CaCertificate;
 use crate::pki::warnings::{Warning, WarningKind};
 
 /// Returns a warning for each root without a CRL, if the rules refuse peers whose revocation status is unknown.

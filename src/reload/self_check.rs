@@ -1,12 +1,12 @@
 //! Runs the self-check of new content in the candidate: the next generation as it would be published (G15, G16).
 
-use super::outcome::Failure;
+use super::findings::Failure;
 use super::unit::Fresh;
 use super::units::Units;
 use crate::error::{Cause, Error};
 use crate::options::Options;
 use crate::sys::catch_panic;
-use crate::tls::{Candidate, Part};
+use crate::tls::{Candidate, UnitContent};
 
 /// The indices of units that failed their self-check, with their failures.
 pub(super) type Refused = Vec<(usize, Failure)>;
@@ -52,11 +52,15 @@ pub(super) fn missing<'a>(
 /// Completes the handshakes that prove `part`, the unit at `index`. Ticket keys need none.
 ///
 /// Returns whether the server asks clients for certificates, which [`crate::tls::check_template`] needs.
-pub(super) fn self_check(candidate: &Candidate, index: usize, part: &Part) -> Result<bool, Cause> {
+pub(super) fn self_check(
+    candidate: &Candidate,
+    index: usize,
+    part: &UnitContent,
+) -> Result<bool, Cause> {
     match part {
-        Part::Identity(_) => candidate.self_check(index),
-        Part::Trust(_) => candidate.self_check_trust().map(|()| false),
-        Part::TicketKeys(_) => Ok(false),
+        UnitContent::Identity(_) => candidate.self_check(index),
+        UnitContent::Trust(_) => candidate.self_check_trust().map(|()| false),
+        UnitContent::TicketKeys(_) => Ok(false),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::ffi::c_char;
 
+use super::copy_out::StatusStruct;
 use super::trust::certreload_trust_status;
-use super::write::StatusStruct;
 use super::{
     CERTRELOAD_MAX_FAILURE_TEXT, certreload_health, certreload_identity_status, certreload_status,
     certreload_watch_state,

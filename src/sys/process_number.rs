@@ -5,7 +5,7 @@
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::mapped_words::{OnFork, map_words};
+use super::fork_memory::{OnFork, map_words};
 use super::set_once::SetOnce;
 
 /// The number of a process, which differs from the numbers of its ancestors and of the processes forked from it.
@@ -13,7 +13,7 @@ use super::set_once::SetOnce;
 /// Replaces the process id, because a child in a new PID namespace may have the id of its parent. Reading a process id
 /// is also a system call; reading this number is an atomic load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ForkGeneration(u64);
+pub(crate) struct ProcessNumber(u64);
 
 /// Points to the number of this process, 0 if it has none yet. The kernel zeroes that memory in a forked child, which
 /// then takes another number. Points to [`UNAVAILABLE`] if the kernel offers no such memory.
@@ -25,7 +25,7 @@ static UNAVAILABLE: AtomicU64 = AtomicU64::new(0);
 /// higher number.
 static HIGHEST: AtomicU64 = AtomicU64::new(0);
 
-impl ForkGeneration {
+impl ProcessNumber {
     const NONE: Self = Self(0);
 
     /// Returns the number of this process, and takes a new one if the process has none yet.
@@ -59,25 +59,25 @@ impl ForkGeneration {
     }
 }
 
-/// A variable for the [`ForkGeneration`] of a process, for example the one that opened a descriptor. A signal handler
+/// A variable for the [`ProcessNumber`] of a process, for example the one that opened a descriptor. A signal handler
 /// may read the variable at any time, even while a thread changes it.
 #[derive(Debug)]
-pub(crate) struct ForkGenerationCell(AtomicU64);
+pub(crate) struct ProcessNumberCell(AtomicU64);
 
-impl ForkGenerationCell {
+impl ProcessNumberCell {
     /// Creates a variable that names no process.
     pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(ForkGeneration::NONE.0))
+        Self(AtomicU64::new(ProcessNumber::NONE.0))
     }
 
-    pub(crate) fn set(&self, generation: ForkGeneration) {
+    pub(crate) fn set(&self, generation: ProcessNumber) {
         self.0.store(generation.0, Ordering::SeqCst);
     }
 
-    /// Returns whether the current process is the one that was set. Async-signal-safe, as [`ForkGeneration::is_now`].
+    /// Returns whether the current process is the one that was set. Async-signal-safe, as [`ProcessNumber::is_now`].
     pub(crate) fn is_now(&self) -> bool {
-        let generation = ForkGeneration(self.0.load(Ordering::SeqCst));
-        generation != ForkGeneration::NONE && generation.is_now()
+        let generation = ProcessNumber(self.0.load(Ordering::SeqCst));
+        generation != ProcessNumber::NONE && generation.is_now()
     }
 }
 
@@ -99,12 +99,12 @@ mod tests {
 
     #[test]
     fn g11_fork_generation_of_a_child_differs_from_its_parents() {
-        let parents = ForkGeneration::now();
-        assert_eq!(ForkGeneration::now(), parents);
+        let parents = ProcessNumber::now();
+        assert_eq!(ProcessNumber::now(), parents);
         assert!(parents.is_now());
         assert!(is_true_in_child(|| {
-            let has_none_yet = !parents.is_now() && !ForkGenerationCell::new().is_now();
-            let own = ForkGeneration::now();
+            let has_none_yet = !parents.is_now() && !ProcessNumberCell::new().is_now();
+            let own = ProcessNumber::now();
             has_none_yet && own != parents && own.is_now() && !parents.is_now()
         }));
     }
