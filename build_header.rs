@@ -13,7 +13,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     (
         "Results and versions",
         "What a call returns, why it failed, and which release runs.",
-        &["result", "result_table", "last_error", "version"],
+        &["result", "result_description", "last_error", "version"],
     ),
     (
         "Open and close",
@@ -44,12 +44,12 @@ pub(crate) const SECTIONS: &[Section] = &[
         "Options",
         "What to load, when to scan it, and who is notified.",
         &[
-            "options/object",
+            "options/options_object",
             "options/mod",
             "options/identity_memory",
             "options/watch",
             "options/key_password",
-            "options/remembered_failures",
+            "options/setter_failures",
         ],
     ),
     (
@@ -66,7 +66,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     (
         "Introspection",
         "A consistent view of what is served: generations and identities.",
-        &["generation", "identity"],
+        &["generation", "identity_getters"],
     ),
 ];
 

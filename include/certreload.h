@@ -1153,9 +1153,10 @@ typedef void (*certreload_event_callback)(void *userdata, const certreload_event
  * When this function returns, the previous callback is not running and will not be called again. One exception: if
  * this function is called from inside that callback, the callback is still running, for the last time.
  *
- * Waiting events go to the new callback. Events from before the handle had a callback and before the host took events
- * (certreload_event_fd() says when that begins) are dropped. If the callback is removed, waiting events are dropped,
- * too, unless the host has begun to take events: then they wait for certreload_next_event().
+ * Waiting events of the previous callback go to the new one. Events from a time without a callback are dropped, whether
+ * that was before the first one or after one was removed. If the host has begun to take events (certreload_event_fd()
+ * says when that begins), none is dropped: they go to the new callback or, if there is none, wait for
+ * certreload_next_event().
  *
  * The function waits for a running callback. So call it without a lock that the callback takes, and not on a thread
  * that the callback joins or waits for. WOULD_DEADLOCK detects threads that wait for each other inside certreload
@@ -1464,7 +1465,8 @@ typedef struct certreload_identity_status {
    */
   int64_t renewed_at;
   /**
-   * The number of the generation that published the renewal; 0 in a forked child until the next renewal.
+   * The number of the first generation with the present bytes of the identity; at first that of the open. 0 in a
+   * forked child, which does not know it, until the next renewal.
    */
   uint64_t renewed_generation;
   /**
@@ -1619,7 +1621,8 @@ typedef struct certreload_trust_status {
    */
   int64_t renewed_at;
   /**
-   * The number of the generation that published that change; 0 in a forked child until the next change.
+   * The number of the first generation with the present trust store; at first that of the open. 0 in a forked child,
+   * which does not know it, until the next change.
    */
   uint64_t renewed_generation;
   /**
@@ -1987,7 +1990,7 @@ CERTRELOAD_ENUM(certreload_watch) {
    */
   CERTRELOAD_WATCH_POLL = 1,
   /**
-   * By neither: files are scanned only for certreload_reload() and certreload_reload_wait().
+   * By no notification and no poll: files are scanned only for certreload_reload() and certreload_reload_wait().
    */
   CERTRELOAD_WATCH_OFF = 2,
 };
@@ -2240,7 +2243,7 @@ CERTRELOAD_ENUM(certreload_client_auth) {
 #define CERTRELOAD_CRL_LEAF_ONLY 1
 
 /**
- * Rule: a certificate whose issuer has no revocation list is accepted.
+ * Rule: a certificate that no revocation list of its issuer covers is accepted.
  */
 #define CERTRELOAD_CRL_ALLOW_UNKNOWN 2
 

@@ -89,7 +89,7 @@ pub(crate) enum ClientAuth {
 pub(crate) struct CrlRules {
     /// Only the peer's own certificate may be found revoked. Those of its issuers are not checked.
     pub(crate) leaf_only: bool,
-    /// A certificate is accepted if there is no CRL of its issuer.
+    /// A certificate is accepted if no CRL of its issuer covers it.
     pub(crate) allow_unknown: bool,
     /// A CRL stays in use after its nextUpdate. Otherwise certificates of its issuer are refused from then on.
     pub(crate) allow_expired: bool,

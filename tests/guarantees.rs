@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use certreload::ffi::event::*;
 use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
-use certreload::ffi::options::remembered_failures::certreload_options_clear_error;
+use certreload::ffi::options::setter_failures::certreload_options_clear_error;
 use certreload::ffi::options::watch::*;
 use certreload::ffi::options::*;
 use certreload::ffi::reload::*;

@@ -15,7 +15,7 @@ use certreload::ffi::event::certreload_event_kind::{self as Kind, Expired, Expir
 use certreload::ffi::generation::{
     certreload_generation_acquire, certreload_generation_identity, certreload_generation_release,
 };
-use certreload::ffi::identity::certreload_identity_ocsp_der;
+use certreload::ffi::identity_getters::certreload_identity_ocsp_der;
 use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::certreload_health as Health;

@@ -37,7 +37,7 @@ struct Source {
 impl Source {
     /// The text without comments and unit tests.
     fn code(&self) -> String {
-        let code = self.text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let code = self.text.split("mod tests {\n").next().unwrap();
         let lines = code.lines().map(|line| line.split("//").next().unwrap());
         lines.collect::<Vec<_>>().join("\n")
     }
@@ -73,6 +73,10 @@ fn sources() -> Vec<Source> {
     sources
 }
 
+fn is_module_declaration(line: &str) -> bool {
+    line.ends_with(';') && line.split_whitespace().any(|word| word == "mod")
+}
+
 /// The `use` declarations of `code`, as trees, with whether each is a re-export, and the code without them.
 fn split_uses(code: &str) -> (Vec<(String, bool)>, String) {
     let (mut uses, mut rest): (Vec<(String, bool)>, String) = Default::default();
@@ -89,7 +93,7 @@ fn split_uses(code: &str) -> (Vec<(String, bool)>, String) {
         } else if let (true, Some((tree, _))) = (is_open, uses.last_mut()) {
             tree.push_str(line.trim_end_matches(';'));
             is_open = !line.ends_with(';');
-        } else {
+        } else if !is_module_declaration(line) {
             rest.push_str(line);
             rest.push('\n');
         }

@@ -45,8 +45,10 @@ pub(crate) struct Event {
     pub(crate) warnings: Warnings,
     /// The number of the current generation.
     pub(crate) generation: u64,
-    /// The earliest notAfter in that generation.
+    /// The earliest notAfter of the leaf certificates in the current generation, in seconds since 1970; `i64::MAX` if
+    /// it has none.
     pub(crate) earliest_not_after: i64,
+    /// The file that the event is about, if it is about one.
     pub(crate) path: Option<Arc<Path>>,
     pub(crate) message: String,
     /// Number of events that this one represents: itself, and older ones that were merged into it.

@@ -8,7 +8,7 @@ use rustls_ffi::server::rustls_server_config;
 use super::cast;
 use super::cast::Opaque;
 use super::handle::certreload_handle;
-use super::identity::certreload_identity;
+use super::identity_getters::certreload_identity;
 use super::panic_boundary::boundary;
 use crate::error::{Cause, Error};
 use crate::tls::Generation;

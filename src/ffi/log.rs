@@ -220,7 +220,8 @@ impl Log for Forwarder {
 /// The bit of `calls` that lets no further call begin.
 const RETIRED: usize = 1;
 
-/// A callback with its userdata, and the number of calls that run.
+/// A callback with its userdata. The calls that are running are counted, because the userdata may be freed only after
+/// the last of them has returned.
 struct LogReceiver {
     function: unsafe extern "C" fn(*mut c_void, certreload_log_level, *const c_char),
     userdata: Userdata,

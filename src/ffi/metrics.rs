@@ -75,8 +75,8 @@ pub unsafe extern "C" fn certreload_write_metrics(
             let handle = cast::arc_clone(handle, "handle")?;
             let needed = cast::out(needed_out, "needed_out")?;
             let room = room(buffer, size)?;
-            let snapshot = handle.snapshot()?;
-            write_to(room, needed, || write_metrics(&[snapshot]))
+            let metrics = handle.metrics()?;
+            write_to(room, needed, || write_metrics(&[metrics]))
         }
     })
 }
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn certreload_write_metrics_page(
         let names = ("handles", "count");
         // SAFETY: the caller vouches for count pointers.
         let pointers = unsafe { cast::slice(handles, count, CERTRELOAD_MAX_PAGE_HANDLES, names)? };
-        let mut snapshots = Vec::with_capacity(pointers.len());
+        let mut all = Vec::with_capacity(pointers.len());
         // SAFETY: the caller passes open handles, room for `size` bytes and a place to write, or
         // NULL.
         unsafe {
@@ -119,9 +119,9 @@ pub unsafe extern "C" fn certreload_write_metrics_page(
             for (index, handle) in pointers.iter().enumerate() {
                 let handle = cast::arc_clone(handle.cast_const(), "handles")
                     .map_err(|_| Error::null(format!("handles[{index}]")))?;
-                snapshots.push(handle.snapshot()?);
+                all.push(handle.metrics()?);
             }
-            write_to(room, needed, || write_metrics(&snapshots))
+            write_to(room, needed, || write_metrics(&all))
         }
     })
 }

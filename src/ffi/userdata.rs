@@ -34,7 +34,8 @@ pub(crate) struct Userdata {
 // SAFETY: the pointer is never dereferenced here, and the docs of each callback say that it is passed to the host's
 // functions on other threads.
 unsafe impl Send for Userdata {}
-// SAFETY: as above; the docs say which callbacks run on several threads at once.
+// SAFETY: the pointer is never dereferenced here, and the docs of each callback say whether it runs on several threads
+// at once.
 unsafe impl Sync for Userdata {}
 
 impl Userdata {

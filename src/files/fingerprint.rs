@@ -58,9 +58,9 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
+    use super::super::directory_files::FileFilter;
     use super::super::file::{MAX_FILE_SIZE, read};
     use super::super::inventory::ScannedFile;
-    use super::super::source_path::FileFilter;
     use super::*;
 
     const AN_HOUR: Duration = Duration::from_secs(3600);

@@ -6,9 +6,10 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::directory_files::{FileFilter, list};
 use super::file::{FileBytes, FileStamp};
 use super::resolve::{Lookup, LookupKind, PathResolver, ResolvedPath};
-use super::source_path::{FileFilter, SourcePath, list};
+use super::source_path::SourcePath;
 use crate::error::{Cause, Error};
 
 /// The files of some sources, with their stamps, and the lookups that led to them.

@@ -2,21 +2,23 @@
 //!
 //! Also records every name that the kernel looks up on the way to the files, so that `watch` can watch these names.
 
+mod content_snapshot;
 mod digest;
+mod directory_files;
 mod file;
 mod fingerprint;
 mod inventory;
-mod platform_roots;
+mod platform_roots_path;
 mod resolve;
-mod snapshot;
 mod source_path;
 #[cfg(test)]
 mod tests_consistency;
 
+pub(crate) use content_snapshot::{SnapshotFile, digest_of, take_snapshot};
 pub(crate) use digest::Digest;
+pub(crate) use directory_files::{FileFilter, MAX_FILES_IN_DIRECTORY};
 pub(crate) use file::{FileBytes, MAX_FILE_SIZE, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE};
 pub(crate) use fingerprint::Fingerprint;
-pub(crate) use platform_roots::platform_roots;
+pub(crate) use platform_roots_path::platform_roots_path;
 pub(crate) use resolve::{Lookup, LookupKind, PathResolver};
-pub(crate) use snapshot::{SnapshotFile, digest_of, take_snapshot};
-pub(crate) use source_path::{FileFilter, MAX_FILES_IN_DIRECTORY, SourcePath};
+pub(crate) use source_path::SourcePath;

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::source_path::FileFilter;
+use super::directory_files::FileFilter;
 
 /// The most symbolic links that one path may lead through: the kernel's own limit (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
@@ -23,7 +23,8 @@ pub(crate) struct Lookup {
     pub(crate) kind: LookupKind,
 }
 
-/// The kind of a directory entry that is looked up.
+/// What a looked-up entry is, and whether the path ends there. This decides what is watched to notice that the path
+/// leads to another file, or that its content changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LookupKind {
     /// A directory that the path passes through.

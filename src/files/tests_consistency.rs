@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use super::content_snapshot::{SnapshotFile, take_snapshot};
+use super::directory_files::FileFilter;
 use super::file::FileStamp;
-use super::snapshot::{SnapshotFile, take_snapshot};
-use super::source_path::{FileFilter, SourcePath};
+use super::source_path::SourcePath;
 use crate::error::Cause;
 
 const NAMES: [&str; 3] = ["a.pem", "b.pem", "c.pem"];

@@ -48,7 +48,8 @@ pub(super) fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
     Some((Element { tag, content, whole }, rest))
 }
 
-/// Splits off the first element, which must have this tag. Returns its content and the bytes after it.
+/// Splits off the first element, which must have this tag. Returns its content and the bytes after it;
+/// `None` if the tag differs.
 pub(super) fn tagged(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (element, rest) = element(der)?;
     (element.tag == tag).then_some((element.content, rest))

@@ -26,7 +26,7 @@ use super::{expiry_warning, pem};
 use crate::clock::unix_now;
 use crate::error::{Cause, Error};
 use crate::options::Role;
-use crate::pki::ocsp::staple;
+use crate::pki::ocsp::choose_staple;
 
 /// The bytes of an identity, each with the path that an error reports.
 pub(crate) struct IdentityInput<'a> {
@@ -94,7 +94,7 @@ impl Identity {
         let in_order = positions.iter().map(|at| certificates[*at].clone()).collect();
         let certified_key = CertifiedKey::new(in_order, key);
         let (staple, warning) = match input.role {
-            Role::Server => staple::choose(input.staple, &chain),
+            Role::Server => choose_staple::choose(input.staple, &chain),
             // rustls does not staple responses to certificates of clients.
             Role::Client => (None, None),
         };

@@ -1,9 +1,9 @@
 //! Parses and validates certificates, keys, OCSP responses, CRLs and ticket keys: turns bytes into what handshakes use.
 
-mod ca_certificate;
 mod certificate;
 mod chain;
 mod crl;
+mod crl_signer;
 mod der;
 mod dns_name;
 mod expiry_warning;
@@ -22,9 +22,9 @@ mod trust_files;
 mod warnings;
 mod wrong_format;
 
-pub(crate) use ca_certificate::MAX_ROOTS;
 pub(crate) use certificate::{format_time, not_after_of, subject_and_key_of};
 pub(crate) use crl::{MAX_CRLS, RevocationList};
+pub(crate) use crl_signer::MAX_ROOTS;
 pub(crate) use dns_name::NamePattern;
 pub(crate) use hash::{Sha256, sha256, sha256_of_all};
 pub(crate) use identity::{Identity, IdentityInput};

@@ -112,7 +112,8 @@ fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, C
     Err(Cause::PemTruncated { line: begin.number, end: end_line(label) })
 }
 
-/// Iterates over lines, which end in LF, CRLF or CR. White space at their ends is removed.
+/// Iterates over lines, which end in LF, CRLF or CR. Trailing white space is removed. Leading white space stays, because
+/// it marks the continuation of a header.
 struct Lines<'a> {
     rest: &'a [u8],
     position: usize,

@@ -60,7 +60,8 @@ struct Writing {
 pub(crate) struct DueUnits {
     /// `None` means all units.
     pub(crate) units: Option<BTreeSet<usize>>,
-    /// When the first of their changes came.
+    /// When the first change of these units was reported; for a file that is open, when its writing began. The
+    /// incomplete-file timeout of a unit counts from then. `None` if no unit is due.
     pub(crate) since: Option<Instant>,
 }
 

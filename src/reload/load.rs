@@ -8,8 +8,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
+use super::configured_files::{ConfiguredFiles, Purpose, TrustFiles};
 use super::findings::Failure;
-use super::unit_files::{Purpose, TrustFiles, UnitFiles};
 use crate::error::{Cause, Error};
 use crate::files::{
     Digest, FileBytes, Fingerprint, Lookup, MAX_FILE_SIZE, SnapshotFile, SourcePath, digest_of,
@@ -55,7 +55,8 @@ impl<'a> LoadContext<'a> {
 /// What a load found out about the files themselves, whether or not their content can be used.
 #[derive(Default)]
 pub(super) struct FoundFiles {
-    /// The names that were looked up and the directories that were listed on the way to the files, after the reading.
+    /// Every name that was looked up and every directory that was listed to find the files, as found right after they
+    /// were read. The watches of the unit are set on these.
     pub(super) lookups: Vec<Lookup>,
     /// `None` if the timestamps of the files prove too little, such as soon after a change.
     pub(super) fingerprint: Option<Fingerprint>,
@@ -73,7 +74,7 @@ pub(super) type PermanentFailure = (Digest, Failure);
 /// Content is not parsed again if `serving` was made from it, or if it caused the `permanent` failure. Otherwise each
 /// poll would repeat the work.
 pub(super) fn load(
-    files: &UnitFiles,
+    files: &ConfiguredFiles,
     serving: Option<(&UnitContent, Digest)>,
     permanent: Option<&PermanentFailure>,
     with: &LoadContext<'_>,
@@ -138,10 +139,10 @@ pub(super) fn load_memory(
 ///
 /// Identities come before the trust store among the units, so that these issuers are known when it is loaded.
 pub(super) fn authorities_for<'a>(
-    files: &UnitFiles,
+    files: &ConfiguredFiles,
     serving: impl Iterator<Item = &'a UnitContent>,
 ) -> Vec<CertificateDer<'static>> {
-    let UnitFiles::Trust(_) = files else { return Vec::new() };
+    let ConfiguredFiles::Trust(_) = files else { return Vec::new() };
     let chains = serving.filter_map(UnitContent::as_identity).map(|identity| identity.chain());
     let authorities: HashSet<_> = chains.flat_map(|chain| chain.iter().skip(1)).collect();
     authorities.into_iter().cloned().collect()
@@ -149,7 +150,10 @@ pub(super) fn authorities_for<'a>(
 
 /// Drops the password file, the last file of an identity, if the key is not encrypted. The password is then no part of
 /// the identity, and a changed password is no change of the unit (G5).
-fn without_unused_password(files: &UnitFiles, mut read: Vec<SnapshotFile>) -> Vec<SnapshotFile> {
+fn without_unused_password(
+    files: &ConfiguredFiles,
+    mut read: Vec<SnapshotFile>,
+) -> Vec<SnapshotFile> {
     let has_password = files.as_identity().is_some_and(|files| files.password_file().is_some());
     let key = read.get(1).and_then(|key| key.read.as_ref().ok());
     if has_password && !key.is_some_and(|key| needs_password(&key.bytes)) {
@@ -163,15 +167,16 @@ fn without_unused_password(files: &UnitFiles, mut read: Vec<SnapshotFile>) -> Ve
 /// If the fault is in the named file alone, a change of another file must not report the same failure again (G3).
 /// An error of a trust store that names a file is about that file. An error of an identity may be about two files, such
 /// as a key that does not match its chain. In that case the digest is that of all files.
-fn digest_of_failure(files: &UnitFiles, error: &Error, read: &[SnapshotFile]) -> Digest {
-    let is_of_one_file = matches!(files, UnitFiles::Trust(_)) || error.cause.concerns_one_file();
+fn digest_of_failure(files: &ConfiguredFiles, error: &Error, read: &[SnapshotFile]) -> Digest {
+    let is_of_one_file =
+        matches!(files, ConfiguredFiles::Trust(_)) || error.cause.concerns_one_file();
     let mut named = read.iter().filter(|_| is_of_one_file);
     let named = named.find(|file| error.path.as_deref() == Some(&file.path));
     named.map_or_else(|| digest_of(read), SnapshotFile::digest)
 }
 
 /// Returns a warning for each secret that every user may read.
-fn exposed_secrets(files: &UnitFiles, read: &[SnapshotFile]) -> Vec<Warning> {
+fn exposed_secrets(files: &ConfiguredFiles, read: &[SnapshotFile]) -> Vec<Warning> {
     let is_exposed = |file: &&SnapshotFile| {
         files.is_secret(&file.path)
             && file.read.as_ref().is_ok_and(FileBytes::is_readable_by_others)
@@ -189,21 +194,21 @@ fn exposed_secrets(files: &UnitFiles, read: &[SnapshotFile]) -> Vec<Warning> {
 /// Parses and validates the files that were `read`. A new trust store and new ticket keys are compared with `before`,
 /// the part that is served.
 fn parse(
-    files: &UnitFiles,
+    files: &ConfiguredFiles,
     read: &[SnapshotFile],
     before: Option<&UnitContent>,
     with: &LoadContext<'_>,
 ) -> Result<UnitContent, Error> {
     match (files, before) {
-        (UnitFiles::Identity(files), _) => parse_identity(files, read, with),
-        (UnitFiles::Trust(files), Some(UnitContent::Trust(before))) => {
+        (ConfiguredFiles::Identity(files), _) => parse_identity(files, read, with),
+        (ConfiguredFiles::Trust(files), Some(UnitContent::Trust(before))) => {
             parse_trust(files, read, Some(before), with)
         }
-        (UnitFiles::Trust(files), _) => parse_trust(files, read, None, with),
-        (UnitFiles::TicketKeys(_), Some(UnitContent::TicketKeys(before))) => {
+        (ConfiguredFiles::Trust(files), _) => parse_trust(files, read, None, with),
+        (ConfiguredFiles::TicketKeys(_), Some(UnitContent::TicketKeys(before))) => {
             parse_ticket_keys(read, Some(before), with.now)
         }
-        (UnitFiles::TicketKeys(_), _) => parse_ticket_keys(read, None, with.now),
+        (ConfiguredFiles::TicketKeys(_), _) => parse_ticket_keys(read, None, with.now),
     }
 }
 

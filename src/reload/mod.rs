@@ -7,6 +7,7 @@
 //! This module starts no thread and delivers no event. Its caller decides when a pass runs, publishes the result, and
 //! reports it to the host.
 
+mod configured_files;
 mod debounce;
 mod findings;
 mod load;
@@ -16,7 +17,6 @@ mod pipeline;
 mod reloaded_event;
 mod self_check;
 mod unit;
-mod unit_files;
 mod unit_retry;
 mod units;
 mod waiters;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::configured_files::ConfiguredFiles;
 use super::debounce::OpenForWriting;
 use super::findings::{Failure, Finding, Outcome};
 use super::load::{LoadContext, authorities_for};
@@ -16,7 +17,6 @@ use super::pass_result::{PassResult, Publication, ScannedUnit};
 use super::reloaded_event::{Change, ReloadReport};
 use super::self_check::{Refused, check, missing, self_check};
 use super::unit::{Fresh, Unit};
-use super::unit_files::UnitFiles;
 use super::units::Units;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
@@ -26,7 +26,7 @@ use crate::options::{IdentityBytes, Options};
 use crate::pki::Warning;
 use crate::sys::Privileges;
 use crate::tls::{
-    BaseConfig, Candidate, Generation, GenerationCount, GenerationInfo, check_template,
+    BaseConfig, Candidate, Generation, GenerationInfo, GenerationsAlive, check_template,
 };
 
 pub(crate) struct Pipeline {
@@ -45,7 +45,7 @@ pub(crate) struct Pipeline {
 #[derive(Default)]
 struct RenewedUnits {
     units: Vec<usize>,
-    /// Warnings about what the handle loses with the new content.
+    /// Warnings that a new certificate lacks names that its predecessor had, or expires earlier (G15).
     warnings: Vec<Warning>,
 }
 
@@ -53,12 +53,12 @@ impl Pipeline {
     /// Loads every unit for the first time. Returns the first failure if any unit cannot be loaded.
     pub(crate) fn open(
         mut options: Options,
-        count: GenerationCount,
+        count: GenerationsAlive,
         unix: i64,
     ) -> Result<(Self, Publication), Error> {
         let base_config = Arc::new(BaseConfig::new(&options, count)?);
         let mut units = Units(Vec::with_capacity(options.identities.len()));
-        for files in UnitFiles::of_units(&options) {
+        for files in ConfiguredFiles::of_units(&options) {
             let authorities =
                 authorities_for(&files, units.iter().map(|unit: &Unit| &unit.serving));
             let with = LoadContext::new(&base_config, &options, unix, &authorities);
@@ -101,7 +101,7 @@ impl Pipeline {
         opened_as: Privileges,
     ) -> Self {
         let parts = serving.parts().iter().zip(serving.contents());
-        let mut units: Vec<_> = UnitFiles::of_units(&options)
+        let mut units: Vec<_> = ConfiguredFiles::of_units(&options)
             .into_iter()
             .zip(parts)
             .map(|(files, (part, digest))| Unit::resume(files, part, *digest))

@@ -23,7 +23,7 @@ pub(crate) struct ReloadReport {
 pub(super) struct Change<'a> {
     /// Indices of the units with new content.
     pub(super) units: &'a [usize],
-    /// Warnings about what the change loses.
+    /// Warnings that a new certificate lacks names that its predecessor had, or expires earlier (G15).
     pub(super) warnings: &'a [Warning],
     pub(super) trigger: Trigger,
 }

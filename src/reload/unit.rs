@@ -6,10 +6,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::configured_files::ConfiguredFiles;
 use super::findings::{Failure, Finding, Note};
 use super::load::{FoundFiles, LoadContext, Loaded, PermanentFailure, load, load_memory};
 use super::pass::PassTime;
-use super::unit_files::UnitFiles;
 use super::unit_retry::RetryState;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
@@ -31,7 +31,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// One identity, the trust store, or the ticket keys: what is accepted or refused as a whole (G2).
 pub(super) struct Unit {
-    pub(super) files: UnitFiles,
+    pub(super) files: ConfiguredFiles,
     /// Whether the host pushes the content, so that there are no files.
     is_memory: bool,
     pub(super) serving: UnitContent,
@@ -65,7 +65,7 @@ struct Sighting {
 
 impl Unit {
     /// Loads the unit for the first time.
-    pub(super) fn open(files: UnitFiles, with: &LoadContext<'_>) -> Result<Self, Failure> {
+    pub(super) fn open(files: ConfiguredFiles, with: &LoadContext<'_>) -> Result<Self, Failure> {
         let read_at = Instant::now();
         let memory = files.as_identity().and_then(|files| Some((files, files.memory.as_ref()?)));
         let is_memory = memory.is_some();
@@ -95,12 +95,17 @@ impl Unit {
     }
 
     /// Creates the unit from the content that is served, without reading files.
-    pub(super) fn resume(files: UnitFiles, serving: UnitContent, digest: Digest) -> Self {
+    pub(super) fn resume(files: ConfiguredFiles, serving: UnitContent, digest: Digest) -> Self {
         Self::new(files, serving, digest, Instant::now())
     }
 
-    fn new(mut files: UnitFiles, serving: UnitContent, digest: Digest, read_at: Instant) -> Self {
-        if let UnitFiles::Identity(files) = &mut files {
+    fn new(
+        mut files: ConfiguredFiles,
+        serving: UnitContent,
+        digest: Digest,
+        read_at: Instant,
+    ) -> Self {
+        if let ConfiguredFiles::Identity(files) = &mut files {
             // The pushed bytes hold the key, and the identity has been made from them (G18).
             files.memory = None;
         }
@@ -160,7 +165,7 @@ impl Unit {
     /// Makes the unit at `index` one whose content the host pushes. Its files are not read again.
     pub(super) fn detach(&mut self, index: usize) {
         let Some(names) = self.names_in_memory(index, None) else { return };
-        self.files = UnitFiles::Identity(names);
+        self.files = ConfiguredFiles::Identity(names);
         self.is_memory = true;
         self.lookups = Vec::new();
         self.exposed = Vec::new();
@@ -296,8 +301,9 @@ impl Unit {
         }
     }
 
-    /// Records that pushed bytes were refused. Returns whether the failure must be reported to the host. The state of
-    /// the unit's files does not change.
+    /// Records that pushed bytes were refused. Returns whether the failure is new, so that it must be reported to the
+    /// host. While the unit still has files, their state does not change: the refusal is remembered beside it.
+    /// Afterwards the refusal is the unit's own failure.
     pub(super) fn refuse_pushed(&mut self, failure: &Failure) -> bool {
         if self.is_memory {
             return self.retry.refuse(failure.clone());
@@ -329,7 +335,7 @@ pub(super) struct Fresh {
     pub(super) part: UnitContent,
     pub(super) digest: Digest,
     pub(super) fingerprint: Option<Fingerprint>,
-    /// Warnings about what the handle loses with this content.
+    /// Warnings that the new certificate lacks names that its predecessor had, or expires earlier (G15).
     pub(super) warnings: Vec<Warning>,
     /// The trigger that the RELOADED event names.
     pub(super) trigger: Trigger,
@@ -356,7 +362,7 @@ impl Fresh {
         covers(serving) && !covers(&self.part)
     }
 
-    /// Returns the unit's index and its failure if this content is refused because of `error`.
+    /// Returns the record that this content is refused because of `error`: the unit's index and the failure.
     pub(super) fn failure(&self, error: Error) -> (usize, Failure) {
         (self.index, Failure { error, digest: Some(self.digest) })
     }

@@ -44,7 +44,8 @@ impl Failure {
 #[derive(Debug)]
 pub(super) struct Pending {
     failure: Failure,
-    /// The failure that the host knew when the retries began. It remains the unit's failure until the files are good.
+    /// The failure that the host knew when the retries began; `None` if there was none. It remains the unit's failure
+    /// during the retries. When they end, the files are good, or a new failure takes its place.
     reported: Option<Failure>,
     /// What started the first pass that found the unit incomplete: the trigger of the event that ends the retries.
     trigger: Trigger,

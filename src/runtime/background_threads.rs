@@ -13,9 +13,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::due_handles::NextStep;
-use super::handle_registry::{Registry, Step};
-use super::notification_throttle::Throttle;
+use super::deadlines::NextStep;
+use super::open_handles::{OpenHandles, Step};
+use super::read_throttle::Throttle;
 use crate::clock::Now;
 use crate::events::Dispatcher;
 use crate::sys::catch_panic;
@@ -77,10 +77,10 @@ impl WorkerThreads {
         })
     }
 
-    /// Starts the threads that serve `registry`.
-    pub(super) fn start(self: &Arc<Self>, registry: &Arc<Registry>) -> io::Result<()> {
-        let (threads, registry) = (self.clone(), registry.clone());
-        let worker = spawn(WORKER, move || threads.work(&registry))?;
+    /// Starts the threads that serve `handles`.
+    pub(super) fn start(self: &Arc<Self>, handles: &Arc<OpenHandles>) -> io::Result<()> {
+        let (threads, handles) = (self.clone(), handles.clone());
+        let worker = spawn(WORKER, move || threads.work(&handles))?;
         self.worker.get_or_init(|| worker.number);
         self.threads().push(worker);
         self.start_dispatcher().inspect_err(|_| self.stop())
@@ -134,35 +134,35 @@ impl WorkerThreads {
 
     /// The body of the worker thread: runs the steps that are due, and sleeps until the next one is. An idle handle
     /// costs nothing.
-    fn work(&self, registry: &Registry) {
+    fn work(&self, handles: &OpenHandles) {
         let mut throttle = Throttle::default();
         while !self.stopped.load(Ordering::SeqCst) {
-            for (id, handle) in registry.take_due(Instant::now()) {
+            for (id, handle) in handles.take_due(Instant::now()) {
                 // Forks by other threads wait for the step. A child that was forked during the step would inherit a
                 // half-changed state, which it could not release (G11).
                 let step = |handle: Arc<dyn Step>| {
                     STEPS.fetch_add(1, Ordering::Relaxed);
                     without_fork(|| handle.step(Now::read()))
                 };
-                registry.set_deadline(id, handle.upgrade().and_then(step));
+                handles.set_deadline(id, handle.upgrade().and_then(step));
             }
             if self.dispatcher.wants_thread(Instant::now()) {
                 // If no thread can be started, the callbacks keep waiting, and the worker tries again.
                 let _ = self.start_dispatcher();
             }
-            let next = match registry.next_step() {
+            let next = match handles.next_step() {
                 NextStep::Now => Some(Instant::now()),
                 NextStep::At(at) => Some(at),
                 NextStep::WhenWoken => None,
             };
             let next = [next, self.dispatcher.ask_at()].into_iter().flatten().min();
-            self.wait_until(next, &mut throttle, registry);
+            self.wait_until(next, &mut throttle, handles);
         }
     }
 
     /// Waits until `next`, a wake-up, a notification of the kernel, or a change of the wall clock.
-    fn wait_until(&self, next: Option<Instant>, throttle: &mut Throttle, registry: &Registry) {
-        let (now, watcher) = (Instant::now(), registry.watcher());
+    fn wait_until(&self, next: Option<Instant>, throttle: &mut Throttle, handles: &OpenHandles) {
+        let (now, watcher) = (Instant::now(), handles.watcher());
         let paused_until = throttle.until(now);
         let limit = [next, paused_until].into_iter().flatten().min();
         let notifier = watcher.descriptor().filter(|_| paused_until.is_none());
@@ -174,11 +174,11 @@ impl WorkerThreads {
         if woken {
             // Clear the wake-up before the flags are read: a flag that is set later comes with another wake-up.
             self.waker.drain();
-            registry.mark_requested();
+            handles.mark_requested();
         }
         if clock_was_set && let Some(clock) = &self.clock {
             clock.rearm();
-            registry.mark_all();
+            handles.mark_all();
         }
         // A panic is a defect. The notifications that were read are lost then, and the poll finds their changes.
         if paused_until.is_none()

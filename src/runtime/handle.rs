@@ -19,7 +19,7 @@ use crate::options::{IdentityBytes, Options};
 use crate::reload::{Outcome, Pipeline};
 use crate::status::{HandleMetrics, IdentityStatus, Observation, Status, TrustStatus, UnitStates};
 use crate::sys::wait_graph;
-use crate::tls::{Generation, GenerationCount};
+use crate::tls::{Generation, GenerationsAlive};
 
 /// An open handle.
 pub(crate) struct Handle {
@@ -31,7 +31,8 @@ pub(crate) struct Handle {
 /// A call of the host that is running. `close` waits for it.
 struct Call {
     instance: Arc<Instance>,
-    /// `None` in a forked child before `after_fork`, where `close` waits for nothing.
+    /// The record of this call, which `close` waits for until it is dropped. `None` in a forked child before
+    /// `after_fork`: there `close` only releases the inherited instance, and does not wait.
     held: Option<wait_graph::HeldResource>,
 }
 
@@ -48,7 +49,7 @@ impl Handle {
     /// [`Handle::release_events`].
     pub(crate) fn open(options: &Options, sink: Option<EventSink>) -> Result<Arc<Self>, Error> {
         let now = Now::read();
-        let count = GenerationCount::default();
+        let count = GenerationsAlive::default();
         let (pipeline, published) = Pipeline::open(options.fixed()?, count.clone(), now.unix)?;
         let exposed: Vec<_> = pipeline.exposed().collect();
         let shared = Arc::new(Shared::new(&pipeline, published.generation.clone(), count));
@@ -70,7 +71,7 @@ impl Handle {
 
     /// Loads and checks all units as [`Handle::open`] does, and discards them. Returns the failure of `open`, if any.
     pub(crate) fn check(options: &Options) -> Result<(), Error> {
-        Pipeline::open(options.fixed()?, GenerationCount::default(), Now::read().unix).map(|_| ())
+        Pipeline::open(options.fixed()?, GenerationsAlive::default(), Now::read().unix).map(|_| ())
     }
 
     /// Acquires the current generation.
@@ -185,7 +186,7 @@ impl Handle {
     }
 
     /// Returns the metrics of the handle and its units.
-    pub(crate) fn snapshot(&self) -> Result<HandleMetrics, Error> {
+    pub(crate) fn metrics(&self) -> Result<HandleMetrics, Error> {
         let name = self.shared.options.name.clone();
         Ok(self.call()?.observe(|observation| HandleMetrics::of(observation, name)))
     }

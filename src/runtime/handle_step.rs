@@ -12,8 +12,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::handle_registry::Step;
 use super::instance::{Instance, StateGuard};
+use super::open_handles::Step;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::{Event, Trigger};
@@ -271,8 +271,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Subscribes to the directories that lead to the files of `units`. Returns the units that need another pass,
-    /// because something on their way had no subscription when their files were read.
+    /// Subscribes to every name that is looked up to reach the files of `units`. Returns the units that need another
+    /// pass: one of these names had no subscription when the files were read, so a change may have been missed (G1).
     fn subscribe(&mut self, units: &BTreeSet<usize>) -> BTreeSet<usize> {
         let Self { instance, state } = self;
         let mut again = BTreeSet::new();

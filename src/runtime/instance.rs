@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Runtime;
-use super::handle_registry::{HandleWaker, Step};
 use super::host_descriptor::HostLoop;
+use super::open_handles::{HandleWaker, Step};
 use super::shared::Shared;
-use super::worker_state::{Polls, WorkerState};
+use super::step_state::{Polls, StepState};
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::{EventQueue, EventSink, HandleName, QueueOwner, log_life, log_unreported};
@@ -49,7 +49,7 @@ pub(super) struct Instance {
     pub(super) host_loop: Option<HostLoop>,
     pub(super) closed: AtomicBool,
     states: Mutex<UnitStates>,
-    state: Mutex<WorkerState>,
+    state: Mutex<StepState>,
 }
 
 impl Instance {
@@ -79,13 +79,13 @@ impl Instance {
             (events, host_loop.waker().clone(), Some(host_loop))
         };
         let handle_waker = || match host_loop {
-            None => HandleWaker::of_worker(waker.clone(), runtime.registry().clone(), id),
+            None => HandleWaker::of_worker(waker.clone(), runtime.open_handles().clone(), id),
             Some(_) => HandleWaker::of_host(waker.clone()),
         };
         let (handle_waker, marked) = (handle_waker(), handle_waker());
         let on_notification = Box::new(move || marked.mark());
         let states = UnitStates::new(state_of(mode), &shared.current.load());
-        let polls = Polls::new(options.poll_interval, runtime.registry().started());
+        let polls = Polls::new(options.poll_interval, runtime.open_handles().started());
         let next_poll = (mode != WatchMode::Off).then(|| polls.next(now));
         let instance = Self {
             id,
@@ -96,7 +96,7 @@ impl Instance {
             host_loop,
             closed: AtomicBool::new(false),
             states: Mutex::new(states),
-            state: Mutex::new(WorkerState::new(pipeline, polls, next_poll)),
+            state: Mutex::new(StepState::new(pipeline, polls, next_poll)),
             runtime,
             shared,
         };
@@ -107,8 +107,8 @@ impl Instance {
     /// Lets steps run, and lets signal handlers request them.
     pub(super) fn start(self: &Arc<Self>) {
         self.shared.set_waker(self.handle_waker.waker(), self.runtime.process());
-        let (registry, requested) = (self.runtime.registry(), self.shared.requested.clone());
-        registry.register(self.id, Arc::downgrade(&(self.clone() as _)), requested);
+        let (handles, requested) = (self.runtime.open_handles(), self.shared.requested.clone());
+        handles.register(self.id, Arc::downgrade(&(self.clone() as _)), requested);
         self.handle_waker.wake();
         log_life(self.speaker(), "is open", self.id, self.shared.options.identities.len());
     }
@@ -161,7 +161,7 @@ impl Instance {
             // Every thread of the host that waits here wakes for work, and one of them does it. Events that the host
             // has not fetched wake none of them. The wait graph records that this thread waits for the state. So a
             // callback on the thread that has the state cannot begin to wait for this thread: it gets an error.
-            let _wanted = self.want(Resource::WorkerState(self.id))?;
+            let _wanted = self.want(Resource::StepState(self.id))?;
             let ready =
                 [Some(host_loop.work_descriptor()), answered.as_deref().map(AsRawFd::as_raw_fd)];
             let check_again = answered.is_none().then_some(ANSWER_CHECK_INTERVAL);
@@ -183,7 +183,7 @@ impl Instance {
     }
 
     fn step_here(&self, host_loop: &HostLoop) -> Result<(), Error> {
-        drop(self.want(Resource::WorkerState(self.id))?);
+        drop(self.want(Resource::StepState(self.id))?);
         host_loop.begin(self.runtime.watcher());
         self.step(Now::read());
         Ok(())
@@ -232,7 +232,7 @@ impl Instance {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.waiters.close();
-        self.runtime.registry().deregister(self.id);
+        self.runtime.open_handles().deregister(self.id);
         // state() waits until a running pass has ended. The next step then sees that the handle is closed. state()
         // fails, and close continues, if this thread runs the pass, or if the pass waits for this thread. Both happen
         // only in a callback of the host, and the interrupted step sees `closed` when that callback returns.
@@ -279,17 +279,17 @@ impl Instance {
 
     /// Locks the state. Fails if this thread has it already, or if the thread that has it waits for this thread.
     pub(super) fn state(&self) -> Result<StateGuard<'_>, Error> {
-        let wanted = self.want(Resource::WorkerState(self.id))?;
+        let wanted = self.want(Resource::StepState(self.id))?;
         let state = self.state.lock();
         drop(wanted);
-        let held = self.waits().hold(Resource::WorkerState(self.id));
+        let held = self.waits().hold(Resource::StepState(self.id));
         Ok(StateGuard { state, _held: held })
     }
 
     /// Locks the state if no other thread has it.
     pub(super) fn state_if_free(&self) -> Option<StateGuard<'_>> {
         let state = self.state.try_lock()?;
-        Some(StateGuard { state, _held: self.waits().hold(Resource::WorkerState(self.id)) })
+        Some(StateGuard { state, _held: self.waits().hold(Resource::StepState(self.id)) })
     }
 
     pub(super) fn states(&self) -> MutexGuard<'_, UnitStates> {
@@ -309,20 +309,20 @@ impl Instance {
 
 /// The state of a handle, while this thread has it locked.
 pub(super) struct StateGuard<'a> {
-    state: MutexGuard<'a, WorkerState>,
+    state: MutexGuard<'a, StepState>,
     _held: wait_graph::HeldResource,
 }
 
 impl Deref for StateGuard<'_> {
-    type Target = WorkerState;
+    type Target = StepState;
 
-    fn deref(&self) -> &WorkerState {
+    fn deref(&self) -> &StepState {
         &self.state
     }
 }
 
 impl DerefMut for StateGuard<'_> {
-    fn deref_mut(&mut self) -> &mut WorkerState {
+    fn deref_mut(&mut self) -> &mut StepState {
         &mut self.state
     }
 }

@@ -3,16 +3,16 @@
 //! A runtime starts with the first handle that uses it and ends with the last.
 
 mod background_threads;
-mod due_handles;
+mod deadlines;
 mod handle;
-mod handle_registry;
 mod handle_step;
 mod host_descriptor;
 mod instance;
-mod notification_throttle;
+mod open_handles;
 mod published_generation;
+mod read_throttle;
 mod shared;
-mod worker_state;
+mod step_state;
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -29,7 +29,7 @@ use crate::sys::{Mutex, MutexGuard};
 use crate::sys::{ProcessNumber, ThreadId};
 use crate::watch::Watcher;
 use background_threads::WorkerThreads;
-use handle_registry::Registry;
+use open_handles::OpenHandles;
 
 /// The runtimes of this process: one with threads, and one for handles whose hosts run the steps.
 static RUNTIMES: ArcSwapOption<Runtimes> = ArcSwapOption::const_empty();
@@ -50,7 +50,7 @@ struct Runtime {
     process: ProcessNumber,
     mode: RuntimeMode,
     wait_graph: Arc<WaitGraph>,
-    registry: Arc<Registry>,
+    registry: Arc<OpenHandles>,
     /// `None` if hosts run the steps.
     threads: Option<Arc<WorkerThreads>>,
 }
@@ -103,7 +103,7 @@ pub(crate) fn wake() {
         runtimes().slots().iter().flatten().map(|(runtime, _)| runtime.clone()).collect();
     for runtime in running {
         runtime
-            .registry()
+            .open_handles()
             .steps()
             .iter()
             .filter_map(Weak::upgrade)
@@ -151,7 +151,7 @@ impl Runtime {
             RuntimeMode::Thread => Some(Arc::new(WorkerThreads::new(runtimes.wait_graph.clone())?)),
             RuntimeMode::Host => None,
         };
-        let registry = Arc::<Registry>::default();
+        let registry = Arc::<OpenHandles>::default();
         if let Some(threads) = &threads {
             threads.start(&registry)?;
         }
@@ -173,7 +173,7 @@ impl Runtime {
         &self.wait_graph
     }
 
-    fn registry(&self) -> &Arc<Registry> {
+    fn open_handles(&self) -> &Arc<OpenHandles> {
         &self.registry
     }
 

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
     use crate::options::{IdentityFiles, Options, Role};
     use crate::reload::Pipeline;
-    use crate::tls::GenerationCount;
+    use crate::tls::GenerationsAlive;
 
     fn current() -> (tempfile::TempDir, Published) {
         let directory = tempfile::tempdir().unwrap();
@@ -234,7 +234,7 @@ mod tests {
         };
         let options = Options { identities: vec![files], ..Options::default() };
         let now = crate::clock::Now::read().unix;
-        let (_, published) = Pipeline::open(options, GenerationCount::default(), now).unwrap();
+        let (_, published) = Pipeline::open(options, GenerationsAlive::default(), now).unwrap();
         (directory, Published::new(published.generation))
     }
 

@@ -15,7 +15,7 @@ use crate::events::EventSink;
 use crate::options::{Options, Role};
 use crate::reload::Pipeline;
 use crate::sys::{Privileges, ProcessNumber, ProcessNumberCell, Waker, wake_descriptor};
-use crate::tls::{Generation, GenerationCount};
+use crate::tls::{Generation, GenerationsAlive};
 
 /// What the instances of a handle share: the options, the published generation, and the atomics for signal handlers.
 pub(super) struct Shared {
@@ -26,7 +26,7 @@ pub(super) struct Shared {
     /// The path that messages name each unit by.
     pub(super) paths: Vec<Arc<Path>>,
     pub(super) current: Published,
-    pub(super) alive: GenerationCount,
+    pub(super) alive: GenerationsAlive,
     /// Which units the host pushes the content of. A forked child inherits it.
     pub(super) is_memory: Vec<AtomicBool>,
     /// The event callback, which a forked child that calls `after_fork` uses from then on.
@@ -40,7 +40,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(pipeline: &Pipeline, first: Arc<Generation>, alive: GenerationCount) -> Self {
+    pub(super) fn new(
+        pipeline: &Pipeline,
+        first: Arc<Generation>,
+        alive: GenerationsAlive,
+    ) -> Self {
         let options = pipeline.options().clone();
         let files = &options.identities;
         let paths = (0..pipeline.unit_count()).map(|unit| pipeline.path(unit).into()).collect();

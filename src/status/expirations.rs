@@ -17,7 +17,8 @@ pub(super) struct Expiration<'a> {
     pub(super) id: &'a [u8],
     /// Start of the warning window.
     pub(super) expiring_from: Option<i64>,
-    /// The last second in which the thing is valid. All times here are seconds since 1970.
+    /// The last second in which the certificate, OCSP response, CRL or ticket key is valid. All times are in seconds
+    /// since 1970.
     pub(super) not_after: i64,
     subject: Subject<'a>,
 }
@@ -237,7 +238,7 @@ fn name_of(identity: &Identity) -> String {
     identity.names().first().map_or("no name".into(), |name| name.to_string_lossy().into_owned())
 }
 
-/// Returns a duration in the largest unit of which it has at least two.
+/// Returns a duration as text, in the largest unit of which it has at least two; else in seconds.
 fn duration_text(seconds: i64) -> String {
     let units = [(86_400, "days"), (3600, "hours"), (60, "minutes")];
     let unit = units.iter().find(|(length, _)| seconds >= 2 * length);

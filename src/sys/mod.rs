@@ -4,13 +4,13 @@
 //! `unsafe` block, which says why.
 
 mod call_depth;
-mod environment;
-mod file_timestamps;
+mod environment_variable;
 mod fork_delay;
-mod fork_memory;
 mod handle_id;
 mod inherited_fds;
+mod local_file_system;
 mod log_suppression;
+mod memory_across_fork;
 mod mutex;
 mod panic;
 mod poller;
@@ -29,11 +29,11 @@ mod timer;
 pub(crate) mod wait_graph;
 mod waker;
 
-pub(crate) use environment::environment_variable;
-pub(crate) use file_timestamps::is_on_local_file_system;
+pub(crate) use environment_variable::environment_variable;
 pub(crate) use fork_delay::without_fork;
 pub(crate) use handle_id::HandleId;
 pub(crate) use inherited_fds::InheritedFd;
+pub(crate) use local_file_system::is_on_local_file_system;
 pub(crate) use log_suppression::{is_logging_disabled, without_logging};
 pub(crate) use mutex::{Condvar, Mutex, MutexGuard};
 pub(crate) use panic::catch_panic;

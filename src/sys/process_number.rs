@@ -5,7 +5,7 @@
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fork_memory::{OnFork, map_words};
+use super::memory_across_fork::{OnFork, map_words};
 use super::set_once::SetOnce;
 
 /// The number of a process, which differs from the numbers of its ancestors and of the processes forked from it.
@@ -70,14 +70,14 @@ impl ProcessNumberCell {
         Self(AtomicU64::new(ProcessNumber::NONE.0))
     }
 
-    pub(crate) fn set(&self, generation: ProcessNumber) {
-        self.0.store(generation.0, Ordering::SeqCst);
+    pub(crate) fn set(&self, number: ProcessNumber) {
+        self.0.store(number.0, Ordering::SeqCst);
     }
 
     /// Returns whether the current process is the one that was set. Async-signal-safe, as [`ProcessNumber::is_now`].
     pub(crate) fn is_now(&self) -> bool {
-        let generation = ProcessNumber(self.0.load(Ordering::SeqCst));
-        generation != ProcessNumber::NONE && generation.is_now()
+        let number = ProcessNumber(self.0.load(Ordering::SeqCst));
+        number != ProcessNumber::NONE && number.is_now()
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn g11_fork_generation_of_a_child_differs_from_its_parents() {
+    fn g11_process_number_of_a_child_differs_from_its_parents() {
         let parents = ProcessNumber::now();
         assert_eq!(ProcessNumber::now(), parents);
         assert!(parents.is_now());

@@ -27,9 +27,10 @@ impl ClockWatch {
         Ok(watch)
     }
 
-    /// Makes the descriptor unreadable until the clock is set again.
+    /// Ends the readiness of the descriptor, so that `poll` reports it only when the clock is set again.
     pub(crate) fn rearm(&self) {
-        // The read makes the descriptor unreadable. It fails with ECANCELED, and does not block.
+        // After the clock was set, the read fails with ECANCELED, and `poll` no longer reports the descriptor. The read
+        // does not block, because the descriptor is non-blocking.
         let _ = rustix::io::read(&self.fd, &mut [0_u8; size_of::<u64>()]);
         self.arm();
     }

@@ -16,14 +16,14 @@ pub(crate) enum Resource {
     /// A running call on the handle; any number of threads hold it at once.
     Calls(HandleId),
     /// The state that a thread locks to run the handle's reload passes.
-    WorkerState(HandleId),
+    StepState(HandleId),
     /// One run of the handle's event callback. The runs are numbered, so that a thread that waits for one of them does
     /// not also wait for later runs.
     Callback(HandleId, u64),
     /// The end of a thread of the library. The thread itself counts as the holder.
     Thread(ThreadId),
     /// The result of a reload pass that the worker thread is to run for the handle. The worker must be free, and the
-    /// handle's [`Self::WorkerState`], too. So the worker and the holder of that state both count as holders.
+    /// handle's [`Self::StepState`], too. So the worker and the holder of that state both count as holders.
     Answer(ThreadId, HandleId),
 }
 
@@ -103,7 +103,7 @@ impl Edges {
     fn holders_of(&self, resource: Resource) -> impl Iterator<Item = ThreadId> {
         let (thread, recorded) = match resource {
             Resource::Thread(thread) => (Some(thread), None),
-            Resource::Answer(thread, of) => (Some(thread), Some(Resource::WorkerState(of))),
+            Resource::Answer(thread, of) => (Some(thread), Some(Resource::StepState(of))),
             recorded => (None, Some(recorded)),
         };
         let recorded = recorded.and_then(|recorded| self.holders.get(&recorded));
@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    const A: Resource = Resource::WorkerState(1);
+    const A: Resource = Resource::StepState(1);
     const B: Resource = Resource::Callback(2, 7);
 
     #[test]
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn want_of_an_answer_counts_the_worker_and_the_worker_state() {
+    fn want_of_an_answer_counts_the_worker_and_the_step_state() {
         let waits = Arc::new(WaitGraph::default());
         let (sender, receiver) = mpsc::channel();
         thread::scope(|scope| {
@@ -236,7 +236,7 @@ mod tests {
             });
             of_idle_worker.send(Resource::Answer(worker, 1)).unwrap();
             let waits = &waits;
-            let _work = waits.hold(Resource::WorkerState(1));
+            let _work = waits.hold(Resource::StepState(1));
             scope.spawn(move || {
                 let _callback = waits.hold(B);
                 let answer = asks.recv().unwrap();
@@ -317,7 +317,7 @@ mod tests {
         let mut resources = vec![Resource::Calls(1), Resource::Calls(2), Resource::Thread(worker)];
         for handle in 1..=2 {
             resources.extend([
-                Resource::WorkerState(handle),
+                Resource::StepState(handle),
                 Resource::Callback(handle, 1),
                 Resource::Answer(worker, handle),
             ]);

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 
 use super::cert_resolver::CertResolver;
 use super::client_config::ClientRole;
-use super::generation_count::GenerationCount;
+use super::generations_alive::GenerationsAlive;
 use super::protocol_versions;
 use super::sessions::{SessionPolicy, Sessions};
 use super::unit_content::UnitContents;
@@ -34,7 +34,7 @@ pub(crate) struct BaseConfig {
     sessions: Arc<Sessions>,
     ticket_key_lifetime: Duration,
     session_context: [u8; 32],
-    generations: GenerationCount,
+    generations: GenerationsAlive,
 }
 
 /// The rustls configurations of one generation, and the certificate resolver that the server configuration uses.
@@ -45,7 +45,7 @@ pub(super) struct Configs {
 }
 
 impl BaseConfig {
-    pub(crate) fn new(options: &Options, generations: GenerationCount) -> Result<Self, Error> {
+    pub(crate) fn new(options: &Options, generations: GenerationsAlive) -> Result<Self, Error> {
         let provider = provider(options);
         let mut server = match &options.template {
             Some(template) => ServerConfig::clone(template),

@@ -9,7 +9,7 @@ use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::generation_count::GenerationToken;
+use super::generations_alive::GenerationToken;
 use super::sessions::{IdentityLabel, ServedNames};
 use crate::options::Role;
 use crate::pki::{Identity, NamePattern, subject_and_key_of};
@@ -152,8 +152,8 @@ impl ServedNames for CertResolver {
         self.has_name(name)
     }
 
-    /// If several identities have the name, the label is that of the first. Which one the client got is not known when
-    /// the ticket is made.
+    /// For a name that no identity has, or none, this is the label of the default identity. The client may have got
+    /// another one, whose signatures it can verify: which one is not known when the ticket is made.
     fn label_for(&self, name: Option<&str>) -> Option<IdentityLabel> {
         labels_of(self.select(name)?).next()
     }
@@ -191,7 +191,7 @@ pub(super) mod tests {
     use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm};
     use rustls::crypto::aws_lc_rs;
 
-    use super::super::GenerationCount;
+    use super::super::GenerationsAlive;
     use super::*;
     use crate::options::Role;
     use crate::pki::{IdentityInput, Staple};
@@ -220,7 +220,7 @@ pub(super) mod tests {
     pub(in crate::tls) fn resolver(names: &[&[&str]]) -> CertResolver {
         let identities =
             names.iter().map(|names| identity(names, &PKCS_ECDSA_P256_SHA256)).collect();
-        CertResolver::new(identities, GenerationCount::default().token().into())
+        CertResolver::new(identities, GenerationsAlive::default().token().into())
     }
 
     fn position(resolver: &CertResolver, name: Option<&str>) -> usize {
@@ -245,7 +245,7 @@ pub(super) mod tests {
         let names = ["a.test"];
         let identities =
             vec![identity(&names, &PKCS_ED25519), identity(&names, &PKCS_ECDSA_P256_SHA256)];
-        let resolver = CertResolver::new(identities, GenerationCount::default().token().into());
+        let resolver = CertResolver::new(identities, GenerationsAlive::default().token().into());
         let chosen = |schemes: &[SignatureScheme]| {
             let identity = resolver.select_for(Some("a.test"), schemes).unwrap();
             resolver.identities.iter().position(|other| Arc::ptr_eq(other, identity)).unwrap()
@@ -264,12 +264,12 @@ pub(super) mod tests {
         let p256 = || identity(&["a.test", "127.0.0.1"], &PKCS_ECDSA_P256_SHA256);
         let both = vec![p256(), identity(&["a.test"], &PKCS_ED25519)];
         assert_eq!(
-            CertResolver::new(both, GenerationCount::default().token().into()).duplicates().count,
+            CertResolver::new(both, GenerationsAlive::default().token().into()).duplicates().count,
             0
         );
 
         let twice = vec![p256(), identity(&["a.test"], &PKCS_ED25519), p256(), p256()];
-        let resolver = CertResolver::new(twice, GenerationCount::default().token().into());
+        let resolver = CertResolver::new(twice, GenerationsAlive::default().token().into());
         assert_eq!(resolver.duplicates().count, 2);
         assert_eq!(resolver.duplicates().first, Some(("a.test".to_owned(), 0, 2)));
         assert_eq!(resolver.exact["a.test"], [0, 1], "one position for each kind of key");
@@ -277,7 +277,7 @@ pub(super) mod tests {
         // If each identity were compared with each other one, so many would take a noticeable time.
         let many = vec![p256(); 100_000];
         assert_eq!(
-            CertResolver::new(many, GenerationCount::default().token().into()).duplicates().count,
+            CertResolver::new(many, GenerationsAlive::default().token().into()).duplicates().count,
             99_999
         );
     }
@@ -292,7 +292,7 @@ pub(super) mod tests {
                 assert_eq!(resolver.has_label(asked, &label(name)), expected, "{name}");
             }
         }
-        let none = CertResolver::new(Vec::new(), GenerationCount::default().token().into());
+        let none = CertResolver::new(Vec::new(), GenerationsAlive::default().token().into());
         assert_eq!(none.label_for(None), None);
         assert!(!none.has_label(None, &label("a.test")));
     }
@@ -309,7 +309,7 @@ pub(super) mod tests {
             let identity = identity_of(&params, key);
             assert!(identity.names().is_empty());
             let resolver =
-                CertResolver::new(vec![identity], GenerationCount::default().token().into());
+                CertResolver::new(vec![identity], GenerationsAlive::default().token().into());
             let label = resolver.label_for(None).unwrap();
             assert!(resolver.has_label(Some("a.test"), &label));
             label

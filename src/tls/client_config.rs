@@ -9,7 +9,7 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, SignatureScheme};
 
-use super::generation_count::GenerationToken;
+use super::generations_alive::GenerationToken;
 use super::sessions::Sessions;
 use crate::clock::WallClock;
 use crate::error::Error;

@@ -5,7 +5,7 @@ mod candidate;
 mod cert_resolver;
 mod client_config;
 mod generation;
-mod generation_count;
+mod generations_alive;
 mod protocol_versions;
 mod self_check;
 mod sessions;
@@ -14,7 +14,7 @@ mod unit_content;
 pub(crate) use base_config::{BaseConfig, check_template};
 pub(crate) use candidate::Candidate;
 pub(crate) use generation::{Generation, GenerationInfo};
-pub(crate) use generation_count::GenerationCount;
+pub(crate) use generations_alive::GenerationsAlive;
 pub(crate) use unit_content::{UnitContent, UnitContents};
 
 /// Functions of this module that the fuzz targets call.

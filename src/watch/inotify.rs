@@ -25,11 +25,22 @@ use std::sync::Arc;
 
 use inotify::{Event, EventMask, Inotify, WatchDescriptor, WatchMask};
 
+use super::observer::Subscriber;
 use super::watch_paths::{Target, WatchKind, targets_of};
-use super::{BackendEvent, Subscriber};
 use crate::error::{Cause, Error};
 use crate::files::Lookup;
 use crate::sys::InheritedFd;
+
+/// An event of inotify, with the path that it concerns in place of the kernel's watch descriptor. [`Change`](super::Change) describes
+/// the first three.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BackendEvent {
+    Changed(Arc<Path>),
+    Written(Arc<Path>),
+    Closed(Arc<Path>),
+    /// The kernel has dropped events, because its queue was full.
+    Overflow,
+}
 
 /// The size in bytes of the buffer for one read of events. Some hundred events fit.
 const BUFFER_SIZE: usize = 16 * 1024;
@@ -99,7 +110,8 @@ impl Backend {
     }
 
     /// Returns a duplicate of the inotify descriptor. It stays open as long as the caller keeps it, even if this
-    /// backend ends: a caller that adds it to an epoll set needs that.
+    /// backend ends, because the caller must remove it from its epoll set before it is closed. `None` if there is no free
+    /// descriptor.
     pub(super) fn notifier(&mut self) -> Option<Arc<OwnedFd>> {
         if self.notifier.is_none() {
             self.notifier = self.inotify.as_fd().try_clone_to_owned().ok().map(Arc::new);

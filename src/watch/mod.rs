@@ -8,17 +8,18 @@
 //! inode. A watch of the directory reports the rename.
 
 mod inotify;
+mod observer;
 mod subscriptions;
 #[cfg(test)]
 mod tests_directories;
 mod watch_paths;
 
 use std::os::fd::{OwnedFd, RawFd};
-use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::inotify::testing;
+pub(crate) use observer::{Change, Observer};
 
 use self::inotify::{Backend, WatchOutcome};
 use crate::error::Error;
@@ -39,29 +40,6 @@ pub(crate) enum WatchState {
     Notified,
     /// By polling alone, because notifications of the kernel are not available (G19).
     Degraded,
-}
-
-/// A change that the kernel reported, with its path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change<'a> {
-    /// The entry was created, renamed, removed or replaced, or its permissions changed.
-    Changed(&'a Path),
-    /// Bytes were written to the file, and the writer still has it open.
-    Written(&'a Path),
-    /// A writer has closed the file.
-    Closed(&'a Path),
-}
-
-/// Receives the changes to the files of one handle.
-///
-/// The thread that reads notifications calls it while it holds the watcher's lock. An implementation must return
-/// quickly and must not call the watcher, which would wait for that lock for ever.
-pub(crate) trait Observer: Send + Sync {
-    /// Reports a change to a file of `unit`, or to a name on the way to it.
-    fn touched(&self, unit: usize, change: Change<'_>);
-
-    /// Reports that changes may have been missed: every unit has to be scanned.
-    fn missed(&self);
 }
 
 /// The result of [`Watcher::read`].
@@ -88,10 +66,11 @@ pub(crate) struct Subscribed {
     pub(crate) notified_others: bool,
 }
 
-/// The time after a failure of inotify in which it is not started again.
+/// How long inotify is not started again after a failure.
 ///
-/// A failure triggers a scan of all units, which then subscribe again. If that started inotify, an instance that always
-/// fails would be restarted in a loop, and the degraded state would never be reported (G19). The next poll starts it.
+/// A failure makes a scan of all units due, which subscribes them again after the quiet time, 50 ms by default. If that
+/// scan started inotify, an instance that always fails would be restarted in a loop, and the degraded state would never
+/// be reported (G19). The first poll or request after the delay starts it.
 const RESTART_DELAY: Duration = Duration::from_millis(250);
 
 /// Watches the files of all handles that use the same runtime.
@@ -205,23 +184,6 @@ fn start(failed: Option<&(Error, Instant)>) -> Result<Backend, Error> {
         Some((error, at)) if at.elapsed() < RESTART_DELAY => Err(error.clone()),
         _ => Backend::start(),
     }
-}
-
-/// One unit of one handle, by the index of the unit.
-type Subscriber = (HandleId, usize);
-
-/// A reference to the observer of a handle, which does not keep the observer of a closed handle alive.
-type WeakObserver = Weak<dyn Observer>;
-
-/// An event of inotify, with the path that it concerns in place of the kernel's watch descriptor. [`Change`] describes
-/// the first three.
-#[derive(Debug, PartialEq, Eq)]
-enum BackendEvent {
-    Changed(Arc<Path>),
-    Written(Arc<Path>),
-    Closed(Arc<Path>),
-    /// The kernel has dropped events, because its queue was full.
-    Overflow,
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::{BackendEvent, Change, Subscriber, WeakObserver};
+use super::inotify::BackendEvent;
+use super::observer::{Change, Subscriber, WeakObserver};
 use crate::files::{FileFilter, Lookup, LookupKind};
 use crate::sys::HandleId;
 

@@ -12,7 +12,7 @@ use certreload::ffi::event_callback::*;
 use certreload::ffi::event_loop::certreload_options_set_runtime;
 use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
-use certreload::ffi::identity::*;
+use certreload::ffi::identity_getters::*;
 use certreload::ffi::last_error::certreload_last_error;
 use certreload::ffi::new_connection::certreload_acquire_server_config;
 use certreload::ffi::options::watch::*;

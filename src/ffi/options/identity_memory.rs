@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::object::{certreload_options, setter};
+use super::options_object::{certreload_options, setter};
 use crate::ffi::cast;
 use crate::ffi::identity_bytes::{certreload_identity_bytes, copy_bytes};
 use crate::ffi::result::certreload_result;

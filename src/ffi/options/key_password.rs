@@ -6,8 +6,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::object::certreload_options;
-use super::object::setter;
+use super::options_object::certreload_options;
+use super::options_object::setter;
 use crate::ffi::cast;
 use crate::ffi::result::certreload_result;
 use crate::ffi::userdata::{Userdata, certreload_userdata_free};

@@ -2,8 +2,8 @@
 
 pub mod identity_memory;
 pub mod key_password;
-pub mod object;
-pub mod remembered_failures;
+pub mod options_object;
+pub mod setter_failures;
 pub mod trust;
 pub mod watch;
 
@@ -14,8 +14,8 @@ use std::sync::Arc;
 use rustls::pki_types::DnsName;
 use rustls_ffi::server::rustls_server_config;
 
-pub use object::certreload_options;
-pub(crate) use object::{GuardedOptions, setter};
+pub use options_object::certreload_options;
+pub(crate) use options_object::{OptionsObject, setter};
 
 use super::cast;
 use super::event_callback::{certreload_event_callback, sink_from_c};
@@ -58,7 +58,7 @@ pub const CERTRELOAD_MAX_REQUIRED_NAMES: usize = 1000;
 /// Since:      0.1.0
 #[unsafe(no_mangle)]
 pub extern "C" fn certreload_options_new() -> *mut certreload_options {
-    boundary(|| Ok(cast::box_into_raw(GuardedOptions::default())))
+    boundary(|| Ok(cast::box_into_raw(OptionsObject::default())))
 }
 
 /// Frees options. Handles that were opened with them are not affected.

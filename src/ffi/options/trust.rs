@@ -4,12 +4,14 @@ use std::ffi::c_char;
 
 use rustls_ffi::client::rustls_client_config;
 
-use super::object::certreload_options;
-use super::object::setter;
+use super::options_object::certreload_options;
+use super::options_object::setter;
 use crate::error::{Cause, Error};
 use crate::ffi::cast;
 use crate::ffi::result::certreload_result;
-use crate::files::{MAX_FILES_IN_DIRECTORY, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE, platform_roots};
+use crate::files::{
+    MAX_FILES_IN_DIRECTORY, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE, platform_roots_path,
+};
 use crate::options::{ClientAuth, CrlRules, IdentityFiles, Role};
 use crate::pki::{MAX_CRLS, MAX_ROOTS};
 
@@ -33,7 +35,7 @@ pub(crate) type client_auth_number = u32;
 /// Rule: only the peer's own certificate is looked up in the revocation lists, not the certificates of the authorities
 /// above it.
 pub const CERTRELOAD_CRL_LEAF_ONLY: u32 = 1;
-/// Rule: a certificate whose issuer has no revocation list is accepted.
+/// Rule: a certificate that no revocation list of its issuer covers is accepted.
 pub const CERTRELOAD_CRL_ALLOW_UNKNOWN: u32 = 2;
 /// Rule: a revocation list whose nextUpdate has passed is still used, with a warning. Revocations since then are
 /// unknown.
@@ -172,7 +174,7 @@ pub unsafe extern "C" fn certreload_options_set_platform_roots(
         // SAFETY: the caller passes options of certreload_options_new(), or NULL.
         unsafe { cast::borrow_mut(options, "options") },
         |options| {
-            let roots = platform_roots()
+            let roots = platform_roots_path()
                 .ok_or_else(|| Error::at("/etc/ssl/certs".as_ref(), Cause::NotFound))?;
             options.options.trust.server_roots = Some(roots);
             Ok(())

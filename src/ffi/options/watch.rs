@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::object::certreload_options;
-use super::object::setter;
+use super::options_object::certreload_options;
+use super::options_object::setter;
 use crate::error::Error;
 use crate::ffi::cast;
 use crate::ffi::result::certreload_result;
@@ -17,7 +17,7 @@ pub enum certreload_watch {
     Auto = 0,
     /// By polls alone: for file systems that cause no notifications (NFS, some overlays).
     Poll = 1,
-    /// By neither: files are scanned only for certreload_reload() and certreload_reload_wait().
+    /// By no notification and no poll: files are scanned only for certreload_reload() and certreload_reload_wait().
     Off = 2,
 }
 

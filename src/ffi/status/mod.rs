@@ -132,7 +132,8 @@ pub struct certreload_identity_status {
     /// When new bytes of the identity were last accepted, from files or by a push; at first the time of the open. 0 in
     /// a forked child until the next renewal.
     pub renewed_at: i64,
-    /// The number of the generation that published the renewal; 0 in a forked child until the next renewal.
+    /// The number of the first generation with the present bytes of the identity; at first that of the open. 0 in a
+    /// forked child, which does not know it, until the next renewal.
     pub renewed_generation: u64,
     /// When its files were last scanned, with any outcome.
     pub last_checked_at: i64,

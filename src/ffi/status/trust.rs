@@ -40,7 +40,8 @@ pub struct certreload_trust_status {
     pub expiring_from: i64,
     /// When the trust store last changed, or was loaded first; 0 in a forked child until the next change.
     pub renewed_at: i64,
-    /// The number of the generation that published that change; 0 in a forked child until the next change.
+    /// The number of the first generation with the present trust store; at first that of the open. 0 in a forked child,
+    /// which does not know it, until the next change.
     pub renewed_generation: u64,
     /// When its files were last scanned, with any outcome.
     pub last_checked_at: i64,

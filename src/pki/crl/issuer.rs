@@ -8,8 +8,8 @@ use rustls::pki_types::CertificateDer;
 
 use super::parse::Crl;
 use crate::error::Cause;
-use crate::pki::ca_certificate::{CaCertificate, MAX_ROOTS};
 use crate::pki::certificate;
+use crate::pki::crl_signer::{CrlSigner, MAX_ROOTS};
 use crate::pki::der::{SEQUENCE, only};
 use crate::pki::hash::{Sha256, sha256};
 use crate::pki::pem;
@@ -20,25 +20,24 @@ use crate::pki::trust_files::TrustFile;
 /// with a certificate of the CA that the peer sends.
 pub(crate) struct CrlIssuers<'a> {
     /// The roots for clients and those for servers.
-    pub(crate) roots: &'a [&'a CaCertificate],
+    pub(crate) roots: &'a [&'a CrlSigner],
     /// CAs that are known but not trusted. Their keys verify CRLs; a peer under one of them still needs a path to a
     /// root.
-    pub(crate) others: Vec<CaCertificate>,
+    pub(crate) others: Vec<CrlSigner>,
 }
 
 impl<'a> CrlIssuers<'a> {
     /// Collects the roots, the CAs among the certificates `issuers` (DER), and the CAs whose certificates are in the
     /// CRL `files`.
     pub(crate) fn new(
-        roots: &'a [&'a CaCertificate],
+        roots: &'a [&'a CrlSigner],
         issuers: &[&[u8]],
         files: &[TrustFile<'_>],
     ) -> Self {
         let mut seen = HashSet::new();
         let in_crl_files = files.iter().flat_map(certificates);
         let all = issuers.iter().map(|der| der.to_vec().into()).chain(in_crl_files);
-        let others =
-            all.filter(|der| seen.insert(sha256(der))).filter_map(|der| ca_certificate(&der));
+        let others = all.filter(|der| seen.insert(sha256(der))).filter_map(|der| crl_signer(&der));
         Self { roots, others: others.collect() }
     }
 
@@ -54,8 +53,8 @@ impl<'a> CrlIssuers<'a> {
         crl: &Crl,
         algorithms: &WebPkiSupportedAlgorithms,
     ) -> Result<Option<Sha256>, Cause> {
-        let has_name = |ca: &&CaCertificate| ca.subject == crl.issuer;
-        let mut named: Vec<&CaCertificate> = self.roots.iter().copied().filter(has_name).collect();
+        let has_name = |ca: &&CrlSigner| ca.subject == crl.issuer;
+        let mut named: Vec<&CrlSigner> = self.roots.iter().copied().filter(has_name).collect();
         if named.is_empty() {
             named = self.others.iter().filter(has_name).collect();
         }
@@ -94,7 +93,7 @@ fn certificates(file: &TrustFile<'_>) -> Vec<CertificateDer<'static>> {
     }
 }
 
-fn ca_certificate(der: &[u8]) -> Option<CaCertificate> {
+fn crl_signer(der: &[u8]) -> Option<CrlSigner> {
     let facts = certificate::facts(der, 0).ok()?;
-    facts.is_authority.then(|| CaCertificate::of(&facts))
+    facts.is_authority.then(|| CrlSigner::of(&facts))
 }

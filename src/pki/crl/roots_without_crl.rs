@@ -5,12 +5,12 @@ use x509_parser::prelude::{FromDer, X509Name};
 
 use super::selection::RevocationList;
 use crate::options::CrlRules;
-use crate::pki::ca_certificate::CaCertificate;
+use crate::pki::crl_signer::CrlSigner;
 use crate::pki::warnings::{Warning, WarningKind};
 
 /// Returns a warning for each root without a CRL, if the rules refuse peers whose revocation status is unknown.
 pub(crate) fn roots_without_list(
-    roots: &[&CaCertificate],
+    roots: &[&CrlSigner],
     lists: &[RevocationList],
     rules: CrlRules,
 ) -> Vec<Warning> {
@@ -19,8 +19,8 @@ pub(crate) fn roots_without_list(
     if lists.is_empty() || rules.allow_unknown || rules.leaf_only {
         return Vec::new();
     }
-    let has_list = |root: &CaCertificate| lists.iter().any(|list| list.is_signed_by(root));
-    let warning = |root: &CaCertificate| {
+    let has_list = |root: &CrlSigner| lists.iter().any(|list| list.is_signed_by(root));
+    let warning = |root: &CrlSigner| {
         let name = X509Name::from_der(&root.subject)
             .map_or_else(|_| "a root".to_owned(), |(_, name)| name.to_string());
         let text = format!(

@@ -9,10 +9,10 @@ use rustls::pki_types::CertificateRevocationListDer;
 
 use super::issuer::CrlIssuers;
 use super::parse::{Crl, MAX_CRLS, crls};
-use super::replacement::{CrlVersion, remembered};
+use super::scope_and_version::{CrlVersion, remembered};
 use crate::error::{Cause, Error};
-use crate::pki::ca_certificate::CaCertificate;
 use crate::pki::certificate::format_time;
+use crate::pki::crl_signer::CrlSigner;
 use crate::pki::expiry_warning::list_expiring_from;
 use crate::pki::hash::{Sha256, sha256};
 use crate::pki::trust_files::TrustFile;
@@ -131,7 +131,7 @@ impl RevocationList {
     }
 
     /// Returns whether the CRL was signed with the key of `ca`.
-    pub(crate) fn is_signed_by(&self, ca: &CaCertificate) -> bool {
+    pub(crate) fn is_signed_by(&self, ca: &CrlSigner) -> bool {
         self.version.scope.is_signed_by(ca)
     }
 

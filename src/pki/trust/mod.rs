@@ -2,7 +2,7 @@
 
 mod roots;
 #[cfg(test)]
-mod tests_handshake;
+mod test_handshake;
 #[cfg(test)]
 mod tests_trust;
 mod verifier;
@@ -18,9 +18,9 @@ use rustls::server::danger::ClientCertVerifier;
 
 pub(crate) use roots::{Roots, RootsContext};
 
-use super::ca_certificate::CaCertificate;
 use super::crl::roots_without_list;
 use super::crl::{CrlContext, CrlIssuers, CrlSet, CrlVersion, RevocationList};
+use super::crl_signer::CrlSigner;
 use super::hash::{Sha256, sha256_of_list};
 use super::trust_files::{TrustFile, TrustInput};
 use super::warnings::Warning;
@@ -77,7 +77,7 @@ impl Trust {
         let clients = read(input.client_roots.as_ref(), options.client_roots.as_ref(), loaded)?;
         let loaded = previous.map(|trust| &trust.servers.roots);
         let servers = read(input.server_roots.as_ref(), options.server_roots.as_ref(), loaded)?;
-        let roots = ca_certificates([clients.as_ref(), servers.as_ref()]);
+        let roots = crl_signers([clients.as_ref(), servers.as_ref()]);
         let crl_context = CrlContext {
             places: &options.crls,
             issuers: CrlIssuers::new(&roots, &input.issuers, &input.crls),
@@ -176,7 +176,7 @@ impl Trust {
     }
 }
 
-fn ca_certificates(roles: [Option<&Roots>; 2]) -> Vec<&CaCertificate> {
+fn crl_signers(roles: [Option<&Roots>; 2]) -> Vec<&CrlSigner> {
     roles.into_iter().flatten().flat_map(|roots| roots.anchors.values()).collect()
 }
 

@@ -9,10 +9,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, RootCertStore};
 
 use crate::error::{Cause, Error};
-use crate::pki::ca_certificate::{CaCertificate, MAX_ROOTS};
 use crate::pki::certificate;
 use crate::pki::certificate::{CertificateFacts, format_time};
 use crate::pki::crl::is_list;
+use crate::pki::crl_signer::{CrlSigner, MAX_ROOTS};
 use crate::pki::der::{SEQUENCE, only};
 use crate::pki::hash::{Sha256, sha256};
 use crate::pki::pem;
@@ -24,7 +24,7 @@ use crate::pki::warnings::{Warning, WarningKind};
 #[derive(Debug)]
 pub(crate) struct Roots {
     /// The roots by the digest of their certificates.
-    pub(crate) anchors: BTreeMap<Sha256, CaCertificate>,
+    pub(crate) anchors: BTreeMap<Sha256, CrlSigner>,
     pub(super) store: Arc<RootCertStore>,
     pub(super) warnings: Vec<Warning>,
     /// The digests of the certificates that were skipped because they cannot be roots.
@@ -103,7 +103,7 @@ impl LoadedRoots {
     /// was skipped before does not prevent the removal of a root.
     fn damaged<'a, 'b>(
         &self,
-        anchors: &BTreeMap<Sha256, CaCertificate>,
+        anchors: &BTreeMap<Sha256, CrlSigner>,
         skipped: &'a [SkippedCertificate<'b>],
     ) -> Option<&'a SkippedCertificate<'b>> {
         let has_lost_root = self.trusted.iter().any(|sha256| !anchors.contains_key(sha256));
@@ -113,7 +113,7 @@ impl LoadedRoots {
 
 /// Collects the certificates of all files of one role.
 struct RootCollector<'a> {
-    anchors: BTreeMap<Sha256, CaCertificate>,
+    anchors: BTreeMap<Sha256, CrlSigner>,
     store: RootCertStore,
     warnings: Vec<Warning>,
     skipped: Vec<SkippedCertificate<'a>>,
@@ -144,7 +144,7 @@ impl<'a> RootCollector<'a> {
             match facts.and_then(|facts| self.add_to_store(der).map(|()| facts)) {
                 Ok(facts) => {
                     self.warnings.extend(expired(&facts, at, file.path, context.now));
-                    self.anchors.insert(sha256, CaCertificate::of(&facts));
+                    self.anchors.insert(sha256, CrlSigner::of(&facts));
                 }
                 Err(reason) => {
                     let (path, index) = (file.path, at + 1);

@@ -7,7 +7,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, Error as TlsError};
 
-use super::tests_handshake::{client, client_at, server};
+use super::test_handshake::{client, client_at, server};
 use super::{Trust, TrustContext};
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TrustOptions};

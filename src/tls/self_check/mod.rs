@@ -4,9 +4,9 @@
 //! key. The peer verifies neither the issuer nor the names, because TLS stacks do not check these in a certificate that
 //! they present. The self-check must not refuse a certificate that the TLS stack can serve (G23).
 
-mod client_identity;
-mod placeholder_server;
-mod server_identity;
+mod check_client;
+mod check_server;
+mod no_server_authentication;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,8 +22,8 @@ use rustls::{
     SignatureScheme, SupportedProtocolVersion,
 };
 
-pub(crate) use client_identity::check_client;
-pub(crate) use server_identity::check_server;
+pub(crate) use check_client::check_client;
+pub(crate) use check_server::check_server;
 
 use super::protocol_versions::is_unsupported;
 use crate::error::Cause;

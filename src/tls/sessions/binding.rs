@@ -15,8 +15,10 @@ use std::mem;
 use zeroize::Zeroizing;
 
 use super::identity_label::IdentityLabel;
-use super::rustls_session::RustlsSession;
-use super::{LIFETIME, SessionPolicy, tls12_origin};
+use super::policy::{LIFETIME, SessionPolicy};
+use super::random::fill_random;
+use super::rustls_session_format::RustlsSession;
+use super::tls12_origin;
 use crate::error::Cause;
 use crate::pki::{not_after_of, sha256_of_all};
 
@@ -45,7 +47,7 @@ impl Binding {
         bytes[..32].copy_from_slice(&policy.trust_fingerprint);
         bytes[32..64].copy_from_slice(&policy.context);
         if is_exclusive {
-            super::fill_random(&mut bytes[64..])?;
+            fill_random(&mut bytes[64..])?;
         }
         Ok(Self { policy, bytes })
     }

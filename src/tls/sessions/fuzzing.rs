@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::binding::{Binding, SessionStamp};
 use super::identity_label::IdentityLabel;
-use super::rustls_session::RustlsSession;
+use super::rustls_session_format::RustlsSession;
 use super::ticket_cipher::TicketCipher;
 use super::tickets::{FileKeys, TicketProducer};
 use super::{ServedNames, SessionPolicy, Sessions};
@@ -56,7 +56,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let file_keys = FileKeys::new(&policy).unwrap();
     let binding = Arc::new(Binding::new(policy, false).unwrap());
     let sessions = Sessions::new(Resumption::Auto).unwrap();
-    Fixture { tickets: TicketProducer { sessions, binding, file_keys }, cipher }
+    Fixture { tickets: TicketProducer { keys: sessions.keys.clone(), binding, file_keys }, cipher }
 });
 
 /// Checks `bytes` as a ticket, as the decrypted content of a ticket, and as a session.

@@ -1,6 +1,6 @@
 //! Provides the ticket keys of a handle without a ticket key file: random, and replaced every six hours, the period.
 //!
-//! The keys of one handle are its *ring*. Each key is derived from two values (see [`super::shared_seeds`]):
+//! The keys of one handle are its *ring*. Each key is derived from two values (see [`super::shared_key_seeds`]):
 //!
 //! - the ring's secret, which is random, stays the same for the life of the ring, and is inherited in a fork;
 //! - the seed of the period, on which all processes of a family (forked from one another) agree.
@@ -14,8 +14,9 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use zeroize::Zeroizing;
 
-use super::LIFETIME;
-use super::shared_seeds::{Epoch, SharedSeeds};
+use super::policy::LIFETIME;
+use super::random::fill_random;
+use super::shared_key_seeds::{Epoch, SharedSeeds};
 use super::ticket_cipher::TicketCipher;
 use crate::error::Cause;
 use crate::pki::TicketKey;
@@ -90,7 +91,8 @@ fn period_of(now: i64) -> i32 {
 pub(super) struct PeriodKeys {
     /// The key that encrypts new tickets.
     pub(super) current: TicketCipher,
-    /// The key of the period before, which only decrypts.
+    /// The key of the period before, which only decrypts. `None` if no process of the family needed keys in that period,
+    /// or if this process uses a private seed.
     previous: Option<TicketCipher>,
     epoch: Epoch,
     secret: RingSecret,
@@ -109,7 +111,7 @@ impl fmt::Debug for RingSecret {
 impl RingSecret {
     fn random() -> Result<Self, Cause> {
         let mut secret = Zeroizing::new(vec![0; 32]);
-        super::fill_random(&mut secret)?;
+        fill_random(&mut secret)?;
         Ok(Self(Arc::new(secret)))
     }
 
@@ -143,7 +145,7 @@ impl PeriodKeys {
 
 #[cfg(test)]
 mod tests {
-    use super::super::shared_seeds::tests::{copied, new};
+    use super::super::shared_key_seeds::tests::{copied, new};
     use super::*;
     use crate::sys::freed_with;
 

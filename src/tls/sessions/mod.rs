@@ -1,7 +1,7 @@
 //! Decides which TLS sessions can be resumed. Sessions outlive generations, so that a renewal ends none of them (G14).
 //!
 //! A server resumes a session from a ticket that the client stores ([`tickets`]). If a TLS 1.2 client accepts no
-//! tickets, the server stores the session by its id ([`store`]). A resumed handshake verifies no certificates. So each
+//! tickets, the server stores the session by its id ([`storage`]). A resumed handshake verifies no certificates. So each
 //! session is bound to the trust store it was started under, and is stored with the facts that limit its lifetime
 //! ([`binding`]).
 //!
@@ -12,10 +12,13 @@ mod binding;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod generated_keys;
+mod handle_keys;
 mod identity_label;
-mod rustls_session;
+mod policy;
+mod random;
+mod rustls_session_format;
 mod session_map;
-mod shared_seeds;
+mod shared_key_seeds;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -23,84 +26,30 @@ mod ticket_cipher;
 mod tickets;
 mod tls12_origin;
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use aws_lc_rs::rand;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
 
 #[cfg(fuzzing)]
 pub(crate) use fuzzing::ticket;
 pub(crate) use identity_label::IdentityLabel;
+pub(crate) use policy::{ServedNames, SessionPolicy};
 
 use crate::clock;
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::options::Resumption;
-use crate::pki::TicketKeys;
 use crate::sys::without_fork;
 use binding::Binding;
-use generated_keys::KeyRing;
+use handle_keys::HandleKeys;
 use storage::SessionStore;
 use tickets::{FileKeys, NoTickets, TicketProducer};
-
-/// The lifetime of a session in seconds: 6 hours, where TLS 1.3 allows 7 days (RFC 8446 section 4.6.1).
-///
-/// A client that resumes gets another ticket. In TLS 1.2 the secret stays the same, so the new ticket expires with the
-/// first one. In TLS 1.3 new keys are agreed on, so the new ticket has the full lifetime. Such a chain of resumptions
-/// ends when the trust store changes, or when a certificate of the client or a CRL expires. For a client with a
-/// certificate it also ends once a week.
-const LIFETIME: i64 = 6 * 3600;
-
-/// How many names of keys from ticket key files are remembered, so that [`Sessions::invalidate`] can revoke the keys.
-/// With a new key each day, these are the keys of 11 years.
-const MAX_LOADED_KEYS: usize = 4096;
 
 /// The sessions of one handle, which all of its generations share.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     resumption: Resumption,
-    ring: KeyRing,
+    keys: Arc<HandleKeys>,
     store: SessionStore,
-    /// The names of all keys that ticket key files have held so far, those that were loaded last at the end. They are
-    /// the keys to revoke when sessions are invalidated.
-    loaded_keys: ArcSwap<Vec<[u8; 16]>>,
-    /// The names of keys that must not be used any more, whichever file they are in. Sorted for a binary search.
-    revoked_keys: ArcSwap<Vec<[u8; 16]>>,
-}
-
-/// What sessions need to know about the server names of one generation.
-pub(crate) trait ServedNames: fmt::Debug + Send + Sync {
-    /// Returns whether an identity has `name`.
-    fn is_served(&self, name: &str) -> bool;
-    /// Returns the first label of the identity for a client that asks for `name`, or sends no name; `None` if there is
-    /// no such identity.
-    fn label_for(&self, name: Option<&str>) -> Option<IdentityLabel>;
-    /// Returns whether `label` is one of the labels of the identity for such a client.
-    fn has_label(&self, name: Option<&str>, label: &IdentityLabel) -> bool;
-}
-
-/// The facts about one generation that decide which sessions its server configuration resumes.
-#[derive(Clone, Debug)]
-pub(crate) struct SessionPolicy {
-    /// Sessions that were started under another trust store are not resumed (G13). Zeros without a trust store.
-    pub(crate) trust_fingerprint: [u8; 32],
-    /// The digest of the session context that the host has set; zeros if it has set none. Sessions of a service with
-    /// another context are not resumed.
-    pub(crate) context: [u8; 32],
-    /// Sessions for a name that is no longer served are not resumed (G14).
-    ///
-    /// If the client asked for no name that was served, the default identity answered, and its name was recorded. Then
-    /// the session is resumed only while the default identity has that name.
-    pub(crate) names: Arc<dyn ServedNames>,
-    /// The keys of the ticket key file, if one is configured.
-    pub(crate) ticket_keys: Option<Arc<TicketKeys>>,
-    /// The lifetime of a key of that file: up to twice this age it may encrypt. Zero means no limit.
-    pub(crate) ticket_key_lifetime: Duration,
-    /// From when on no session is resumed, in seconds since 1970: then a CRL expires that clients are verified with,
-    /// and a full handshake would refuse the client (G13).
-    pub(crate) resume_until: Option<i64>,
 }
 
 /// The session settings of a server configuration.
@@ -112,14 +61,8 @@ pub(crate) struct ServerSessions {
 
 impl Sessions {
     pub(crate) fn new(resumption: Resumption) -> Result<Arc<Self>, Error> {
-        let ring = KeyRing::new(clock::unix_now()).map_err(Error::new)?;
-        Ok(Arc::new(Self {
-            resumption,
-            ring,
-            store: SessionStore::new(),
-            loaded_keys: ArcSwap::default(),
-            revoked_keys: ArcSwap::default(),
-        }))
+        let keys = HandleKeys::new(clock::unix_now()).map_err(Error::new)?;
+        Ok(Arc::new(Self { resumption, keys: Arc::new(keys), store: SessionStore::new() }))
     }
 
     /// Returns the session settings for the server configuration of one generation.
@@ -135,7 +78,7 @@ impl Sessions {
             });
         }
         if let Some(keys) = &policy.ticket_keys {
-            self.record_loaded(keys);
+            self.keys.record_loaded(keys);
         }
         let file_keys = FileKeys::new(&policy).map_err(Error::new)?;
         let is_exclusive = self.resumption == Resumption::AlwaysReset;
@@ -143,7 +86,7 @@ impl Sessions {
         let binding = Arc::new(binding);
         Ok(ServerSessions {
             storage: self.store.for_server(binding.clone()),
-            ticketer: Arc::new(TicketProducer { sessions: self.clone(), binding, file_keys }),
+            ticketer: Arc::new(TicketProducer { keys: self.keys.clone(), binding, file_keys }),
             tls13_tickets: 2,
         })
     }
@@ -168,42 +111,10 @@ impl Sessions {
         rustls::client::Resumption::store(storage)
     }
 
-    /// Ends all sessions that exist, of every generation.
-    ///
-    /// All keys that a ticket key file has held so far are revoked for the lifetime of the handle. Newer tickets of
-    /// such a key are refused, too: an attacker who has the key can make tickets with any date. An old file may be
-    /// restored, so the keys are recognised by name in any file. On failure, nothing is changed.
+    /// Ends all sessions that exist, of every generation. On failure, nothing is changed.
     pub(crate) fn invalidate(&self) -> Result<(), Error> {
-        self.ring.reset(clock::unix_now()).map_err(Error::new)?;
-        self.revoked_keys.rcu(|_| {
-            let mut loaded = Vec::clone(&self.loaded_keys.load());
-            loaded.sort_unstable();
-            loaded
-        });
+        self.keys.revoke_all(clock::unix_now()).map_err(Error::new)?;
         self.store.clear();
         Ok(())
     }
-
-    fn is_revoked(&self, key: &[u8; 16]) -> bool {
-        self.revoked_keys.load().binary_search(key).is_ok()
-    }
-
-    /// Records the names of `keys` as those that were loaded last. If there are too many, the oldest are forgotten
-    /// (G17).
-    fn record_loaded(&self, keys: &TicketKeys) {
-        self.loaded_keys.rcu(|loaded| {
-            let others = loaded.iter().filter(|name| keys.with_name(&name[..]).is_none());
-            let mut loaded: Vec<_> = others.copied().collect();
-            loaded.extend(keys.keys().iter().map(|key| key.name));
-            loaded.drain(..loaded.len().saturating_sub(MAX_LOADED_KEYS));
-            loaded
-        });
-    }
-}
-
-/// Fills a buffer of the caller with randomness. If a secret were returned by value, copies would remain on the stack
-/// (G18).
-fn fill_random(bytes: &mut [u8]) -> Result<(), Cause> {
-    rand::fill(bytes)
-        .map_err(|error| Cause::System { what: "random numbers", reason: error.to_string() })
 }

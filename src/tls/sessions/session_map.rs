@@ -12,7 +12,7 @@ type Session = Zeroizing<Vec<u8>>;
 /// A bounded map from session ids to sessions.
 ///
 /// It replaces rustls's `ServerSessionMemoryCache`, which frees TLS 1.2 sessions without wiping their secrets (G18).
-pub(super) struct ServerStore {
+pub(super) struct SessionMap {
     limit: usize,
     entries: Mutex<Entries>,
 }
@@ -24,13 +24,13 @@ struct Entries {
     ids: VecDeque<Vec<u8>>,
 }
 
-impl fmt::Debug for ServerStore {
+impl fmt::Debug for SessionMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ServerStore")
+        f.write_str("SessionMap")
     }
 }
 
-impl ServerStore {
+impl SessionMap {
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, entries: Mutex::default() }
     }
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn full_store_keeps_the_latest_sessions() {
-        let store = ServerStore::new(2);
+        let store = SessionMap::new(2);
         for id in [b"a", b"b", b"b", b"c"] {
             store.put(id.to_vec(), session(id));
         }

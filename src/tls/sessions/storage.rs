@@ -15,7 +15,7 @@ use rustls::server::StoresServerSessions;
 use zeroize::Zeroizing;
 
 use super::binding::{Binding, SessionStamp};
-use super::session_map::ServerStore;
+use super::session_map::SessionMap;
 use crate::clock;
 use crate::sys::ProcessNumber;
 
@@ -96,7 +96,7 @@ impl<T: fmt::Debug> Cache<T> {
 /// The session caches of a handle.
 #[derive(Debug)]
 pub(super) struct SessionStore {
-    server: Arc<Cache<ServerStore>>,
+    server: Arc<Cache<SessionMap>>,
     client: Arc<Cache<ClientSessionMemoryCache>>,
     clear_count: Arc<AtomicU64>,
 }
@@ -104,7 +104,7 @@ pub(super) struct SessionStore {
 impl SessionStore {
     pub(super) fn new() -> Self {
         let clear_count = Arc::default();
-        let create = || ServerStore::new(MAX_SERVER_SESSIONS);
+        let create = || SessionMap::new(MAX_SERVER_SESSIONS);
         let server = Arc::new(Cache::new(Arc::clone(&clear_count), create));
         Self { server, client: Self::new_client_cache(&clear_count), clear_count }
     }
@@ -146,7 +146,7 @@ impl SessionStore {
 /// An entry is a session followed by the bytes of its binding and its stamp.
 #[derive(Debug)]
 struct ServerStorage {
-    cache: Arc<Cache<ServerStore>>,
+    cache: Arc<Cache<SessionMap>>,
     binding: Arc<Binding>,
 }
 

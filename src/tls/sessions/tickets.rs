@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rustls::server::ProducesTickets;
 
 use super::binding::Binding;
+use super::handle_keys::HandleKeys;
+use super::policy::{LIFETIME, SessionPolicy};
 use super::ticket_cipher::TicketCipher;
-use super::{LIFETIME, SessionPolicy, Sessions};
 use crate::clock;
 use crate::error::Cause;
 
@@ -35,7 +36,7 @@ impl ProducesTickets for NoTickets {
 /// Makes and accepts the tickets of one generation.
 #[derive(Debug)]
 pub(super) struct TicketProducer {
-    pub(super) sessions: Arc<Sessions>,
+    pub(super) keys: Arc<HandleKeys>,
     pub(super) binding: Arc<Binding>,
     /// The keys of the configured file; without a file, the keys of the handle's key ring are used.
     pub(super) file_keys: Option<FileKeys>,
@@ -70,20 +71,20 @@ impl TicketProducer {
     /// Makes a ticket for `session`. Returns `None` if the session must not be resumed, or no key may encrypt.
     pub(super) fn encrypt_at(&self, now: i64, session: &[u8]) -> Option<Vec<u8>> {
         let Some(keys) = &self.file_keys else {
-            return self.seal(&self.sessions.ring.keys(now).current, session, now);
+            return self.seal(&self.keys.ring.keys(now).current, session, now);
         };
         let first = keys.ciphers.first()?;
-        let may_encrypt = now < keys.encrypts_until && !self.sessions.is_revoked(first.name());
+        let may_encrypt = now < keys.encrypts_until && !self.keys.is_revoked(first.name());
         if may_encrypt { self.seal(first, session, now) } else { None }
     }
 
     /// Returns the session in `ticket`, if it may be resumed.
     pub(super) fn decrypt_at(&self, now: i64, ticket: &[u8]) -> Option<Vec<u8>> {
         let Some(keys) = &self.file_keys else {
-            return self.open(self.sessions.ring.keys(now).cipher_of(ticket)?, ticket, now);
+            return self.open(self.keys.ring.keys(now).cipher_of(ticket)?, ticket, now);
         };
         let cipher = keys.ciphers.iter().find(|cipher| cipher.is_named_in(ticket))?;
-        let is_revoked = self.sessions.is_revoked(cipher.name());
+        let is_revoked = self.keys.is_revoked(cipher.name());
         if is_revoked { None } else { self.open(cipher, ticket, now) }
     }
 

@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 
-use super::rustls_session::RustlsSession;
+use super::rustls_session_format::RustlsSession;
 use crate::pki::{Sha256, sha256};
 
 #[derive(Clone, Copy)]

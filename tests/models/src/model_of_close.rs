@@ -12,7 +12,7 @@ use crate::explore;
 use crate::wait_graph::{Resource, WaitGraph};
 
 const CALLS: Resource = Resource::Calls(1);
-const WORK: Resource = Resource::WorkerState(1);
+const WORK: Resource = Resource::StepState(1);
 
 #[derive(Default)]
 struct Handle {

@@ -131,14 +131,14 @@ fn g17_number_of_remembered_keys_is_limited_to_the_latest() {
     };
     let revoked = |number| {
         let keys = file(number);
-        keys.keys().iter().filter(|key| sessions.is_revoked(&key.name)).count()
+        keys.keys().iter().filter(|key| sessions.keys.is_revoked(&key.name)).count()
     };
-    (0..64).for_each(|number| sessions.record_loaded(&file(number)));
+    (0..64).for_each(|number| sessions.keys.record_loaded(&file(number)));
     // Keys that are loaded again become the latest, and are recorded only once.
-    (0..3).for_each(|_| sessions.record_loaded(&file(0)));
+    (0..3).for_each(|_| sessions.keys.record_loaded(&file(0)));
     sessions.invalidate().unwrap();
     assert_eq!((0..64).map(revoked).sum::<usize>(), 64 * 64);
-    sessions.record_loaded(&file(64));
+    sessions.keys.record_loaded(&file(64));
     sessions.invalidate().unwrap();
     assert_eq!([0, 1, 2, 63, 64].map(revoked), [64, 0, 64, 64, 64]);
 }

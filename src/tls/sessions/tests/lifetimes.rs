@@ -11,8 +11,8 @@ use super::stamps::{session, tickets};
 use crate::clock;
 use crate::options::Resumption;
 use crate::tls::sessions::binding::{Binding, boundary_after};
+use crate::tls::sessions::policy::{LIFETIME, SessionPolicy};
 use crate::tls::sessions::tickets::TicketProducer;
-use crate::tls::sessions::{LIFETIME, SessionPolicy};
 
 /// A ticket producer with a clock that the test sets.
 #[derive(Debug)]

@@ -145,8 +145,8 @@ impl TestPki {
         self.client_with(version, chain, &own_key)
     }
 
-    /// Returns a client with a certificate and an intermediate certificate. `not_after` has the ends of both, in this
-    /// order.
+    /// Returns a client with a certificate and an intermediate certificate. `not_after` says when they expire, in this
+    /// order, in seconds since 1970.
     pub(super) fn client_by_intermediate(
         &self,
         version: &'static SupportedProtocolVersion,

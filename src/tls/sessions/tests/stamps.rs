@@ -10,9 +10,9 @@ use crate::clock;
 use crate::options::Resumption;
 use crate::tls::sessions::binding::{Binding, SessionStamp, boundary_after};
 use crate::tls::sessions::identity_label::IdentityLabel;
-use crate::tls::sessions::rustls_session::RustlsSession;
+use crate::tls::sessions::policy::{LIFETIME, SessionPolicy};
+use crate::tls::sessions::rustls_session_format::RustlsSession;
 use crate::tls::sessions::tickets::{FileKeys, TicketProducer};
-use crate::tls::sessions::{LIFETIME, SessionPolicy};
 
 /// Records the bytes in which rustls stores each session.
 #[derive(Debug, Default)]
@@ -196,7 +196,7 @@ pub(super) fn tickets(policy: SessionPolicy, letters: &[u8]) -> TicketProducer {
     let policy = SessionPolicy { ticket_keys: Some(keys(letters, clock::unix_now())), ..policy };
     let file_keys = FileKeys::new(&policy).unwrap();
     let binding = Arc::new(Binding::new(policy, false).unwrap());
-    TicketProducer { sessions: sessions(Resumption::Auto), binding, file_keys }
+    TicketProducer { keys: sessions(Resumption::Auto).keys.clone(), binding, file_keys }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use super::stamps::{session, tickets};
 use crate::clock;
 use crate::options::Resumption;
 use crate::sys::freed_with;
-use crate::tls::sessions::LIFETIME;
-use crate::tls::sessions::rustls_session::RustlsSession;
+use crate::tls::sessions::policy::LIFETIME;
+use crate::tls::sessions::rustls_session_format::RustlsSession;
 
 fn secret_of(session: &[u8]) -> Vec<u8> {
     RustlsSession::parse(session).unwrap().tls12_secret.unwrap().to_vec()
@@ -70,15 +70,17 @@ fn g18_session_that_is_removed_from_the_store_is_wiped() {
     assert!(here.put(b"id".to_vec(), given()));
     wiped("removed for newer ones", &|| {
         // These sessions have another secret, which is not searched for.
-        (0..256_u16).all(|number| here.put(number.to_be_bytes().to_vec(), other(given(), &secret)))
+        (0..256_u16).all(|number| {
+            here.put(number.to_be_bytes().to_vec(), with_other_secret(given(), &secret))
+        })
     });
     assert!(here.get(b"id").is_none());
     assert!(here.put(b"id".to_vec(), given()));
     wiped("invalidated", &|| sessions.invalidate().is_ok() && here.get(b"id").is_none());
 }
 
-/// Returns the session with its secret replaced by another one.
-fn other(mut session: Vec<u8>, secret: &[u8]) -> Vec<u8> {
+/// Returns the session with the bytes of `secret`, which it contains, overwritten by other bytes.
+fn with_other_secret(mut session: Vec<u8>, secret: &[u8]) -> Vec<u8> {
     let at = session.windows(secret.len()).position(|window| window == secret).unwrap();
     session[at..at + secret.len()].fill(7);
     session

@@ -5,7 +5,7 @@ use std::thread;
 
 use super::*;
 
-/// Returns the shared memory of a new family.
+/// Returns new shared memory, as a process and all its forked children have it, in which no seed has been agreed on.
 pub(in super::super) fn new() -> SharedSeeds {
     SharedSeeds(Box::leak(Box::default()))
 }

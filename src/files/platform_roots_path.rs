@@ -24,7 +24,7 @@ const BUNDLES: [&str; 8] = [
 /// distribution. Returns `None` if there is none of them.
 ///
 /// `SSL_CERT_FILE` is returned unchecked. A user who sets it wants that file and no other, even if it is missing.
-pub(crate) fn platform_roots() -> Option<PathBuf> {
+pub(crate) fn platform_roots_path() -> Option<PathBuf> {
     let (file, directory) =
         (environment_variable("SSL_CERT_FILE"), environment_variable("SSL_CERT_DIR"));
     file.map(PathBuf::from).or_else(|| existing_roots(directory))
@@ -53,7 +53,7 @@ mod tests {
             let mut again = Command::new(std::env::current_exe().unwrap());
             again.args([
                 "--exact",
-                "files::platform_roots::tests::platform_roots_are_those_that_openssl_probe_finds",
+                "files::platform_roots_path::tests::platform_roots_are_those_that_openssl_probe_finds",
             ]);
             for name in variables {
                 again.env_remove(name);
@@ -63,6 +63,6 @@ mod tests {
         }
         let found = openssl_probe::probe();
         let expected = found.cert_file.or_else(|| found.cert_dir.into_iter().next());
-        assert_eq!(platform_roots(), expected);
+        assert_eq!(platform_roots_path(), expected);
     }
 }

@@ -7,8 +7,8 @@
 use std::cmp::Ordering;
 
 use super::parse::{Crl, CrlNumber, MAX_CRLS};
-use crate::pki::ca_certificate::CaCertificate;
 use crate::pki::certificate::format_time;
+use crate::pki::crl_signer::CrlSigner;
 use crate::pki::hash::{Sha256, sha256};
 
 /// The certificates that a CRL covers: all those that an issuer signed with one key, or a part of these.
@@ -39,7 +39,7 @@ impl CrlScope {
     }
 
     /// Returns whether CRLs of this scope are signed with the key of `ca`.
-    pub(super) fn is_signed_by(&self, ca: &CaCertificate) -> bool {
+    pub(super) fn is_signed_by(&self, ca: &CrlSigner) -> bool {
         ca.subject == self.issuer && self.signer == Some(sha256(&ca.public_key))
     }
 

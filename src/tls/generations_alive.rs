@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The number of generations of one handle that are in memory.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct GenerationCount(Arc<AtomicUsize>);
+pub(crate) struct GenerationsAlive(Arc<AtomicUsize>);
 
-impl GenerationCount {
+impl GenerationsAlive {
     pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

@@ -54,7 +54,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use zeroize::Zeroizing;
 
-use super::fill_random;
+use super::random::fill_random;
 use crate::error::Cause;
 use crate::pki::TicketKey;
 use crate::sys::{SHARED_WORDS, SharedWords, shared_words};
@@ -242,5 +242,5 @@ impl SharedSeeds {
 }
 
 #[cfg(test)]
-#[path = "tests/shared_seeds.rs"]
+#[path = "tests/shared_key_seeds.rs"]
 pub(super) mod tests;

@@ -7,7 +7,7 @@ pub(crate) const MAX_ROOTS: usize = 10_000;
 
 /// The fields of a CA certificate with which the CRLs of that CA are verified.
 #[derive(Debug)]
-pub(crate) struct CaCertificate {
+pub(crate) struct CrlSigner {
     /// The subject in DER, compared byte by byte.
     pub(crate) subject: Vec<u8>,
     /// The whole `SubjectPublicKeyInfo`.
@@ -17,7 +17,7 @@ pub(crate) struct CaCertificate {
     pub(crate) is_self_issued: bool,
 }
 
-impl CaCertificate {
+impl CrlSigner {
     pub(crate) fn of(facts: &CertificateFacts<'_>) -> Self {
         Self {
             subject: facts.subject.to_vec(),

@@ -1,6 +1,6 @@
-//! Returns and clears the failures that options remember.
+//! Returns and clears the failures of option functions, which the options remember until a handle is opened.
 
-use super::object::certreload_options;
+use super::options_object::certreload_options;
 use crate::ffi::cast;
 use crate::ffi::panic_boundary::boundary;
 use crate::ffi::result::certreload_result;

@@ -40,16 +40,16 @@ impl HostOptions {
 /// The fields are private: [`setter`] alone changes settings, and [`Self::complete`] alone shows them.
 /// A new setter cannot forget to record its failure, and no reader can overlook one.
 #[derive(Default)]
-pub(crate) struct GuardedOptions {
+pub(crate) struct OptionsObject {
     settings: HostOptions,
     failures: Vec<Error>,
 }
 
 impl Opaque for certreload_options {
-    type Inner = GuardedOptions;
+    type Inner = OptionsObject;
 }
 
-impl GuardedOptions {
+impl OptionsObject {
     /// Returns the settings, or the first failure if a setter has failed.
     pub(crate) fn complete(&self) -> Result<&HostOptions, Error> {
         self.failures.first().cloned().map_or(Ok(&self.settings), Err)
@@ -74,7 +74,7 @@ impl GuardedOptions {
 /// A failure, a panic included, names `function` and is recorded.
 pub(crate) fn setter(
     function: &'static str,
-    options: Result<&mut GuardedOptions, Error>,
+    options: Result<&mut OptionsObject, Error>,
     change: impl FnOnce(&mut HostOptions) -> Result<(), Error>,
 ) -> certreload_result {
     boundary(|| {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn options_setter_that_panics_is_remembered() {
-        let mut options = GuardedOptions::default();
+        let mut options = OptionsObject::default();
         let result = setter("certreload_options_set_x", Ok(&mut options), |_| panic!("a defect"));
         assert_eq!(result, certreload_result::Panic);
         let error = options.complete().err().unwrap().to_string();
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn options_setter_that_fails_first_is_the_one_remembered() {
-        let mut options = GuardedOptions::default();
+        let mut options = OptionsObject::default();
         for function in ["certreload_options_set_a", "certreload_options_set_b"] {
             setter(function, Ok(&mut options), |_| Err(Error::null("x")));
         }

@@ -9,7 +9,7 @@ use crate::status::ExpiryAlerts;
 
 /// The pipeline of a handle, and when its next polls and expirations are due. The lock around it makes `close` wait for
 /// a running step.
-pub(super) struct WorkerState {
+pub(super) struct StepState {
     pub(super) pipeline: Pipeline,
     pub(super) polls: Polls,
     pub(super) next_poll: Option<Instant>,
@@ -18,7 +18,7 @@ pub(super) struct WorkerState {
     pub(super) expiry: ExpiryAlerts,
 }
 
-impl WorkerState {
+impl StepState {
     pub(super) fn new(pipeline: Pipeline, polls: Polls, next_poll: Option<Instant>) -> Self {
         Self {
             pipeline,

@@ -7,7 +7,7 @@ use crate::options::{IdentityFiles, Options, TrustOptions};
 
 /// The files of one unit.
 #[derive(Debug)]
-pub(super) enum UnitFiles {
+pub(super) enum ConfiguredFiles {
     Identity(IdentityFiles),
     Trust(TrustFiles),
     TicketKeys(PathBuf),
@@ -29,7 +29,7 @@ pub(super) enum Purpose {
     Crls,
 }
 
-impl UnitFiles {
+impl ConfiguredFiles {
     /// Returns the files of every unit in `options`: identities, trust store, ticket keys.
     pub(super) fn of_units(options: &Options) -> Vec<Self> {
         let mut units: Vec<_> = options.identities.iter().cloned().map(Self::Identity).collect();

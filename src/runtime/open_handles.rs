@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::due_handles::{Deadlines, NextStep};
+use super::deadlines::{Deadlines, NextStep};
 use crate::clock::Now;
 use crate::sys::HandleId;
 use crate::sys::Waker;
@@ -25,32 +25,32 @@ pub(super) trait Step: Send + Sync {
 }
 
 /// The open handles of a runtime.
-pub(super) struct Registry {
+pub(super) struct OpenHandles {
     watcher: Watcher,
     started: Instant,
-    state: Mutex<RegistryState>,
+    state: Mutex<Schedule>,
 }
 
 /// No other lock is taken while this one is held.
 #[derive(Default)]
-struct RegistryState {
-    open: BTreeMap<HandleId, RegistryEntry>,
+struct Schedule {
+    open: BTreeMap<HandleId, OpenHandle>,
     /// Used by the worker thread only: with the HOST runtime each handle has a timer.
     deadlines: Deadlines,
 }
 
-struct RegistryEntry {
+struct OpenHandle {
     step: Weak<dyn Step>,
     requested: Arc<AtomicBool>,
 }
 
-impl Default for Registry {
+impl Default for OpenHandles {
     fn default() -> Self {
         Self { watcher: Watcher::default(), started: Instant::now(), state: Mutex::default() }
     }
 }
 
-impl Registry {
+impl OpenHandles {
     pub(super) fn watcher(&self) -> &Watcher {
         &self.watcher
     }
@@ -68,7 +68,7 @@ impl Registry {
         handle: Weak<dyn Step>,
         requested: Arc<AtomicBool>,
     ) {
-        self.state().open.insert(id, RegistryEntry { step: handle, requested });
+        self.state().open.insert(id, OpenHandle { step: handle, requested });
     }
 
     pub(super) fn deregister(&self, id: HandleId) {
@@ -94,7 +94,7 @@ impl Registry {
     /// Makes steps of all handles due whose reload was requested. A signal handler must not lock, so it only sets a
     /// flag, and the worker reads the flag of every handle. Reading a flag costs a hundredth of a step.
     pub(super) fn mark_requested(&self) {
-        let RegistryState { open, deadlines } = &mut *self.state();
+        let Schedule { open, deadlines } = &mut *self.state();
         for (id, entry) in open {
             if entry.requested.load(Ordering::SeqCst) {
                 deadlines.wake(*id);
@@ -103,7 +103,7 @@ impl Registry {
     }
 
     pub(super) fn mark_all(&self) {
-        let RegistryState { open, deadlines } = &mut *self.state();
+        let Schedule { open, deadlines } = &mut *self.state();
         for id in open.keys() {
             deadlines.wake(*id);
         }
@@ -112,7 +112,7 @@ impl Registry {
     /// Removes and returns handles whose steps are due. The caller upgrades each for its step only, and sets its
     /// deadline afterwards.
     pub(super) fn take_due(&self, now: Instant) -> Vec<(HandleId, Weak<dyn Step>)> {
-        let RegistryState { open, deadlines } = &mut *self.state();
+        let Schedule { open, deadlines } = &mut *self.state();
         let due = deadlines.take_due(now).into_iter();
         due.filter_map(|id| open.get(&id).map(|entry| (id, entry.step.clone()))).collect()
     }
@@ -129,7 +129,7 @@ impl Registry {
         self.state().deadlines.next()
     }
 
-    fn state(&self) -> MutexGuard<'_, RegistryState> {
+    fn state(&self) -> MutexGuard<'_, Schedule> {
         self.state.lock()
     }
 }
@@ -138,11 +138,11 @@ impl Registry {
 pub(super) struct HandleWaker {
     waker: Arc<Waker>,
     /// `None` with the HOST runtime, where the waker belongs to this handle alone, so that waking it is enough.
-    of_worker: Option<(Arc<Registry>, HandleId)>,
+    of_worker: Option<(Arc<OpenHandles>, HandleId)>,
 }
 
 impl HandleWaker {
-    pub(super) fn of_worker(waker: Arc<Waker>, handles: Arc<Registry>, id: HandleId) -> Self {
+    pub(super) fn of_worker(waker: Arc<Waker>, handles: Arc<OpenHandles>, id: HandleId) -> Self {
         Self { waker, of_worker: Some((handles, id)) }
     }
 
@@ -187,8 +187,8 @@ mod tests {
     }
 
     /// Registers `count` handles that live as long as the first result.
-    fn handles(count: u64) -> (Arc<dyn Step>, Vec<Arc<AtomicBool>>, Registry) {
-        let (step, handles): (Arc<dyn Step>, _) = (Arc::new(Nothing), Registry::default());
+    fn handles(count: u64) -> (Arc<dyn Step>, Vec<Arc<AtomicBool>>, OpenHandles) {
+        let (step, handles): (Arc<dyn Step>, _) = (Arc::new(Nothing), OpenHandles::default());
         let flags: Vec<_> = (0..count).map(|_| Arc::new(AtomicBool::new(false))).collect();
         for (id, flag) in (0..).zip(&flags) {
             handles.register(id, Arc::downgrade(&step), flag.clone());
@@ -196,7 +196,7 @@ mod tests {
         (step, flags, handles)
     }
 
-    fn due(handles: &Registry) -> Vec<HandleId> {
+    fn due(handles: &OpenHandles) -> Vec<HandleId> {
         handles.take_due(Instant::now()).into_iter().map(|(id, _)| id).collect()
     }
 

@@ -126,9 +126,9 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
+    use super::super::directory_files::{FileFilter, MAX_FILES_IN_DIRECTORY};
     use super::super::file::{MAX_FILE_SIZE, MAX_TRUST_FILE_SIZE};
     use super::super::resolve::LookupKind;
-    use super::super::source_path::{FileFilter, MAX_FILES_IN_DIRECTORY};
     use super::*;
 
     fn roots(path: impl AsRef<Path>) -> SourcePath {

@@ -12,7 +12,7 @@ use rustls::{
     ServerConfig, ServerConnection, SignatureScheme, SupportedProtocolVersion,
 };
 
-use super::placeholder_server::{AcceptAnyServer, PlaceholderKey};
+use super::no_server_authentication::{AcceptAnyServer, PlaceholderKey};
 use super::{IdentityVerifier, SingleCert, any_name, complete_handshake, in_each_version};
 use super::{missing_signature, unsupported_version};
 use crate::error::Cause;
