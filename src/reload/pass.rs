@@ -32,7 +32,8 @@ pub(crate) struct PassTime {
     /// When the change began that the pass reads. The incomplete-file timeout counts from here.
     pub(crate) since: Instant,
     /// Whether new content may be published at once: notifications have been quiet for the quiet time, or the
-    /// host asked for the pass. Otherwise a unit waits until a second pass reads the same content (G4).
+    /// host asked for the pass. Otherwise a unit waits until a later pass reads the same content, or until the
+    /// incomplete-file timeout (G4).
     pub(crate) is_quiet: bool,
 }
 

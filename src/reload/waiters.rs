@@ -127,7 +127,8 @@ impl Waiters {
         self.changed.notify_all();
     }
 
-    /// Ends all waits.
+    /// Ends all waits because the handle is closed. Callers that have no answer yet, and those that come later, get an
+    /// error.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closed = true;

@@ -84,7 +84,8 @@ impl UnitStates {
         }
     }
 
-    /// Forgets when units were renewed. A forked child does not know which generation renewed which unit.
+    /// Sets the time and the generation of each unit's renewal to 0: unknown. A forked child begins with new states,
+    /// which say that its first generation renewed all units just now. Most were renewed earlier, in the parent.
     pub(crate) fn forget_renewals(&mut self) {
         for unit in &mut self.units {
             (unit.renewed_generation, unit.renewed_at) = (0, 0);

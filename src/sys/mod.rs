@@ -4,17 +4,16 @@
 //! `unsafe` block, which says why.
 
 mod call_depth;
+mod dropped_privileges;
 mod environment_variable;
 mod fork_delay;
 mod handle_id;
 mod inherited_fds;
 mod local_file_system;
-mod log_suppression;
 mod memory_across_fork;
 mod mutex;
 mod panic;
 mod poller;
-mod privileges;
 mod process_number;
 mod set_once;
 mod shared_memory;
@@ -28,17 +27,17 @@ mod thread_id;
 mod timer;
 pub(crate) mod wait_graph;
 mod waker;
+mod without_logging;
 
+pub(crate) use dropped_privileges::Privileges;
 pub(crate) use environment_variable::environment_variable;
 pub(crate) use fork_delay::without_fork;
 pub(crate) use handle_id::HandleId;
 pub(crate) use inherited_fds::InheritedFd;
 pub(crate) use local_file_system::is_on_local_file_system;
-pub(crate) use log_suppression::{is_logging_disabled, without_logging};
 pub(crate) use mutex::{Condvar, Mutex, MutexGuard};
 pub(crate) use panic::catch_panic;
 pub(crate) use poller::{Poller, wait_readable};
-pub(crate) use privileges::Privileges;
 pub(crate) use process_number::{ProcessNumber, ProcessNumberCell};
 pub(crate) use shared_memory::{SHARED_WORDS, SharedWords, shared_words};
 pub(crate) use signals::with_signals_blocked;
@@ -49,3 +48,4 @@ pub(crate) use thread_id::ThreadId;
 pub(crate) use timer::{ClockWatch, Timer};
 pub(crate) use wait_graph::{Deadlock, Resource, WaitGraph};
 pub(crate) use waker::{Waker, wake_descriptor};
+pub(crate) use without_logging::{is_logging_disabled, without_logging};

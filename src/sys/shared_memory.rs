@@ -1,12 +1,12 @@
 //! Provides the memory in which a process and the processes forked from it agree on session ticket keys
-//! (`tls::sessions::shared_key_seeds`).
+//! (`tls::sessions::seeds_across_fork`).
 
 use std::sync::atomic::AtomicU64;
 
 use super::memory_across_fork::{OnFork, map_words};
 use super::set_once::SetOnce;
 
-/// The number of words in the shared memory: as many as the layout in `tls::sessions::shared_key_seeds` needs.
+/// The number of words in the shared memory: as many as the layout in `tls::sessions::seeds_across_fork` needs.
 pub(crate) const SHARED_WORDS: usize = 16;
 
 /// The words in the shared memory, each zero at first.

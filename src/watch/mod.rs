@@ -102,8 +102,8 @@ impl Watcher {
             Some(running) => running,
             None => match start(failed.as_ref()) {
                 Ok(started) => backend.insert(started),
-                // A further scan would find changes between the scan before and the start of the watch. No watch
-                // starts, so the next poll finds them.
+                // No further scan is needed: it would only find changes between the previous scan and the start of a
+                // watch, and no watch starts. The next poll finds them.
                 Err(error) => return Subscribed { error: Some(error), ..Subscribed::default() },
             },
         };

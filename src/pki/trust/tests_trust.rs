@@ -287,7 +287,8 @@ fn g14_crl_of_a_root_of_the_other_role_does_not_change_this_role() {
         "an intermediate may be under a root of either role"
     );
 
-    // If the only CRL is one of the other role, the status of a peer without a CRL is still unknown.
+    // If the only CRL is of a root for servers, a client is refused, because its status is unknown. It would be accepted
+    // if no CRL were configured at all.
     let only_other = setup.clone().with_lists(&[other.list_pem(&Listing::number(1))]).trust();
     assert_eq!(client(&only_other, &root.peer(1, &[])), UNKNOWN);
     assert_ne!(only_other.fingerprint(), setup.trust().fingerprint());

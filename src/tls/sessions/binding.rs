@@ -14,7 +14,7 @@ use std::mem;
 
 use zeroize::Zeroizing;
 
-use super::identity_label::IdentityLabel;
+use super::default_identity_label::IdentityLabel;
 use super::policy::{LIFETIME, SessionPolicy};
 use super::random::fill_random;
 use super::rustls_session_format::RustlsSession;

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::binding::{Binding, SessionStamp};
-use super::identity_label::IdentityLabel;
+use super::default_identity_label::IdentityLabel;
 use super::rustls_session_format::RustlsSession;
 use super::ticket_cipher::TicketCipher;
 use super::tickets::{FileKeys, TicketProducer};

@@ -1,6 +1,6 @@
 //! Provides the ticket keys of a handle without a ticket key file: random, and replaced every six hours, the period.
 //!
-//! The keys of one handle are its *ring*. Each key is derived from two values (see [`super::shared_key_seeds`]):
+//! The keys of one handle are its *ring*. Each key is derived from two values (see [`super::seeds_across_fork`]):
 //!
 //! - the ring's secret, which is random, stays the same for the life of the ring, and is inherited in a fork;
 //! - the seed of the period, on which all processes of a family (forked from one another) agree.
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::policy::LIFETIME;
 use super::random::fill_random;
-use super::shared_key_seeds::{Epoch, SharedSeeds};
+use super::seeds_across_fork::{Epoch, SharedSeeds};
 use super::ticket_cipher::TicketCipher;
 use crate::error::Cause;
 use crate::pki::TicketKey;
@@ -145,7 +145,7 @@ impl PeriodKeys {
 
 #[cfg(test)]
 mod tests {
-    use super::super::shared_key_seeds::tests::{copied, new};
+    use super::super::seeds_across_fork::tests::{copied, new};
     use super::*;
     use crate::sys::freed_with;
 

@@ -47,8 +47,9 @@ impl HandleKeys {
         self.revoked.load().binary_search(key).is_ok()
     }
 
-    /// Records the names of `keys` as those that were loaded last. If there are too many, the oldest are forgotten
-    /// (G17).
+    /// Remembers the names of `keys`, so that [`Self::revoke_all`] can revoke these keys later. Names that are known
+    /// already move to the end, as loaded last. Beyond [`MAX_LOADED_KEYS`] the names that were loaded longest ago are
+    /// forgotten, to bound the memory (G17): those keys are not revoked then.
     pub(super) fn record_loaded(&self, keys: &TicketKeys) {
         self.loaded.rcu(|loaded| {
             let others = loaded.iter().filter(|name| keys.with_name(&name[..]).is_none());

@@ -9,16 +9,16 @@
 //! random keys, which processes forked from one another share ([`generated_keys`]).
 
 mod binding;
+mod default_identity_label;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod generated_keys;
 mod handle_keys;
-mod identity_label;
 mod policy;
 mod random;
 mod rustls_session_format;
+mod seeds_across_fork;
 mod session_map;
-mod shared_key_seeds;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -30,9 +30,9 @@ use std::sync::Arc;
 
 use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
 
+pub(crate) use default_identity_label::IdentityLabel;
 #[cfg(fuzzing)]
 pub(crate) use fuzzing::ticket;
-pub(crate) use identity_label::IdentityLabel;
 pub(crate) use policy::{ServedNames, SessionPolicy};
 
 use crate::clock;

@@ -1,8 +1,8 @@
 //! Tests with real handshakes in memory, each resumed or not.
 
-mod ends;
+mod changes_that_end_sessions;
 mod key_files;
-mod lifetimes;
 mod peers;
-mod stamps;
+mod resumption_limits;
+mod session_and_ticket_bytes;
 mod wiping;

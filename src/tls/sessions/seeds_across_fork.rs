@@ -242,5 +242,5 @@ impl SharedSeeds {
 }
 
 #[cfg(test)]
-#[path = "tests/shared_key_seeds.rs"]
+#[path = "tests/seeds_across_fork.rs"]
 pub(super) mod tests;
