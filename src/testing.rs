@@ -27,7 +27,8 @@ pub fn set_clock(offset_seconds: i64) {
     runtime::set_clock(offset_seconds);
 }
 
-/// Returns how many steps the worker threads of this process have made.
+/// Returns how many steps the worker threads of this process have made, so that tests can show that the work does not
+/// grow with the number of handles.
 ///
 /// A worker makes one step for a handle when the handle was woken or its deadline has come.
 #[must_use]

@@ -134,7 +134,8 @@ impl Event {
         Self { further, ..self }
     }
 
-    /// Writes the event to the log: one line, and one for each further change.
+    /// Writes the event to the log: one line with the message, and one for each changed unit that the message only
+    /// counts.
     pub(super) fn log(&self, handle: HandleName<'_>) {
         let Self { generation, message, .. } = self;
         let has_warnings = self.warnings != Warnings::default();

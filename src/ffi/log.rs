@@ -185,7 +185,8 @@ fn set_level() {
 }
 
 thread_local! {
-    /// The receiver whose callback runs on this thread, if there is one.
+    /// The receiver whose callback runs on this thread; null if there is none. A line written inside a callback is
+    /// dropped, and a callback that replaces itself does not wait for its own call to end.
     static INSIDE: Cell<*const LogReceiver> = const { Cell::new(ptr::null()) };
 }
 

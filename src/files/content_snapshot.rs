@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::digest::Digest;
 use super::file::{self, FileBytes, MAX_TRUST_SIZE};
 use super::fingerprint::Fingerprint;
-use super::inventory::Inventory;
+use super::metadata_snapshot::MetadataSnapshot;
 use super::resolve::{Lookup, PathResolver};
 use super::source_path::SourcePath;
 use crate::error::{Cause, Error};
@@ -64,9 +64,9 @@ pub(crate) fn take_snapshot(sources: &[SourcePath]) -> Snapshot {
     loop {
         attempts_left -= 1;
         let read_at = SystemTime::now();
-        let before = Inventory::of(sources, &mut PathResolver::default());
+        let before = MetadataSnapshot::of(sources, &mut PathResolver::default());
         let files = read_files(&before);
-        let after = Inventory::of(sources, &mut PathResolver::default());
+        let after = MetadataSnapshot::of(sources, &mut PathResolver::default());
         let changed = before.first_change(&after).or_else(|| changed_file(&before, &files));
         let files = match changed {
             Some(_) if attempts_left > 0 => continue,
@@ -80,14 +80,14 @@ pub(crate) fn take_snapshot(sources: &[SourcePath]) -> Snapshot {
     }
 }
 
-fn read_files(inventory: &Inventory) -> Result<Vec<SnapshotFile>, Error> {
-    if let Some(error) = inventory.error() {
+fn read_files(metadata: &MetadataSnapshot) -> Result<Vec<SnapshotFile>, Error> {
+    if let Some(error) = metadata.error() {
         return Err(error.clone());
     }
     let mut room = MAX_TRUST_SIZE;
     let mut files = Vec::new();
-    for scanned in inventory.files() {
-        let source = inventory.source(scanned.source);
+    for scanned in metadata.files() {
+        let source = metadata.source(scanned.source);
         let max_size = source.max_file_size();
         let read = file::read(&scanned.target, room.min(max_size));
         match &read {
@@ -109,13 +109,13 @@ fn read_files(inventory: &Inventory) -> Result<Vec<SnapshotFile>, Error> {
     Ok(files)
 }
 
-/// Returns the path of the first file that had changed since `inventory` when it was read.
+/// Returns the path of the first file that had changed since `metadata` when it was read.
 fn changed_file<'a>(
-    inventory: &'a Inventory,
+    metadata: &'a MetadataSnapshot,
     files: &Result<Vec<SnapshotFile>, Error>,
 ) -> Option<&'a Path> {
     let files = files.as_deref().unwrap_or_default();
-    let mut pairs = inventory.files().zip(files);
+    let mut pairs = metadata.files().zip(files);
     let changed = pairs.find(|(scanned, file)| scanned.contradicts(&file.read));
     changed.map(|(scanned, _)| scanned.path.as_path())
 }
@@ -294,10 +294,10 @@ mod tests {
         let path = dir.path().join("file.pem");
         let sources = [SourcePath::file(&path)];
         let is_changed = |change: &dyn Fn()| {
-            let inventory = Inventory::of(&sources, &mut PathResolver::default());
+            let metadata = MetadataSnapshot::of(&sources, &mut PathResolver::default());
             change();
-            let files = read_files(&inventory);
-            changed_file(&inventory, &files).is_some()
+            let files = read_files(&metadata);
+            changed_file(&metadata, &files).is_some()
         };
         assert!(!is_changed(&|| ()), "a missing file");
         assert!(is_changed(&|| fs::write(&path, "x").unwrap()), "created");

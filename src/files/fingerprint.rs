@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::file::{FileBytes, FileStamp};
-use super::inventory::Inventory;
+use super::metadata_snapshot::MetadataSnapshot;
 use super::resolve::{Lookup, PathResolver};
 use super::source_path::SourcePath;
 use crate::error::Error;
@@ -23,13 +23,13 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Returns the fingerprint of the `files` that `inventory` lists and that were read at `read_at` or later.
+    /// Returns the fingerprint of the `files` that `metadata` lists and that were read at `read_at` or later.
     ///
     /// Returns `None` if a later change might leave the stamps as they are, so that the next poll must read the files.
     /// That is so if a file changed less than [`CLOCK_STEP`] before `read_at`, or is on a file system whose stamps may
     /// change late. Also returns `None` if a file could not be read.
     pub(super) fn new<'a>(
-        inventory: &Inventory,
+        metadata: &MetadataSnapshot,
         files: impl IntoIterator<Item = &'a Result<FileBytes, Error>>,
         read_at: SystemTime,
     ) -> Option<Self> {
@@ -39,16 +39,16 @@ impl Fingerprint {
             file.stamp.is_older_than(limit).then_some(file.stamp)
         };
         let stamps = files.into_iter().map(stamp_of).collect::<Option<_>>()?;
-        Some(Self { lookups: inventory.lookups_by_name().cloned().collect(), stamps })
+        Some(Self { lookups: metadata.lookups_by_name().cloned().collect(), stamps })
     }
 
     /// Returns whether the files of `sources` have this fingerprint now. Reads links, directories and metadata, but
     /// opens no file.
     pub(crate) fn matches(&self, sources: &[SourcePath], resolver: &mut PathResolver) -> bool {
-        let inventory = Inventory::of(sources, resolver);
-        inventory.error().is_none()
-            && self.lookups.iter().eq(inventory.lookups_by_name())
-            && self.stamps.iter().copied().map(Some).eq(inventory.files().map(|file| file.stamp))
+        let metadata = MetadataSnapshot::of(sources, resolver);
+        metadata.error().is_none()
+            && self.lookups.iter().eq(metadata.lookups_by_name())
+            && self.stamps.iter().copied().map(Some).eq(metadata.files().map(|file| file.stamp))
     }
 }
 
@@ -60,19 +60,19 @@ mod tests {
 
     use super::super::directory_files::FileFilter;
     use super::super::file::{MAX_FILE_SIZE, read};
-    use super::super::inventory::ScannedFile;
+    use super::super::metadata_snapshot::ScannedFile;
     use super::*;
 
     const AN_HOUR: Duration = Duration::from_secs(3600);
 
     /// Reads the files of `sources`, and returns their fingerprint as if they had been read at `read_at`.
     fn fingerprint(sources: &[SourcePath], read_at: SystemTime) -> Option<Fingerprint> {
-        let inventory = Inventory::of(sources, &mut PathResolver::default());
+        let metadata = MetadataSnapshot::of(sources, &mut PathResolver::default());
         let read = |file: &ScannedFile| {
             read(&file.target, MAX_FILE_SIZE).map_err(|cause| Error::at(&file.path, cause))
         };
-        let files: Vec<_> = inventory.files().map(read).collect();
-        Fingerprint::new(&inventory, &files, read_at)
+        let files: Vec<_> = metadata.files().map(read).collect();
+        Fingerprint::new(&metadata, &files, read_at)
     }
 
     #[test]

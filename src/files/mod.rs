@@ -7,7 +7,7 @@ mod digest;
 mod directory_files;
 mod file;
 mod fingerprint;
-mod inventory;
+mod metadata_snapshot;
 mod platform_roots_path;
 mod resolve;
 mod source_path;

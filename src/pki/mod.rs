@@ -18,7 +18,7 @@ mod signature;
 mod test_ca;
 mod ticket_keys;
 mod trust;
-mod trust_files;
+mod trust_input;
 mod warnings;
 mod wrong_format;
 
@@ -33,7 +33,7 @@ pub(crate) use ocsp::Staple;
 pub(crate) use pem::MAX_CERTIFICATES;
 pub(crate) use ticket_keys::{TicketFile, TicketKey, TicketKeys};
 pub(crate) use trust::{Trust, TrustContext};
-pub(crate) use trust_files::{TrustFile, TrustInput};
+pub(crate) use trust_input::{TrustFile, TrustInput};
 pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
 
 /// Functions and types of this module that the fuzz targets use.

@@ -47,7 +47,8 @@ pub(super) struct Unit {
     permanent: Option<PermanentFailure>,
     /// When the files were last read.
     read_at: Instant,
-    /// The newest waiter that registered before that read.
+    /// The number of the newest waiter that registered before the files were last read: this read answers it and those
+    /// before it. 0 if the read was discarded.
     read_for: u64,
     sighting: Option<Sighting>,
     /// The last failure of pushed bytes, while the unit still has files.

@@ -10,8 +10,8 @@ use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 
 use super::cert_resolver::CertResolver;
 use super::client_config::ClientRole;
+use super::enabled_versions;
 use super::generations_alive::GenerationsAlive;
-use super::protocol_versions;
 use super::sessions::{SessionPolicy, Sessions};
 use super::unit_content::UnitContents;
 use crate::clock::WallClock;
@@ -58,7 +58,7 @@ impl BaseConfig {
         let sessions = Sessions::new(options.resumption.unwrap_or_default())?;
         Ok(Self {
             versions: if verifies_clients {
-                protocol_versions::enabled_versions(&server)
+                enabled_versions::enabled_versions(&server)
             } else {
                 Vec::new()
             },
@@ -179,7 +179,7 @@ fn default_config(provider: &Arc<CryptoProvider>) -> Result<ServerConfig, Error>
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::tls(&error))?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(protocol_versions::NoCertificate));
+        .with_cert_resolver(Arc::new(enabled_versions::NoCertificate));
     config.time_provider = Arc::new(WallClock);
     Ok(config)
 }

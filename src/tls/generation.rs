@@ -30,7 +30,7 @@ pub(crate) struct GenerationInfo {
     /// In seconds since 1970.
     pub(crate) loaded_at: i64,
     pub(crate) warnings: Warnings,
-    /// The digest of each unit's files, in the order of [`UnitContents::iter`].
+    /// The digest of each unit's content, in the order of [`UnitContents::iter`].
     pub(crate) contents: Vec<Digest>,
     /// The settings that the configurations were built with.
     pub(crate) base_config: Arc<BaseConfig>,

@@ -211,7 +211,8 @@ fn g1_path_that_becomes_a_directory_needs_a_scan() {
     let fixture = Fixture::new();
     fs::create_dir(fixture.path("roots")).unwrap();
     fixture.list(1, "roots", FileFilter::Certificates);
-    // Unit 0 subscribes to the name `roots` as to a file. The directory is watched for unit 1 already.
+    // For unit 0, `roots` is still a file: only that name is watched, not the entries. For unit 1 the entries are watched
+    // already, so the kernel's watch exists before unit 0 lists the directory.
     fixture.subscribe(0, "roots");
     assert!(fixture.list_roots("roots").needs_scan, "changes in it were reported to unit 1 only");
 }

@@ -55,7 +55,8 @@ impl OptionsObject {
         self.failures.first().cloned().map_or(Ok(&self.settings), Err)
     }
 
-    /// Forgets the latest failure, and returns it.
+    /// Forgets the latest failure, which the host has handled, and returns it. Earlier failures stay, so that
+    /// [`Self::complete`] still fails.
     pub(crate) fn forget_latest(&mut self) -> Option<Error> {
         self.failures.pop()
     }

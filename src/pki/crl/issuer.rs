@@ -14,7 +14,7 @@ use crate::pki::der::{SEQUENCE, only};
 use crate::pki::hash::{Sha256, sha256};
 use crate::pki::pem;
 use crate::pki::signature::is_signed_with;
-use crate::pki::trust_files::TrustFile;
+use crate::pki::trust_input::TrustFile;
 
 /// The CAs whose CRLs can be verified when they are loaded. The CRLs of other CAs can only be verified in a handshake,
 /// with a certificate of the CA that the peer sends.

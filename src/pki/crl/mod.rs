@@ -3,8 +3,8 @@
 
 mod issuer;
 mod parse;
+mod replacement;
 mod roots_without_crl;
-mod scope_and_version;
 mod selection;
 #[cfg(test)]
 mod tests_selection;
@@ -13,6 +13,6 @@ pub(crate) use issuer::CrlIssuers;
 #[cfg(fuzzing)]
 pub(crate) use parse::{Crl, crls};
 pub(crate) use parse::{MAX_CRLS, is_list};
+pub(crate) use replacement::CrlVersion;
 pub(crate) use roots_without_crl::roots_without_list;
-pub(crate) use scope_and_version::CrlVersion;
 pub(crate) use selection::{CrlContext, CrlSet, RevocationList};

@@ -13,7 +13,7 @@ use crate::pki::der::{BIT_STRING, BOOLEAN, EXPLICIT_0, GENERALIZED_TIME, IMPLICI
 use crate::pki::der::{OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, UTC_TIME};
 use crate::pki::der::{element, only, tagged};
 use crate::pki::hash::hexadecimal;
-use crate::pki::trust_files::TrustFile;
+use crate::pki::trust_input::TrustFile;
 use crate::pki::{oid, pem, wrong_format};
 
 /// The maximum number of CRLs of a handle.

@@ -9,13 +9,13 @@ use rustls::pki_types::CertificateRevocationListDer;
 
 use super::issuer::CrlIssuers;
 use super::parse::{Crl, MAX_CRLS, crls};
-use super::scope_and_version::{CrlVersion, remembered};
+use super::replacement::{CrlVersion, remembered};
 use crate::error::{Cause, Error};
 use crate::pki::certificate::format_time;
 use crate::pki::crl_signer::CrlSigner;
 use crate::pki::expiry_warning::list_expiring_from;
 use crate::pki::hash::{Sha256, sha256};
-use crate::pki::trust_files::TrustFile;
+use crate::pki::trust_input::TrustFile;
 use crate::pki::warnings::{Warning, WarningKind};
 
 /// A CRL that is enforced.

@@ -12,7 +12,7 @@ use crate::error::{Cause, Error};
 use crate::pki::hash::sha256;
 use crate::pki::test_ca::{Authority, Listing, file, in_directory, now};
 use crate::pki::trust::{Roots, RootsContext};
-use crate::pki::trust_files::TrustFile;
+use crate::pki::trust_input::TrustFile;
 use crate::pki::warnings::WarningKind;
 
 const DAY: i64 = 24 * 3600;

@@ -11,7 +11,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-use crate::pki::trust_files::TrustFile;
+use crate::pki::trust_input::TrustFile;
 
 /// The time at which tests validate by default, in seconds since 1970.
 pub(crate) fn now() -> i64 {

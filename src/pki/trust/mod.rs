@@ -22,7 +22,7 @@ use super::crl::roots_without_list;
 use super::crl::{CrlContext, CrlIssuers, CrlSet, CrlVersion, RevocationList};
 use super::crl_signer::CrlSigner;
 use super::hash::{Sha256, sha256_of_list};
-use super::trust_files::{TrustFile, TrustInput};
+use super::trust_input::{TrustFile, TrustInput};
 use super::warnings::Warning;
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TrustOptions};
@@ -50,7 +50,9 @@ pub(crate) struct TrustContext<'a> {
     pub(crate) provider: &'a Arc<CryptoProvider>,
     /// The current time, in seconds since 1970.
     pub(crate) now: i64,
-    /// The trust store in use.
+    /// The trust store in use, with which the new one is compared; `None` at the first load. It shows which CRLs would
+    /// be replaced by older ones, which expired CRLs are in use already, and which roots were readable before. A verifier
+    /// for which nothing has changed is taken from it.
     pub(crate) previous: Option<&'a Trust>,
 }
 

@@ -17,7 +17,7 @@ use crate::pki::der::{SEQUENCE, only};
 use crate::pki::hash::{Sha256, sha256};
 use crate::pki::pem;
 use crate::pki::signature::is_signed_with;
-use crate::pki::trust_files::TrustFile;
+use crate::pki::trust_input::TrustFile;
 use crate::pki::warnings::{Warning, WarningKind};
 
 /// The roots of one role, without repetitions.

@@ -12,7 +12,7 @@ use super::{Trust, TrustContext};
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TrustOptions};
 use crate::pki::test_ca::{Authority, Listing, file, now, openssl_list};
-use crate::pki::trust_files::{TrustFile, TrustInput};
+use crate::pki::trust_input::{TrustFile, TrustInput};
 
 const ROOTS: &str = "/trust/roots.pem";
 const LISTS: &str = "/trust/lists.pem";

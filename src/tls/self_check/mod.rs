@@ -25,7 +25,7 @@ use rustls::{
 pub(crate) use check_client::check_client;
 pub(crate) use check_server::check_server;
 
-use super::protocol_versions::is_unsupported;
+use super::enabled_versions::is_unsupported;
 use crate::error::Cause;
 use crate::pki::Identity;
 use crate::sys::without_fork;

@@ -14,9 +14,9 @@ use std::mem;
 
 use zeroize::Zeroizing;
 
-use super::default_identity_label::IdentityLabel;
-use super::policy::{LIFETIME, SessionPolicy};
+use super::answering_identity::IdentityLabel;
 use super::random::fill_random;
+use super::resumption_rules::{LIFETIME, SessionPolicy};
 use super::rustls_session_format::RustlsSession;
 use super::tls12_origin;
 use crate::error::Cause;

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use zeroize::Zeroizing;
 
-use super::policy::LIFETIME;
 use super::random::fill_random;
+use super::resumption_rules::LIFETIME;
 use super::seeds_across_fork::{Epoch, SharedSeeds};
 use super::ticket_cipher::TicketCipher;
 use crate::error::Cause;

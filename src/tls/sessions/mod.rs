@@ -1,25 +1,25 @@
 //! Decides which TLS sessions can be resumed. Sessions outlive generations, so that a renewal ends none of them (G14).
 //!
 //! A server resumes a session from a ticket that the client stores ([`tickets`]). If a TLS 1.2 client accepts no
-//! tickets, the server stores the session by its id ([`storage`]). A resumed handshake verifies no certificates. So each
+//! tickets, the server stores the session by its id ([`session_store`]). A resumed handshake verifies no certificates. So each
 //! session is bound to the trust store it was started under, and is stored with the facts that limit its lifetime
 //! ([`binding`]).
 //!
 //! Tickets are encrypted with the keys of a file, which the servers of a fleet share. Without a file, the handle makes
 //! random keys, which processes forked from one another share ([`generated_keys`]).
 
+mod answering_identity;
 mod binding;
-mod default_identity_label;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod generated_keys;
 mod handle_keys;
-mod policy;
 mod random;
+mod resumption_rules;
 mod rustls_session_format;
 mod seeds_across_fork;
 mod session_map;
-mod storage;
+mod session_store;
 #[cfg(test)]
 mod tests;
 mod ticket_cipher;
@@ -30,10 +30,10 @@ use std::sync::Arc;
 
 use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
 
-pub(crate) use default_identity_label::IdentityLabel;
+pub(crate) use answering_identity::IdentityLabel;
 #[cfg(fuzzing)]
 pub(crate) use fuzzing::ticket;
-pub(crate) use policy::{ServedNames, SessionPolicy};
+pub(crate) use resumption_rules::{ServedNames, SessionPolicy};
 
 use crate::clock;
 use crate::error::Error;
@@ -41,7 +41,7 @@ use crate::options::Resumption;
 use crate::sys::without_fork;
 use binding::Binding;
 use handle_keys::HandleKeys;
-use storage::SessionStore;
+use session_store::SessionStore;
 use tickets::{FileKeys, NoTickets, TicketProducer};
 
 /// The sessions of one handle, which all of its generations share.

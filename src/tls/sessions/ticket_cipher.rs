@@ -1,4 +1,7 @@
 //! Encrypts sessions into tickets with one key, and decrypts tickets.
+//!
+//! Behind a session is its *stamp*: when it started, when it expires, and which identity answered. The *binding* names
+//! the trust store and settings that the ticket may be used with: see `binding.rs`.
 
 use std::fmt;
 use std::mem;
@@ -81,7 +84,7 @@ impl TicketCipher {
 
     /// Decrypts `ticket`, and returns the session followed by its stamp.
     ///
-    /// Returns `None` if this key did not seal it with this `binding`.
+    /// Returns `None` if the ticket was not sealed with this key and this `binding`.
     pub(super) fn open(&self, binding: &[u8], ticket: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (header, sealed) = ticket.split_at_checked(HEADER_LENGTH)?;
         let nonce = Nonce::try_assume_unique_for_key(header.strip_prefix(&self.name)?).ok()?;

@@ -6,7 +6,7 @@ use rustls::server::ProducesTickets;
 
 use super::binding::Binding;
 use super::handle_keys::HandleKeys;
-use super::policy::{LIFETIME, SessionPolicy};
+use super::resumption_rules::{LIFETIME, SessionPolicy};
 use super::ticket_cipher::TicketCipher;
 use crate::clock;
 use crate::error::Cause;

@@ -11,7 +11,7 @@ use super::session_and_ticket_bytes::{session, tickets};
 use crate::clock;
 use crate::options::Resumption;
 use crate::tls::sessions::binding::{Binding, boundary_after};
-use crate::tls::sessions::policy::{LIFETIME, SessionPolicy};
+use crate::tls::sessions::resumption_rules::{LIFETIME, SessionPolicy};
 use crate::tls::sessions::tickets::TicketProducer;
 
 /// A ticket producer with a clock that the test sets.

@@ -70,7 +70,8 @@ fn g11_concurrent_processes_agree_on_each_seed() {
     }
 }
 
-/// The threads do not wait for each other. So some are epochs behind, and all of them begin epochs.
+/// Each thread goes through the periods at its own speed, as a process does whose clock is ahead or behind. So threads
+/// often ask for another period than that of the current seed, and any of them then replaces the seed.
 #[test]
 fn g11_processes_with_different_clocks_agree_once_the_clocks_do() {
     let seeds = new();

@@ -8,9 +8,9 @@ use rustls::server::{ProducesTickets, StoresServerSessions};
 use super::peers::{Client, TestPki, VERSIONS, keys, named, policy, sessions};
 use crate::clock;
 use crate::options::Resumption;
+use crate::tls::sessions::answering_identity::IdentityLabel;
 use crate::tls::sessions::binding::{Binding, SessionStamp, boundary_after};
-use crate::tls::sessions::default_identity_label::IdentityLabel;
-use crate::tls::sessions::policy::{LIFETIME, SessionPolicy};
+use crate::tls::sessions::resumption_rules::{LIFETIME, SessionPolicy};
 use crate::tls::sessions::rustls_session_format::RustlsSession;
 use crate::tls::sessions::tickets::{FileKeys, TicketProducer};
 

@@ -5,7 +5,7 @@ use super::session_and_ticket_bytes::{session, tickets};
 use crate::clock;
 use crate::options::Resumption;
 use crate::sys::freed_with;
-use crate::tls::sessions::policy::LIFETIME;
+use crate::tls::sessions::resumption_rules::LIFETIME;
 use crate::tls::sessions::rustls_session_format::RustlsSession;
 
 fn secret_of(session: &[u8]) -> Vec<u8> {

@@ -151,12 +151,12 @@ struct ServerStorage {
 }
 
 impl ServerStorage {
-    /// Returns the session in `entry`, if it may be resumed.
+    /// Returns the session in `entry` (session, binding, stamp), if it may be resumed.
     fn unpack(&self, mut entry: Zeroizing<Vec<u8>>) -> Option<Vec<u8>> {
         let stamp = entry.len().checked_sub(SessionStamp::LENGTH)?;
         let session = entry[..stamp].strip_suffix(self.binding.bytes())?.len();
-        // Moves the stamp directly behind the session, within the buffer: a new buffer would leave a copy of the
-        // session behind (G18).
+        // Removes the binding's bytes from between the session and its stamp, because `unstamp` expects the two together.
+        // This is done within the buffer: a new buffer would leave a copy of the session behind (G18).
         entry.drain(session..stamp);
         self.binding.unstamp(entry, clock::unix_now())
     }

@@ -14,9 +14,9 @@ use crate::error::{Cause, Error};
 
 /// The files of some sources, with their stamps, and the lookups that led to them.
 ///
-/// Two inventories of the same sources are equal if links, directories and stamps show no change between them.
+/// Two snapshots of the same sources are equal if links, directories and stamps show no change between them.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Inventory {
+pub(super) struct MetadataSnapshot {
     sources: Vec<ScannedSource>,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct ScannedFile {
     is_read: bool,
 }
 
-impl Inventory {
+impl MetadataSnapshot {
     pub(super) fn of(sources: &[SourcePath], resolver: &mut PathResolver) -> Self {
         let scan = |(index, source)| ScannedSource::of(index, source, resolver);
         Self { sources: sources.iter().enumerate().map(scan).collect() }
@@ -86,7 +86,7 @@ impl Inventory {
         &self.sources[index].source
     }
 
-    /// Returns the path of the first source that differs in a `later` inventory of the same sources.
+    /// Returns the path of the first source that differs in a `later` snapshot of the same sources.
     pub(super) fn first_change(&self, later: &Self) -> Option<&Path> {
         let mut pairs = self.sources.iter().zip(&later.sources);
         let changed = pairs.find(|(before, after)| before != after);
