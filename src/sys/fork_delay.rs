@@ -5,6 +5,9 @@
 //!   If a thread drew random numbers at the time of the fork, the child waits for ever when it draws some itself (G11).
 //! - **Secrets.** The bytes of a key file are wiped soon after they are read. A fork in between would leave a copy in
 //!   the child for ever (G18).
+//! - **Descriptors.** A fork copies the table of descriptors first and the memory later, while the other threads continue.
+//!   The number of a descriptor that is opened in between is in the child's memory, but the child has no such
+//!   descriptor. If the child closed that number, it would close another file.
 //!
 //! The time that a thread spends in [`without_fork`] is called a *section* here. A fork waits, for [`MAX_WAIT`] at
 //! most, until no other thread is inside a section.
@@ -12,7 +15,8 @@
 #![allow(unsafe_code, reason = "one call of libc, which is argued for")]
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,10 +33,14 @@ const CHECK_INTERVAL: Duration = Duration::from_micros(50);
 static SECTIONS: AtomicUsize = AtomicUsize::new(0);
 /// The number of threads that are inside `fork(2)`, or wait to begin.
 static FORKING: AtomicUsize = AtomicUsize::new(0);
+/// The id of this process, if it was forked while no other thread was inside a section; otherwise another id, or 0.
+static FORKED_OUTSIDE_SECTIONS: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
     /// The number of sections that this thread is inside, one within another.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// Whether the fork that this thread is about to make has waited until no other thread was inside a section.
+    static HAS_WAITED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `body`, and makes forks by other threads wait until it returns.
@@ -41,6 +49,12 @@ thread_local! {
 pub(crate) fn without_fork<T>(body: impl FnOnce() -> T) -> T {
     let _section = Section::enter();
     body()
+}
+
+/// Returns whether this process is a child that was forked while no other thread was inside a section. What sections
+/// change is then in the child as one of them left it. This is not known of a child that was made without `fork(3)`.
+pub(super) fn is_forked_outside_sections() -> bool {
+    FORKED_OUTSIDE_SECTIONS.load(Ordering::SeqCst) == process::id()
 }
 
 struct Section {
@@ -95,6 +109,7 @@ extern "C" fn before() {
     while SECTIONS.load(Ordering::SeqCst) > own_sections() && Instant::now() < deadline {
         thread::sleep(CHECK_INTERVAL);
     }
+    HAS_WAITED.set(SECTIONS.load(Ordering::SeqCst) == own_sections());
 }
 
 extern "C" fn after_in_parent() {
@@ -105,6 +120,8 @@ extern "C" fn after_in_child() {
     // The forking thread is the only one in the child.
     FORKING.store(0, Ordering::SeqCst);
     SECTIONS.store(own_sections(), Ordering::SeqCst);
+    let child = if HAS_WAITED.get() { process::id() } else { 0 };
+    FORKED_OUTSIDE_SECTIONS.store(child, Ordering::SeqCst);
 }
 
 #[cfg(test)]
@@ -129,6 +146,21 @@ mod tests {
         let no_section = || SECTIONS.load(Ordering::SeqCst) == 0;
         assert!(is_true_in_child(|| IS_DONE.load(Ordering::SeqCst) && no_section()));
         other.join().unwrap();
+
+        let (entered, stuck_entered) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let stuck = thread::spawn(move || {
+            without_fork(|| {
+                entered.send(()).unwrap();
+                ended.recv().unwrap();
+            });
+        });
+        stuck_entered.recv().unwrap();
+        assert!(is_true_in_child(|| !is_forked_outside_sections()), "the wait is limited");
+        end.send(()).unwrap();
+        stuck.join().unwrap();
+        assert!(is_true_in_child(is_forked_outside_sections));
+        assert!(!is_forked_outside_sections(), "this process is no child");
 
         let started = Instant::now();
         without_fork(|| {

@@ -1,4 +1,4 @@
-//! Numbers for the handles of a process.
+//! The type of the number that identifies a handle in its process.
 
 /// The number of a handle, unique in the process.
 ///

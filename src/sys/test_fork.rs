@@ -8,6 +8,8 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 ///
 /// The child has only the calling thread: `body` must not take a lock that another thread of the test may hold.
 pub(crate) fn is_true_in_child(body: impl FnOnce() -> bool) -> bool {
+    // Installs the fork handlers, as the load of every handle does.
+    super::fork_delay::without_fork(|| {});
     // SAFETY: the child runs `body`, which follows the rule above, and ends.
     let child = unsafe { libc::fork() };
     if child == 0 {

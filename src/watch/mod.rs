@@ -25,7 +25,7 @@ use self::inotify::{Backend, WatchOutcome};
 use crate::error::Error;
 use crate::files::Lookup;
 use crate::sys::HandleId;
-use crate::sys::{Mutex, MutexGuard};
+use crate::sys::{Mutex, MutexGuard, without_fork};
 use subscriptions::Subscriptions;
 
 /// How the changes of a handle's files are detected.
@@ -95,6 +95,15 @@ impl Watcher {
         observer: &Weak<dyn Observer>,
         lookups: &[Lookup],
     ) -> Subscribed {
+        without_fork(|| self.subscribe_now((id, unit), observer, lookups))
+    }
+
+    fn subscribe_now(
+        &self,
+        (id, unit): (HandleId, usize),
+        observer: &Weak<dyn Observer>,
+        lookups: &[Lookup],
+    ) -> Subscribed {
         let mut state = self.state();
         let WatcherState { subscriptions, backend, failed } = &mut *state;
         let has_new = subscriptions.replace((id, unit), observer, lookups);
@@ -137,7 +146,7 @@ impl Watcher {
     ///
     /// After a failure of inotify, the new instance has another descriptor.
     pub(crate) fn notifier(&self) -> Option<Arc<OwnedFd>> {
-        self.state().backend.as_mut().and_then(Backend::notifier)
+        without_fork(|| self.state().backend.as_mut().and_then(Backend::notifier))
     }
 
     /// Closes the child's copies of the inotify descriptors in a forked child. The parent keeps its notifications.
@@ -156,6 +165,10 @@ impl Watcher {
     ///
     /// If reading fails, no file is watched any more. All observers are notified, and their units subscribe again.
     pub(crate) fn read(&self) -> ReadOutcome {
+        without_fork(|| self.read_now())
+    }
+
+    fn read_now(&self) -> ReadOutcome {
         let mut state = self.state();
         let WatcherState { subscriptions, backend, failed } = &mut *state;
         let Some(running) = backend else { return ReadOutcome::Nothing };

@@ -88,7 +88,7 @@ pub(super) struct Epoch {
 pub(super) struct Seeds {
     pub(super) epoch: Epoch,
     pub(super) current: Zeroizing<Vec<u8>>,
-    /// The seed of the period before, if an epoch was begun in it.
+    /// The seed before this one, if it was for the period directly before; otherwise no ticket needs it.
     pub(super) previous: Option<Zeroizing<Vec<u8>>>,
 }
 

@@ -43,7 +43,7 @@ struct Cache<T: fmt::Debug> {
 
 #[derive(Debug)]
 struct CacheState<T> {
-    /// `None` before the first use.
+    /// `None` until the first use, and again from each clearing until the next use.
     sessions: Option<T>,
     /// The process that created `sessions`.
     process: ProcessNumber,
@@ -114,7 +114,8 @@ impl SessionStore {
         Arc::new(ServerStorage { cache: self.server.clone(), binding })
     }
 
-    /// Returns the storage of a client configuration, which resumes no session from `resume_until` on.
+    /// Returns the storage of a client configuration. All configurations that get it from here share one cache. From
+    /// `resume_until` on (seconds since 1970), when a CRL expires, it resumes no session.
     pub(super) fn for_client(&self, resume_until: Option<i64>) -> Arc<dyn ClientSessionStore> {
         Arc::new(ClientStorage { cache: self.client.clone(), resume_until })
     }
