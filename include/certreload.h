@@ -1153,10 +1153,10 @@ typedef void (*certreload_event_callback)(void *userdata, const certreload_event
  * When this function returns, the previous callback is not running and will not be called again. One exception: if
  * this function is called from inside that callback, the callback is still running, for the last time.
  *
- * Waiting events of the previous callback go to the new one. Events from a time without a callback are dropped, whether
- * that was before the first one or after one was removed. If the host has begun to take events (certreload_event_fd()
- * says when that begins), none is dropped: they go to the new callback or, if there is none, wait for
- * certreload_next_event().
+ * Waiting events of the previous callback go to the new one. If the callback is removed, they are dropped. So are events
+ * from a time without a callback, before the first one or after one was removed. If the host has begun to take events
+ * (certreload_event_fd() says when that begins), none is dropped: they go to the new callback or, if there is none,
+ * wait for certreload_next_event().
  *
  * The function waits for a running callback. So call it without a lock that the callback takes, and not on a thread
  * that the callback joins or waits for. WOULD_DEADLOCK detects threads that wait for each other inside certreload
@@ -2576,13 +2576,14 @@ certreload_result certreload_options_set_ticket_keys(certreload_options *options
                                                      const char *path);
 
 /**
- * Sets how long a key of the ticket key file may encrypt.
+ * Sets after how long a key of the ticket key file should be replaced. It encrypts for at most twice that time.
  *
  * The time counts from the creation of the key. In a base64 file a comment line before a key gives its date, in UTC:
  * "# certreload-created: 2026-11-30T06:00:00Z". A date that cannot be parsed is refused (TICKET_KEYS_MALFORMED).
- * Without such a line, the date is the file's mtime, or the time at which this handle first loaded the key, if that
- * is earlier. An mtime before 2020 is ignored, because container images set such an mtime on every file. So if a file
- * is copied without its mtime and the process restarts, the key counts as new.
+ * Without such a line, the date is the mtime that the file had when this handle first loaded the key; a later mtime
+ * does not make the key newer. If that mtime is in the future or before 2020, which container images set on every
+ * file, the date is the time of that load. So if a file is copied without its mtime and the process restarts, the key
+ * counts as new.
  *
  * When the time is over, CERTRELOAD_EVENT_KIND_EXPIRING is reported with CERTRELOAD_WARNING_TICKET_KEY_OLD, and
  * health is EXPIRING. After twice the time the key encrypts no more, and EXPIRED is reported. No tickets are issued
@@ -2742,7 +2743,7 @@ certreload_result certreload_options_set_runtime(certreload_options *options,
  * Ownership:     the library's: remove it from the event loop before certreload_close(), which closes it
  * Threads:       any thread, concurrently
  * Signals:       not async-signal-safe
- * Blocks:        never
+ * Blocks:        never for long: the first call waits for a fork() of another thread, at most a second
  * Since:         0.1.0
  */
 int certreload_event_fd(certreload_handle *handle);

@@ -14,7 +14,6 @@ use super::dispatcher::{Deliver, Dispatcher};
 use super::event::{Event, EventSink, HandleName};
 use crate::sys::{
     Deadlock, HandleId, InheritedFd, Mutex, MutexGuard, Resource, WaitGraph, Waker, catch_panic,
-    without_fork,
 };
 
 /// Number of events that a queue keeps for a host that does not take them.
@@ -254,10 +253,6 @@ impl EventQueue {
     /// With background threads, a call shows that the host will take events itself. With the HOST runtime, a call does
     /// not show that: the host may use the descriptor only to learn when it must dispatch.
     pub(crate) fn descriptor(&self) -> io::Result<RawFd> {
-        without_fork(|| self.descriptor_now())
-    }
-
-    fn descriptor_now(&self) -> io::Result<RawFd> {
         let mut state = self.state();
         if state.by_threads {
             state.begin_to_take();

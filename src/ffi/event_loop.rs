@@ -86,7 +86,7 @@ pub unsafe extern "C" fn certreload_options_set_runtime(
 /// Ownership:     the library's: remove it from the event loop before certreload_close(), which closes it
 /// Threads:       any thread, concurrently
 /// Signals:       not async-signal-safe
-/// Blocks:        never
+/// Blocks:        never for long: the first call waits for a fork() of another thread, at most a second
 /// Since:         0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_event_fd(handle: *mut certreload_handle) -> c_int {

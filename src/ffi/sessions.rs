@@ -156,13 +156,14 @@ pub unsafe extern "C" fn certreload_options_set_ticket_keys(
     )
 }
 
-/// Sets how long a key of the ticket key file may encrypt.
+/// Sets after how long a key of the ticket key file should be replaced. It encrypts for at most twice that time.
 ///
 /// The time counts from the creation of the key. In a base64 file a comment line before a key gives its date, in UTC:
 /// "# certreload-created: 2026-11-30T06:00:00Z". A date that cannot be parsed is refused (TICKET_KEYS_MALFORMED).
-/// Without such a line, the date is the file's mtime, or the time at which this handle first loaded the key, if that
-/// is earlier. An mtime before 2020 is ignored, because container images set such an mtime on every file. So if a file
-/// is copied without its mtime and the process restarts, the key counts as new.
+/// Without such a line, the date is the mtime that the file had when this handle first loaded the key; a later mtime
+/// does not make the key newer. If that mtime is in the future or before 2020, which container images set on every
+/// file, the date is the time of that load. So if a file is copied without its mtime and the process restarts, the key
+/// counts as new.
 ///
 /// When the time is over, CERTRELOAD_EVENT_KIND_EXPIRING is reported with CERTRELOAD_WARNING_TICKET_KEY_OLD, and
 /// health is EXPIRING. After twice the time the key encrypts no more, and EXPIRED is reported. No tickets are issued

@@ -15,10 +15,10 @@ use super::userdata::{Userdata, certreload_userdata_free};
 /// When this function returns, the previous callback is not running and will not be called again. One exception: if
 /// this function is called from inside that callback, the callback is still running, for the last time.
 ///
-/// Waiting events of the previous callback go to the new one. Events from a time without a callback are dropped, whether
-/// that was before the first one or after one was removed. If the host has begun to take events (certreload_event_fd()
-/// says when that begins), none is dropped: they go to the new callback or, if there is none, wait for
-/// certreload_next_event().
+/// Waiting events of the previous callback go to the new one. If the callback is removed, they are dropped. So are events
+/// from a time without a callback, before the first one or after one was removed. If the host has begun to take events
+/// (certreload_event_fd() says when that begins), none is dropped: they go to the new callback or, if there is none,
+/// wait for certreload_next_event().
 ///
 /// The function waits for a running callback. So call it without a lock that the callback takes, and not on a thread
 /// that the callback joins or waits for. WOULD_DEADLOCK detects threads that wait for each other inside certreload

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::options::Options;
 use crate::sys::{Mutex, MutexGuard};
-use crate::watch::{Change, Observer};
+use crate::watch::{Change, ChangeReceiver};
 
 /// The units of which a process has a file open for writing, each with that file.
 pub(crate) type OpenForWriting = BTreeMap<usize, PathBuf>;
@@ -206,7 +206,7 @@ impl Writers for Debounce {
     }
 }
 
-impl Observer for Debounce {
+impl ChangeReceiver for Debounce {
     fn touched(&self, unit: usize, touch: Change<'_>) {
         let (mut changes, now) = (self.state(), Instant::now());
         match touch {

@@ -182,7 +182,7 @@ impl WorkerThreads {
         }
         // A panic is a defect. The notifications that were read are lost then, and the poll finds their changes.
         if paused_until.is_none()
-            && catch_panic(|| watcher.read()).unwrap_or(ReadOutcome::Irrelevant)
+            && catch_panic(|| without_fork(|| watcher.read())).unwrap_or(ReadOutcome::Irrelevant)
                 == ReadOutcome::Irrelevant
         {
             throttle.read_in_vain(Instant::now());

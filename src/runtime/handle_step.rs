@@ -20,7 +20,7 @@ use crate::events::{Event, Trigger};
 use crate::options::{IdentityBytes, WatchMode};
 use crate::reload::{OpenForWriting, Outcome, Pass, PassResult, PassScope, PassTime, Writers};
 use crate::sys::catch_panic;
-use crate::watch::{Observer, ReadOutcome, Subscribed, WatchState};
+use crate::watch::{ChangeReceiver, ReadOutcome, Subscribed, WatchState};
 
 /// How many passes a step runs while subscriptions to new directories need another one. The rest waits for the next
 /// step.
@@ -280,7 +280,7 @@ impl<'a> Worker<'a> {
         if state.pipeline.options().watch != WatchMode::Auto || instance.is_closed() {
             return again;
         }
-        let observer: Weak<dyn Observer> = Arc::downgrade(&(instance.debounce.clone() as _));
+        let observer: Weak<dyn ChangeReceiver> = Arc::downgrade(&(instance.debounce.clone() as _));
         let before = state.watch_failures.values().next().cloned();
         for unit in units.iter().copied() {
             let lookups = state.pipeline.lookups(unit);

@@ -6,8 +6,8 @@
 //! - **Secrets.** The bytes of a key file are wiped soon after they are read. A fork in between would leave a copy in
 //!   the child for ever (G18).
 //! - **Descriptors.** A fork copies the table of descriptors first and the memory later, while the other threads continue.
-//!   The number of a descriptor that is opened in between is in the child's memory, but the child has no such
-//!   descriptor. If the child closed that number, it would close another file.
+//!   If a descriptor is opened in between, its number may be in the child's memory, but the child has no such
+//!   descriptor. If the child closed that number, it could close a file that it has opened itself.
 //!
 //! The time that a thread spends in [`without_fork`] is called a *section* here. A fork waits, for [`MAX_WAIT`] at
 //! most, until no other thread is inside a section.
@@ -15,12 +15,12 @@
 #![allow(unsafe_code, reason = "one call of libc, which is argued for")]
 
 use std::cell::Cell;
-use std::process;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::call_depth::Scope;
+use super::nesting_depth::Scope;
+use super::process_number::{ProcessNumber, ProcessNumberCell};
 
 /// The longest time that a fork waits for sections, or a section for forks. Then it begins all the same, because the
 /// wait may be a deadlock: a host may fork while it holds a lock that a thread inside a section waits for.
@@ -33,8 +33,8 @@ const CHECK_INTERVAL: Duration = Duration::from_micros(50);
 static SECTIONS: AtomicUsize = AtomicUsize::new(0);
 /// The number of threads that are inside `fork(2)`, or wait to begin.
 static FORKING: AtomicUsize = AtomicUsize::new(0);
-/// The id of this process, if it was forked while no other thread was inside a section; otherwise another id, or 0.
-static FORKED_OUTSIDE_SECTIONS: AtomicU32 = AtomicU32::new(0);
+/// This process, if it is a child whose fork waited for the sections of other threads.
+static FORKED_OUTSIDE_SECTIONS: ProcessNumberCell = ProcessNumberCell::new();
 
 thread_local! {
     /// The number of sections that this thread is inside, one within another.
@@ -51,10 +51,11 @@ pub(crate) fn without_fork<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// Returns whether this process is a child that was forked while no other thread was inside a section. What sections
-/// change is then in the child as one of them left it. This is not known of a child that was made without `fork(3)`.
+/// Returns whether this process is a child whose fork waited for the sections of other threads. So the child has every
+/// descriptor whose number it finds in memory, unless the fork itself took longer than [`MAX_WAIT`]. This is not known
+/// of a child that was made without `fork(3)`, because no handler ran.
 pub(super) fn is_forked_outside_sections() -> bool {
-    FORKED_OUTSIDE_SECTIONS.load(Ordering::SeqCst) == process::id()
+    FORKED_OUTSIDE_SECTIONS.is_now()
 }
 
 struct Section {
@@ -106,10 +107,13 @@ fn own_sections() -> usize {
 extern "C" fn before() {
     let deadline = Instant::now() + MAX_WAIT;
     FORKING.fetch_add(1, Ordering::SeqCst);
-    while SECTIONS.load(Ordering::SeqCst) > own_sections() && Instant::now() < deadline {
+    // Sections that begin now wait, but are counted for a moment. So only one read of the number decides.
+    let mut has_waited = SECTIONS.load(Ordering::SeqCst) <= own_sections();
+    while !has_waited && Instant::now() < deadline {
         thread::sleep(CHECK_INTERVAL);
+        has_waited = SECTIONS.load(Ordering::SeqCst) <= own_sections();
     }
-    HAS_WAITED.set(SECTIONS.load(Ordering::SeqCst) == own_sections());
+    HAS_WAITED.set(has_waited);
 }
 
 extern "C" fn after_in_parent() {
@@ -120,8 +124,9 @@ extern "C" fn after_in_child() {
     // The forking thread is the only one in the child.
     FORKING.store(0, Ordering::SeqCst);
     SECTIONS.store(own_sections(), Ordering::SeqCst);
-    let child = if HAS_WAITED.get() { process::id() } else { 0 };
-    FORKED_OUTSIDE_SECTIONS.store(child, Ordering::SeqCst);
+    if HAS_WAITED.get() {
+        FORKED_OUTSIDE_SECTIONS.set(ProcessNumber::now());
+    }
 }
 
 #[cfg(test)]
@@ -147,18 +152,6 @@ mod tests {
         assert!(is_true_in_child(|| IS_DONE.load(Ordering::SeqCst) && no_section()));
         other.join().unwrap();
 
-        let (entered, stuck_entered) = mpsc::channel();
-        let (end, ended) = mpsc::channel::<()>();
-        let stuck = thread::spawn(move || {
-            without_fork(|| {
-                entered.send(()).unwrap();
-                ended.recv().unwrap();
-            });
-        });
-        stuck_entered.recv().unwrap();
-        assert!(is_true_in_child(|| !is_forked_outside_sections()), "the wait is limited");
-        end.send(()).unwrap();
-        stuck.join().unwrap();
         assert!(is_true_in_child(is_forked_outside_sections));
         assert!(!is_forked_outside_sections(), "this process is no child");
 
@@ -171,5 +164,21 @@ mod tests {
         });
         assert!(started.elapsed() < MAX_WAIT, "the fork waited for its own thread");
         assert_eq!(DEPTH.get(), 0);
+    }
+
+    /// The thread that stays in a section is in a child, because it would delay the forks of other tests.
+    #[test]
+    fn g11_child_of_a_fork_that_did_not_wait_does_not_trust_numbers_of_descriptors() {
+        assert!(is_true_in_child(|| {
+            let (entered, others_entered) = mpsc::channel();
+            thread::spawn(move || {
+                without_fork(|| {
+                    entered.send(()).unwrap();
+                    thread::sleep(10 * MAX_WAIT);
+                });
+            });
+            others_entered.recv().unwrap();
+            is_forked_outside_sections() && is_true_in_child(|| !is_forked_outside_sections())
+        }));
     }
 }

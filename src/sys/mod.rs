@@ -3,7 +3,6 @@
 //! System calls are made with rustix. Where rustix has no such function, or must not be used, libc is called in an
 //! `unsafe` block, which says why.
 
-mod call_depth;
 mod dropped_privileges;
 mod environment_variable;
 mod fork_delay;
@@ -12,6 +11,7 @@ mod inherited_fds;
 mod local_file_system;
 mod memory_across_fork;
 mod mutex;
+mod nesting_depth;
 mod panic;
 mod poller;
 mod process_number;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::call_depth::Scope;
+use super::nesting_depth::Scope;
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };

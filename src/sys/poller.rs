@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
+use super::fork_delay::without_fork;
+
 /// A descriptor (an epoll instance) that is readable while any of the descriptors that were added to it is readable.
 #[derive(Debug)]
 pub(crate) struct Poller {
@@ -17,7 +19,7 @@ pub(crate) struct Poller {
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { fd: epoll::create(CreateFlags::CLOEXEC)? })
+        Ok(Self { fd: without_fork(|| epoll::create(CreateFlags::CLOEXEC))? })
     }
 
     /// Adds `descriptor` to the set. It must be removed before it is closed.

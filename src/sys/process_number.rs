@@ -66,7 +66,7 @@ pub(crate) struct ProcessNumberCell(AtomicU64);
 
 impl ProcessNumberCell {
     /// Creates a variable that names no process.
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(ProcessNumber::NONE.0))
     }
 

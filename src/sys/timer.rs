@@ -13,6 +13,8 @@ use rustix::time::{
     timerfd_settime,
 };
 
+use super::fork_delay::without_fork;
+
 /// A descriptor that becomes readable when the system clock is set, forward or back.
 #[derive(Debug)]
 pub(crate) struct ClockWatch {
@@ -85,7 +87,7 @@ const NEVER: Duration = Duration::from_secs(64_060_588_800);
 
 fn create() -> io::Result<OwnedFd> {
     let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-    Ok(timerfd_create(TimerfdClockId::Realtime, flags)?)
+    Ok(without_fork(|| timerfd_create(TimerfdClockId::Realtime, flags))?)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use super::fork_delay::without_fork;
+
 /// A descriptor that becomes readable when a thread or a signal handler calls [`Self::wake`].
 #[derive(Debug)]
 pub(crate) struct Waker {
@@ -17,7 +19,8 @@ impl Waker {
         // Not by rustix, which calls syscall(2). ThreadSanitizer must see a call of eventfd(2). Then it knows that a
         // write to the descriptor happens before the read that follows, and reports no race.
         // SAFETY: no pointers; the result is checked before it is owned.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        let fd =
+            without_fork(|| unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) });
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }

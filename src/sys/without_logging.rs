@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::call_depth::Scope;
+use super::nesting_depth::Scope;
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };

@@ -25,11 +25,11 @@ use std::sync::Arc;
 
 use inotify::{Event, EventMask, Inotify, WatchDescriptor, WatchMask};
 
-use super::observer::Subscriber;
+use super::change_receiver::Subscriber;
 use super::watch_paths::{Target, WatchKind, targets_of};
 use crate::error::{Cause, Error};
 use crate::files::Lookup;
-use crate::sys::InheritedFd;
+use crate::sys::{InheritedFd, without_fork};
 
 /// An event of inotify, with the path that it concerns in place of the kernel's watch descriptor. [`Change`](super::Change) describes
 /// the first three.
@@ -91,7 +91,7 @@ impl Backend {
         let started = if testing::fault() == testing::START_FAILS {
             Err(io::Error::from_raw_os_error(libc::EMFILE))
         } else {
-            Inotify::init()
+            without_fork(Inotify::init)
         };
         let inotify = started.map_err(|error| {
             Error::system("inotify is not available", &describe_start_error(&error))
@@ -114,7 +114,8 @@ impl Backend {
     /// descriptor.
     pub(super) fn notifier(&mut self) -> Option<Arc<OwnedFd>> {
         if self.notifier.is_none() {
-            self.notifier = self.inotify.as_fd().try_clone_to_owned().ok().map(Arc::new);
+            self.notifier =
+                without_fork(|| self.inotify.as_fd().try_clone_to_owned()).ok().map(Arc::new);
         }
         self.notifier.clone()
     }

@@ -7,8 +7,8 @@
 //! another file is renamed over a file, a watch of the file itself reports nothing of the new one, which is another
 //! inode. A watch of the directory reports the rename.
 
+mod change_receiver;
 mod inotify;
-mod observer;
 mod subscriptions;
 #[cfg(test)]
 mod tests_directories;
@@ -19,13 +19,13 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::inotify::testing;
-pub(crate) use observer::{Change, Observer};
+pub(crate) use change_receiver::{Change, ChangeReceiver};
 
 use self::inotify::{Backend, WatchOutcome};
 use crate::error::Error;
 use crate::files::Lookup;
 use crate::sys::HandleId;
-use crate::sys::{Mutex, MutexGuard, without_fork};
+use crate::sys::{Mutex, MutexGuard};
 use subscriptions::Subscriptions;
 
 /// How the changes of a handle's files are detected.
@@ -92,16 +92,7 @@ impl Watcher {
     pub(crate) fn subscribe(
         &self,
         (id, unit): (HandleId, usize),
-        observer: &Weak<dyn Observer>,
-        lookups: &[Lookup],
-    ) -> Subscribed {
-        without_fork(|| self.subscribe_now((id, unit), observer, lookups))
-    }
-
-    fn subscribe_now(
-        &self,
-        (id, unit): (HandleId, usize),
-        observer: &Weak<dyn Observer>,
+        observer: &Weak<dyn ChangeReceiver>,
         lookups: &[Lookup],
     ) -> Subscribed {
         let mut state = self.state();
@@ -146,7 +137,7 @@ impl Watcher {
     ///
     /// After a failure of inotify, the new instance has another descriptor.
     pub(crate) fn notifier(&self) -> Option<Arc<OwnedFd>> {
-        without_fork(|| self.state().backend.as_mut().and_then(Backend::notifier))
+        self.state().backend.as_mut().and_then(Backend::notifier)
     }
 
     /// Closes the child's copies of the inotify descriptors in a forked child. The parent keeps its notifications.
@@ -165,10 +156,6 @@ impl Watcher {
     ///
     /// If reading fails, no file is watched any more. All observers are notified, and their units subscribe again.
     pub(crate) fn read(&self) -> ReadOutcome {
-        without_fork(|| self.read_now())
-    }
-
-    fn read_now(&self) -> ReadOutcome {
         let mut state = self.state();
         let WatcherState { subscriptions, backend, failed } = &mut *state;
         let Some(running) = backend else { return ReadOutcome::Nothing };

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::change_receiver::{Change, Subscriber, WeakReceiver};
 use super::inotify::BackendEvent;
-use super::observer::{Change, Subscriber, WeakObserver};
 use crate::files::{FileFilter, Lookup, LookupKind};
 use crate::sys::HandleId;
 
 /// Every subscriber with the paths that it depends on, and the index from paths to subscribers.
 #[derive(Default)]
 pub(super) struct Subscriptions {
-    observers: HashMap<HandleId, WeakObserver>,
+    observers: HashMap<HandleId, WeakReceiver>,
     by_subscriber: BTreeMap<Subscriber, HashSet<Subscription>>,
     by_path: PathIndex<Subscriber>,
     /// For each directory whose entries are read: its subscribers, and which names each of them reads.
@@ -35,7 +35,7 @@ impl Subscriptions {
     pub(super) fn replace(
         &mut self,
         subscriber: Subscriber,
-        observer: &WeakObserver,
+        observer: &WeakReceiver,
         lookups: &[Lookup],
     ) -> bool {
         let subscriptions: HashSet<_> = lookups.iter().flat_map(Subscription::of).collect();
@@ -93,7 +93,7 @@ impl Subscriptions {
 
     /// Notifies every observer that changes may have been missed.
     pub(super) fn notify_all_missed(&self) {
-        for observer in self.observers.values().filter_map(WeakObserver::upgrade) {
+        for observer in self.observers.values().filter_map(WeakReceiver::upgrade) {
             observer.missed();
         }
     }
@@ -120,7 +120,7 @@ impl Subscriptions {
     }
 
     fn notify_one(&self, (id, unit): Subscriber, change: Change<'_>) {
-        if let Some(observer) = self.observers.get(&id).and_then(WeakObserver::upgrade) {
+        if let Some(observer) = self.observers.get(&id).and_then(WeakReceiver::upgrade) {
             observer.touched(unit, change);
         }
     }
@@ -129,7 +129,7 @@ impl Subscriptions {
         self.by_path.get(path).chain(self.listing_subscribers_of(path)).copied().collect()
     }
 
-    /// Returns the subscribers that read the entries of the directory of `path`, the name of `path` included.
+    /// Returns the subscribers that list the directory of `path`, and whose filter accepts the name of `path`.
     fn listing_subscribers_of<'a>(
         &'a self,
         path: &'a Path,

@@ -20,7 +20,7 @@ struct Noted {
     names: BTreeSet<OsString>,
 }
 
-impl Observer for Recorder {
+impl ChangeReceiver for Recorder {
     fn touched(&self, unit: usize, change: Change<'_>) {
         let mut noted = self.0.lock();
         noted.units.insert(unit);
@@ -61,7 +61,7 @@ impl Fixture {
 
     /// Subscribes `unit` to `lookups`.
     pub(super) fn subscribe_to(&self, unit: usize, lookups: &[Lookup]) -> Subscribed {
-        let observer: Weak<dyn Observer> = Arc::downgrade(&(self.notes.clone() as _));
+        let observer: Weak<dyn ChangeReceiver> = Arc::downgrade(&(self.notes.clone() as _));
         let subscribed = self.watcher.subscribe((1, unit), &observer, lookups);
         assert_eq!(subscribed.error, None);
         subscribed

@@ -111,7 +111,8 @@ impl Sessions {
         rustls::client::Resumption::store(storage)
     }
 
-    /// Ends all sessions that exist, of every generation. On failure, nothing is changed.
+    /// Ends all sessions of this process, of every generation. Other processes of the family keep theirs. Fails if no new
+    /// key can be made, and then nothing is changed.
     pub(crate) fn invalidate(&self) -> Result<(), Error> {
         self.keys.revoke_all(clock::unix_now()).map_err(Error::new)?;
         self.store.clear();

@@ -84,7 +84,7 @@ pub(super) struct Epoch {
     period: i32,
 }
 
-/// The seeds that the family has agreed on.
+/// A copy of the seeds in use: those that the family agreed on or, after too many failed attempts, private ones.
 pub(super) struct Seeds {
     pub(super) epoch: Epoch,
     pub(super) current: Zeroizing<Vec<u8>>,

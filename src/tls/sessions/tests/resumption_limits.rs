@@ -7,7 +7,7 @@ use rustls::ServerConfig;
 use rustls::server::ProducesTickets;
 
 use super::peers::{TestPki, VERSIONS, policy, sessions};
-use super::session_and_ticket_bytes::{session, tickets};
+use super::session_facts_and_tickets::{session, tickets};
 use crate::clock;
 use crate::options::Resumption;
 use crate::tls::sessions::binding::{Binding, boundary_after};

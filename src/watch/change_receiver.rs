@@ -1,4 +1,4 @@
-//! What an observer receives: the changes to the files of its units.
+//! The changes that the watcher reports, and the trait of what receives them.
 
 use std::path::Path;
 use std::sync::Weak;
@@ -20,7 +20,7 @@ pub(crate) enum Change<'a> {
 ///
 /// The thread that reads notifications calls it while it holds the watcher's lock. An implementation must return
 /// quickly and must not call the watcher, which would wait for that lock for ever.
-pub(crate) trait Observer: Send + Sync {
+pub(crate) trait ChangeReceiver: Send + Sync {
     /// Reports a change to a file of `unit`, or to a name on the way to it.
     fn touched(&self, unit: usize, change: Change<'_>);
 
@@ -32,4 +32,4 @@ pub(crate) trait Observer: Send + Sync {
 pub(super) type Subscriber = (HandleId, usize);
 
 /// A reference to the observer of a handle, which does not keep the observer of a closed handle alive.
-pub(super) type WeakObserver = Weak<dyn Observer>;
+pub(super) type WeakReceiver = Weak<dyn ChangeReceiver>;
