@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::digest::Digest;
-use super::file::{self, FileBytes, MAX_TRUST_SIZE};
+use super::file::{FileBytes, MAX_TRUST_SIZE};
 use super::fingerprint::Fingerprint;
 use super::metadata_snapshot::MetadataSnapshot;
+use super::open_directories::OpenDirectories;
 use super::resolve::{Lookup, PathResolver};
 use super::source_path::SourcePath;
 use crate::error::{Cause, Error};
@@ -54,8 +55,8 @@ pub(crate) fn digest_of(files: &[SnapshotFile]) -> Digest {
 /// Reads all files of `sources` as they are at one moment (G2).
 ///
 /// The files are listed with their stamps, read, and listed again. If the three do not agree, all is done again,
-/// because the first file may have been replaced by the time the last one is read. A list is also made file by file. If
-/// a directory is swapped back and forth, one list may be as mixed as the files that are read. So there are two.
+/// because the first file may have been replaced by the time the last one is read. A list is made file by file, so a
+/// directory that is swapped back and forth may give a mixed list. The files themselves are of one directory.
 ///
 /// Of a directory, each file is read once, however many names lead to it. Entries other than regular files are
 /// skipped and never opened (G17).
@@ -86,10 +87,11 @@ fn read_files(metadata: &MetadataSnapshot) -> Result<Vec<SnapshotFile>, Error> {
     }
     let mut room = MAX_TRUST_SIZE;
     let mut files = Vec::new();
+    let mut directories = OpenDirectories::default();
     for scanned in metadata.files() {
         let source = metadata.source(scanned.source);
         let max_size = source.max_file_size();
-        let read = file::read(&scanned.target, room.min(max_size));
+        let read = directories.read(&scanned.target, room.min(max_size));
         match &read {
             Ok(file) => room -= file.bytes.len(),
             Err(Cause::TooLarge { limit }) if *limit < max_size => {

@@ -1,15 +1,15 @@
 //! Reads one regular file whole, up to a size limit, and reports if it changes during the read.
 
-use std::fs::{self, File, FileType, Metadata, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::error::Cause;
-use crate::sys::is_on_local_file_system;
+use crate::sys::{Directory, is_on_local_file_system};
 
 /// The size limit of a file of an identity, or of ticket keys. A certificate chain has a few kilobytes.
 pub(crate) const MAX_FILE_SIZE: usize = 1024 * 1024;
@@ -74,20 +74,10 @@ impl FileStamp {
     }
 }
 
-/// Reads the file at `path` if it has at most `limit` bytes.
-///
-/// FIFOs and devices are refused without being opened (G17): opening a FIFO can block, and opening a device can have
-/// side effects.
-pub(super) fn read(path: &Path, limit: usize) -> Result<FileBytes, Cause> {
-    only_regular(fs::metadata(path)?.file_type())?;
-    // A FIFO may have replaced the file since the first check. O_NONBLOCK keeps open(2) from waiting for a writer,
-    // and the second check refuses the FIFO.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
-        .open(path)?;
+/// Reads the file `name` of `directory` if it has at most `limit` bytes.
+pub(super) fn read(directory: &Directory, name: &OsStr, limit: usize) -> Result<FileBytes, Cause> {
+    let file = directory.open_file(name)?.map_err(Cause::NotRegular)?;
     let metadata = file.metadata()?;
-    only_regular(metadata.file_type())?;
     let stamp = FileStamp::of(&metadata);
     let bytes = read_bounded(&file, metadata.size(), limit)?;
     if FileStamp::of(&file.metadata()?) != stamp {
@@ -131,28 +121,38 @@ fn read_bounded(mut file: &File, size: u64, limit: usize) -> Result<Zeroizing<Ve
     Ok(buffer)
 }
 
-fn only_regular(kind: FileType) -> Result<(), Cause> {
-    let name = match kind {
-        kind if kind.is_file() => return Ok(()),
-        kind if kind.is_dir() => "directory",
-        kind if kind.is_fifo() => "FIFO",
-        kind if kind.is_socket() => "socket",
-        kind if kind.is_char_device() => "character device",
-        kind if kind.is_block_device() => "block device",
-        _ => "special file",
-    };
-    Err(Cause::NotRegular(name))
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::fs;
     use std::io::Write;
     use std::os::unix::net::UnixListener;
+    use std::path::Path;
 
     use super::*;
 
+    /// Reads the file at `path`.
+    pub(in crate::files) fn read_path(path: &Path) -> Result<FileBytes, Cause> {
+        let directory = Directory::open(path.parent().unwrap())?;
+        read(&directory, path.file_name().unwrap(), MAX_FILE_SIZE)
+    }
+
     fn cause_of(path: &Path) -> Cause {
-        read(path, MAX_FILE_SIZE).err().expect("must be refused")
+        read_path(path).err().expect("must be refused")
+    }
+
+    #[test]
+    fn g2_file_is_of_the_directory_that_was_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["one", "two"] {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("file"), name).unwrap();
+        }
+        let directory = Directory::open(&path("one")).unwrap();
+        fs::rename(path("one"), path("spare")).unwrap();
+        fs::rename(path("two"), path("one")).unwrap();
+        let read = read(&directory, "file".as_ref(), MAX_FILE_SIZE).ok().unwrap();
+        assert_eq!(&read.bytes[..], b"one");
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(cause_of(&path), Cause::Empty);
         assert_eq!(cause_of(&path.join("below")), Cause::NotFound);
         file.write_all(&vec![b'x'; MAX_FILE_SIZE]).unwrap();
-        assert_eq!(read(&path, MAX_FILE_SIZE).ok().unwrap().bytes.len(), MAX_FILE_SIZE);
+        assert_eq!(read_path(&path).ok().unwrap().bytes.len(), MAX_FILE_SIZE);
         file.write_all(b"x").unwrap();
         assert_eq!(cause_of(&path), Cause::TooLarge { limit: MAX_FILE_SIZE });
     }
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn file_with_wrong_size_is_read_to_its_end() {
         // Files in /proc report a size of 0.
-        let read = read("/proc/self/status".as_ref(), MAX_FILE_SIZE).ok().unwrap();
+        let read = read_path("/proc/self/status".as_ref()).ok().unwrap();
         assert!(read.bytes.starts_with(b"Name:"));
     }
 }

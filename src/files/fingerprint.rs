@@ -59,7 +59,7 @@ mod tests {
     use std::path::Path;
 
     use super::super::directory_files::FileFilter;
-    use super::super::file::{MAX_FILE_SIZE, read};
+    use super::super::file::tests::read_path;
     use super::super::metadata_snapshot::ScannedFile;
     use super::*;
 
@@ -69,7 +69,7 @@ mod tests {
     fn fingerprint(sources: &[SourcePath], read_at: SystemTime) -> Option<Fingerprint> {
         let metadata = MetadataSnapshot::of(sources, &mut PathResolver::default());
         let read = |file: &ScannedFile| {
-            read(&file.target, MAX_FILE_SIZE).map_err(|cause| Error::at(&file.path, cause))
+            read_path(&file.target).map_err(|cause| Error::at(&file.path, cause))
         };
         let files: Vec<_> = metadata.files().map(read).collect();
         Fingerprint::new(&metadata, &files, read_at)

@@ -8,6 +8,7 @@ mod directory_files;
 mod file;
 mod fingerprint;
 mod metadata_snapshot;
+mod open_directories;
 mod platform_roots_path;
 mod resolve;
 mod source_path;

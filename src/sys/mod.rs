@@ -3,6 +3,7 @@
 //! System calls are made with rustix. Where rustix has no such function, or must not be used, libc is called in an
 //! `unsafe` block, which says why.
 
+mod directory;
 mod dropped_privileges;
 mod environment_variable;
 mod fork_delay;
@@ -29,6 +30,7 @@ pub(crate) mod wait_graph;
 mod waker;
 mod without_logging;
 
+pub(crate) use directory::Directory;
 pub(crate) use dropped_privileges::Privileges;
 pub(crate) use environment_variable::environment_variable;
 pub(crate) use fork_delay::without_fork;
