@@ -11,6 +11,7 @@ use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::identity_getters::certreload_identity_name;
 use certreload::ffi::last_error::certreload_last_error;
+use certreload::ffi::identity_bytes::*;
 use certreload::ffi::push_identity::*;
 use certreload::ffi::options::identity_memory::*;
 use certreload::ffi::options::*;
