@@ -9,7 +9,7 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 use x509_parser::time::ASN1Time;
 
-use super::hash::hexadecimal;
+use super::hash::serial_text;
 use super::{der, oid};
 use crate::error::Cause;
 
@@ -90,7 +90,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<CertificateFacts<'_>, Ca
         names: names(alternatives),
         not_before: validity.not_before.timestamp(),
         not_after: validity.not_after.timestamp(),
-        serial: hexadecimal(certificate.raw_serial()),
+        serial: serial_text(certificate.raw_serial()),
         subject: tbs.subject.as_raw(),
         issuer: tbs.issuer.as_raw(),
         subject_key_id: None,

@@ -43,9 +43,24 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
+/// Returns a serial number as OpenSSL writes it, in lower case, from the content of its DER integer. An integer whose
+/// first bit is set has a zero byte in front, which says that the number is positive and is not part of it.
+pub(super) fn serial_text(integer: &[u8]) -> String {
+    let zeros = integer.iter().take_while(|byte| **byte == 0).count();
+    hexadecimal(&integer[zeros.min(integer.len().saturating_sub(1))..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn serial_number_has_no_byte_for_its_sign() {
+        assert_eq!(serial_text(&[0, 0x98, 0x25]), "9825");
+        assert_eq!(serial_text(&[0x58, 0, 1]), "580001");
+        assert_eq!(serial_text(&[0]), "00");
+        assert_eq!(serial_text(&[]), "");
+    }
 
     #[test]
     fn sha256_of_a_known_text_is_the_published_digest() {

@@ -12,7 +12,7 @@ use super::signer::{DelegatedResponder, SignatureError, verify_signature};
 use crate::pki::certificate::format_time;
 use crate::pki::chain::Chain;
 use crate::pki::expiry_warning;
-use crate::pki::hash::{Sha256, hexadecimal, sha256};
+use crate::pki::hash::{Sha256, serial_text, sha256};
 use crate::pki::oid;
 use crate::pki::signature::key_bits;
 
@@ -140,11 +140,11 @@ fn answers_about_leaf<'a, 'b>(
     let of_serial: Vec<_> = response
         .answers
         .iter()
-        .filter(|answer| hexadecimal(answer.cert_id.serial) == leaf.serial)
+        .filter(|answer| serial_text(answer.cert_id.serial) == leaf.serial)
         .collect();
     if of_serial.is_empty() {
         let serial = response.answers.first().map_or(&[][..], |answer| answer.cert_id.serial);
-        let serial = hexadecimal(&serial[..serial.len().min(MAX_SERIAL)]);
+        let serial = serial_text(&serial[..serial.len().min(MAX_SERIAL)]);
         return Err(StapleError::AnotherCertificate { serial });
     }
     let keys: Vec<_> =
