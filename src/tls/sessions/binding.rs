@@ -14,7 +14,7 @@ use std::mem;
 
 use zeroize::Zeroizing;
 
-use super::answering_identity::IdentityLabel;
+use super::identity_label::IdentityLabel;
 use super::random::fill_random;
 use super::resumption_rules::{LIFETIME, SessionPolicy};
 use super::rustls_session_format::RustlsSession;

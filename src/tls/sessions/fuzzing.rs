@@ -6,8 +6,8 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use super::answering_identity::IdentityLabel;
 use super::binding::{Binding, SessionStamp};
+use super::identity_label::IdentityLabel;
 use super::rustls_session_format::RustlsSession;
 use super::ticket_cipher::TicketCipher;
 use super::tickets::{FileKeys, TicketProducer};

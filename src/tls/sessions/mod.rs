@@ -8,12 +8,12 @@
 //! Tickets are encrypted with the keys of a file, which the servers of a fleet share. Without a file, the handle makes
 //! random keys, which processes forked from one another share ([`generated_keys`]).
 
-mod answering_identity;
 mod binding;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod generated_keys;
 mod handle_keys;
+mod identity_label;
 mod random;
 mod resumption_rules;
 mod rustls_session_format;
@@ -30,9 +30,9 @@ use std::sync::Arc;
 
 use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
 
-pub(crate) use answering_identity::IdentityLabel;
 #[cfg(fuzzing)]
 pub(crate) use fuzzing::ticket;
+pub(crate) use identity_label::IdentityLabel;
 pub(crate) use resumption_rules::{ServedNames, SessionPolicy};
 
 use crate::clock;

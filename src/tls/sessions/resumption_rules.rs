@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answering_identity::IdentityLabel;
+use super::identity_label::IdentityLabel;
 use crate::pki::TicketKeys;
 
 /// The lifetime of a session in seconds: 6 hours, where TLS 1.3 allows 7 days (RFC 8446 section 4.6.1).

@@ -16,7 +16,7 @@ use rustls::{
 
 use crate::options::Resumption;
 use crate::pki::{TicketFile, TicketKeys};
-use crate::tls::sessions::answering_identity::IdentityLabel;
+use crate::tls::sessions::identity_label::IdentityLabel;
 use crate::tls::sessions::{ServedNames, SessionPolicy, Sessions};
 
 pub(super) const VERSIONS: [&SupportedProtocolVersion; 2] =

@@ -1,4 +1,4 @@
-//! Labels by which a session records the identity that answered its client.
+//! The label by which a session records the identity that answered its client.
 
 use crate::pki::sha256_of_all;
 
