@@ -115,7 +115,8 @@ CERTRELOAD_ENUM(certreload_result) {
    */
   CERTRELOAD_RESULT_UNCHANGED = 1,
   /**
-   * The timeout passed before there was an answer. The work continues, and its outcome is an event.
+   * The timeout passed before there was an answer. The work continues, and its outcome is an event. As the failure of
+   * a unit, or of an open: the file system of a file does not answer.
    */
   CERTRELOAD_RESULT_TIMED_OUT = 2,
   /**
@@ -510,6 +511,10 @@ uint32_t certreload_version_number(void);
  * FILE_NOT_FOUND, PEM_TRUNCATED, ...). If a renewal may run while the server starts, repeat the call for about the
  * incomplete-file timeout (5 seconds).
  *
+ * If a file system does not answer for the time that certreload_options_set_incomplete_timeout_ms() describes, this
+ * function fails with TIMED_OUT, and last_error names the path. With CERTRELOAD_RUNTIME_HOST and without
+ * certreload_options_set_reader_thread(), it blocks as long as the file system does.
+ *
  * The first event may be delivered before this function returns, but not before *handle_out is written.
  *
  * If a certreload_options_* function has failed on these options, its result is returned, with its message in
@@ -520,8 +525,8 @@ uint32_t certreload_version_number(void);
  * @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
  * @return            OK; NULL_PARAMETER; the first failure that the options remember; NOTHING_TO_LOAD;
  *                    INVALID_PARAMETER if options contradict each other; SYSTEM if a thread or a descriptor is not
- *                    available; else what is wrong with the first bad file (100 and up). certreload_last_error() has
- *                    path and reason
+ *                    available; TIMED_OUT if a file system does not answer; else what is wrong with the first bad file
+ *                    (100 and up). certreload_last_error() has path and reason
  * Ownership:         the caller's, until certreload_close()
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe
@@ -1675,7 +1680,7 @@ certreload_result certreload_get_trust_status(const certreload_handle *handle,
                                               size_t status_size);
 
 /**
- * The largest number of handles on one page.
+ * The most handles that certreload_write_metrics_page() accepts. A larger count is refused before the array is read.
  */
 #define CERTRELOAD_MAX_PAGE_HANDLES 100000
 
@@ -2066,6 +2071,9 @@ certreload_result certreload_options_set_debounce_ms(certreload_options *options
  * file is missing, may not be read, or is still open for writing. Files that change without a pause are read when the
  * timeout has passed.
  *
+ * The same time, but at least a second, is what a file system has to answer a system call (G21). After that the unit is
+ * STALE with TIMED_OUT, and certreload_open() fails with it. The unit recovers when the file system answers.
+ *
  * @param options     must not be NULL; changed
  * @param timeout_ms  0 to 3600000 (an hour), milliseconds; the default is 5000
  * @return            OK; NULL_PARAMETER; INVALID_PARAMETER
@@ -2113,13 +2121,12 @@ certreload_result certreload_options_set_expiry_warning_seconds(certreload_optio
  *
  * It is called once for each load of an encrypted key. During an open, a check or a push it runs on the calling
  * thread. Later it runs when a file of the identity has changed. It then runs on a background thread of the library,
- * or with CERTRELOAD_RUNTIME_HOST on the thread that calls certreload_dispatch() or certreload_reload_wait(). It runs
- * again at each retry of files that look incomplete. After a wrong password the files look incomplete, too, because
+ * or with CERTRELOAD_RUNTIME_HOST and no reader thread on the thread that calls certreload_dispatch() or
+ * certreload_reload_wait(). It runs again at each retry of files that look incomplete. After a wrong password the files look incomplete, too, because
  * key and password may be replaced one after the other.
  *
- * While the function runs on a background thread, reloads of all handles wait for it; connections do not. A fork() by
- * another thread of the process waits for it for up to a second. So be quick, and take no lock that is held around a
- * fork. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
+ * While the function runs on a background thread, only the reload of the identity with that key waits for it
+ * (G21), and certreload_close() of the handle. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
  *
  * key_path is the path of the key, made absolute, or memory:INDEX/key for a key in memory. The function writes the
  * bytes of the password to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, writes their
@@ -2702,7 +2709,11 @@ CERTRELOAD_ENUM(certreload_runtime) {
  * Sets which threads read changed files and deliver events.
  *
  * With CERTRELOAD_RUNTIME_HOST the library creates no thread, not even for a moment (G10). A change is then found when
- * the host calls certreload_dispatch(). Everything else is as with CERTRELOAD_RUNTIME_THREAD.
+ * the host calls certreload_dispatch(). A call that reads files blocks while their file system does not answer:
+ * certreload_options_set_reader_thread() avoids that. Everything else is as with CERTRELOAD_RUNTIME_THREAD.
+ *
+ * With CERTRELOAD_RUNTIME_THREAD a file system that does not answer delays only the units with files on it (G21). More
+ * threads run while reads are stuck: one for each such mount, and at most 16.
  *
  * Descriptors: with CERTRELOAD_RUNTIME_THREAD a handle has none, and one from its first certreload_event_fd() on.
  * The descriptors of the background threads exist once for the process. With CERTRELOAD_RUNTIME_HOST each handle has
@@ -2719,6 +2730,27 @@ CERTRELOAD_ENUM(certreload_runtime) {
  */
 certreload_result certreload_options_set_runtime(certreload_options *options,
                                                  certreload_runtime runtime);
+
+/**
+ * Sets whether files are read on a thread of the library although the host runs everything else.
+ *
+ * With CERTRELOAD_RUNTIME_HOST, a file system that does not answer (NFS, FUSE) would block the call that reads:
+ * certreload_open(), certreload_dispatch() or certreload_reload_wait(). With a reader thread these calls continue
+ * without the unit whose files are there, as with CERTRELOAD_RUNTIME_THREAD. The thread exists while files are read,
+ * and blocks all signals. A key-password callback runs on it, except during an open, a check or a push. Without
+ * CERTRELOAD_RUNTIME_HOST this setting changes nothing, because files are always read apart there.
+ *
+ * @param options  must not be NULL; changed
+ * @param enabled  true for a reader thread; the default is false
+ * @return         OK; NULL_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_reader_thread(certreload_options *options,
+                                                       bool enabled);
 
 /**
  * Returns a descriptor to wait for in an event loop.

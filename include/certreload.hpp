@@ -901,6 +901,16 @@ class options {
         return std::move(set_runtime(mode));
     }
 
+    /// Sets whether files are read on a thread of the library with runtime::host, so that a file
+    /// system that does not answer does not block the host's loop.
+    options &set_reader_thread(bool enabled) & {
+        apply(certreload_options_set_reader_thread, enabled);
+        return *this;
+    }
+    options set_reader_thread(bool enabled) && {
+        return std::move(set_reader_thread(enabled));
+    }
+
     /// Sets how often the files are read without a notification: the longest time a change that the
     /// kernel does not report stays undetected (G1).
     options &set_poll_interval(std::chrono::milliseconds interval) & {

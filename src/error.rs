@@ -43,6 +43,10 @@ impl fmt::Display for Stage {
 pub(crate) enum Cause {
     #[error("no answer within {milliseconds} ms{so_far}")]
     TimedOut { milliseconds: u64, so_far: String },
+    #[error("the file system has not answered for {seconds} s")]
+    NotAnswering { seconds: u64 },
+    #[error("not read, because too many other file systems do not answer")]
+    NoReader,
     #[error("{0} is NULL")]
     NullParameter(Cow<'static, str>),
     #[error("{0}")]
@@ -248,6 +252,8 @@ impl Cause {
             | Self::Unstable
             | Self::StillOpen
             | Self::Io(_)
+            | Self::NotAnswering { .. }
+            | Self::NoReader
             | Self::TooManyFiles { .. } => Stage::Read,
             Self::PemMalformed { .. }
             | Self::PemTruncated { .. }

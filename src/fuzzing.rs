@@ -67,7 +67,7 @@ pub fn pem(bytes: &[u8]) {
 /// Returns the password of the encrypted keys in the seed corpus.
 #[allow(clippy::unnecessary_wraps, reason = "the type of a password callback")]
 fn ask_password() -> Result<Option<Password>, Error> {
-    Ok(Some(Zeroizing::new(b"secret".to_vec())))
+    Ok(Some(SecretBytes::copy_of(b"secret")))
 }
 
 /// Checks the identity loader: `bytes` as a chain, a key and a staple, or without a separator as a chain and a key in

@@ -23,6 +23,7 @@ mod files;
 pub mod fuzzing;
 mod options;
 mod pki;
+mod readers;
 mod reload;
 mod runtime;
 mod status;

@@ -2,12 +2,16 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::error::{Cause, Error};
+use crate::sys::SecretBytes;
+
+/// The least time that a mount has to answer. Network file systems need seconds after a failover.
+const SHORTEST_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The settings from which a handle is opened.
 #[derive(Clone, Debug)]
@@ -50,6 +54,8 @@ pub(crate) struct Options {
     /// The name that the host gave the handle, for log lines and metrics.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) runtime: RuntimeMode,
+    /// Whether files are read on threads of the library although the host runs the passes.
+    pub(crate) has_reader_thread: bool,
 }
 
 /// Which threads check the files and load them.
@@ -158,17 +164,32 @@ pub(crate) enum KeyPassword {
 #[derive(Clone)]
 pub(crate) struct PasswordCallback(Arc<Ask>);
 
-type Ask = dyn Fn(&Path) -> Option<Zeroizing<Vec<u8>>> + Send + Sync;
+type Ask = dyn Fn(&Path) -> Option<SecretBytes> + Send + Sync;
 
 impl PasswordCallback {
-    pub(crate) fn new(
-        ask: impl Fn(&Path) -> Option<Zeroizing<Vec<u8>>> + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn new(ask: impl Fn(&Path) -> Option<SecretBytes> + Send + Sync + 'static) -> Self {
         Self(Arc::new(ask))
     }
 
-    pub(crate) fn ask(&self, key_path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn ask(&self, key_path: &Path) -> Option<SecretBytes> {
         (self.0)(key_path)
+    }
+}
+
+/// A reference to a [`PasswordCallback`] that does not keep the host's userdata.
+#[derive(Clone)]
+pub(crate) struct WeakPasswordCallback(Weak<Ask>);
+
+impl PasswordCallback {
+    pub(crate) fn downgrade(&self) -> WeakPasswordCallback {
+        WeakPasswordCallback(Arc::downgrade(&self.0))
+    }
+}
+
+impl WeakPasswordCallback {
+    /// Asks the host, unless it has freed its options and closed its handles.
+    pub(crate) fn ask(&self, key_path: &Path) -> Option<SecretBytes> {
+        self.0.upgrade().and_then(|ask| ask(key_path))
     }
 }
 
@@ -215,6 +236,7 @@ impl Default for Options {
             expiry_warning: None,
             name: None,
             runtime: RuntimeMode::Thread,
+            has_reader_thread: false,
         }
     }
 }
@@ -278,6 +300,19 @@ impl Options {
             )));
         }
         Ok(())
+    }
+}
+
+impl Options {
+    /// Returns whether files are read on threads of the library, so that a mount that does not answer blocks no pass.
+    pub(crate) fn reads_on_readers(&self) -> bool {
+        self.runtime == RuntimeMode::Thread || self.has_reader_thread
+    }
+
+    /// Returns how long a mount may not answer before that is reported, and before an open fails: the incomplete-file
+    /// timeout, but at least [`SHORTEST_ANSWER_TIMEOUT`].
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        self.incomplete_timeout.max(SHORTEST_ANSWER_TIMEOUT)
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Top-level modules, the highest layer first. Modules of one layer do not import each other, except as listed in
 /// [`BESIDE`].
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["fuzzing", "testing"],
     &["ffi"],
     &["runtime"],
@@ -18,12 +18,18 @@ const LAYERS: [&[&str]; 8] = [
     &["events"],
     &["tls", "watch"],
     &["pki", "files"],
+    &["readers"],
     &["options", "error", "clock", "sys"],
 ];
 
 /// Imports within a layer: importer, imported.
-const BESIDE: [(&str, &str); 4] =
-    [("status", "reload"), ("pki", "files"), ("options", "error"), ("sys", "error")];
+const BESIDE: [(&str, &str); 5] = [
+    ("status", "reload"),
+    ("pki", "files"),
+    ("options", "error"),
+    ("options", "sys"),
+    ("sys", "error"),
+];
 
 const MAX_LINES: usize = 400;
 

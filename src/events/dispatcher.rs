@@ -3,11 +3,14 @@
 //! One thread suffices while callbacks are quick. If all threads are in callbacks and another handle has an event, the
 //! worker starts one more thread. So a callback that blocks delays only its own handle (G21). Surplus threads end when
 //! they are idle.
+//!
+//! An idle thread is also lent to the [`Readers`](crate::readers::Readers). So files are read without one more thread.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::readers::{Lend, ReaderBody};
 use crate::sys::Waker;
 use crate::sys::{Condvar, Mutex, MutexGuard};
 
@@ -99,11 +102,25 @@ impl Dispatcher {
         }
     }
 
+    /// Runs `body` on an idle thread. Returns it if there is none.
+    fn run_on_idle_thread(&self, body: ReaderBody) -> Result<(), ReaderBody> {
+        let mut state = self.state();
+        if state.stopped || state.ready.len() >= state.idle {
+            return Err(body);
+        }
+        state.ready.push_front(Arc::new(Lent(Mutex::new(Some(body)))));
+        self.changed.notify_one();
+        Ok(())
+    }
+
     pub(crate) fn stop(&self) {
         let mut state = self.state();
         state.stopped = true;
-        state.ready.clear();
+        let ready = std::mem::take(&mut state.ready);
         self.changed.notify_all();
+        drop(state);
+        // Dropped without the lock: a reader's body in it calls this dispatcher.
+        drop(ready);
     }
 
     fn next(&self) -> Option<Arc<dyn Deliver>> {
@@ -127,6 +144,25 @@ impl Dispatcher {
 
     fn state(&self) -> MutexGuard<'_, DispatcherState> {
         self.state.lock()
+    }
+}
+
+impl Lend for Dispatcher {
+    fn lend(&self, body: ReaderBody) -> Result<(), ReaderBody> {
+        self.run_on_idle_thread(body)
+    }
+}
+
+/// What a lent thread runs, in the place of a queue.
+struct Lent(Mutex<Option<ReaderBody>>);
+
+impl Deliver for Lent {
+    fn deliver_one(&self) -> bool {
+        let body = self.0.lock().take();
+        if let Some(body) = body {
+            body.run();
+        }
+        false
     }
 }
 

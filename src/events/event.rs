@@ -166,6 +166,7 @@ fn remedy(cause: &Cause, trigger: Trigger) -> &'static str {
         Cause::Panic(_) => "please report this defect of certreload",
         _ if trigger == Trigger::Push => "push a corrected identity",
         Cause::NotYetValid { .. } => "it is published once it is valid",
+        Cause::NotAnswering { .. } | Cause::NoReader => "they are read when it answers",
         _ => "correct the files, no restart is needed",
     }
 }

@@ -30,7 +30,11 @@ pub(crate) type runtime_number = u32;
 /// Sets which threads read changed files and deliver events.
 ///
 /// With CERTRELOAD_RUNTIME_HOST the library creates no thread, not even for a moment (G10). A change is then found when
-/// the host calls certreload_dispatch(). Everything else is as with CERTRELOAD_RUNTIME_THREAD.
+/// the host calls certreload_dispatch(). A call that reads files blocks while their file system does not answer:
+/// certreload_options_set_reader_thread() avoids that. Everything else is as with CERTRELOAD_RUNTIME_THREAD.
+///
+/// With CERTRELOAD_RUNTIME_THREAD a file system that does not answer delays only the units with files on it (G21). More
+/// threads run while reads are stuck: one for each such mount, and at most 16.
 ///
 /// Descriptors: with CERTRELOAD_RUNTIME_THREAD a handle has none, and one from its first certreload_event_fd() on.
 /// The descriptors of the background threads exist once for the process. With CERTRELOAD_RUNTIME_HOST each handle has
@@ -59,6 +63,38 @@ pub unsafe extern "C" fn certreload_options_set_runtime(
                 1 => RuntimeMode::Host,
                 _ => return Err(Error::invalid(format!("{runtime} is no certreload_runtime"))),
             };
+            Ok(())
+        },
+    )
+}
+
+/// Sets whether files are read on a thread of the library although the host runs everything else.
+///
+/// With CERTRELOAD_RUNTIME_HOST, a file system that does not answer (NFS, FUSE) would block the call that reads:
+/// certreload_open(), certreload_dispatch() or certreload_reload_wait(). With a reader thread these calls continue
+/// without the unit whose files are there, as with CERTRELOAD_RUNTIME_THREAD. The thread exists while files are read,
+/// and blocks all signals. A key-password callback runs on it, except during an open, a check or a push. Without
+/// CERTRELOAD_RUNTIME_HOST this setting changes nothing, because files are always read apart there.
+///
+/// @param options  must not be NULL; changed
+/// @param enabled  true for a reader thread; the default is false
+/// @return         OK; NULL_PARAMETER
+/// Ownership:      nothing changes hands
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_reader_thread(
+    options: *mut certreload_options,
+    enabled: bool,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_reader_thread",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.has_reader_thread = enabled;
             Ok(())
         },
     )

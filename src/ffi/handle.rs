@@ -34,6 +34,10 @@ impl Opaque for certreload_handle {
 /// FILE_NOT_FOUND, PEM_TRUNCATED, ...). If a renewal may run while the server starts, repeat the call for about the
 /// incomplete-file timeout (5 seconds).
 ///
+/// If a file system does not answer for the time that certreload_options_set_incomplete_timeout_ms() describes, this
+/// function fails with TIMED_OUT, and last_error names the path. With CERTRELOAD_RUNTIME_HOST and without
+/// certreload_options_set_reader_thread(), it blocks as long as the file system does.
+///
 /// The first event may be delivered before this function returns, but not before *handle_out is written.
 ///
 /// If a certreload_options_* function has failed on these options, its result is returned, with its message in
@@ -44,8 +48,8 @@ impl Opaque for certreload_handle {
 /// @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
 /// @return            OK; NULL_PARAMETER; the first failure that the options remember; NOTHING_TO_LOAD;
 ///                    INVALID_PARAMETER if options contradict each other; SYSTEM if a thread or a descriptor is not
-///                    available; else what is wrong with the first bad file (100 and up). certreload_last_error() has
-///                    path and reason
+///                    available; TIMED_OUT if a file system does not answer; else what is wrong with the first bad file
+///                    (100 and up). certreload_last_error() has path and reason
 /// Ownership:         the caller's, until certreload_close()
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe

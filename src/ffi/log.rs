@@ -4,7 +4,7 @@
 //! copy of Rust. The logger here passes each record to the host's function.
 
 use std::cell::Cell;
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use super::panic_boundary::boundary;
 use super::result::certreload_result;
 use super::userdata::{Userdata, certreload_userdata_free};
 use crate::error::{Cause, Error};
-use crate::events::LOG_TARGET;
+use crate::events::{LOG_TARGET, write_log_line};
 use crate::sys::is_logging_disabled;
 use crate::sys::{Condvar, Mutex};
 use crate::sys::{ProcessNumber, without_fork};
@@ -48,7 +48,9 @@ pub(crate) type log_level_number = u32;
 /// Lines of other crates begin with their origin, such as "rustls::server::hs: ".
 ///
 /// The function runs on the thread that writes the line, which may be a thread of the host, and on several threads at
-/// once. The library may hold locks. So the function must be quick, and must not take a lock that is held while a
+/// once. Lines of the thread that runs the reloads are passed to a delivery thread, so a function that blocks delays no
+/// reload (G21). While it blocks, up to 1,000 of these lines wait, and later ones are dropped. On a thread of the host
+/// the library may hold locks. So the function must be quick there, and must not take a lock that is held while a
 /// certreload function is called. It may call certreload_set_log_callback() and the functions whose name ends in
 /// _str, and no other certreload function. A line that these calls would write on the same thread is dropped, so that
 /// the function does not call itself. It must not throw or longjmp out.
@@ -211,7 +213,12 @@ impl Log for Forwarder {
             return;
         }
         if let Some(receiver) = RECEIVER.load_full() {
-            receiver.write(record);
+            let level = record.level();
+            let message = match record.target() {
+                LOG_TARGET => to_c_text(&record.args().to_string()),
+                elsewhere => to_c_text(&format!("{elsewhere}: {}", record.args())),
+            };
+            write_log_line(Box::new(move || receiver.write(level, &message)));
         }
     }
 
@@ -251,17 +258,13 @@ impl LogReceiver {
         }
     }
 
-    fn write(&self, record: &Record<'_>) {
-        let message = match record.target() {
-            LOG_TARGET => to_c_text(&record.args().to_string()),
-            elsewhere => to_c_text(&format!("{elsewhere}: {}", record.args())),
-        };
+    fn write(&self, level: Level, message: &CStr) {
         if self.calls.fetch_add(2, Ordering::SeqCst) & RETIRED == 0 {
             INSIDE.set(self);
             // SAFETY: `function` has the documented signature, and the message lives until the call
             // returns.
             unsafe {
-                (self.function)(self.userdata.pointer(), record.level().into(), message.as_ptr());
+                (self.function)(self.userdata.pointer(), level.into(), message.as_ptr());
             }
             INSIDE.set(ptr::null());
         }

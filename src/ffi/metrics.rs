@@ -11,7 +11,7 @@ use super::result::certreload_result;
 use crate::error::{Cause, Error};
 use crate::status::write_metrics;
 
-/// The largest number of handles on one page.
+/// The most handles that certreload_write_metrics_page() accepts. A larger count is refused before the array is read.
 pub const CERTRELOAD_MAX_PAGE_HANDLES: usize = 100000;
 
 /// Writes the metrics of a handle in the Prometheus text format, version 0.0.4.

@@ -15,7 +15,8 @@ pub enum certreload_result {
     /// Done, and nothing had changed: what is served already equals the files.
     Unchanged = 1,
 
-    /// The timeout passed before there was an answer. The work continues, and its outcome is an event.
+    /// The timeout passed before there was an answer. The work continues, and its outcome is an event. As the failure of
+    /// a unit, or of an open: the file system of a file does not answer.
     TimedOut = 2,
     /// A pointer that must not be NULL was NULL.
     NullParameter = 3,
@@ -124,7 +125,7 @@ impl certreload_result {
     /// Returns the result code of a failure's cause. No other place maps causes to codes.
     pub(crate) fn of(cause: &Cause) -> Self {
         match cause {
-            Cause::TimedOut { .. } => Self::TimedOut,
+            Cause::TimedOut { .. } | Cause::NotAnswering { .. } | Cause::NoReader => Self::TimedOut,
             Cause::NullParameter(_) => Self::NullParameter,
             Cause::InvalidParameter(_) => Self::InvalidParameter,
             Cause::NothingToLoad => Self::NothingToLoad,

@@ -8,7 +8,7 @@ use super::file::{FileBytes, MAX_TRUST_SIZE};
 use super::fingerprint::Fingerprint;
 use super::metadata_snapshot::MetadataSnapshot;
 use super::open_directories::OpenDirectories;
-use super::resolve::{Lookup, PathResolver};
+use super::path_resolver::{Lookup, PathResolver};
 use super::source_path::SourcePath;
 use crate::error::{Cause, Error};
 
@@ -130,7 +130,7 @@ mod tests {
 
     use super::super::directory_files::{FileFilter, MAX_FILES_IN_DIRECTORY};
     use super::super::file::{MAX_FILE_SIZE, MAX_TRUST_FILE_SIZE};
-    use super::super::resolve::LookupKind;
+    use super::super::path_resolver::LookupKind;
     use super::*;
 
     fn roots(path: impl AsRef<Path>) -> SourcePath {

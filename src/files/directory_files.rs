@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::Cause;
+use crate::readers::touching;
 
 /// The most files of one directory that are read. The roots of a Linux distribution are about 150 files, each with one
 /// or two links that count, too.
@@ -68,11 +69,14 @@ impl FileFilter {
 /// directory. Of several names for one file the first is used, and messages should show the other entry's name.
 pub(super) fn list(directory: &Path, filter: FileFilter) -> Result<Vec<OsString>, Cause> {
     let mut names = Vec::new();
-    for (count, entry) in fs::read_dir(directory)?.enumerate() {
-        if count >= MAX_ENTRIES {
+    let mut entries = touching(directory, || fs::read_dir(directory))?;
+    let mut count = 0;
+    while let Some(entry) = touching(directory, || entries.next().transpose())? {
+        count += 1;
+        if count > MAX_ENTRIES {
             return Err(Cause::TooManyFiles { limit: MAX_ENTRIES });
         }
-        let name = entry?.file_name();
+        let name = entry.file_name();
         if filter.accepts(&name) {
             if names.len() >= MAX_FILES_IN_DIRECTORY {
                 return Err(Cause::TooManyFiles { limit: MAX_FILES_IN_DIRECTORY });

@@ -1,15 +1,14 @@
 //! Reads one regular file whole, up to a size limit, and reports if it changes during the read.
 
-use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use crate::error::Cause;
-use crate::sys::{Directory, is_on_local_file_system};
+use crate::readers::{closing, touching};
+use crate::sys::{Directory, SecretBytes, is_on_local_file_system};
 
 /// The size limit of a file of an identity, or of ticket keys. A certificate chain has a few kilobytes.
 pub(crate) const MAX_FILE_SIZE: usize = 1024 * 1024;
@@ -25,7 +24,7 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 
 /// The content of a file at one moment. The bytes may be a key, so they are wiped on drop (G18).
 pub(crate) struct FileBytes {
-    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    pub(crate) bytes: SecretBytes,
     mode: u32,
     pub(super) stamp: FileStamp,
     /// Whether the file system changes a file's stamp together with its content, and not later.
@@ -74,40 +73,51 @@ impl FileStamp {
     }
 }
 
-/// Reads the file `name` of `directory` if it has at most `limit` bytes.
-pub(super) fn read(directory: &Directory, name: &OsStr, limit: usize) -> Result<FileBytes, Cause> {
-    let file = directory.open_file(name)?.map_err(Cause::NotRegular)?;
-    let metadata = file.metadata()?;
+/// Reads the file at `path`, an entry of `directory`, if it has at most `limit` bytes.
+pub(super) fn read(directory: &Directory, path: &Path, limit: usize) -> Result<FileBytes, Cause> {
+    let Some(name) = path.file_name() else { return Err(Cause::NotRegular("directory")) };
+    let file = touching(path, || directory.open_file(name))?.map_err(Cause::NotRegular)?;
+    let read = read_open(&file, path, limit);
+    // On a network file system, close(2) may wait for the server.
+    closing(path, || drop(file));
+    read
+}
+
+fn read_open(file: &File, path: &Path, limit: usize) -> Result<FileBytes, Cause> {
+    let metadata = touching(path, || file.metadata())?;
     let stamp = FileStamp::of(&metadata);
-    let bytes = read_bounded(&file, metadata.size(), limit)?;
-    if FileStamp::of(&file.metadata()?) != stamp {
+    let bytes = read_bounded(file, path, (metadata.size(), limit))?;
+    if FileStamp::of(&touching(path, || file.metadata())?) != stamp {
         return Err(Cause::Unstable);
     }
     if bytes.is_empty() {
         return Err(Cause::Empty);
     }
-    let has_prompt_stamp = is_on_local_file_system(&file);
+    let has_prompt_stamp = touching(path, || Ok(is_on_local_file_system(file)))?;
     Ok(FileBytes { bytes, mode: metadata.mode(), stamp, has_prompt_stamp })
 }
 
-/// Reads to the end of the file. `size` is only a hint for the buffer: files in `/proc` report 0.
-fn read_bounded(mut file: &File, size: u64, limit: usize) -> Result<Zeroizing<Vec<u8>>, Cause> {
+/// Reads to the end of the file at `path`. `size` is only a hint for the buffer: files in `/proc` report 0.
+fn read_bounded(
+    mut file: &File,
+    path: &Path,
+    (size, limit): (u64, usize),
+) -> Result<SecretBytes, Cause> {
     let too_large = Cause::TooLarge { limit };
     let room = usize::try_from(size).unwrap_or(usize::MAX);
     if room > limit {
         return Err(too_large);
     }
     // One byte more than expected, because the last read, which finds the end of the file, needs some room as well.
-    let mut buffer = Zeroizing::new(vec![0; (room + 1).max(4096)]);
+    let mut buffer = SecretBytes::zeroed((room + 1).max(4096));
     let mut length = 0;
     loop {
         if length == buffer.len() {
-            // Not by `Vec::resize`, which would free the old buffer, and any key in it, without wiping.
-            let mut larger = Zeroizing::new(vec![0; buffer.len() * 2]);
+            let mut larger = SecretBytes::zeroed(buffer.len() * 2);
             larger[..length].copy_from_slice(&buffer);
             buffer = larger;
         }
-        match file.read(&mut buffer[length..]) {
+        match touching(path, || file.read(&mut buffer[length..])) {
             Ok(0) => break,
             Ok(count) => length += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -133,7 +143,7 @@ pub(super) mod tests {
     /// Reads the file at `path`.
     pub(in crate::files) fn read_path(path: &Path) -> Result<FileBytes, Cause> {
         let directory = Directory::open(path.parent().unwrap())?;
-        read(&directory, path.file_name().unwrap(), MAX_FILE_SIZE)
+        read(&directory, path, MAX_FILE_SIZE)
     }
 
     fn cause_of(path: &Path) -> Cause {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::file::{FileBytes, FileStamp};
 use super::metadata_snapshot::MetadataSnapshot;
-use super::resolve::{Lookup, PathResolver};
+use super::path_resolver::{Lookup, PathResolver};
 use super::source_path::SourcePath;
 use crate::error::Error;
 

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::directory_files::{FileFilter, list};
 use super::file::{FileBytes, FileStamp};
-use super::resolve::{Lookup, LookupKind, PathResolver, ResolvedPath};
+use super::path_resolver::{Lookup, LookupKind, PathResolver, ResolvedPath};
 use super::source_path::SourcePath;
 use crate::error::{Cause, Error};
+use crate::readers::touching;
 
 /// The files of some sources, with their stamps, and the lookups that led to them.
 ///
@@ -97,7 +98,7 @@ impl MetadataSnapshot {
 impl ScannedSource {
     fn of(index: usize, source: &SourcePath, resolver: &mut PathResolver) -> Self {
         let ResolvedPath { lookups, target } = resolver.resolve(&source.path);
-        let metadata = fs::metadata(&target).ok();
+        let metadata = touching(&target, || fs::metadata(&target)).ok();
         let mut scanned = Self {
             source: source.clone(),
             lookups,
@@ -160,7 +161,7 @@ impl ScannedFile {
     /// are often left behind. An entry that cannot be inspected counts as a file, so that reading it reports the error.
     fn of_entry(source: usize, path: PathBuf, entry: ResolvedPath) -> Self {
         let ResolvedPath { lookups, target } = entry;
-        let metadata = fs::metadata(&target);
+        let metadata = touching(&target, || fs::metadata(&target));
         let is_read = match &metadata {
             Ok(metadata) => metadata.is_file(),
             Err(error) => !leads_nowhere(error),

@@ -9,17 +9,17 @@ mod file;
 mod fingerprint;
 mod metadata_snapshot;
 mod open_directories;
+mod path_resolver;
 mod platform_roots_path;
-mod resolve;
 mod source_path;
 #[cfg(test)]
 mod tests_consistency;
 
-pub(crate) use content_snapshot::{SnapshotFile, digest_of, take_snapshot};
+pub(crate) use content_snapshot::{Snapshot, SnapshotFile, digest_of, take_snapshot};
 pub(crate) use digest::Digest;
 pub(crate) use directory_files::{FileFilter, MAX_FILES_IN_DIRECTORY};
 pub(crate) use file::{FileBytes, MAX_FILE_SIZE, MAX_TRUST_FILE_SIZE, MAX_TRUST_SIZE};
 pub(crate) use fingerprint::Fingerprint;
+pub(crate) use path_resolver::{Lookup, LookupKind, PathResolver};
 pub(crate) use platform_roots_path::platform_roots_path;
-pub(crate) use resolve::{Lookup, LookupKind, PathResolver};
 pub(crate) use source_path::SourcePath;

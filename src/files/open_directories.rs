@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::{self, FileBytes};
 use crate::error::Cause;
+use crate::readers::touching;
 use crate::sys::Directory;
 
 /// How many directories are open at once while files are read. Links of one source may lead to as many directories.
@@ -18,17 +19,15 @@ pub(super) struct OpenDirectories(HashMap<PathBuf, Directory>);
 impl OpenDirectories {
     /// Reads the file at `target`, a path without links, if it has at most `limit` bytes.
     pub(super) fn read(&mut self, target: &Path, limit: usize) -> Result<FileBytes, Cause> {
-        let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
-            return Err(Cause::NotRegular("directory"));
-        };
+        let Some(parent) = target.parent() else { return Err(Cause::NotRegular("directory")) };
         if let Some(directory) = self.0.get(parent) {
-            return file::read(directory, name, limit);
+            return file::read(directory, target, limit);
         }
         if self.0.len() == MAX_OPEN_DIRECTORIES {
             self.0.clear();
         }
-        let directory = Directory::open(parent)?;
+        let directory = touching(parent, || Directory::open(parent))?;
         let directory = self.0.entry(parent.to_owned()).or_insert(directory);
-        file::read(directory, name, limit)
+        file::read(directory, target, limit)
     }
 }

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::options::Options;
@@ -32,6 +33,7 @@ pub(crate) struct Debounce {
     timeout: Duration,
     /// Called with each notification, to make a step of the handle due.
     on_notification: Box<dyn Fn() + Send + Sync>,
+    is_closed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -68,7 +70,8 @@ pub(crate) struct DueUnits {
 impl Debounce {
     pub(crate) fn new(options: &Options, on_notification: Box<dyn Fn() + Send + Sync>) -> Self {
         let (quiet, timeout) = (options.debounce_quiet, options.incomplete_timeout);
-        Self { state: Mutex::default(), quiet, timeout, on_notification }
+        let is_closed = AtomicBool::new(false);
+        Self { state: Mutex::default(), quiet, timeout, on_notification, is_closed }
     }
 
     /// Returns when a pass is due: when the changes have been quiet for the quiet time, and at the latest after the
@@ -125,6 +128,11 @@ impl Debounce {
         let mut changes = self.state();
         changes.units.insert(unit);
         changes.extend_span(Instant::now());
+    }
+
+    /// Records that the handle is closed: its units are not subscribed to changes any more.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
     }
 
     /// Removes the changes of `unit`, which has no files from now on.
@@ -207,6 +215,10 @@ impl Writers for Debounce {
 }
 
 impl ChangeReceiver for Debounce {
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
     fn touched(&self, unit: usize, touch: Change<'_>) {
         let (mut changes, now) = (self.state(), Instant::now());
         match touch {

@@ -1,15 +1,16 @@
 //! Loads one unit: reads its files at one moment, compares them with what is loaded, and parses new content.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
-use zeroize::Zeroizing;
 
 use super::configured_files::{ConfiguredFiles, Purpose, TrustFiles};
 use super::findings::Failure;
+use super::unit_read::ReadFiles;
 use crate::error::{Cause, Error};
 use crate::files::{
     Digest, FileBytes, Fingerprint, Lookup, MAX_FILE_SIZE, SnapshotFile, SourcePath, digest_of,
@@ -66,20 +67,35 @@ pub(super) struct FoundFiles {
     pub(super) exposed: Vec<Warning>,
 }
 
+/// The content that is not parsed again: that of the version in service, and that of a failure.
+#[derive(Clone, Copy, Default)]
+pub(super) struct KnownContent<'a> {
+    pub(super) serving: Option<(&'a UnitContent, Digest)>,
+    pub(super) permanent: Option<&'a PermanentFailure>,
+}
+
+/// What was read of a unit.
+struct ReadUnit<'a> {
+    files: &'a [SnapshotFile],
+    /// The password that the host gave, if it was asked.
+    password: Cell<Option<Password>>,
+}
+
 /// The digest of content that failed, and its failure. The same content would always fail in the same way.
 pub(super) type PermanentFailure = (Digest, Failure);
 
-/// Loads the unit with these `files`.
+/// Loads the unit with these `files`, which were read as `read`.
 ///
 /// Content is not parsed again if `serving` was made from it, or if it caused the `permanent` failure. Otherwise each
 /// poll would repeat the work.
 pub(super) fn load(
     files: &ConfiguredFiles,
-    serving: Option<(&UnitContent, Digest)>,
-    permanent: Option<&PermanentFailure>,
+    read: ReadFiles,
+    known: &KnownContent<'_>,
     with: &LoadContext<'_>,
 ) -> (Result<Loaded, Failure>, FoundFiles) {
-    let snapshot = take_snapshot(&files.sources());
+    let (snapshot, password) = (read.snapshot, Cell::new(read.password));
+    let KnownContent { serving, permanent } = *known;
     let found = FoundFiles { lookups: snapshot.lookups, ..FoundFiles::default() };
     let read = match snapshot.files {
         Ok(read) => without_unused_password(files, read),
@@ -89,7 +105,7 @@ pub(super) fn load(
     let loaded = match (serving, permanent) {
         (Some((_, known)), _) if known == digest => Ok(Loaded::Same),
         (_, Some((known, failure))) if *known == digest => Err(failure.clone()),
-        _ => match parse(files, &read, serving.map(|(part, _)| part), with) {
+        _ => match parse(files, &ReadUnit { files: &read, password }, serving, with) {
             Ok(part) => Ok(Loaded::New(part, digest)),
             Err(error) => {
                 Err(Failure { digest: Some(digest_of_failure(files, &error, &read)), error })
@@ -195,12 +211,13 @@ fn exposed_secrets(files: &ConfiguredFiles, read: &[SnapshotFile]) -> Vec<Warnin
 /// the part that is served.
 fn parse(
     files: &ConfiguredFiles,
-    read: &[SnapshotFile],
-    before: Option<&UnitContent>,
+    unit: &ReadUnit<'_>,
+    serving: Option<(&UnitContent, Digest)>,
     with: &LoadContext<'_>,
 ) -> Result<UnitContent, Error> {
-    match (files, before) {
-        (ConfiguredFiles::Identity(files), _) => parse_identity(files, read, with),
+    let read = unit.files;
+    match (files, serving.map(|(part, _)| part)) {
+        (ConfiguredFiles::Identity(files), _) => parse_identity(files, unit, with),
         (ConfiguredFiles::Trust(files), Some(UnitContent::Trust(before))) => {
             parse_trust(files, read, Some(before), with)
         }
@@ -214,11 +231,11 @@ fn parse(
 
 fn parse_identity(
     files: &IdentityFiles,
-    read: &[SnapshotFile],
+    unit: &ReadUnit<'_>,
     with: &LoadContext<'_>,
 ) -> Result<UnitContent, Error> {
     // `read` has the order of `IdentityFiles::paths`: chain, key, staple, password. The last two are optional.
-    let mut read = read.iter().map(|file| file.read.as_ref().map_err(Clone::clone));
+    let mut read = unit.files.iter().map(|file| file.read.as_ref().map_err(Clone::clone));
     let (Some(chain), Some(key)) = (read.next().transpose()?, read.next().transpose()?) else {
         return Err(Error::at(&files.chain, Cause::NotFound));
     };
@@ -232,7 +249,7 @@ fn parse_identity(
     let password = || match (&files.password, &password_file) {
         (Some(KeyPassword::File(_)), Some(Ok(file))) => Ok(Some(first_line(&file.bytes))),
         (Some(KeyPassword::File(_)), Some(Err(error))) => Err(error.clone()),
-        (Some(KeyPassword::Callback(callback)), _) => Ok(callback.ask(&files.key)),
+        (Some(KeyPassword::Callback(_)), _) => Ok(unit.password.take()),
         _ => Ok(None),
     };
     let input = IdentityInput {
@@ -272,7 +289,7 @@ fn read_password(path: &Path) -> Result<Option<Password>, Error> {
 fn first_line(bytes: &[u8]) -> Password {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let line = &bytes[..end];
-    Zeroizing::new(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
+    Password::copy_of(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 fn parse_trust(

@@ -49,7 +49,8 @@ pub(crate) struct PassResult {
     pub(crate) complete: u64,
     /// The units that were read. Their files may be reached through other directories now, which must be subscribed to.
     pub(crate) scanned: Vec<ScannedUnit>,
-    /// Units that were refused because the handle would lose a required name. Another unit of the published
-    /// generation may have brought the name, so the worker reads them again.
-    pub(crate) retry_for_name: Vec<usize>,
+    /// Units to read again after the quiet time. Some were refused because the handle would lose a required name, which
+    /// another unit of the published generation may have brought. For others, something made a read due while the last
+    /// one had not ended.
+    pub(crate) again: Vec<usize>,
 }

@@ -11,17 +11,18 @@ use std::time::Instant;
 use super::configured_files::ConfiguredFiles;
 use super::debounce::OpenForWriting;
 use super::findings::{Failure, Finding, Outcome};
+use super::fresh::Fresh;
 use super::load::{LoadContext, authorities_for};
-use super::pass::{Pass, PassScope};
+use super::pass::{Pass, PassTime};
 use super::pass_result::{PassResult, Publication, ScannedUnit};
 use super::reloaded_event::{Change, ReloadReport};
 use super::self_check::{Refused, check, missing, self_check};
-use super::unit::{Fresh, Unit};
+use super::unit::{OpenReader, Unit};
+use super::unit_read::{FinishedRead, Found};
 use super::units::Units;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::Trigger;
-use crate::files::{Lookup, PathResolver};
 use crate::options::{IdentityBytes, Options};
 use crate::pki::Warning;
 use crate::sys::Privileges;
@@ -30,15 +31,15 @@ use crate::tls::{
 };
 
 pub(crate) struct Pipeline {
-    options: Arc<Options>,
+    pub(super) options: Arc<Options>,
     base_config: Arc<BaseConfig>,
-    units: Units,
+    pub(super) units: Units,
     /// The number of the generation that is current.
     number: u64,
     /// The privileges of the process when the handle was opened.
     opened_as: Privileges,
     /// The privileges of the process when all files were last read.
-    read_as: Privileges,
+    pub(super) read_as: Privileges,
 }
 
 /// The units that have new content in a generation. The RELOADED event describes them.
@@ -53,6 +54,7 @@ impl Pipeline {
     /// Loads every unit for the first time. Returns the first failure if any unit cannot be loaded.
     pub(crate) fn open(
         mut options: Options,
+        reader: &dyn OpenReader,
         count: GenerationsAlive,
         unix: i64,
     ) -> Result<(Self, Publication), Error> {
@@ -62,7 +64,7 @@ impl Pipeline {
             let authorities =
                 authorities_for(&files, units.iter().map(|unit: &Unit| &unit.serving));
             let with = LoadContext::new(&base_config, &options, unix, &authorities);
-            units.0.push(Unit::open(files, &with).map_err(|failure| failure.error)?);
+            units.0.push(Unit::open(files, reader, &with).map_err(|failure| failure.error)?);
         }
         let candidate = Candidate::new(&base_config, units.parts())?;
         if let Some(name) = missing(&options, &candidate).next() {
@@ -152,30 +154,49 @@ impl Pipeline {
         self.units.len()
     }
 
-    /// Returns every name that was looked up on the way to a file of the unit at `index`: the names to watch.
-    pub(crate) fn lookups(&self, index: usize) -> &[Lookup] {
-        &self.units[index].lookups
-    }
-
-    /// Reads files, and builds a generation from new content that passes its self-check.
+    /// Ends a pass: loads the files that were read, and builds a generation from new content that passes its
+    /// self-check.
     ///
-    /// A unit of which a process has a file open for writing is not read, and counts as incomplete. That is checked
-    /// once more before the generation is published, because a process may have opened a file after it was read.
-    pub(crate) fn run(&mut self, mut pass: Pass<'_>) -> PassResult {
-        let open = pass.open_for_writing();
-        let scope = self.scope_of(&pass);
-        let to_read = self.to_read(&scope, &pass, &open);
-        for index in open.into_keys() {
-            if self.units[index].retry.pending().is_none() {
-                pass.note(index, Finding::Pending);
+    /// A unit of which a process has a file open for writing is not published. That is checked once more before the
+    /// generation is built, because a process may have opened a file after it was read.
+    pub(crate) fn finish(&mut self, mut pass: Pass<'_>, reads: Vec<FinishedRead>) -> PassResult {
+        let mut scanned = Vec::new();
+        let mut again = Vec::new();
+        let mut fresh = Vec::new();
+        for read in reads {
+            let Some(reading) = self.units[read.index].end_read(read.number) else { continue };
+            if reading.wants_again {
+                again.push(read.index);
             }
+            if read.found.is_read() {
+                scanned.push(read.index);
+            }
+            fresh.extend(self.load(&mut pass, read));
         }
-        let fresh = self.read(&mut pass, &to_read);
         let (published, refused) = self.check_and_build(&mut pass, fresh);
         for (index, failure) in refused {
             self.fail(&mut pass, index, failure);
         }
-        self.result(pass, &to_read, published)
+        let mut result = self.result(pass, &scanned, published);
+        result.again.append(&mut again);
+        result
+    }
+
+    /// Records that the file systems of some units do not answer, while reads of these units have not ended.
+    pub(crate) fn fail_unanswered(
+        &mut self,
+        mut pass: Pass<'_>,
+        unanswered: Vec<(usize, Error)>,
+    ) -> PassResult {
+        for (index, error) in unanswered {
+            let unit = &mut self.units[index];
+            let Some(reading) = &mut unit.reading else { continue };
+            reading.is_reported = true;
+            pass.time.trigger = reading.trigger;
+            unit.answer_unread(pass.newest_waiter);
+            self.fail(&mut pass, index, Failure { error, digest: None });
+        }
+        self.result(pass, &[], None)
     }
 
     /// Loads bytes that the host pushes for the identity at `index`. If they are accepted, the identity has no files
@@ -198,7 +219,8 @@ impl Pipeline {
             }
             Ok(Some((part, digest))) => {
                 let trigger = pass.time.trigger;
-                let fresh = Fresh::new(index, &self.units[index], (part, digest, None), trigger);
+                let fresh =
+                    Fresh::new(index, &self.units[index].serving, (part, digest, None), trigger);
                 let fresh = vec![Fresh { is_memory: true, ..fresh }];
                 let (published, refused) = self.check_and_build(&mut pass, fresh);
                 (published, refused.into_iter().next().map(|(_, failure)| failure))
@@ -230,14 +252,13 @@ impl Pipeline {
         let scanned = scanned
             .iter()
             .map(|&index| ScannedUnit { index, is_exposed: !self.units[index].exposed.is_empty() });
-        let retry_for_name =
-            if published.is_some() { self.units.refused_for_name() } else { Vec::new() };
+        let again = if published.is_some() { self.units.refused_for_name() } else { Vec::new() };
         PassResult {
             outcome: self.units.outcome_of_files(published.is_some()),
             pending: self.units.pending(&pass.open_for_writing()),
             complete: self.units.read_for(pass.newest_waiter),
             scanned: scanned.collect(),
-            retry_for_name,
+            again,
             published,
             scope: pass.scope,
             time: pass.time,
@@ -247,66 +268,41 @@ impl Pipeline {
         }
     }
 
-    /// Returns the scope of `pass`. A poll after a change of privileges reads all files, because fingerprints that
-    /// another user saw prove nothing.
-    fn scope_of(&mut self, pass: &Pass<'_>) -> PassScope {
-        let privileges = Privileges::now();
-        let scope = match &pass.scope {
-            PassScope::Poll if self.read_as != privileges => PassScope::All,
-            scope => scope.clone(),
-        };
-        if scope == PassScope::All {
-            self.read_as = privileges;
-        }
-        scope
-    }
-
-    fn to_read(&self, scope: &PassScope, pass: &Pass<'_>, open: &OpenForWriting) -> Vec<usize> {
-        let mut resolver = PathResolver::default();
-        let now = pass.time.now;
-        let next_poll = now.instant + self.options.poll_interval;
-        let mut is_wanted = |(index, unit): &(usize, &Unit)| match scope {
-            _ if unit.is_memory() || open.contains_key(index) => false,
-            PassScope::All => true,
-            PassScope::Poll => !unit.looks_unchanged(&mut resolver, next_poll),
-            PassScope::Units(units) => units.contains(index),
-            PassScope::Retries => unit.retry_at(now).is_some_and(|at| at <= now.instant),
-        };
-        let units = self.units.iter().enumerate().filter(|unit| is_wanted(unit));
-        units.map(|(index, _)| index).collect()
-    }
-
-    /// Reads, parses and validates the units at `to_read`. Returns new content that may be published now. A unit that
-    /// fails keeps its last good version (G3).
-    fn read(&mut self, pass: &mut Pass<'_>, to_read: &[usize]) -> Vec<Fresh> {
+    /// Loads the unit that was read. Returns new content that may be published now. A unit that fails keeps its last good
+    /// version (G3).
+    fn load(&mut self, pass: &mut Pass<'_>, read: FinishedRead) -> Option<Fresh> {
+        let FinishedRead { index, newest_waiter, time, found, .. } = read;
         let (base_config, options) = (self.base_config.clone(), self.options.clone());
-        let mut fresh = Vec::new();
-        for index in to_read.iter().copied() {
-            let authorities = {
-                let serving = self.units.iter().map(|unit: &Unit| &unit.serving);
-                authorities_for(&self.units[index].files, serving)
-            };
-            let with = LoadContext::new(&base_config, &options, pass.time.now.unix, &authorities);
-            let unit = &mut self.units[index];
-            match unit.load(&with, pass.newest_waiter) {
-                Ok(None) => {
-                    pass.note(index, Finding::Good);
-                    unit.retry.succeed();
-                    unit.forget_sighting();
-                }
-                Ok(Some(loaded)) => {
-                    if let Some(trigger) = unit.accept_sighting(loaded.1, pass.time, &options) {
-                        fresh.push(Fresh::new(index, unit, loaded, trigger));
-                    }
-                }
-                Err(mut failure) => {
-                    failure.error = explain(failure.error, &self.opened_as);
-                    unit.forget_sighting();
-                    self.fail(pass, index, failure);
-                }
+        let authorities = {
+            let serving = self.units.iter().map(|unit: &Unit| &unit.serving);
+            authorities_for(&self.units[index].files, serving)
+        };
+        let with = LoadContext::new(&base_config, &options, pass.time.now.unix, &authorities);
+        let unit = &mut self.units[index];
+        let loaded = match found {
+            Found::Unchanged | Found::Nothing => return None,
+            Found::Files(read) => unit.load(read, newest_waiter, &with),
+            Found::Panicked => Err(unit.panicked("reading the files panicked".to_owned())),
+        };
+        match loaded {
+            Ok(None) => {
+                pass.note(index, Finding::Good);
+                unit.retry.succeed();
+                unit.forget_sighting();
+                None
+            }
+            Ok(Some(loaded)) => {
+                let time = PassTime { now: pass.time.now, ..time };
+                let trigger = unit.accept_sighting(loaded.1, time, &options)?;
+                Some(Fresh::new(index, &unit.serving, loaded, trigger))
+            }
+            Err(mut failure) => {
+                failure.error = explain(failure.error, &self.opened_as);
+                unit.forget_sighting();
+                self.fail(pass, index, failure);
+                None
             }
         }
-        fresh
     }
 
     /// Records that the files of the unit at `index` cannot be used. They may be incomplete and retried.

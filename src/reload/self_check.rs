@@ -1,7 +1,7 @@
 //! Runs the self-check of new content in the candidate: the next generation as it would be published (G15, G16).
 
 use super::findings::Failure;
-use super::unit::Fresh;
+use super::fresh::Fresh;
 use super::units::Units;
 use crate::error::{Cause, Error};
 use crate::options::Options;

@@ -4,17 +4,22 @@
 //! the last failure. They show whether a read found new content or the served one (G5), and a new failure or a reported
 //! one. New content is not stored here before it passes the self-check, so a failed self-check has nothing to undo.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::configured_files::ConfiguredFiles;
 use super::findings::{Failure, Finding, Note};
-use super::load::{FoundFiles, LoadContext, Loaded, PermanentFailure, load, load_memory};
+use super::fresh::{Fresh, NewContent};
+use super::load::{
+    FoundFiles, KnownContent, LoadContext, Loaded, PermanentFailure, load, load_memory,
+};
 use super::pass::PassTime;
+use super::unit_read::{PasswordQuestion, ReadCalls, ReadFiles, ReadKind, UnitRead};
 use super::unit_retry::RetryState;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::Trigger;
-use crate::files::{Digest, Fingerprint, Lookup, PathResolver};
+use crate::files::{Digest, Fingerprint, Lookup, Snapshot, SourcePath};
 use crate::options::{IdentityBytes, IdentityFiles, Options};
 use crate::pki::Warning;
 use crate::sys::{catch_panic, wiping_stack, without_fork};
@@ -41,7 +46,7 @@ pub(super) struct Unit {
     /// Every name that was looked up on the way to the files when they were last read.
     pub(super) lookups: Vec<Lookup>,
     /// The fingerprint of the files when they last held the content that is served.
-    fingerprint: Option<Fingerprint>,
+    fingerprint: Option<Arc<Fingerprint>>,
     /// A warning for each secret that every user may read.
     pub(super) exposed: Vec<Warning>,
     permanent: Option<PermanentFailure>,
@@ -53,6 +58,20 @@ pub(super) struct Unit {
     sighting: Option<Sighting>,
     /// The last failure of pushed bytes, while the unit still has files.
     refused: Option<Failure>,
+    /// The read that has begun and not ended.
+    pub(super) reading: Option<Reading>,
+    /// How many reads have begun.
+    reads: u64,
+}
+
+/// A read that has begun and not ended.
+pub(super) struct Reading {
+    number: u64,
+    pub(super) trigger: Trigger,
+    /// Whether the files must be read again when the read ends, because something made that due in between.
+    pub(super) wants_again: bool,
+    /// Whether it was reported that the file system does not answer.
+    pub(super) is_reported: bool,
 }
 
 /// New content that a pass found while more changes may follow. It may be the first half of a file that is being
@@ -64,26 +83,39 @@ struct Sighting {
     due_at: Instant,
 }
 
+/// Reads the files of a unit for the first time.
+pub(crate) trait OpenReader {
+    /// Returns the files of `sources`. Fails if a file system does not answer in time.
+    fn snapshot(&self, sources: Vec<SourcePath>) -> Result<Snapshot, Error>;
+}
+
 impl Unit {
     /// Loads the unit for the first time.
-    pub(super) fn open(files: ConfiguredFiles, with: &LoadContext<'_>) -> Result<Self, Failure> {
+    pub(super) fn open(
+        files: ConfiguredFiles,
+        reader: &dyn OpenReader,
+        with: &LoadContext<'_>,
+    ) -> Result<Self, Failure> {
         let read_at = Instant::now();
         let memory = files.as_identity().and_then(|files| Some((files, files.memory.as_ref()?)));
         let is_memory = memory.is_some();
-        let (loaded, found) = match memory {
-            Some((names, bytes)) => {
-                let load = || load_memory(names, bytes, None, with);
-                (guard_secrets(load), FoundFiles::default())
-            }
-            None if files.hold_secrets() => guard_secrets(|| load(&files, None, None, with)),
-            None => load(&files, None, None, with),
+        let (loaded, found) = if let Some((names, bytes)) = memory {
+            let load = || load_memory(names, bytes, None, with);
+            (guard_secrets(load), FoundFiles::default())
+        } else {
+            let snapshot = reader.snapshot(files.sources());
+            let snapshot = snapshot.map_err(|error| Failure { error, digest: None })?;
+            let question = PasswordQuestion::of(&files, [None, None]);
+            let password = question.and_then(|it| it.ask(&snapshot, &ReadCalls::OF_OPEN));
+            let read = ReadFiles { snapshot, password, at: read_at };
+            guard_secrets(|| load(&files, read, &KnownContent::default(), with))
         };
         match loaded? {
             Loaded::New(serving, digest) => {
                 let mut unit = Self::new(files, serving, digest, read_at);
                 unit.is_memory = is_memory;
                 unit.lookups = found.lookups;
-                unit.fingerprint = found.fingerprint;
+                unit.fingerprint = found.fingerprint.map(Arc::new);
                 unit.exposed = found.exposed;
                 Ok(unit)
             }
@@ -124,6 +156,8 @@ impl Unit {
             read_for: 0,
             sighting: None,
             refused: None,
+            reading: None,
+            reads: 0,
         }
     }
 
@@ -171,26 +205,43 @@ impl Unit {
         self.lookups = Vec::new();
         self.exposed = Vec::new();
         (self.fingerprint, self.permanent, self.sighting) = (None, None, None);
-        self.refused = None;
+        (self.refused, self.reading) = (None, None);
         self.retry.succeed();
     }
 
-    /// Reads the files again, for waiters up to `newest_waiter`. Returns new content with its fingerprint, and `None`
-    /// for the content that is served. A panic, which is a defect, becomes a failure of this unit alone.
+    /// Begins a read of the files, for waiters up to `newest_waiter`.
+    pub(super) fn begin_read(&mut self, index: usize, time: PassTime, kind: ReadKind) -> UnitRead {
+        self.reads += 1;
+        let number = self.reads;
+        let trigger = time.trigger;
+        self.reading = Some(Reading { number, trigger, wants_again: false, is_reported: false });
+        let known = [Some(self.digest), self.permanent.as_ref().map(|(digest, _)| *digest)];
+        let password = PasswordQuestion::of(&self.files, known);
+        let sources = self.files.sources();
+        UnitRead { index, number, newest_waiter: 0, time, sources, kind, password }
+    }
+
+    /// Ends the read that has `number`. Returns `None` if the unit does not wait for it, because its content was pushed
+    /// since.
+    pub(super) fn end_read(&mut self, number: u64) -> Option<Reading> {
+        self.reading.take_if(|reading| reading.number == number)
+    }
+
+    /// Loads what was read, for waiters up to `newest_waiter`. Returns new content, and `None` for the content that is
+    /// served. A panic, which is a defect, becomes a failure of this unit alone.
     pub(super) fn load(
         &mut self,
-        with: &LoadContext<'_>,
+        read: ReadFiles,
         newest_waiter: u64,
-    ) -> Result<Option<(UnitContent, Digest, Option<Fingerprint>)>, Failure> {
-        (self.read_at, self.read_for, self.fingerprint) = (Instant::now(), newest_waiter, None);
-        let (serving, permanent) = (Some((&self.serving, self.digest)), self.permanent.as_ref());
-        let load = || load(&self.files, serving, permanent, with);
+        with: &LoadContext<'_>,
+    ) -> Result<Option<NewContent>, Failure> {
+        (self.read_at, self.read_for, self.fingerprint) = (read.at, newest_waiter, None);
+        let serving = Some((&self.serving, self.digest));
+        let known = KnownContent { serving, permanent: self.permanent.as_ref() };
+        let load = || load(&self.files, read, &known, with);
         let hold_secrets = self.files.hold_secrets();
         let attempt = catch_panic(|| if hold_secrets { guard_secrets(load) } else { load() });
-        let (loaded, found) = attempt.map_err(|panic| {
-            let error = Error::at(self.files.path(), Cause::Panic(panic));
-            Failure { error, digest: None }
-        })?;
+        let (loaded, found) = attempt.map_err(|panic| self.panicked(panic))?;
         (self.lookups, self.exposed) = (found.lookups, found.exposed);
         self.permanent = match (&loaded, found.digest) {
             (Err(failure), Some(digest)) if self.is_permanent(failure) => {
@@ -198,13 +249,19 @@ impl Unit {
             }
             _ => None,
         };
+        let fingerprint = found.fingerprint.map(Arc::new);
         match loaded? {
             Loaded::Same => {
-                self.fingerprint = found.fingerprint;
+                self.fingerprint = fingerprint;
                 Ok(None)
             }
-            Loaded::New(part, digest) => Ok(Some((part, digest, found.fingerprint))),
+            Loaded::New(part, digest) => Ok(Some((part, digest, fingerprint))),
         }
+    }
+
+    /// Returns the failure that reading or loading panicked.
+    pub(super) fn panicked(&self, panic: String) -> Failure {
+        Failure { error: Error::at(self.files.path(), Cause::Panic(panic)), digest: None }
     }
 
     /// Returns whether the same bytes would fail again, so that comparing their digest is enough.
@@ -226,15 +283,17 @@ impl Unit {
         self.read_for = 0;
     }
 
-    /// Returns whether a poll may skip the unit until the poll at `next_poll`: its files were good, and their
-    /// fingerprint is unchanged and recent.
-    pub(super) fn looks_unchanged(&self, resolver: &mut PathResolver, next_poll: Instant) -> bool {
-        self.retry.is_good()
-            && next_poll < self.read_at + FINGERPRINT_LIFETIME
-            && self
-                .fingerprint
-                .as_ref()
-                .is_some_and(|before| before.matches(&self.files.sources(), resolver))
+    /// Returns the fingerprint by which a poll may skip the unit until the poll at `next_poll`: its files were good, and
+    /// the fingerprint is recent.
+    pub(super) fn fingerprint_for_poll(&self, next_poll: Instant) -> Option<Arc<Fingerprint>> {
+        let is_recent = next_poll < self.read_at + FINGERPRINT_LIFETIME;
+        self.fingerprint.clone().filter(|_| is_recent && self.retry.is_good())
+    }
+
+    /// Records that the last read answers waiters up to `newest_waiter`, although it has not ended: the host knows that
+    /// the file system does not answer.
+    pub(super) fn answer_unread(&mut self, newest_waiter: u64) {
+        self.read_for = newest_waiter;
     }
 
     /// Decides whether new content with this `digest` may be accepted now. Returns the trigger that its event names,
@@ -273,7 +332,7 @@ impl Unit {
 
     /// Returns when to read the files again if no notification and no poll comes first.
     pub(super) fn retry_at(&self, now: Now) -> Option<Instant> {
-        if self.is_memory {
+        if self.is_memory || self.reading.is_some() {
             return None;
         }
         let sighted = self.sighting.as_ref().map(|sighting| sighting.due_at);
@@ -328,43 +387,4 @@ impl Unit {
 /// bytes that are not wiped yet. The stack is wiped afterwards (G18).
 fn guard_secrets<T>(load: impl FnOnce() -> T) -> T {
     without_fork(|| wiping_stack(load))
-}
-
-/// Content that was loaded and has not passed the self-check yet.
-pub(super) struct Fresh {
-    pub(super) index: usize,
-    pub(super) part: UnitContent,
-    pub(super) digest: Digest,
-    pub(super) fingerprint: Option<Fingerprint>,
-    /// Warnings that the new certificate lacks names that its predecessor had, or expires earlier (G15).
-    pub(super) warnings: Vec<Warning>,
-    /// The trigger that the RELOADED event names.
-    pub(super) trigger: Trigger,
-    /// Whether the host pushed the content.
-    pub(super) is_memory: bool,
-}
-
-impl Fresh {
-    /// Returns content that was loaded for `unit`, which has the position `index`.
-    pub(super) fn new(
-        index: usize,
-        unit: &Unit,
-        (part, digest, fingerprint): (UnitContent, Digest, Option<Fingerprint>),
-        trigger: Trigger,
-    ) -> Self {
-        let warnings = part.warnings_after(&unit.serving);
-        Self { index, part, digest, fingerprint, warnings, trigger, is_memory: false }
-    }
-
-    /// Returns whether `name` is covered by `serving` and not by this content.
-    pub(super) fn loses(&self, serving: &UnitContent, name: &str) -> bool {
-        let covers =
-            |part: &UnitContent| part.as_identity().is_some_and(|it| it.matches_name(name));
-        covers(serving) && !covers(&self.part)
-    }
-
-    /// Returns the record that this content is refused because of `error`: the unit's index and the failure.
-    pub(super) fn failure(&self, error: Error) -> (usize, Failure) {
-        (self.index, Failure { error, digest: Some(self.digest) })
-    }
 }

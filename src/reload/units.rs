@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::debounce::OpenForWriting;
 use super::findings::Outcome;
-use super::unit::{Fresh, Unit};
+use super::fresh::Fresh;
+use super::unit::Unit;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::files::Digest;

@@ -35,7 +35,8 @@ struct WaitersState {
 
 #[derive(Default)]
 struct Slot {
-    /// Whether a generation was published since the waiter registered, while another unit was incomplete.
+    /// Whether a pass has published a generation since the waiter registered. If the pass that answers changes nothing,
+    /// the answer is still `Reloaded`.
     published: bool,
     answer: Option<Result<Outcome, Error>>,
     /// Woken when the answer is there, for a caller that polls descriptors instead of blocking here.
@@ -48,6 +49,19 @@ impl Slot {
             waker.wake();
         }
     }
+}
+
+/// The result of a pass, for the waiters that registered before it began.
+pub(crate) struct PassAnswer {
+    /// The newest waiter that registered before the pass.
+    pub(crate) newest: u64,
+    /// The newest waiter since whose registration every unit has been read.
+    pub(crate) complete: u64,
+    /// Whether the pass published a generation. It may have done so although its outcome is a failure of another unit.
+    pub(crate) has_published: bool,
+    pub(crate) outcome: Result<Outcome, Error>,
+    /// Why a unit is incomplete, if one is.
+    pub(crate) pending: Option<Error>,
 }
 
 /// A registered waiter. Dropping it ends the wait.
@@ -103,21 +117,14 @@ impl Waiters {
         self.state().last
     }
 
-    /// Records the outcome of a pass that began after waiter `newest` registered. Answers the waiters up to `complete`,
-    /// since which every unit has been read. If `pending` names an incomplete unit, all waiters keep waiting for it.
-    pub(crate) fn answer(
-        &self,
-        newest: u64,
-        complete: u64,
-        outcome: &Result<Outcome, Error>,
-        pending: Option<&Error>,
-    ) {
+    /// Answers the waiters that the pass may answer. While a unit is incomplete, all of them keep waiting for it.
+    pub(crate) fn answer(&self, pass: &PassAnswer) {
         let mut state = self.state();
-        state.pending = pending.cloned();
-        for (number, waiter) in state.waiting.range_mut(..=newest) {
-            waiter.published |= *outcome == Ok(Outcome::Reloaded);
-            if *number <= complete && pending.is_none() && waiter.answer.is_none() {
-                waiter.answer = Some(match outcome {
+        state.pending.clone_from(&pass.pending);
+        for (number, waiter) in state.waiting.range_mut(..=pass.newest) {
+            waiter.published |= pass.has_published;
+            if *number <= pass.complete && pass.pending.is_none() && waiter.answer.is_none() {
+                waiter.answer = Some(match &pass.outcome {
                     Ok(Outcome::Unchanged) if waiter.published => Ok(Outcome::Reloaded),
                     outcome => outcome.clone(),
                 });
@@ -204,13 +211,46 @@ mod tests {
             let waiting =
                 scope.spawn(|| waiters.wait(None, move || asked.send(()).unwrap()).unwrap());
             drawn.recv().unwrap();
-            waiters.answer(before, before, &Ok(Outcome::Unchanged), None);
+            waiters.answer(&unchanged(before));
             let newest = waiters.newest();
-            waiters.answer(newest, before, &Ok(Outcome::Reloaded), None);
+            let reloaded = Ok(Outcome::Reloaded);
+            waiters.answer(&PassAnswer {
+                complete: before,
+                has_published: true,
+                outcome: reloaded,
+                ..unchanged(newest)
+            });
             // This pass completes the reads but publishes nothing. The answer reports the earlier pass's generation.
-            waiters.answer(newest, newest, &Ok(Outcome::Unchanged), None);
+            waiters.answer(&unchanged(newest));
             assert_eq!(waiting.join().unwrap(), Outcome::Reloaded);
         });
+    }
+
+    #[test]
+    fn a_generation_of_a_pass_with_a_failed_unit_is_reported() {
+        let waiters = Waiters::default();
+        let waiter = waiters.register(None, None).unwrap();
+        let newest = waiters.newest();
+        let outcome = Err(Error::at("/tls/other.pem".as_ref(), Cause::NotFound));
+        waiters.answer(&PassAnswer {
+            complete: 0,
+            has_published: true,
+            outcome,
+            ..unchanged(newest)
+        });
+        waiters.answer(&unchanged(newest));
+        assert_eq!(waiter.answer(), Some(Ok(Outcome::Reloaded)));
+    }
+
+    /// Returns the answer of a pass that read every unit for the waiters up to `newest`, and found no change.
+    fn unchanged(newest: u64) -> PassAnswer {
+        PassAnswer {
+            newest,
+            complete: newest,
+            has_published: false,
+            outcome: Ok(Outcome::Unchanged),
+            pending: None,
+        }
     }
 
     #[test]
@@ -222,7 +262,7 @@ mod tests {
             .map(|_| ())
             .expect_err("no pass answers");
         assert_eq!(error.to_string(), "no answer within 20 ms");
-        waiters.answer(waiters.newest(), waiters.newest(), &Ok(Outcome::Unchanged), Some(&missing));
+        waiters.answer(&PassAnswer { pending: Some(missing), ..unchanged(waiters.newest()) });
         let error = waiters.wait(Some(Duration::ZERO), || {}).expect_err("no pass answers");
         assert_eq!(
             error.to_string(),

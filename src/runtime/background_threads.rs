@@ -14,10 +14,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use super::deadlines::NextStep;
+use super::notification_throttle::Throttle;
 use super::open_handles::{OpenHandles, Step};
-use super::read_throttle::Throttle;
 use crate::clock::Now;
-use crate::events::Dispatcher;
+use crate::events::{Dispatcher, LogLines};
+use crate::readers::Readers;
 use crate::sys::catch_panic;
 use crate::sys::{
     ClockWatch, InheritedFd, ThreadId, Waker, wait_readable, with_signals_blocked, without_fork,
@@ -60,20 +61,25 @@ pub(super) struct WorkerThreads {
     worker: OnceLock<ThreadId>,
     threads: Mutex<Vec<Thread>>,
     abandoned: AtomicBool,
+    readers: Arc<Readers>,
+    log_lines: Arc<LogLines>,
 }
 
 impl WorkerThreads {
-    pub(super) fn new(wait_graph: Arc<WaitGraph>) -> io::Result<Self> {
+    pub(super) fn new(wait_graph: Arc<WaitGraph>, readers: Arc<Readers>) -> io::Result<Self> {
         let waker = Arc::new(Waker::new()?);
+        let dispatcher = Arc::new(Dispatcher::new(waker.clone()));
         Ok(Self {
             clock: ClockWatch::new().ok(),
-            dispatcher: Arc::new(Dispatcher::new(waker.clone())),
+            log_lines: LogLines::new(dispatcher.clone()),
+            dispatcher,
             waker,
             wait_graph,
             stopped: AtomicBool::new(false),
             worker: OnceLock::new(),
             threads: Mutex::default(),
             abandoned: AtomicBool::new(false),
+            readers,
         })
     }
 
@@ -83,6 +89,7 @@ impl WorkerThreads {
         let worker = spawn(WORKER, move || threads.work(&handles))?;
         self.worker.get_or_init(|| worker.number);
         self.threads().push(worker);
+        self.readers.set_lender(Some(self.dispatcher.clone()));
         self.start_dispatcher().inspect_err(|_| self.stop())
     }
 
@@ -100,25 +107,32 @@ impl WorkerThreads {
         &self.dispatcher
     }
 
-    /// Stops the threads, and joins them. If a callback closes the last handle, its thread and the threads that wait
+    /// Stops the threads, and joins them, except one that is stuck in a read. If a callback closes the last handle, its thread and the threads that wait
     /// for that thread are not joined: they end by themselves.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
+        self.readers.set_lender(None);
         self.waker.wake();
         self.dispatcher.stop();
         loop {
             // Repeat until no thread is left: the worker may start another one while others are joined.
             let threads = std::mem::take(&mut *self.threads());
             if threads.is_empty() {
-                return;
+                break;
             }
             for thread in threads {
+                if self.readers.is_stuck(thread.number) {
+                    // It ends when the file system answers.
+                    continue;
+                }
                 if let Ok(_wanted) = self.wait_graph.want(Resource::Thread(thread.number)) {
                     // An error means only that the thread panicked, which is a defect. The panic hook has reported it.
                     let _ = thread.handle.join();
                 }
             }
         }
+        // The delivery threads have ended, or one of them is in a log function that blocks.
+        self.log_lines.write_here();
     }
 
     /// Closes, in a forked child, the child's copies of the parent's descriptors: once, although every inherited handle
@@ -136,6 +150,7 @@ impl WorkerThreads {
     /// costs nothing.
     fn work(&self, handles: &OpenHandles) {
         let mut throttle = Throttle::default();
+        self.log_lines.use_on_this_thread();
         while !self.stopped.load(Ordering::SeqCst) {
             for (id, handle) in handles.take_due(Instant::now()) {
                 // Forks by other threads wait for the step. A child that was forked during the step would inherit a

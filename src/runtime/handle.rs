@@ -10,13 +10,14 @@ use arc_swap::ArcSwap;
 use rustls::{ClientConfig, ServerConfig};
 
 use super::handle_step;
-use super::instance::Instance;
+use super::instance::{Instance, next_id};
 use super::shared::Shared;
+use super::unit_reads::{HereReader, OpenOnReaders};
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::{Event, EventSink};
 use crate::options::{IdentityBytes, Options};
-use crate::reload::{Outcome, Pipeline};
+use crate::reload::{Outcome, Pipeline, Publication};
 use crate::status::{HandleMetrics, IdentityStatus, Observation, Status, TrustStatus, UnitStates};
 use crate::sys::wait_graph;
 use crate::tls::{Generation, GenerationsAlive};
@@ -50,7 +51,7 @@ impl Handle {
     pub(crate) fn open(options: &Options, sink: Option<EventSink>) -> Result<Arc<Self>, Error> {
         let now = Now::read();
         let count = GenerationsAlive::default();
-        let (pipeline, published) = Pipeline::open(options.fixed()?, count.clone(), now.unix)?;
+        let (pipeline, published) = load(options, count.clone(), now)?;
         let exposed: Vec<_> = pipeline.exposed().collect();
         let shared = Arc::new(Shared::new(&pipeline, published.generation.clone(), count));
         shared.sink.store(sink.clone().map(Arc::new));
@@ -71,7 +72,8 @@ impl Handle {
 
     /// Loads and checks all units as [`Handle::open`] does, and discards them. Returns the failure of `open`, if any.
     pub(crate) fn check(options: &Options) -> Result<(), Error> {
-        Pipeline::open(options.fixed()?, GenerationsAlive::default(), Now::read().unix).map(|_| ())
+        let loaded = load(options, GenerationsAlive::default(), Now::read());
+        loaded.map(|_| ())
     }
 
     /// Acquires the current generation.
@@ -215,6 +217,23 @@ impl Handle {
         let call = self.call()?;
         if call.held.is_none() { Err(Error::new(Cause::Forked)) } else { Ok(call) }
     }
+}
+
+/// Loads all units for the first time.
+fn load(
+    options: &Options,
+    count: GenerationsAlive,
+    now: Now,
+) -> Result<(Pipeline, Publication), Error> {
+    let options = options.fixed()?;
+    if !options.reads_on_readers() {
+        return Pipeline::open(options, &HereReader, count, now.unix);
+    }
+    let (readers, timeout) = (super::readers(), options.answer_timeout());
+    let reader = OpenOnReaders { readers, id: next_id(), timeout };
+    let opened = Pipeline::open(options, &reader, count, now.unix);
+    super::stop_idle_readers();
+    opened
 }
 
 impl Instance {

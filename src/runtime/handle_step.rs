@@ -9,7 +9,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::instance::{Instance, StateGuard};
@@ -17,10 +16,12 @@ use super::open_handles::Step;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::{Event, Trigger};
-use crate::options::{IdentityBytes, WatchMode};
-use crate::reload::{OpenForWriting, Outcome, Pass, PassResult, PassScope, PassTime, Writers};
+use crate::options::IdentityBytes;
+use crate::reload::{
+    OpenForWriting, Outcome, Pass, PassAnswer, PassResult, PassScope, PassTime, Writers,
+};
 use crate::sys::catch_panic;
-use crate::watch::{ChangeReceiver, ReadOutcome, Subscribed, WatchState};
+use crate::watch::{ReadOutcome, Subscribed};
 
 /// How many passes a step runs while subscriptions to new directories need another one. The rest waits for the next
 /// step.
@@ -44,7 +45,13 @@ impl Step for Instance {
         catch_panic(|| step(self, now)).unwrap_or_else(|panic| {
             let error = Error::new(Cause::Panic(panic));
             self.events.push(Event::failed(&error, Trigger::Poll, &self.current()));
-            self.waiters.answer(newest, newest, &Err(error), None);
+            self.waiters.answer(&PassAnswer {
+                newest,
+                complete: newest,
+                has_published: false,
+                outcome: Err(error),
+                pending: None,
+            });
             let later = Some(now.instant + DELAY_AFTER_PANIC);
             if let Some(host_loop) = &self.host_loop {
                 host_loop.end(self.runtime.watcher(), later);
@@ -111,9 +118,9 @@ pub(super) fn subscribe_and_scan(instance: &Instance, now: Now) {
 }
 
 /// An instance with its locked state: all that the thread needs which runs a step or loads pushed bytes.
-struct Worker<'a> {
-    instance: &'a Instance,
-    state: StateGuard<'a>,
+pub(super) struct Worker<'a> {
+    pub(super) instance: &'a Instance,
+    pub(super) state: StateGuard<'a>,
 }
 
 impl<'a> Worker<'a> {
@@ -123,9 +130,11 @@ impl<'a> Worker<'a> {
 
     /// Does what is due at `now`. Returns when the next step is due.
     fn step(&mut self, now: Now) -> Option<Instant> {
+        self.take_late_reads(now);
         if let Some((scope, time)) = self.take_due(now) {
             self.scan(scope, time);
         }
+        self.report_unanswered(now);
         self.report_expirations(now);
         if self.instance.is_closed() { None } else { self.next_deadline(now) }
     }
@@ -158,7 +167,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn poll_time(now: Now) -> PassTime {
+    pub(super) fn poll_time(now: Now) -> PassTime {
         PassTime { trigger: Trigger::Poll, now, since: now.instant, is_quiet: false }
     }
 
@@ -167,49 +176,47 @@ impl<'a> Worker<'a> {
         let open = instance.debounce.open_for_writing(now.instant);
         let retry = state.pipeline.retry_at(&open, now);
         let date = Some(state.expiry.due_at(now));
-        [instance.debounce.due_at(), state.next_poll, retry, date].into_iter().flatten().min()
+        let unanswered = state.late_reads.check_at();
+        let due = [instance.debounce.due_at(), state.next_poll, retry, date, unanswered];
+        due.into_iter().flatten().min()
     }
 
-    /// Runs a pass, and subscribes to the directories that lead to the files that it read. If some had no subscription,
-    /// changes there have not been noticed, so another pass follows (G1).
+    /// Runs a pass. If names on the way to a file had no subscription, changes there have not been noticed, so another
+    /// pass follows (G1).
     fn scan(&mut self, scope: PassScope, time: PassTime) {
-        let is_poll = scope == PassScope::Poll;
-        let mut scanned = self.run(scope, time);
-        if is_poll {
-            // Each poll also tries subscriptions again that failed.
-            scanned.extend(self.state.watch_failures.keys());
-        }
+        let again = self.run(scope, time);
+        self.scan_again(again, time);
+    }
+
+    /// Runs passes over the units in `again`, until no name on the way to a file lacks a subscription.
+    pub(super) fn scan_again(&mut self, mut again: BTreeSet<usize>, time: PassTime) {
         // Without a subscription it is not known whether the files are quiet. A request does not wait for that.
         let is_quiet = time.trigger == Trigger::Request;
         let time = PassTime { trigger: Trigger::Watch, is_quiet, ..time };
         for _ in 0..PASSES_PER_STEP {
-            let again = self.subscribe(&scanned);
             if again.is_empty() {
                 return;
             }
-            scanned = self.run(PassScope::Units(again), time);
+            again = self.run(PassScope::Units(again), time);
         }
-        for unit in self.subscribe(&scanned) {
-            self.mark_again(unit);
-        }
-    }
-
-    /// Runs one pass. Returns the units whose files were read.
-    fn run(&mut self, scope: PassScope, time: PassTime) -> BTreeSet<usize> {
-        let instance = self.instance;
-        let pass = Pass::new(scope, time, instance.waiters.newest(), instance);
-        let result = self.state.pipeline.run(pass);
-        let scanned = result.scanned.iter().map(|unit| unit.index).collect();
-        let again = result.retry_for_name.clone();
-        self.apply(result);
         for unit in again {
             self.mark_again(unit);
         }
-        scanned
+    }
+
+    /// Runs one pass and applies its result: publishes, queues events and answers waiters. Returns the units of which a
+    /// name on the way to a file had no subscription before.
+    pub(super) fn run(&mut self, scope: PassScope, time: PassTime) -> BTreeSet<usize> {
+        let instance = self.instance;
+        let mut pass = Pass::new(scope, time, instance.waiters.newest(), instance);
+        let resubscribe = self.state.watch_failures.keys().copied().collect();
+        let reads = self.state.pipeline.begin(&mut pass, &resubscribe);
+        let reads = self.read(reads, time.now.instant);
+        self.finish(pass, reads)
     }
 
     /// Makes a pass over `unit` due after the quiet time.
-    fn mark_again(&self, unit: usize) {
+    pub(super) fn mark_again(&self, unit: usize) {
         self.instance.debounce.mark_again(unit);
         self.instance.handle_waker.wake();
     }
@@ -227,13 +234,19 @@ impl<'a> Worker<'a> {
         }
         self.apply(result);
         instance.states().last_outcome.clone_from(&outcome);
-        // If the push was accepted, the unit has no files any more, and this ends its subscriptions.
-        self.subscribe(&[index].into());
+        if self.state.pipeline.is_memory(index) {
+            // The unit has no files any more.
+            let watcher = instance.runtime.watcher();
+            if watcher.unsubscribe_unit((instance.id, index)) {
+                instance.handle_waker.waker().wake();
+            }
+            self.note_subscriptions(vec![(index, Subscribed::default())]);
+        }
         outcome
     }
 
     /// Publishes the generation of a pass, records its findings, queues its events and answers waiters.
-    fn apply(&self, result: PassResult) {
+    pub(super) fn apply(&self, result: PassResult) {
         let instance = self.instance;
         // If callers wait for the request, `Instance::reload_wait` logs their answers.
         let logs_answer = result.time.trigger == Trigger::Request && instance.waiters.is_empty();
@@ -246,6 +259,7 @@ impl<'a> Worker<'a> {
             }
         }
         let PassResult { published, failures, outcome, pending, .. } = result;
+        let has_published = published.is_some();
         if let Some(published) = published {
             instance.events.push(published.into_event());
         }
@@ -256,64 +270,13 @@ impl<'a> Worker<'a> {
             let event = Event::failed(&failure.error, trigger, &instance.current());
             instance.events.push(event);
         }
-        instance.waiters.answer(result.newest_waiter, result.complete, &outcome, pending.as_ref());
-    }
-
-    /// Subscribes to every directory for the first time. The units were read before, so changes until now may have been
-    /// missed: a pass reads them again.
-    fn subscribe_and_scan(&mut self, now: Now) {
-        let all = (0..self.state.pipeline.unit_count()).collect();
-        let again = self.subscribe(&all);
-        if !again.is_empty() {
-            let now = Now { instant: Instant::now(), ..now };
-            let time = PassTime { trigger: Trigger::Watch, ..Self::poll_time(now) };
-            self.scan(PassScope::Units(again), time);
-        }
-    }
-
-    /// Subscribes to every name that is looked up to reach the files of `units`. Returns the units that need another
-    /// pass: one of these names had no subscription when the files were read, so a change may have been missed (G1).
-    fn subscribe(&mut self, units: &BTreeSet<usize>) -> BTreeSet<usize> {
-        let Self { instance, state } = self;
-        let mut again = BTreeSet::new();
-        // A key-password callback of this pass may have closed the handle.
-        if state.pipeline.options().watch != WatchMode::Auto || instance.is_closed() {
-            return again;
-        }
-        let observer: Weak<dyn ChangeReceiver> = Arc::downgrade(&(instance.debounce.clone() as _));
-        let before = state.watch_failures.values().next().cloned();
-        for unit in units.iter().copied() {
-            let lookups = state.pipeline.lookups(unit);
-            let watcher = instance.runtime.watcher();
-            let Subscribed { needs_scan, error, notified_others, .. } =
-                watcher.subscribe((instance.id, unit), &observer, lookups);
-            if notified_others && instance.host_loop.is_none() {
-                // Wake the worker, which may be asleep: this thread may belong to the host.
-                instance.handle_waker.waker().wake();
-            }
-            match error {
-                Some(error) => state.watch_failures.insert(unit, error),
-                None => state.watch_failures.remove(&unit),
-            };
-            if needs_scan {
-                again.insert(unit);
-            }
-        }
-        let after = state.watch_failures.values().next();
-        let change = match (&before, after) {
-            (None, Some(error)) => {
-                Some((WatchState::Degraded, Event::watch_degraded(error, &instance.current())))
-            }
-            (Some(error), None) => {
-                Some((WatchState::Notified, Event::watch_restored(error, &instance.current())))
-            }
-            _ => None,
-        };
-        if let Some((watch, event)) = change {
-            instance.states().watch = watch;
-            instance.events.push(event);
-        }
-        again
+        instance.waiters.answer(&PassAnswer {
+            newest: result.newest_waiter,
+            complete: result.complete,
+            has_published,
+            outcome,
+            pending,
+        });
     }
 
     /// Queues an event for everything that has entered its warning window, or expired (G20).

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::read_throttle::Throttle;
+use super::notification_throttle::Throttle;
 use crate::events::EventQueue;
 use crate::sys::{InheritedFd, Poller, Timer, Waker};
 use crate::sys::{Mutex, MutexGuard};

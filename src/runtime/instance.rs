@@ -10,8 +10,8 @@
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::Runtime;
@@ -19,10 +19,12 @@ use super::host_descriptor::HostLoop;
 use super::open_handles::{HandleWaker, Step};
 use super::shared::Shared;
 use super::step_state::{Polls, StepState};
+use super::unit_reads::{Mailbox, ReadLink};
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::{EventQueue, EventSink, HandleName, QueueOwner, log_life, log_unreported};
 use crate::options::WatchMode;
+use crate::readers::Readers;
 use crate::reload::{Debounce, Outcome, Pipeline, Waiters};
 use crate::runtime;
 use crate::status::UnitStates;
@@ -30,7 +32,7 @@ use crate::sys::{
     Deadlock, HandleId, Mutex, MutexGuard, Resource, WaitGraph, Waker, wait_graph, wait_readable,
 };
 use crate::tls::Generation;
-use crate::watch::WatchState;
+use crate::watch::{ChangeReceiver, WatchState};
 
 /// How often a caller checks for its answer if no descriptor is left that could wake it.
 const ANSWER_CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -48,6 +50,10 @@ pub(super) struct Instance {
     /// Present if the host runs the steps.
     pub(super) host_loop: Option<HostLoop>,
     pub(super) closed: AtomicBool,
+    /// `None` if files are read on the thread of the host that runs the step.
+    pub(super) readers: Option<Arc<Readers>>,
+    pub(super) read_link: Arc<ReadLink>,
+    pub(super) mailbox: Arc<Mailbox>,
     states: Mutex<UnitStates>,
     state: Mutex<StepState>,
 }
@@ -60,8 +66,7 @@ impl Instance {
         pipeline: Pipeline,
         sink: Option<EventSink>,
     ) -> Result<Arc<Self>, Error> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let id = next_id();
         let options = shared.options.clone();
         let (mode, now) = (options.watch, Instant::now());
         let entered = runtime::enter(options.runtime)?;
@@ -82,19 +87,32 @@ impl Instance {
             None => HandleWaker::of_worker(waker.clone(), runtime.open_handles().clone(), id),
             Some(_) => HandleWaker::of_host(waker.clone()),
         };
-        let (handle_waker, marked) = (handle_waker(), handle_waker());
+        let (handle_waker, marked, woken) = (handle_waker(), handle_waker(), handle_waker());
         let on_notification = Box::new(move || marked.mark());
+        let debounce = Arc::new(Debounce::new(&options, on_notification));
+        let mailbox = Arc::new(Mailbox::new(Box::new(move || woken.wake())));
+        let observer: Weak<dyn ChangeReceiver> = Arc::downgrade(&(debounce.clone() as _));
+        let read_link = ReadLink {
+            id,
+            handles: runtime.open_handles().clone(),
+            wait_graph: runtime.wait_graph().clone(),
+            observer: (mode == WatchMode::Auto).then_some(observer),
+            mailbox: Arc::downgrade(&mailbox),
+        };
         let states = UnitStates::new(state_of(mode), &shared.current.load());
         let polls = Polls::new(options.poll_interval, runtime.open_handles().started());
         let next_poll = (mode != WatchMode::Off).then(|| polls.next(now));
         let instance = Self {
             id,
-            debounce: Arc::new(Debounce::new(&options, on_notification)),
+            debounce,
             handle_waker,
             waiters: Waiters::default(),
             events,
             host_loop,
             closed: AtomicBool::new(false),
+            readers: options.reads_on_readers().then(|| runtime.readers().clone()),
+            read_link: Arc::new(read_link),
+            mailbox,
             states: Mutex::new(states),
             state: Mutex::new(StepState::new(pipeline, polls, next_poll)),
             runtime,
@@ -233,11 +251,20 @@ impl Instance {
         self.closed.store(true, Ordering::SeqCst);
         self.waiters.close();
         self.runtime.open_handles().deregister(self.id);
+        // A read that is stuck is left to its reader, which drops the result. A key-password callback that runs on a
+        // reader is waited for, because the host may free its userdata after this call.
+        self.debounce.close();
+        if let Some(readers) = &self.readers {
+            readers.forget(self.id);
+        }
+        self.waits().wait_for_others(Resource::KeyPassword(self.id));
         // state() waits until a running pass has ended. The next step then sees that the handle is closed. state()
         // fails, and close continues, if this thread runs the pass, or if the pass waits for this thread. Both happen
         // only in a callback of the host, and the interrupted step sees `closed` when that callback returns.
         drop(self.state());
-        self.runtime.watcher().unsubscribe(self.id);
+        if self.runtime.watcher().unsubscribe(self.id) {
+            self.handle_waker.waker().wake();
+        }
         self.events.close();
         self.waits().wait_for_others(Resource::Calls(self.id));
         // The copy for forked children is the last reference to the host's userdata. Dropped after the wait, because a
@@ -273,6 +300,7 @@ impl Instance {
             instance.debounce,
             instance.waiters,
             instance.handle_waker,
+            (instance.readers, instance.read_link, instance.mailbox),
             instance.runtime,
         ));
     }
@@ -325,6 +353,12 @@ impl DerefMut for StateGuard<'_> {
     fn deref_mut(&mut self) -> &mut StepState {
         &mut self.state
     }
+}
+
+/// Returns a number for a handle, or for an open that has not succeeded yet.
+pub(super) fn next_id() -> HandleId {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
 }
 
 fn state_of(mode: WatchMode) -> WatchState {

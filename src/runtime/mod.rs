@@ -8,11 +8,14 @@ mod handle;
 mod handle_step;
 mod host_descriptor;
 mod instance;
+mod late_reads;
+mod notification_throttle;
 mod open_handles;
 mod published_generation;
-mod read_throttle;
 mod shared;
+mod step_reads;
 mod step_state;
+mod unit_reads;
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -24,6 +27,7 @@ pub(crate) use handle::Handle;
 
 use crate::error::Error;
 use crate::options::RuntimeMode;
+use crate::readers::Readers;
 use crate::sys::WaitGraph;
 use crate::sys::{Mutex, MutexGuard};
 use crate::sys::{ProcessNumber, ThreadId};
@@ -39,6 +43,7 @@ static RUNTIMES: ArcSwapOption<Runtimes> = ArcSwapOption::const_empty();
 struct Runtimes {
     process: ProcessNumber,
     wait_graph: Arc<WaitGraph>,
+    readers: Arc<Readers>,
     slots: Mutex<[RuntimeSlot; 2]>,
 }
 
@@ -50,6 +55,7 @@ struct Runtime {
     process: ProcessNumber,
     mode: RuntimeMode,
     wait_graph: Arc<WaitGraph>,
+    readers: Arc<Readers>,
     registry: Arc<OpenHandles>,
     /// `None` if hosts run the steps.
     threads: Option<Arc<WorkerThreads>>,
@@ -118,6 +124,17 @@ pub(crate) fn set_clock(offset_seconds: i64) {
     wake();
 }
 
+/// Returns the readers of this process.
+fn readers() -> Arc<Readers> {
+    runtimes().readers.clone()
+}
+
+/// Ends the readers that were started for an open or for the last handle. A host may unload the library after its last
+/// call.
+fn stop_idle_readers() {
+    runtimes().readers.stop();
+}
+
 /// Returns the runtimes of this process.
 fn runtimes() -> Arc<Runtimes> {
     let process = ProcessNumber::now();
@@ -131,6 +148,7 @@ fn runtimes() -> Arc<Runtimes> {
         let new = Arc::new(Runtimes {
             process,
             wait_graph: Arc::default(),
+            readers: Arc::default(),
             slots: Mutex::new([None, None]),
         });
         RUNTIMES.compare_and_swap(&known, Some(new));
@@ -148,7 +166,10 @@ impl Runtimes {
 impl Runtime {
     fn start(runtimes: &Runtimes, mode: RuntimeMode) -> io::Result<Arc<Self>> {
         let threads = match mode {
-            RuntimeMode::Thread => Some(Arc::new(WorkerThreads::new(runtimes.wait_graph.clone())?)),
+            RuntimeMode::Thread => {
+                let (graph, readers) = (runtimes.wait_graph.clone(), runtimes.readers.clone());
+                Some(Arc::new(WorkerThreads::new(graph, readers)?))
+            }
             RuntimeMode::Host => None,
         };
         let registry = Arc::<OpenHandles>::default();
@@ -156,7 +177,8 @@ impl Runtime {
             threads.start(&registry)?;
         }
         let (process, wait_graph) = (runtimes.process, runtimes.wait_graph.clone());
-        Ok(Arc::new(Self { process, mode, wait_graph, registry, threads }))
+        let readers = runtimes.readers.clone();
+        Ok(Arc::new(Self { process, mode, wait_graph, readers, registry, threads }))
     }
 
     /// Returns false in a child that was forked after the start: threads do not survive a fork.
@@ -171,6 +193,10 @@ impl Runtime {
 
     fn wait_graph(&self) -> &Arc<WaitGraph> {
         &self.wait_graph
+    }
+
+    fn readers(&self) -> &Arc<Readers> {
+        &self.readers
     }
 
     fn open_handles(&self) -> &Arc<OpenHandles> {
@@ -206,6 +232,7 @@ impl Runtime {
         if let Some(threads) = &self.threads {
             threads.stop();
         }
+        stop_idle_readers();
         drop(last);
     }
 

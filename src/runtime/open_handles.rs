@@ -186,7 +186,8 @@ mod tests {
         fn wake(&self) {}
     }
 
-    /// Registers `count` handles that live as long as the first result.
+    /// Registers handles with the ids from 0 to `count - 1`. Returns the step that they share, as long as which they live;
+    /// the `requested` flag of each; and the registry.
     fn handles(count: u64) -> (Arc<dyn Step>, Vec<Arc<AtomicBool>>, OpenHandles) {
         let (step, handles): (Arc<dyn Step>, _) = (Arc::new(Nothing), OpenHandles::default());
         let flags: Vec<_> = (0..count).map(|_| Arc::new(AtomicBool::new(false))).collect();

@@ -212,6 +212,7 @@ fn shard_of(address: usize) -> usize {
 mod tests {
     use std::sync::mpsc;
 
+    use super::super::unit_reads::HereReader;
     use super::*;
     use crate::options::{IdentityFiles, Options, Role};
     use crate::reload::Pipeline;
@@ -234,7 +235,8 @@ mod tests {
         };
         let options = Options { identities: vec![files], ..Options::default() };
         let now = crate::clock::Now::read().unix;
-        let (_, published) = Pipeline::open(options, GenerationsAlive::default(), now).unwrap();
+        let count = GenerationsAlive::default();
+        let (_, published) = Pipeline::open(options, &HereReader, count, now).unwrap();
         (directory, Published::new(published.generation))
     }
 

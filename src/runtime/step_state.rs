@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::late_reads::LateReads;
 use crate::error::Error;
 use crate::reload::Pipeline;
 use crate::status::ExpiryAlerts;
@@ -16,6 +17,8 @@ pub(super) struct StepState {
     /// The units whose directories cannot be subscribed to, with the reason.
     pub(super) watch_failures: BTreeMap<usize, Error>,
     pub(super) expiry: ExpiryAlerts,
+    /// The reads that readers have not ended yet.
+    pub(super) late_reads: LateReads,
 }
 
 impl StepState {
@@ -26,6 +29,7 @@ impl StepState {
             next_poll,
             watch_failures: BTreeMap::new(),
             expiry: ExpiryAlerts::default(),
+            late_reads: LateReads::default(),
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! A *word* is an `AtomicU64`.
 
-#![allow(unsafe_code, reason = "memory mapping; the block is argued for")]
+#![allow(unsafe_code, reason = "memory mapping; each block is argued for")]
 
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU64;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
@@ -36,6 +36,29 @@ pub(super) fn map_words<const N: usize>(on_fork: OnFork) -> Option<&'static [Ato
         }
         Some(&*words.cast())
     }
+}
+
+/// Maps `length` bytes, at least 1, that are zero at first. A forked child finds zeros, if the kernel supports that. Returns
+/// `None` if there is no memory.
+pub(super) fn map_wiped_bytes(length: usize) -> Option<NonNull<u8>> {
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: a new anonymous mapping at an address that the kernel chooses, so no other code uses the memory.
+    // MADV_WIPEONFORK changes nothing in this process; before Linux 4.14 it fails, and children have copies.
+    unsafe {
+        let start = mmap_anonymous(ptr::null_mut(), length, protection, MapFlags::PRIVATE).ok()?;
+        let _ = madvise(start, length, Advice::LinuxWipeOnFork);
+        NonNull::new(start.cast())
+    }
+}
+
+/// Unmaps `length` bytes from `start` on.
+///
+/// # Safety
+///
+/// [`map_wiped_bytes`] has returned `start` for the same `length`, and the memory is not used any more.
+pub(super) unsafe fn unmap(start: NonNull<u8>, length: usize) {
+    // SAFETY: the caller promises it. An error is impossible for such a range.
+    let _ = unsafe { munmap(start.as_ptr().cast(), length) };
 }
 
 #[cfg(test)]

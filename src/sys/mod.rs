@@ -3,6 +3,7 @@
 //! System calls are made with rustix. Where rustix has no such function, or must not be used, libc is called in an
 //! `unsafe` block, which says why.
 
+mod catch_panic;
 mod directory;
 mod dropped_privileges;
 mod environment_variable;
@@ -13,9 +14,9 @@ mod local_file_system;
 mod memory_across_fork;
 mod mutex;
 mod nesting_depth;
-mod panic;
 mod poller;
 mod process_number;
+mod secret_bytes;
 mod set_once;
 mod shared_memory;
 mod signals;
@@ -30,6 +31,7 @@ pub(crate) mod wait_graph;
 mod waker;
 mod without_logging;
 
+pub(crate) use catch_panic::catch_panic;
 pub(crate) use directory::Directory;
 pub(crate) use dropped_privileges::Privileges;
 pub(crate) use environment_variable::environment_variable;
@@ -38,9 +40,9 @@ pub(crate) use handle_id::HandleId;
 pub(crate) use inherited_fds::InheritedFd;
 pub(crate) use local_file_system::is_on_local_file_system;
 pub(crate) use mutex::{Condvar, Mutex, MutexGuard};
-pub(crate) use panic::catch_panic;
 pub(crate) use poller::{Poller, wait_readable};
 pub(crate) use process_number::{ProcessNumber, ProcessNumberCell};
+pub(crate) use secret_bytes::SecretBytes;
 pub(crate) use shared_memory::{SHARED_WORDS, SharedWords, shared_words};
 pub(crate) use signals::with_signals_blocked;
 pub(crate) use stack_wipe::wiping_stack;

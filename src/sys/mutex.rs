@@ -22,7 +22,7 @@ pub(crate) use std::sync::MutexGuard;
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
-    pub(crate) fn new(data: T) -> Self {
+    pub(crate) const fn new(data: T) -> Self {
         Self(std::sync::Mutex::new(data))
     }
 
@@ -80,7 +80,7 @@ impl Condvar {
 
 #[cfg(test)]
 mod tests {
-    use super::super::panic::catch_panic;
+    use super::super::catch_panic::catch_panic;
     use super::*;
 
     #[test]

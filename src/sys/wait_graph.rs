@@ -20,6 +20,8 @@ pub(crate) enum Resource {
     /// One run of the handle's event callback. The runs are numbered, so that a thread that waits for one of them does
     /// not also wait for later runs.
     Callback(HandleId, u64),
+    /// A run of the host's key-password callback for the handle, on a thread of the library.
+    KeyPassword(HandleId),
     /// The end of a thread of the library. The thread itself counts as the holder.
     Thread(ThreadId),
     /// The result of a reload pass that the worker thread is to run for the handle. The worker must be free, and the

@@ -23,7 +23,7 @@ pub(crate) fn is_logging_disabled() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::panic::catch_panic;
+    use super::super::catch_panic::catch_panic;
     use super::*;
 
     #[test]

@@ -26,6 +26,11 @@ pub(crate) trait ChangeReceiver: Send + Sync {
 
     /// Reports that changes may have been missed: every unit has to be scanned.
     fn missed(&self);
+
+    /// Returns whether the handle is closed, so that its units are not to be subscribed any more.
+    fn is_closed(&self) -> bool {
+        false
+    }
 }
 
 /// One unit of one handle, by the index of the unit.

@@ -14,7 +14,7 @@
 //! **Lost events.** If the kernel's queue is full (`fs.inotify.max_queued_events`), the kernel drops events and reports
 //! `IN_Q_OVERFLOW` in their place, which names no path. All observers are notified that changes may have been missed
 //! (G19). When a watch is removed, queued events of that watch are ignored, because its paths are unknown by then. So
-//! that no change is missed, all subscribers of these paths are notified ([`WatchOutcome::moved`]).
+//! that no change is missed, all subscribers of these paths are notified (`WatchOutcome::moved`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -26,9 +26,9 @@ use std::sync::Arc;
 use inotify::{Event, EventMask, Inotify, WatchDescriptor, WatchMask};
 
 use super::change_receiver::Subscriber;
-use super::watch_paths::{Target, WatchKind, targets_of};
+use super::inotify_errors::{cause_of, describe_start_error, testing};
+use super::watch_paths::{Target, WatchKind};
 use crate::error::{Cause, Error};
-use crate::files::Lookup;
 use crate::sys::{InheritedFd, without_fork};
 
 /// An event of inotify, with the path that it concerns in place of the kernel's watch descriptor. [`Change`](super::Change) describes
@@ -50,11 +50,23 @@ const MAX_READS: usize = 8;
 
 /// An inotify instance, its watches, and the paths that each subscriber (a unit of a handle) needs.
 pub(super) struct Backend {
-    inotify: Inotify,
+    pub(super) inotify: Inotify,
     notifier: Option<Arc<OwnedFd>>,
     watches: HashMap<WatchDescriptor, InodeWatch>,
     paths: HashMap<PathBuf, WatchedPath>,
-    targets: BTreeMap<Subscriber, Vec<Target>>,
+    pub(super) needs: BTreeMap<Subscriber, Needs>,
+    /// How many plans were made, and how many of them are not finished.
+    pub(super) plans: u64,
+    pub(super) plans_in_progress: usize,
+    /// Watches that no path leads to, but that the kernel still has.
+    pub(super) unneeded: Vec<WatchDescriptor>,
+}
+
+/// What a subscriber needs to have watched.
+pub(super) struct Needs {
+    /// The number of the latest plan.
+    pub(super) plan: u64,
+    pub(super) targets: Vec<Target>,
 }
 
 /// A watch of the kernel, which watches one inode.
@@ -66,24 +78,11 @@ struct InodeWatch {
 
 /// A path that at least one subscriber needs to have watched.
 #[derive(Default)]
-struct WatchedPath {
+pub(super) struct WatchedPath {
     /// The watch of the inode that the path led to last. `None` if it cannot be watched.
     watch: Option<WatchDescriptor>,
     /// How many subscribers need each of [`WatchKind::ALL`].
-    needed: [usize; WatchKind::ALL.len()],
-}
-
-/// The result of [`Backend::watch`].
-#[derive(Default)]
-pub(super) struct WatchOutcome {
-    /// Whether changes until now may have been missed: a path was not watched before, or for fewer events, or it is
-    /// missing although it was there when it was looked up.
-    pub(super) is_new: bool,
-    /// The reason why a path cannot be watched, with that path. If there are several, the first.
-    pub(super) error: Option<Error>,
-    /// Paths whose watch ended because they lead to another inode now, or to none. Their other subscribers must be
-    /// notified, because queued events of the old watch are lost.
-    pub(super) moved: Vec<PathBuf>,
+    pub(super) needed: [usize; WatchKind::ALL.len()],
 }
 
 impl Backend {
@@ -101,7 +100,10 @@ impl Backend {
             notifier: None,
             watches: HashMap::new(),
             paths: HashMap::new(),
-            targets: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            plans: 0,
+            plans_in_progress: 0,
+            unneeded: Vec::new(),
         })
     }
 
@@ -134,46 +136,11 @@ impl Backend {
         std::mem::forget((inotify, notifier));
     }
 
-    /// Watches the paths that `lookups` need ([`targets_of`]) for `subscriber`, in place of its earlier paths.
-    ///
-    /// The earlier paths are released after the new ones are watched. A watch that both need is thus not removed and
-    /// added again, which would lose the events in between.
-    pub(super) fn watch(&mut self, subscriber: Subscriber, lookups: &[Lookup]) -> WatchOutcome {
-        let mut outcome = WatchOutcome::default();
-        let targets = targets_of(lookups);
-        for Target { path, kind } in &targets {
-            self.entry(path).needed[*kind as usize] += 1;
-        }
-        let mut before = self.targets.insert(subscriber, targets.clone()).unwrap_or_default();
-        for Target { path, kind } in &targets {
-            let watch_before = self.watch_of(path);
-            let mut added = self.add_watch(path);
-            if added == Err(limit_reached()) {
-                // The kernel's limit of watches is reached. Often it is enough to end the watches of the earlier paths.
-                self.release(&std::mem::take(&mut before));
-                added = self.add_watch(path);
-            }
-            if watch_before.is_some() && self.watch_of(path) != watch_before {
-                outcome.moved.push(path.clone());
-            }
-            match added {
-                Ok(is_new) => outcome.is_new |= is_new,
-                // The path was there when it was looked up, so it was removed since then: a change.
-                Err(Cause::NotFound) => outcome.is_new = true,
-                Err(Cause::Permission) if !kind.must_be_readable() => {}
-                Err(cause) => {
-                    outcome.error.get_or_insert(Error::at(path, cause));
-                }
-            }
-        }
-        self.release(&before);
-        outcome
-    }
-
-    /// Ends the watches that only `subscriber` needs.
-    pub(super) fn unwatch(&mut self, subscriber: Subscriber) {
-        let targets = self.targets.remove(&subscriber).unwrap_or_default();
-        self.release(&targets);
+    /// Ends the watches that only `subscriber` needs. Returns paths whose other subscribers must be notified, as
+    /// `WatchOutcome::moved`.
+    pub(super) fn unwatch(&mut self, subscriber: Subscriber) -> Vec<PathBuf> {
+        let needs = self.needs.remove(&subscriber).map(|needs| needs.targets);
+        self.release(&needs.unwrap_or_default())
     }
 
     /// Returns the events that the kernel has queued, in order. Equal events in a row are returned once.
@@ -237,22 +204,24 @@ impl Backend {
         }
     }
 
-    fn watch_of(&self, path: &Path) -> Option<WatchDescriptor> {
+    pub(super) fn watch_of(&self, path: &Path) -> Option<WatchDescriptor> {
         self.paths.get(path).and_then(|entry| entry.watch.clone())
     }
 
-    fn entry(&mut self, path: &Path) -> &mut WatchedPath {
+    pub(super) fn entry(&mut self, path: &Path) -> &mut WatchedPath {
         self.paths.entry(path.to_owned()).or_default()
     }
 
-    /// Makes the kernel watch the inode that `path` leads to now, for the events that subscribers need there.
+    /// Records the watch of the inode that `path` leads to now, which was added for the events in `needed`.
     ///
     /// Returns whether that inode was not watched for this path before, or not for all of these events.
-    fn add_watch(&mut self, path: &Path) -> Result<bool, Cause> {
-        let needed = self.mask_of(path);
-        // MASK_ADD keeps the events that another path of the same inode needs.
-        let mask = needed | WatchMask::DONT_FOLLOW | WatchMask::MASK_ADD;
-        let descriptor = self.inotify.watches().add(path, mask).map_err(|error| {
+    pub(super) fn record(
+        &mut self,
+        path: &Path,
+        needed: WatchMask,
+        added: io::Result<WatchDescriptor>,
+    ) -> Result<bool, Cause> {
+        let descriptor = added.map_err(|error| {
             // If this process may not read the path any more, an existing watch is kept. It reports a change of
             // permissions.
             if error.kind() != io::ErrorKind::PermissionDenied {
@@ -278,29 +247,35 @@ impl Backend {
     }
 
     /// Returns the events that subscribers need at `path`.
-    fn mask_of(&self, path: &Path) -> WatchMask {
+    pub(super) fn mask_of(&self, path: &Path) -> WatchMask {
         let Some(entry) = self.paths.get(path) else { return WatchMask::empty() };
         let needed = WatchKind::ALL.iter().filter(|kind| entry.needed[**kind as usize] > 0);
         needed.fold(WatchMask::empty(), |mask, kind| mask | kind.mask())
     }
 
-    /// Records that one subscriber needs `targets` no more, and reduces their watches to what other subscribers need.
-    fn release(&mut self, targets: &[Target]) {
+    /// Records that one subscriber needs `targets` no more, and ends watches with events that no subscriber needs.
+    ///
+    /// Such a watch cannot be reduced: the kernel would look up its path, which may block. Returns the paths of ended
+    /// watches that others need: their subscribers must be notified, and subscribe again.
+    pub(super) fn release(&mut self, targets: &[Target]) -> Vec<PathBuf> {
         for Target { path, kind } in targets {
-            self.entry(path).needed[*kind as usize] -= 1;
+            let needed = &mut self.entry(path).needed[*kind as usize];
+            *needed = needed.saturating_sub(1);
         }
+        let mut ended = Vec::new();
         for Target { path, .. } in targets {
             if self.mask_of(path).is_empty() {
                 self.detach(path);
                 self.paths.remove(path);
-            } else {
-                self.narrow(path);
+            } else if self.is_wider_than_needed(path) {
+                ended.extend(self.end_watch(path));
             }
         }
+        ended
     }
 
     /// Records that `path` has no watch any more. If no other path leads to that watch, removes it from the kernel.
-    fn detach(&mut self, path: &Path) {
+    pub(super) fn detach(&mut self, path: &Path) {
         let Some(descriptor) = self.paths.get_mut(path).and_then(|entry| entry.watch.take()) else {
             return;
         };
@@ -308,82 +283,44 @@ impl Backend {
         watch.paths.remove(path);
         if watch.paths.is_empty() {
             self.watches.remove(&descriptor);
-            // An error means that the kernel has removed the watch already.
-            let _ = self.inotify.watches().remove(descriptor);
+            self.unneeded.push(descriptor);
+            self.remove_unneeded();
         }
     }
 
-    /// Removes those events from the mask of the watch of `path` that no subscriber needs any more.
+    /// Removes from the kernel the watches that no path leads to. While watches are being added, waits with that: the
+    /// kernel may return one of these for an inode that is needed again.
+    pub(super) fn remove_unneeded(&mut self) {
+        if self.plans_in_progress > 0 {
+            return;
+        }
+        for descriptor in std::mem::take(&mut self.unneeded) {
+            if !self.watches.contains_key(&descriptor) {
+                // An error means that the kernel has removed the watch already.
+                let _ = self.inotify.watches().remove(descriptor);
+            }
+        }
+    }
+
+    /// Returns whether the watch of `path` has events that no subscriber needs any more.
     ///
     /// Otherwise a directory that once contained a configured file, and is only on the way to one now, would still
     /// report changes of all its entries.
-    fn narrow(&mut self, path: &Path) {
-        let Some(descriptor) = self.watch_of(path) else { return };
-        let Some(watch) = self.watches.get(&descriptor) else { return };
+    fn is_wider_than_needed(&self, path: &Path) -> bool {
+        let descriptor = self.watch_of(path);
+        let Some(watch) = descriptor.and_then(|it| self.watches.get(&it)) else { return false };
         let needed = watch.paths.iter().map(|path| self.mask_of(path));
         let needed = needed.fold(WatchMask::empty(), |all, mask| all | mask);
-        // Events that the watch lacks are not added here, but by `add_watch`, which returns that they are new.
-        let kept = watch.mask & needed;
-        if watch.mask == kept {
-            return;
+        !needed.contains(watch.mask)
+    }
+
+    /// Ends the watch of `path`, and returns all paths that lead to its inode.
+    fn end_watch(&mut self, path: &Path) -> Vec<PathBuf> {
+        let watch = self.watch_of(path).and_then(|it| Some(self.watches.get(&it)?.paths.clone()));
+        let paths: Vec<_> = watch.into_iter().flatten().collect();
+        for path in &paths {
+            self.detach(path);
         }
-        // Without MASK_ADD the kernel replaces the mask of the existing watch.
-        let Ok(again) = self.inotify.watches().add(path, kept | WatchMask::DONT_FOLLOW) else {
-            return;
-        };
-        if again != descriptor {
-            // The path leads to another inode by now, so the call above created or changed the watch of that inode.
-            // Remove that watch. If another path needs it, the kernel reports IN_IGNORED for it, and the subscribers of
-            // that path subscribe again.
-            let _ = self.inotify.watches().remove(again);
-        } else if let Some(watch) = self.watches.get_mut(&descriptor) {
-            watch.mask = kept;
-        }
-    }
-}
-
-fn cause_of(error: &io::Error) -> Cause {
-    match error.raw_os_error() {
-        Some(libc::ENOSPC) => limit_reached(),
-        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Cause::NotFound,
-        Some(libc::EACCES) => Cause::Permission,
-        _ => Cause::Io(format!("cannot be watched: {error}")),
-    }
-}
-
-fn limit_reached() -> Cause {
-    Cause::Io(
-        "cannot be watched: the limit of inotify watches is reached (fs.inotify.max_user_watches)"
-            .to_owned(),
-    )
-}
-
-fn describe_start_error(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::EMFILE) => "the limit of inotify instances (fs.inotify.max_user_instances) or \
-             of descriptors is reached"
-            .to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-/// Lets tests make inotify fail, in the whole process.
-pub(crate) mod testing {
-    use std::sync::atomic::{AtomicU8, Ordering};
-
-    pub(crate) const NONE: u8 = 0;
-    /// inotify cannot be started, and reading events from a running instance fails.
-    pub(crate) const START_FAILS: u8 = 1;
-    /// inotify can be started, but reading events fails.
-    pub(crate) const READ_FAILS: u8 = 2;
-
-    static FAULT: AtomicU8 = AtomicU8::new(NONE);
-
-    pub(crate) fn set_fault(fault: u8) {
-        FAULT.store(fault, Ordering::SeqCst);
-    }
-
-    pub(super) fn fault() -> u8 {
-        FAULT.load(Ordering::SeqCst)
+        paths
     }
 }

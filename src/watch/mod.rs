@@ -9,24 +9,27 @@
 
 mod change_receiver;
 mod inotify;
+mod inotify_errors;
 mod subscriptions;
 #[cfg(test)]
-mod tests_directories;
+mod tests_directory_sources;
 mod watch_paths;
+mod watch_plan;
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-pub(crate) use self::inotify::testing;
+pub(crate) use self::inotify_errors::testing;
 pub(crate) use change_receiver::{Change, ChangeReceiver};
 
-use self::inotify::{Backend, WatchOutcome};
+use self::inotify::Backend;
 use crate::error::Error;
 use crate::files::Lookup;
 use crate::sys::HandleId;
 use crate::sys::{Mutex, MutexGuard};
 use subscriptions::Subscriptions;
+use watch_plan::{WatchOutcome, WatchPlan};
 
 /// How the changes of a handle's files are detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,13 +85,17 @@ struct WatcherState {
     subscriptions: Subscriptions,
     /// The running inotify instance. `None` before the first subscription, and after a failure until the next start.
     backend: Option<Backend>,
+    /// How many instances were started.
+    starts: u64,
     /// The latest failure of a running inotify instance, and its time.
     failed: Option<(Error, Instant)>,
 }
 
 impl Watcher {
     /// Subscribes one unit of the handle `id` to changes of `lookups`, in place of its earlier subscriptions. From then
-    /// on [`Watcher::read`] notifies `observer` of these changes.
+    /// on [`Watcher::read`] notifies `observer` of these changes. Does nothing if the observer is closed.
+    ///
+    /// Blocks while a mount of the paths does not answer; other callers do not wait for that.
     pub(crate) fn subscribe(
         &self,
         (id, unit): (HandleId, usize),
@@ -96,35 +103,60 @@ impl Watcher {
         lookups: &[Lookup],
     ) -> Subscribed {
         let mut state = self.state();
-        let WatcherState { subscriptions, backend, failed } = &mut *state;
-        let has_new = subscriptions.replace((id, unit), observer, lookups);
-        let running = match backend {
-            Some(running) => running,
-            None => match start(failed.as_ref()) {
-                Ok(started) => backend.insert(started),
-                // No further scan is needed: it would only find changes between the previous scan and the start of a
-                // watch, and no watch starts. The next poll finds them.
-                Err(error) => return Subscribed { error: Some(error), ..Subscribed::default() },
-            },
-        };
-        let WatchOutcome { is_new, error, moved } = running.watch((id, unit), lookups);
-        // These paths have new watches, and the queued events of the old ones are discarded. Other subscribers of the
-        // paths would find the new watches in place when they subscribe, and would miss the change (G1).
-        let mut notified_others = false;
-        for path in &moved {
-            notified_others |= subscriptions.notify_others(path, (id, unit));
+        if observer.upgrade().is_none_or(|observer| observer.is_closed()) {
+            return Subscribed::default();
         }
-        Subscribed { needs_scan: has_new || is_new, error, notified_others }
-    }
-
-    /// Removes the subscriptions of every unit of the handle `id`.
-    pub(crate) fn unsubscribe(&self, id: HandleId) {
-        let mut state = self.state();
-        for subscriber in state.subscriptions.remove_handle(id) {
-            if let Some(backend) = &mut state.backend {
-                backend.unwatch(subscriber);
+        let has_new = state.subscriptions.replace((id, unit), observer, lookups);
+        let backend = match state.running() {
+            Ok(backend) => backend,
+            // No further scan is needed: it would only find changes between the previous scan and the start of a
+            // watch, and no watch starts. The next poll finds them.
+            Err(error) => return Subscribed { error: Some(error), ..Subscribed::default() },
+        };
+        let mut plan = WatchPlan::new(backend, (id, unit), lookups);
+        let start = state.starts;
+        let mut remote = None;
+        loop {
+            drop(state);
+            remote = remote.or(plan.add());
+            state = self.state();
+            let same_start = state.starts == start;
+            let WatcherState { subscriptions, backend, .. } = &mut *state;
+            let Some(backend) = backend.as_mut().filter(|_| same_start) else {
+                // inotify failed in between. Its observers have been notified.
+                return Subscribed { needs_scan: true, ..Subscribed::default() };
+            };
+            match plan.finish(backend) {
+                Err(again) => plan = again,
+                Ok(WatchOutcome { is_new, error, moved }) => {
+                    let notified_others = subscriptions.notify_moved(&moved, (id, unit));
+                    let (needs_scan, error) = (has_new || is_new, error.or(remote));
+                    return Subscribed { needs_scan, error, notified_others };
+                }
             }
         }
+    }
+
+    /// Removes the subscriptions of every unit of the handle `id`. Returns whether units of other handles were notified,
+    /// so that the caller has to wake their worker.
+    pub(crate) fn unsubscribe(&self, id: HandleId) -> bool {
+        let mut state = self.state();
+        let WatcherState { subscriptions, backend, .. } = &mut *state;
+        let mut notified_others = false;
+        for subscriber in subscriptions.remove_handle(id) {
+            let moved = backend.as_mut().map(|backend| backend.unwatch(subscriber));
+            notified_others |= subscriptions.notify_moved(&moved.unwrap_or_default(), subscriber);
+        }
+        notified_others
+    }
+
+    /// Removes the subscriptions of one unit, which has no files any more. Returns as [`Watcher::unsubscribe`].
+    pub(crate) fn unsubscribe_unit(&self, subscriber: (HandleId, usize)) -> bool {
+        let mut state = self.state();
+        let WatcherState { subscriptions, backend, .. } = &mut *state;
+        subscriptions.remove(subscriber);
+        let moved = backend.as_mut().map(|backend| backend.unwatch(subscriber));
+        subscriptions.notify_moved(&moved.unwrap_or_default(), subscriber)
     }
 
     /// Returns the descriptor that becomes readable when events are queued. It is valid until [`Watcher::read`] fails.
@@ -157,7 +189,7 @@ impl Watcher {
     /// If reading fails, no file is watched any more. All observers are notified, and their units subscribe again.
     pub(crate) fn read(&self) -> ReadOutcome {
         let mut state = self.state();
-        let WatcherState { subscriptions, backend, failed } = &mut *state;
+        let WatcherState { subscriptions, backend, failed, .. } = &mut *state;
         let Some(running) = backend else { return ReadOutcome::Nothing };
         match running.read() {
             Err(error) => {
@@ -179,13 +211,20 @@ impl Watcher {
     }
 }
 
-fn start(failed: Option<&(Error, Instant)>) -> Result<Backend, Error> {
-    match failed {
-        Some((error, at)) if at.elapsed() < RESTART_DELAY => Err(error.clone()),
-        _ => Backend::start(),
+impl WatcherState {
+    /// Returns the running inotify instance. Starts one if there is none.
+    fn running(&mut self) -> Result<&mut Backend, Error> {
+        if self.backend.is_none() {
+            match &self.failed {
+                Some((error, at)) if at.elapsed() < RESTART_DELAY => return Err(error.clone()),
+                _ => self.backend = Some(Backend::start()?),
+            }
+            self.starts += 1;
+        }
+        self.backend.as_mut().ok_or_else(|| Error::invalid("inotify is not running"))
     }
 }
 
 #[cfg(test)]
-#[path = "tests_files.rs"]
+#[path = "tests_file_sources.rs"]
 mod tests;

@@ -20,7 +20,7 @@ pub(super) struct Subscriptions {
 
 /// One path whose changes concern a subscriber.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Subscription {
+pub(super) enum Subscription {
     /// The entry at this path.
     Path(PathBuf),
     /// Every entry of this directory whose name passes the filter, present or future.
@@ -65,7 +65,7 @@ impl Subscriptions {
         units
     }
 
-    fn remove(&mut self, subscriber: Subscriber) -> HashSet<Subscription> {
+    pub(super) fn remove(&mut self, subscriber: Subscriber) -> HashSet<Subscription> {
         let subscriptions = self.by_subscriber.remove(&subscriber).unwrap_or_default();
         for subscription in &subscriptions {
             match subscription {
@@ -98,11 +98,16 @@ impl Subscriptions {
         }
     }
 
-    /// Reports to every subscriber but `one` that the entry at `path` changed. Returns whether there is such a
+    /// Reports to every subscriber but `one` that the entries at `moved` changed. Returns whether there is such a
     /// subscriber.
-    pub(super) fn notify_others(&self, path: &Path, one: Subscriber) -> bool {
+    ///
+    /// The watches of these paths have ended or are new, and the queued events of the old ones are discarded. Other
+    /// subscribers would find the new watches in place when they subscribe, and would miss the change (G1).
+    pub(super) fn notify_moved(&self, moved: &[PathBuf], one: Subscriber) -> bool {
         let mut has_others = false;
-        for subscriber in self.subscribers_of(path) {
+        for (path, subscriber) in moved.iter().flat_map(|path| {
+            self.subscribers_of(path).into_iter().map(move |subscriber| (path, subscriber))
+        }) {
             if subscriber != one {
                 has_others = true;
                 self.notify_one(subscriber, Change::Changed(path));

@@ -6,6 +6,7 @@ use std::process::Command;
 
 /// What a test does to the process that it runs in.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "each test program uses a part")]
 pub(crate) enum Needs {
     /// Sets the limits of the process.
     Process,

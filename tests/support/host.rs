@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use certreload::ffi::event::*;
 use certreload::ffi::event_callback::*;
-use certreload::ffi::event_loop::certreload_options_set_runtime;
+use certreload::ffi::event_loop::{
+    certreload_options_set_reader_thread, certreload_options_set_runtime,
+};
 use certreload::ffi::generation::*;
 use certreload::ffi::handle::*;
 use certreload::ffi::identity_getters::*;
@@ -132,6 +134,14 @@ impl Builder {
         assert_eq!(result, certreload_result::Ok);
         let this = std::mem::ManuallyDrop::new(self);
         Self(this.0, driver)
+    }
+
+    /// Lets files be read on a thread of the library, though the host runs the rest.
+    pub fn reader_thread(self) -> Self {
+        // SAFETY: live options.
+        let result = unsafe { certreload_options_set_reader_thread(self.0, true) };
+        assert_eq!(result, certreload_result::Ok);
+        self
     }
 
     pub fn identity(self, chain: &Path, key: &Path) -> Self {

@@ -4,14 +4,13 @@ use std::ffi::{CString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
 use super::options_object::certreload_options;
 use super::options_object::setter;
 use crate::ffi::cast;
 use crate::ffi::result::certreload_result;
 use crate::ffi::userdata::{Userdata, certreload_userdata_free};
 use crate::options::{KeyPassword, PasswordCallback};
+use crate::sys::SecretBytes;
 
 /// The size of the buffer that a certreload_key_password_callback gets, in bytes.
 pub const CERTRELOAD_MAX_KEY_PASSWORD: usize = 1024;
@@ -20,13 +19,12 @@ pub const CERTRELOAD_MAX_KEY_PASSWORD: usize = 1024;
 ///
 /// It is called once for each load of an encrypted key. During an open, a check or a push it runs on the calling
 /// thread. Later it runs when a file of the identity has changed. It then runs on a background thread of the library,
-/// or with CERTRELOAD_RUNTIME_HOST on the thread that calls certreload_dispatch() or certreload_reload_wait(). It runs
-/// again at each retry of files that look incomplete. After a wrong password the files look incomplete, too, because
+/// or with CERTRELOAD_RUNTIME_HOST and no reader thread on the thread that calls certreload_dispatch() or
+/// certreload_reload_wait(). It runs again at each retry of files that look incomplete. After a wrong password the files look incomplete, too, because
 /// key and password may be replaced one after the other.
 ///
-/// While the function runs on a background thread, reloads of all handles wait for it; connections do not. A fork() by
-/// another thread of the process waits for it for up to a second. So be quick, and take no lock that is held around a
-/// fork. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
+/// While the function runs on a background thread, only the reload of the identity with that key waits for it
+/// (G21), and certreload_close() of the handle. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
 ///
 /// key_path is the path of the key, made absolute, or memory:INDEX/key for a key in memory. The function writes the
 /// bytes of the password to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, writes their
@@ -124,10 +122,10 @@ struct HostPassword {
 }
 
 impl HostPassword {
-    fn ask(&self, key_path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    fn ask(&self, key_path: &Path) -> Option<SecretBytes> {
         // A path that came from C holds no NUL.
         let path = CString::new(key_path.as_os_str().as_bytes()).ok()?;
-        let mut buffer = Zeroizing::new(vec![0_u8; CERTRELOAD_MAX_KEY_PASSWORD]);
+        let mut buffer = SecretBytes::zeroed(CERTRELOAD_MAX_KEY_PASSWORD);
         let mut length = 0;
         // SAFETY: `function` has the documented signature; the path, the buffer with its size, and
         // the length live until the call returns.

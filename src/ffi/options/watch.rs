@@ -141,6 +141,9 @@ pub unsafe extern "C" fn certreload_options_set_debounce_ms(
 /// file is missing, may not be read, or is still open for writing. Files that change without a pause are read when the
 /// timeout has passed.
 ///
+/// The same time, but at least a second, is what a file system has to answer a system call (G21). After that the unit is
+/// STALE with TIMED_OUT, and certreload_open() fails with it. The unit recovers when the file system answers.
+///
 /// @param options     must not be NULL; changed
 /// @param timeout_ms  0 to 3600000 (an hour), milliseconds; the default is 5000
 /// @return            OK; NULL_PARAMETER; INVALID_PARAMETER

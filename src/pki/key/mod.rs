@@ -12,16 +12,15 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::SigningKey;
-use zeroize::Zeroizing;
 
 use super::pem::{Section, sections};
 use super::wrong_format;
 use crate::error::{Cause, Error};
-use crate::sys::without_fork;
+use crate::sys::{SecretBytes, without_fork};
 use encrypted::{EncryptedKey, REMEDY};
 
 /// The password of an encrypted key; wiped when it is dropped.
-pub(crate) type Password = Zeroizing<Vec<u8>>;
+pub(crate) type Password = SecretBytes;
 
 /// Asks for the password of an encrypted key. Returns it, `None` if there is none, or why it cannot be read.
 pub(crate) type AskPassword<'a> = &'a dyn Fn() -> Result<Option<Password>, Error>;

@@ -4,5 +4,5 @@ mod changes_that_end_sessions;
 mod key_files;
 mod peers;
 mod resumption_limits;
-mod session_facts_and_tickets;
+mod session_stamps_and_tickets;
 mod wiping;

@@ -1,4 +1,7 @@
-//! Tests of clients that keep resuming: when a chain of resumptions ends.
+//! Tests of clients that keep resuming: when they need a full handshake again.
+//!
+//! In TLS 1.2 that is six hours after the last full handshake. In TLS 1.3 each resumption gives a ticket with the full
+//! lifetime, so only a client with a certificate needs a full handshake: once a week.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,7 +10,7 @@ use rustls::ServerConfig;
 use rustls::server::ProducesTickets;
 
 use super::peers::{TestPki, VERSIONS, policy, sessions};
-use super::session_facts_and_tickets::{session, tickets};
+use super::session_stamps_and_tickets::{session, tickets};
 use crate::clock;
 use crate::options::Resumption;
 use crate::tls::sessions::binding::{Binding, boundary_after};

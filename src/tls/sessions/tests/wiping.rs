@@ -1,7 +1,7 @@
 //! Tests that no copy of a TLS 1.2 session, which contains its secret, is freed without being wiped (G18).
 
 use super::peers::{TestPki, VERSIONS, named, policy, sessions};
-use super::session_facts_and_tickets::{session, tickets};
+use super::session_stamps_and_tickets::{session, tickets};
 use crate::clock;
 use crate::options::Resumption;
 use crate::sys::freed_with;

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::directory_files::FileFilter;
+use crate::readers::touching;
 
 /// The most symbolic links that one path may lead through: the kernel's own limit (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
@@ -120,7 +121,7 @@ impl PathResolver {
         if let Some(entry) = self.entries.get(path) {
             return entry.clone();
         }
-        let entry = match fs::read_link(path) {
+        let entry = match touching(path, || fs::read_link(path)) {
             Ok(target) => PathEntry::Link(target),
             // readlink(2) fails with EINVAL if the entry exists and is no link.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => PathEntry::Other,

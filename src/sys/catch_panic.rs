@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn caught_panic_returns_its_message_and_location() {
         let message = catch_panic(|| -> () { panic!("the sky is {}", "falling") }).unwrap_err();
-        assert!(message.starts_with("the sky is falling (src/sys/panic.rs:"), "{message}");
+        assert!(message.starts_with("the sky is falling (src/sys/catch_panic.rs:"), "{message}");
     }
 
     #[test]

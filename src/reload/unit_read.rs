@@ -1,0 +1,179 @@
+//! Reads the files of one unit, apart from the unit itself: a read may block while the unit is needed.
+//!
+//! A read begins with what the unit knows, runs on any thread, and ends with what it found. Parsing is left to the
+//! thread that has the unit. Two reasons: the thread of a read may be lost for as long as a mount does not answer, and
+//! it ends at any time, while the cryptography library needs threads that end outside of forks (G11).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::configured_files::ConfiguredFiles;
+use super::pass::PassTime;
+use crate::files::{
+    Digest, Fingerprint, Lookup, PathResolver, Snapshot, SourcePath, digest_of, take_snapshot,
+};
+use crate::options::{KeyPassword, WeakPasswordCallback};
+use crate::pki::{Password, needs_password};
+use crate::readers::calling_host;
+use crate::sys::Mutex;
+use crate::watch::Subscribed;
+
+/// The read of one unit, before it runs.
+pub(crate) struct UnitRead {
+    /// The unit.
+    pub(super) index: usize,
+    /// Identifies the read among those of the unit.
+    pub(super) number: u64,
+    /// The newest waiter when the read began.
+    pub(super) newest_waiter: u64,
+    pub(super) time: PassTime,
+    pub(super) sources: Vec<SourcePath>,
+    pub(super) kind: ReadKind,
+    pub(super) password: Option<PasswordQuestion>,
+}
+
+pub(super) enum ReadKind {
+    /// The files are read.
+    Files,
+    /// The files are read unless they look unchanged. `lookups` are subscribed to in that case, if an earlier attempt
+    /// failed.
+    UnlessUnchanged {
+        fingerprint: Arc<Fingerprint>,
+        /// Shared by the reads of one pass, so that each link on the way is read once.
+        resolver: Arc<Mutex<PathResolver>>,
+        lookups: Option<Vec<Lookup>>,
+    },
+    /// The files are not read: only the directories on the way are subscribed to.
+    Subscription(Vec<Lookup>),
+}
+
+/// When the host is asked for the password of a key.
+pub(super) struct PasswordQuestion {
+    pub(super) callback: WeakPasswordCallback,
+    pub(super) key: PathBuf,
+    /// The content that needs no password, because it is not parsed again.
+    pub(super) known: [Option<Digest>; 2],
+}
+
+/// What a read needs from its caller.
+pub(crate) struct ReadCalls<'a> {
+    /// Subscribes the unit to changes of the given lookups. Returns `None` if the handle watches nothing.
+    pub(crate) subscribe: &'a dyn Fn(usize, &[Lookup]) -> Option<Subscribed>,
+    /// Runs while a callback of the host is called, so that `close` waits for that.
+    pub(crate) holding: &'a dyn Fn(&mut dyn FnMut()),
+}
+
+/// The result of a read.
+pub(crate) struct FinishedRead {
+    pub(crate) index: usize,
+    pub(super) number: u64,
+    pub(super) newest_waiter: u64,
+    pub(crate) time: PassTime,
+    pub(super) found: Found,
+    /// The result of subscribing to changes; `None` if that was not tried.
+    pub(crate) subscribed: Option<Subscribed>,
+}
+
+pub(super) enum Found {
+    Files(ReadFiles),
+    /// The files look as they did when they were read last.
+    Unchanged,
+    /// The read was for the subscription alone.
+    Nothing,
+    /// The read panicked, which is a defect.
+    Panicked,
+}
+
+impl Found {
+    /// Returns whether the files were read, or should have been.
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self, Self::Files(_) | Self::Panicked)
+    }
+}
+
+/// The files of a unit as they were read.
+pub(super) struct ReadFiles {
+    pub(super) snapshot: Snapshot,
+    /// The password that the host gave, if it was asked.
+    pub(super) password: Option<Password>,
+    /// When the read began.
+    pub(super) at: Instant,
+}
+
+impl ReadCalls<'_> {
+    /// Calls for a thread that `close` does not wait for: that of an open.
+    pub(super) const OF_OPEN: Self =
+        Self { subscribe: &|_, _| None, holding: &|call: &mut dyn FnMut()| call() };
+}
+
+impl UnitRead {
+    /// Returns the index of the unit.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Returns the result of a read that panicked.
+    pub(crate) fn panicked(&self) -> FinishedRead {
+        self.finished(Found::Panicked, None)
+    }
+
+    /// Reads the files, and subscribes to the directories that lead to them.
+    pub(crate) fn run(&self, calls: &ReadCalls<'_>) -> FinishedRead {
+        let found = match &self.kind {
+            ReadKind::Files => Found::Files(self.read(calls)),
+            ReadKind::Subscription(_) => Found::Nothing,
+            ReadKind::UnlessUnchanged { fingerprint, resolver, .. } => {
+                // Another reader may be stuck with the resolver.
+                let is_unchanged = match resolver.try_lock() {
+                    Some(mut resolver) => fingerprint.matches(&self.sources, &mut resolver),
+                    None => fingerprint.matches(&self.sources, &mut PathResolver::default()),
+                };
+                if is_unchanged { Found::Unchanged } else { Found::Files(self.read(calls)) }
+            }
+        };
+        let lookups = match (&found, &self.kind) {
+            (Found::Files(read), _) => Some(&read.snapshot.lookups),
+            (_, ReadKind::Subscription(lookups)) => Some(lookups),
+            (_, ReadKind::UnlessUnchanged { lookups, .. }) => lookups.as_ref(),
+            _ => None,
+        };
+        let subscribed = lookups.and_then(|lookups| (calls.subscribe)(self.index, lookups));
+        self.finished(found, subscribed)
+    }
+
+    fn read(&self, calls: &ReadCalls<'_>) -> ReadFiles {
+        let at = Instant::now();
+        let snapshot = take_snapshot(&self.sources);
+        let password = self.password.as_ref().and_then(|question| question.ask(&snapshot, calls));
+        ReadFiles { snapshot, password, at }
+    }
+
+    fn finished(&self, found: Found, subscribed: Option<Subscribed>) -> FinishedRead {
+        let &Self { index, number, newest_waiter, time, .. } = self;
+        FinishedRead { index, number, newest_waiter, time, found, subscribed }
+    }
+}
+
+impl PasswordQuestion {
+    /// Returns the question for a unit with these `files`, if the host gives the password. Content with one of the
+    /// `known` digests needs none.
+    pub(super) fn of(files: &ConfiguredFiles, known: [Option<Digest>; 2]) -> Option<Self> {
+        let files = files.as_identity()?;
+        let Some(KeyPassword::Callback(callback)) = &files.password else { return None };
+        Some(Self { callback: callback.downgrade(), key: files.key.clone(), known })
+    }
+
+    /// Asks the host, if the key is encrypted and the files are new. The second file of an identity is its key.
+    pub(super) fn ask(&self, snapshot: &Snapshot, calls: &ReadCalls<'_>) -> Option<Password> {
+        let files = snapshot.files.as_deref().ok()?;
+        let key = files.get(1)?.read.as_ref().ok()?;
+        if !needs_password(&key.bytes) || self.known.contains(&Some(digest_of(files))) {
+            return None;
+        }
+        let mut password = None;
+        let mut ask = || password = calling_host(|| self.callback.ask(&self.key)).flatten();
+        (calls.holding)(&mut ask);
+        password
+    }
+}

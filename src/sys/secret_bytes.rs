@@ -1,0 +1,108 @@
+//! Bytes that may be a key or a password: a forked child finds zeros in their place, and they are wiped when dropped.
+//!
+//! Files are read outside of the sections that forks wait for ([`without_fork`](super::without_fork)), because reading
+//! can block. A fork during the read must not leave a copy of the bytes in the child, which would never wipe it (G18).
+
+#![allow(unsafe_code, reason = "slices of mapped memory; each block is argued for")]
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::slice;
+
+use zeroize::Zeroize;
+
+use super::memory_across_fork::{map_wiped_bytes, unmap};
+
+/// A buffer of a fixed capacity, in memory pages that nothing else uses.
+pub(crate) struct SecretBytes {
+    start: NonNull<u8>,
+    capacity: usize,
+    length: usize,
+}
+
+// SAFETY: the pages belong to this value alone, as the heap memory of a `Vec` does.
+unsafe impl Send for SecretBytes {}
+// SAFETY: as above; a shared reference only reads.
+unsafe impl Sync for SecretBytes {}
+
+impl SecretBytes {
+    /// Returns `length` zeros.
+    ///
+    /// # Panics
+    ///
+    /// If the kernel has no memory, as the standard library's allocations do.
+    pub(crate) fn zeroed(length: usize) -> Self {
+        let capacity = length.max(1);
+        let Some(start) = map_wiped_bytes(capacity) else {
+            std::alloc::handle_alloc_error(std::alloc::Layout::new::<[u8; 4096]>());
+        };
+        Self { start, capacity, length }
+    }
+
+    /// Returns a copy of `bytes`.
+    pub(crate) fn copy_of(bytes: &[u8]) -> Self {
+        let mut copy = Self::zeroed(bytes.len());
+        copy.copy_from_slice(bytes);
+        copy
+    }
+
+    /// Shortens the value to `length` bytes. The others are wiped with it.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+}
+
+impl Deref for SecretBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `length` is at most the number of bytes that are mapped from `start` on; they are initialised, and
+        // live as long as `self`.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl DerefMut for SecretBytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`; `self` is borrowed exclusively.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl Drop for SecretBytes {
+    fn drop(&mut self) {
+        self.length = self.capacity;
+        self.zeroize();
+        // SAFETY: `zeroed` mapped these pages, and nothing refers to them any more.
+        unsafe { unmap(self.start, self.capacity) };
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_fork::is_true_in_child;
+    use super::*;
+
+    #[test]
+    fn g18_a_forked_child_finds_zeros() {
+        let secret = SecretBytes::copy_of(b"secret");
+        assert!(is_true_in_child(|| secret[..] == [0; 6]));
+        assert_eq!(&secret[..], b"secret");
+    }
+
+    #[test]
+    fn bytes_are_kept_up_to_the_new_length() {
+        let mut bytes = SecretBytes::copy_of(&[7; 10_000]);
+        bytes.truncate(5_000);
+        assert_eq!(bytes[..], [7; 5_000]);
+        assert!(SecretBytes::zeroed(0).is_empty());
+        assert_eq!(format!("{bytes:?}"), "SecretBytes");
+    }
+}
