@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::files::Lookup;
 use crate::options::Options;
 use crate::sys::{Mutex, MutexGuard};
 use crate::watch::{Change, ChangeReceiver};
@@ -23,6 +24,13 @@ pub(crate) type OpenForWriting = BTreeMap<usize, PathBuf>;
 /// it accepts new content.
 pub(crate) trait Writers {
     fn open_for_writing(&self) -> OpenForWriting;
+
+    /// Returns whether a process has a file of `unit` open for writing, however long ago the writing began.
+    fn is_open(&self, unit: usize) -> bool;
+
+    /// Returns whether the kernel has reported every write to the files that these `lookups` of `unit` lead to, since
+    /// the last pass over them. If not, it is not known whether they are quiet.
+    fn reports_writes(&self, unit: usize, lookups: &[Lookup]) -> bool;
 }
 
 /// The reported changes of a handle's files, until a pass reads these files.
@@ -88,6 +96,11 @@ impl Debounce {
         recent
             .filter_map(|(unit, writing)| Some((*unit, writing.open.iter().next()?.clone())))
             .collect()
+    }
+
+    /// Returns whether a process has a file of `unit` open for writing, however long ago the writing began.
+    pub(crate) fn is_open(&self, unit: usize) -> bool {
+        self.state().written.get(&unit).is_some_and(|writing| !writing.open.is_empty())
     }
 
     /// Removes and returns what is due at `now`.
@@ -172,7 +185,16 @@ impl Changes {
         }
     }
 
-    /// Records that `path` was closed or changed: from now on, no writer is known that has it open. If the unit has no
+    /// Records a change, such as of permissions, that ends no writing: a unit with an open file still waits for the
+    /// close.
+    fn change_inode(&mut self, unit: usize, now: Instant) {
+        if self.written.get(&unit).is_none_or(|writing| writing.open.is_empty()) {
+            self.units.insert(unit);
+            self.extend_span(now);
+        }
+    }
+
+    /// Records that `path` was closed or replaced: from now on, no writer is known that has it open. If the unit has no
     /// other open file, it becomes due after the quiet time.
     fn end_writing(&mut self, unit: usize, path: &Path, now: Instant) {
         let mut since = now;
@@ -204,6 +226,15 @@ impl Writers for Debounce {
     fn open_for_writing(&self) -> OpenForWriting {
         Debounce::open_for_writing(self, Instant::now())
     }
+
+    fn is_open(&self, unit: usize) -> bool {
+        Debounce::is_open(self, unit)
+    }
+
+    /// Returns `false`: only the watcher knows which directories it watches.
+    fn reports_writes(&self, _unit: usize, _lookups: &[Lookup]) -> bool {
+        false
+    }
 }
 
 impl ChangeReceiver for Debounce {
@@ -211,6 +242,7 @@ impl ChangeReceiver for Debounce {
         let (mut changes, now) = (self.state(), Instant::now());
         match touch {
             Change::Written(path) => changes.begin_writing(unit, path, now, self.timeout),
+            Change::Inode(_) => changes.change_inode(unit, now),
             Change::Closed(path) | Change::Changed(path) => changes.end_writing(unit, path, now),
         }
         drop(changes);
@@ -288,6 +320,7 @@ mod tests {
         assert!(due_at <= Instant::now() + TIMEOUT);
         assert!(due_at > Instant::now() + TIMEOUT / 2, "the quiet time applies to open files");
         assert!(debounce.open_for_writing(due_at).is_empty());
+        assert!(debounce.is_open(1), "no close was reported");
         let due = debounce.take_due(due_at);
         assert_eq!(units(&due), [1]);
         assert_eq!(due.since.map(|since| since + TIMEOUT), Some(due_at));
@@ -296,6 +329,21 @@ mod tests {
         debounce.touched(1, Change::Written(Path::new("/tls/a")));
         assert!(debounce.due_at().is_some());
         assert!(debounce.open_for_writing(due_at).is_empty(), "delayed for ever");
+    }
+
+    #[test]
+    fn g4_chmod_ends_no_writing_and_a_rename_does() {
+        let debounce = debounce();
+        let path = Path::new("/tls/a");
+        debounce.touched(1, Change::Written(path));
+        debounce.touched(1, Change::Inode(path));
+        assert!(debounce.is_open(1));
+        assert_eq!(units(&debounce.take_due(Instant::now() + QUIET)), []);
+        debounce.touched(1, Change::Changed(path));
+        assert!(!debounce.is_open(1));
+        assert_eq!(units(&debounce.take_due(Instant::now() + QUIET)), [1]);
+        debounce.touched(1, Change::Inode(path));
+        assert_eq!(units(&debounce.take_due(Instant::now() + QUIET)), [1], "chmod is a change");
     }
 
     #[test]

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::instance::{Instance, StateGuard};
@@ -18,9 +17,9 @@ use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::{Event, Trigger};
 use crate::options::{IdentityBytes, WatchMode};
-use crate::reload::{OpenForWriting, Outcome, Pass, PassResult, PassScope, PassTime, Writers};
+use crate::reload::{Outcome, Pass, PassResult, PassScope, PassTime};
 use crate::sys::catch_panic;
-use crate::watch::{ChangeReceiver, ReadOutcome, Subscribed, WatchState};
+use crate::watch::{Subscribed, WatchState};
 
 /// How many passes a step runs while subscriptions to new directories need another one. The rest waits for the next
 /// step.
@@ -280,17 +279,10 @@ impl<'a> Worker<'a> {
         if state.pipeline.options().watch != WatchMode::Auto || instance.is_closed() {
             return again;
         }
-        let observer: Weak<dyn ChangeReceiver> = Arc::downgrade(&(instance.debounce.clone() as _));
         let before = state.watch_failures.values().next().cloned();
         for unit in units.iter().copied() {
-            let lookups = state.pipeline.lookups(unit);
-            let watcher = instance.runtime.watcher();
-            let Subscribed { needs_scan, error, notified_others, .. } =
-                watcher.subscribe((instance.id, unit), &observer, lookups);
-            if notified_others && instance.host_loop.is_none() {
-                // Wake the worker, which may be asleep: this thread may belong to the host.
-                instance.handle_waker.waker().wake();
-            }
+            let Subscribed { needs_scan, error, .. } =
+                instance.subscribe(unit, state.pipeline.lookups(unit));
             match error {
                 Some(error) => state.watch_failures.insert(unit, error),
                 None => state.watch_failures.remove(&unit),
@@ -325,18 +317,5 @@ impl<'a> Worker<'a> {
             let path = &instance.shared.paths[due.unit];
             instance.events.push(due.event(&current, path, failure.as_ref(), now.unix));
         }
-    }
-}
-
-impl Writers for Instance {
-    /// Returns the units of which a process has a file open for writing. First reads the notifications that the kernel
-    /// has queued, because the worker reads none while it runs a pass.
-    fn open_for_writing(&self) -> OpenForWriting {
-        if self.runtime.watcher().read() == ReadOutcome::Notified {
-            // The notifications may have made steps of other handles due, and this thread may belong to the host: wake
-            // the worker.
-            self.handle_waker.waker().wake();
-        }
-        self.debounce.open_for_writing(Instant::now())
     }
 }

@@ -13,6 +13,7 @@ mod published_generation;
 mod read_throttle;
 mod shared;
 mod step_state;
+mod subscribing;
 
 use std::io;
 use std::sync::{Arc, Weak};

@@ -31,11 +31,12 @@ use crate::error::{Cause, Error};
 use crate::files::Lookup;
 use crate::sys::{InheritedFd, without_fork};
 
-/// An event of inotify, with the path that it concerns in place of the kernel's watch descriptor. [`Change`](super::Change) describes
-/// the first three.
+/// An event of inotify, with the path that it concerns in place of the kernel's watch descriptor.
+/// [`Change`](super::Change) describes all but the last.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BackendEvent {
     Changed(Arc<Path>),
+    Inode(Arc<Path>),
     Written(Arc<Path>),
     Closed(Arc<Path>),
     /// The kernel has dropped events, because its queue was full.
@@ -79,6 +80,9 @@ pub(super) struct WatchOutcome {
     /// Whether changes until now may have been missed: a path was not watched before, or for fewer events, or it is
     /// missing although it was there when it was looked up.
     pub(super) is_new: bool,
+    /// Whether writes until now may not have been reported: a directory with files was not watched before. The watch of
+    /// a file does not count, because that of its directory reports the same writes.
+    pub(super) missed_writes: bool,
     /// The reason why a path cannot be watched, with that path. If there are several, the first.
     pub(super) error: Option<Error>,
     /// Paths whose watch ended because they lead to another inode now, or to none. Their other subscribers must be
@@ -110,8 +114,8 @@ impl Backend {
     }
 
     /// Returns a duplicate of the inotify descriptor. It stays open as long as the caller keeps it, even if this
-    /// backend ends, because the caller must remove it from its epoll set before it is closed. `None` if there is no free
-    /// descriptor.
+    /// backend ends, because the caller must remove it from its epoll set before it is closed. `None` if there is no
+    /// free descriptor.
     pub(super) fn notifier(&mut self) -> Option<Arc<OwnedFd>> {
         if self.notifier.is_none() {
             self.notifier =
@@ -156,6 +160,7 @@ impl Backend {
             if watch_before.is_some() && self.watch_of(path) != watch_before {
                 outcome.moved.push(path.clone());
             }
+            outcome.missed_writes |= *kind == WatchKind::Files && added != Ok(false);
             match added {
                 Ok(is_new) => outcome.is_new |= is_new,
                 // The path was there when it was looked up, so it was removed since then: a change.
@@ -219,6 +224,8 @@ impl Backend {
                 BackendEvent::Closed(path)
             } else if event.mask.contains(EventMask::MODIFY) {
                 BackendEvent::Written(path)
+            } else if event.name.is_none() || event.mask.contains(EventMask::ATTRIB) {
+                BackendEvent::Inode(path)
             } else {
                 BackendEvent::Changed(path)
             }

@@ -59,6 +59,9 @@ pub(crate) struct Subscribed {
     /// Whether the unit has to be scanned again. If a path was not watched for it before, changes until now may have
     /// been missed (G1).
     pub(crate) needs_scan: bool,
+    /// Whether writes to the unit's files until now may not have been reported, as after a directory was replaced. Then
+    /// it is not known whether a process has one of them open for writing (G4).
+    pub(crate) missed_writes: bool,
     /// The reason why a path cannot be watched, or why inotify cannot be used at all.
     pub(crate) error: Option<Error>,
     /// Whether other units were notified, whose paths this call found to lead elsewhere. Their worker may be asleep, so
@@ -104,17 +107,22 @@ impl Watcher {
                 Ok(started) => backend.insert(started),
                 // No further scan is needed: it would only find changes between the previous scan and the start of a
                 // watch, and no watch starts. The next poll finds them.
-                Err(error) => return Subscribed { error: Some(error), ..Subscribed::default() },
+                Err(error) => {
+                    let error = Some(error);
+                    return Subscribed { error, missed_writes: true, ..Subscribed::default() };
+                }
             },
         };
-        let WatchOutcome { is_new, error, moved } = running.watch((id, unit), lookups);
+        let WatchOutcome { is_new, missed_writes, error, moved } =
+            running.watch((id, unit), lookups);
         // These paths have new watches, and the queued events of the old ones are discarded. Other subscribers of the
         // paths would find the new watches in place when they subscribe, and would miss the change (G1).
         let mut notified_others = false;
         for path in &moved {
             notified_others |= subscriptions.notify_others(path, (id, unit));
         }
-        Subscribed { needs_scan: has_new || is_new, error, notified_others }
+        let missed_writes = has_new || missed_writes;
+        Subscribed { needs_scan: has_new || is_new, missed_writes, error, notified_others }
     }
 
     /// Removes the subscriptions of every unit of the handle `id`.
