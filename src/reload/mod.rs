@@ -7,6 +7,7 @@
 //! This module starts no thread and delivers no event. Its caller decides when a pass runs, publishes the result, and
 //! reports it to the host.
 
+mod backoff;
 mod configured_files;
 mod debounce;
 mod findings;
@@ -16,6 +17,7 @@ mod pass_result;
 mod pipeline;
 mod reloaded_event;
 mod self_check;
+mod sighting;
 mod unit;
 mod unit_retry;
 mod units;

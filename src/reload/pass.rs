@@ -10,6 +10,7 @@ use super::debounce::{OpenForWriting, Writers};
 use super::findings::{Failure, Finding, Note};
 use crate::clock::Now;
 use crate::events::Trigger;
+use crate::files::Lookup;
 
 /// The units that a pass reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(crate) struct PassTime {
     pub(crate) since: Instant,
     /// Whether new content may be published at once: notifications have been quiet for the quiet time, or the
     /// host asked for the pass. Otherwise a unit waits until a later pass reads the same content, or until the
-    /// incomplete-file timeout (G4).
+    /// incomplete-file timeout (G4). Content that looks cut short waits in any case.
     pub(crate) is_quiet: bool,
 }
 
@@ -62,6 +63,24 @@ impl<'a> Pass<'a> {
     /// Returns the units of which a process has a file open for writing right now.
     pub(super) fn open_for_writing(&self) -> OpenForWriting {
         self.writers.open_for_writing()
+    }
+
+    /// Returns whether a process has a file of the unit at `index` open for writing, however long ago the writing
+    /// began.
+    pub(super) fn is_open(&self, index: usize) -> bool {
+        self.writers.is_open(index)
+    }
+
+    /// Returns when and why the pass read the unit at `index`, whose files these `lookups` led to.
+    ///
+    /// A pass after notifications knows that the files are quiet only if writes to them were reported. After a
+    /// directory was replaced, that is not so: the process that writes the new files may have begun before they were
+    /// watched.
+    pub(super) fn time_of(&self, index: usize, lookups: &[Lookup]) -> PassTime {
+        let PassTime { trigger, is_quiet, .. } = self.time;
+        let is_quiet =
+            is_quiet && (trigger != Trigger::Watch || self.writers.reports_writes(index, lookups));
+        PassTime { is_quiet, ..self.time }
     }
 
     pub(super) fn note(&mut self, index: usize, finding: Finding) {

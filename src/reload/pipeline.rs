@@ -295,7 +295,8 @@ impl Pipeline {
                     unit.forget_sighting();
                 }
                 Ok(Some(loaded)) => {
-                    if let Some(trigger) = unit.accept_sighting(loaded.1, pass.time, &options) {
+                    let content = (index, (&loaded.0, loaded.1));
+                    if let Some(trigger) = unit.accept_sighting(content, pass, &options) {
                         fresh.push(Fresh::new(index, unit, loaded, trigger));
                     }
                 }
