@@ -282,7 +282,7 @@ fn g4_lost_issuer_is_one_that_the_previous_path_had() {
         crate::pki::chain_paths::lost_issuer(path, before)
     };
     let leaf = new.by(&lower);
-    assert_eq!(lost(&[leaf.clone()], &whole), Some("lower".to_owned()));
+    assert_eq!(lost(std::slice::from_ref(&leaf), &whole), Some("lower".to_owned()));
     assert_eq!(lost(&[leaf.clone(), lower_der.clone()], &whole), Some("upper".to_owned()));
     assert_eq!(lost(&[leaf.clone(), lower_der, upper_der], &whole), None);
     // Another CA: a leaf alone lacks its issuer, and a path that ends elsewhere lacks nothing.
@@ -290,6 +290,6 @@ fn g4_lost_issuer_is_one_that_the_previous_path_had() {
     assert_eq!(lost(&[new.by(&other), other.by(&root)], &whole), None);
     assert_eq!(lost(&[new.by_itself()], &whole), None, "it needs no issuer");
     // The previous path had no intermediate.
-    assert_eq!(lost(&[leaf.clone()], &[old.by(&lower)]), None);
+    assert_eq!(lost(std::slice::from_ref(&leaf), &[old.by(&lower)]), None);
     assert_eq!(lost(&[new.by(&root)], &[old.by(&root), root.by_itself()]), None, "clients have it");
 }
