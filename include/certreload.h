@@ -728,6 +728,8 @@ certreload_result certreload_reload(certreload_handle *handle);
  *
  * Files that look incomplete are retried as after any change (certreload_options_set_incomplete_timeout_ms()). They
  * look incomplete if a key does not match, or a file is missing, unreadable, without PEM, or still open for writing.
+ * They also look incomplete if a chain or a file of roots ends earlier than the one in use. Then it is published after
+ * the incomplete-file timeout, and the result is OK.
  * If timeout_ms is longer than the incomplete-file timeout, the exact failure is returned. If it is shorter, TIMED_OUT
  * is returned, with the reason so far in certreload_last_error(). UNCHANGED means that the files are already served:
  * a notification may have led to a reload before this call. The event may be delivered after this function returns.
@@ -878,14 +880,16 @@ CERTRELOAD_ENUM(certreload_event_kind) {
   CERTRELOAD_EVENT_KIND_WATCH_RESTORED = 4,
   /**
    * A certificate, revocation list or OCSP response in use has entered its warning window, and no renewal has been
-   * loaded (certreload_options_set_expiry_warning_seconds()). Or the ticket key that encrypts has reached its
+   * loaded (certreload_options_set_expiry_warning_seconds()). An intermediate of a chain counts if it expires before
+   * the leaf and the chain offers no other path (G20). Or the ticket key that encrypts has reached its
    * lifetime (certreload_options_set_ticket_key_lifetime_seconds()). The event comes once for each certificate,
    * list, response and key, also if the window had begun before open. It comes again only after the clock was set
    * back, and in a child after certreload_after_fork().
    */
   CERTRELOAD_EVENT_KIND_EXPIRING = 5,
   /**
-   * A certificate has expired: it is still served, because there is no newer one, and clients refuse it. Or a
+   * A certificate has expired: it is still served, because there is no newer one, and clients refuse it. That is the
+   * leaf, or an intermediate if the chain offers no other path; then the bit CHAIN_EXPIRED is set. Or a
    * revocation list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is set. Or an
    * OCSP response has expired and is no longer stapled. Or the ticket key that encrypts is older than twice its
    * lifetime, and no tickets are issued. The event comes once for each, as EXPIRING does. If the clock is set from
@@ -961,7 +965,8 @@ CERTRELOAD_ENUM(certreload_trigger) {
 #define CERTRELOAD_WARNING_CHAIN_REORDERED 16
 
 /**
- * Warning: the chain file lacks the certificate of the leaf's issuer, so many clients will refuse the leaf.
+ * Warning: the chain file lacks the certificate of the leaf's issuer, so many clients will refuse the leaf. Or the new
+ * chain lacks the certificate of an issuer, and the previous chain of the same identity had one there.
  */
 #define CERTRELOAD_WARNING_CHAIN_INCOMPLETE 32
 
@@ -973,7 +978,8 @@ CERTRELOAD_ENUM(certreload_trigger) {
 
 /**
  * Warning: a certificate of the chain other than the leaf has expired, is not valid yet, or expires before the leaf.
- * Health and earliest_not_after depend on the leaf alone, because clients may know another path to a root.
+ * The health depends on it only if the chain in the file offers no other path (CERTRELOAD_EVENT_KIND_EXPIRED).
+ * earliest_not_after is about leaves alone.
  */
 #define CERTRELOAD_WARNING_CHAIN_EXPIRED 128
 
@@ -1218,7 +1224,9 @@ CERTRELOAD_ENUM(certreload_log_level) {
  * Lines of other crates begin with their origin, such as "rustls::server::hs: ".
  *
  * The function runs on the thread that writes the line, which may be a thread of the host, and on several threads at
- * once. The library may hold locks. So the function must be quick, and must not take a lock that is held while a
+ * once. Lines of the thread that runs the reloads are passed to a delivery thread, so a function that blocks delays no
+ * reload (G21). While it blocks, up to 1,000 of these lines wait, and later ones are dropped. On a thread of the host
+ * the library may hold locks. So the function must be quick there, and must not take a lock that is held while a
  * certreload function is called. It may call certreload_set_log_callback() and the functions whose name ends in
  * _str, and no other certreload function. A line that these calls would write on the same thread is dropped, so that
  * the function does not call itself. It must not throw or longjmp out.
@@ -1298,7 +1306,8 @@ CERTRELOAD_ENUM(certreload_health) {
    */
   CERTRELOAD_HEALTH_STALE = 2,
   /**
-   * A certificate that is served has expired, or a revocation list because of which peers are then refused.
+   * A certificate that is served has expired, or a revocation list because of which peers are then refused. An
+   * expired intermediate counts if its chain offers no other path.
    */
   CERTRELOAD_HEALTH_EXPIRED = 3,
 };
@@ -1355,7 +1364,7 @@ typedef struct certreload_status {
    */
   int64_t loaded_at;
   /**
-   * The earliest notAfter of all identities; INT64_MAX if there is none.
+   * The earliest notAfter of all identities, that is of their leaves; INT64_MAX if there is none.
    */
   int64_t earliest_not_after;
   /**
@@ -1394,7 +1403,8 @@ typedef struct certreload_status {
   certreload_watch_state watch;
   /**
    * CERTRELOAD_WARNING_* bits of the current generation. NAMES_LOST and EXPIRES_EARLIER are about the change that
-   * created it, and DUPLICATE_NAME is about several identities. These three, and KEY_USAGE for a client role without
+   * created it, as is CHAIN_INCOMPLETE if the previous chain was longer. DUPLICATE_NAME is about several identities.
+   * These, and KEY_USAGE for a client role without
    * a certificate, are reported here and in the RELOADED event. The others last as long as their cause, and are also
    * in certreload_identity_status or certreload_trust_status. TICKET_KEY_OLD is in neither.
    */
@@ -1460,8 +1470,8 @@ typedef struct certreload_identity_status {
    */
   int64_t not_after;
   /**
-   * When the certificate's warning window begins; 0 if warnings are switched off. That of an OCSP response, which
-   * counts for the health, may begin earlier.
+   * When the certificate's warning window begins; 0 if warnings are switched off. Those of an OCSP response and of
+   * an intermediate, which count for the health, may begin earlier.
    */
   int64_t expiring_from;
   /**
@@ -1695,8 +1705,10 @@ certreload_result certreload_get_trust_status(const certreload_handle *handle,
  * the others 0.
  *
  * Series of each identity, with the labels identity (the path of its chain) and name (its first name):
- * certreload_not_before_timestamp_seconds, certreload_not_after_timestamp_seconds, certreload_consecutive_failures
- * and certreload_identity_health{state}. An identity that was added twice is written once.
+ * certreload_not_before_timestamp_seconds, certreload_not_after_timestamp_seconds,
+ * certreload_chain_not_after_timestamp_seconds (of an intermediate that clients need, if that is earlier),
+ * certreload_consecutive_failures and certreload_identity_health{state}. An identity that was added twice is written
+ * once.
  *
  * Series of a handle that checks peers: certreload_trust_client_roots, certreload_trust_server_roots,
  * certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,
@@ -2044,7 +2056,8 @@ certreload_result certreload_options_set_poll_interval_ms(certreload_options *op
  * Sets the quiet time: how long files must be free of notifications before they are read (debounce).
  *
  * A burst of changes then results in one reload (G4). If a poll finds a change without a notification, the files are
- * read again after the quiet time. The change is accepted if both reads are the same. Calls of the host wait for no
+ * read again after the quiet time. The change is accepted if both reads are the same. The same applies after a
+ * directory on the way to the files was replaced, and to retries of incomplete files. Calls of the host wait for no
  * quiet time: certreload_open(), certreload_check(), certreload_push_identity(), certreload_reload() and
  * certreload_reload_wait().
  *
@@ -2070,6 +2083,17 @@ certreload_result certreload_options_set_debounce_ms(certreload_options *options
  * Files look incomplete if a key does not match its certificate or a PEM is cut off. They also look incomplete if a
  * file is missing, may not be read, or is still open for writing. Files that change without a pause are read when the
  * timeout has passed.
+ *
+ * A chain that is cut behind its leaf can be parsed. So these files look incomplete, too:
+ *
+ * - A chain that lacks the certificate of an issuer, where the chain in use has one.
+ * - A chain without the certificate of the leaf's issuer, whose leaf has a URL of it (authorityInfoAccess).
+ * - A file of roots that holds only the first of the certificates that the file in use has.
+ *
+ * Such content is published when it has not changed for the timeout: a chain with the warning CHAIN_INCOMPLETE, roots
+ * as they are. Until then, the content in use is kept, and certreload_reload_wait() waits. While a process has such a
+ * file open for writing, the time does not begin, but the wait ends after ten times the timeout. A process that needs
+ * so long has most likely forgotten to close the file. A push is complete, and waits for nothing.
  *
  * The same time, but at least a second, is what a file system has to answer a system call (G21). After that the unit is
  * STALE with TIMED_OUT, and certreload_open() fails with it. The unit recovers when the file system answers.
@@ -2298,7 +2322,9 @@ CERTRELOAD_ENUM(certreload_client_auth) {
  * says which files of a directory are read. Every certificate in them is a trust anchor. A handle has one trust store:
  * the roots of clients, the roots of servers, the revocation lists and the mode. The trust store is accepted or
  * rejected as a whole. After a root was removed and the new generation is current, clients under that root are
- * refused, also if they resume a session (G13). Existing connections stay.
+ * refused, also if they resume a session (G13). Existing connections stay. If the removed roots were the last of their
+ * file, the file may be half-written, so the generation comes after the incomplete-file timeout
+ * (certreload_options_set_incomplete_timeout_ms()).
  *
  * rustls_connection_get_peer_certificate() returns the client's certificate, as usual. The trust store replaces the
  * client verifier of a template (certreload_options_set_server_template()). certreload_options_set_resumption()

@@ -16,7 +16,7 @@ test, and the closing lines of cargo test and ctest.
 
   --quick   without the empty cargo cache, fuzzing, valgrind, sanitizers and load
   --soak    with 2,000 renewals under load, a torture of 10,000 changes, ten minutes of chaos, ten of
-            fuzzing, and the Rust tests driven by a host besides: fifty minutes more
+            fuzzing, 200 runs of each truncated chain, and the Rust tests driven by a host besides: an hour more
   --help    this text
 
 Logs are in build/logs. CERTRELOAD_BUILD_DIR and CARGO_TARGET_DIR say where to build.
@@ -87,6 +87,7 @@ main() {
     fi
     if [ "$mode" = soak ]; then
         host_gate
+        cut_short_gate
         torture_gate
         chaos_gate
     fi
@@ -242,6 +243,11 @@ load_gates() {
 # The Rust tests once more, their handles driven by a host in its own loop.
 host_gate() {
     gate "cargo test, driven by a host" env CERTRELOAD_TEST_DRIVER=host cargo test --locked
+}
+
+# The short form of it runs with cargo test: 20 runs of each scenario.
+cut_short_gate() {
+    gate "chains cut short, 200 runs" env CERTRELOAD_SOAK_RUNS=200 cargo test --locked --test chains_cut_short
 }
 
 # The short form of it runs with cargo test. CERTRELOAD_TORTURE_SEED replays what a run has printed.

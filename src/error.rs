@@ -130,6 +130,8 @@ pub(crate) enum Cause {
 
     #[error("the private key does not match any certificate in {}", chain.display())]
     KeyMismatch { chain: PathBuf },
+    #[error("may be cut short, because {0}")]
+    CutShort(&'static str),
     #[error("the certificate expired at {at}")]
     Expired { at: String },
     #[error("the certificate is not valid before {at}")]
@@ -197,6 +199,7 @@ impl Cause {
                 | Self::TicketKeyRepeated { .. }
                 | Self::TicketKeysReadable
                 | Self::KeyMismatch { .. }
+                | Self::CutShort(_)
                 | Self::NameMissing { .. }
         )
     }
@@ -271,6 +274,7 @@ impl Cause {
             | Self::CrlMalformed { .. }
             | Self::TicketKeysMalformed(_) => Stage::Parse,
             Self::KeyMismatch { .. }
+            | Self::CutShort(_)
             | Self::Expired { .. }
             | Self::NotYetValid { .. }
             | Self::KeyUsageUnfit { .. }

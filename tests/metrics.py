@@ -33,6 +33,7 @@ FAMILIES = {
     "certreload_watch_state": "gauge",
     "certreload_not_before_timestamp_seconds": "gauge",
     "certreload_not_after_timestamp_seconds": "gauge",
+    "certreload_chain_not_after_timestamp_seconds": "gauge",
     "certreload_consecutive_failures": "gauge",
     "certreload_identity_health": "gauge",
 }

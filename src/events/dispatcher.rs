@@ -103,7 +103,7 @@ impl Dispatcher {
     }
 
     /// Runs `body` on an idle thread. Returns it if there is none.
-    fn run_on_idle_thread(&self, body: ReaderBody) -> Result<(), ReaderBody> {
+    fn run_on_idle_thread(&self, body: Box<dyn ReaderBody>) -> Result<(), Box<dyn ReaderBody>> {
         let mut state = self.state();
         if state.stopped || state.ready.len() >= state.idle {
             return Err(body);
@@ -148,13 +148,13 @@ impl Dispatcher {
 }
 
 impl Lend for Dispatcher {
-    fn lend(&self, body: ReaderBody) -> Result<(), ReaderBody> {
+    fn lend(&self, body: Box<dyn ReaderBody>) -> Result<(), Box<dyn ReaderBody>> {
         self.run_on_idle_thread(body)
     }
 }
 
 /// What a lent thread runs, in the place of a queue.
-struct Lent(Mutex<Option<ReaderBody>>);
+struct Lent(Mutex<Option<Box<dyn ReaderBody>>>);
 
 impl Deliver for Lent {
     fn deliver_one(&self) -> bool {

@@ -23,12 +23,14 @@ pub enum certreload_event_kind {
     /// The kernel's notifications are available again.
     WatchRestored = 4,
     /// A certificate, revocation list or OCSP response in use has entered its warning window, and no renewal has been
-    /// loaded (certreload_options_set_expiry_warning_seconds()). Or the ticket key that encrypts has reached its
+    /// loaded (certreload_options_set_expiry_warning_seconds()). An intermediate of a chain counts if it expires before
+    /// the leaf and the chain offers no other path (G20). Or the ticket key that encrypts has reached its
     /// lifetime (certreload_options_set_ticket_key_lifetime_seconds()). The event comes once for each certificate,
     /// list, response and key, also if the window had begun before open. It comes again only after the clock was set
     /// back, and in a child after certreload_after_fork().
     Expiring = 5,
-    /// A certificate has expired: it is still served, because there is no newer one, and clients refuse it. Or a
+    /// A certificate has expired: it is still served, because there is no newer one, and clients refuse it. That is the
+    /// leaf, or an intermediate if the chain offers no other path; then the bit CHAIN_EXPIRED is set. Or a
     /// revocation list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is set. Or an
     /// OCSP response has expired and is no longer stapled. Or the ticket key that encrypts is older than twice its
     /// lifetime, and no tickets are issued. The event comes once for each, as EXPIRING does. If the clock is set from
@@ -75,13 +77,15 @@ pub const CERTRELOAD_WARNING_OCSP_UNUSABLE: u32 = 8;
 /// Warning: the certificates in the chain file are not in order, or one is there twice. They are served in order,
 /// each once.
 pub const CERTRELOAD_WARNING_CHAIN_REORDERED: u32 = 16;
-/// Warning: the chain file lacks the certificate of the leaf's issuer, so many clients will refuse the leaf.
+/// Warning: the chain file lacks the certificate of the leaf's issuer, so many clients will refuse the leaf. Or the new
+/// chain lacks the certificate of an issuer, and the previous chain of the same identity had one there.
 pub const CERTRELOAD_WARNING_CHAIN_INCOMPLETE: u32 = 32;
 /// Warning: a certificate in the chain file, other than the leaf, issued no other certificate there. The path from the
 /// leaf upwards is served first, then the others in the order of the file.
 pub const CERTRELOAD_WARNING_CHAIN_UNRELATED: u32 = 64;
 /// Warning: a certificate of the chain other than the leaf has expired, is not valid yet, or expires before the leaf.
-/// Health and earliest_not_after depend on the leaf alone, because clients may know another path to a root.
+/// The health depends on it only if the chain in the file offers no other path (CERTRELOAD_EVENT_KIND_EXPIRED).
+/// earliest_not_after is about leaves alone.
 pub const CERTRELOAD_WARNING_CHAIN_EXPIRED: u32 = 128;
 /// Warning: the certificate's key usage does not allow digital signatures, but TLS needs them (RFC 8446 section
 /// 4.4.2.2). Or connections to servers (certreload_options_set_server_roots()) are made without a client certificate.

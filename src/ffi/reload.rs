@@ -50,6 +50,8 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
 ///
 /// Files that look incomplete are retried as after any change (certreload_options_set_incomplete_timeout_ms()). They
 /// look incomplete if a key does not match, or a file is missing, unreadable, without PEM, or still open for writing.
+/// They also look incomplete if a chain or a file of roots ends earlier than the one in use. Then it is published after
+/// the incomplete-file timeout, and the result is OK.
 /// If timeout_ms is longer than the incomplete-file timeout, the exact failure is returned. If it is shorter, TIMED_OUT
 /// is returned, with the reason so far in certreload_last_error(). UNCHANGED means that the files are already served:
 /// a notification may have led to a reload before this call. The event may be delivered after this function returns.

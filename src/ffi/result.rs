@@ -144,7 +144,7 @@ impl certreload_result {
             Cause::NotRegular(_) => Self::FileNotRegular,
             Cause::TooLarge { .. } => Self::FileTooLarge,
             Cause::Empty => Self::FileEmpty,
-            Cause::Unstable | Cause::StillOpen => Self::FileUnstable,
+            Cause::Unstable | Cause::StillOpen | Cause::CutShort(_) => Self::FileUnstable,
             Cause::Io(_) => Self::FileIo,
             Cause::TooManyFiles { .. } => Self::TooManyFiles,
             Cause::PemMalformed { .. } => Self::PemMalformed,

@@ -34,6 +34,8 @@ pub(super) struct Chain<'a> {
 pub(super) struct Order {
     /// Positions in [`Chain::certificates`], the leaf first.
     pub(super) positions: Vec<usize>,
+    /// How many of `positions` are the path from the leaf upwards.
+    pub(super) linked: usize,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -59,7 +61,7 @@ impl Chain<'_> {
         warnings.extend(others.iter().filter_map(|at| self.unrelated(*at, &distinct)));
         warnings.extend(positions[1..].iter().filter_map(|at| self.expired(*at)));
         warnings.extend(linked[1..].iter().filter_map(|at| self.expires_before_leaf(*at)));
-        Order { positions, warnings }
+        Order { positions, linked: linked.len(), warnings }
     }
 
     /// Returns whether the key of `issuer` signed `subject`; `None` if the provider cannot verify such a signature.

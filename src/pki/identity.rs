@@ -15,6 +15,7 @@ use super::certificate;
 use super::certificate::{CertificateFacts, format_time};
 use super::chain::check_signatures;
 use super::chain::{Chain, Order};
+use super::chain_paths::{NeededIntermediate, lost_issuer};
 use super::dns_name::NamePattern;
 use super::hash::{hexadecimal, sha256};
 use super::key;
@@ -50,6 +51,10 @@ pub(crate) struct Identity {
     not_before: i64,
     not_after: i64,
     expiring_from: Option<i64>,
+    /// How many certificates of the chain are the path from the leaf upwards.
+    path_length: usize,
+    /// Boxed, because few chains have such an intermediate.
+    needed_intermediate: Option<Box<NeededIntermediate>>,
     role: Role,
     may_be_client: bool,
     serial: CString,
@@ -87,7 +92,7 @@ impl Identity {
             now,
         };
         check_signatures(&chain).map_err(at_chain)?;
-        let Order { positions, mut warnings } = chain.order();
+        let Order { positions, linked, mut warnings } = chain.order();
         if !leaf.may_sign {
             warnings.push(Warning::new(WarningKind::KeyUsage, MAY_NOT_SIGN));
         }
@@ -105,6 +110,8 @@ impl Identity {
             not_before: leaf.not_before,
             not_after: leaf.not_after,
             expiring_from: expiry_warning::expiring_from(leaf.not_before, leaf.not_after, None),
+            path_length: linked,
+            needed_intermediate: chain.needed_intermediate(&positions[..linked]).map(Box::new),
             role: input.role,
             may_be_client: leaf.may_be_client,
             serial: c_string(leaf.serial.clone()),
@@ -121,6 +128,11 @@ impl Identity {
     pub(crate) fn with_expiry_warning(mut self, warning: Option<Duration>) -> Self {
         self.expiring_from =
             expiry_warning::expiring_from(self.not_before, self.not_after, warning);
+        if let Some(intermediate) = &mut self.needed_intermediate {
+            let NeededIntermediate { not_before, not_after, .. } = **intermediate;
+            intermediate.expiring_from =
+                expiry_warning::expiring_from(not_before, not_after, warning);
+        }
         if let Some(stapled) = &mut self.stapled
             && warning == Some(Duration::ZERO)
         {
@@ -219,6 +231,36 @@ impl Identity {
         self.expiring_from
     }
 
+    /// Returns the intermediate whose expiry leaves the chain without a path, if that is before the leaf expires (G20).
+    pub(crate) fn needed_intermediate(&self) -> Option<&NeededIntermediate> {
+        self.needed_intermediate.as_deref()
+    }
+
+    /// Returns why the chain may be cut short, compared with that of `before`, which is served (G4).
+    pub(crate) fn cut_short(&self, before: &Self) -> Option<&'static str> {
+        if self.lost_issuer(before).is_some() {
+            Some("it lacks the certificate of an issuer, and the chain in use has it")
+        } else if self.is_incomplete() && !before.is_incomplete() {
+            Some("it lacks the certificate of the leaf's issuer")
+        } else {
+            None
+        }
+    }
+
+    /// Returns the name of the issuer whose certificate this chain lacks, if the chain of `before` has it.
+    fn lost_issuer(&self, before: &Self) -> Option<String> {
+        lost_issuer(self.path(), before.path())
+    }
+
+    /// Returns the part of the chain that leads from the leaf upwards.
+    fn path(&self) -> &[CertificateDer<'static>] {
+        &self.chain()[..self.path_length]
+    }
+
+    fn is_incomplete(&self) -> bool {
+        self.warnings.iter().any(|warning| warning.kind == WarningKind::ChainIncomplete)
+    }
+
     /// Returns warnings about what is lost if this identity replaces `before` (G15).
     pub(crate) fn warnings_after(&self, before: &Self) -> Vec<Warning> {
         let mut warnings = Vec::new();
@@ -237,6 +279,14 @@ impl Identity {
         if self.not_after < before.not_after {
             let text = "the new certificate expires earlier than the previous one";
             warnings.push(Warning::new(WarningKind::ExpiresEarlier, text));
+        }
+        if !self.is_incomplete()
+            && let Some(issuer) = self.lost_issuer(before)
+        {
+            let text = format!(
+                "the new chain ends below \"{issuer}\", and the previous chain did not: clients that lack that certificate cannot build a path; add it to the file"
+            );
+            warnings.push(Warning::new(WarningKind::ChainIncomplete, text));
         }
         warnings
     }

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod chain;
+mod chain_paths;
 mod crl;
 mod crl_signer;
 mod der;
@@ -23,6 +24,7 @@ mod warnings;
 mod wrong_format;
 
 pub(crate) use certificate::{format_time, not_after_of, subject_and_key_of};
+pub(crate) use chain_paths::NeededIntermediate;
 pub(crate) use crl::{MAX_CRLS, RevocationList};
 pub(crate) use crl_signer::MAX_ROOTS;
 pub(crate) use dns_name::NamePattern;

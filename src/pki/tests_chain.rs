@@ -214,3 +214,82 @@ fn g17_longest_chain_is_ordered_in_bounded_time() {
     order(&certificates, 63);
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }
+
+/// Returns a certificate for `party` by `issuer` that expires at the beginning of `month` in 2026.
+fn until(month: u8, party: &Party, issuer: &Party) -> CertificateDer<'static> {
+    let mut params = party.1.clone();
+    params.not_after = date_time_ymd(2026, month, 1);
+    params.signed_by(party.0.key(), &issuer.0).unwrap().into()
+}
+
+/// The leaf expires in 2027. `lower` and `upper` are cross-certified by two roots.
+#[test]
+fn g20_intermediate_is_needed_if_no_other_path_lasts_longer() {
+    let [root, other_root, upper, lower] = ["root", "other root", "upper", "lower"].map(Party::new);
+    let leaf = Party::leaf(|_| {}).by(&lower);
+    let known = [
+        ("lower", lower.by(&upper)),
+        ("upper", upper.by(&root)),
+        ("root", root.by_itself()),
+        ("stranger", until(2, &Party::new("stranger"), &root)),
+        ("lower-8", until(8, &lower, &upper)),
+        ("lower-2", until(2, &lower, &other_root)),
+        ("lower-10", until(10, &lower, &other_root)),
+        ("upper-9", until(9, &upper, &root)),
+        ("upper-11", until(11, &upper, &other_root)),
+    ];
+    let certificate =
+        |name: &str| known.iter().find(|(known, _)| *known == name).unwrap().1.clone();
+    let table = [
+        ("", None),
+        ("lower upper", None),
+        ("lower upper root", None),
+        ("lower upper stranger", None),
+        ("lower-8", Some(8)),
+        ("lower-2", Some(2)),
+        ("lower-8 upper root", Some(8)),
+        ("lower upper-9", Some(9)),
+        ("lower upper-9 root", Some(9)),
+        ("lower-8 upper-9", Some(8)),
+        // Another path.
+        ("lower-2 lower", None),
+        ("lower-2 lower upper", None),
+        ("lower upper-9 upper", None),
+        ("lower upper-9 upper-11", Some(11)),
+        ("lower-2 lower-10", Some(10)),
+        ("lower-8 upper-9 lower-10", Some(10)),
+        ("lower-8 upper-9 lower-2", Some(8)),
+    ];
+    for (beside, expected) in table {
+        let beside = beside.split(' ').filter(|name| !name.is_empty());
+        let chain: Vec<_> = [leaf.clone()].into_iter().chain(beside.map(certificate)).collect();
+        let needed = with_chain(&chain, 0, |chain| {
+            let Order { positions, linked, .. } = chain.order();
+            chain.needed_intermediate(&positions[..linked]).map(|needed| needed.not_after)
+        });
+        let expected = expected.map(|month| date_time_ymd(2026, month, 1).unix_timestamp());
+        assert_eq!(needed, expected, "{:?}", chain.len());
+    }
+}
+
+#[test]
+fn g4_lost_issuer_is_one_that_the_previous_path_had() {
+    let [root, upper, lower, other] = ["root", "upper", "lower", "other"].map(Party::new);
+    let (old, new) = (Party::leaf(|_| {}), Party::leaf(|_| {}));
+    let (lower_der, upper_der) = (lower.by(&upper), upper.by(&root));
+    let whole = [old.by(&lower), lower_der.clone(), upper_der.clone()];
+    let lost = |path: &[CertificateDer<'_>], before: &[CertificateDer<'_>]| {
+        crate::pki::chain_paths::lost_issuer(path, before)
+    };
+    let leaf = new.by(&lower);
+    assert_eq!(lost(std::slice::from_ref(&leaf), &whole), Some("lower".to_owned()));
+    assert_eq!(lost(&[leaf.clone(), lower_der.clone()], &whole), Some("upper".to_owned()));
+    assert_eq!(lost(&[leaf.clone(), lower_der, upper_der], &whole), None);
+    // Another CA: a leaf alone lacks its issuer, and a path that ends elsewhere lacks nothing.
+    assert_eq!(lost(&[new.by(&other)], &whole), Some("other".to_owned()));
+    assert_eq!(lost(&[new.by(&other), other.by(&root)], &whole), None);
+    assert_eq!(lost(&[new.by_itself()], &whole), None, "it needs no issuer");
+    // The previous path had no intermediate.
+    assert_eq!(lost(std::slice::from_ref(&leaf), &[old.by(&lower)]), None);
+    assert_eq!(lost(&[new.by(&root)], &[old.by(&root), root.by_itself()]), None, "clients have it");
+}

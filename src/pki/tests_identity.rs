@@ -124,3 +124,56 @@ fn names_match_exactly_or_by_a_wildcard_for_one_label() {
         assert!(!identity.matches_name(name), "{name}");
     }
 }
+
+/// The chain of a leaf that was issued by an intermediate, in two parts, and the key.
+fn issued(change: impl FnOnce(&mut CertificateParams)) -> (String, String, String) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "root");
+    let root = rcgen::Issuer::new(authority.clone(), KeyPair::generate().unwrap());
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "lower");
+    let key = KeyPair::generate().unwrap();
+    let intermediate = authority.signed_by(&key, &root).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority, key);
+    let mut params = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    let leaf = params.signed_by(&key, &issuer).unwrap().pem();
+    (leaf, intermediate, key.serialize_pem())
+}
+
+#[test]
+fn g4_chain_that_lost_its_intermediate_may_be_cut_short_and_causes_a_warning() {
+    let (leaf, intermediate, key) = issued(|_| {});
+    let whole = identity(&(leaf.clone() + &intermediate), &key).unwrap();
+    let cut = identity(&leaf, &key).unwrap();
+    assert!(cut.cut_short(&whole).is_some());
+    let [warning] = &cut.warnings_after(&whole)[..] else { panic!("no warning") };
+    assert_eq!(warning.kind, WarningKind::ChainIncomplete);
+    assert!(warning.text.contains("\"lower\""), "{}", warning.text);
+    for (after, before) in [(&whole, &cut), (&whole, &whole), (&cut, &cut)] {
+        assert_eq!(after.cut_short(before), None);
+        assert_eq!(after.warnings_after(before), []);
+    }
+}
+
+#[test]
+fn g4_chain_without_an_issuer_that_the_leaf_has_a_url_of_may_be_cut_short() {
+    // authorityInfoAccess with the caIssuers URL `http://a`.
+    let access =
+        b"\x30\x16\x30\x14\x06\x08\x2b\x06\x01\x05\x05\x07\x30\x02\x86\x08http://a".to_vec();
+    let with_url = |params: &mut CertificateParams| {
+        let oid = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
+        let extension = rcgen::CustomExtension::from_oid_content(oid, access.clone());
+        params.custom_extensions.push(extension);
+    };
+    let self_signed = pair(&["a.test"], 2030);
+    let before = identity(&self_signed.chain, &self_signed.key).unwrap();
+    let (leaf, _, key) = issued(with_url);
+    let cut = identity(&leaf, &key).unwrap();
+    assert!(cut.cut_short(&before).is_some());
+    assert_eq!(cut.warnings_after(&before), [], "its own warning says so already");
+    let (next, _, key) = issued(with_url);
+    let next = identity(&next, &key).unwrap();
+    assert_eq!(next.cut_short(&cut), None, "the one in use is no better");
+}

@@ -5,14 +5,19 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::pool::Readers;
-use super::reader::Reader;
+use super::reader::{Blocked, Reader};
 use crate::sys::ProcessNumber;
+
+/// Knows which mounts must not be touched.
+pub(super) trait Gate: Send + Sync {
+    /// Returns why `reader` must not touch `path` now.
+    fn gate(&self, reader: &Arc<Reader>, path: &Path) -> Option<Blocked>;
+}
 
 /// A reader's thread.
 #[derive(Clone)]
 pub(super) struct CurrentRead {
-    pub(super) readers: Arc<Readers>,
+    pub(super) gate: Arc<dyn Gate>,
     pub(super) reader: Arc<Reader>,
     /// A callback of the host may fork on this thread. The child has no readers.
     pub(super) process: ProcessNumber,
@@ -45,8 +50,8 @@ impl CurrentRead {
 /// On a reader, fails without making the call if the mount has another reader that is stuck. The read is repeated later.
 /// On other threads, just makes the call.
 pub(crate) fn touching<T>(path: &Path, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let Some(CurrentRead { readers, reader, .. }) = CurrentRead::get() else { return call() };
-    if let Some(why) = readers.gate(&reader, path) {
+    let Some(CurrentRead { gate, reader, .. }) = CurrentRead::get() else { return call() };
+    if let Some(why) = gate.gate(&reader, path) {
         reader.block(why);
     }
     if reader.is_interrupted() {

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::current_read::CurrentRead;
-use super::queues::{Item, Next, PATIENCE, Queues, ReadId, SHORT_PATIENCE};
+use super::current_read::{CurrentRead, Gate};
+use super::lend::{Lend, ReaderBody};
+use super::queues::{Next, Queues};
+use super::read::{Item, PATIENCE, Read, ReadId, SHORT_PATIENCE};
 use super::reader::{Blocked, Progress, Reader};
-use super::{Lend, Read};
 use crate::sys::{Condvar, HandleId, Mutex, MutexGuard, ProcessNumber, ThreadId};
 use crate::sys::{catch_panic, with_signals_blocked};
 
@@ -143,23 +144,15 @@ impl Readers {
         }
     }
 
-    /// Returns why `reader` must not touch `path` now.
-    pub(super) fn gate(&self, reader: &Arc<Reader>, path: &Path) -> Option<Blocked> {
-        if !self.is_slow.load(Ordering::SeqCst) {
-            return None;
-        }
-        self.queues.lock().gate(reader, path)
-    }
-
     /// Starts a thread for each reader that is missing. Returns false if none can be started.
     fn start_missing(self: &Arc<Self>, queues: &mut Queues) -> bool {
         let mut can_start = true;
         for (reader, is_general) in queues.missing_readers() {
             if is_general && let Some(lender) = &*self.lender.lock() {
                 let (readers, reader) = (self.clone(), Some(reader.clone()));
-                match lender.lend(ReaderBody { readers, reader }) {
+                match lender.lend(Box::new(LentBody { readers, reader })) {
                     Ok(()) => continue,
-                    Err(mut refused) => refused.reader = None,
+                    Err(body) => body.refuse(),
                 }
             }
             let (readers, own) = (self.clone(), reader.clone());
@@ -187,7 +180,7 @@ impl Readers {
     /// The body of a reader's thread. Without work, it waits for `linger`.
     fn work(self: &Arc<Self>, reader: &Arc<Reader>, linger: Duration) {
         let process = ProcessNumber::now();
-        CurrentRead { readers: self.clone(), reader: reader.clone(), process }.set();
+        CurrentRead { gate: self.clone(), reader: reader.clone(), process }.set();
         let mut queues = self.queues.lock();
         queues.enter(reader);
         loop {
@@ -233,22 +226,34 @@ impl Readers {
     }
 }
 
-/// What a lent thread runs. If it is dropped without being run, another thread is started in its place.
-pub(crate) struct ReaderBody {
+impl Gate for Readers {
+    fn gate(&self, reader: &Arc<Reader>, path: &Path) -> Option<Blocked> {
+        if !self.is_slow.load(Ordering::SeqCst) {
+            return None;
+        }
+        self.queues.lock().gate(reader, path)
+    }
+}
+
+struct LentBody {
     readers: Arc<Readers>,
     /// `None` once it runs or is refused.
     reader: Option<Arc<Reader>>,
 }
 
-impl ReaderBody {
-    pub(crate) fn run(mut self) {
+impl ReaderBody for LentBody {
+    fn run(mut self: Box<Self>) {
         if let Some(reader) = self.reader.take() {
             self.readers.work(&reader, Duration::ZERO);
         }
     }
+
+    fn refuse(mut self: Box<Self>) {
+        self.reader = None;
+    }
 }
 
-impl Drop for ReaderBody {
+impl Drop for LentBody {
     fn drop(&mut self) {
         if let Some(reader) = self.reader.take() {
             self.readers.give_up(&reader);

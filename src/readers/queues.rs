@@ -3,53 +3,17 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::mounts::{MountId, Mounts};
+use super::read::{Group, Item, PATIENCE, Read, ReadId, SHORT_PATIENCE};
 use super::reader::{Blocked, Place, Progress, Reader};
 use super::slow_mounts::SlowMounts;
-use super::{MAX_STUCK, Read};
 use crate::sys::{HandleId, ThreadId};
 
-/// How long a read may take before its reader is left to it, and another reader reads for the others. A read of local
-/// files takes some hundred microseconds. If it takes this long on a busy machine, one more thread runs for a moment.
-pub(super) const PATIENCE: Duration = Duration::from_millis(50);
-
-/// The same while another reader is stuck. Mounts of one server often hang together, and their times add up.
-pub(super) const SHORT_PATIENCE: Duration = Duration::from_millis(10);
-
-/// Identifies a read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ReadId(pub(super) u64);
-
-/// A read with the caller that waits for it.
-pub(super) struct Item {
-    pub(super) id: ReadId,
-    pub(super) handle: HandleId,
-    pub(super) read: Box<dyn Read>,
-    /// `None` if the read is late.
-    pub(super) group: Option<Arc<Group>>,
-}
-
-/// The reads that one caller waits for.
-#[derive(Default)]
-pub(super) struct Group(AtomicUsize);
-
-impl Group {
-    pub(super) fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self(AtomicUsize::new(count)))
-    }
-
-    pub(super) fn is_done(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == 0
-    }
-
-    pub(super) fn end_one(&self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
+/// The most readers of one process that may be stuck, or read from slow mounts, at once.
+pub(super) const MAX_STUCK: usize = 16;
 
 /// Which reads a reader runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

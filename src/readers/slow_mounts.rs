@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::mounts::MountId;
-use super::queues::{Item, PATIENCE, ReadId};
+use super::read::{Item, PATIENCE, ReadId};
 use super::reader::{Place, Progress, Reader};
 use crate::sys::HandleId;
 

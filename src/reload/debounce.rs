@@ -24,6 +24,9 @@ pub(crate) type OpenForWriting = BTreeMap<usize, PathBuf>;
 /// it accepts new content.
 pub(crate) trait Writers {
     fn open_for_writing(&self) -> OpenForWriting;
+
+    /// Returns whether a process has a file of `unit` open for writing, however long ago the writing began.
+    fn is_open(&self, unit: usize) -> bool;
 }
 
 /// The reported changes of a handle's files, until a pass reads these files.
@@ -91,6 +94,11 @@ impl Debounce {
         recent
             .filter_map(|(unit, writing)| Some((*unit, writing.open.iter().next()?.clone())))
             .collect()
+    }
+
+    /// Returns whether a process has a file of `unit` open for writing, however long ago the writing began.
+    pub(crate) fn is_open(&self, unit: usize) -> bool {
+        self.state().written.get(&unit).is_some_and(|writing| !writing.open.is_empty())
     }
 
     /// Removes and returns what is due at `now`.
@@ -180,7 +188,16 @@ impl Changes {
         }
     }
 
-    /// Records that `path` was closed or changed: from now on, no writer is known that has it open. If the unit has no
+    /// Records a change, such as of permissions, that ends no writing: a unit with an open file still waits for the
+    /// close.
+    fn change_inode(&mut self, unit: usize, now: Instant) {
+        if self.written.get(&unit).is_none_or(|writing| writing.open.is_empty()) {
+            self.units.insert(unit);
+            self.extend_span(now);
+        }
+    }
+
+    /// Records that `path` was closed or replaced: from now on, no writer is known that has it open. If the unit has no
     /// other open file, it becomes due after the quiet time.
     fn end_writing(&mut self, unit: usize, path: &Path, now: Instant) {
         let mut since = now;
@@ -212,6 +229,10 @@ impl Writers for Debounce {
     fn open_for_writing(&self) -> OpenForWriting {
         Debounce::open_for_writing(self, Instant::now())
     }
+
+    fn is_open(&self, unit: usize) -> bool {
+        Debounce::is_open(self, unit)
+    }
 }
 
 impl ChangeReceiver for Debounce {
@@ -223,6 +244,7 @@ impl ChangeReceiver for Debounce {
         let (mut changes, now) = (self.state(), Instant::now());
         match touch {
             Change::Written(path) => changes.begin_writing(unit, path, now, self.timeout),
+            Change::Inode(_) => changes.change_inode(unit, now),
             Change::Closed(path) | Change::Changed(path) => changes.end_writing(unit, path, now),
         }
         drop(changes);
@@ -300,6 +322,7 @@ mod tests {
         assert!(due_at <= Instant::now() + TIMEOUT);
         assert!(due_at > Instant::now() + TIMEOUT / 2, "the quiet time applies to open files");
         assert!(debounce.open_for_writing(due_at).is_empty());
+        assert!(debounce.is_open(1), "no close was reported");
         let due = debounce.take_due(due_at);
         assert_eq!(units(&due), [1]);
         assert_eq!(due.since.map(|since| since + TIMEOUT), Some(due_at));
@@ -308,6 +331,21 @@ mod tests {
         debounce.touched(1, Change::Written(Path::new("/tls/a")));
         assert!(debounce.due_at().is_some());
         assert!(debounce.open_for_writing(due_at).is_empty(), "delayed for ever");
+    }
+
+    #[test]
+    fn g4_chmod_ends_no_writing_and_a_rename_does() {
+        let debounce = debounce();
+        let path = Path::new("/tls/a");
+        debounce.touched(1, Change::Written(path));
+        debounce.touched(1, Change::Inode(path));
+        assert!(debounce.is_open(1));
+        assert_eq!(units(&debounce.take_due(Instant::now() + QUIET)), []);
+        debounce.touched(1, Change::Changed(path));
+        assert!(!debounce.is_open(1));
+        assert_eq!(units(&debounce.take_due(Instant::now() + QUIET)), [1]);
+        debounce.touched(1, Change::Inode(path));
+        assert_eq!(units(&debounce.take_due(Instant::now() + QUIET)), [1], "chmod is a change");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The results of a reload pass: a finding for each unit, and one outcome for the handle.
 
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::files::Digest;
+use crate::sys::Privileges;
 
 /// The outcome of a pass or a push without a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,17 @@ pub(crate) struct Failure {
     pub(crate) error: Error,
     /// `None` if the bytes could not be read, or changed during every attempt to read them.
     pub(crate) digest: Option<Digest>,
+}
+
+impl Failure {
+    /// Adds to the error of a missing or unreadable file which privileges the process gave up since it opened the handle
+    /// as `opened_as`.
+    pub(super) fn explain(&mut self, opened_as: &Privileges) {
+        if matches!(self.error.cause, Cause::NotFound | Cause::Permission) {
+            let explanation = Privileges::now().changes_since(opened_as);
+            self.error = self.error.clone().with_explanation(explanation);
+        }
+    }
 }
 
 /// What a pass found out about the unit at `index`.

@@ -7,6 +7,7 @@
 //! This module starts no thread and delivers no event. Its caller decides when a pass runs, publishes the result, and
 //! reports it to the host.
 
+mod backoff;
 mod configured_files;
 mod debounce;
 mod findings;
@@ -18,6 +19,7 @@ mod pass_result;
 mod pipeline;
 mod reloaded_event;
 mod self_check;
+mod sighting;
 mod unit;
 mod unit_read;
 mod unit_retry;

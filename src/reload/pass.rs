@@ -33,7 +33,7 @@ pub(crate) struct PassTime {
     pub(crate) since: Instant,
     /// Whether new content may be published at once: notifications have been quiet for the quiet time, or the
     /// host asked for the pass. Otherwise a unit waits until a later pass reads the same content, or until the
-    /// incomplete-file timeout (G4).
+    /// incomplete-file timeout (G4). Content that looks cut short waits in any case.
     pub(crate) is_quiet: bool,
 }
 
@@ -62,6 +62,12 @@ impl<'a> Pass<'a> {
     /// Returns the units of which a process has a file open for writing right now.
     pub(super) fn open_for_writing(&self) -> OpenForWriting {
         self.writers.open_for_writing()
+    }
+
+    /// Returns whether a process has a file of the unit at `index` open for writing, however long ago the writing
+    /// began.
+    pub(super) fn is_open(&self, index: usize) -> bool {
+        self.writers.is_open(index)
     }
 
     pub(super) fn note(&mut self, index: usize, finding: Finding) {

@@ -18,7 +18,7 @@ use super::pass_result::{PassResult, Publication, ScannedUnit};
 use super::reloaded_event::{Change, ReloadReport};
 use super::self_check::{Refused, check, missing, self_check};
 use super::unit::{OpenReader, Unit};
-use super::unit_read::{FinishedRead, Found};
+use super::unit_read::{FinishedRead, ReadResult};
 use super::units::Units;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
@@ -168,7 +168,7 @@ impl Pipeline {
             if reading.wants_again {
                 again.push(read.index);
             }
-            if read.found.is_read() {
+            if read.result.is_read() {
                 scanned.push(read.index);
             }
             fresh.extend(self.load(&mut pass, read));
@@ -271,7 +271,7 @@ impl Pipeline {
     /// Loads the unit that was read. Returns new content that may be published now. A unit that fails keeps its last good
     /// version (G3).
     fn load(&mut self, pass: &mut Pass<'_>, read: FinishedRead) -> Option<Fresh> {
-        let FinishedRead { index, newest_waiter, time, found, .. } = read;
+        let FinishedRead { index, newest_waiter, time, reports_writes, result, .. } = read;
         let (base_config, options) = (self.base_config.clone(), self.options.clone());
         let authorities = {
             let serving = self.units.iter().map(|unit: &Unit| &unit.serving);
@@ -279,10 +279,10 @@ impl Pipeline {
         };
         let with = LoadContext::new(&base_config, &options, pass.time.now.unix, &authorities);
         let unit = &mut self.units[index];
-        let loaded = match found {
-            Found::Unchanged | Found::Nothing => return None,
-            Found::Files(read) => unit.load(read, newest_waiter, &with),
-            Found::Panicked => Err(unit.panicked("reading the files panicked".to_owned())),
+        let loaded = match result {
+            ReadResult::Unchanged | ReadResult::Nothing => return None,
+            ReadResult::Files(read) => unit.load(read, newest_waiter, &with),
+            ReadResult::Panicked => Err(unit.panicked("reading the files panicked".to_owned())),
         };
         match loaded {
             Ok(None) => {
@@ -292,12 +292,19 @@ impl Pipeline {
                 None
             }
             Ok(Some(loaded)) => {
-                let time = PassTime { now: pass.time.now, ..time };
-                let trigger = unit.accept_sighting(loaded.1, time, &options)?;
-                Some(Fresh::new(index, &unit.serving, loaded, trigger))
+                // A pass after notifications knows that the files are quiet only if writes to them were reported. After a
+                // directory was replaced that is not so: a process may have begun to write before it was watched.
+                let is_quiet = time.is_quiet && (reports_writes || time.trigger != Trigger::Watch);
+                let time = PassTime { now: pass.time.now, is_quiet, ..time };
+                let content = (&loaded.0, loaded.1);
+                let accepted = unit.accept_sighting(content, (time, pass.is_open(index)), &options);
+                if accepted.is_none() && unit.pending().is_some() {
+                    pass.note(index, Finding::Pending);
+                }
+                Some(Fresh::new(index, &unit.serving, loaded, accepted?))
             }
             Err(mut failure) => {
-                failure.error = explain(failure.error, &self.opened_as);
+                failure.explain(&self.opened_as);
                 unit.forget_sighting();
                 self.fail(pass, index, failure);
                 None
@@ -380,15 +387,5 @@ impl Pipeline {
             base_config: self.base_config.clone(),
         });
         Publication { generation: Arc::new(next), report }
-    }
-}
-
-/// Adds to the error of a missing or unreadable file which privileges the process gave up since it opened the handle.
-fn explain(error: Error, opened_as: &Privileges) -> Error {
-    match error.cause {
-        Cause::NotFound | Cause::Permission => {
-            error.with_explanation(Privileges::now().changes_since(opened_as))
-        }
-        _ => error,
     }
 }

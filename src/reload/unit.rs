@@ -14,6 +14,7 @@ use super::load::{
     FoundFiles, KnownContent, LoadContext, Loaded, PermanentFailure, load, load_memory,
 };
 use super::pass::PassTime;
+use super::sighting::{Found, Sightings};
 use super::unit_read::{PasswordQuestion, ReadCalls, ReadFiles, ReadKind, UnitRead};
 use super::unit_retry::RetryState;
 use crate::clock::Now;
@@ -55,7 +56,7 @@ pub(super) struct Unit {
     /// The number of the newest waiter that registered before the files were last read: this read answers it and those
     /// before it. 0 if the read was discarded.
     read_for: u64,
-    sighting: Option<Sighting>,
+    sightings: Sightings,
     /// The last failure of pushed bytes, while the unit still has files.
     refused: Option<Failure>,
     /// The read that has begun and not ended.
@@ -72,15 +73,6 @@ pub(super) struct Reading {
     pub(super) wants_again: bool,
     /// Whether it was reported that the file system does not answer.
     pub(super) is_reported: bool,
-}
-
-/// New content that a pass found while more changes may follow. It may be the first half of a file that is being
-/// written, even if it can be parsed. So it is accepted when a pass after the quiet time finds it again (G4).
-struct Sighting {
-    digest: Digest,
-    trigger: Trigger,
-    first: Instant,
-    due_at: Instant,
 }
 
 /// Reads the files of a unit for the first time.
@@ -154,7 +146,7 @@ impl Unit {
             permanent: None,
             read_at,
             read_for: 0,
-            sighting: None,
+            sightings: Sightings::default(),
             refused: None,
             reading: None,
             reads: 0,
@@ -204,8 +196,9 @@ impl Unit {
         self.is_memory = true;
         self.lookups = Vec::new();
         self.exposed = Vec::new();
-        (self.fingerprint, self.permanent, self.sighting) = (None, None, None);
+        (self.fingerprint, self.permanent) = (None, None);
         (self.refused, self.reading) = (None, None);
+        self.sightings.forget();
         self.retry.succeed();
     }
 
@@ -296,38 +289,35 @@ impl Unit {
         self.read_for = newest_waiter;
     }
 
-    /// Decides whether new content with this `digest` may be accepted now. Returns the trigger that its event names,
-    /// or `None` if another pass has to find the same content after the quiet time.
+    /// Decides whether new content that a read at `time` found may be accepted now. `is_open` if a process has a file of
+    /// the unit open for writing. Returns the trigger that the event names, or `None` if another pass has to find the
+    /// same content later.
+    ///
+    /// A retry decides as a poll does: no notification started it, so it is not known whether the files are quiet.
     pub(super) fn accept_sighting(
         &mut self,
-        digest: Digest,
-        time: PassTime,
+        (content, digest): (&UnitContent, Digest),
+        (time, is_open): (PassTime, bool),
         options: &Options,
     ) -> Option<Trigger> {
-        let now = time.now.instant;
-        let trigger = self.retry.trigger().unwrap_or(time.trigger);
-        if time.is_quiet || trigger != Trigger::Poll && self.retry.trigger().is_some() {
-            self.sighting = None;
-            return Some(trigger);
+        let cut_short = content.cut_short(&self.serving, self.files.path());
+        let found = Found { digest, cut_short, is_open };
+        let time = PassTime { trigger: self.retry.trigger().unwrap_or(time.trigger), ..time };
+        let accepted = self.sightings.accept(found, time, options);
+        if accepted.is_none() {
+            self.discard_read();
         }
-        let due_at = now + options.debounce_quiet;
-        let sighting =
-            self.sighting.get_or_insert(Sighting { digest, trigger, first: now, due_at });
-        if sighting.digest != digest {
-            (sighting.digest, sighting.due_at) = (digest, due_at);
-        }
-        let trigger = sighting.trigger;
-        if now >= sighting.due_at.min(sighting.first + options.incomplete_timeout) {
-            self.sighting = None;
-            return Some(trigger);
-        }
-        self.discard_read();
-        None
+        accepted
     }
 
     /// Forgets new content that was found: the files hold the served content again, or cannot be used.
     pub(super) fn forget_sighting(&mut self) {
-        self.sighting = None;
+        self.sightings.forget();
+    }
+
+    /// Returns why the unit is incomplete, if it is.
+    pub(super) fn pending(&self) -> Option<&Error> {
+        self.sightings.pending().or(self.retry.pending())
     }
 
     /// Returns when to read the files again if no notification and no poll comes first.
@@ -335,8 +325,7 @@ impl Unit {
         if self.is_memory || self.reading.is_some() {
             return None;
         }
-        let sighted = self.sighting.as_ref().map(|sighting| sighting.due_at);
-        sighted.or(self.retry.retry_at()).or_else(|| self.valid_at(now))
+        self.sightings.retry_at().or(self.retry.retry_at()).or_else(|| self.valid_at(now))
     }
 
     /// Returns when a certificate becomes valid that was refused as not yet valid.
@@ -376,7 +365,7 @@ impl Unit {
     pub(super) fn note(&self, index: usize, reported: Option<&(Failure, Trigger)>) -> Note {
         let finding = match reported {
             Some((failure, _)) => Finding::Failed(failure.error.clone()),
-            None if self.retry.pending().is_some() => Finding::Pending,
+            None if self.pending().is_some() => Finding::Pending,
             None => Finding::StillFailed,
         };
         Note { index, finding }

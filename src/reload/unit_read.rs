@@ -70,12 +70,14 @@ pub(crate) struct FinishedRead {
     pub(super) number: u64,
     pub(super) newest_waiter: u64,
     pub(crate) time: PassTime,
-    pub(super) found: Found,
+    /// Whether the kernel reports every write to the files since the unit was last read.
+    pub(super) reports_writes: bool,
+    pub(super) result: ReadResult,
     /// The result of subscribing to changes; `None` if that was not tried.
     pub(crate) subscribed: Option<Subscribed>,
 }
 
-pub(super) enum Found {
+pub(super) enum ReadResult {
     Files(ReadFiles),
     /// The files look as they did when they were read last.
     Unchanged,
@@ -85,7 +87,7 @@ pub(super) enum Found {
     Panicked,
 }
 
-impl Found {
+impl ReadResult {
     /// Returns whether the files were read, or should have been.
     pub(super) fn is_read(&self) -> bool {
         matches!(self, Self::Files(_) | Self::Panicked)
@@ -115,31 +117,35 @@ impl UnitRead {
 
     /// Returns the result of a read that panicked.
     pub(crate) fn panicked(&self) -> FinishedRead {
-        self.finished(Found::Panicked, None)
+        self.finished(ReadResult::Panicked, None)
     }
 
     /// Reads the files, and subscribes to the directories that lead to them.
     pub(crate) fn run(&self, calls: &ReadCalls<'_>) -> FinishedRead {
-        let found = match &self.kind {
-            ReadKind::Files => Found::Files(self.read(calls)),
-            ReadKind::Subscription(_) => Found::Nothing,
+        let result = match &self.kind {
+            ReadKind::Files => ReadResult::Files(self.read(calls)),
+            ReadKind::Subscription(_) => ReadResult::Nothing,
             ReadKind::UnlessUnchanged { fingerprint, resolver, .. } => {
                 // Another reader may be stuck with the resolver.
                 let is_unchanged = match resolver.try_lock() {
                     Some(mut resolver) => fingerprint.matches(&self.sources, &mut resolver),
                     None => fingerprint.matches(&self.sources, &mut PathResolver::default()),
                 };
-                if is_unchanged { Found::Unchanged } else { Found::Files(self.read(calls)) }
+                if is_unchanged {
+                    ReadResult::Unchanged
+                } else {
+                    ReadResult::Files(self.read(calls))
+                }
             }
         };
-        let lookups = match (&found, &self.kind) {
-            (Found::Files(read), _) => Some(&read.snapshot.lookups),
+        let lookups = match (&result, &self.kind) {
+            (ReadResult::Files(read), _) => Some(&read.snapshot.lookups),
             (_, ReadKind::Subscription(lookups)) => Some(lookups),
             (_, ReadKind::UnlessUnchanged { lookups, .. }) => lookups.as_ref(),
             _ => None,
         };
         let subscribed = lookups.and_then(|lookups| (calls.subscribe)(self.index, lookups));
-        self.finished(found, subscribed)
+        self.finished(result, subscribed)
     }
 
     fn read(&self, calls: &ReadCalls<'_>) -> ReadFiles {
@@ -149,9 +155,10 @@ impl UnitRead {
         ReadFiles { snapshot, password, at }
     }
 
-    fn finished(&self, found: Found, subscribed: Option<Subscribed>) -> FinishedRead {
+    fn finished(&self, result: ReadResult, subscribed: Option<Subscribed>) -> FinishedRead {
         let &Self { index, number, newest_waiter, time, .. } = self;
-        FinishedRead { index, number, newest_waiter, time, found, subscribed }
+        let reports_writes = subscribed.as_ref().is_some_and(|result| !result.missed_writes);
+        FinishedRead { index, number, newest_waiter, time, reports_writes, result, subscribed }
     }
 }
 

@@ -2,24 +2,19 @@
 //!
 //! A reader cannot distinguish an unfinished writer from a mistake: in both cases the key does not match, or the PEM is
 //! cut off. So such errors are retried, and reported only if they last. A retry costs one read, which is why the delay
-//! starts at 20 ms: most writers finish within it. The delay doubles, because a writer that needs seconds is not helped
-//! by more reads. Errors that an unfinished file cannot cause, such as a wrong key usage, are reported at once.
+//! starts at 20 ms ([`Backoff`]): most writers finish within it. Errors that an unfinished file cannot cause, such as a
+//! wrong key usage, are reported at once.
 //!
 //! A failure is reported once for each content. The digest is part of it, because an operator who replaces one bad file
 //! by another must hear that the second is bad as well.
 
 use std::time::{Duration, Instant};
 
+use super::backoff::Backoff;
 use super::findings::Failure;
 use super::pass::PassTime;
 use crate::error::{Cause, Error};
 use crate::events::Trigger;
-
-/// The first delay between two reads of an incomplete unit. It doubles with each read.
-const FIRST_DELAY: Duration = Duration::from_millis(20);
-
-/// The longest delay between two reads of an incomplete unit.
-const LONGEST_DELAY: Duration = Duration::from_millis(500);
 
 /// Whether the files of a unit can be used.
 #[derive(Debug)]
@@ -50,8 +45,7 @@ pub(super) struct Pending {
     /// What started the first pass that found the unit incomplete: the trigger of the event that ends the retries.
     trigger: Trigger,
     deadline: Instant,
-    retry_at: Instant,
-    delay: Duration,
+    backoff: Backoff,
 }
 
 impl RetryState {
@@ -113,7 +107,7 @@ impl RetryState {
     /// Returns when to read the files again.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         match self {
-            Self::Pending(pending) => Some(pending.retry_at),
+            Self::Pending(pending) => Some(pending.backoff.retry_at.min(pending.deadline)),
             Self::Good | Self::Failed(_) => None,
         }
     }
@@ -143,18 +137,13 @@ impl RetryState {
 impl Pending {
     fn new(failure: Failure, reported: Option<Failure>, time: PassTime, timeout: Duration) -> Self {
         let deadline = time.since + timeout;
-        let retry_at = (time.now.instant + FIRST_DELAY).min(deadline);
-        let trigger = time.trigger;
-        Self { failure, reported, trigger, deadline, retry_at, delay: FIRST_DELAY }
+        let backoff = Backoff::new(time.now.instant);
+        Self { failure, reported, trigger: time.trigger, deadline, backoff }
     }
 
     fn postpone(&mut self, failure: Failure, now: Instant) {
         self.failure = failure;
-        // A pass with another trigger may have come first. The delay grows only with retries that were due.
-        if now >= self.retry_at {
-            self.delay = (self.delay * 2).min(LONGEST_DELAY);
-        }
-        self.retry_at = (now + self.delay).min(self.deadline);
+        self.backoff.postpone(now);
     }
 }
 

@@ -69,7 +69,7 @@ impl Units {
     pub(super) fn pending(&self, open: &OpenForWriting) -> Option<Error> {
         let mut open = open.iter().filter(|(index, _)| !self[**index].is_memory());
         let open = open.next().map(|(_, path)| Error::at(path, Cause::StillOpen));
-        self.iter().find_map(|unit| unit.retry.pending()).cloned().or(open)
+        self.iter().find_map(Unit::pending).cloned().or(open)
     }
 
     /// Returns the units that were refused because the handle would lose a required name.

@@ -302,4 +302,8 @@ impl Writers for Instance {
         }
         self.debounce.open_for_writing(Instant::now())
     }
+
+    fn is_open(&self, unit: usize) -> bool {
+        self.debounce.is_open(unit)
+    }
 }

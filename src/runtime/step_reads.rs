@@ -107,7 +107,7 @@ impl Worker<'_> {
         let Self { instance, state } = self;
         let mut again = BTreeSet::new();
         let before = state.watch_failures.values().next().cloned();
-        for (unit, Subscribed { needs_scan, error, notified_others }) in subscribed {
+        for (unit, Subscribed { needs_scan, error, notified_others, .. }) in subscribed {
             if notified_others && instance.host_loop.is_none() {
                 // Wake the worker, which may be asleep: this thread may belong to the host.
                 instance.handle_waker.waker().wake();

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::pki::{Identity, RevocationList, TicketKeys, WarningKind, format_time};
+use crate::pki::{
+    Identity, NeededIntermediate, RevocationList, TicketKeys, WarningKind, format_time,
+};
 use crate::tls::Generation;
 
 /// The expiry of one thing in a generation.
@@ -27,6 +29,8 @@ pub(super) struct Expiration<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Subject<'a> {
     Certificate(&'a Identity),
+    /// An intermediate of the identity's chain, without which the chain offers no path.
+    Intermediate(&'a Identity, &'a NeededIntermediate),
     OcspResponse(&'a Identity),
     Crl {
         list: &'a RevocationList,
@@ -52,7 +56,9 @@ pub(super) fn expirations_of_unit(generation: &Generation, index: usize) -> Vec<
 }
 
 fn of_identity(unit: usize, identity: &Arc<Identity>) -> impl Iterator<Item = Expiration<'_>> {
-    std::iter::once(of_certificate(unit, identity)).chain(of_ocsp_response(unit, identity))
+    let certificates =
+        std::iter::once(of_certificate(unit, identity)).chain(of_intermediate(unit, identity));
+    certificates.chain(of_ocsp_response(unit, identity))
 }
 
 /// Returns the expirations of the trust store and of the ticket keys.
@@ -78,6 +84,18 @@ fn of_certificate(unit: usize, identity: &Arc<Identity>) -> Expiration<'_> {
         not_after: identity.not_after(),
         subject: Subject::Certificate(identity),
     }
+}
+
+/// Returns `None` if the leaf expires before any intermediate that clients need.
+fn of_intermediate(unit: usize, identity: &Arc<Identity>) -> Option<Expiration<'_>> {
+    let intermediate = identity.needed_intermediate()?;
+    Some(Expiration {
+        unit,
+        id: &intermediate.sha256,
+        expiring_from: intermediate.expiring_from,
+        not_after: intermediate.not_after,
+        subject: Subject::Intermediate(identity, intermediate),
+    })
 }
 
 /// Returns `None` for a response without nextUpdate, which does not expire (RFC 6960, 4.2.2.1).
@@ -140,7 +158,9 @@ impl Expiration<'_> {
     pub(super) fn is_vital(&self) -> bool {
         matches!(
             self.subject,
-            Subject::Certificate(_) | Subject::Crl { rejects_when_expired: true, .. }
+            Subject::Certificate(_)
+                | Subject::Intermediate(..)
+                | Subject::Crl { rejects_when_expired: true, .. }
         )
     }
 
@@ -148,6 +168,7 @@ impl Expiration<'_> {
     pub(super) fn warning(&self, now: i64) -> Option<WarningKind> {
         let has_expired = now > self.not_after;
         match self.subject {
+            Subject::Intermediate(..) if has_expired => Some(WarningKind::ChainExpired),
             Subject::OcspResponse(_) if has_expired => Some(WarningKind::OcspUnusable),
             Subject::Crl { rejects_when_expired: false, .. } if has_expired => {
                 Some(WarningKind::CrlExpired)
@@ -175,6 +196,10 @@ impl Expiration<'_> {
         let has_expired = now > self.not_after;
         let problem = match self.subject {
             Subject::Certificate(identity) => self.ends(&name_of(identity), now),
+            Subject::Intermediate(identity, NeededIntermediate { title, .. }) => {
+                let (title, name) = (title, name_of(identity));
+                self.ends(&format!("the intermediate \"{title}\" in the chain of {name}"), now)
+            }
             Subject::OcspResponse(identity) => {
                 self.ends(&format!("the OCSP response for {}", name_of(identity)), now)
             }
@@ -205,6 +230,12 @@ impl Expiration<'_> {
         let text = match (self.subject, has_expired) {
             (Subject::Certificate(_), false) => "it is still served",
             (Subject::Certificate(_), true) => "it is still served, and clients reject it",
+            (Subject::Intermediate(..), false) => {
+                "the chain is still served, and has no other path"
+            }
+            (Subject::Intermediate(..), true) => {
+                "the chain is still served, and clients reject it: it has no other path"
+            }
             (Subject::OcspResponse(_), false) => "it is still stapled",
             (Subject::OcspResponse(_), true) => "the certificate is served without it",
             (Subject::Crl { .. }, false) => "it is enforced",

@@ -46,6 +46,9 @@ pub(crate) struct IdentityStatus {
     pub(crate) chain: Arc<Path>,
     pub(crate) not_before: i64,
     pub(crate) not_after: i64,
+    /// When the first certificate expires that clients need: the leaf, or an intermediate without which the chain has
+    /// no path.
+    pub(crate) chain_not_after: i64,
     /// Start of the certificate's warning window. `health` also counts the OCSP response, whose warning window may
     /// start earlier.
     pub(crate) expiring_from: Option<i64>,
@@ -113,6 +116,9 @@ impl IdentityStatus {
             chain: observation.paths.get(index)?.clone(),
             not_before: identity.not_before(),
             not_after: identity.not_after(),
+            chain_not_after: identity
+                .needed_intermediate()
+                .map_or(identity.not_after(), |needed| needed.not_after.min(identity.not_after())),
             expiring_from: identity.expiring_from(),
         })
     }

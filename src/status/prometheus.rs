@@ -237,7 +237,7 @@ const TRUST_GAUGES: [Gauge<TrustStatus>; 6] = [
     ),
 ];
 
-const IDENTITY_GAUGES: [Gauge<IdentityStatus>; 3] = [
+const IDENTITY_GAUGES: [Gauge<IdentityStatus>; 4] = [
     (
         "certreload_not_before_timestamp_seconds",
         "The notBefore of the certificate that is served.",
@@ -247,6 +247,12 @@ const IDENTITY_GAUGES: [Gauge<IdentityStatus>; 3] = [
         "certreload_not_after_timestamp_seconds",
         "The notAfter of the certificate that is served.",
         |status| status.not_after,
+    ),
+    (
+        "certreload_chain_not_after_timestamp_seconds",
+        "The first notAfter that breaks clients: of the certificate, or of an intermediate if the chain \
+         has no other path.",
+        |status| status.chain_not_after,
     ),
     (
         "certreload_consecutive_failures",

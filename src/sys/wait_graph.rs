@@ -15,7 +15,7 @@ use super::thread_id::ThreadId;
 pub(crate) enum Resource {
     /// A running call on the handle; any number of threads hold it at once.
     Calls(HandleId),
-    /// The state that a thread locks to run the handle's reload passes.
+    /// The state that a thread locks to run reload passes.
     StepState(HandleId),
     /// One run of the handle's event callback. The runs are numbered, so that a thread that waits for one of them does
     /// not also wait for later runs.
@@ -24,8 +24,8 @@ pub(crate) enum Resource {
     KeyPassword(HandleId),
     /// The end of a thread of the library. The thread itself counts as the holder.
     Thread(ThreadId),
-    /// The result of a reload pass that the worker thread is to run for the handle. The worker must be free, and the
-    /// handle's [`Self::StepState`], too. So the worker and the holder of that state both count as holders.
+    /// The result of a reload pass by the worker thread. The worker and the handle's [`Self::StepState`] must be free,
+    /// so the worker and the holder of that state both count as holders.
     Answer(ThreadId, HandleId),
 }
 
@@ -66,7 +66,7 @@ impl WaitGraph {
         Ok(WantedResource { waits: self.clone(), resource })
     }
 
-    /// As [`Self::want`], but for a wait that ends when no other thread holds `resource`: this thread may hold it, too.
+    /// As [`Self::want`], but this thread may hold `resource`, too.
     pub(crate) fn want_of_others(
         self: &Arc<Self>,
         resource: Resource,

@@ -1,9 +1,14 @@
 //! The content of a generation: one part for each unit (identity, trust store or ticket keys).
 
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::error::{Cause, Error};
 use crate::options::Role;
 use crate::pki::{Identity, TicketKeys, Trust, Warning};
+
+const BUNDLE_CUT_SHORT: &str =
+    "it holds only the first certificates of the file that is in use, and a root would be lost";
 
 /// The loaded content of one unit.
 #[derive(Clone, Debug)]
@@ -28,6 +33,20 @@ impl UnitContent {
         match (self, before) {
             (Self::Identity(identity), Self::Identity(before)) => identity.warnings_after(before),
             _ => Vec::new(),
+        }
+    }
+
+    /// Returns why this part may be the beginning of files that are still being written, if it lacks the end of the
+    /// previous part `before` (G4). `path` names the unit.
+    pub(crate) fn cut_short(&self, before: &Self, path: &Path) -> Option<Error> {
+        match (self, before) {
+            (Self::Identity(identity), Self::Identity(before)) => {
+                Some(Error::at(path, Cause::CutShort(identity.cut_short(before)?)))
+            }
+            (Self::Trust(trust), Self::Trust(before)) => {
+                Some(Error::at(trust.cut_short(before)?, Cause::CutShort(BUNDLE_CUT_SHORT)))
+            }
+            _ => None,
         }
     }
 

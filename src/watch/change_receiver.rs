@@ -8,8 +8,11 @@ use crate::sys::HandleId;
 /// A change that the kernel reported, with its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change<'a> {
-    /// The entry was created, renamed, removed or replaced, or its permissions changed.
+    /// The entry was created, renamed, removed or replaced.
     Changed(&'a Path),
+    /// The inode at the path changed in another way: its permissions, owner, timestamps or link count, or it was moved
+    /// or removed. A writer may still have the file open, or has opened another one that has the name by now.
+    Inode(&'a Path),
     /// Bytes were written to the file, and the writer still has it open.
     Written(&'a Path),
     /// A writer has closed the file.

@@ -31,11 +31,12 @@ use super::watch_paths::{Target, WatchKind};
 use crate::error::{Cause, Error};
 use crate::sys::{InheritedFd, without_fork};
 
-/// An event of inotify, with the path that it concerns in place of the kernel's watch descriptor. [`Change`](super::Change) describes
-/// the first three.
+/// An event of inotify, with the path that it concerns in place of the kernel's watch descriptor.
+/// [`Change`](super::Change) describes all but the last.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BackendEvent {
     Changed(Arc<Path>),
+    Inode(Arc<Path>),
     Written(Arc<Path>),
     Closed(Arc<Path>),
     /// The kernel has dropped events, because its queue was full.
@@ -112,8 +113,8 @@ impl Backend {
     }
 
     /// Returns a duplicate of the inotify descriptor. It stays open as long as the caller keeps it, even if this
-    /// backend ends, because the caller must remove it from its epoll set before it is closed. `None` if there is no free
-    /// descriptor.
+    /// backend ends, because the caller must remove it from its epoll set before it is closed. `None` if there is no
+    /// free descriptor.
     pub(super) fn notifier(&mut self) -> Option<Arc<OwnedFd>> {
         if self.notifier.is_none() {
             self.notifier =
@@ -186,6 +187,8 @@ impl Backend {
                 BackendEvent::Closed(path)
             } else if event.mask.contains(EventMask::MODIFY) {
                 BackendEvent::Written(path)
+            } else if event.name.is_none() || event.mask.contains(EventMask::ATTRIB) {
+                BackendEvent::Inode(path)
             } else {
                 BackendEvent::Changed(path)
             }

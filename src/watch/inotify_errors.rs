@@ -45,7 +45,7 @@ pub(crate) mod testing {
         FAULT.store(fault, Ordering::SeqCst);
     }
 
-    pub(in crate::watch) fn fault() -> u8 {
+    pub(crate) fn fault() -> u8 {
         FAULT.load(Ordering::SeqCst)
     }
 }

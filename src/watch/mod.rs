@@ -62,6 +62,9 @@ pub(crate) struct Subscribed {
     /// Whether the unit has to be scanned again. If a path was not watched for it before, changes until now may have
     /// been missed (G1).
     pub(crate) needs_scan: bool,
+    /// Whether writes to the unit's files until now may not have been reported, as after a directory was replaced. Then
+    /// it is not known whether a process has one of them open for writing (G4).
+    pub(crate) missed_writes: bool,
     /// The reason why a path cannot be watched, or why inotify cannot be used at all.
     pub(crate) error: Option<Error>,
     /// Whether other units were notified, whose paths this call found to lead elsewhere. Their worker may be asleep, so
@@ -111,7 +114,10 @@ impl Watcher {
             Ok(backend) => backend,
             // No further scan is needed: it would only find changes between the previous scan and the start of a
             // watch, and no watch starts. The next poll finds them.
-            Err(error) => return Subscribed { error: Some(error), ..Subscribed::default() },
+            Err(error) => {
+                let error = Some(error);
+                return Subscribed { error, missed_writes: true, ..Subscribed::default() };
+            }
         };
         let mut plan = WatchPlan::new(backend, (id, unit), lookups);
         let start = state.starts;
@@ -124,14 +130,19 @@ impl Watcher {
             let WatcherState { subscriptions, backend, .. } = &mut *state;
             let Some(backend) = backend.as_mut().filter(|_| same_start) else {
                 // inotify failed in between. Its observers have been notified.
-                return Subscribed { needs_scan: true, ..Subscribed::default() };
+                return Subscribed {
+                    needs_scan: true,
+                    missed_writes: true,
+                    ..Subscribed::default()
+                };
             };
             match plan.finish(backend) {
                 Err(again) => plan = again,
-                Ok(WatchOutcome { is_new, error, moved }) => {
+                Ok(WatchOutcome { is_new, missed_writes, error, moved }) => {
                     let notified_others = subscriptions.notify_moved(&moved, (id, unit));
                     let (needs_scan, error) = (has_new || is_new, error.or(remote));
-                    return Subscribed { needs_scan, error, notified_others };
+                    let missed_writes = has_new || missed_writes;
+                    return Subscribed { needs_scan, missed_writes, error, notified_others };
                 }
             }
         }

@@ -82,6 +82,7 @@ impl Subscriptions {
     pub(super) fn notify(&self, event: &BackendEvent) -> bool {
         match event {
             BackendEvent::Changed(path) => self.notify_path(path, Change::Changed(path)),
+            BackendEvent::Inode(path) => self.notify_path(path, Change::Inode(path)),
             BackendEvent::Written(path) => self.notify_path(path, Change::Written(path)),
             BackendEvent::Closed(path) => self.notify_path(path, Change::Closed(path)),
             BackendEvent::Overflow => {

@@ -10,7 +10,7 @@ use inotify::{WatchDescriptor, WatchMask, Watches};
 
 use super::change_receiver::Subscriber;
 use super::inotify::{Backend, Needs};
-use super::watch_paths::{Target, targets_of};
+use super::watch_paths::{Target, WatchKind, targets_of};
 use crate::error::{Cause, Error};
 use crate::files::Lookup;
 use crate::readers::{remote_file_system, touching};
@@ -35,12 +35,15 @@ struct PlannedTarget {
     added: Option<io::Result<WatchDescriptor>>,
 }
 
-/// The result of [`Backend::finish`].
+/// The result of [`WatchPlan::finish`].
 #[derive(Default)]
 pub(super) struct WatchOutcome {
     /// Whether changes until now may have been missed: a path was not watched before, or for fewer events, or it is
     /// missing although it was there when it was looked up.
     pub(super) is_new: bool,
+    /// Whether writes until now may not have been reported: a directory with files was not watched before. The watch of
+    /// a file does not count, because that of its directory reports the same writes.
+    pub(super) missed_writes: bool,
     /// The reason why a path cannot be watched, with that path. If there are several, the first.
     pub(super) error: Option<Error>,
     /// Paths whose watch ended because they lead to another inode now, or to none. Their other subscribers must be
@@ -148,6 +151,7 @@ impl WatchOutcome {
         if watch_before.is_some() && backend.watch_of(&path) != watch_before {
             self.moved.push(path.clone());
         }
+        self.missed_writes |= kind == WatchKind::Files && recorded != Ok(false);
         match recorded {
             Ok(is_new) => self.is_new |= is_new,
             // The path was there when it was looked up, so it was removed since then: a change.

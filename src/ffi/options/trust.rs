@@ -68,7 +68,9 @@ pub const CERTRELOAD_MAX_CRL_PATHS: usize = 1000;
 /// says which files of a directory are read. Every certificate in them is a trust anchor. A handle has one trust store:
 /// the roots of clients, the roots of servers, the revocation lists and the mode. The trust store is accepted or
 /// rejected as a whole. After a root was removed and the new generation is current, clients under that root are
-/// refused, also if they resume a session (G13). Existing connections stay.
+/// refused, also if they resume a session (G13). Existing connections stay. If the removed roots were the last of their
+/// file, the file may be half-written, so the generation comes after the incomplete-file timeout
+/// (certreload_options_set_incomplete_timeout_ms()).
 ///
 /// rustls_connection_get_peer_certificate() returns the client's certificate, as usual. The trust store replaces the
 /// client verifier of a template (certreload_options_set_server_template()). certreload_options_set_resumption()

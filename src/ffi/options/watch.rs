@@ -103,7 +103,8 @@ pub unsafe extern "C" fn certreload_options_set_poll_interval_ms(
 /// Sets the quiet time: how long files must be free of notifications before they are read (debounce).
 ///
 /// A burst of changes then results in one reload (G4). If a poll finds a change without a notification, the files are
-/// read again after the quiet time. The change is accepted if both reads are the same. Calls of the host wait for no
+/// read again after the quiet time. The change is accepted if both reads are the same. The same applies after a
+/// directory on the way to the files was replaced, and to retries of incomplete files. Calls of the host wait for no
 /// quiet time: certreload_open(), certreload_check(), certreload_push_identity(), certreload_reload() and
 /// certreload_reload_wait().
 ///
@@ -140,6 +141,17 @@ pub unsafe extern "C" fn certreload_options_set_debounce_ms(
 /// Files look incomplete if a key does not match its certificate or a PEM is cut off. They also look incomplete if a
 /// file is missing, may not be read, or is still open for writing. Files that change without a pause are read when the
 /// timeout has passed.
+///
+/// A chain that is cut behind its leaf can be parsed. So these files look incomplete, too:
+///
+/// - A chain that lacks the certificate of an issuer, where the chain in use has one.
+/// - A chain without the certificate of the leaf's issuer, whose leaf has a URL of it (authorityInfoAccess).
+/// - A file of roots that holds only the first of the certificates that the file in use has.
+///
+/// Such content is published when it has not changed for the timeout: a chain with the warning CHAIN_INCOMPLETE, roots
+/// as they are. Until then, the content in use is kept, and certreload_reload_wait() waits. While a process has such a
+/// file open for writing, the time does not begin, but the wait ends after ten times the timeout. A process that needs
+/// so long has most likely forgotten to close the file. A push is complete, and waits for nothing.
 ///
 /// The same time, but at least a second, is what a file system has to answer a system call (G21). After that the unit is
 /// STALE with TIMED_OUT, and certreload_open() fails with it. The unit recovers when the file system answers.

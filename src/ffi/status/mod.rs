@@ -28,7 +28,8 @@ pub enum certreload_health {
     /// The files cannot be used, as RELOAD_FAILED reported. What is served is still valid, so connections succeed, but
     /// the renewal needs attention. Also in a forked child before certreload_after_fork().
     Stale = 2,
-    /// A certificate that is served has expired, or a revocation list because of which peers are then refused.
+    /// A certificate that is served has expired, or a revocation list because of which peers are then refused. An
+    /// expired intermediate counts if its chain offers no other path.
     Expired = 3,
 }
 
@@ -65,7 +66,7 @@ pub struct certreload_status {
     pub generation: u64,
     /// When that generation was published.
     pub loaded_at: i64,
-    /// The earliest notAfter of all identities; INT64_MAX if there is none.
+    /// The earliest notAfter of all identities, that is of their leaves; INT64_MAX if there is none.
     pub earliest_not_after: i64,
     /// The health of the handle.
     pub health: certreload_health,
@@ -86,7 +87,8 @@ pub struct certreload_status {
     /// How changes are being found.
     pub watch: certreload_watch_state,
     /// CERTRELOAD_WARNING_* bits of the current generation. NAMES_LOST and EXPIRES_EARLIER are about the change that
-    /// created it, and DUPLICATE_NAME is about several identities. These three, and KEY_USAGE for a client role without
+    /// created it, as is CHAIN_INCOMPLETE if the previous chain was longer. DUPLICATE_NAME is about several identities.
+    /// These, and KEY_USAGE for a client role without
     /// a certificate, are reported here and in the RELOADED event. The others last as long as their cause, and are also
     /// in certreload_identity_status or certreload_trust_status. TICKET_KEY_OLD is in neither.
     pub warnings: u32,
@@ -126,8 +128,8 @@ pub struct certreload_identity_status {
     pub not_before: i64,
     /// The notAfter of the certificate that is served.
     pub not_after: i64,
-    /// When the certificate's warning window begins; 0 if warnings are switched off. That of an OCSP response, which
-    /// counts for the health, may begin earlier.
+    /// When the certificate's warning window begins; 0 if warnings are switched off. Those of an OCSP response and of
+    /// an intermediate, which count for the health, may begin earlier.
     pub expiring_from: i64,
     /// When new bytes of the identity were last accepted, from files or by a push; at first the time of the open. 0 in
     /// a forked child until the next renewal.

@@ -7,7 +7,7 @@ mod test_handshake;
 mod tests_trust;
 mod verifier;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +51,8 @@ pub(crate) struct TrustContext<'a> {
     /// The current time, in seconds since 1970.
     pub(crate) now: i64,
     /// The trust store in use, with which the new one is compared; `None` at the first load. It shows which CRLs would
-    /// be replaced by older ones, which expired CRLs are in use already, and which roots were readable before. A verifier
-    /// for which nothing has changed is taken from it.
+    /// be replaced by older ones, which expired CRLs are in use already, and which roots were readable before. A
+    /// verifier for which nothing has changed is taken from it.
     pub(crate) previous: Option<&'a Trust>,
 }
 
@@ -157,6 +157,13 @@ impl Trust {
     /// Returns the number of entries in all CRLs.
     pub(crate) fn revoked_count(&self) -> usize {
         self.lists.iter().map(|list| list.revoked).sum()
+    }
+
+    /// Returns a file of roots that holds only the first certificates that it had in the previous trust store `before`.
+    /// It may be the beginning of a file that is being rewritten.
+    pub(crate) fn cut_short<'a>(&'a self, before: &Self) -> Option<&'a Path> {
+        let clients = self.clients.roots.cut_short(&before.clients.roots);
+        clients.or_else(|| self.servers.roots.cut_short(&before.servers.roots))
     }
 
     pub(crate) fn lists(&self) -> &[RevocationList] {

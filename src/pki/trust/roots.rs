@@ -1,7 +1,7 @@
 //! The roots that a peer's certificate must lead to, read from PEM bundles or DER files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -29,7 +29,11 @@ pub(crate) struct Roots {
     pub(super) warnings: Vec<Warning>,
     /// The digests of the certificates that were skipped because they cannot be roots.
     skipped: BTreeSet<Sha256>,
+    files: FileDigests,
 }
+
+/// The digests of all certificates of each file, in their order.
+type FileDigests = BTreeMap<PathBuf, Vec<Sha256>>;
 
 /// The digests of the certificates that the root files of a role held when they were last accepted.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +41,7 @@ pub(crate) struct LoadedRoots {
     pub(super) trusted: BTreeSet<Sha256>,
     /// Certificates that were skipped because they cannot be roots.
     skipped: BTreeSet<Sha256>,
+    files: FileDigests,
 }
 
 /// The settings, the time and the roots in use, with which the roots of one role are read.
@@ -74,7 +79,7 @@ impl Roots {
         for file in files {
             collector.add(file, context).map_err(|cause| Error::at(file.path, cause))?;
         }
-        let RootCollector { anchors, store, mut warnings, skipped, .. } = collector;
+        let RootCollector { anchors, store, mut warnings, skipped, files: digests, .. } = collector;
         if anchors.is_empty() {
             let none = || Error::at(context.place, Cause::NoCertificate(" in any of its files"));
             return Err(skipped.first().map_or_else(none, |first| first.rejected("")));
@@ -85,18 +90,33 @@ impl Roots {
         }
         warnings.extend(skipped.iter().map(SkippedCertificate::warning));
         let skipped = skipped.into_iter().map(|skipped| skipped.sha256).collect();
-        Ok(Self { anchors, store: store.into(), warnings, skipped })
+        Ok(Self { anchors, store: store.into(), warnings, skipped, files: digests })
     }
 
     pub(super) fn loaded(&self) -> LoadedRoots {
         LoadedRoots {
             trusted: self.anchors.keys().copied().collect(),
             skipped: self.skipped.clone(),
+            files: self.files.clone(),
         }
     }
 }
 
 impl LoadedRoots {
+    /// Returns a file that may be cut short: it holds only the first of the certificates that it had in `before`, and a
+    /// root of `before` is lost.
+    ///
+    /// While a bundle is rewritten in place, it begins with certificates that it had before, and it can be parsed. The
+    /// certificates are compared, and not the bytes, because the text around them may change with each version.
+    pub(super) fn cut_short(&self, before: &Self) -> Option<&Path> {
+        let has_lost_root = !before.trusted.is_subset(&self.trusted);
+        let is_cut = |(path, now): &(&PathBuf, &Vec<Sha256>)| {
+            let before = before.files.get(*path);
+            before.is_some_and(|before| now.len() < before.len() && before.starts_with(now))
+        };
+        self.files.iter().find(is_cut).filter(|_| has_lost_root).map(|(path, _)| path.as_path())
+    }
+
     /// Returns a skipped certificate that may be the damaged copy of a root in use; `None` if there is none.
     ///
     /// That is so if a root in use is missing from `anchors` and the skipped certificate is new. A bad certificate that
@@ -117,6 +137,7 @@ struct RootCollector<'a> {
     store: RootCertStore,
     warnings: Vec<Warning>,
     skipped: Vec<SkippedCertificate<'a>>,
+    files: FileDigests,
     /// The number of certificates read so far, repetitions included, to enforce [`MAX_ROOTS`].
     count: usize,
 }
@@ -124,7 +145,8 @@ struct RootCollector<'a> {
 impl Default for RootCollector<'_> {
     fn default() -> Self {
         let (anchors, store) = (BTreeMap::new(), RootCertStore::empty());
-        Self { anchors, store, warnings: Vec::new(), skipped: Vec::new(), count: 0 }
+        let (warnings, skipped, files) = (Vec::new(), Vec::new(), FileDigests::new());
+        Self { anchors, store, warnings, skipped, files, count: 0 }
     }
 }
 
@@ -135,8 +157,9 @@ impl<'a> RootCollector<'a> {
         if self.count > MAX_ROOTS {
             return Err(Cause::TooManyCertificates { limit: MAX_ROOTS });
         }
-        for (at, der) in certificates.iter().enumerate() {
-            let sha256 = sha256(der);
+        let digests: Vec<_> = certificates.iter().map(|der| sha256(der)).collect();
+        self.files.insert(file.path.to_owned(), digests.clone());
+        for (at, (der, sha256)) in certificates.iter().zip(digests).enumerate() {
             if self.anchors.contains_key(&sha256) {
                 continue;
             }

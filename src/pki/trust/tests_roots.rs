@@ -138,3 +138,32 @@ fn more_roots_than_the_limit_are_rejected() {
     let error = read(&[file("a", &many), file("b", &one)], None).unwrap_err();
     assert_eq!(error.cause, Cause::TooManyCertificates { limit: MAX_ROOTS });
 }
+
+#[test]
+fn g4_bundle_that_begins_as_before_and_loses_a_root_may_be_cut_short() {
+    let [one, two, three, four] = ["one", "two", "three", "four"].map(root_pem);
+    let loaded = |files: &[(&str, &[&str])]| {
+        let texts: Vec<_> = files.iter().map(|(path, roots)| (*path, roots.concat())).collect();
+        let files: Vec<_> = texts.iter().map(|(path, text)| file(path, text)).collect();
+        read(&files, None).unwrap().loaded()
+    };
+    let bundle = |roots: &[&str]| loaded(&[("/roots", roots)]);
+    let before = bundle(&["# version 1\n", &one, &two, &three]);
+    let cut =
+        |after: &LoadedRoots, before: &LoadedRoots| after.cut_short(before).map(Path::to_owned);
+    let roots = Some("/roots".into());
+    assert_eq!(cut(&bundle(&["# version 2\n", &one, &two]), &before), roots);
+    assert_eq!(cut(&bundle(&[&one]), &before), roots);
+    for whole in
+        [&[&*one, &two, &three][..], &[&one, &two, &three, &four], &[&two, &three], &[&four]]
+    {
+        assert_eq!(cut(&bundle(whole), &before), None);
+    }
+    let repeated = bundle(&[&one, &two, &one]);
+    assert_eq!(cut(&bundle(&[&one, &two]), &repeated), None, "no root is lost");
+    // Of several files, any one may be cut short. A file that was removed is not.
+    let several = loaded(&[("/a", &[&one, &two]), ("/b", &[&three])]);
+    assert_eq!(cut(&loaded(&[("/a", &[&one]), ("/b", &[&three])]), &several), Some("/a".into()));
+    assert_eq!(cut(&loaded(&[("/a", &[&one, &two])]), &several), None);
+    assert_eq!(cut(&loaded(&[("/a", &[&one]), ("/b", &[&two, &three])]), &several), None, "moved");
+}
