@@ -17,7 +17,7 @@ use crate::sys::{catch_panic, with_signals_blocked};
 /// The name of a reader as `top -H` shows it: the kernel keeps 15 bytes.
 const NAME: &str = "certreload-read";
 
-/// The stack size of a reader in bytes: keys are parsed on it, and the host's key-password callback runs on it.
+/// The stack size of a reader in bytes: the host's key-password callback runs on it.
 const STACK: usize = 512 * 1024;
 
 /// How long a reader without work waits for more. The polls of thousands of handles come in groups, and each group then
@@ -186,7 +186,9 @@ impl Readers {
         loop {
             let mut next = queues.next(reader);
             if let Next::Wait = next {
-                if !linger.is_zero() && !self.is_stopped.load(Ordering::SeqCst) {
+                // Where a thread can be lent, the next reads do not need this one.
+                let can_lend = self.lender.lock().is_some();
+                if !linger.is_zero() && !can_lend && !self.is_stopped.load(Ordering::SeqCst) {
                     queues = self.changed.wait_timeout(queues, linger);
                 }
                 next = queues.next(reader);

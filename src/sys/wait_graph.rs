@@ -17,8 +17,7 @@ pub(crate) enum Resource {
     Calls(HandleId),
     /// The state that a thread locks to run reload passes.
     StepState(HandleId),
-    /// One run of the handle's event callback. The runs are numbered, so that a thread that waits for one of them does
-    /// not also wait for later runs.
+    /// One run of the handle's event callback, by number: waiting for it does not mean waiting for later runs.
     Callback(HandleId, u64),
     /// A run of the host's key-password callback for the handle, on a thread of the library.
     KeyPassword(HandleId),
