@@ -23,8 +23,7 @@ pub(crate) enum Resource {
     KeyPassword(HandleId),
     /// The end of a thread of the library. The thread itself counts as the holder.
     Thread(ThreadId),
-    /// The result of a reload pass by the worker thread. The worker and the handle's [`Self::StepState`] must be free,
-    /// so the worker and the holder of that state both count as holders.
+    /// The result of a pass by the worker thread. The worker and the holder of the handle's [`Self::StepState`] count.
     Answer(ThreadId, HandleId),
 }
 
