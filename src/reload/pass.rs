@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::debounce::{OpenForWriting, Writers};
 use super::findings::{Failure, Finding, Note};
+use super::fresh::Fresh;
 use crate::clock::Now;
 use crate::events::Trigger;
 
@@ -47,6 +48,10 @@ pub(crate) struct Pass<'a> {
     pub(super) notes: Vec<Note>,
     /// Failures that the host does not know yet.
     pub(super) failures: Vec<(Failure, Trigger)>,
+    /// The units that were read, those to read again, and new content that may be published.
+    pub(super) scanned: Vec<usize>,
+    pub(super) again: Vec<usize>,
+    pub(super) fresh: Vec<Fresh>,
 }
 
 impl<'a> Pass<'a> {
@@ -56,7 +61,17 @@ impl<'a> Pass<'a> {
         newest_waiter: u64,
         writers: &'a dyn Writers,
     ) -> Self {
-        Self { scope, time, newest_waiter, writers, notes: Vec::new(), failures: Vec::new() }
+        Self {
+            scope,
+            time,
+            newest_waiter,
+            writers,
+            notes: Vec::new(),
+            failures: Vec::new(),
+            scanned: Vec::new(),
+            again: Vec::new(),
+            fresh: Vec::new(),
+        }
     }
 
     /// Returns the units of which a process has a file open for writing right now.

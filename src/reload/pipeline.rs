@@ -154,32 +154,32 @@ impl Pipeline {
         self.units.len()
     }
 
-    /// Ends a pass: loads the files that were read, and builds a generation from new content that passes its
-    /// self-check.
-    ///
-    /// A unit of which a process has a file open for writing is not published. That is checked once more before the
-    /// generation is built, because a process may have opened a file after it was read.
-    pub(crate) fn finish(&mut self, mut pass: Pass<'_>, reads: Vec<FinishedRead>) -> PassResult {
-        let mut scanned = Vec::new();
-        let mut again = Vec::new();
-        let mut fresh = Vec::new();
+    /// Loads the files that were read. Their bytes are dropped, so a pass over many units calls this several times.
+    pub(crate) fn load(&mut self, pass: &mut Pass<'_>, reads: Vec<FinishedRead>) {
         for read in reads {
             let Some(reading) = self.units[read.index].end_read(read.number) else { continue };
             if reading.wants_again {
-                again.push(read.index);
+                pass.again.push(read.index);
             }
             if read.result.is_read() {
-                scanned.push(read.index);
+                pass.scanned.push(read.index);
             }
-            fresh.extend(self.load(&mut pass, read));
+            let fresh = self.load_one(pass, read);
+            pass.fresh.extend(fresh);
         }
+    }
+
+    /// Ends a pass: builds a generation from new content that passes its self-check.
+    ///
+    /// A unit of which a process has a file open for writing is not published. That is checked once more before the
+    /// generation is built, because a process may have opened a file after it was read.
+    pub(crate) fn finish(&mut self, mut pass: Pass<'_>) -> PassResult {
+        let fresh = std::mem::take(&mut pass.fresh);
         let (published, refused) = self.check_and_build(&mut pass, fresh);
         for (index, failure) in refused {
             self.fail(&mut pass, index, failure);
         }
-        let mut result = self.result(pass, &scanned, published);
-        result.again.append(&mut again);
-        result
+        self.result(pass, published)
     }
 
     /// Records that the file systems of some units do not answer, while reads of these units have not ended.
@@ -196,7 +196,7 @@ impl Pipeline {
             unit.answer_unread(pass.newest_waiter);
             self.fail(&mut pass, index, Failure { error, digest: None });
         }
-        self.result(pass, &[], None)
+        self.result(pass, None)
     }
 
     /// Loads bytes that the host pushes for the identity at `index`. If they are accepted, the identity has no files
@@ -240,19 +240,18 @@ impl Pipeline {
             }
             pass.failures.push((failure, pass.time.trigger));
         }
-        (self.result(pass, &[index], published), outcome)
+        pass.scanned.push(index);
+        (self.result(pass, published), outcome)
     }
 
-    fn result(
-        &self,
-        pass: Pass<'_>,
-        scanned: &[usize],
-        published: Option<Publication>,
-    ) -> PassResult {
+    fn result(&self, mut pass: Pass<'_>, published: Option<Publication>) -> PassResult {
+        let scanned = std::mem::take(&mut pass.scanned).into_iter();
         let scanned = scanned
-            .iter()
-            .map(|&index| ScannedUnit { index, is_exposed: !self.units[index].exposed.is_empty() });
-        let again = if published.is_some() { self.units.refused_for_name() } else { Vec::new() };
+            .map(|index| ScannedUnit { index, is_exposed: !self.units[index].exposed.is_empty() });
+        let mut again = std::mem::take(&mut pass.again);
+        if published.is_some() {
+            again.extend(self.units.refused_for_name());
+        }
         PassResult {
             outcome: self.units.outcome_of_files(published.is_some()),
             pending: self.units.pending(&pass.open_for_writing()),
@@ -270,7 +269,7 @@ impl Pipeline {
 
     /// Loads the unit that was read. Returns new content that may be published now. A unit that fails keeps its last good
     /// version (G3).
-    fn load(&mut self, pass: &mut Pass<'_>, read: FinishedRead) -> Option<Fresh> {
+    fn load_one(&mut self, pass: &mut Pass<'_>, read: FinishedRead) -> Option<Fresh> {
         let FinishedRead { index, newest_waiter, time, reports_writes, result, .. } = read;
         let (base_config, options) = (self.base_config.clone(), self.options.clone());
         let authorities = {

@@ -211,8 +211,7 @@ impl<'a> Worker<'a> {
         let mut pass = Pass::new(scope, time, instance.waiters.newest(), instance);
         let resubscribe = self.state.watch_failures.keys().copied().collect();
         let reads = self.state.pipeline.begin(&mut pass, &resubscribe);
-        let reads = self.read(reads, time.now.instant);
-        self.finish(pass, reads)
+        self.read_and_finish(pass, reads)
     }
 
     /// Makes a pass over `unit` due after the quiet time.

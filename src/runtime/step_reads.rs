@@ -15,9 +15,12 @@ use crate::options::WatchMode;
 use crate::reload::{FinishedRead, Pass, PassScope, PassTime, UnitRead};
 use crate::watch::{Subscribed, WatchState};
 
+/// How many units are read before they are loaded: the bytes of their files are in memory at once.
+const READS_AT_ONCE: usize = 64;
+
 impl Worker<'_> {
     /// Runs `reads`. Returns those that have ended; the others are late.
-    pub(super) fn read(&mut self, reads: Vec<UnitRead>, now: Instant) -> Vec<FinishedRead> {
+    fn read(&mut self, reads: Vec<UnitRead>, now: Instant) -> Vec<FinishedRead> {
         let instance = self.instance;
         let Some(readers) = &instance.readers else {
             return run_here(&instance.read_link, &reads);
@@ -35,19 +38,45 @@ impl Worker<'_> {
         finished
     }
 
-    /// Ends `pass` with what was read. Returns the units that need another pass: one of the names on the way to a file
-    /// had no subscription when the files were read, so a change may have been missed (G1).
-    pub(super) fn finish(
+    /// Runs `reads`, loads what was read, and ends `pass`. Returns the units that need another pass: one of the names on
+    /// the way to a file had no subscription when the files were read, so a change may have been missed (G1).
+    pub(super) fn read_and_finish(
         &mut self,
-        pass: Pass<'_>,
-        mut reads: Vec<FinishedRead>,
+        mut pass: Pass<'_>,
+        reads: Vec<UnitRead>,
     ) -> BTreeSet<usize> {
+        let now = pass.time.now.instant;
+        let mut reads = reads.into_iter();
+        let mut subscribed = Vec::new();
+        loop {
+            let some: Vec<_> = reads.by_ref().take(READS_AT_ONCE).collect();
+            if some.is_empty() {
+                break;
+            }
+            let finished = self.read(some, now);
+            subscribed.append(&mut self.load(&mut pass, finished));
+        }
+        self.finish(pass, subscribed)
+    }
+
+    /// Loads what was read. Returns the results of subscribing the units to changes.
+    fn load(
+        &mut self,
+        pass: &mut Pass<'_>,
+        mut reads: Vec<FinishedRead>,
+    ) -> Vec<(usize, Subscribed)> {
         let mut subscribed = Vec::with_capacity(reads.len());
         for read in &mut reads {
             self.state.late_reads.end(read.index);
             subscribed.extend(read.subscribed.take().map(|result| (read.index, result)));
         }
-        let result = self.state.pipeline.finish(pass, reads);
+        self.state.pipeline.load(pass, reads);
+        subscribed
+    }
+
+    /// Ends `pass`. Returns the units that need another pass.
+    fn finish(&mut self, pass: Pass<'_>, subscribed: Vec<(usize, Subscribed)>) -> BTreeSet<usize> {
+        let result = self.state.pipeline.finish(pass);
         let again = result.again.clone();
         self.apply(result);
         for unit in again {
@@ -62,8 +91,9 @@ impl Worker<'_> {
         let Some(first) = reads.first() else { return };
         let time = PassTime { now, ..first.time };
         let scope = PassScope::Units(reads.iter().map(|read| read.index).collect());
-        let pass = Pass::new(scope, time, self.instance.waiters.newest(), self.instance);
-        let again = self.finish(pass, reads);
+        let mut pass = Pass::new(scope, time, self.instance.waiters.newest(), self.instance);
+        let subscribed = self.load(&mut pass, reads);
+        let again = self.finish(pass, subscribed);
         self.scan_again(again, time);
     }
 
@@ -94,8 +124,7 @@ impl Worker<'_> {
         let newest = self.instance.waiters.newest();
         let pass = Pass::new(PassScope::Units(BTreeSet::new()), time, newest, self.instance);
         let reads = self.state.pipeline.begin_subscriptions(&pass);
-        let reads = self.read(reads, now.instant);
-        let again = self.finish(pass, reads);
+        let again = self.read_and_finish(pass, reads);
         self.scan_again(again, time);
     }
 

@@ -10,34 +10,42 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::slice;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::memory_across_fork::{map_wiped_bytes, unmap};
 
-/// A buffer of a fixed capacity, in memory pages that nothing else uses.
+/// A buffer of a fixed capacity.
 pub(crate) struct SecretBytes {
-    start: NonNull<u8>,
-    capacity: usize,
+    memory: Memory,
     length: usize,
 }
 
+enum Memory {
+    /// Memory pages that nothing else uses.
+    Pages(Pages),
+    /// The heap, if the kernel maps no pages. A forked child has a copy then.
+    Heap(Zeroizing<Vec<u8>>),
+}
+
+struct Pages {
+    start: NonNull<u8>,
+    capacity: usize,
+}
+
 // SAFETY: the pages belong to this value alone, as the heap memory of a `Vec` does.
-unsafe impl Send for SecretBytes {}
+unsafe impl Send for Pages {}
 // SAFETY: as above; a shared reference only reads.
-unsafe impl Sync for SecretBytes {}
+unsafe impl Sync for Pages {}
 
 impl SecretBytes {
     /// Returns `length` zeros.
-    ///
-    /// # Panics
-    ///
-    /// If the kernel has no memory, as the standard library's allocations do.
     pub(crate) fn zeroed(length: usize) -> Self {
         let capacity = length.max(1);
-        let Some(start) = map_wiped_bytes(capacity) else {
-            std::alloc::handle_alloc_error(std::alloc::Layout::new::<[u8; 4096]>());
+        let memory = match map_wiped_bytes(capacity) {
+            Some(start) => Memory::Pages(Pages { start, capacity }),
+            None => Memory::Heap(Zeroizing::new(vec![0; capacity])),
         };
-        Self { start, capacity, length }
+        Self { memory, length }
     }
 
     /// Returns a copy of `bytes`.
@@ -57,25 +65,36 @@ impl Deref for SecretBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: `length` is at most the number of bytes that are mapped from `start` on; they are initialised, and
-        // live as long as `self`.
-        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.length) }
+        match &self.memory {
+            // SAFETY: `length` is at most `capacity`, the number of bytes that are mapped from `start` on; they are
+            // initialised, and live as long as `self`.
+            Memory::Pages(pages) => unsafe {
+                slice::from_raw_parts(pages.start.as_ptr(), self.length)
+            },
+            Memory::Heap(bytes) => &bytes[..self.length],
+        }
     }
 }
 
 impl DerefMut for SecretBytes {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `deref`; `self` is borrowed exclusively.
-        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+        match &mut self.memory {
+            // SAFETY: as in `deref`; `self` is borrowed exclusively.
+            Memory::Pages(pages) => unsafe {
+                slice::from_raw_parts_mut(pages.start.as_ptr(), self.length)
+            },
+            Memory::Heap(bytes) => &mut bytes[..self.length],
+        }
     }
 }
 
-impl Drop for SecretBytes {
+impl Drop for Pages {
     fn drop(&mut self) {
-        self.length = self.capacity;
-        self.zeroize();
-        // SAFETY: `zeroed` mapped these pages, and nothing refers to them any more.
-        unsafe { unmap(self.start, self.capacity) };
+        // SAFETY: `map_wiped_bytes` mapped these bytes, and nothing refers to them any more.
+        unsafe {
+            slice::from_raw_parts_mut(self.start.as_ptr(), self.capacity).zeroize();
+            unmap(self.start, self.capacity);
+        }
     }
 }
 

@@ -19,16 +19,15 @@ pub(crate) enum Resource {
     StepState(HandleId),
     /// One run of the handle's event callback, by number: waiting for it does not mean waiting for later runs.
     Callback(HandleId, u64),
-    /// A run of the host's key-password callback for the handle, on a thread of the library.
+    /// A run of the host's key-password callback on a reader.
     KeyPassword(HandleId),
     /// The end of a thread of the library. The thread itself counts as the holder.
     Thread(ThreadId),
-    /// The result of a pass by the worker thread. The worker and the holder of the handle's [`Self::StepState`] count.
+    /// The result of a pass: held by the worker, and with [`Self::StepState`] and [`Self::KeyPassword`].
     Answer(ThreadId, HandleId),
 }
 
-/// Records which thread holds which [`Resource`], and which thread waits for which. The process has one graph, because
-/// a deadlock may involve handles of both runtimes.
+/// Records which thread holds and which waits for which [`Resource`]: one graph for the handles of both runtimes.
 #[derive(Default)]
 pub(crate) struct WaitGraph {
     edges: Mutex<Edges>,
@@ -43,7 +42,7 @@ struct Edges {
     wanted: HashMap<ThreadId, Resource>,
 }
 
-/// The error that a wait would never end, because this thread or a thread that waits for it holds the resource.
+/// A wait would never end, because this thread or a thread that waits for it holds the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadlock;
 
@@ -56,9 +55,8 @@ impl WaitGraph {
         HeldResource { waits: self.clone(), resource }
     }
 
-    /// Records that this thread is about to wait for `resource`, until the result is dropped.
-    ///
-    /// Fails if the wait would never end, also if this thread holds `resource` itself.
+    /// Records that this thread is about to wait for `resource`, until the result is dropped. Fails if the wait would
+    /// never end, also if this thread holds `resource` itself.
     pub(crate) fn want(self: &Arc<Self>, resource: Resource) -> Result<WantedResource, Deadlock> {
         self.edges().want(ThreadId::current(), resource, true)?;
         Ok(WantedResource { waits: self.clone(), resource })
@@ -102,12 +100,14 @@ impl Edges {
 
     fn holders_of(&self, resource: Resource) -> impl Iterator<Item = ThreadId> {
         let (thread, recorded) = match resource {
-            Resource::Thread(thread) => (Some(thread), None),
-            Resource::Answer(thread, of) => (Some(thread), Some(Resource::StepState(of))),
-            recorded => (None, Some(recorded)),
+            Resource::Thread(thread) => (Some(thread), [None, None]),
+            Resource::Answer(thread, of) => {
+                (Some(thread), [Some(Resource::StepState(of)), Some(Resource::KeyPassword(of))])
+            }
+            recorded => (None, [Some(recorded), None]),
         };
-        let recorded = recorded.and_then(|recorded| self.holders.get(&recorded));
-        thread.into_iter().chain(recorded.into_iter().flatten().copied())
+        let recorded = recorded.into_iter().flatten().filter_map(|one| self.holders.get(&one));
+        thread.into_iter().chain(recorded.flatten().copied())
     }
 
     /// Returns whether `one` waits for what `other` holds, directly or through further threads.

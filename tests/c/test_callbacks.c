@@ -17,7 +17,6 @@ typedef struct scene {
     void (*act)(struct scene *);
     certreload_runtime runtime, other_runtime;
     certreload_handle *own, *other;
-    bool on_worker;
     atomic_int acts, events, events_of_other;
     gate done;
     recorder later;
@@ -217,11 +216,17 @@ static void may_be_refused(certreload_result result) {
 
 /* Of the handle whose work calls this. */
 static void meddles_with_own(scene *s) {
-    CHECK_RESULT(certreload_reload_wait(s->own, CERTRELOAD_WAIT_FOREVER), WOULD_DEADLOCK);
-    CHECK_RESULT(certreload_push_identity(s->own, 0, &plain_pairs[1], sizeof plain_pairs[1]),
-                 WOULD_DEADLOCK);
-    if (s->runtime == CERTRELOAD_RUNTIME_HOST)
+    if (s->runtime == CERTRELOAD_RUNTIME_HOST) {
+        CHECK_RESULT(certreload_reload_wait(s->own, CERTRELOAD_WAIT_FOREVER), WOULD_DEADLOCK);
+        CHECK_RESULT(certreload_push_identity(s->own, 0, &plain_pairs[1], sizeof plain_pairs[1]),
+                     WOULD_DEADLOCK);
         CHECK_RESULT(certreload_dispatch(s->own), WOULD_DEADLOCK);
+    } else {
+        /* On a reader or a delivery thread, which the work waits for only in part. */
+        may_be_refused(certreload_reload_wait(s->own, CERTRELOAD_WAIT_FOREVER));
+        may_be_refused(
+            certreload_push_identity(s->own, 0, &plain_pairs[1], sizeof plain_pairs[1]));
+    }
     CHECK_OK(certreload_set_event_callback(s->own, recorder_callback, &s->later, NULL));
     CHECK(status_of(s->own).generation > 0);
     CHECK_OK(certreload_reload(s->own));
@@ -233,10 +238,7 @@ static void meddles_with_other(scene *s) {
     if (s->other_runtime == CERTRELOAD_RUNTIME_HOST)
         CHECK_OK(certreload_dispatch(s->other));
     CHECK_OK(certreload_set_event_callback(s->other, recorder_callback, &s->later, NULL));
-    if (s->other_runtime == CERTRELOAD_RUNTIME_HOST || !s->on_worker)
-        CHECK_RESULT(certreload_reload_wait(s->other, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
-    else
-        CHECK_RESULT(certreload_reload_wait(s->other, CERTRELOAD_WAIT_FOREVER), WOULD_DEADLOCK);
+    CHECK_RESULT(certreload_reload_wait(s->other, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
 }
 
 static void (*const meddling[])(scene *) = {meddles_with_own, meddles_with_other, closes_own,
@@ -287,7 +289,6 @@ static void open_locked(scene *s, bool logs) {
 static void in_a_reload(scene *s) {
     shell("cp -p turn1.chain locked.chain && cp -p turn1.locked locked.key");
     certreload_handle *own = s->own;
-    s->on_worker = s->runtime == CERTRELOAD_RUNTIME_THREAD;
     CHECK_OK(certreload_reload(own));
     if (s->runtime == CERTRELOAD_RUNTIME_HOST) {
         /* The callback may close it meanwhile. */
@@ -306,7 +307,6 @@ static void in_a_push(scene *s) {
 
 static void in_a_reload_that_is_waited_for(scene *s) {
     shell("cp -p turn1.chain locked.chain && cp -p turn1.locked locked.key");
-    s->on_worker = s->runtime == CERTRELOAD_RUNTIME_THREAD;
     certreload_result result = certreload_reload_wait(s->own, CERTRELOAD_WAIT_FOREVER);
     gate_wait(&s->done);
     CHECK(result == CERTRELOAD_RESULT_OK || (result == CERTRELOAD_RESULT_CLOSED && s->own == NULL));
