@@ -224,8 +224,7 @@ static void meddles_with_own(scene *s) {
     } else {
         /* On a reader or a delivery thread, which the work waits for only in part. */
         may_be_refused(certreload_reload_wait(s->own, CERTRELOAD_WAIT_FOREVER));
-        may_be_refused(
-            certreload_push_identity(s->own, 0, &plain_pairs[1], sizeof plain_pairs[1]));
+        may_be_refused(certreload_push_identity(s->own, 0, &plain_pairs[1], sizeof plain_pairs[1]));
     }
     CHECK_OK(certreload_set_event_callback(s->own, recorder_callback, &s->later, NULL));
     CHECK(status_of(s->own).generation > 0);
