@@ -45,6 +45,8 @@ pub(crate) enum Cause {
     TimedOut { milliseconds: u64, so_far: String },
     #[error("the file system has not answered for {seconds} s")]
     NotAnswering { seconds: u64 },
+    #[error("the key-password callback has not returned for {seconds} s")]
+    PasswordAwaited { seconds: u64 },
     #[error("not read, because too many other file systems do not answer")]
     NoReader,
     #[error("{0} is NULL")]
@@ -256,6 +258,7 @@ impl Cause {
             | Self::StillOpen
             | Self::Io(_)
             | Self::NotAnswering { .. }
+            | Self::PasswordAwaited { .. }
             | Self::NoReader
             | Self::TooManyFiles { .. } => Stage::Read,
             Self::PemMalformed { .. }

@@ -166,7 +166,8 @@ fn remedy(cause: &Cause, trigger: Trigger) -> &'static str {
         Cause::Panic(_) => "please report this defect of certreload",
         _ if trigger == Trigger::Push => "push a corrected identity",
         Cause::NotYetValid { .. } => "it is published once it is valid",
-        Cause::NotAnswering { .. } | Cause::NoReader => "they are read when it answers",
+        Cause::NotAnswering { .. } | Cause::NoReader => "it is read when the file system answers",
+        Cause::PasswordAwaited { .. } => "it is loaded when the callback returns",
         _ => "correct the files, no restart is needed",
     }
 }

@@ -125,7 +125,10 @@ impl certreload_result {
     /// Returns the result code of a failure's cause. No other place maps causes to codes.
     pub(crate) fn of(cause: &Cause) -> Self {
         match cause {
-            Cause::TimedOut { .. } | Cause::NotAnswering { .. } | Cause::NoReader => Self::TimedOut,
+            Cause::TimedOut { .. }
+            | Cause::NotAnswering { .. }
+            | Cause::PasswordAwaited { .. }
+            | Cause::NoReader => Self::TimedOut,
             Cause::NullParameter(_) => Self::NullParameter,
             Cause::InvalidParameter(_) => Self::InvalidParameter,
             Cause::NothingToLoad => Self::NothingToLoad,

@@ -12,6 +12,11 @@ use crate::sys::ProcessNumber;
 pub(super) trait Gate: Send + Sync {
     /// Returns why `reader` must not touch `path` now.
     fn gate(&self, reader: &Arc<Reader>, path: &Path) -> Option<Blocked>;
+
+    /// Returns why `reader` must not call a callback of the host now. If it may, [`Gate::leave_host`] follows.
+    fn enter_host(&self, reader: &Arc<Reader>) -> Option<Blocked>;
+
+    fn leave_host(&self, reader: &Arc<Reader>);
 }
 
 /// A reader's thread.
@@ -51,7 +56,9 @@ impl CurrentRead {
 /// On other threads, just makes the call.
 pub(crate) fn touching<T>(path: &Path, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let Some(CurrentRead { gate, reader, .. }) = CurrentRead::get() else { return call() };
-    if let Some(why) = gate.gate(&reader, path) {
+    if !reader.is_interrupted()
+        && let Some(why) = gate.gate(&reader, path)
+    {
         reader.block(why);
     }
     if reader.is_interrupted() {
@@ -74,12 +81,22 @@ pub(crate) fn closing(path: &Path, call: impl FnOnce()) {
 /// Calls a callback of the host, which can block for as long as it likes. Returns `None` on a reader whose read was
 /// interrupted, for example because the handle is closed: then the callback is not called.
 pub(crate) fn calling_host<T>(call: impl FnOnce() -> T) -> Option<T> {
-    let Some(CurrentRead { reader, .. }) = CurrentRead::get() else { return Some(call()) };
+    let Some(CurrentRead { gate, reader, .. }) = CurrentRead::get() else { return Some(call()) };
     if reader.is_interrupted() {
+        return None;
+    }
+    if let Some(why) = gate.enter_host(&reader) {
+        reader.block(why);
         return None;
     }
     reader.enter_host();
     let result = call();
     reader.leave();
+    gate.leave_host(&reader);
     Some(result)
+}
+
+/// Returns whether the read on this thread was interrupted. Its result is not used then.
+pub(crate) fn is_interrupted() -> bool {
+    CurrentRead::get().is_some_and(|current| current.reader.is_interrupted())
 }

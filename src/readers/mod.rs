@@ -13,6 +13,7 @@
 //! - **Mounts are distinguished without touching them**, by `/proc/self/mountinfo` and the path of the blocked call.
 
 mod current_read;
+mod entry;
 mod lend;
 mod mounts;
 mod pool;
@@ -20,8 +21,10 @@ mod queues;
 mod read;
 mod reader;
 mod slow_mounts;
+#[cfg(test)]
+mod tests_queues;
 
-pub(crate) use current_read::{calling_host, closing, touching};
+pub(crate) use current_read::{calling_host, closing, is_interrupted, touching};
 pub(crate) use lend::{Lend, ReaderBody};
 pub(crate) use mounts::remote_file_system;
 pub(crate) use pool::Readers;

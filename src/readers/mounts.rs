@@ -37,8 +37,13 @@ impl Mounts {
         let now = Instant::now();
         match &*recent {
             Some((at, mounts)) if now < *at + TABLE_LIFETIME => mounts.clone(),
-            _ => {
-                let mounts = Arc::new(Self::read());
+            before => {
+                let last = before.as_ref().map(|(_, mounts)| mounts.clone());
+                let mounts = match Self::read() {
+                    // Without a table that can be read, the last one is the best.
+                    read if read.0.is_empty() => last.unwrap_or_default(),
+                    read => Arc::new(read),
+                };
                 *recent = Some((now, mounts.clone()));
                 mounts
             }
@@ -59,13 +64,14 @@ impl Mounts {
         self.find(path).map_or(UNKNOWN_MOUNT, |mount| mount.id)
     }
 
-    /// Returns whether `path` is on a file system whose files are on this machine.
+    /// Returns whether `path` is on a file system whose files are on this machine. Without a table, all are.
     pub(super) fn is_local(&self, path: &Path) -> bool {
-        self.find(path).is_some_and(|mount| LOCAL.contains(&mount.file_system.as_str()))
+        self.find(path).is_none_or(|mount| LOCAL.contains(&mount.file_system.as_str()))
     }
 
+    /// Returns whether the mount `id` exists.
     pub(super) fn contains(&self, id: MountId) -> bool {
-        self.0.iter().any(|mount| mount.id == id)
+        id == UNKNOWN_MOUNT || self.0.iter().any(|mount| mount.id == id)
     }
 
     /// Of several mounts at one point, only the last one can be reached.
@@ -106,9 +112,10 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 }
 
 /// File systems whose files are on this machine.
-const LOCAL: [&str; 16] = [
-    "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "tmpfs", "ramfs", "rootfs",
-    "squashfs", "overlay", "devtmpfs", "proc", "sysfs",
+const LOCAL: [&str; 24] = [
+    "vfat", "exfat", "erofs", "iso9660", "jfs", "reiserfs", "ntfs3", "nilfs2", "ext2", "ext3",
+    "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "tmpfs", "ramfs", "rootfs", "squashfs",
+    "overlay", "devtmpfs", "proc", "sysfs",
 ];
 
 /// File systems whose files other machines can change. The kernel notifies only of changes that this machine makes.

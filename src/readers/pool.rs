@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::current_read::{CurrentRead, Gate};
+use super::entry::Next;
 use super::lend::{Lend, ReaderBody};
-use super::queues::{Next, Queues};
+use super::queues::Queues;
 use super::read::{Item, PATIENCE, Read, ReadId, SHORT_PATIENCE};
 use super::reader::{Blocked, Progress, Reader};
 use crate::sys::{Condvar, HandleId, Mutex, MutexGuard, ProcessNumber, ThreadId};
@@ -59,7 +60,12 @@ impl Readers {
             let check_at = queues.detach_stuck(Instant::now());
             let can_start = self.start_missing(&mut queues);
             if !can_start && !queues.has_general_reader() {
-                queues = self.run_here(queues);
+                // Only where no mount is known to hang: this thread must not.
+                if queues.is_slow() {
+                    queues.park(&group);
+                } else {
+                    queues = self.run_here(queues);
+                }
                 continue;
             }
             queues = match check_at {
@@ -75,15 +81,23 @@ impl Readers {
     }
 
     /// Sets whose idle thread is used for reading.
-    pub(crate) fn set_lender(&self, lender: Option<Arc<dyn Lend>>) {
-        *self.lender.lock() = lender;
+    pub(crate) fn set_lender(&self, lender: Arc<dyn Lend>) {
+        *self.lender.lock() = Some(lender);
+    }
+
+    /// Uses the threads of `lender` no more.
+    pub(crate) fn remove_lender(&self, lender: &Arc<dyn Lend>) {
+        let mut current = self.lender.lock();
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, lender)) {
+            *current = None;
+        }
     }
 
     /// Returns whether `thread`, which was lent, is still a reader after a while: it is stuck in a read.
     pub(crate) fn is_stuck(&self, thread: ThreadId) -> bool {
         let deadline = Instant::now() + PATIENCE;
         let mut queues = self.queues.lock();
-        while queues.is_reader(thread) {
+        while queues.may_be_reader(thread) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return true;
@@ -106,12 +120,14 @@ impl Readers {
         loop {
             let progress = self.progress(id);
             let until = match &progress {
-                Progress::Ended | Progress::NoReader => return progress,
+                Progress::Ended | Progress::NoReader | Progress::MountEnded => return progress,
                 Progress::NotAnswering { since, .. } if since.elapsed() >= timeout => {
                     return progress;
                 }
                 Progress::NotAnswering { since, .. } => *since + timeout,
-                Progress::Answering => Instant::now() + CHECK_INTERVAL,
+                Progress::Answering | Progress::InHostCall { .. } => {
+                    Instant::now() + CHECK_INTERVAL
+                }
             };
             let queues = self.queues.lock();
             let left = until.saturating_duration_since(Instant::now()).min(CHECK_INTERVAL);
@@ -234,6 +250,15 @@ impl Gate for Readers {
             return None;
         }
         self.queues.lock().gate(reader, path)
+    }
+
+    fn enter_host(&self, reader: &Arc<Reader>) -> Option<Blocked> {
+        self.queues.lock().enter_host(reader)
+    }
+
+    fn leave_host(&self, reader: &Arc<Reader>) {
+        self.queues.lock().leave_host(reader);
+        // The reads that waited for this are run when this reader, or another, takes its next one.
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use super::entry::{Entry, Next, Role, Running};
 use super::mounts::{MountId, Mounts};
 use super::read::{Group, Item, PATIENCE, Read, ReadId, SHORT_PATIENCE};
 use super::reader::{Blocked, Place, Progress, Reader};
@@ -15,48 +16,16 @@ use crate::sys::{HandleId, ThreadId};
 /// The most readers of one process that may be stuck, or read from slow mounts, at once.
 pub(super) const MAX_STUCK: usize = 16;
 
-/// Which reads a reader runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    /// Those of mounts that answer. There is one such reader at most.
-    General,
-    /// Those of one mount, which is slow or does not answer.
-    OfMount(MountId),
-    /// The current one only, whose callback blocks.
-    OfHostCall,
-}
-
-struct Entry {
-    reader: Arc<Reader>,
-    role: Role,
-    running: Option<Running>,
-    /// The thread, once it runs.
-    number: Option<ThreadId>,
-    /// To join the thread, if it was started for this reader.
-    thread: Option<JoinHandle<()>>,
-}
-
-/// The read that a reader runs. The item itself is on the reader's stack.
-struct Running {
-    id: ReadId,
-    handle: HandleId,
-    group: Option<Arc<Group>>,
-}
-
-/// What a reader does next.
-pub(super) enum Next {
-    Run(Item),
-    /// Nothing now, but reads for it may come.
-    Wait,
-    /// Its thread ends.
-    End,
-}
+/// The most key-password callbacks that run at once on readers. A host whose callbacks block gets no more threads.
+const MAX_HOST_CALLS: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Queues {
     general: VecDeque<Item>,
     /// Reads that wait until fewer readers are stuck.
     parked: VecDeque<Item>,
+    /// Reads that wait until fewer callbacks of the host run.
+    waiting_for_host: VecDeque<Item>,
     slow: SlowMounts,
     entries: Vec<Entry>,
     /// The mounts that have answered while a reader was stuck, for the reader that is kept for them.
@@ -91,8 +60,7 @@ impl Queues {
         if !self.general.is_empty() && !has_general {
             roles.push(Role::General);
         }
-        let stuck = self.entries.len() - usize::from(has_general);
-        let room = (MAX_STUCK - 1).saturating_sub(stuck);
+        let room = (MAX_STUCK - 1).saturating_sub(self.stuck_count());
         roles.extend(self.slow.without_reader().take(room).map(Role::OfMount));
         let mut readers = Vec::new();
         for role in roles {
@@ -103,6 +71,7 @@ impl Queues {
             self.entries.push(Entry {
                 reader: reader.clone(),
                 role,
+                is_in_host_call: false,
                 running: None,
                 number: None,
                 thread: None,
@@ -127,9 +96,9 @@ impl Queues {
         }
     }
 
-    /// Returns whether `thread` is a reader.
-    pub(super) fn is_reader(&self, thread: ThreadId) -> bool {
-        self.entries.iter().any(|entry| entry.number == Some(thread))
+    /// Returns whether `thread` is a reader, or may be one that has not begun yet.
+    pub(super) fn may_be_reader(&self, thread: ThreadId) -> bool {
+        self.entries.iter().any(|entry| entry.number.is_none_or(|number| number == thread))
     }
 
     /// Returns the next read for `reader`.
@@ -147,12 +116,14 @@ impl Queues {
             Role::OfHostCall => return Next::End,
         };
         let Item { id, handle, ref group, .. } = item;
-        self.entries[at].running = Some(Running { id, handle, group: group.clone() });
+        let group = group.clone();
+        self.entries[at].running = Some(Running { id, handle, group, is_forgotten: false });
         reader.begin();
         Next::Run(item)
     }
 
-    /// Records that the thread of `reader` ends. Reads that waited for a free reader are tried again.
+    /// Records that the thread of `reader` ends. If it was stuck, reads that waited for that are tried again. The end of
+    /// the general reader changes nothing for them.
     pub(super) fn remove(&mut self, reader: &Arc<Reader>) {
         if let Some(at) = self.position_of(reader) {
             let entry = self.entries.swap_remove(at);
@@ -160,7 +131,9 @@ impl Queues {
                 self.slow.end_reader(mount, reader);
             }
             self.ended.extend(entry.thread);
-            self.general.extend(self.parked.drain(..));
+            if entry.role != Role::General {
+                self.general.extend(self.parked.drain(..));
+            }
             if !self.is_slow() {
                 self.answered.clear();
             }
@@ -174,12 +147,12 @@ impl Queues {
         item.group = running.group;
         let position = reader.position();
         match reader.blocked() {
-            Some(why) => self.defer(item, why),
-            None if reader.is_interrupted() => {
+            _ if running.is_forgotten => {
                 if let Some(group) = item.group {
                     group.end_one();
                 }
             }
+            Some(why) => self.defer(item, why),
             None => {
                 let took = position.began.elapsed();
                 if let Role::OfMount(mount) = self.entries[at].role {
@@ -202,12 +175,40 @@ impl Queues {
             Blocked::Mount(mount) if self.slow.contains(mount) => self.slow.push(mount, item),
             // The mount has recovered since.
             Blocked::Mount(_) => self.general.push_back(item),
+            // A reader has become free since.
+            Blocked::NoReader if self.stuck_count() < MAX_STUCK - 1 => self.general.push_back(item),
             Blocked::NoReader => self.parked.push_back(item),
+            Blocked::HostCalls => self.waiting_for_host.push_back(item),
         }
+    }
+
+    /// Records that `reader` calls a callback of the host. Returns why it must not. Its mount can be read by another
+    /// reader: the callback may block for as long as it likes.
+    pub(super) fn enter_host(&mut self, reader: &Arc<Reader>) -> Option<Blocked> {
+        let at = self.position_of(reader)?;
+        if self.entries.iter().filter(|entry| entry.is_in_host_call).count() >= MAX_HOST_CALLS {
+            return Some(Blocked::HostCalls);
+        }
+        let entry = &mut self.entries[at];
+        entry.is_in_host_call = true;
+        if let Role::OfMount(mount) = entry.role {
+            entry.role = Role::OfHostCall;
+            self.slow.end_reader(mount, reader);
+        }
+        None
+    }
+
+    /// Records that the callback has returned.
+    pub(super) fn leave_host(&mut self, reader: &Arc<Reader>) {
+        if let Some(at) = self.position_of(reader) {
+            self.entries[at].is_in_host_call = false;
+        }
+        self.general.extend(self.waiting_for_host.drain(..));
     }
 
     /// Leaves the general reader to its read if that takes too long. Returns when to check again.
     pub(super) fn detach_stuck(&mut self, now: Instant) -> Option<Instant> {
+        self.move_readers_stuck_elsewhere();
         let at = self.entries.iter().position(|entry| entry.role == Role::General)?;
         let patience = if self.entries.len() > 1 { SHORT_PATIENCE } else { PATIENCE };
         let entry = &mut self.entries[at];
@@ -230,6 +231,28 @@ impl Queues {
         None
     }
 
+    /// Frees the queue of a mount whose reader is stuck on another mount: a read may lead to several.
+    fn move_readers_stuck_elsewhere(&mut self) {
+        for entry in &mut self.entries {
+            let Role::OfMount(own) = entry.role else { continue };
+            let position = entry.reader.position();
+            if position.place != Place::File || position.since.elapsed() < PATIENCE {
+                continue;
+            }
+            let mount = Mounts::recent().mount_of(&position.path);
+            if mount != own && entry.running.is_some() {
+                self.slow.end_reader(own, &entry.reader);
+                self.slow.add(mount, &entry.reader);
+                entry.role = Role::OfMount(mount);
+            }
+        }
+    }
+
+    /// Returns how many readers are stuck on mounts, or read from slow ones.
+    fn stuck_count(&self) -> usize {
+        self.entries.iter().filter(|entry| matches!(entry.role, Role::OfMount(_))).count()
+    }
+
     /// Returns why `reader` must not touch `path` now.
     pub(super) fn gate(&mut self, reader: &Arc<Reader>, path: &Path) -> Option<Blocked> {
         let at = self.position_of(reader)?;
@@ -240,7 +263,7 @@ impl Queues {
             Role::General => {
                 // The call before this one has returned.
                 self.answered.insert(mounts.mount_of(&reader.position().path));
-                let stuck = self.entries.len() - 1;
+                let stuck = self.stuck_count();
                 let may_touch = mounts.is_local(path)
                     || stuck < MAX_STUCK && self.answered.contains(&mount)
                     || stuck < MAX_STUCK - 1;
@@ -264,7 +287,15 @@ impl Queues {
         let is_running =
             |entry: &&Entry| entry.running.as_ref().is_some_and(|running| running.id == id);
         if let Some(entry) = self.entries.iter().find(is_running) {
-            return entry.reader.progress();
+            return match entry.role {
+                Role::OfMount(mount) if !Mounts::recent().contains(mount) => Progress::MountEnded,
+                _ => entry.reader.progress(),
+            };
+        }
+        if self.waiting_for_host.iter().any(|item| item.id == id) {
+            let calls = self.entries.iter().filter(|entry| entry.is_in_host_call);
+            let longest = calls.map(|entry| entry.reader.progress()).next();
+            return longest.unwrap_or(Progress::Answering);
         }
         if self.parked.iter().any(|item| item.id == id) {
             return Progress::NoReader;
@@ -283,13 +314,14 @@ impl Queues {
 
     /// Drops the reads of `handle`. Those that run end without a result.
     pub(super) fn forget(&mut self, handle: HandleId) -> Vec<Item> {
-        for entry in &self.entries {
-            if entry.running.as_ref().is_some_and(|running| running.handle == handle) {
+        for entry in &mut self.entries {
+            if let Some(running) = entry.running.as_mut().filter(|it| it.handle == handle) {
+                running.is_forgotten = true;
                 entry.reader.interrupt();
             }
         }
         let mut dropped = self.slow.take(handle);
-        for queue in [&mut self.general, &mut self.parked] {
+        for queue in [&mut self.general, &mut self.parked, &mut self.waiting_for_host] {
             let (of_handle, others) = queue.drain(..).partition(|item| item.handle == handle);
             *queue = others;
             dropped.extend::<VecDeque<Item>>(of_handle);
@@ -298,6 +330,18 @@ impl Queues {
             group.end_one();
         }
         dropped
+    }
+
+    /// Lets the reads of `group` wait that no reader has begun, because no thread can be started.
+    pub(super) fn park(&mut self, group: &Arc<Group>) {
+        for mut item in self.general.split_off(0) {
+            if let Some(of) = item.group.take_if(|of| Arc::ptr_eq(of, group)) {
+                of.end_one();
+                self.parked.push_back(item);
+            } else {
+                self.general.push_back(item);
+            }
+        }
     }
 
     /// Takes the reads that wait for the general reader, which cannot be started.

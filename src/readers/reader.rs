@@ -46,6 +46,10 @@ pub(crate) enum Progress {
     Answering,
     /// A system call about `path` has not returned since `since`. The read makes this call, or waits for its end.
     NotAnswering { path: PathBuf, since: Instant },
+    /// A callback of the host has not returned since `since`. The read made this call, or waits for its end.
+    InHostCall { since: Instant },
+    /// The mount was unmounted while a system call about it did not return. It never will.
+    MountEnded,
     /// Too many other mounts do not answer.
     NoReader,
 }
@@ -57,6 +61,8 @@ pub(super) enum Blocked {
     Mount(MountId),
     /// So many readers are stuck that the last one is kept for mounts that answer.
     NoReader,
+    /// So many callbacks of the host run that no more are called.
+    HostCalls,
 }
 
 impl Reader {
@@ -131,7 +137,8 @@ impl Reader {
             Place::File => {
                 Progress::NotAnswering { path: position.path.clone(), since: position.since }
             }
-            Place::Library | Place::Host => Progress::Answering,
+            Place::Host => Progress::InHostCall { since: position.since },
+            Place::Library => Progress::Answering,
         }
     }
 

@@ -1,14 +1,18 @@
-//! Decides which units a pass reads, and begins their reads.
+//! The reads of a pass: decides which units are read, begins their reads, and loads what was read.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::findings::Finding;
-use super::pass::{Pass, PassScope};
+use super::fresh::Fresh;
+use super::load::{LoadContext, authorities_for};
+use super::pass::{Pass, PassScope, PassTime};
 use super::pipeline::Pipeline;
-use super::unit_read::{ReadKind, UnitRead};
+use super::unit::Unit;
+use super::unit_read::{FinishedRead, ReadKind, ReadResult, UnitRead};
+use crate::events::Trigger;
 use crate::files::PathResolver;
-use crate::sys::{Mutex, Privileges};
+use crate::sys::{Mutex, Privileges, catch_panic};
 
 impl Pipeline {
     /// Begins the reads of `pass`. A poll subscribes the units in `resubscribe` again, even if their files look unchanged.
@@ -67,10 +71,88 @@ impl Pipeline {
         reads
     }
 
+    /// Loads the files that were read. Their bytes are dropped, so a pass over many units calls this several times.
+    pub(crate) fn load(&mut self, pass: &mut Pass<'_>, reads: Vec<FinishedRead>) {
+        // First all reads are ended: a unit whose read does not end is not read again.
+        for read in &reads {
+            let Some(reading) = self.units[read.index].end_read(read.number) else { continue };
+            if reading.wants_again || reading.is_reported && !read.result.is_read() {
+                pass.again.push(read.index);
+            }
+            if read.result.is_read() {
+                pass.scanned.push(read.index);
+            }
+        }
+        for read in reads {
+            let index = read.index;
+            match catch_panic(|| self.load_one(pass, read)) {
+                Ok(fresh) => pass.fresh.extend(fresh),
+                Err(panic) => {
+                    let failure = self.units[index].panicked(panic);
+                    self.fail(pass, index, failure);
+                }
+            }
+        }
+    }
+
+    /// Returns whether the unit waits for `read`. It does not if its content was pushed since the read began.
+    pub(crate) fn expects(&self, read: &FinishedRead) -> bool {
+        self.units[read.index].is_reading(read.number)
+    }
+
+    /// Gives up the read of the unit at `index`, which never ends.
+    pub(crate) fn abandon_read(&mut self, index: usize) {
+        self.units[index].reading = None;
+    }
+
+    /// Loads the unit that was read. Returns new content that may be published now. A unit that fails keeps its last good
+    /// version (G3).
+    fn load_one(&mut self, pass: &mut Pass<'_>, read: FinishedRead) -> Option<Fresh> {
+        let FinishedRead { index, newest_waiter, time, reports_writes, result, .. } = read;
+        let (base_config, options) = (self.base_config.clone(), self.options.clone());
+        let authorities = {
+            let serving = self.units.iter().map(|unit: &Unit| &unit.serving);
+            authorities_for(&self.units[index].files, serving)
+        };
+        let with = LoadContext::new(&base_config, &options, pass.time.now.unix, &authorities);
+        let unit = &mut self.units[index];
+        let loaded = match result {
+            ReadResult::Unchanged | ReadResult::Nothing => return None,
+            ReadResult::Files(read) => unit.load(read, newest_waiter, &with),
+            ReadResult::Panicked => Err(unit.panicked("reading the files panicked".to_owned())),
+        };
+        match loaded {
+            Ok(None) => {
+                pass.note(index, Finding::Good);
+                unit.retry.succeed();
+                unit.forget_sighting();
+                None
+            }
+            Ok(Some(loaded)) => {
+                // A pass after notifications knows that the files are quiet only if writes to them were reported. After a
+                // directory was replaced that is not so: a process may have begun to write before it was watched.
+                let is_quiet = time.is_quiet && (reports_writes || time.trigger != Trigger::Watch);
+                let time = PassTime { now: pass.time.now, is_quiet, ..time };
+                let content = (&loaded.0, loaded.1);
+                let accepted = unit.accept_sighting(content, (time, pass.is_open(index)), &options);
+                if accepted.is_none() && unit.pending().is_some() {
+                    pass.note(index, Finding::Pending);
+                }
+                Some(Fresh::new(index, &unit.serving, loaded, accepted?))
+            }
+            Err(mut failure) => {
+                failure.explain(&self.opened_as);
+                unit.forget_sighting();
+                self.fail(pass, index, failure);
+                None
+            }
+        }
+    }
+
     /// Begins reads that subscribe all units to changes for the first time, and read no file.
     pub(crate) fn begin_subscriptions(&mut self, pass: &Pass<'_>) -> Vec<UnitRead> {
         let units = self.units.iter_mut().enumerate();
-        let read = |(index, unit): (usize, &mut super::unit::Unit)| {
+        let read = |(index, unit): (usize, &mut Unit)| {
             let kind = ReadKind::Subscription(unit.lookups.clone());
             unit.begin_read(index, pass.time, kind)
         };

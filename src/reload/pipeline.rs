@@ -13,12 +13,11 @@ use super::debounce::OpenForWriting;
 use super::findings::{Failure, Finding, Outcome};
 use super::fresh::Fresh;
 use super::load::{LoadContext, authorities_for};
-use super::pass::{Pass, PassTime};
+use super::pass::Pass;
 use super::pass_result::{PassResult, Publication, ScannedUnit};
 use super::reloaded_event::{Change, ReloadReport};
 use super::self_check::{Refused, check, missing, self_check};
 use super::unit::{OpenReader, Unit};
-use super::unit_read::{FinishedRead, ReadResult};
 use super::units::Units;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
@@ -32,12 +31,12 @@ use crate::tls::{
 
 pub(crate) struct Pipeline {
     pub(super) options: Arc<Options>,
-    base_config: Arc<BaseConfig>,
+    pub(super) base_config: Arc<BaseConfig>,
     pub(super) units: Units,
     /// The number of the generation that is current.
     number: u64,
     /// The privileges of the process when the handle was opened.
-    opened_as: Privileges,
+    pub(super) opened_as: Privileges,
     /// The privileges of the process when all files were last read.
     pub(super) read_as: Privileges,
 }
@@ -154,21 +153,6 @@ impl Pipeline {
         self.units.len()
     }
 
-    /// Loads the files that were read. Their bytes are dropped, so a pass over many units calls this several times.
-    pub(crate) fn load(&mut self, pass: &mut Pass<'_>, reads: Vec<FinishedRead>) {
-        for read in reads {
-            let Some(reading) = self.units[read.index].end_read(read.number) else { continue };
-            if reading.wants_again {
-                pass.again.push(read.index);
-            }
-            if read.result.is_read() {
-                pass.scanned.push(read.index);
-            }
-            let fresh = self.load_one(pass, read);
-            pass.fresh.extend(fresh);
-        }
-    }
-
     /// Ends a pass: builds a generation from new content that passes its self-check.
     ///
     /// A unit of which a process has a file open for writing is not published. That is checked once more before the
@@ -194,6 +178,7 @@ impl Pipeline {
             reading.is_reported = true;
             pass.time.trigger = reading.trigger;
             unit.answer_unread(pass.newest_waiter);
+            unit.forget_sighting();
             self.fail(&mut pass, index, Failure { error, digest: None });
         }
         self.result(pass, None)
@@ -267,52 +252,8 @@ impl Pipeline {
         }
     }
 
-    /// Loads the unit that was read. Returns new content that may be published now. A unit that fails keeps its last good
-    /// version (G3).
-    fn load_one(&mut self, pass: &mut Pass<'_>, read: FinishedRead) -> Option<Fresh> {
-        let FinishedRead { index, newest_waiter, time, reports_writes, result, .. } = read;
-        let (base_config, options) = (self.base_config.clone(), self.options.clone());
-        let authorities = {
-            let serving = self.units.iter().map(|unit: &Unit| &unit.serving);
-            authorities_for(&self.units[index].files, serving)
-        };
-        let with = LoadContext::new(&base_config, &options, pass.time.now.unix, &authorities);
-        let unit = &mut self.units[index];
-        let loaded = match result {
-            ReadResult::Unchanged | ReadResult::Nothing => return None,
-            ReadResult::Files(read) => unit.load(read, newest_waiter, &with),
-            ReadResult::Panicked => Err(unit.panicked("reading the files panicked".to_owned())),
-        };
-        match loaded {
-            Ok(None) => {
-                pass.note(index, Finding::Good);
-                unit.retry.succeed();
-                unit.forget_sighting();
-                None
-            }
-            Ok(Some(loaded)) => {
-                // A pass after notifications knows that the files are quiet only if writes to them were reported. After a
-                // directory was replaced that is not so: a process may have begun to write before it was watched.
-                let is_quiet = time.is_quiet && (reports_writes || time.trigger != Trigger::Watch);
-                let time = PassTime { now: pass.time.now, is_quiet, ..time };
-                let content = (&loaded.0, loaded.1);
-                let accepted = unit.accept_sighting(content, (time, pass.is_open(index)), &options);
-                if accepted.is_none() && unit.pending().is_some() {
-                    pass.note(index, Finding::Pending);
-                }
-                Some(Fresh::new(index, &unit.serving, loaded, accepted?))
-            }
-            Err(mut failure) => {
-                failure.explain(&self.opened_as);
-                unit.forget_sighting();
-                self.fail(pass, index, failure);
-                None
-            }
-        }
-    }
-
     /// Records that the files of the unit at `index` cannot be used. They may be incomplete and retried.
-    fn fail(&mut self, pass: &mut Pass<'_>, index: usize, failure: Failure) {
+    pub(super) fn fail(&mut self, pass: &mut Pass<'_>, index: usize, failure: Failure) {
         let unit = &mut self.units[index];
         let reported = unit.retry.fail(failure, pass.time, self.options.incomplete_timeout);
         pass.notes.push(unit.note(index, reported.as_ref()));

@@ -214,6 +214,11 @@ impl Unit {
         UnitRead { index, number, newest_waiter: 0, time, sources, kind, password }
     }
 
+    /// Returns whether the read that has `number` is the one that the unit waits for.
+    pub(super) fn is_reading(&self, number: u64) -> bool {
+        self.reading.as_ref().is_some_and(|reading| reading.number == number)
+    }
+
     /// Ends the read that has `number`. Returns `None` if the unit does not wait for it, because its content was pushed
     /// since.
     pub(super) fn end_read(&mut self, number: u64) -> Option<Reading> {

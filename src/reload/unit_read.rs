@@ -15,8 +15,8 @@ use crate::files::{
 };
 use crate::options::{KeyPassword, WeakPasswordCallback};
 use crate::pki::{Password, needs_password};
-use crate::readers::calling_host;
-use crate::sys::Mutex;
+use crate::readers::{calling_host, is_interrupted};
+use crate::sys::{Mutex, wiping_stack};
 use crate::watch::Subscribed;
 
 /// The read of one unit, before it runs.
@@ -138,6 +138,15 @@ impl UnitRead {
                 }
             }
         };
+        if is_interrupted() {
+            // The lookups are incomplete: a directory that was not read looks missing. The read is repeated.
+            if let ReadKind::UnlessUnchanged { resolver, .. } = &self.kind
+                && let Some(mut resolver) = resolver.try_lock()
+            {
+                *resolver = PathResolver::default();
+            }
+            return self.finished(ReadResult::Nothing, None);
+        }
         let lookups = match (&result, &self.kind) {
             (ReadResult::Files(read), _) => Some(&read.snapshot.lookups),
             (_, ReadKind::Subscription(lookups)) => Some(lookups),
@@ -151,7 +160,8 @@ impl UnitRead {
     fn read(&self, calls: &ReadCalls<'_>) -> ReadFiles {
         let at = Instant::now();
         let snapshot = take_snapshot(&self.sources);
-        let password = self.password.as_ref().and_then(|question| question.ask(&snapshot, calls));
+        let question = self.password.as_ref().filter(|_| !is_interrupted());
+        let password = question.and_then(|question| question.ask(&snapshot, calls));
         ReadFiles { snapshot, password, at }
     }
 
@@ -179,7 +189,10 @@ impl PasswordQuestion {
             return None;
         }
         let mut password = None;
-        let mut ask = || password = calling_host(|| self.callback.ask(&self.key)).flatten();
+        let mut ask = || {
+            // The password passes through the stack of this thread.
+            password = wiping_stack(|| calling_host(|| self.callback.ask(&self.key)).flatten());
+        };
         (calls.holding)(&mut ask);
         password
     }

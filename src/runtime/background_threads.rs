@@ -18,7 +18,7 @@ use super::notification_throttle::Throttle;
 use super::open_handles::{OpenHandles, Step};
 use crate::clock::Now;
 use crate::events::{Dispatcher, LogLines};
-use crate::readers::Readers;
+use crate::readers::{Lend, Readers};
 use crate::sys::catch_panic;
 use crate::sys::{
     ClockWatch, InheritedFd, ThreadId, Waker, wait_readable, with_signals_blocked, without_fork,
@@ -89,7 +89,7 @@ impl WorkerThreads {
         let worker = spawn(WORKER, move || threads.work(&handles))?;
         self.worker.get_or_init(|| worker.number);
         self.threads().push(worker);
-        self.readers.set_lender(Some(self.dispatcher.clone()));
+        self.readers.set_lender(self.dispatcher.clone());
         self.start_dispatcher().inspect_err(|_| self.stop())
     }
 
@@ -111,7 +111,8 @@ impl WorkerThreads {
     /// for that thread are not joined: they end by themselves.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        self.readers.set_lender(None);
+        let lender: Arc<dyn Lend> = self.dispatcher.clone();
+        self.readers.remove_lender(&lender);
         self.waker.wake();
         self.dispatcher.stop();
         loop {

@@ -49,7 +49,7 @@ pub(super) struct Instance {
     pub(super) runtime: Arc<Runtime>,
     /// Present if the host runs the steps.
     pub(super) host_loop: Option<HostLoop>,
-    pub(super) closed: AtomicBool,
+    pub(super) closed: Arc<AtomicBool>,
     /// `None` if files are read on the thread of the host that runs the step.
     pub(super) readers: Option<Arc<Readers>>,
     pub(super) read_link: Arc<ReadLink>,
@@ -92,12 +92,14 @@ impl Instance {
         let debounce = Arc::new(Debounce::new(&options, on_notification));
         let mailbox = Arc::new(Mailbox::new(Box::new(move || woken.wake())));
         let observer: Weak<dyn ChangeReceiver> = Arc::downgrade(&(debounce.clone() as _));
+        let closed = Arc::<AtomicBool>::default();
         let read_link = ReadLink {
             id,
             handles: runtime.open_handles().clone(),
             wait_graph: runtime.wait_graph().clone(),
             observer: (mode == WatchMode::Auto).then_some(observer),
             mailbox: Arc::downgrade(&mailbox),
+            closed: closed.clone(),
         };
         let states = UnitStates::new(state_of(mode), &shared.current.load());
         let polls = Polls::new(options.poll_interval, runtime.open_handles().started());
@@ -109,7 +111,7 @@ impl Instance {
             waiters: Waiters::default(),
             events,
             host_loop,
-            closed: AtomicBool::new(false),
+            closed,
             readers: options.reads_on_readers().then(|| runtime.readers().clone()),
             read_link: Arc::new(read_link),
             mailbox,
@@ -262,6 +264,11 @@ impl Instance {
         // fails, and close continues, if this thread runs the pass, or if the pass waits for this thread. Both happen
         // only in a callback of the host, and the interrupted step sees `closed` when that callback returns.
         drop(self.state());
+        // A step that was running may have begun reads since.
+        if let Some(readers) = &self.readers {
+            readers.forget(self.id);
+        }
+        self.waits().wait_for_others(Resource::KeyPassword(self.id));
         if self.runtime.watcher().unsubscribe(self.id) {
             self.handle_waker.waker().wake();
         }

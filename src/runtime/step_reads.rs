@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::handle_step::Worker;
+use super::late_reads::LateFindings;
 use super::step_state::StepState;
 use super::unit_reads::{run_here, run_on_readers};
 use crate::clock::Now;
@@ -66,10 +67,23 @@ impl Worker<'_> {
         mut reads: Vec<FinishedRead>,
     ) -> Vec<(usize, Subscribed)> {
         let mut subscribed = Vec::with_capacity(reads.len());
-        for read in &mut reads {
-            self.state.late_reads.end(read.index);
-            subscribed.extend(read.subscribed.take().map(|result| (read.index, result)));
-        }
+        reads.retain_mut(|read| {
+            let is_expected = self.state.pipeline.expects(read);
+            if is_expected {
+                if self.state.late_reads.end(read.index) {
+                    // Whatever a late read found is found now: an incomplete file gets the whole timeout.
+                    read.time = PassTime { since: pass.time.now.instant, ..read.time };
+                }
+                subscribed.extend(read.subscribed.take().map(|result| (read.index, result)));
+            } else if self.state.pipeline.is_memory(read.index) {
+                // The host has pushed content since, and the read has subscribed the unit to files that it has no more.
+                let unit = (self.instance.id, read.index);
+                if self.instance.runtime.watcher().unsubscribe_unit(unit) {
+                    self.instance.handle_waker.waker().wake();
+                }
+            }
+            is_expected
+        });
         self.state.pipeline.load(pass, reads);
         subscribed
     }
@@ -89,7 +103,7 @@ impl Worker<'_> {
     pub(super) fn take_late_reads(&mut self, now: Now) {
         let reads = self.instance.mailbox.take();
         let Some(first) = reads.first() else { return };
-        let time = PassTime { now, ..first.time };
+        let time = PassTime { now, since: now.instant, ..first.time };
         let scope = PassScope::Units(reads.iter().map(|read| read.index).collect());
         let mut pass = Pass::new(scope, time, self.instance.waiters.newest(), self.instance);
         let subscribed = self.load(&mut pass, reads);
@@ -104,7 +118,12 @@ impl Worker<'_> {
         let timeout = instance.shared.options.answer_timeout();
         let StepState { pipeline, late_reads, .. } = &mut *self.state;
         let path_of = |unit: usize| pipeline.path(unit);
-        let unanswered = late_reads.unanswered(readers, (now.instant, timeout), &path_of);
+        let LateFindings { unanswered, lost } =
+            late_reads.check(readers, (now.instant, timeout), &path_of);
+        for unit in lost {
+            self.state.pipeline.abandon_read(unit);
+            self.mark_again(unit);
+        }
         if !unanswered.is_empty() {
             let scope = PassScope::Units(unanswered.iter().map(|(unit, _)| *unit).collect());
             let pass = Pass::new(scope, Self::poll_time(now), instance.waiters.newest(), instance);

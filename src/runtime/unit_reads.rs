@@ -1,6 +1,7 @@
 //! Runs the reads of a handle's units: on readers, or on the thread of the host that runs the step.
 
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::open_handles::OpenHandles;
@@ -37,6 +38,7 @@ pub(super) struct ReadLink {
     /// Present if the handle watches its files.
     pub(super) observer: Option<Weak<dyn ChangeReceiver>>,
     pub(super) mailbox: Weak<Mailbox>,
+    pub(super) closed: Arc<AtomicBool>,
 }
 
 impl ReadLink {
@@ -44,9 +46,11 @@ impl ReadLink {
     fn run(&self, read: &UnitRead) -> FinishedRead {
         let subscribe = |unit: usize, lookups: &[Lookup]| self.subscribe(unit, lookups);
         let holding = |call: &mut dyn FnMut()| {
-            // Held before the reader checks whether the handle is closed: `close` waits for this, or the check finds it.
+            // Held before the check: `close`, which sets the flag first, then waits for this.
             let _held = self.wait_graph.hold(Resource::KeyPassword(self.id));
-            call();
+            if !self.closed.load(Ordering::SeqCst) {
+                call();
+            }
         };
         let calls = ReadCalls { subscribe: &subscribe, holding: &holding };
         catch_panic(|| read.run(&calls)).unwrap_or_else(|_| read.panicked())
@@ -54,7 +58,14 @@ impl ReadLink {
 
     fn subscribe(&self, unit: usize, lookups: &[Lookup]) -> Option<Subscribed> {
         let observer = self.observer.as_ref()?;
-        Some(self.handles.watcher().subscribe((self.id, unit), observer, lookups))
+        let subscribed = self.handles.watcher().subscribe((self.id, unit), observer, lookups);
+        if subscribed.notified_others
+            && let Some(mailbox) = self.mailbox.upgrade()
+        {
+            // Wakes the worker, which may be asleep.
+            (mailbox.wake)();
+        }
+        Some(subscribed)
     }
 }
 
@@ -122,13 +133,13 @@ impl OpenReader for OpenOnReaders {
         let read = OpenRead { sources, snapshot: None, result: result.clone() };
         for id in self.readers.read(self.id, vec![Box::new(read)]) {
             match self.readers.wait(id, self.timeout) {
-                Progress::Ended | Progress::Answering => {}
+                Progress::Ended | Progress::Answering | Progress::InHostCall { .. } => {}
                 Progress::NotAnswering { path, since } => {
                     self.readers.forget(self.id);
                     let seconds = since.elapsed().as_secs();
                     return Err(Error::at(&path, Cause::NotAnswering { seconds }));
                 }
-                Progress::NoReader => {
+                Progress::NoReader | Progress::MountEnded => {
                     self.readers.forget(self.id);
                     return Err(Error::at(&path, Cause::NoReader));
                 }

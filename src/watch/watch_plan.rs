@@ -146,7 +146,13 @@ impl PlannedTarget {
 impl WatchOutcome {
     fn record(&mut self, backend: &mut Backend, planned: PlannedTarget) {
         let PlannedTarget { target: Target { path, kind }, mask, watch_before, added } = planned;
-        let added = added.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()));
+        // Nothing was added for an interrupted read, which is repeated. An existing watch is kept.
+        let Some(added) = added else { return };
+        if added.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            return;
+        }
+        // Another unit may have recorded this watch since the plan was made, and with it changes that this unit missed.
+        self.is_new |= added.as_ref().is_ok_and(|added| watch_before.as_ref() != Some(added));
         let recorded = backend.record(&path, mask, added);
         if watch_before.is_some() && backend.watch_of(&path) != watch_before {
             self.moved.push(path.clone());
