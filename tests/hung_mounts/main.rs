@@ -7,6 +7,7 @@
 
 #[path = "../faults/alone.rs"]
 mod alone;
+mod crossing;
 mod fuse;
 #[path = "../support/mod.rs"]
 mod support;
