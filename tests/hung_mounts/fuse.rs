@@ -1,5 +1,7 @@
 //! A real FUSE file system whose mounts do not answer when a test says so.
 
+#![allow(dead_code, reason = "each test program uses a part")]
+
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -41,20 +43,26 @@ impl Fuse {
 
     /// The path of a file on the mount `index`.
     pub(crate) fn path(&self, index: usize, name: &str) -> PathBuf {
-        mounted(self.directory.path(), index).join(name)
+        self.mounted(index).join(name)
+    }
+
+    /// The mount `index`.
+    pub(crate) fn mounted(&self, index: usize) -> PathBuf {
+        mounted(self.directory.path(), index)
     }
 
     /// Writes a pair through the mount `index`.
     pub(crate) fn put(&self, index: usize, pair: &Pair) {
-        write_private(&self.path(index, "key.new"), &pair.key);
-        write_private(&self.path(index, "chain.new"), &pair.chain);
-        for name in ["key", "chain"] {
-            let new = self.path(index, &format!("{name}.new"));
-            std::fs::rename(new, self.path(index, &format!("{name}.pem"))).unwrap();
-        }
+        put(&self.mounted(index), pair);
     }
 
-    /// Requests of `kind` get no answer from now on.
+    /// Writes a pair into the directory behind the mount `index`, as another client of a network file system does. The
+    /// kernel reports nothing of that on the mount, and it works while the mount hangs.
+    pub(crate) fn put_behind(&self, index: usize, pair: &Pair) {
+        put(&backing(self.directory.path(), index), pair);
+    }
+
+    /// Requests of `kind`, or of several kinds with spaces between them, get no answer from now on.
     pub(crate) fn hang(&mut self, mount: impl Display, kind: &str) {
         self.order(&format!("hang {mount} {kind}"));
     }
@@ -90,6 +98,15 @@ impl Drop for Fuse {
     fn drop(&mut self) {
         let _ = writeln!(self.orders, "quit");
         let _ = self.server.wait();
+    }
+}
+
+fn put(directory: &Path, pair: &Pair) {
+    write_private(&directory.join("key.new"), &pair.key);
+    write_private(&directory.join("chain.new"), &pair.chain);
+    for name in ["key", "chain"] {
+        let new = directory.join(format!("{name}.new"));
+        std::fs::rename(new, directory.join(format!("{name}.pem"))).unwrap();
     }
 }
 

@@ -7,6 +7,8 @@
 
 #[path = "../faults/alone.rs"]
 mod alone;
+mod arming;
+mod crossing;
 mod fuse;
 #[path = "../support/mod.rs"]
 mod support;

@@ -170,7 +170,7 @@ impl Shared {
                 return;
             }
             let _connecting = self.connecting.read().unwrap();
-            let identity = round % NAMES.len();
+            let identity = round % self.histories.len();
             let live = self.sides[side].live[identity].load(Ordering::SeqCst);
             last[identity] = last[identity].max(live);
             let may_be_cut = || self.sides[side].may_be_cut.load(Ordering::SeqCst);
@@ -215,7 +215,7 @@ impl Shared {
                 return;
             }
             let _connecting = self.connecting.read().unwrap();
-            let (side, identity) = (round % addresses.len(), round % NAMES.len());
+            let (side, identity) = (round % addresses.len(), round % self.histories.len());
             let live = self.sides[side].live[identity].load(Ordering::SeqCst);
             match foreign(round, addresses[side], NAMES[identity]) {
                 Ok(leaf) => {

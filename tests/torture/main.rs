@@ -1,5 +1,6 @@
 //! Torture: random changes from all writers, good and bad, while clients connect all the time. No
-//! handshake may fail or show what was never whole on disk, and every good state must go live.
+//! handshake may fail or show what was never whole on disk, and every good state must go live. File systems that hang
+//! or are slow are mixed in: they may delay nothing but the identities that are on them.
 //!
 //! `CERTRELOAD_TORTURE_SEED` replays the sequence of changes that a run has printed, and
 //! `CERTRELOAD_TORTURE_CHANGES` says how many there are.
@@ -13,9 +14,12 @@ mod support;
 
 mod changes;
 mod clients;
+#[path = "../hung_mounts/fuse.rs"]
+mod fuse;
 mod history;
-
+mod mounts;
 mod script;
+mod told;
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,16 +1,14 @@
 //! The sequence of changes that a seed stands for, and what must hold when it pauses.
 
 use std::collections::BTreeMap;
-use std::ffi::c_void;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use certreload::ffi::event::{certreload_event, certreload_event_kind as Kind};
 use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_watch_state as WatchState};
@@ -18,10 +16,16 @@ use certreload::testing::{break_watch, mend_watch};
 
 use crate::changes::{Bad, Good, Ground};
 use crate::history::History;
+use crate::mounts::{self, Mounts};
 use crate::support::certificates::{Authority, Pair, Writer};
+use crate::support::driver::Driver;
 use crate::support::host::{Builder, Host};
+use crate::told;
 
-pub const NAMES: [&str; 3] = ["a.test", "b.test", "c.test"];
+/// The names of all identities. The first [`LOCAL`] are on local file systems, the others on those of [`Mounts`].
+pub const NAMES: [&str; LOCAL + mounts::COUNT] =
+    ["a.test", "b.test", "c.test", "hangs.test", "slow.test"];
+pub const LOCAL: usize = 3;
 
 /// A good state is live within this, whatever came before: ten polls of the slower handle.
 const BOUND: Duration = Duration::from_secs(2);
@@ -51,52 +55,6 @@ impl Side {
     }
 }
 
-/// What was told, by handle.
-struct Told {
-    generation: AtomicU64,
-    reloads: AtomicU64,
-    failures: AtomicU64,
-    degraded: AtomicU64,
-    restored: AtomicU64,
-    out_of_order: AtomicU64,
-}
-
-impl Told {
-    const fn new() -> Self {
-        Self {
-            generation: AtomicU64::new(0),
-            reloads: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            degraded: AtomicU64::new(0),
-            restored: AtomicU64::new(0),
-            out_of_order: AtomicU64::new(0),
-        }
-    }
-}
-
-static TOLD: [Told; 2] = [Told::new(), Told::new()];
-
-/// Counts, and keeps nothing: what is kept would be memory that grows.
-unsafe extern "C" fn count<const SIDE: usize>(_: *mut c_void, event: *const certreload_event) {
-    // SAFETY: live while the callback runs.
-    let event = unsafe { &*event };
-    let told = &TOLD[SIDE];
-    let before = told.generation.swap(event.generation, Ordering::SeqCst);
-    let expected = before + u64::from(event.kind == Kind::Reloaded);
-    if before != 0 && event.generation != expected {
-        told.out_of_order.fetch_add(1, Ordering::SeqCst);
-    }
-    let counter = match event.kind {
-        Kind::Reloaded => &told.reloads,
-        Kind::ReloadFailed => &told.failures,
-        Kind::WatchDegraded => &told.degraded,
-        Kind::WatchRestored => &told.restored,
-        #[allow(unreachable_patterns, reason = "kinds that come later")]
-        _ => return,
-    };
-    counter.fetch_add(1, Ordering::SeqCst);
-}
-
 /// One identity's files, and what they hold.
 struct Target {
     ground: Ground,
@@ -118,6 +76,8 @@ pub struct Script {
     broke: bool,
     is_broken: bool,
     waits: [Vec<Duration>; 2],
+    /// After the handles, which are closed before the mounts end. `None` if there is no FUSE here.
+    mounts: Option<Mounts>,
 }
 
 impl Script {
@@ -130,11 +90,13 @@ impl Script {
             let ground = Ground::new(&first);
             Target { ground, history, current: first.clone(), before: first, is_good: true }
         };
-        let targets: Vec<_> = NAMES.iter().map(target).collect();
-        let notified = options(&targets).poll_ms(POLL_MS[0]).open();
-        let polled = options(&targets).watch(Watch::Poll).poll_ms(POLL_MS[1]).open();
-        notified.set_callback(Some(count::<0>));
-        polled.set_callback(Some(count::<1>));
+        let targets: Vec<_> = NAMES[..LOCAL].iter().map(target).collect();
+        let mounts = Mounts::new(&authority);
+        let options = || options(&targets, mounts.as_ref());
+        let notified = options().poll_ms(POLL_MS[0]).open();
+        let polled = options().watch(Watch::Poll).poll_ms(POLL_MS[1]).open();
+        notified.set_callback(Some(told::count::<0>));
+        polled.set_callback(Some(told::count::<1>));
         let side =
             |host| Side { host: Arc::new(host), live: Arc::default(), may_be_cut: Arc::default() };
         Self {
@@ -147,6 +109,7 @@ impl Script {
             broke: false,
             is_broken: false,
             waits: Default::default(),
+            mounts,
         }
     }
 
@@ -155,7 +118,8 @@ impl Script {
     }
 
     pub fn histories(&self) -> Vec<Arc<History>> {
-        self.targets.iter().map(|target| target.history.clone()).collect()
+        let local = self.targets.iter().map(|target| target.history.clone());
+        local.chain(self.mounts.iter().flat_map(Mounts::histories)).collect()
     }
 
     pub fn authority(&self) -> &Authority {
@@ -165,16 +129,17 @@ impl Script {
     /// One change. What it is depends on the seed alone.
     pub fn step(&mut self) {
         self.steps += 1;
-        let target = self.random.below(NAMES.len());
-        let what = match self.random.below(100) {
-            0..=51 => self.renew(target),
-            52..=55 => self.restore(target),
-            56..=74 => self.spoil(target),
-            75..=80 => self.touch(target),
-            81..=84 => self.toggle_watch(),
-            85..=90 => self.request(),
-            91..=94 => self.request_and_wait(),
-            95..=96 => self.open_another(),
+        let target = self.random.below(LOCAL);
+        let what = match (self.random.below(100), &mut self.mounts) {
+            (40..=51, Some(mounts)) => mounts.step(&mut self.random, &self.authority),
+            (0..=51, _) => self.renew(target),
+            (52..=55, _) => self.restore(target),
+            (56..=74, _) => self.spoil(target),
+            (75..=80, _) => self.touch(target),
+            (81..=84, _) => self.toggle_watch(),
+            (85..=90, _) => self.request(),
+            (91..=94, _) => self.request_and_wait(),
+            (95..=96, _) => self.open_another(),
             _ => "rests",
         };
         *self.counts.entry(what).or_default() += 1;
@@ -267,7 +232,9 @@ impl Script {
 
     fn open_another(&mut self) -> &'static str {
         // It is refused while a pair is bad.
-        drop(options(&self.targets).poll_ms(10).try_open());
+        let begun = Instant::now();
+        drop(options(&self.targets, self.mounts.as_ref()).poll_ms(10).try_open());
+        assert!(begun.elapsed() < BOUND + mounts::ANSWER_TIMEOUT, "{:?}", begun.elapsed());
         "handles opened and closed"
     }
 
@@ -292,13 +259,25 @@ impl Script {
                 side.live[index].store(live, Ordering::SeqCst);
             }
             self.waits[usize::from(self.broke)].push(begun.elapsed());
-            let answer_must_be_good = self.targets.iter().all(|target| target.is_good);
-            if answer_must_be_good {
+            if let Some(mounts) = &self.mounts {
+                mounts.check(side, bound);
+            }
+            if self.targets.iter().all(|target| target.is_good) {
+                let begun = Instant::now();
                 let answer = side.host.reload_wait();
-                assert!(matches!(answer, Outcome::Ok | Outcome::Unchanged), "{answer:?}");
-                let status = side.host.status();
-                assert_eq!(status.health, Health::Ok);
-                let is_watched = status.watch != WatchState::Degraded && !self.is_broken;
+                assert!(begun.elapsed() < bound + mounts::ANSWER_TIMEOUT, "{:?}", begun.elapsed());
+                let hangs = self.mounts.as_ref().is_some_and(Mounts::hangs);
+                let is_good = match answer {
+                    Outcome::Ok | Outcome::Unchanged => !hangs,
+                    Outcome::TimedOut => hangs,
+                    _ => false,
+                };
+                assert!(is_good, "{answer:?}, hangs: {hangs}");
+                for index in 0..LOCAL {
+                    assert_eq!(side.host.identity_status(index).health, Health::Ok);
+                }
+                let is_watched =
+                    side.host.status().watch != WatchState::Degraded && !self.is_broken;
                 side.may_be_cut.fetch_and(!is_watched, Ordering::SeqCst);
             }
         }
@@ -309,11 +288,15 @@ impl Script {
     pub fn put_all_right(&mut self) {
         mend_watch();
         self.is_broken = false;
-        for (index, name) in NAMES.iter().enumerate() {
+        for (index, name) in NAMES[..LOCAL].iter().enumerate() {
             let next = self.authority.issue(&[name]);
             self.targets[index].put(Good::Files(Writer::Rename), next);
         }
+        if let Some(mounts) = &mut self.mounts {
+            mounts.put_all_right(&self.authority);
+        }
         self.come_to_rest();
+        assert!(self.sides.iter().all(|side| side.host.status().health == Health::Ok));
         let begun = Instant::now();
         while self.sides[0].host.status().watch != WatchState::Notified {
             assert!(begun.elapsed() < BOUND_AFTER_A_BREAK, "the watch is not restored");
@@ -337,20 +320,7 @@ impl Script {
             )
             .unwrap();
         }
-        for (told, side) in TOLD.iter().zip(["notified", "polled"]) {
-            let count = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
-            assert_eq!(count(&told.out_of_order), 0, "generations out of order");
-            assert!(count(&told.failures) <= 4 * self.steps, "more failures than changes");
-            write!(
-                words,
-                "\n{side}: {} reloads, {} failures told, {} times degraded, {} restored",
-                count(&told.reloads),
-                count(&told.failures),
-                count(&told.degraded),
-                count(&told.restored)
-            )
-            .unwrap();
-        }
+        words += &told::in_words(self.steps);
         words
     }
 }
@@ -365,18 +335,22 @@ impl Target {
     }
 }
 
-fn options(targets: &[Target]) -> Builder {
+fn options(targets: &[Target], mounts: Option<&Mounts>) -> Builder {
     let options = Builder::new().debounce_ms(QUIET_MS, 250);
-    targets.iter().fold(options, |options, target| {
+    let options = targets.iter().fold(options, |options, target| {
         options.identity(&target.ground.chain(), &target.ground.key())
-    })
+    });
+    let Some(mounts) = mounts else { return options };
+    // Without that thread, a mount that hangs blocks the passes of a host.
+    let is_host = Driver::of_this_run() == Driver::Host;
+    mounts.add_to(if is_host { options.reader_thread() } else { options })
 }
 
 /// Numbers that a seed stands for (splitmix64).
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         let mut state = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.0 = state;
         state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
