@@ -69,6 +69,12 @@ impl Mounts {
         self.find(path).is_none_or(|mount| LOCAL.contains(&mount.file_system.as_str()))
     }
 
+    /// Returns whether the mount `id` is one of a file system whose files are on this machine.
+    pub(super) fn is_local_mount(&self, id: MountId) -> bool {
+        let mount = self.0.iter().find(|mount| mount.id == id);
+        mount.is_some_and(|mount| LOCAL.contains(&mount.file_system.as_str()))
+    }
+
     /// Returns whether the mount `id` exists.
     pub(super) fn contains(&self, id: MountId) -> bool {
         id == UNKNOWN_MOUNT || self.0.iter().any(|mount| mount.id == id)

@@ -1,8 +1,8 @@
 //! The readers of a process: starts their threads, and lets callers wait for reads while these make progress.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,8 @@ pub(crate) struct Readers {
     is_slow: AtomicBool,
     is_stopped: AtomicBool,
     lender: Mutex<Option<Arc<dyn Lend>>>,
+    /// This value, to start threads from a reader.
+    this: Mutex<Weak<Self>>,
 }
 
 impl Readers {
@@ -49,6 +51,7 @@ impl Readers {
         handle: HandleId,
         reads: Vec<Box<dyn Read>>,
     ) -> Vec<ReadId> {
+        *self.this.lock() = Arc::downgrade(self);
         let mut queues = self.queues.lock();
         self.is_stopped.store(false, Ordering::SeqCst);
         if queues.is_slow() {
@@ -185,6 +188,14 @@ impl Readers {
         can_start
     }
 
+    /// As [`Readers::start_missing`], for a reader that has no `Arc`.
+    fn start_missing_of_this(&self, queues: &mut Queues) {
+        let this = self.this.lock().upgrade();
+        if let Some(this) = this {
+            this.start_missing(queues);
+        }
+    }
+
     /// Records that no thread will run `reader`.
     fn give_up(self: &Arc<Self>, reader: &Arc<Reader>) {
         let mut queues = self.queues.lock();
@@ -249,16 +260,23 @@ impl Gate for Readers {
         if !self.is_slow.load(Ordering::SeqCst) {
             return None;
         }
-        self.queues.lock().gate(reader, path)
+        let mut queues = self.queues.lock();
+        let blocked = queues.gate(reader, path);
+        self.start_missing_of_this(&mut queues);
+        blocked
     }
 
     fn enter_host(&self, reader: &Arc<Reader>) -> Option<Blocked> {
-        self.queues.lock().enter_host(reader)
+        let mut queues = self.queues.lock();
+        let blocked = queues.enter_host(reader);
+        self.start_missing_of_this(&mut queues);
+        blocked
     }
 
     fn leave_host(&self, reader: &Arc<Reader>) {
-        self.queues.lock().leave_host(reader);
-        // The reads that waited for this are run when this reader, or another, takes its next one.
+        let mut queues = self.queues.lock();
+        queues.leave_host(reader);
+        self.start_missing_of_this(&mut queues);
     }
 }
 

@@ -208,7 +208,6 @@ impl Queues {
 
     /// Leaves the general reader to its read if that takes too long. Returns when to check again.
     pub(super) fn detach_stuck(&mut self, now: Instant) -> Option<Instant> {
-        self.move_readers_stuck_elsewhere();
         let at = self.entries.iter().position(|entry| entry.role == Role::General)?;
         let patience = if self.entries.len() > 1 { SHORT_PATIENCE } else { PATIENCE };
         let entry = &mut self.entries[at];
@@ -231,21 +230,13 @@ impl Queues {
         None
     }
 
-    /// Frees the queue of a mount whose reader is stuck on another mount: a read may lead to several.
-    fn move_readers_stuck_elsewhere(&mut self) {
-        for entry in &mut self.entries {
-            let Role::OfMount(own) = entry.role else { continue };
-            let position = entry.reader.position();
-            if position.place != Place::File || position.since.elapsed() < PATIENCE {
-                continue;
-            }
-            let mount = Mounts::recent().mount_of(&position.path);
-            if mount != own && entry.running.is_some() {
-                self.slow.end_reader(own, &entry.reader);
-                self.slow.add(mount, &entry.reader);
-                entry.role = Role::OfMount(mount);
-            }
-        }
+    /// Makes the reader at `at`, which is the one of the mount `own`, the one of `mount`. A read may lead to several mounts,
+    /// and whatever happens on one of them must not keep the queue of another.
+    fn move_reader(&mut self, at: usize, own: MountId, mount: MountId) {
+        let entry = &mut self.entries[at];
+        entry.role = Role::OfMount(mount);
+        self.slow.end_reader(own, &entry.reader);
+        self.slow.add(mount, &entry.reader);
     }
 
     /// Returns how many readers are stuck on mounts, or read from slow ones.
@@ -269,8 +260,18 @@ impl Queues {
                     || stuck < MAX_STUCK - 1;
                 (!may_touch).then_some(Blocked::NoReader)
             }
-            Role::OfMount(own) if own != mount && self.slow.is_stuck(mount) => {
-                Some(Blocked::Mount(mount))
+            Role::OfMount(own) if own != mount && !mounts.is_local(path) => {
+                // A reader of a local mount never meets one that waits for it, so it can wait for any.
+                let is_taken = if mounts.is_local_mount(own) {
+                    self.slow.has_other_reader(mount, reader)
+                } else {
+                    self.slow.is_stuck(mount)
+                };
+                if is_taken {
+                    return Some(Blocked::Mount(mount));
+                }
+                self.move_reader(at, own, mount);
+                None
             }
             Role::OfMount(_) | Role::OfHostCall => None,
         }

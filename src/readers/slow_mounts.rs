@@ -78,6 +78,12 @@ impl SlowMounts {
         }
     }
 
+    /// Returns whether `mount` has a reader other than `reader`.
+    pub(super) fn has_other_reader(&self, mount: MountId, reader: &Arc<Reader>) -> bool {
+        let own = self.0.get(&mount).and_then(|slow| slow.reader.as_ref());
+        own.is_some_and(|own| !Arc::ptr_eq(own, reader))
+    }
+
     /// Returns whether the reader of `mount` is stuck there.
     pub(super) fn is_stuck(&self, mount: MountId) -> bool {
         let reader = self.0.get(&mount).and_then(|slow| slow.reader.as_ref());

@@ -50,6 +50,9 @@ impl Needs {
     }
 }
 
+/// Held by the test that mounts.
+static MOUNTS: Mutex<()> = Mutex::new(());
+
 const INSIDE: &str = "CERTRELOAD_TEST_INSIDE";
 
 /// Runs `body`, the body of the test that calls this, in a process of its own.
@@ -60,7 +63,6 @@ pub(crate) fn alone<F: FnOnce()>(needs: Needs, body: F) {
         return body();
     }
     // One at a time: the servers of several mounts would load the machine, and answer late.
-    static MOUNTS: Mutex<()> = Mutex::new(());
     let _mounts = matches!(needs, Needs::Mounts)
         .then(|| MOUNTS.lock().unwrap_or_else(PoisonError::into_inner));
     let test = test_of::<F>();
