@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
-use zeroize::Zeroizing;
 
 use crate::error::{Cause, Error};
 use crate::ffi::handle::certreload_check;
@@ -32,6 +31,7 @@ use crate::pki;
 use crate::pki::fuzzing::{Crl, StapleFacts};
 use crate::pki::{Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys};
 use crate::pki::{Trust, TrustContext, TrustFile, TrustInput};
+use crate::sys::SecretBytes;
 use crate::tls;
 
 /// Separates the files of one input.

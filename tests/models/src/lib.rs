@@ -27,7 +27,7 @@ mod wait_graph {
     include!(concat!(env!("OUT_DIR"), "/wait_graph.rs"));
 }
 
-use surroundings::{event, handle_id, sys, thread_id};
+use surroundings::{event, handle_id, readers, sys, thread_id};
 
 mod model_of_close;
 mod model_of_events;

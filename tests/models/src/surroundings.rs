@@ -56,6 +56,17 @@ pub(crate) mod sys {
     }
 }
 
+pub(crate) mod readers {
+    /// No model reads files.
+    pub(crate) trait ReaderBody: Send {
+        fn run(self: Box<Self>);
+    }
+
+    pub(crate) trait Lend: Send + Sync {
+        fn lend(&self, body: Box<dyn ReaderBody>) -> Result<(), Box<dyn ReaderBody>>;
+    }
+}
+
 pub(crate) mod thread_id {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub(crate) struct ThreadId(loom::thread::ThreadId);
