@@ -511,8 +511,9 @@ uint32_t certreload_version_number(void);
  * FILE_NOT_FOUND, PEM_TRUNCATED, ...). If a renewal may run while the server starts, repeat the call for about the
  * incomplete-file timeout (5 seconds).
  *
- * If a file system does not answer for the time that certreload_options_set_incomplete_timeout_ms() describes, this
- * function fails with TIMED_OUT, and last_error names the path. With CERTRELOAD_RUNTIME_HOST and without
+ * If a system call about a file does not return for the time that certreload_options_set_incomplete_timeout_ms()
+ * describes, this function fails with TIMED_OUT, and certreload_last_error() names the path. A further open of files on
+ * that file system fails at once. With CERTRELOAD_RUNTIME_HOST and without
  * certreload_options_set_reader_thread(), it blocks as long as the file system does.
  *
  * The first event may be delivered before this function returns, but not before *handle_out is written.
@@ -531,8 +532,8 @@ uint32_t certreload_version_number(void);
  * Threads:           any thread, concurrently
  * Signals:           not async-signal-safe
  * Blocks:            file reads and one handshake per TLS version and identity: milliseconds. An encrypted key adds
- *                    its password callback and the key derivation: up to about a second, because more than 2,000,000
- *                    rounds are refused
+ *                    its password callback, without a limit, and the key derivation: up to about a second, because
+ *                    more than 2,000,000 rounds are refused
  * Since:             0.1.0
  */
 certreload_result certreload_open(const certreload_options *options,
@@ -559,8 +560,8 @@ certreload_result certreload_open_files(const char *chain_path,
 /**
  * Returns whether certreload_open() would succeed: for `yourserver --check-config`.
  *
- * The function reads and validates the files and completes the same handshakes. It starts no thread, watches nothing
- * and keeps nothing. As in certreload_open(), a file that is incomplete at this moment is a failure. If a renewal
+ * The function reads and validates the files and completes the same handshakes. It starts no thread that stays, watches
+ * nothing and keeps nothing. A file system that does not answer ends it as it ends certreload_open(). As in certreload_open(), a file that is incomplete at this moment is a failure. If a renewal
  * may be running, repeat the call for about the incomplete-file timeout.
  *
  * If a certreload_options_* function has failed on these options, its result and message are returned, and no file
@@ -584,7 +585,8 @@ certreload_result certreload_check(const certreload_options *options);
  * Acquired generations and configs, and connections, live until they are freed. When this function returns, no
  * callback of the handle runs or will run, and every call on the handle by another thread has returned. There are two
  * exceptions: a callback or call from inside which this function is called, and one that waits for this thread. This
- * function does not wait for these, and they return afterwards. The background threads end with the last handle.
+ * function does not wait for these, and they return afterwards. The background threads end with the last handle. Only
+ * a thread whose file system does not answer stays until it does, and calls nothing of the host's.
  *
  * Call this function without a lock that the callback takes, and not on a thread that the callback joins or waits
  * for. The library detects threads that wait for each other inside certreload functions. It cannot detect the host's
@@ -603,8 +605,9 @@ certreload_result certreload_check(const certreload_options *options);
  *                before. A certreload_reload_wait() that waits returns CLOSED
  * Threads:       any thread; also inside a callback; without a lock that the callback takes
  * Signals:       not async-signal-safe
- * Blocks:        until a running callback, a file read and running calls are done; also a running password callback
- *                and the key derivation (2,000,000 rounds at most)
+ * Blocks:        until running callbacks, the key-password callback included, and running calls are done; also a key
+ *                derivation (2,000,000 rounds at most). Not for a file system that does not answer, unless a call of
+ *                the host reads there (CERTRELOAD_RUNTIME_HOST without certreload_options_set_reader_thread())
  * Since:         0.1.0
  */
 void certreload_close(certreload_handle *handle);
@@ -1224,9 +1227,9 @@ CERTRELOAD_ENUM(certreload_log_level) {
  * Lines of other crates begin with their origin, such as "rustls::server::hs: ".
  *
  * The function runs on the thread that writes the line, which may be a thread of the host, and on several threads at
- * once. Lines of the thread that runs the reloads are passed to a delivery thread, so a function that blocks delays no
- * reload (G21). While it blocks, up to 1,000 of these lines wait, and later ones are dropped. On a thread of the host
- * the library may hold locks. So the function must be quick there, and must not take a lock that is held while a
+ * once. Lines of the thread that runs the reloads are written by a thread that delivers events, so a function that blocks
+ * delays no reload (G21). While it blocks, up to 1,000 of these lines wait, and later ones are dropped. With
+ * CERTRELOAD_RUNTIME_HOST all lines are written on the host's threads. There the library may hold locks. So the function must be quick there, and must not take a lock that is held while a
  * certreload function is called. It may call certreload_set_log_callback() and the functions whose name ends in
  * _str, and no other certreload function. A line that these calls would write on the same thread is dropped, so that
  * the function does not call itself. It must not throw or longjmp out.
@@ -2095,8 +2098,10 @@ certreload_result certreload_options_set_debounce_ms(certreload_options *options
  * file open for writing, the time does not begin, but the wait ends after ten times the timeout. A process that needs
  * so long has most likely forgotten to close the file. A push is complete, and waits for nothing.
  *
- * The same time, but at least a second, is what a file system has to answer a system call (G21). After that the unit is
- * STALE with TIMED_OUT, and certreload_open() fails with it. The unit recovers when the file system answers.
+ * The same time, but at least a second, is what a file system has to answer each system call (G21). After that a
+ * RELOAD_FAILED event with TIMED_OUT names the path, and the unit (an identity, the trust store or the ticket keys) is
+ * STALE; certreload_open() fails. When the file system answers, the unit is loaded and its health is as before. A
+ * key-password callback that runs for longer is reported in the same way.
  *
  * @param options     must not be NULL; changed
  * @param timeout_ms  0 to 3600000 (an hour), milliseconds; the default is 5000
@@ -2150,7 +2155,7 @@ certreload_result certreload_options_set_expiry_warning_seconds(certreload_optio
  * key and password may be replaced one after the other.
  *
  * While the function runs on a background thread, only the reload of the identity with that key waits for it
- * (G21), and certreload_close() of the handle. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
+ * (G21), and certreload_close() of the handle. At most four run at once, and other keys wait for these. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
  *
  * key_path is the path of the key, made absolute, or memory:INDEX/key for a key in memory. The function writes the
  * bytes of the password to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, writes their
@@ -2734,12 +2739,14 @@ CERTRELOAD_ENUM(certreload_runtime) {
 /**
  * Sets which threads read changed files and deliver events.
  *
- * With CERTRELOAD_RUNTIME_HOST the library creates no thread, not even for a moment (G10). A change is then found when
+ * With CERTRELOAD_RUNTIME_HOST and without certreload_options_set_reader_thread() the library creates no thread, not
+ * even for a moment (G10). A change is then found when
  * the host calls certreload_dispatch(). A call that reads files blocks while their file system does not answer:
  * certreload_options_set_reader_thread() avoids that. Everything else is as with CERTRELOAD_RUNTIME_THREAD.
  *
  * With CERTRELOAD_RUNTIME_THREAD a file system that does not answer delays only the units with files on it (G21). More
- * threads run while reads are stuck: one for each such mount, and at most 16.
+ * threads run while reads are stuck: one for each such mount, at most 16, and one that reads for the others. Units on
+ * further mounts that do not answer fail with TIMED_OUT without being read.
  *
  * Descriptors: with CERTRELOAD_RUNTIME_THREAD a handle has none, and one from its first certreload_event_fd() on.
  * The descriptors of the background threads exist once for the process. With CERTRELOAD_RUNTIME_HOST each handle has
@@ -2761,9 +2768,10 @@ certreload_result certreload_options_set_runtime(certreload_options *options,
  * Sets whether files are read on a thread of the library although the host runs everything else.
  *
  * With CERTRELOAD_RUNTIME_HOST, a file system that does not answer (NFS, FUSE) would block the call that reads:
- * certreload_open(), certreload_dispatch() or certreload_reload_wait(). With a reader thread these calls continue
- * without the unit whose files are there, as with CERTRELOAD_RUNTIME_THREAD. The thread exists while files are read,
- * and blocks all signals. A key-password callback runs on it, except during an open, a check or a push. Without
+ * certreload_open(), certreload_check(), certreload_dispatch() or certreload_reload_wait(). With a reader thread these calls continue
+ * without the unit whose files are there, after 50 milliseconds at most, and the descriptor of certreload_event_fd() is
+ * readable when its files have been read. The thread exists while files are read and for 100 milliseconds longer, and
+ * blocks all signals. While mounts hang there are more threads, as with CERTRELOAD_RUNTIME_THREAD. A key-password callback runs on it, except during an open, a check or a push. Without
  * CERTRELOAD_RUNTIME_HOST this setting changes nothing, because files are always read apart there.
  *
  * @param options  must not be NULL; changed

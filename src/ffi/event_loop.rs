@@ -29,12 +29,14 @@ pub(crate) type runtime_number = u32;
 
 /// Sets which threads read changed files and deliver events.
 ///
-/// With CERTRELOAD_RUNTIME_HOST the library creates no thread, not even for a moment (G10). A change is then found when
+/// With CERTRELOAD_RUNTIME_HOST and without certreload_options_set_reader_thread() the library creates no thread, not
+/// even for a moment (G10). A change is then found when
 /// the host calls certreload_dispatch(). A call that reads files blocks while their file system does not answer:
 /// certreload_options_set_reader_thread() avoids that. Everything else is as with CERTRELOAD_RUNTIME_THREAD.
 ///
 /// With CERTRELOAD_RUNTIME_THREAD a file system that does not answer delays only the units with files on it (G21). More
-/// threads run while reads are stuck: one for each such mount, and at most 16.
+/// threads run while reads are stuck: one for each such mount, at most 16, and one that reads for the others. Units on
+/// further mounts that do not answer fail with TIMED_OUT without being read.
 ///
 /// Descriptors: with CERTRELOAD_RUNTIME_THREAD a handle has none, and one from its first certreload_event_fd() on.
 /// The descriptors of the background threads exist once for the process. With CERTRELOAD_RUNTIME_HOST each handle has
@@ -71,9 +73,10 @@ pub unsafe extern "C" fn certreload_options_set_runtime(
 /// Sets whether files are read on a thread of the library although the host runs everything else.
 ///
 /// With CERTRELOAD_RUNTIME_HOST, a file system that does not answer (NFS, FUSE) would block the call that reads:
-/// certreload_open(), certreload_dispatch() or certreload_reload_wait(). With a reader thread these calls continue
-/// without the unit whose files are there, as with CERTRELOAD_RUNTIME_THREAD. The thread exists while files are read,
-/// and blocks all signals. A key-password callback runs on it, except during an open, a check or a push. Without
+/// certreload_open(), certreload_check(), certreload_dispatch() or certreload_reload_wait(). With a reader thread these calls continue
+/// without the unit whose files are there, after 50 milliseconds at most, and the descriptor of certreload_event_fd() is
+/// readable when its files have been read. The thread exists while files are read and for 100 milliseconds longer, and
+/// blocks all signals. While mounts hang there are more threads, as with CERTRELOAD_RUNTIME_THREAD. A key-password callback runs on it, except during an open, a check or a push. Without
 /// CERTRELOAD_RUNTIME_HOST this setting changes nothing, because files are always read apart there.
 ///
 /// @param options  must not be NULL; changed

@@ -34,8 +34,9 @@ impl Opaque for certreload_handle {
 /// FILE_NOT_FOUND, PEM_TRUNCATED, ...). If a renewal may run while the server starts, repeat the call for about the
 /// incomplete-file timeout (5 seconds).
 ///
-/// If a file system does not answer for the time that certreload_options_set_incomplete_timeout_ms() describes, this
-/// function fails with TIMED_OUT, and last_error names the path. With CERTRELOAD_RUNTIME_HOST and without
+/// If a system call about a file does not return for the time that certreload_options_set_incomplete_timeout_ms()
+/// describes, this function fails with TIMED_OUT, and certreload_last_error() names the path. A further open of files on
+/// that file system fails at once. With CERTRELOAD_RUNTIME_HOST and without
 /// certreload_options_set_reader_thread(), it blocks as long as the file system does.
 ///
 /// The first event may be delivered before this function returns, but not before *handle_out is written.
@@ -54,8 +55,8 @@ impl Opaque for certreload_handle {
 /// Threads:           any thread, concurrently
 /// Signals:           not async-signal-safe
 /// Blocks:            file reads and one handshake per TLS version and identity: milliseconds. An encrypted key adds
-///                    its password callback and the key derivation: up to about a second, because more than 2,000,000
-///                    rounds are refused
+///                    its password callback, without a limit, and the key derivation: up to about a second, because
+///                    more than 2,000,000 rounds are refused
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_open(
@@ -123,8 +124,8 @@ pub unsafe extern "C" fn certreload_open_files(
 
 /// Returns whether certreload_open() would succeed: for `yourserver --check-config`.
 ///
-/// The function reads and validates the files and completes the same handshakes. It starts no thread, watches nothing
-/// and keeps nothing. As in certreload_open(), a file that is incomplete at this moment is a failure. If a renewal
+/// The function reads and validates the files and completes the same handshakes. It starts no thread that stays, watches
+/// nothing and keeps nothing. A file system that does not answer ends it as it ends certreload_open(). As in certreload_open(), a file that is incomplete at this moment is a failure. If a renewal
 /// may be running, repeat the call for about the incomplete-file timeout.
 ///
 /// If a certreload_options_* function has failed on these options, its result and message are returned, and no file
@@ -154,7 +155,8 @@ pub unsafe extern "C" fn certreload_check(options: *const certreload_options) ->
 /// Acquired generations and configs, and connections, live until they are freed. When this function returns, no
 /// callback of the handle runs or will run, and every call on the handle by another thread has returned. There are two
 /// exceptions: a callback or call from inside which this function is called, and one that waits for this thread. This
-/// function does not wait for these, and they return afterwards. The background threads end with the last handle.
+/// function does not wait for these, and they return afterwards. The background threads end with the last handle. Only
+/// a thread whose file system does not answer stays until it does, and calls nothing of the host's.
 ///
 /// Call this function without a lock that the callback takes, and not on a thread that the callback joins or waits
 /// for. The library detects threads that wait for each other inside certreload functions. It cannot detect the host's
@@ -173,8 +175,9 @@ pub unsafe extern "C" fn certreload_check(options: *const certreload_options) ->
 ///                before. A certreload_reload_wait() that waits returns CLOSED
 /// Threads:       any thread; also inside a callback; without a lock that the callback takes
 /// Signals:       not async-signal-safe
-/// Blocks:        until a running callback, a file read and running calls are done; also a running password callback
-///                and the key derivation (2,000,000 rounds at most)
+/// Blocks:        until running callbacks, the key-password callback included, and running calls are done; also a key
+///                derivation (2,000,000 rounds at most). Not for a file system that does not answer, unless a call of
+///                the host reads there (CERTRELOAD_RUNTIME_HOST without certreload_options_set_reader_thread())
 /// Since:         0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_close(handle: *mut certreload_handle) {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::Cause;
-use crate::readers::touching;
+use crate::readers::{closing, touching};
 
 /// The most files of one directory that are read. The roots of a Linux distribution are about 150 files, each with one
 /// or two links that count, too.
@@ -68,8 +68,21 @@ impl FileFilter {
 /// Names by which OpenSSL finds files (`0123abcd.0`) are last. Most of them are links to another entry of the
 /// directory. Of several names for one file the first is used, and messages should show the other entry's name.
 pub(super) fn list(directory: &Path, filter: FileFilter) -> Result<Vec<OsString>, Cause> {
-    let mut names = Vec::new();
     let mut entries = touching(directory, || fs::read_dir(directory))?;
+    let names = names_in(&mut entries, directory, filter);
+    // On a network file system, close(2) may wait for the server.
+    closing(directory, || drop(entries));
+    let mut names = names?;
+    names.sort_by_cached_key(|name| (filter.accepts_hash_name(name), name.clone()));
+    Ok(names)
+}
+
+fn names_in(
+    entries: &mut fs::ReadDir,
+    directory: &Path,
+    filter: FileFilter,
+) -> Result<Vec<OsString>, Cause> {
+    let mut names = Vec::new();
     let mut count = 0;
     while let Some(entry) = touching(directory, || entries.next().transpose())? {
         count += 1;
@@ -84,7 +97,6 @@ pub(super) fn list(directory: &Path, filter: FileFilter) -> Result<Vec<OsString>
             names.push(name);
         }
     }
-    names.sort_by_cached_key(|name| (filter.accepts_hash_name(name), name.clone()));
     Ok(names)
 }
 

@@ -2,11 +2,18 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::mounts::MountId;
 use super::read::{Group, Item, ReadId};
 use super::reader::Reader;
 use crate::sys::{HandleId, ThreadId};
+
+/// How long a reader may compute. It makes digests of some megabytes at most.
+pub(super) const LONGEST_COMPUTATION: Duration = Duration::from_secs(1);
+
+/// The most key-password callbacks that run at once on readers. A host whose callbacks block gets no more threads.
+pub(super) const MAX_HOST_CALLS: usize = 4;
 
 /// Which reads a reader runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

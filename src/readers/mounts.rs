@@ -15,7 +15,7 @@ const TABLE_LIFETIME: Duration = Duration::from_millis(250);
 /// The number of a mount, unique among those that exist at one time (`proc_pid_mountinfo(5)`).
 pub(super) type MountId = u64;
 
-/// The mount of every path if `/proc` is not available.
+/// The mount of a path that the table lacks: if `/proc` is not available, or in a chroot whose root is no mount point.
 const UNKNOWN_MOUNT: MountId = 0;
 
 /// The mounts that this process sees, in the order in which they were mounted.
@@ -72,7 +72,8 @@ impl Mounts {
     /// Returns whether the mount `id` is one of a file system whose files are on this machine.
     pub(super) fn is_local_mount(&self, id: MountId) -> bool {
         let mount = self.0.iter().find(|mount| mount.id == id);
-        mount.is_some_and(|mount| LOCAL.contains(&mount.file_system.as_str()))
+        id == UNKNOWN_MOUNT
+            || mount.is_some_and(|mount| LOCAL.contains(&mount.file_system.as_str()))
     }
 
     /// Returns whether the mount `id` exists.
@@ -183,9 +184,11 @@ broken line\n";
     }
 
     #[test]
-    fn the_table_of_this_process_has_a_root_and_proc() {
+    fn the_table_of_this_process_has_proc() {
         let mounts = Mounts::recent();
-        assert_ne!(mounts.mount_of(Path::new("/")), UNKNOWN_MOUNT);
+        // In a chroot, `/` may be no mount point, and the table lacks it.
+        assert!(mounts.is_local(Path::new("/")));
+        assert_ne!(mounts.mount_of(Path::new("/proc/self")), UNKNOWN_MOUNT);
         assert_ne!(mounts.mount_of(Path::new("/proc/self")), mounts.mount_of(Path::new("/")));
     }
 }

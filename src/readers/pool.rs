@@ -114,6 +114,9 @@ impl Readers {
     pub(crate) fn progress(self: &Arc<Self>, id: ReadId) -> Progress {
         let mut queues = self.queues.lock();
         queues.detach_stuck(Instant::now());
+        if queues.is_slow() {
+            queues.forget_ended_mounts();
+        }
         self.start_missing(&mut queues);
         queues.progress(id)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::entry::{Entry, Next, Role, Running};
+use super::entry::{Entry, LONGEST_COMPUTATION, MAX_HOST_CALLS, Next, Role, Running};
 use super::mounts::{MountId, Mounts};
 use super::read::{Group, Item, PATIENCE, Read, ReadId, SHORT_PATIENCE};
 use super::reader::{Blocked, Place, Progress, Reader};
@@ -15,9 +15,6 @@ use crate::sys::{HandleId, ThreadId};
 
 /// The most readers of one process that may be stuck, or read from slow mounts, at once.
 pub(super) const MAX_STUCK: usize = 16;
-
-/// The most key-password callbacks that run at once on readers. A host whose callbacks block gets no more threads.
-const MAX_HOST_CALLS: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Queues {
@@ -56,12 +53,18 @@ impl Queues {
     /// Creates the readers that are needed, without their threads. Returns for each whether it is the general reader.
     pub(super) fn missing_readers(&mut self) -> Vec<(Arc<Reader>, bool)> {
         let mut roles = Vec::new();
+        if self.stuck_count() < MAX_STUCK - 1 {
+            self.general.extend(self.parked.drain(..));
+        }
         let has_general = self.entries.iter().any(|entry| entry.role == Role::General);
         if !self.general.is_empty() && !has_general {
             roles.push(Role::General);
         }
         let room = (MAX_STUCK - 1).saturating_sub(self.stuck_count());
-        roles.extend(self.slow.without_reader().take(room).map(Role::OfMount));
+        let mounts = Mounts::recent();
+        let (local, others): (Vec<_>, Vec<_>) =
+            self.slow.without_reader().partition(|mount| mounts.is_local_mount(*mount));
+        roles.extend(local.into_iter().chain(others.into_iter().take(room)).map(Role::OfMount));
         let mut readers = Vec::new();
         for role in roles {
             let reader = Arc::new(Reader::new());
@@ -140,7 +143,8 @@ impl Queues {
         }
     }
 
-    /// Records that `reader` has ended its read. Delivers the result, or queues the read again if it was blocked.
+    /// Records that `reader` has ended its read, and delivers the result. A read that was interrupted, because it must not
+    /// touch a path or call the host now, is queued until that has ended. The result of a forgotten read is dropped.
     pub(super) fn finish(&mut self, reader: &Arc<Reader>, mut item: Item) {
         let Some(at) = self.position_of(reader) else { return };
         let Some(running) = self.entries[at].running.take() else { return };
@@ -216,8 +220,11 @@ impl Queues {
         let due = position.began + patience;
         match position.place {
             _ if now < due => return Some(due),
-            Place::Library => return Some(now + patience),
-            Place::Host => entry.role = Role::OfHostCall,
+            Place::Library if now < position.began + LONGEST_COMPUTATION => {
+                return Some(now + patience);
+            }
+            // A call that is not known to block does.
+            Place::Library | Place::Host => entry.role = Role::OfHostCall,
             Place::File => {
                 let mount = Mounts::recent().mount_of(&position.path);
                 entry.role = Role::OfMount(mount);
@@ -239,9 +246,17 @@ impl Queues {
         self.slow.add(mount, &entry.reader);
     }
 
-    /// Returns how many readers are stuck on mounts, or read from slow ones.
+    /// Returns how many readers are stuck on mounts, or read from slow ones. Those of local file systems do not count.
     fn stuck_count(&self) -> usize {
-        self.entries.iter().filter(|entry| matches!(entry.role, Role::OfMount(_))).count()
+        if self.entries.len() < MAX_STUCK {
+            return 0;
+        }
+        let mounts = Mounts::recent();
+        let is_stuck = |entry: &&Entry| match entry.role {
+            Role::OfMount(mount) => !mounts.is_local_mount(mount),
+            Role::General | Role::OfHostCall => false,
+        };
+        self.entries.iter().filter(is_stuck).count()
     }
 
     /// Returns why `reader` must not touch `path` now.
@@ -271,6 +286,14 @@ impl Queues {
                     return Some(Blocked::Mount(mount));
                 }
                 self.move_reader(at, own, mount);
+                None
+            }
+            Role::OfHostCall if !mounts.is_local(path) => {
+                if self.slow.has_other_reader(mount, reader) {
+                    return Some(Blocked::Mount(mount));
+                }
+                self.entries[at].role = Role::OfMount(mount);
+                self.slow.add(mount, reader);
                 None
             }
             Role::OfMount(_) | Role::OfHostCall => None,

@@ -54,7 +54,7 @@ pub(crate) enum Progress {
     NoReader,
 }
 
-/// Why a read must not touch a path now.
+/// Why a read must not touch a path, or call the host, now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blocked {
     /// The mount has a separate reader.

@@ -178,7 +178,6 @@ impl Pipeline {
             reading.is_reported = true;
             pass.time.trigger = reading.trigger;
             unit.answer_unread(pass.newest_waiter);
-            unit.forget_sighting();
             self.fail(&mut pass, index, Failure { error, digest: None });
         }
         self.result(pass, None)

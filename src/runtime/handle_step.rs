@@ -230,6 +230,7 @@ impl<'a> Worker<'a> {
         if outcome.is_ok() {
             instance.shared.is_memory[index].store(true, Ordering::SeqCst);
             instance.debounce.forget(index);
+            self.state.late_reads.end(index);
         }
         self.apply(result);
         instance.states().last_outcome.clone_from(&outcome);

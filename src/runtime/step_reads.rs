@@ -31,7 +31,8 @@ impl Worker<'_> {
         }
         let begun = run_on_readers(readers, &instance.read_link, reads);
         let finished = instance.mailbox.take();
-        let ended: BTreeSet<_> = finished.iter().map(|read| read.index).collect();
+        let expected = finished.iter().filter(|read| self.state.pipeline.expects(read));
+        let ended: BTreeSet<_> = expected.map(|read| read.index).collect();
         let check_at = now + instance.shared.options.answer_timeout();
         for (unit, id) in begun.into_iter().filter(|(unit, _)| !ended.contains(unit)) {
             self.state.late_reads.add(unit, id, check_at);
@@ -81,6 +82,9 @@ impl Worker<'_> {
                 if self.instance.runtime.watcher().unsubscribe_unit(unit) {
                     self.instance.handle_waker.waker().wake();
                 }
+            } else {
+                // The read was given up, and has subscribed the unit to where its files were then.
+                self.mark_again(read.index);
             }
             is_expected
         });

@@ -62,7 +62,8 @@ impl ReadLink {
         if subscribed.notified_others
             && let Some(mailbox) = self.mailbox.upgrade()
         {
-            // Wakes the worker, which may be asleep.
+            // Other units were notified, whose paths lead elsewhere now. That makes their steps due, but does not wake the
+            // worker, which may be asleep.
             (mailbox.wake)();
         }
         Some(subscribed)

@@ -24,7 +24,7 @@ pub const CERTRELOAD_MAX_KEY_PASSWORD: usize = 1024;
 /// key and password may be replaced one after the other.
 ///
 /// While the function runs on a background thread, only the reload of the identity with that key waits for it
-/// (G21), and certreload_close() of the handle. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
+/// (G21), and certreload_close() of the handle. At most four run at once, and other keys wait for these. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
 ///
 /// key_path is the path of the key, made absolute, or memory:INDEX/key for a key in memory. The function writes the
 /// bytes of the password to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, writes their

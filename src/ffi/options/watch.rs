@@ -153,8 +153,10 @@ pub unsafe extern "C" fn certreload_options_set_debounce_ms(
 /// file open for writing, the time does not begin, but the wait ends after ten times the timeout. A process that needs
 /// so long has most likely forgotten to close the file. A push is complete, and waits for nothing.
 ///
-/// The same time, but at least a second, is what a file system has to answer a system call (G21). After that the unit is
-/// STALE with TIMED_OUT, and certreload_open() fails with it. The unit recovers when the file system answers.
+/// The same time, but at least a second, is what a file system has to answer each system call (G21). After that a
+/// RELOAD_FAILED event with TIMED_OUT names the path, and the unit (an identity, the trust store or the ticket keys) is
+/// STALE; certreload_open() fails. When the file system answers, the unit is loaded and its health is as before. A
+/// key-password callback that runs for longer is reported in the same way.
 ///
 /// @param options     must not be NULL; changed
 /// @param timeout_ms  0 to 3600000 (an hour), milliseconds; the default is 5000
