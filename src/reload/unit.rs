@@ -320,7 +320,7 @@ impl Unit {
         self.sightings.forget();
     }
 
-    /// Returns why the unit is incomplete, if it is. Nobody waits for that while its file system does not answer.
+    /// Returns why the unit is incomplete, if it is. No caller waits for that while its file system does not answer.
     pub(super) fn pending(&self) -> Option<&Error> {
         if self.reading.as_ref().is_some_and(|reading| reading.is_reported) {
             return None;
