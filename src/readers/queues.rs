@@ -248,7 +248,8 @@ impl Queues {
 
     /// Returns how many readers are stuck on mounts, or read from slow ones. Those of local file systems do not count.
     fn stuck_count(&self) -> usize {
-        if self.entries.len() < MAX_STUCK {
+        if self.entries.len() < MAX_STUCK - 1 {
+            // Too few to matter: the table of mounts is not needed.
             return 0;
         }
         let mounts = Mounts::recent();

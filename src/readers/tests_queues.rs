@@ -137,7 +137,7 @@ fn parked_read_waits_until_a_stuck_reader_ends() {
     let Some(remote) = path_that_is_not_local() else { return };
     let mut fixture = Fixture::new();
     let mut stuck = Vec::new();
-    for _ in 0..MAX_STUCK {
+    for _ in 0..MAX_STUCK - 1 {
         fixture.add(1);
         stuck.push(fixture.start());
         fixture.hang(&stuck.last().unwrap().0, remote);
