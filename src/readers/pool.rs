@@ -64,7 +64,7 @@ impl Readers {
             let can_start = self.start_missing(&mut queues);
             if !can_start && !queues.has_general_reader() {
                 // Only where no mount is known to hang: this thread must not.
-                if queues.is_slow() {
+                if queues.slow.has_remote() {
                     queues.park(&group);
                 } else {
                     queues = self.run_here(queues);

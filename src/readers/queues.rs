@@ -23,7 +23,7 @@ pub(super) struct Queues {
     parked: VecDeque<Item>,
     /// Reads that wait until fewer callbacks of the host run.
     waiting_for_host: VecDeque<Item>,
-    slow: SlowMounts,
+    pub(super) slow: SlowMounts,
     entries: Vec<Entry>,
     /// The mounts that have answered while a reader was stuck, for the reader that is kept for them.
     answered: BTreeSet<MountId>,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::mounts::MountId;
+use super::mounts::{MountId, Mounts};
 use super::read::{Item, PATIENCE, ReadId};
 use super::reader::{Place, Progress, Reader};
 use crate::sys::HandleId;
@@ -23,6 +23,12 @@ struct SlowMount {
 impl SlowMounts {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns whether one of them is not local.
+    pub(super) fn has_remote(&self) -> bool {
+        let mounts = Mounts::recent();
+        self.0.keys().any(|mount| !mounts.is_local_mount(*mount))
     }
 
     pub(super) fn contains(&self, mount: MountId) -> bool {
