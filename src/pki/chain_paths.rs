@@ -83,10 +83,11 @@ impl Chain<'_> {
     }
 }
 
-/// Returns the name of the issuer whose certificate is missing above `path`, if the path `before` had it: a certificate
-/// of that issuer or, if `path` is a leaf alone, any intermediate.
+/// Returns the name of the issuer of the last certificate in `path`, if the path `before` shows that the issuer's
+/// certificate is missing: `before` has an intermediate with that name or, if `path` is a leaf alone, any intermediate.
 ///
-/// The leaf comes first in both. If `path` ends with a self-issued certificate, none is missing.
+/// The leaf comes first in both. Self-issued certificates are usually roots, which clients have. So a root that only
+/// `before` has is not missing, and nothing is missing above a `path` that ends with one.
 pub(super) fn lost_issuer(
     path: &[CertificateDer<'_>],
     before: &[CertificateDer<'_>],

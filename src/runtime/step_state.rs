@@ -39,8 +39,8 @@ const GRID: Duration = Duration::from_millis(250);
 
 /// The times at which a handle polls.
 ///
-/// All handles with the same interval share one grid of times. So the polls of thousands of handles wake the worker a
-/// few times in each interval, and not once for each handle.
+/// All handles of a runtime with the same interval share one grid of times. So the polls of thousands of handles wake
+/// the worker at most once in each step of the grid ([`GRID`], or less), and not once for each handle.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Polls {
     interval: Duration,

@@ -16,8 +16,9 @@ use crate::pki::{Identity, NamePattern, subject_and_key_of};
 
 /// The identities of one generation by server name.
 ///
-/// The identity for a name is the first one added that has exactly this name. If none has it, it is the first with a
-/// wildcard for the leftmost label (RFC 9525 section 6.3). If none matches, it is the first one added for servers.
+/// The identities for a name are those that have exactly this name, then those with a wildcard for the leftmost label
+/// (RFC 9525 section 6.3). If there are none, they are all identities for servers. Each group is in the order in which
+/// the identities were added. A connection gets the first whose signatures the client can verify, or else the first.
 #[derive(Debug)]
 pub(super) struct CertResolver {
     identities: Vec<Arc<Identity>>,
