@@ -216,6 +216,7 @@ fn g21_a_key_password_function_that_blocks_delays_only_its_identity() {
         barrier.wait_until_inside();
         thread::scope(|scope| {
             scope.spawn(|| {
+                // An interval for a close that does not wait to return in.
                 thread::sleep(Duration::from_millis(100));
                 assert!(barrier.is_passing());
                 barrier.open();
