@@ -27,6 +27,8 @@ use crate::tls::{BaseConfig, UnitContent};
 pub(super) enum Loaded {
     /// The content is that of the loaded version.
     Same,
+    /// The content is that of a new version that was parsed before, and waits.
+    Waiting(Digest),
     /// A new version, and the digest of the content that it was made from.
     New(UnitContent, Digest),
 }
@@ -67,10 +69,12 @@ pub(super) struct FoundFiles {
     pub(super) exposed: Vec<Warning>,
 }
 
-/// The content that is not parsed again: that of the version in service, and that of a failure.
+/// The content that is not parsed again: that of the version in service, that of a new version that waits, and that of
+/// a failure.
 #[derive(Clone, Copy, Default)]
 pub(super) struct KnownContent<'a> {
     pub(super) serving: Option<(&'a UnitContent, Digest)>,
+    pub(super) waiting: Option<Digest>,
     pub(super) permanent: Option<&'a PermanentFailure>,
 }
 
@@ -86,8 +90,8 @@ pub(super) type PermanentFailure = (Digest, Failure);
 
 /// Loads the unit with these `files`, which were read as `read`.
 ///
-/// Content is not parsed again if `serving` was made from it, or if it caused the `permanent` failure. Otherwise each
-/// poll would repeat the work.
+/// Content is not parsed again if it is `known`. Otherwise each poll would repeat the work, and ask the host for the
+/// password again.
 pub(super) fn load(
     files: &ConfiguredFiles,
     read: ReadFiles,
@@ -95,7 +99,7 @@ pub(super) fn load(
     with: &LoadContext<'_>,
 ) -> (Result<Loaded, Failure>, FoundFiles) {
     let (snapshot, password) = (read.snapshot, Cell::new(read.password));
-    let KnownContent { serving, permanent } = *known;
+    let KnownContent { serving, waiting, permanent } = *known;
     let found = FoundFiles { lookups: snapshot.lookups, ..FoundFiles::default() };
     let read = match snapshot.files {
         Ok(read) => without_unused_password(files, read),
@@ -105,6 +109,7 @@ pub(super) fn load(
     let loaded = match (serving, permanent) {
         (Some((_, known)), _) if known == digest => Ok(Loaded::Same),
         (_, Some((known, failure))) if *known == digest => Err(failure.clone()),
+        _ if waiting == Some(digest) => Ok(Loaded::Waiting(digest)),
         _ => match parse(files, &ReadUnit { files: &read, password }, serving, with) {
             Ok(part) => Ok(Loaded::New(part, digest)),
             Err(error) => {

@@ -125,7 +125,7 @@ impl Pipeline {
             Ok(None) => {
                 pass.note(index, Finding::Good);
                 unit.retry.succeed();
-                unit.forget_sighting();
+                unit.sightings.forget();
                 None
             }
             Ok(Some(loaded)) => {
@@ -135,14 +135,18 @@ impl Pipeline {
                 let time = PassTime { now: pass.time.now, is_quiet, ..time };
                 let content = (&loaded.0, loaded.1);
                 let accepted = unit.accept_sighting(content, (time, pass.is_open(index)), &options);
-                if accepted.is_none() && unit.pending().is_some() {
-                    pass.note(index, Finding::Pending);
-                }
-                Some(Fresh::new(index, &unit.serving, loaded, accepted?))
+                let Some(trigger) = accepted else {
+                    if unit.pending().is_some() {
+                        pass.note(index, Finding::Pending);
+                    }
+                    unit.sightings.keep(loaded.0);
+                    return None;
+                };
+                Some(Fresh::new(index, &unit.serving, loaded, trigger))
             }
             Err(mut failure) => {
                 failure.explain(&self.opened_as);
-                unit.forget_sighting();
+                unit.sightings.forget();
                 self.fail(pass, index, failure);
                 None
             }

@@ -11,7 +11,7 @@
 //!
 //! [`PATIENCE`] limits the second wait, so that a process which never closes a file does not keep a unit from renewal.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use super::pass::PassTime;
@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::events::Trigger;
 use crate::files::Digest;
 use crate::options::Options;
+use crate::tls::UnitContent;
 
 /// How many incomplete-file timeouts content that looks cut short waits at most, counted from the first change.
 ///
@@ -41,11 +42,15 @@ pub(super) struct Sightings(Option<Sighting>);
 
 struct Sighting {
     digest: Digest,
+    /// The content, if it is kept.
+    parsed: Option<UnitContent>,
     /// What started the pass that found the first such content: the trigger of the event that reports the reload.
     trigger: Trigger,
     due_at: Instant,
     /// When the unit is accepted although its content changes all the time, or a process has a file open.
     latest: Instant,
+    /// The same time for content of which some is cut short.
+    limit: Instant,
     cut: Option<Cut>,
 }
 
@@ -71,9 +76,13 @@ impl Sightings {
         }
         let now = time.now.instant;
         let is_cut = found.cut_short.is_some();
+        // Content that is cut short at times and whole at others does not begin anew each time.
+        let limit = before.as_ref().map(|before| before.limit);
         let same_rule = before.filter(|before| before.cut.is_some() == is_cut);
-        let mut sighting = same_rule
-            .unwrap_or_else(|| Sighting::new(&found, PassTime { trigger, ..time }, options));
+        let mut sighting = same_rule.unwrap_or_else(|| {
+            let time = PassTime { trigger, ..time };
+            Sighting::new(&found, time, limit, options)
+        });
         if sighting.digest != found.digest || is_cut && found.is_open {
             sighting.digest = found.digest;
             sighting.due_at = now + wait(is_cut, options);
@@ -94,6 +103,24 @@ impl Sightings {
         self.0 = None;
     }
 
+    /// Keeps the content that was not accepted, so that it is not parsed again. A trust store is not kept: it also
+    /// depends on the chains of the handle's identities.
+    pub(super) fn keep(&mut self, content: UnitContent) {
+        if let Some(sighting) = &mut self.0 {
+            sighting.parsed = content.as_identity().is_some().then_some(content);
+        }
+    }
+
+    /// Returns the digest of the content that is kept.
+    pub(super) fn parsed(&self) -> Option<Digest> {
+        self.0.as_ref().filter(|sighting| sighting.parsed.is_some()).map(|sighting| sighting.digest)
+    }
+
+    /// Takes the content that is kept, so that it can be accepted.
+    pub(super) fn take_parsed(&mut self) -> Option<UnitContent> {
+        self.0.as_mut()?.parsed.take()
+    }
+
     /// Returns when to read the files again if no notification and no poll comes first.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         let sighting = self.0.as_ref()?;
@@ -108,30 +135,31 @@ impl Sightings {
 }
 
 impl Sighting {
-    fn new(found: &Found, time: PassTime, options: &Options) -> Self {
+    /// Returns the sighting of content that a pass at `time` found. `limit` is that of the sighting before, if there is
+    /// one.
+    fn new(found: &Found, time: PassTime, limit: Option<Instant>, options: &Options) -> Self {
         let (now, timeout) = (time.now.instant, options.incomplete_timeout);
-        let is_cut = found.cut_short.is_some();
+        let limit = limit.unwrap_or_else(|| (now + timeout).max(time.since + timeout * PATIENCE));
         let cut = found.cut_short.clone();
-        let first = if is_cut { time.since + timeout * PATIENCE } else { now };
         Self {
             digest: found.digest,
+            parsed: None,
             trigger: time.trigger,
-            due_at: now + wait(is_cut, options),
-            latest: first.max(now + timeout),
+            due_at: now + wait(cut.is_some(), options),
+            latest: if cut.is_some() { limit } else { limit.min(now + timeout) },
+            limit,
             cut: cut.map(|error| Cut { error, backoff: Backoff::new(now) }),
         }
     }
 }
 
 /// Returns how long content must stay the same before it is accepted.
-fn wait(is_cut: bool, options: &Options) -> std::time::Duration {
+fn wait(is_cut: bool, options: &Options) -> Duration {
     if is_cut { options.incomplete_timeout } else { options.debounce_quiet }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::Now;
     use crate::error::Cause;
@@ -237,6 +265,20 @@ mod tests {
         assert!(!passes.find("a", found + QUIET / 2, unchanged));
         assert_eq!(passes.sightings.0.as_ref().unwrap().trigger, Trigger::Request);
         assert!(passes.find("a", found + QUIET, unchanged));
+    }
+
+    #[test]
+    fn g4_content_that_is_cut_and_whole_in_turn_is_accepted_after_ten_timeouts() {
+        let mut passes = Passes::new();
+        let contents = ["A", "a", "B", "b"].into_iter().cycle();
+        let mut after = Duration::ZERO;
+        for content in contents {
+            if passes.find(content, after, unchanged) {
+                break;
+            }
+            after += QUIET / 2;
+        }
+        assert_eq!(after, PATIENCE * TIMEOUT);
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub(super) struct Unit {
     /// The number of the newest waiter that registered before the files were last read: this read answers it and those
     /// before it. 0 if the read was discarded.
     read_for: u64,
-    sightings: Sightings,
+    pub(super) sightings: Sightings,
     /// The last failure of pushed bytes, while the unit still has files.
     refused: Option<Failure>,
     /// The read that has begun and not ended.
@@ -97,7 +97,7 @@ impl Unit {
         } else {
             let snapshot = reader.snapshot(files.sources());
             let snapshot = snapshot.map_err(|error| Failure { error, digest: None })?;
-            let question = PasswordQuestion::of(&files, [None, None]);
+            let question = PasswordQuestion::of(&files, [None; 3]);
             let password = question.and_then(|it| it.ask(&snapshot, &ReadCalls::OF_OPEN));
             let read = ReadFiles { snapshot, password, at: read_at };
             guard_secrets(|| load(&files, read, &KnownContent::default(), with))
@@ -112,7 +112,7 @@ impl Unit {
                 Ok(unit)
             }
             // Unreachable: there is no earlier content that the loaded content could equal.
-            Loaded::Same => {
+            Loaded::Same | Loaded::Waiting(_) => {
                 let error = Error::at(files.path(), Cause::Panic("nothing was loaded".to_owned()));
                 Err(Failure { error, digest: None })
             }
@@ -173,7 +173,8 @@ impl Unit {
         let Some(names) = self.names_in_memory(index, Some(bytes)) else { return Ok(None) };
         let Some(bytes) = &names.memory else { return Ok(None) };
         match guard_secrets(|| load_memory(&names, bytes, Some(self.digest), with))? {
-            Loaded::Same => Ok(None),
+            // Pushed content never waits.
+            Loaded::Same | Loaded::Waiting(_) => Ok(None),
             Loaded::New(part, digest) => Ok(Some((part, digest))),
         }
     }
@@ -208,7 +209,8 @@ impl Unit {
         let number = self.reads;
         let trigger = time.trigger;
         self.reading = Some(Reading { number, trigger, wants_again: false, is_reported: false });
-        let known = [Some(self.digest), self.permanent.as_ref().map(|(digest, _)| *digest)];
+        let permanent = self.permanent.as_ref().map(|(digest, _)| *digest);
+        let known = [Some(self.digest), permanent, self.sightings.parsed()];
         let password = PasswordQuestion::of(&self.files, known);
         let sources = self.files.sources();
         UnitRead { index, number, newest_waiter: 0, time, sources, kind, password }
@@ -235,7 +237,8 @@ impl Unit {
     ) -> Result<Option<NewContent>, Failure> {
         (self.read_at, self.read_for, self.fingerprint) = (read.at, newest_waiter, None);
         let serving = Some((&self.serving, self.digest));
-        let known = KnownContent { serving, permanent: self.permanent.as_ref() };
+        let waiting = self.sightings.parsed();
+        let known = KnownContent { serving, waiting, permanent: self.permanent.as_ref() };
         let load = || load(&self.files, read, &known, with);
         let hold_secrets = self.files.hold_secrets();
         let attempt = catch_panic(|| if hold_secrets { guard_secrets(load) } else { load() });
@@ -253,6 +256,10 @@ impl Unit {
                 self.fingerprint = fingerprint;
                 Ok(None)
             }
+            Loaded::Waiting(digest) => match self.sightings.take_parsed() {
+                Some(part) => Ok(Some((part, digest, fingerprint))),
+                None => Err(self.panicked("the waiting content is lost".to_owned())),
+            },
             Loaded::New(part, digest) => Ok(Some((part, digest, fingerprint))),
         }
     }
@@ -313,11 +320,6 @@ impl Unit {
             self.discard_read();
         }
         accepted
-    }
-
-    /// Forgets new content that was found: the files hold the served content again, or cannot be used.
-    pub(super) fn forget_sighting(&mut self) {
-        self.sightings.forget();
     }
 
     /// Returns why the unit is incomplete, if it is. No caller waits for that while its file system does not answer.

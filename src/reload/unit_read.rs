@@ -53,7 +53,7 @@ pub(super) struct PasswordQuestion {
     pub(super) callback: WeakPasswordCallback,
     pub(super) key: PathBuf,
     /// The content that needs no password, because it is not parsed again.
-    pub(super) known: [Option<Digest>; 2],
+    pub(super) known: [Option<Digest>; 3],
 }
 
 /// What a read needs from its caller.
@@ -175,7 +175,7 @@ impl UnitRead {
 impl PasswordQuestion {
     /// Returns the question for a unit with these `files`, if the host gives the password. Content with one of the
     /// `known` digests needs none.
-    pub(super) fn of(files: &ConfiguredFiles, known: [Option<Digest>; 2]) -> Option<Self> {
+    pub(super) fn of(files: &ConfiguredFiles, known: [Option<Digest>; 3]) -> Option<Self> {
         let files = files.as_identity()?;
         let Some(KeyPassword::Callback(callback)) = &files.password else { return None };
         Some(Self { callback: callback.downgrade(), key: files.key.clone(), known })
