@@ -1,53 +1,30 @@
 //! Rotation where file systems are mounted: a bind-mounted directory, a bind-mounted file, an overlay
 //! as in a container, a tmpfs.
 //!
-//! The program runs itself again in a mount namespace of its own. Where the system allows none, the
-//! test says so on stderr, even where the output of tests that pass is not shown.
+//! The program runs itself again in a mount namespace of its own.
 
 #![allow(missing_docs, reason = "tests")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "that is how a test fails")]
 
+#[path = "faults/alone.rs"]
+mod alone;
 mod support;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use alone::{Needs, alone};
 use support::certificates::{Authority, Pair, Site, Writer, write_private};
 use support::driver::Driver;
 use support::rotation::{Finder, NAME, Row, run_each};
 use support::shapes::{Part, Place, Shape};
 
-const INSIDE: &str = "CERTRELOAD_TEST_HAS_ITS_OWN_MOUNTS";
-const TEST: &str = "g1_every_writer_is_followed_on_file_systems_that_are_mounted";
-
 #[test]
 fn g1_every_writer_is_followed_on_file_systems_that_are_mounted() {
-    if std::env::var_os(INSIDE).is_some() {
-        return rotate_on_mounts();
-    }
-    // As root; or as one who is root in a user namespace only.
-    let ways: [&[&str]; 2] = [&["--mount"], &["--mount", "--user", "--map-root-user"]];
-    let Some(way) = ways.into_iter().find(|way| may(way)) else {
-        let mut stderr = std::io::stderr();
-        writeln!(stderr, "NOT TESTED: {TEST}: unshare(1) may not make a mount namespace here")
-            .unwrap();
-        return;
-    };
-    let program = std::env::current_exe().unwrap();
-    let mut inside = Command::new("unshare");
-    inside.args(way).arg(program).args([TEST, "--exact", "--nocapture"]).env(INSIDE, "1");
-    let output = inside.stdin(Stdio::null()).output().unwrap();
-    print!("{}", String::from_utf8_lossy(&output.stdout));
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success());
-}
-
-fn may(way: &[&str]) -> bool {
-    let mut command = Command::new("unshare");
-    command.args(way).args(["sh", "-c", "mount -t tmpfs none /mnt"]);
-    command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    alone(Needs::Mounts, || {
+        rotate_on_mounts();
+    });
 }
 
 /// What is mounted.

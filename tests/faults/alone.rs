@@ -28,8 +28,15 @@ impl Needs {
                  echo 1 >/proc/sys/user/max_inotify_watches",
             ),
             Self::Mounts => (
-                &[&["unshare", "--mount"], &["unshare", "--user", "--map-root-user", "--mount"]],
-                "mount -t tmpfs tmpfs /tmp",
+                &[
+                    &["unshare", "--mount"],
+                    // In a chroot, whose root is no mount, the propagation cannot be changed.
+                    &["unshare", "--mount", "--propagation", "unchanged"],
+                    &["unshare", "--user", "--map-root-user", "--mount"],
+                ],
+                // What is mounted there must not appear outside.
+                "d=$(mktemp -d) && mount -t tmpfs tmpfs $d && ! grep -qF \" $d \" /proc/$PPID/mountinfo
+                 r=$?; umount $d; rmdir $d; exit $r",
             ),
         }
     }
@@ -87,6 +94,7 @@ pub(crate) fn alone<F: FnOnce()>(needs: Needs, body: F) {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{}: {said}", output.status);
+    print!("{said}");
 }
 
 /// The name by which the harness knows the function that `F` is a closure of.
