@@ -870,7 +870,8 @@ CERTRELOAD_ENUM(certreload_event_kind) {
   CERTRELOAD_EVENT_KIND_RELOADED = 1,
   /**
    * The files, or pushed bytes, cannot be used; the last good version keeps serving (G3). Each distinct failure is
-   * reported once: a file that fails as before causes no event, not even after a request.
+   * reported once: a file that fails as before causes no event, not even after a request. A failure ends with
+   * RELOADED or RECOVERED.
    */
   CERTRELOAD_EVENT_KIND_RELOAD_FAILED = 2,
   /**
@@ -899,6 +900,12 @@ CERTRELOAD_ENUM(certreload_event_kind) {
    * before a warning window to after the expiry, this event comes without EXPIRING.
    */
   CERTRELOAD_EVENT_KIND_EXPIRED = 6,
+  /**
+   * An identity, the trust store or the ticket keys that failed (RELOAD_FAILED) can be used again, and hold the
+   * content that is served already: the files were put back as they were, or their file system answers again. No new
+   * generation is published. If they hold new content, RELOADED reports that instead.
+   */
+  CERTRELOAD_EVENT_KIND_RECOVERED = 7,
 };
 
 /**

@@ -71,6 +71,7 @@ enum class event_kind : std::uint32_t {
     watch_restored = CERTRELOAD_EVENT_KIND_WATCH_RESTORED,
     expiring = CERTRELOAD_EVENT_KIND_EXPIRING,
     expired = CERTRELOAD_EVENT_KIND_EXPIRED,
+    recovered = CERTRELOAD_EVENT_KIND_RECOVERED,
 };
 
 enum class trigger : std::uint32_t {

@@ -16,7 +16,7 @@ use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_watch_state as WatchState};
 use support::certificates::{Authority, Pair, Site, Writer, replace, write_private};
 use support::driver::Driver;
-use support::host::Builder;
+use support::host::{Builder, Seen};
 use support::rotation::{Finder, NAME, NEVER, Row, run_all};
 use support::shapes::Shape;
 
@@ -232,6 +232,40 @@ fn g3_a_failure_lasts_and_is_reported_once_whatever_comes_between() {
     site.renew(&good);
     assert_eq!(host.reload_wait(), Outcome::Unchanged);
     assert_eq!(host.status().health, Health::Ok);
+}
+
+#[test]
+fn g3_the_end_of_a_failure_is_reported_if_the_files_are_as_before() {
+    let (good, new) = (Pair::new(&[NAME]), Pair::new(&[NAME]));
+    let (mut site, healthy) = (Site::plain(&good), Site::plain(&Pair::new(&["b.test"])));
+    let options = Builder::new().identity(&healthy.chain(), &healthy.key());
+    let options = options.identity(&site.chain(), &site.key());
+    let host = options.poll_ms(NEVER).debounce_ms(0, 200).open();
+    let recovered = |seen: &[Seen]| {
+        let all = seen.iter().filter(|seen| seen.kind == Kind::Recovered);
+        all.cloned().collect::<Vec<_>>()
+    };
+    for round in 1..=3 {
+        write_private(&site.chain(), "broken");
+        host.recorder.wait_for_failures(round);
+        site.renew(&good);
+        let all = host.recorder.wait_until("the end", |seen| recovered(seen).len() >= round);
+        let event = recovered(&all).pop().unwrap();
+        assert_eq!((event.result, event.generation), (Outcome::Ok, 1), "{event:?}");
+        assert_eq!(event.path, site.chain().to_str().unwrap());
+        let words = "chain.pem: can be used again, and is unchanged; serving generation 1";
+        assert!(event.message.ends_with(words), "{event:?}");
+        // Files that are as good as before report nothing.
+        assert_eq!(host.reload_wait(), Outcome::Unchanged);
+        assert_eq!(recovered(&host.recorder.all()).len(), round);
+    }
+    // New files report RELOADED and nothing else.
+    write_private(&site.chain(), "broken");
+    host.recorder.wait_for_failures(4);
+    site.renew(&new);
+    host.recorder.wait_for_generation(2);
+    assert_eq!(host.reload_wait(), Outcome::Unchanged);
+    assert_eq!(recovered(&host.recorder.all()).len(), 3);
 }
 
 #[test]

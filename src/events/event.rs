@@ -22,6 +22,7 @@ pub(crate) enum EventKind {
     WatchRestored,
     Expiring,
     Expired,
+    Recovered,
 }
 
 /// What started a reload.
@@ -90,6 +91,15 @@ impl Event {
         }
     }
 
+    /// Returns the event that reports that the files at `path`, which could not be used, hold the content of `current`
+    /// again.
+    pub(crate) fn recovered(path: &Arc<Path>, trigger: Trigger, current: &Generation) -> Self {
+        let (name, number) = (path.display(), current.number());
+        let message =
+            format!("{name}: can be used again, and is unchanged; serving generation {number}");
+        Self::new(EventKind::Recovered, trigger, current, message).about(path.clone())
+    }
+
     /// Returns the event that reports that change notifications are no longer available, because of `error` (G19).
     pub(crate) fn watch_degraded(error: &Error, current: &Generation) -> Self {
         let message = format!(
@@ -153,7 +163,9 @@ impl Event {
             EventKind::WatchDegraded => {
                 log!(target: LOG_TARGET, Level::Warn, "{handle}the watch is degraded: {message}");
             }
-            EventKind::WatchRestored => log!(target: LOG_TARGET, Level::Info, "{handle}{message}"),
+            EventKind::WatchRestored | EventKind::Recovered => {
+                log!(target: LOG_TARGET, Level::Info, "{handle}{message}");
+            }
             EventKind::Expiring => log!(target: LOG_TARGET, Level::Warn, "{handle}{message}"),
             EventKind::Expired => log!(target: LOG_TARGET, Level::Error, "{handle}{message}"),
         }

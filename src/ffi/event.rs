@@ -16,7 +16,8 @@ pub enum certreload_event_kind {
     /// A new generation is current: the first one at open, and one for each change after it.
     Reloaded = 1,
     /// The files, or pushed bytes, cannot be used; the last good version keeps serving (G3). Each distinct failure is
-    /// reported once: a file that fails as before causes no event, not even after a request.
+    /// reported once: a file that fails as before causes no event, not even after a request. A failure ends with
+    /// RELOADED or RECOVERED.
     ReloadFailed = 2,
     /// The kernel's notifications are not available, so changes are found only at the next poll (G19).
     WatchDegraded = 3,
@@ -36,6 +37,10 @@ pub enum certreload_event_kind {
     /// lifetime, and no tickets are issued. The event comes once for each, as EXPIRING does. If the clock is set from
     /// before a warning window to after the expiry, this event comes without EXPIRING.
     Expired = 6,
+    /// An identity, the trust store or the ticket keys that failed (RELOAD_FAILED) can be used again, and hold the
+    /// content that is served already: the files were put back as they were, or their file system answers again. No new
+    /// generation is published. If they hold new content, RELOADED reports that instead.
+    Recovered = 7,
 }
 
 /// What made the library check its files, or its dates, and so led to an event.
@@ -162,6 +167,7 @@ pub extern "C" fn certreload_event_kind_str(kind: event_kind_number) -> *const c
         4 => c"watch-restored",
         5 => c"expiring",
         6 => c"expired",
+        7 => c"recovered",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -300,6 +306,7 @@ impl From<EventKind> for certreload_event_kind {
             EventKind::WatchRestored => Self::WatchRestored,
             EventKind::Expiring => Self::Expiring,
             EventKind::Expired => Self::Expired,
+            EventKind::Recovered => Self::Recovered,
         }
     }
 }

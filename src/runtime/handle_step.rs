@@ -250,14 +250,16 @@ impl<'a> Worker<'a> {
         let instance = self.instance;
         // If callers wait for the request, `Instance::reload_wait` logs their answers.
         let logs_answer = result.time.trigger == Trigger::Request && instance.waiters.is_empty();
-        {
+        let recovered = {
             let mut states = instance.states();
-            states.apply(&result, &instance.current());
+            let recovered = states.apply(&result, &instance.current());
             // Publish while the states are locked, so that no status shows them with another generation.
             if let Some(published) = &result.published {
                 instance.shared.current.publish(published.generation.clone());
             }
-        }
+            recovered
+        };
+        let trigger = result.time.trigger;
         let PassResult { published, failures, outcome, pending, .. } = result;
         let has_published = published.is_some();
         if let Some(published) = published {
@@ -265,6 +267,10 @@ impl<'a> Worker<'a> {
         }
         if logs_answer && pending.is_none() && failures.is_empty() {
             instance.log_outcome(&outcome);
+        }
+        for index in recovered {
+            let path = &instance.shared.paths[index];
+            instance.events.push(Event::recovered(path, trigger, &instance.current()));
         }
         for (failure, trigger) in failures {
             let event = Event::failed(&failure.error, trigger, &instance.current());

@@ -53,6 +53,7 @@ static void every_number_has_a_word(void) {
     CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_WATCH_RESTORED), "watch-restored");
     CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_EXPIRING), "expiring");
     CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_EXPIRED), "expired");
+    CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_RECOVERED), "recovered");
     CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_OPEN), "open");
     CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_WATCH), "watch");
     CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_POLL), "poll");

@@ -9,6 +9,7 @@
 mod alone;
 mod arming;
 mod crossing;
+mod dates;
 mod fuse;
 #[path = "../support/mod.rs"]
 mod support;
@@ -170,7 +171,10 @@ fn one_unit_hangs(driver: Driver) {
         assert_eq!(answer, Outcome::TimedOut, "{}", last_error());
         assert_eq!(host.served(HUNG), served);
         fuse.release(0);
-        wait_for_health(&host, 1, Health::Ok);
+        host.recorder.wait_until("RECOVERED", |seen| {
+            seen.iter().filter(|seen| seen.kind == Kind::Recovered).count() == round + 1
+        });
+        assert_eq!(host.identity_status(1).health, Health::Ok);
         reap();
         let next = Pair::new(&[HUNG]);
         fuse.put(0, &next);
