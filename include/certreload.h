@@ -561,8 +561,9 @@ certreload_result certreload_open_files(const char *chain_path,
  * Returns whether certreload_open() would succeed: for `yourserver --check-config`.
  *
  * The function reads and validates the files and completes the same handshakes. It starts no thread that stays, watches
- * nothing and keeps nothing. A file system that does not answer ends it as it ends certreload_open(). As in certreload_open(), a file that is incomplete at this moment is a failure. If a renewal
- * may be running, repeat the call for about the incomplete-file timeout.
+ * nothing and keeps nothing. As in certreload_open(), a file that is incomplete at this moment is a failure, and so is
+ * a file system that does not answer. If a renewal may be running, repeat the call for about the incomplete-file
+ * timeout.
  *
  * If a certreload_options_* function has failed on these options, its result and message are returned, and no file
  * is read.
@@ -729,13 +730,15 @@ certreload_result certreload_reload(certreload_handle *handle);
  * Any change of the bytes makes a new generation. For example, a key that is encrypted again, even with the same
  * password, results in OK, although clients see the same certificate.
  *
- * Files that look incomplete are retried as after any change (certreload_options_set_incomplete_timeout_ms()). They
- * look incomplete if a key does not match, or a file is missing, unreadable, without PEM, or still open for writing.
- * They also look incomplete if a chain or a file of roots ends earlier than the one in use. Then it is published after
- * the incomplete-file timeout, and the result is OK.
- * If timeout_ms is longer than the incomplete-file timeout, the exact failure is returned. If it is shorter, TIMED_OUT
- * is returned, with the reason so far in certreload_last_error(). UNCHANGED means that the files are already served:
- * a notification may have led to a reload before this call. The event may be delivered after this function returns.
+ * Files that look incomplete are retried as after any change. What looks incomplete, and for how long, is said at
+ * certreload_options_set_incomplete_timeout_ms(). If timeout_ms is longer than that takes, the exact result is
+ * returned. If it is shorter, TIMED_OUT is returned, with the reason so far in certreload_last_error().
+ *
+ * A file system that does not answer ends the wait as well, with TIMED_OUT, also with CERTRELOAD_WAIT_FOREVER: when
+ * the unit is reported as STALE, or at once if it is STALE already.
+ *
+ * UNCHANGED means that the files are already served: a notification may have led to a reload before this call. The
+ * event may be delivered after this function returns.
  *
  * With CERTRELOAD_RUNTIME_HOST the calling thread does the work, and events wait for certreload_dispatch() or
  * certreload_next_event(). Identities in memory have no files, so there is nothing to read for them.
@@ -893,8 +896,9 @@ CERTRELOAD_ENUM(certreload_event_kind) {
   CERTRELOAD_EVENT_KIND_EXPIRING = 5,
   /**
    * A certificate has expired: it is still served, because there is no newer one, and clients refuse it. That is the
-   * leaf, or an intermediate if the chain offers no other path; then the bit CHAIN_EXPIRED is set. Or a
-   * revocation list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is set. Or an
+   * leaf, or an intermediate if the chain offers no other path; then the bit CHAIN_EXPIRED is set. A cross-certificate
+   * at the end of the chain counts, too: the library cannot know which clients have its key as a root. Or a revocation
+   * list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is set. Or an
    * OCSP response has expired and is no longer stapled. Or the ticket key that encrypts is older than twice its
    * lifetime, and no tickets are issued. The event comes once for each, as EXPIRING does. If the clock is set from
    * before a warning window to after the expiry, this event comes without EXPIRING.
@@ -1234,10 +1238,13 @@ CERTRELOAD_ENUM(certreload_log_level) {
  * Lines of other crates begin with their origin, such as "rustls::server::hs: ".
  *
  * The function runs on the thread that writes the line, which may be a thread of the host, and on several threads at
- * once. Lines of the thread that runs the reloads are written by a thread that delivers events, so a function that blocks
- * delays no reload (G21). While it blocks, up to 1,000 of these lines wait, and later ones are dropped. With
- * CERTRELOAD_RUNTIME_HOST all lines are written on the host's threads. There the library may hold locks. So the function must be quick there, and must not take a lock that is held while a
- * certreload function is called. It may call certreload_set_log_callback() and the functions whose name ends in
+ * once. Lines of the thread that runs the reloads are written by a thread that delivers events, so a function that
+ * blocks delays no reload (G21). While it blocks, up to 1,000 of these lines wait. Later ones are dropped, and a line
+ * says how many. With CERTRELOAD_RUNTIME_HOST all lines are written on the host's threads. There the library may hold
+ * locks. So the function must be quick there, and must not take a lock that is held while a certreload function is
+ * called.
+ *
+ * The function may call certreload_set_log_callback() and the functions whose name ends in
  * _str, and no other certreload function. A line that these calls would write on the same thread is dropped, so that
  * the function does not call itself. It must not throw or longjmp out.
  */
@@ -2090,9 +2097,15 @@ certreload_result certreload_options_set_debounce_ms(certreload_options *options
  * Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed
  * (G4).
  *
- * Files look incomplete if a key does not match its certificate or a PEM is cut off. They also look incomplete if a
- * file is missing, may not be read, or is still open for writing. Files that change without a pause are read when the
- * timeout has passed.
+ * These files look incomplete, and nothing of them is published before the timeout:
+ *
+ * - A file that is missing, empty, unreadable or still open for writing, or that changes while it is read.
+ * - A file that cannot be parsed: PEM that is cut off or damaged, no certificate, no key or several, no revocation
+ *   list, bad ticket keys.
+ * - Files that do not fit together: a key that does not match its certificate, a password that is wrong, a certificate
+ *   or list that was not signed by its issuer in the file, a name that is required and missing.
+ *
+ * If they still look so at the timeout, they have failed: RELOAD_FAILED is reported and the unit is STALE.
  *
  * A chain that is cut behind its leaf can be parsed. So these files look incomplete, too:
  *
@@ -2107,8 +2120,8 @@ certreload_result certreload_options_set_debounce_ms(certreload_options *options
  *
  * The same time, but at least a second, is what a file system has to answer each system call (G21). After that a
  * RELOAD_FAILED event with TIMED_OUT names the path, and the unit (an identity, the trust store or the ticket keys) is
- * STALE; certreload_open() fails. When the file system answers, the unit is loaded and its health is as before. A
- * key-password callback that runs for longer is reported in the same way.
+ * STALE; certreload_open() fails. When the file system answers, the unit is loaded: RELOADED or RECOVERED is reported,
+ * and its health is as before. A key-password callback that runs for longer is reported in the same way.
  *
  * @param options     must not be NULL; changed
  * @param timeout_ms  0 to 3600000 (an hour), milliseconds; the default is 5000
@@ -2155,20 +2168,25 @@ certreload_result certreload_options_set_expiry_warning_seconds(certreload_optio
 /**
  * A function of the host that knows the passwords of encrypted private keys.
  *
- * It is called once for each load of an encrypted key. During an open, a check or a push it runs on the calling
- * thread. Later it runs when a file of the identity has changed. It then runs on a background thread of the library,
- * or with CERTRELOAD_RUNTIME_HOST and no reader thread on the thread that calls certreload_dispatch() or
- * certreload_reload_wait(). It runs again at each retry of files that look incomplete. After a wrong password the files look incomplete, too, because
- * key and password may be replaced one after the other.
- *
- * While the function runs on a background thread, only the reload of the identity with that key waits for it
- * (G21), and certreload_close() of the handle. At most four run at once, and other keys wait for these. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
+ * It is called once for each new content of an identity whose key is encrypted. During an open, a check or a push it
+ * runs on the calling thread. Later it runs when the files have changed: on a background thread of the library, or, with
+ * CERTRELOAD_RUNTIME_HOST and no reader thread, on the thread that calls certreload_dispatch() or
+ * certreload_reload_wait().
  *
  * key_path is the path of the key, made absolute, or memory:INDEX/key for a key in memory. The function writes the
  * bytes of the password to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, writes their
- * number to *length_out, and returns true. If it returns false, or a length that is too large, there is no password,
- * and the load fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options
+ * number to *length_out, and returns true. The library wipes the buffer. Handles that are opened with the same options
  * may call the function at the same time.
+ *
+ * If it returns false, or a length that is too large, there is no password: the load fails with KEY_ENCRYPTED, and an
+ * earlier version keeps serving. After a wrong password the files look incomplete, because key and password may be
+ * replaced one after the other, and the function is called again at each retry
+ * (certreload_options_set_incomplete_timeout_ms()). After both kinds of failure it is called again whenever the files
+ * are read: at each poll, change and request.
+ *
+ * While the function runs on a background thread, the reload of the identity with that key waits for it, and so does
+ * certreload_close() of the handle. Nothing else does (G21). At most four run at once, and other keys wait for these.
+ * The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
  */
 typedef bool (*certreload_key_password_callback)(void *userdata,
                                                  const char *key_path,
@@ -2775,11 +2793,16 @@ certreload_result certreload_options_set_runtime(certreload_options *options,
  * Sets whether files are read on a thread of the library although the host runs everything else.
  *
  * With CERTRELOAD_RUNTIME_HOST, a file system that does not answer (NFS, FUSE) would block the call that reads:
- * certreload_open(), certreload_check(), certreload_dispatch() or certreload_reload_wait(). With a reader thread these calls continue
- * without the unit whose files are there, after 50 milliseconds at most, and the descriptor of certreload_event_fd() is
- * readable when its files have been read. The thread exists while files are read and for 100 milliseconds longer, and
- * blocks all signals. While mounts hang there are more threads, as with CERTRELOAD_RUNTIME_THREAD. A key-password callback runs on it, except during an open, a check or a push. Without
- * CERTRELOAD_RUNTIME_HOST this setting changes nothing, because files are always read apart there.
+ * certreload_open(), certreload_check(), certreload_dispatch() or certreload_reload_wait(). With a reader thread,
+ * certreload_dispatch() waits for a read for 50 milliseconds at most and continues without that unit. The descriptor of
+ * certreload_event_fd() is readable when the files have been read. The other calls wait for the answer of the file
+ * system, at most for the time that certreload_options_set_incomplete_timeout_ms() describes, and then fail with
+ * TIMED_OUT.
+ *
+ * The thread exists while files are read and for 100 milliseconds longer, and blocks all signals. While mounts hang
+ * there are more threads, as with CERTRELOAD_RUNTIME_THREAD. A key-password callback runs on it, except during an open,
+ * a check or a push. Without CERTRELOAD_RUNTIME_HOST this setting changes nothing, because there files are always read
+ * apart.
  *
  * @param options  must not be NULL; changed
  * @param enabled  true for a reader thread; the default is false

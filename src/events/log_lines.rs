@@ -5,16 +5,20 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::warn;
+
 use super::dispatcher::{Deliver, Dispatcher};
+use super::event::LOG_TARGET;
 use crate::sys::{Condvar, Mutex};
 
 /// How long the worker waits for a line.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The most lines that wait while the log function blocks. Later ones are dropped.
+/// The most lines that wait while the log function blocks. Later ones are dropped, and a line says how many.
 const MAX_LINES: usize = 1_000;
 
 /// Writes one line to the host's log function.
@@ -35,6 +39,8 @@ struct LinesState {
     /// How many lines were passed and written.
     passed: u64,
     written: u64,
+    /// How many lines were dropped since a line last said so.
+    dropped: u64,
 }
 
 thread_local! {
@@ -61,6 +67,7 @@ impl LogLines {
         let mut state = self.state.lock();
         let is_behind = state.passed > state.written;
         if state.waiting.len() >= MAX_LINES {
+            state.dropped += 1;
             return;
         }
         state.waiting.push_back(line);
@@ -84,8 +91,14 @@ impl LogLines {
     fn write_one(&self) -> bool {
         let Some(line) = self.state.lock().waiting.pop_front() else { return false };
         line();
-        self.state.lock().written += 1;
+        let mut state = self.state.lock();
+        state.written += 1;
+        let dropped = if state.waiting.is_empty() { mem::take(&mut state.dropped) } else { 0 };
+        drop(state);
         self.written.notify_all();
+        if dropped > 0 {
+            warn!(target: LOG_TARGET, "{dropped} log lines were dropped: the log callback blocked");
+        }
         true
     }
 }
@@ -138,5 +151,8 @@ mod tests {
             lines.pass(Box::new(|| {}));
         }
         assert_eq!(lines.state.lock().waiting.len(), MAX_LINES);
+        assert_eq!(lines.state.lock().dropped, 10);
+        lines.write_here();
+        assert_eq!(lines.state.lock().dropped, 0, "a line says so");
     }
 }

@@ -31,8 +31,9 @@ pub enum certreload_event_kind {
     /// back, and in a child after certreload_after_fork().
     Expiring = 5,
     /// A certificate has expired: it is still served, because there is no newer one, and clients refuse it. That is the
-    /// leaf, or an intermediate if the chain offers no other path; then the bit CHAIN_EXPIRED is set. Or a
-    /// revocation list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is set. Or an
+    /// leaf, or an intermediate if the chain offers no other path; then the bit CHAIN_EXPIRED is set. A cross-certificate
+    /// at the end of the chain counts, too: the library cannot know which clients have its key as a root. Or a revocation
+    /// list has expired: peers are refused because of it, unless CERTRELOAD_CRL_ALLOW_EXPIRED is set. Or an
     /// OCSP response has expired and is no longer stapled. Or the ticket key that encrypts is older than twice its
     /// lifetime, and no tickets are issued. The event comes once for each, as EXPIRING does. If the clock is set from
     /// before a warning window to after the expiry, this event comes without EXPIRING.

@@ -73,11 +73,16 @@ pub unsafe extern "C" fn certreload_options_set_runtime(
 /// Sets whether files are read on a thread of the library although the host runs everything else.
 ///
 /// With CERTRELOAD_RUNTIME_HOST, a file system that does not answer (NFS, FUSE) would block the call that reads:
-/// certreload_open(), certreload_check(), certreload_dispatch() or certreload_reload_wait(). With a reader thread these calls continue
-/// without the unit whose files are there, after 50 milliseconds at most, and the descriptor of certreload_event_fd() is
-/// readable when its files have been read. The thread exists while files are read and for 100 milliseconds longer, and
-/// blocks all signals. While mounts hang there are more threads, as with CERTRELOAD_RUNTIME_THREAD. A key-password callback runs on it, except during an open, a check or a push. Without
-/// CERTRELOAD_RUNTIME_HOST this setting changes nothing, because files are always read apart there.
+/// certreload_open(), certreload_check(), certreload_dispatch() or certreload_reload_wait(). With a reader thread,
+/// certreload_dispatch() waits for a read for 50 milliseconds at most and continues without that unit. The descriptor of
+/// certreload_event_fd() is readable when the files have been read. The other calls wait for the answer of the file
+/// system, at most for the time that certreload_options_set_incomplete_timeout_ms() describes, and then fail with
+/// TIMED_OUT.
+///
+/// The thread exists while files are read and for 100 milliseconds longer, and blocks all signals. While mounts hang
+/// there are more threads, as with CERTRELOAD_RUNTIME_THREAD. A key-password callback runs on it, except during an open,
+/// a check or a push. Without CERTRELOAD_RUNTIME_HOST this setting changes nothing, because there files are always read
+/// apart.
 ///
 /// @param options  must not be NULL; changed
 /// @param enabled  true for a reader thread; the default is false

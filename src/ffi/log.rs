@@ -48,10 +48,13 @@ pub(crate) type log_level_number = u32;
 /// Lines of other crates begin with their origin, such as "rustls::server::hs: ".
 ///
 /// The function runs on the thread that writes the line, which may be a thread of the host, and on several threads at
-/// once. Lines of the thread that runs the reloads are written by a thread that delivers events, so a function that blocks
-/// delays no reload (G21). While it blocks, up to 1,000 of these lines wait, and later ones are dropped. With
-/// CERTRELOAD_RUNTIME_HOST all lines are written on the host's threads. There the library may hold locks. So the function must be quick there, and must not take a lock that is held while a
-/// certreload function is called. It may call certreload_set_log_callback() and the functions whose name ends in
+/// once. Lines of the thread that runs the reloads are written by a thread that delivers events, so a function that
+/// blocks delays no reload (G21). While it blocks, up to 1,000 of these lines wait. Later ones are dropped, and a line
+/// says how many. With CERTRELOAD_RUNTIME_HOST all lines are written on the host's threads. There the library may hold
+/// locks. So the function must be quick there, and must not take a lock that is held while a certreload function is
+/// called.
+///
+/// The function may call certreload_set_log_callback() and the functions whose name ends in
 /// _str, and no other certreload function. A line that these calls would write on the same thread is dropped, so that
 /// the function does not call itself. It must not throw or longjmp out.
 #[allow(non_camel_case_types, reason = "the name in C")]

@@ -48,13 +48,15 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
 /// Any change of the bytes makes a new generation. For example, a key that is encrypted again, even with the same
 /// password, results in OK, although clients see the same certificate.
 ///
-/// Files that look incomplete are retried as after any change (certreload_options_set_incomplete_timeout_ms()). They
-/// look incomplete if a key does not match, or a file is missing, unreadable, without PEM, or still open for writing.
-/// They also look incomplete if a chain or a file of roots ends earlier than the one in use. Then it is published after
-/// the incomplete-file timeout, and the result is OK.
-/// If timeout_ms is longer than the incomplete-file timeout, the exact failure is returned. If it is shorter, TIMED_OUT
-/// is returned, with the reason so far in certreload_last_error(). UNCHANGED means that the files are already served:
-/// a notification may have led to a reload before this call. The event may be delivered after this function returns.
+/// Files that look incomplete are retried as after any change. What looks incomplete, and for how long, is said at
+/// certreload_options_set_incomplete_timeout_ms(). If timeout_ms is longer than that takes, the exact result is
+/// returned. If it is shorter, TIMED_OUT is returned, with the reason so far in certreload_last_error().
+///
+/// A file system that does not answer ends the wait as well, with TIMED_OUT, also with CERTRELOAD_WAIT_FOREVER: when
+/// the unit is reported as STALE, or at once if it is STALE already.
+///
+/// UNCHANGED means that the files are already served: a notification may have led to a reload before this call. The
+/// event may be delivered after this function returns.
 ///
 /// With CERTRELOAD_RUNTIME_HOST the calling thread does the work, and events wait for certreload_dispatch() or
 /// certreload_next_event(). Identities in memory have no files, so there is nothing to read for them.

@@ -228,9 +228,14 @@ impl Readers {
             // A panic is a defect. The read keeps no result then, and delivers that.
             let _ = catch_panic(|| item.read.run());
             queues = self.queues.lock();
-            queues.finish(reader, item);
+            let forgotten = queues.finish(reader, item);
             self.start_missing(&mut queues);
             self.changed.notify_all();
+            if forgotten.is_some() {
+                drop(queues);
+                drop(forgotten);
+                queues = self.queues.lock();
+            }
         }
         queues.remove(reader);
         self.start_missing(&mut queues);

@@ -144,17 +144,17 @@ impl Queues {
     }
 
     /// Records that `reader` has ended its read, and delivers the result. A read that was interrupted, because it must not
-    /// touch a path or call the host now, is queued until that has ended. The result of a forgotten read is dropped.
-    pub(super) fn finish(&mut self, reader: &Arc<Reader>, mut item: Item) {
-        let Some(at) = self.position_of(reader) else { return };
-        let Some(running) = self.entries[at].running.take() else { return };
+    /// touch a path or call the host now, is queued until that has ended. Returns a forgotten read, to drop it without
+    /// the lock: the host's functions may run when it is dropped.
+    pub(super) fn finish(&mut self, reader: &Arc<Reader>, mut item: Item) -> Option<Item> {
+        let at = self.position_of(reader)?;
+        let running = self.entries[at].running.take()?;
         item.group = running.group;
         let position = reader.position();
         match reader.blocked() {
             _ if running.is_forgotten => {
-                if let Some(group) = item.group {
-                    group.end_one();
-                }
+                item.release_caller();
+                return Some(item);
             }
             Some(why) => self.defer(item, why),
             None => {
@@ -168,13 +168,12 @@ impl Queues {
                 }
             }
         }
+        None
     }
 
     /// Queues `item` until `why` has ended. Its caller does not wait for it any more.
     fn defer(&mut self, mut item: Item, why: Blocked) {
-        if let Some(group) = item.group.take() {
-            group.end_one();
-        }
+        item.release_caller();
         match why {
             Blocked::Mount(mount) if self.slow.contains(mount) => self.slow.push(mount, item),
             // The mount has recovered since.

@@ -36,6 +36,15 @@ pub(super) struct Item {
     pub(super) group: Option<Arc<Group>>,
 }
 
+impl Item {
+    /// Ends the wait of the caller, if it waits for this read.
+    pub(super) fn release_caller(&mut self) {
+        if let Some(group) = self.group.take() {
+            group.end_one();
+        }
+    }
+}
+
 /// The reads that one caller waits for.
 #[derive(Default)]
 pub(super) struct Group(AtomicUsize);

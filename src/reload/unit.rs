@@ -4,6 +4,7 @@
 //! the last failure. They show whether a read found new content or the served one (G5), and a new failure or a reported
 //! one. New content is not stored here before it passes the self-check, so a failed self-check has nothing to undo.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -213,7 +214,8 @@ impl Unit {
         let known = [Some(self.digest), permanent, self.sightings.parsed()];
         let password = PasswordQuestion::of(&self.files, known);
         let sources = self.files.sources();
-        UnitRead { index, number, newest_waiter: 0, time, sources, kind, password }
+        let missed_writes = Cell::new(false);
+        UnitRead { index, number, newest_waiter: 0, time, sources, kind, password, missed_writes }
     }
 
     /// Returns whether the read that has `number` is the one that the unit waits for.

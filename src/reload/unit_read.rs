@@ -4,6 +4,7 @@
 //! thread that has the unit. Two reasons: the thread of a read may be lost for as long as a mount does not answer, and
 //! it ends at any time, while the cryptography library needs threads that end outside of forks (G11).
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,6 +32,8 @@ pub(crate) struct UnitRead {
     pub(super) sources: Vec<SourcePath>,
     pub(super) kind: ReadKind,
     pub(super) password: Option<PasswordQuestion>,
+    /// Whether an attempt that was interrupted set a watch that may have missed writes.
+    pub(super) missed_writes: Cell<bool>,
 }
 
 pub(super) enum ReadKind {
@@ -167,7 +170,10 @@ impl UnitRead {
 
     fn finished(&self, result: ReadResult, subscribed: Option<Subscribed>) -> FinishedRead {
         let &Self { index, number, newest_waiter, time, .. } = self;
-        let reports_writes = subscribed.as_ref().is_some_and(|result| !result.missed_writes);
+        let missed = subscribed.as_ref().is_some_and(|result| result.missed_writes);
+        let missed = self.missed_writes.get() || missed;
+        self.missed_writes.set(missed);
+        let reports_writes = subscribed.is_some() && !missed;
         FinishedRead { index, number, newest_waiter, time, reports_writes, result, subscribed }
     }
 }

@@ -17,20 +17,25 @@ pub const CERTRELOAD_MAX_KEY_PASSWORD: usize = 1024;
 
 /// A function of the host that knows the passwords of encrypted private keys.
 ///
-/// It is called once for each load of an encrypted key. During an open, a check or a push it runs on the calling
-/// thread. Later it runs when a file of the identity has changed. It then runs on a background thread of the library,
-/// or with CERTRELOAD_RUNTIME_HOST and no reader thread on the thread that calls certreload_dispatch() or
-/// certreload_reload_wait(). It runs again at each retry of files that look incomplete. After a wrong password the files look incomplete, too, because
-/// key and password may be replaced one after the other.
-///
-/// While the function runs on a background thread, only the reload of the identity with that key waits for it
-/// (G21), and certreload_close() of the handle. At most four run at once, and other keys wait for these. The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
+/// It is called once for each new content of an identity whose key is encrypted. During an open, a check or a push it
+/// runs on the calling thread. Later it runs when the files have changed: on a background thread of the library, or, with
+/// CERTRELOAD_RUNTIME_HOST and no reader thread, on the thread that calls certreload_dispatch() or
+/// certreload_reload_wait().
 ///
 /// key_path is the path of the key, made absolute, or memory:INDEX/key for a key in memory. The function writes the
 /// bytes of the password to password_out, at most password_size (CERTRELOAD_MAX_KEY_PASSWORD) of them, writes their
-/// number to *length_out, and returns true. If it returns false, or a length that is too large, there is no password,
-/// and the load fails with KEY_ENCRYPTED. The library wipes the buffer. Handles that are opened with the same options
+/// number to *length_out, and returns true. The library wipes the buffer. Handles that are opened with the same options
 /// may call the function at the same time.
+///
+/// If it returns false, or a length that is too large, there is no password: the load fails with KEY_ENCRYPTED, and an
+/// earlier version keeps serving. After a wrong password the files look incomplete, because key and password may be
+/// replaced one after the other, and the function is called again at each retry
+/// (certreload_options_set_incomplete_timeout_ms()). After both kinds of failure it is called again whenever the files
+/// are read: at each poll, change and request.
+///
+/// While the function runs on a background thread, the reload of the identity with that key waits for it, and so does
+/// certreload_close() of the handle. Nothing else does (G21). At most four run at once, and other keys wait for these.
+/// The function must not call a certreload function, throw, longjmp out or end its thread (pthread_exit()).
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type certreload_key_password_callback = Option<
     unsafe extern "C" fn(

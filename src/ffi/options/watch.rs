@@ -138,9 +138,15 @@ pub unsafe extern "C" fn certreload_options_set_debounce_ms(
 /// Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed
 /// (G4).
 ///
-/// Files look incomplete if a key does not match its certificate or a PEM is cut off. They also look incomplete if a
-/// file is missing, may not be read, or is still open for writing. Files that change without a pause are read when the
-/// timeout has passed.
+/// These files look incomplete, and nothing of them is published before the timeout:
+///
+/// - A file that is missing, empty, unreadable or still open for writing, or that changes while it is read.
+/// - A file that cannot be parsed: PEM that is cut off or damaged, no certificate, no key or several, no revocation
+///   list, bad ticket keys.
+/// - Files that do not fit together: a key that does not match its certificate, a password that is wrong, a certificate
+///   or list that was not signed by its issuer in the file, a name that is required and missing.
+///
+/// If they still look so at the timeout, they have failed: RELOAD_FAILED is reported and the unit is STALE.
 ///
 /// A chain that is cut behind its leaf can be parsed. So these files look incomplete, too:
 ///
@@ -155,8 +161,8 @@ pub unsafe extern "C" fn certreload_options_set_debounce_ms(
 ///
 /// The same time, but at least a second, is what a file system has to answer each system call (G21). After that a
 /// RELOAD_FAILED event with TIMED_OUT names the path, and the unit (an identity, the trust store or the ticket keys) is
-/// STALE; certreload_open() fails. When the file system answers, the unit is loaded and its health is as before. A
-/// key-password callback that runs for longer is reported in the same way.
+/// STALE; certreload_open() fails. When the file system answers, the unit is loaded: RELOADED or RECOVERED is reported,
+/// and its health is as before. A key-password callback that runs for longer is reported in the same way.
 ///
 /// @param options     must not be NULL; changed
 /// @param timeout_ms  0 to 3600000 (an hour), milliseconds; the default is 5000
