@@ -95,9 +95,11 @@ impl Dispatcher {
             return;
         }
         state.ready.push_back(queue);
+        let is_short = state.ready.len() > state.idle + coming;
+        // A thread that is woken under the lock would wait for the lock at once.
+        drop(state);
         self.changed.notify_one();
-        if state.ready.len() > state.idle + coming {
-            drop(state);
+        if is_short {
             self.worker_waker.wake();
         }
     }
@@ -109,6 +111,7 @@ impl Dispatcher {
             return Err(body);
         }
         state.ready.push_front(Arc::new(Lent(Mutex::new(Some(body)))));
+        drop(state);
         self.changed.notify_one();
         Ok(())
     }

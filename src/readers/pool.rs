@@ -58,7 +58,9 @@ impl Readers {
             queues.forget_ended_mounts();
         }
         let (ids, group) = queues.add(handle, reads);
-        self.changed.notify_all();
+        if queues.has_general_reader() {
+            self.changed.notify_all();
+        }
         while !group.is_done() {
             let check_at = queues.detach_stuck(Instant::now());
             let can_start = self.start_missing(&mut queues);
@@ -213,24 +215,30 @@ impl Readers {
         CurrentRead { gate: self.clone(), reader: reader.clone(), process }.set();
         let mut queues = self.queues.lock();
         queues.enter(reader);
+        let mut has_finished = false;
         loop {
             let mut next = queues.next(reader);
             if let Next::Wait = next {
                 // Where a thread can be lent, the next reads do not need this one.
                 let can_lend = self.lender.lock().is_some();
                 if !linger.is_zero() && !can_lend && !self.is_stopped.load(Ordering::SeqCst) {
+                    self.changed.notify_all();
                     queues = self.changed.wait_timeout(queues, linger);
                 }
                 next = queues.next(reader);
             }
             let Next::Run(mut item) = next else { break };
             drop(queues);
+            if has_finished {
+                // Those who wait for the read before this one. Under the lock, they would wait for the lock at once.
+                self.changed.notify_all();
+            }
             // A panic is a defect. The read keeps no result then, and delivers that.
             let _ = catch_panic(|| item.read.run());
             queues = self.queues.lock();
             let forgotten = queues.finish(reader, item);
+            has_finished = true;
             self.start_missing(&mut queues);
-            self.changed.notify_all();
             if forgotten.is_some() {
                 drop(queues);
                 drop(forgotten);
@@ -239,6 +247,7 @@ impl Readers {
         }
         queues.remove(reader);
         self.start_missing(&mut queues);
+        drop(queues);
         self.changed.notify_all();
         CurrentRead::clear();
     }
