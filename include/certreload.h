@@ -562,8 +562,8 @@ certreload_result certreload_open_files(const char *chain_path,
  *
  * The function reads and validates the files and completes the same handshakes. It starts no thread that stays, watches
  * nothing and keeps nothing. As in certreload_open(), a file that is incomplete at this moment is a failure, and so is
- * a file system that does not answer. If a renewal may be running, repeat the call for about the incomplete-file
- * timeout.
+ * a file system that does not answer; certreload_open() says with which options this function blocks on one. If a
+ * renewal may be running, repeat the call for about the incomplete-file timeout.
  *
  * If a certreload_options_* function has failed on these options, its result and message are returned, and no file
  * is read.
@@ -707,8 +707,8 @@ const rustls_client_config *certreload_acquire_client_config(const certreload_ha
  *
  * A background thread reads the files, or with CERTRELOAD_RUNTIME_HOST the host's thread in certreload_dispatch().
  * Several requests during one reload lead to one more reload, which begins after the last of them. The outcome is
- * reported as an event. Files that are unchanged, or that fail as they failed before, cause no event;
- * certreload_reload_wait() returns an outcome in every case. The function does one atomic store and one write(2), and
+ * reported as an event. Files that are unchanged cause none, except RECOVERED after a failure; nor do files that fail as
+ * they failed before. certreload_reload_wait() returns an outcome in every case. The function does one atomic store and one write(2), and
  * preserves errno.
  *
  * In a forked child the function returns OK, and the reload is done when certreload_after_fork() is called. Before
@@ -734,8 +734,9 @@ certreload_result certreload_reload(certreload_handle *handle);
  * certreload_options_set_incomplete_timeout_ms(). If timeout_ms is longer than that takes, the exact result is
  * returned. If it is shorter, TIMED_OUT is returned, with the reason so far in certreload_last_error().
  *
- * A file system that does not answer ends the wait as well, with TIMED_OUT, also with CERTRELOAD_WAIT_FOREVER: when
- * the unit is reported as STALE, or at once if it is STALE already.
+ * A file system that does not answer ends the wait as well, also with CERTRELOAD_WAIT_FOREVER: when that is reported
+ * (TIMED_OUT), or at once if it was reported already. With CERTRELOAD_RUNTIME_HOST and without
+ * certreload_options_set_reader_thread(), this function blocks as long as the file system does.
  *
  * UNCHANGED means that the files are already served: a notification may have led to a reload before this call. The
  * event may be delivered after this function returns.
@@ -873,8 +874,8 @@ CERTRELOAD_ENUM(certreload_event_kind) {
   CERTRELOAD_EVENT_KIND_RELOADED = 1,
   /**
    * The files, or pushed bytes, cannot be used; the last good version keeps serving (G3). Each distinct failure is
-   * reported once: a file that fails as before causes no event, not even after a request. A failure ends with
-   * RELOADED or RECOVERED.
+   * reported once: a file that fails as before causes no event, not even after a request. What is STALE by failures
+   * stops to be so with one event, RELOADED or RECOVERED.
    */
   CERTRELOAD_EVENT_KIND_RELOAD_FAILED = 2,
   /**
@@ -906,8 +907,9 @@ CERTRELOAD_ENUM(certreload_event_kind) {
   CERTRELOAD_EVENT_KIND_EXPIRED = 6,
   /**
    * An identity, the trust store or the ticket keys that failed (RELOAD_FAILED) can be used again, and hold the
-   * content that is served already: the files were put back as they were, or their file system answers again. No new
-   * generation is published. If they hold new content, RELOADED reports that instead.
+   * content that is served already: the files were put back as they were, or their file system answers again. Or the
+   * host pushed that content. No new generation is published. If there is new content, RELOADED reports that instead.
+   * The path is that of the latest failure.
    */
   CERTRELOAD_EVENT_KIND_RECOVERED = 7,
 };
@@ -2097,15 +2099,19 @@ certreload_result certreload_options_set_debounce_ms(certreload_options *options
  * Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed
  * (G4).
  *
- * These files look incomplete, and nothing of them is published before the timeout:
+ * These files look incomplete:
  *
- * - A file that is missing, empty, unreadable or still open for writing, or that changes while it is read.
- * - A file that cannot be parsed: PEM that is cut off or damaged, no certificate, no key or several, no revocation
- *   list, bad ticket keys.
+ * - A file that is missing, empty or unreadable, or that changes while it is read.
+ * - A file that cannot be used: PEM that is cut off or damaged, no certificate, no key or one that cannot be used, no
+ *   revocation list, bad ticket keys.
  * - Files that do not fit together: a key that does not match its certificate, a password that is wrong, a certificate
- *   or list that was not signed by its issuer in the file, a name that is required and missing.
+ *   or list that was not signed by its issuer in the file, a name that is required and missing, a revocation list in
+ *   use that is missing.
  *
- * If they still look so at the timeout, they have failed: RELOAD_FAILED is reported and the unit is STALE.
+ * If they still look so at the timeout, they have failed: RELOAD_FAILED is reported and the unit is STALE. An OCSP
+ * response is an exception: without one that can be used, the chain is published at once, with a warning.
+ *
+ * A file that is still open for writing, and files that change without a pause, are read when the timeout has passed.
  *
  * A chain that is cut behind its leaf can be parsed. So these files look incomplete, too:
  *
@@ -2182,7 +2188,8 @@ certreload_result certreload_options_set_expiry_warning_seconds(certreload_optio
  * earlier version keeps serving. After a wrong password the files look incomplete, because key and password may be
  * replaced one after the other, and the function is called again at each retry
  * (certreload_options_set_incomplete_timeout_ms()). After both kinds of failure it is called again whenever the files
- * are read: at each poll, change and request.
+ * are read: at each poll, change and request. So it is after a failure for another reason than the bytes themselves,
+ * such as a certificate that is not valid yet or lacks a required name.
  *
  * While the function runs on a background thread, the reload of the identity with that key waits for it, and so does
  * certreload_close() of the handle. Nothing else does (G21). At most four run at once, and other keys wait for these.
@@ -2794,7 +2801,7 @@ certreload_result certreload_options_set_runtime(certreload_options *options,
  *
  * With CERTRELOAD_RUNTIME_HOST, a file system that does not answer (NFS, FUSE) would block the call that reads:
  * certreload_open(), certreload_check(), certreload_dispatch() or certreload_reload_wait(). With a reader thread,
- * certreload_dispatch() waits for a read for 50 milliseconds at most and continues without that unit. The descriptor of
+ * certreload_dispatch() waits for each read for 50 milliseconds at most and continues without that unit. The descriptor of
  * certreload_event_fd() is readable when the files have been read. The other calls wait for the answer of the file
  * system, at most for the time that certreload_options_set_incomplete_timeout_ms() describes, and then fail with
  * TIMED_OUT.

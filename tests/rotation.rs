@@ -10,7 +10,7 @@ mod support;
 use std::fs;
 use std::io::Write;
 
-use certreload::ffi::event::certreload_event_kind as Kind;
+use certreload::ffi::event::{certreload_event_kind as Kind, certreload_trigger as Trigger};
 use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::{certreload_health as Health, certreload_watch_state as WatchState};
@@ -259,13 +259,22 @@ fn g3_the_end_of_a_failure_is_reported_if_the_files_are_as_before() {
         assert_eq!(host.reload_wait(), Outcome::Unchanged);
         assert_eq!(recovered(&host.recorder.all()).len(), round);
     }
+    // The event names the path and the trigger of what it ends: the first pass found a key that does not match.
+    let broken = Pair::new(&[NAME]);
+    write_private(&site.key(), &broken.key);
+    assert_eq!(host.recorder.wait_for_failures(4)[3].path, site.key().to_str().unwrap());
+    site.renew(&good);
+    let all = host.recorder.wait_until("the end", |seen| recovered(seen).len() >= 4);
+    let event = recovered(&all).pop().unwrap();
+    assert_eq!(event.path, site.key().to_str().unwrap());
+    assert_eq!(event.trigger, Trigger::Watch);
     // New files report RELOADED and nothing else.
     write_private(&site.chain(), "broken");
-    host.recorder.wait_for_failures(4);
+    host.recorder.wait_for_failures(5);
     site.renew(&new);
     host.recorder.wait_for_generation(2);
     assert_eq!(host.reload_wait(), Outcome::Unchanged);
-    assert_eq!(recovered(&host.recorder.all()).len(), 3);
+    assert_eq!(recovered(&host.recorder.all()).len(), 4);
 }
 
 #[test]

@@ -91,13 +91,18 @@ impl Event {
         }
     }
 
-    /// Returns the event that reports that the files at `path`, which could not be used, hold the content of `current`
-    /// again.
-    pub(crate) fn recovered(path: &Arc<Path>, trigger: Trigger, current: &Generation) -> Self {
-        let (name, number) = (path.display(), current.number());
-        let message =
-            format!("{name}: can be used again, and is unchanged; serving generation {number}");
-        Self::new(EventKind::Recovered, trigger, current, message).about(path.clone())
+    /// Returns the event that reports that `failure` has ended, and that the content of `current` is in place again.
+    pub(crate) fn recovered(failure: &Error, trigger: Trigger, current: &Generation) -> Self {
+        let what = match trigger {
+            Trigger::Push => {
+                "does not matter any more: the pushed identity is the one that is served"
+            }
+            _ => "can be used again, and is unchanged",
+        };
+        let (path, number) = (failure.path.clone(), current.number());
+        let name = path.as_ref().map_or_else(String::new, |path| format!("{}: ", path.display()));
+        let message = format!("{name}{what}; serving generation {number}");
+        Self { path, ..Self::new(EventKind::Recovered, trigger, current, message) }
     }
 
     /// Returns the event that reports that change notifications are no longer available, because of `error` (G19).

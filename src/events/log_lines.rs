@@ -70,6 +70,11 @@ impl LogLines {
             state.dropped += 1;
             return;
         }
+        let dropped = mem::take(&mut state.dropped);
+        if dropped > 0 {
+            state.waiting.push_back(Box::new(move || log_dropped(dropped)));
+            state.passed += 1;
+        }
         state.waiting.push_back(line);
         state.passed += 1;
         let number = state.passed;
@@ -97,7 +102,7 @@ impl LogLines {
         drop(state);
         self.written.notify_all();
         if dropped > 0 {
-            warn!(target: LOG_TARGET, "{dropped} log lines were dropped: the log callback blocked");
+            log_dropped(dropped);
         }
         true
     }
@@ -110,6 +115,10 @@ impl Deliver for LogLines {
         state.is_scheduled = !state.waiting.is_empty();
         state.is_scheduled
     }
+}
+
+fn log_dropped(count: u64) {
+    warn!(target: LOG_TARGET, "{count} log lines were dropped here: the log callback blocked");
 }
 
 /// Writes `line` on this thread, or passes it to a delivery thread if this one must not block.

@@ -16,8 +16,8 @@ pub enum certreload_event_kind {
     /// A new generation is current: the first one at open, and one for each change after it.
     Reloaded = 1,
     /// The files, or pushed bytes, cannot be used; the last good version keeps serving (G3). Each distinct failure is
-    /// reported once: a file that fails as before causes no event, not even after a request. A failure ends with
-    /// RELOADED or RECOVERED.
+    /// reported once: a file that fails as before causes no event, not even after a request. What is STALE by failures
+    /// stops to be so with one event, RELOADED or RECOVERED.
     ReloadFailed = 2,
     /// The kernel's notifications are not available, so changes are found only at the next poll (G19).
     WatchDegraded = 3,
@@ -39,8 +39,9 @@ pub enum certreload_event_kind {
     /// before a warning window to after the expiry, this event comes without EXPIRING.
     Expired = 6,
     /// An identity, the trust store or the ticket keys that failed (RELOAD_FAILED) can be used again, and hold the
-    /// content that is served already: the files were put back as they were, or their file system answers again. No new
-    /// generation is published. If they hold new content, RELOADED reports that instead.
+    /// content that is served already: the files were put back as they were, or their file system answers again. Or the
+    /// host pushed that content. No new generation is published. If there is new content, RELOADED reports that instead.
+    /// The path is that of the latest failure.
     Recovered = 7,
 }
 

@@ -74,7 +74,7 @@ pub unsafe extern "C" fn certreload_options_set_runtime(
 ///
 /// With CERTRELOAD_RUNTIME_HOST, a file system that does not answer (NFS, FUSE) would block the call that reads:
 /// certreload_open(), certreload_check(), certreload_dispatch() or certreload_reload_wait(). With a reader thread,
-/// certreload_dispatch() waits for a read for 50 milliseconds at most and continues without that unit. The descriptor of
+/// certreload_dispatch() waits for each read for 50 milliseconds at most and continues without that unit. The descriptor of
 /// certreload_event_fd() is readable when the files have been read. The other calls wait for the answer of the file
 /// system, at most for the time that certreload_options_set_incomplete_timeout_ms() describes, and then fail with
 /// TIMED_OUT.

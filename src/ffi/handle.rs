@@ -126,8 +126,8 @@ pub unsafe extern "C" fn certreload_open_files(
 ///
 /// The function reads and validates the files and completes the same handshakes. It starts no thread that stays, watches
 /// nothing and keeps nothing. As in certreload_open(), a file that is incomplete at this moment is a failure, and so is
-/// a file system that does not answer. If a renewal may be running, repeat the call for about the incomplete-file
-/// timeout.
+/// a file system that does not answer; certreload_open() says with which options this function blocks on one. If a
+/// renewal may be running, repeat the call for about the incomplete-file timeout.
 ///
 /// If a certreload_options_* function has failed on these options, its result and message are returned, and no file
 /// is read.

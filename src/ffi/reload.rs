@@ -15,8 +15,8 @@ pub const CERTRELOAD_WAIT_FOREVER: u32 = 0xffff_ffff;
 ///
 /// A background thread reads the files, or with CERTRELOAD_RUNTIME_HOST the host's thread in certreload_dispatch().
 /// Several requests during one reload lead to one more reload, which begins after the last of them. The outcome is
-/// reported as an event. Files that are unchanged, or that fail as they failed before, cause no event;
-/// certreload_reload_wait() returns an outcome in every case. The function does one atomic store and one write(2), and
+/// reported as an event. Files that are unchanged cause none, except RECOVERED after a failure; nor do files that fail as
+/// they failed before. certreload_reload_wait() returns an outcome in every case. The function does one atomic store and one write(2), and
 /// preserves errno.
 ///
 /// In a forked child the function returns OK, and the reload is done when certreload_after_fork() is called. Before
@@ -52,8 +52,9 @@ pub unsafe extern "C" fn certreload_reload(handle: *mut certreload_handle) -> ce
 /// certreload_options_set_incomplete_timeout_ms(). If timeout_ms is longer than that takes, the exact result is
 /// returned. If it is shorter, TIMED_OUT is returned, with the reason so far in certreload_last_error().
 ///
-/// A file system that does not answer ends the wait as well, with TIMED_OUT, also with CERTRELOAD_WAIT_FOREVER: when
-/// the unit is reported as STALE, or at once if it is STALE already.
+/// A file system that does not answer ends the wait as well, also with CERTRELOAD_WAIT_FOREVER: when that is reported
+/// (TIMED_OUT), or at once if it was reported already. With CERTRELOAD_RUNTIME_HOST and without
+/// certreload_options_set_reader_thread(), this function blocks as long as the file system does.
 ///
 /// UNCHANGED means that the files are already served: a notification may have led to a reload before this call. The
 /// event may be delivered after this function returns.

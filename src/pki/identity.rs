@@ -80,7 +80,7 @@ impl Identity {
             Error::at(key_path, Cause::KeyMismatch { chain: chain_path.to_owned() })
         })?;
         let leaf = &facts[position];
-        check_dates(leaf, now).map_err(at_chain)?;
+        check_dates(leaf.not_before, leaf.not_after, now).map_err(at_chain)?;
         check_usage(leaf, input.role).map_err(at_chain)?;
 
         let chain = Chain {
@@ -171,6 +171,11 @@ impl Identity {
     /// Returns the DNS names in lower case and the IP addresses of the leaf.
     pub(crate) fn names(&self) -> &[CString] {
         &self.names
+    }
+
+    /// Checks that the certificate is valid at `now`.
+    pub(crate) fn check_dates(&self, now: i64) -> Result<(), Cause> {
+        check_dates(self.not_before, self.not_after, now)
     }
 
     pub(crate) fn not_before(&self) -> i64 {
@@ -331,13 +336,12 @@ fn scheme_of(key: &dyn SigningKey) -> Option<SignatureScheme> {
     key.choose_scheme(&all).map(|signer| signer.scheme())
 }
 
-fn check_dates(facts: &CertificateFacts<'_>, now: i64) -> Result<(), Cause> {
-    if now > facts.not_after {
-        return Err(Cause::Expired { at: format_time(facts.not_after) });
+fn check_dates(not_before: i64, not_after: i64, now: i64) -> Result<(), Cause> {
+    if now > not_after {
+        return Err(Cause::Expired { at: format_time(not_after) });
     }
-    if now < facts.not_before {
-        let from = facts.not_before;
-        return Err(Cause::NotYetValid { at: format_time(from), from });
+    if now < not_before {
+        return Err(Cause::NotYetValid { at: format_time(not_before), from: not_before });
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The readers of a process: starts their threads, and lets callers wait for reads while these make progress.
 
+use std::mem;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -223,13 +224,14 @@ impl Readers {
                 let can_lend = self.lender.lock().is_some();
                 if !linger.is_zero() && !can_lend && !self.is_stopped.load(Ordering::SeqCst) {
                     self.changed.notify_all();
+                    has_finished = false;
                     queues = self.changed.wait_timeout(queues, linger);
                 }
                 next = queues.next(reader);
             }
             let Next::Run(mut item) = next else { break };
             drop(queues);
-            if has_finished {
+            if mem::take(&mut has_finished) {
                 // Those who wait for the read before this one. Under the lock, they would wait for the lock at once.
                 self.changed.notify_all();
             }

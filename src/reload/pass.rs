@@ -10,6 +10,7 @@ use super::debounce::{OpenForWriting, Writers};
 use super::findings::{Failure, Finding, Note};
 use super::fresh::Fresh;
 use crate::clock::Now;
+use crate::error::Error;
 use crate::events::Trigger;
 
 /// The units that a pass reads.
@@ -48,6 +49,8 @@ pub(crate) struct Pass<'a> {
     pub(super) notes: Vec<Note>,
     /// Failures that the host does not know yet.
     pub(super) failures: Vec<(Failure, Trigger)>,
+    /// Failures that have ended, because the files hold the content that is served.
+    pub(super) ended: Vec<(Error, Trigger)>,
     /// The units that were read, those to read again, and new content that may be published.
     pub(super) scanned: Vec<usize>,
     pub(super) again: Vec<usize>,
@@ -68,6 +71,7 @@ impl<'a> Pass<'a> {
             writers,
             notes: Vec::new(),
             failures: Vec::new(),
+            ended: Vec::new(),
             scanned: Vec::new(),
             again: Vec::new(),
             fresh: Vec::new(),
@@ -83,6 +87,12 @@ impl<'a> Pass<'a> {
     /// began.
     pub(super) fn is_open(&self, index: usize) -> bool {
         self.writers.is_open(index)
+    }
+
+    /// Records that the unit at `index` holds the content that is served. `failed` is the failure that ends by that.
+    pub(super) fn note_good(&mut self, index: usize, failed: Option<&Error>, trigger: Trigger) {
+        self.note(index, Finding::Good);
+        self.ended.extend(failed.map(|error| (error.clone(), trigger)));
     }
 
     pub(super) fn note(&mut self, index: usize, finding: Finding) {

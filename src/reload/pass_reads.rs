@@ -123,7 +123,8 @@ impl Pipeline {
         };
         match loaded {
             Ok(None) => {
-                pass.note(index, Finding::Good);
+                let trigger = unit.retry.trigger().unwrap_or(time.trigger);
+                pass.note_good(index, unit.retry.failed(), trigger);
                 unit.retry.succeed();
                 unit.sightings.forget();
                 None

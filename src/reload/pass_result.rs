@@ -41,6 +41,8 @@ pub(crate) struct PassResult {
     pub(crate) published: Option<Publication>,
     /// Failures that the host does not know yet.
     pub(crate) failures: Vec<(Failure, Trigger)>,
+    /// Failures that have ended, because the files hold the content that is served.
+    pub(crate) ended: Vec<(Error, Trigger)>,
     pub(crate) outcome: Result<Outcome, Error>,
     /// The reason why the first incomplete unit is incomplete. While there is such a unit, no waiter is answered.
     pub(crate) pending: Option<Error>,

@@ -197,8 +197,8 @@ impl Pipeline {
         let loaded = self.units[index].load_pushed(index, bytes, &with);
         let (published, refused) = match loaded {
             Ok(None) => {
+                pass.note_good(index, self.units[index].retry.failed(), pass.time.trigger);
                 self.units[index].detach(index);
-                pass.note(index, Finding::Good);
                 (None, None)
             }
             Ok(Some((part, digest))) => {
@@ -248,6 +248,7 @@ impl Pipeline {
             newest_waiter: pass.newest_waiter,
             notes: pass.notes,
             failures: pass.failures,
+            ended: pass.ended,
         }
     }
 

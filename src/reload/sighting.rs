@@ -76,6 +76,8 @@ impl Sightings {
         }
         let now = time.now.instant;
         let is_cut = found.cut_short.is_some();
+        // The times of a sighting that no pass followed, for example because a mount did not answer, mean nothing.
+        let before = before.filter(|before| now < before.limit + options.incomplete_timeout);
         // Content that is cut short at times and whole at others does not begin anew each time.
         let limit = before.as_ref().map(|before| before.limit);
         let same_rule = before.filter(|before| before.cut.is_some() == is_cut);
@@ -83,6 +85,9 @@ impl Sightings {
             let time = PassTime { trigger, ..time };
             Sighting::new(&found, time, limit, options)
         });
+        if sighting.digest != found.digest {
+            sighting.parsed = None;
+        }
         if sighting.digest != found.digest || is_cut && found.is_open {
             sighting.digest = found.digest;
             sighting.due_at = now + wait(is_cut, options);
@@ -103,8 +108,8 @@ impl Sightings {
         self.0 = None;
     }
 
-    /// Keeps the content that was not accepted, so that it is not parsed again. A trust store is not kept: it also
-    /// depends on the chains of the handle's identities.
+    /// Keeps the identity that was not accepted, so that it is not parsed again. Trust stores and ticket keys are not
+    /// kept: they depend on other content, too.
     pub(super) fn keep(&mut self, content: UnitContent) {
         if let Some(sighting) = &mut self.0 {
             sighting.parsed = content.as_identity().is_some().then_some(content);
@@ -279,6 +284,18 @@ mod tests {
             after += QUIET / 2;
         }
         assert_eq!(after, PATIENCE * TIMEOUT);
+    }
+
+    #[test]
+    fn g4_cut_content_waits_even_if_nobody_looked_for_longer_than_ten_timeouts() {
+        for first in ["a", "A"] {
+            let mut passes = Passes::new();
+            let late = 3 * PATIENCE * TIMEOUT;
+            assert!(!passes.find(first, Duration::ZERO, unchanged));
+            assert!(!passes.find("B", late, |time| time.since += late));
+            assert!(!passes.find("B", late + TIMEOUT / 2, |time| time.since += late));
+            assert!(passes.find("B", late + TIMEOUT, |time| time.since += late));
+        }
     }
 
     #[test]

@@ -214,8 +214,8 @@ impl Unit {
         let known = [Some(self.digest), permanent, self.sightings.parsed()];
         let password = PasswordQuestion::of(&self.files, known);
         let sources = self.files.sources();
-        let missed_writes = Cell::new(false);
-        UnitRead { index, number, newest_waiter: 0, time, sources, kind, password, missed_writes }
+        let missed = Cell::default();
+        UnitRead { index, number, newest_waiter: 0, time, sources, kind, password, missed }
     }
 
     /// Returns whether the read that has `number` is the one that the unit waits for.
@@ -259,7 +259,15 @@ impl Unit {
                 Ok(None)
             }
             Loaded::Waiting(digest) => match self.sightings.take_parsed() {
-                Some(part) => Ok(Some((part, digest, fingerprint))),
+                Some(part) => {
+                    match part.as_identity().map(|identity| identity.check_dates(with.now)) {
+                        Some(Err(cause)) => {
+                            let error = Error::at(self.files.path(), cause);
+                            Err(Failure { error, digest: Some(digest) })
+                        }
+                        _ => Ok(Some((part, digest, fingerprint))),
+                    }
+                }
                 None => Err(self.panicked("the waiting content is lost".to_owned())),
             },
             Loaded::New(part, digest) => Ok(Some((part, digest, fingerprint))),

@@ -32,8 +32,17 @@ pub(crate) struct UnitRead {
     pub(super) sources: Vec<SourcePath>,
     pub(super) kind: ReadKind,
     pub(super) password: Option<PasswordQuestion>,
-    /// Whether an attempt that was interrupted set a watch that may have missed writes.
-    pub(super) missed_writes: Cell<bool>,
+    /// What attempts that were interrupted may have missed.
+    pub(super) missed: Cell<Missed>,
+}
+
+/// What may have happened before the watches of a read were set.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Missed {
+    /// Writes to the files may have begun.
+    writes: bool,
+    /// The files may have changed since they were last read.
+    changes: bool,
 }
 
 pub(super) enum ReadKind {
@@ -168,12 +177,19 @@ impl UnitRead {
         ReadFiles { snapshot, password, at }
     }
 
-    fn finished(&self, result: ReadResult, subscribed: Option<Subscribed>) -> FinishedRead {
+    fn finished(&self, result: ReadResult, mut subscribed: Option<Subscribed>) -> FinishedRead {
         let &Self { index, number, newest_waiter, time, .. } = self;
-        let missed = subscribed.as_ref().is_some_and(|result| result.missed_writes);
-        let missed = self.missed_writes.get() || missed;
-        self.missed_writes.set(missed);
-        let reports_writes = subscribed.is_some() && !missed;
+        let mut missed = self.missed.get();
+        if let Some(subscribed) = &mut subscribed {
+            missed.writes |= subscribed.missed_writes;
+            missed.changes |= subscribed.needs_scan;
+            // A repeated read has seen the changes before it; a repeated subscription has not.
+            if let ReadResult::Nothing = result {
+                subscribed.needs_scan = missed.changes;
+            }
+        }
+        self.missed.set(missed);
+        let reports_writes = subscribed.is_some() && !missed.writes;
         FinishedRead { index, number, newest_waiter, time, reports_writes, result, subscribed }
     }
 }

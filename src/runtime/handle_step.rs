@@ -250,27 +250,24 @@ impl<'a> Worker<'a> {
         let instance = self.instance;
         // If callers wait for the request, `Instance::reload_wait` logs their answers.
         let logs_answer = result.time.trigger == Trigger::Request && instance.waiters.is_empty();
-        let recovered = {
+        {
             let mut states = instance.states();
-            let recovered = states.apply(&result, &instance.current());
+            states.apply(&result, &instance.current());
             // Publish while the states are locked, so that no status shows them with another generation.
             if let Some(published) = &result.published {
                 instance.shared.current.publish(published.generation.clone());
             }
-            recovered
-        };
-        let trigger = result.time.trigger;
-        let PassResult { published, failures, outcome, pending, .. } = result;
+        }
+        let PassResult { published, failures, ended, outcome, pending, .. } = result;
         let has_published = published.is_some();
         if let Some(published) = published {
             instance.events.push(published.into_event());
         }
-        if logs_answer && pending.is_none() && failures.is_empty() {
+        if logs_answer && pending.is_none() && failures.is_empty() && ended.is_empty() {
             instance.log_outcome(&outcome);
         }
-        for index in recovered {
-            let path = &instance.shared.paths[index];
-            instance.events.push(Event::recovered(path, trigger, &instance.current()));
+        for (failure, trigger) in ended {
+            instance.events.push(Event::recovered(&failure, trigger, &instance.current()));
         }
         for (failure, trigger) in failures {
             let event = Event::failed(&failure.error, trigger, &instance.current());

@@ -100,14 +100,10 @@ impl UnitStates {
     }
 
     /// Records what a pass found out. `before` is the generation that is current until the pass publishes its own.
-    /// Returns the units that had failed and hold the content that is served again.
-    pub(crate) fn apply(&mut self, result: &PassResult, before: &Generation) -> Vec<usize> {
+    pub(crate) fn apply(&mut self, result: &PassResult, before: &Generation) {
         let now = result.time.now.unix;
         let published = result.published.as_ref().map(|published| &*published.generation);
         self.record_scan(result, now);
-        let good = result.notes.iter().filter(|note| matches!(note.finding, Finding::Good));
-        let recovered =
-            good.map(|note| note.index).filter(|index| self.has_failed(*index)).collect();
         for note in &result.notes {
             self.record(note, before, published, now);
         }
@@ -117,11 +113,6 @@ impl UnitStates {
             self.unchanged += u64::from(result.outcome == Ok(Outcome::Unchanged));
             self.last_outcome.clone_from(&result.outcome);
         }
-        recovered
-    }
-
-    fn has_failed(&self, index: usize) -> bool {
-        self.units.get(index).is_some_and(|unit| unit.failure.is_some())
     }
 
     /// Records when each unit was checked, and whether every user may read a secret of a unit that was read.

@@ -210,9 +210,14 @@ static void a_failed_pair_is_reported_once(recorder *events, certreload_handle *
     CHECK_INT(status.failures, 1);
     CHECK_STR(fingerprint_seen_by_openssl(handle, "one.test"), fingerprint_of(good_chain));
 
-    /* The good pair back. That was asked about twice and told once: had there been another event,
-     * it would come before the next one. */
+    /* The good pair back. It was asked twice about the failure, which was reported once: another
+     * event would come before this one. */
     replace_file(key, good_key);
+    event = recorder_next(events);
+    CHECK_INT(event->kind, CERTRELOAD_EVENT_KIND_RECOVERED);
+    CHECK_RESULT(event->result, OK);
+    CHECK_INT(event->generation, 2);
+    CHECK_STR(event->path, key);
     CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
     status = status_of(handle);
     CHECK_INT(status.health, CERTRELOAD_HEALTH_OK);

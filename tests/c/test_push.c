@@ -107,6 +107,13 @@ static void bad_bytes_are_refused_at_once_and_reported_once(void) {
     CHECK_INT(status_of(handle).failures, 1);
     /* There is nothing to be waited for, and nothing wrong with what was taken. */
     CHECK_RESULT(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER), UNCHANGED);
+    /* What is served, pushed again, ends the failure. */
+    CHECK_RESULT(certreload_push_identity(handle, 0, &good->bytes, sizeof good->bytes), UNCHANGED);
+    const recorded_event *recovered = recorder_next(&events);
+    CHECK_INT(recovered->kind, CERTRELOAD_EVENT_KIND_RECOVERED);
+    CHECK_INT(recovered->trigger, CERTRELOAD_TRIGGER_PUSH);
+    CHECK_CONTAINS(recovered->message, "memory:0/key: does not matter any more");
+    CHECK_INT(status_of(handle).health, CERTRELOAD_HEALTH_OK);
 
     loaded_pair *other = new_pair("other", "two.test");
     CHECK_RESULT(certreload_push_identity(handle, 0, &other->bytes, sizeof other->bytes),

@@ -31,7 +31,8 @@ pub const CERTRELOAD_MAX_KEY_PASSWORD: usize = 1024;
 /// earlier version keeps serving. After a wrong password the files look incomplete, because key and password may be
 /// replaced one after the other, and the function is called again at each retry
 /// (certreload_options_set_incomplete_timeout_ms()). After both kinds of failure it is called again whenever the files
-/// are read: at each poll, change and request.
+/// are read: at each poll, change and request. So it is after a failure for another reason than the bytes themselves,
+/// such as a certificate that is not valid yet or lacks a required name.
 ///
 /// While the function runs on a background thread, the reload of the identity with that key waits for it, and so does
 /// certreload_close() of the handle. Nothing else does (G21). At most four run at once, and other keys wait for these.

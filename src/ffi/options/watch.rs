@@ -138,15 +138,19 @@ pub unsafe extern "C" fn certreload_options_set_debounce_ms(
 /// Sets the incomplete-file timeout: how long files that look incomplete are retried before they count as failed
 /// (G4).
 ///
-/// These files look incomplete, and nothing of them is published before the timeout:
+/// These files look incomplete:
 ///
-/// - A file that is missing, empty, unreadable or still open for writing, or that changes while it is read.
-/// - A file that cannot be parsed: PEM that is cut off or damaged, no certificate, no key or several, no revocation
-///   list, bad ticket keys.
+/// - A file that is missing, empty or unreadable, or that changes while it is read.
+/// - A file that cannot be used: PEM that is cut off or damaged, no certificate, no key or one that cannot be used, no
+///   revocation list, bad ticket keys.
 /// - Files that do not fit together: a key that does not match its certificate, a password that is wrong, a certificate
-///   or list that was not signed by its issuer in the file, a name that is required and missing.
+///   or list that was not signed by its issuer in the file, a name that is required and missing, a revocation list in
+///   use that is missing.
 ///
-/// If they still look so at the timeout, they have failed: RELOAD_FAILED is reported and the unit is STALE.
+/// If they still look so at the timeout, they have failed: RELOAD_FAILED is reported and the unit is STALE. An OCSP
+/// response is an exception: without one that can be used, the chain is published at once, with a warning.
+///
+/// A file that is still open for writing, and files that change without a pause, are read when the timeout has passed.
 ///
 /// A chain that is cut behind its leaf can be parsed. So these files look incomplete, too:
 ///
