@@ -83,9 +83,19 @@ static void a_refused_thread_is_a_code_and_leaves_nothing_behind(const char *cha
     CHECK_INT(atomic_load(&refused), 0);
     certreload_close(handle);
     handle = NULL;
-    for (int nth = 2; nth <= 3; nth++) {
+    for (int nth = 2, failures = 0; failures < 2; nth++) {
+        CHECK(nth < 20);
         atomic_store(&refused, nth);
-        CHECK_RESULT(certreload_open_files(chain, key, &handle), SYSTEM);
+        const certreload_result result = certreload_open_files(chain, key, &handle);
+        if (result == CERTRELOAD_RESULT_OK) {
+            /* On a slow machine, the refused thread was one more that reads. */
+            atomic_store(&refused, 0);
+            certreload_close(handle);
+            handle = NULL;
+            continue;
+        }
+        CHECK_RESULT(result, SYSTEM);
+        failures++;
         CHECK(handle == NULL);
         CHECK_CONTAINS(certreload_last_error(), "thread");
         CHECK_INT(atomic_load(&refused), 0);
