@@ -229,7 +229,7 @@ CERTRELOAD_ENUM(certreload_result) {
    */
   CERTRELOAD_RESULT_NO_PRIVATE_KEY = 205,
   /**
-   * More than one private key in the key file.
+   * Several private keys in the key file, and none is that of the certificate.
    */
   CERTRELOAD_RESULT_SEVERAL_PRIVATE_KEYS = 206,
   /**
@@ -1046,6 +1046,26 @@ CERTRELOAD_ENUM(certreload_trigger) {
  * CERTRELOAD_CRL_LEAF_ONLY, because a root that issues only intermediates then needs no list.
  */
 #define CERTRELOAD_WARNING_CRL_MISSING 32768
+
+/**
+ * Warning: a part of a PEM file is not read. A line has other text before its "-----BEGIN ", and the message names the
+ * line. If a root or a revocation list in use, or the leaf or the key, would be lost by that, the file is refused
+ * instead. Or a key file holds further keys beside that of the certificate.
+ */
+#define CERTRELOAD_WARNING_PEM_SKIPPED 65536
+
+/**
+ * Warning: the certificate is served, and some clients refuse it because of its form. It is one of X.509 version 1, or
+ * has a critical extension that few clients know, or has no name in subjectAltName (RFC 9525 section 2). Or it, or an
+ * intermediate of its chain, is signed with MD5 or SHA-1.
+ */
+#define CERTRELOAD_WARNING_COMPATIBILITY 131072
+
+/**
+ * Warning: a certificate among the roots is no CA certificate (basicConstraints), and yet everything that its key signed
+ * is trusted. Or 100 roots or more have the same subject: only some of them are tried for each peer.
+ */
+#define CERTRELOAD_WARNING_ROOT_DOUBTFUL 262144
 
 /**
  * One event. All pointers are borrowed: they are valid until the callback returns, or as long as
@@ -2381,6 +2401,26 @@ CERTRELOAD_ENUM(certreload_client_auth) {
 certreload_result certreload_options_set_client_auth(certreload_options *options,
                                                      certreload_client_auth mode,
                                                      const char *roots_path);
+
+/**
+ * Sets whether the server sends the subject names of its client roots to clients (certificate_authorities, RFC 8446
+ * section 4.2.4).
+ *
+ * Clients with several certificates choose by these names. Without them, such a client may show a certificate of an
+ * authority that is not trusted, and is refused. The names of all roots must fit in 64 KiB, which is enough for some
+ * hundreds of roots: more are a failure (TOO_MANY_CERTIFICATES), unless no names are sent.
+ *
+ * @param options  must not be NULL; changed
+ * @param enabled  true to send the names; that is the default
+ * @return         OK; NULL_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_authority_names(certreload_options *options,
+                                                         bool enabled);
 
 /**
  * Adds the client role, for connections to servers: the servers are checked against roots that reload.

@@ -902,6 +902,15 @@ class options {
         return std::move(set_runtime(mode));
     }
 
+    /// Sets whether the server sends the subject names of its client roots, which is the default.
+    options &set_authority_names(bool enabled) & {
+        apply(certreload_options_set_authority_names, enabled);
+        return *this;
+    }
+    options set_authority_names(bool enabled) && {
+        return std::move(set_authority_names(enabled));
+    }
+
     /// Sets whether files are read on a thread of the library with runtime::host, so that a file
     /// system that does not answer does not block the host's loop.
     options &set_reader_thread(bool enabled) & {

@@ -105,6 +105,10 @@ pub(crate) enum Cause {
     NoCertificate(&'static str),
     #[error("holds more than {limit} certificates")]
     TooManyCertificates { limit: usize },
+    #[error(
+        "its {roots} roots have subject names of {bytes} bytes, and a server can send {limit} bytes of them to clients; remove roots, or send no names (certreload_options_set_authority_names)"
+    )]
+    TooManyAuthorityNames { roots: usize, bytes: usize, limit: usize },
     #[error("certificate {index} cannot be parsed: {reason}")]
     CertificateMalformed { index: usize, reason: String },
     #[error(
@@ -113,8 +117,10 @@ pub(crate) enum Cause {
     CertificateDamaged { index: usize, issuer: usize },
     #[error("holds no private key{0}")]
     NoPrivateKey(&'static str),
-    #[error("holds more than one private key; keep only that of the certificate")]
-    SeveralPrivateKeys,
+    #[error(
+        "holds {count} private keys, and none is that of the certificate; keep only that of the certificate"
+    )]
+    SeveralPrivateKeys { count: usize },
     #[error("the private key is encrypted, {0}")]
     KeyEncrypted(&'static str),
     #[error("the private key cannot be decrypted with the given password")]
@@ -190,7 +196,7 @@ impl Cause {
                 | Self::CertificateMalformed { .. }
                 | Self::CertificateDamaged { .. }
                 | Self::NoPrivateKey(_)
-                | Self::SeveralPrivateKeys
+                | Self::SeveralPrivateKeys { .. }
                 | Self::KeyUnsupported(_)
                 | Self::KeyPasswordWrong
                 | Self::NoCrl(_)
@@ -226,7 +232,7 @@ impl Cause {
                 | Self::CertificateMalformed { .. }
                 | Self::CertificateDamaged { .. }
                 | Self::NoPrivateKey(_)
-                | Self::SeveralPrivateKeys
+                | Self::SeveralPrivateKeys { .. }
                 | Self::KeyUnsupported(_)
                 | Self::KeyMismatch { .. }
                 | Self::KeyUsageUnfit { .. }
@@ -265,10 +271,10 @@ impl Cause {
             | Self::PemTruncated { .. }
             | Self::NoCertificate(_)
             | Self::TooManyCertificates { .. }
+            | Self::TooManyAuthorityNames { .. }
             | Self::CertificateMalformed { .. }
             | Self::CertificateDamaged { .. }
             | Self::NoPrivateKey(_)
-            | Self::SeveralPrivateKeys
             | Self::KeyEncrypted(_)
             | Self::KeyPasswordWrong
             | Self::KeyUnsupported(_)
@@ -277,6 +283,7 @@ impl Cause {
             | Self::CrlMalformed { .. }
             | Self::TicketKeysMalformed(_) => Stage::Parse,
             Self::KeyMismatch { .. }
+            | Self::SeveralPrivateKeys { .. }
             | Self::CutShort(_)
             | Self::Expired { .. }
             | Self::NotYetValid { .. }

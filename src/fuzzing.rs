@@ -55,7 +55,16 @@ pub fn pem(bytes: &[u8]) {
     let provider = default_provider();
     let load = || pki::fuzzing::load_key(Path::new("key"), bytes, &provider, &ask_password);
     match (load(), load()) {
-        (Ok(key), Ok(again)) => assert_eq!(key.public_key(), again.public_key()),
+        (Ok(keys), Ok(again)) => {
+            let public_keys = |loaded: pki::fuzzing::LoadedKeys| {
+                loaded
+                    .keys
+                    .iter()
+                    .map(|key| key.public_key().map(|key| key.to_vec()))
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(public_keys(keys), public_keys(again));
+        }
         (Err(error), Err(again)) => {
             assert_eq!(error, again);
             must_not_quote(bytes, &error.to_string());

@@ -79,6 +79,8 @@ pub(crate) struct TrustOptions {
     pub(crate) server_roots: Option<PathBuf>,
     pub(crate) crls: Vec<PathBuf>,
     pub(crate) crl_rules: CrlRules,
+    /// Whether a server does not send the subject names of `client_roots` to clients.
+    pub(crate) hides_authority_names: bool,
 }
 
 /// Whether a server asks clients for a certificate.

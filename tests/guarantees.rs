@@ -285,7 +285,7 @@ fn bad_pairs() -> Vec<(&'static str, String, String, Outcome, &'static str)> {
     let (expired, future) = (Pair::expired(), Pair::not_yet_valid());
     let cut = good.chain[..good.chain.len() - 30].to_owned();
     let garbled = good.chain.replacen('M', "?", 2);
-    let two_keys = format!("{}{}", good.key, other.key);
+    let two_keys = format!("{}{}", other.key, Pair::new(&[NAME]).key);
     let encrypted = good.key.replacen('\n', "\nProc-Type: 4,ENCRYPTED\nDEK-Info: X,00\n\n", 1);
     let no_certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
     let (chain, key) = (&good.chain, &good.key);
@@ -307,7 +307,7 @@ fn bad_pairs() -> Vec<(&'static str, String, String, Outcome, &'static str)> {
         ),
         row("too many", &chain.repeat(65), key, Outcome::TooManyCertificates, "64"),
         row("no key", chain, chain, Outcome::NoPrivateKey, "no private key"),
-        row("two keys", chain, &two_keys, Outcome::SeveralPrivateKeys, "more than one"),
+        row("two keys", chain, &two_keys, Outcome::SeveralPrivateKeys, "none is that"),
         row("encrypted key", chain, &encrypted, Outcome::KeyUnsupported, "openssl pkcs8 -topk8"),
         row("bad key", chain, &key.replacen("MIG", "MAG", 1), Outcome::KeyUnsupported, "key"),
         row("another key", chain, &other.key, Outcome::KeyMismatch, "does not match"),

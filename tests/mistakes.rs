@@ -80,9 +80,9 @@ const MISTAKES: [Mistake; 22] = [
     Mistake { what: "DER", make: |site, _| fs::write(site.chain(), der_of(&site.chain())).unwrap(),
         result: Outcome::NoCertificate, path: Site::chain, words: "DER" },
     Mistake { what: "two keys", make: |site, authority| {
-            let both = fs::read_to_string(site.key()).unwrap() + &authority.issue(&[NAME]).key;
+            let both = authority.issue(&[NAME]).key + &authority.issue(&[NAME]).key;
             replace(&site.key(), &both);
-        }, result: Outcome::SeveralPrivateKeys, path: Site::key, words: "more than one" },
+        }, result: Outcome::SeveralPrivateKeys, path: Site::key, words: "none is that" },
     Mistake { what: "a key where the chain should be", make: |site, _| { fs::copy(site.key(), site.chain()).unwrap(); },
         result: Outcome::NoCertificate, path: Site::chain, words: "no certificate" },
     Mistake { what: "a chain where the key should be", make: |site, _| { fs::copy(site.chain(), site.key()).unwrap(); },

@@ -220,11 +220,26 @@ fn not_null<T>(pointer: *const T, name: &'static str) -> Result<*const T, Error>
     if pointer.is_null() { Err(Error::null(name)) } else { Ok(pointer) }
 }
 
-/// Returns `text` as a C string with "?" in place of each control character. A file name may contain a newline, which
-/// would forge a line in the host's log.
+/// Returns `text` as a C string with "?" in place of each character that would change how the text around it looks. A
+/// file name may contain a newline, which would forge a line in the host's log. A name in a certificate may contain a
+/// character that reverses the direction of what follows.
 pub(crate) fn to_c_text(text: &str) -> CString {
-    let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let clean: String = text.chars().map(|c| if is_disruptive(c) { '?' } else { c }).collect();
     CString::new(clean).unwrap_or_default()
+}
+
+/// Returns whether `character` is a control character, a separator of lines or paragraphs, or one that sets the
+/// direction of text (Unicode Standard Annex 9, section 2).
+fn is_disruptive(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
 }
 
 #[cfg(test)]

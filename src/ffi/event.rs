@@ -118,6 +118,17 @@ pub const CERTRELOAD_WARNING_TICKET_KEY_OLD: u32 = 16384;
 /// root is refused. Not reported with CERTRELOAD_CRL_ALLOW_UNKNOWN, which accepts such peers. Not reported either with
 /// CERTRELOAD_CRL_LEAF_ONLY, because a root that issues only intermediates then needs no list.
 pub const CERTRELOAD_WARNING_CRL_MISSING: u32 = 32768;
+/// Warning: a part of a PEM file is not read. A line has other text before its "-----BEGIN ", and the message names the
+/// line. If a root or a revocation list in use, or the leaf or the key, would be lost by that, the file is refused
+/// instead. Or a key file holds further keys beside that of the certificate.
+pub const CERTRELOAD_WARNING_PEM_SKIPPED: u32 = 65536;
+/// Warning: the certificate is served, and some clients refuse it because of its form. It is one of X.509 version 1, or
+/// has a critical extension that few clients know, or has no name in subjectAltName (RFC 9525 section 2). Or it, or an
+/// intermediate of its chain, is signed with MD5 or SHA-1.
+pub const CERTRELOAD_WARNING_COMPATIBILITY: u32 = 131_072;
+/// Warning: a certificate among the roots is no CA certificate (basicConstraints), and yet everything that its key signed
+/// is trusted. Or 100 roots or more have the same subject: only some of them are tried for each peer.
+pub const CERTRELOAD_WARNING_ROOT_DOUBTFUL: u32 = 262_144;
 
 /// One event. All pointers are borrowed: they are valid until the callback returns, or as long as
 /// certreload_next_event() says.
@@ -230,6 +241,9 @@ pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
         CERTRELOAD_WARNING_CRL_LOST => c"crl-lost",
         CERTRELOAD_WARNING_TICKET_KEY_OLD => c"ticket-key-old",
         CERTRELOAD_WARNING_CRL_MISSING => c"crl-missing",
+        CERTRELOAD_WARNING_PEM_SKIPPED => c"pem-skipped",
+        CERTRELOAD_WARNING_COMPATIBILITY => c"compatibility",
+        CERTRELOAD_WARNING_ROOT_DOUBTFUL => c"root-doubtful",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -295,6 +309,9 @@ pub(crate) fn warning_bits(warnings: Warnings) -> u32 {
         (WarningKind::CrlLost, CERTRELOAD_WARNING_CRL_LOST),
         (WarningKind::TicketKeyOld, CERTRELOAD_WARNING_TICKET_KEY_OLD),
         (WarningKind::CrlMissing, CERTRELOAD_WARNING_CRL_MISSING),
+        (WarningKind::PemSkipped, CERTRELOAD_WARNING_PEM_SKIPPED),
+        (WarningKind::Compatibility, CERTRELOAD_WARNING_COMPATIBILITY),
+        (WarningKind::RootDoubtful, CERTRELOAD_WARNING_ROOT_DOUBTFUL),
     ];
     table.iter().filter(|(kind, _)| warnings.contains(*kind)).fold(0, |bits, (_, bit)| bits | bit)
 }

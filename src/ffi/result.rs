@@ -75,7 +75,7 @@ pub enum certreload_result {
     CertificateMalformed = 204,
     /// No private key in the key file.
     NoPrivateKey = 205,
-    /// More than one private key in the key file.
+    /// Several private keys in the key file, and none is that of the certificate.
     SeveralPrivateKeys = 206,
     /// The private key is encrypted, and there is no password: none is set, or the password callback returned none.
     KeyEncrypted = 207,
@@ -153,12 +153,14 @@ impl certreload_result {
             Cause::PemMalformed { .. } => Self::PemMalformed,
             Cause::PemTruncated { .. } => Self::PemTruncated,
             Cause::NoCertificate(_) => Self::NoCertificate,
-            Cause::TooManyCertificates { .. } => Self::TooManyCertificates,
+            Cause::TooManyCertificates { .. } | Cause::TooManyAuthorityNames { .. } => {
+                Self::TooManyCertificates
+            }
             Cause::CertificateMalformed { .. } | Cause::CertificateDamaged { .. } => {
                 Self::CertificateMalformed
             }
             Cause::NoPrivateKey(_) => Self::NoPrivateKey,
-            Cause::SeveralPrivateKeys => Self::SeveralPrivateKeys,
+            Cause::SeveralPrivateKeys { .. } => Self::SeveralPrivateKeys,
             Cause::KeyEncrypted(_) => Self::KeyEncrypted,
             Cause::KeyPasswordWrong => Self::KeyPasswordWrong,
             Cause::KeyUnsupported(_) => Self::KeyUnsupported,

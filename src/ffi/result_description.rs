@@ -67,7 +67,7 @@ static TABLE: &[Row] = &[
     (203, c"CERTRELOAD_RESULT_TOO_MANY_CERTIFICATES", Content, c"too many certificates in the file"),
     (204, c"CERTRELOAD_RESULT_CERTIFICATE_MALFORMED", Content, c"the certificate cannot be parsed"),
     (205, c"CERTRELOAD_RESULT_NO_PRIVATE_KEY", Content, c"no private key in the file"),
-    (206, c"CERTRELOAD_RESULT_SEVERAL_PRIVATE_KEYS", Content, c"several private keys in the file"),
+    (206, c"CERTRELOAD_RESULT_SEVERAL_PRIVATE_KEYS", Content, c"several private keys, and none is that of the certificate"),
     (207, c"CERTRELOAD_RESULT_KEY_ENCRYPTED", Content, c"the private key is encrypted"),
     (208, c"CERTRELOAD_RESULT_KEY_UNSUPPORTED", Content, c"the private key cannot be used"),
     (209, c"CERTRELOAD_RESULT_KEY_PASSWORD_WRONG", Content, c"the password does not open the private key"),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use x509_parser::error::X509Error;
 use x509_parser::extensions::ParsedExtension;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name, X509Version};
 use x509_parser::time::ASN1Time;
 
 use super::hash::serial_text;
@@ -35,6 +35,12 @@ pub(crate) struct CertificateFacts<'a> {
     pub(super) authority_key_id: Option<&'a [u8]>,
     /// The whole `SubjectPublicKeyInfo` in DER: algorithm and key.
     pub(super) public_key: &'a [u8],
+    pub(super) is_version_1: bool,
+    /// Whether the certificate has a subjectAltName extension with a name of any kind.
+    pub(super) has_alternative_names: bool,
+    /// The hash of the certificate's signature, if forgeries with that hash are known.
+    pub(super) weak_hash: Option<&'static str>,
+    /// Whether the certificate is one of an authority (basicConstraints).
     pub(super) is_authority: bool,
     /// Whether the certificate has a URL of its issuer's certificate (authorityInfoAccess caIssuers, RFC 5280 section
     /// 4.2.2.1).
@@ -96,6 +102,9 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<CertificateFacts<'_>, Ca
         subject_key_id: None,
         authority_key_id: None,
         public_key: tbs.subject_pki.raw,
+        is_version_1: certificate.version() == X509Version::V1,
+        has_alternative_names: !alternatives.is_empty(),
+        weak_hash: weak_hash(certificate.signature_algorithm.algorithm.as_bytes()),
         is_authority: false,
         has_issuer_url: false,
         may_sign: true,
@@ -138,6 +147,15 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<CertificateFacts<'_>, Ca
             facts.names.first().map_or_else(String::new, |name| shortened(&name.to_string_lossy()));
     }
     Ok(facts)
+}
+
+/// Returns the name of the hash in this signature algorithm, if forgeries with that hash are known.
+fn weak_hash(algorithm: &[u8]) -> Option<&'static str> {
+    match algorithm {
+        oid::MD5_WITH_RSA => Some("MD5"),
+        oid::SHA1_WITH_RSA | oid::SHA1_WITH_RSA_OIW | oid::ECDSA_WITH_SHA1 => Some("SHA-1"),
+        _ => None,
+    }
 }
 
 /// Returns for a message why a certificate cannot be parsed. Where the parser's own text contains names of its types, a

@@ -113,6 +113,22 @@ impl Chain<'_> {
             && self.is_signed_by(issuer, subject).unwrap_or(true)
     }
 
+    /// Returns the positions of the certificates with `public_key` that may be the leaf: those before all certificates of
+    /// other keys, and those that are no authority and issued no other certificate of the file.
+    pub(super) fn leaves_with(&self, public_key: &[u8]) -> Vec<usize> {
+        let of_key = |at: &usize| self.facts[*at].public_key == public_key;
+        let first = (0..self.facts.len()).take_while(of_key).count();
+        let may_be =
+            |at: &usize| *at < first || !self.facts[*at].is_authority && !self.issued_another(*at);
+        (0..self.facts.len()).filter(of_key).filter(may_be).collect()
+    }
+
+    /// Returns whether the certificate `at` issued one of another key in the file.
+    pub(super) fn issued_another(&self, at: usize) -> bool {
+        let is_other = |of: &usize| self.facts[*of].public_key != self.facts[at].public_key;
+        (0..self.facts.len()).filter(is_other).any(|of| self.certifies(at, of))
+    }
+
     fn repeated(&self, at: usize) -> Warning {
         let text = format!("{} is in the file twice and is served once", self.name(at));
         Warning::new(WarningKind::ChainReordered, text)
@@ -185,7 +201,7 @@ impl Chain<'_> {
     }
 
     /// Returns position, file and display name of a certificate for messages.
-    fn name(&self, at: usize) -> String {
+    pub(super) fn name(&self, at: usize) -> String {
         format!("certificate {} in {} (\"{}\")", at + 1, self.path.display(), self.facts[at].title)
     }
 }

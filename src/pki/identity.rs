@@ -20,10 +20,11 @@ use super::dns_name::NamePattern;
 use super::hash::{hexadecimal, sha256};
 use super::key;
 use super::key::AskPassword;
+use super::leaf::leaf_and_key;
 use super::ocsp::StapleFacts;
 use super::ocsp::{Staple, Stapled};
 use super::warnings::{Warning, WarningKind};
-use super::{expiry_warning, pem};
+use super::{compatibility, expiry_warning, pem};
 use crate::clock::unix_now;
 use crate::error::{Cause, Error};
 use crate::options::Role;
@@ -75,24 +76,47 @@ impl Identity {
 
         let certificates = pem::certificates(chain_bytes).map_err(at_chain)?;
         let facts = facts_of(&certificates).map_err(at_chain)?;
-        let key = key::load(key_path, key_bytes, provider, input.password)?;
-        let position = position_of_leaf(&facts, &*key).ok_or_else(|| {
-            Error::at(key_path, Cause::KeyMismatch { chain: chain_path.to_owned() })
-        })?;
-        let leaf = &facts[position];
-        check_dates(leaf.not_before, leaf.not_after, now).map_err(at_chain)?;
-        check_usage(leaf, input.role).map_err(at_chain)?;
-
-        let chain = Chain {
+        let keys = key::load(key_path, key_bytes, provider, input.password)?;
+        let mut chain = Chain {
             path: chain_path,
             certificates: &certificates,
             facts: &facts,
-            leaf: position,
+            leaf: 0,
             algorithms: &provider.signature_verification_algorithms,
             now,
         };
+        let key_count = keys.count;
+        let Some((leaf, key)) = leaf_and_key(&chain, &keys.keys) else {
+            // The key that could not be loaded may be that of the certificate.
+            return Err(keys.failure.unwrap_or_else(|| {
+                Error::at(
+                    key_path,
+                    match key_count {
+                        1 => Cause::KeyMismatch { chain: chain_path.to_owned() },
+                        count => Cause::SeveralPrivateKeys { count },
+                    },
+                )
+            }));
+        };
+        chain.leaf = leaf;
+        let leaf = &facts[chain.leaf];
+        check_dates(leaf.not_before, leaf.not_after, now).map_err(at_chain)?;
+        check_usage(leaf, input.role).map_err(at_chain)?;
         check_signatures(&chain).map_err(at_chain)?;
         let Order { positions, linked, mut warnings } = chain.order();
+        warnings.extend(compatibility::warnings(&chain, &positions[..linked], input.role));
+        for (path, bytes) in [input.chain, input.key] {
+            warnings.extend(pem::skipped_lines(bytes).iter().map(|line| line.warning(path)));
+        }
+        // The chain and the key may be one file.
+        warnings.dedup();
+        if key_count > 1 {
+            let text = format!(
+                "{} holds {key_count} private keys, and that of the certificate is used; remove the others",
+                key_path.display()
+            );
+            warnings.push(Warning::new(WarningKind::PemSkipped, text));
+        }
         if !leaf.may_sign {
             warnings.push(Warning::new(WarningKind::KeyUsage, MAY_NOT_SIGN));
         }
@@ -304,17 +328,6 @@ fn facts_of<'a>(
     certificates: &'a [CertificateDer<'_>],
 ) -> Result<Vec<CertificateFacts<'a>>, Cause> {
     certificates.iter().enumerate().map(|(index, der)| certificate::facts(der, index)).collect()
-}
-
-/// Returns the position of the leaf: the first certificate with the public key of `key`, usually the first in the file.
-///
-/// If the provider does not return the public key, the first certificate is assumed to be the leaf. If the key does not
-/// match, the self-check fails (G16).
-fn position_of_leaf(facts: &[CertificateFacts<'_>], key: &dyn SigningKey) -> Option<usize> {
-    match key.public_key() {
-        Some(public_key) => facts.iter().position(|facts| facts.public_key == public_key.as_ref()),
-        None => Some(0),
-    }
 }
 
 /// Returns the signature scheme that `key` prefers among all schemes of TLS.

@@ -3,6 +3,7 @@
 mod certificate;
 mod chain;
 mod chain_paths;
+mod compatibility;
 mod crl;
 mod crl_signer;
 mod der;
@@ -11,6 +12,7 @@ mod expiry_warning;
 mod hash;
 mod identity;
 mod key;
+mod leaf;
 mod ocsp;
 mod oid;
 mod pem;
@@ -33,6 +35,7 @@ pub(crate) use identity::{Identity, IdentityInput};
 pub(crate) use key::{Password, needs_password};
 pub(crate) use ocsp::Staple;
 pub(crate) use pem::MAX_CERTIFICATES;
+pub(crate) use signature::is_handshake_signature;
 pub(crate) use ticket_keys::{TicketFile, TicketKey, TicketKeys};
 pub(crate) use trust::{Trust, TrustContext};
 pub(crate) use trust_input::{TrustFile, TrustInput};
@@ -42,7 +45,7 @@ pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
     pub(crate) use super::crl::{Crl, crls};
-    pub(crate) use super::key::load as load_key;
+    pub(crate) use super::key::{LoadedKeys, load as load_key};
     pub(crate) use super::ocsp::StapleFacts;
     pub(crate) use super::ocsp::{MAX_RESPONSE, parse as parse_ocsp};
     pub(crate) use super::pem::certificates;

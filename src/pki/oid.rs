@@ -17,6 +17,17 @@ pub(super) const X448: &[u8] = &[0x2b, 0x65, 111];
 /// id-Ed448, 1.3.101.113 (RFC 8410).
 pub(super) const ED448: &[u8] = &[0x2b, 0x65, 113];
 
+// Signatures with hashes for which forgeries are known.
+
+/// md5WithRSAEncryption, 1.2.840.113549.1.1.4 (RFC 3279).
+pub(super) const MD5_WITH_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 4];
+/// sha1WithRSAEncryption, 1.2.840.113549.1.1.5 (RFC 3279).
+pub(super) const SHA1_WITH_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5];
+/// sha1WithRSASignature, 1.3.14.3.2.29: an older number for the same.
+pub(super) const SHA1_WITH_RSA_OIW: &[u8] = &[0x2b, 0x0e, 3, 2, 29];
+/// ecdsa-with-SHA1, 1.2.840.10045.4.1 (RFC 3279).
+pub(super) const ECDSA_WITH_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1];
+
 // Elliptic curves.
 
 /// secp192r1, 1.2.840.10045.3.1.1 (RFC 5480).

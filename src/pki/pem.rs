@@ -3,13 +3,17 @@
 //! Any section may be a private key. Each is decoded into one buffer that is wiped when it is dropped and that never
 //! grows: growing would leave an unwiped copy of the key in freed memory (G18). Sections are decoded only on demand.
 //!
-//! Files in practice have text around the sections, headers, and all kinds of line ends, which are accepted. A section
-//! that is cut off is an error and never merges with the next one: such a file is probably being written (G4).
+//! Files in practice have text around the sections, headers, and all kinds of line ends, which are accepted. So are white
+//! space and byte order marks before a BEGIN line, because files are joined with cat(1). A BEGIN behind other text begins
+//! no section, and is reported ([`skipped_lines`]). A section that is cut off is an error and never merges with the next one: such a file is probably being written (G4).
+
+use std::path::Path;
 
 use base64ct::{Base64Unpadded, Encoding};
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
+use super::warnings::{Warning, WarningKind};
 use super::{der, wrong_format};
 use crate::error::Cause;
 
@@ -36,7 +40,8 @@ impl Section<'_> {
     /// Returns whether the section is encrypted as in RFC 1421 (`Proc-Type: 4,ENCRYPTED`), in contrast to PKCS#8.
     pub(super) fn has_legacy_encryption(&self) -> bool {
         Lines::of(self.headers)
-            .any(|line| line.text.starts_with(b"Proc-Type:") && line.text.ends_with(b"ENCRYPTED"))
+            .map(|line| line.text.trim_ascii_start())
+            .any(|header| header.starts_with(b"Proc-Type:") && header.ends_with(b"ENCRYPTED"))
     }
 
     /// Decodes the base64 into a buffer that is wiped when it is dropped.
@@ -49,6 +54,11 @@ impl Section<'_> {
         let mut buffer = Zeroizing::new(Vec::with_capacity(self.base64.len()));
         buffer.extend(self.base64.iter().filter(|byte| !byte.is_ascii_whitespace()));
         let unpadded = buffer.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+        // With padding, groups of four characters: otherwise a character is missing.
+        let padding = buffer.len() - unpadded;
+        if padding > 2 || padding > 0 && !buffer.len().is_multiple_of(4) {
+            return Err(not_base64());
+        }
         buffer.truncate(unpadded);
         if buffer.is_empty() {
             return Err(malformed("there is no text between BEGIN and END"));
@@ -61,15 +71,85 @@ impl Section<'_> {
 
 /// Returns the sections of `bytes` in order, up to the first that is malformed: what follows it cannot be trusted.
 pub(super) fn sections(bytes: &[u8]) -> impl Iterator<Item = Result<Section<'_>, Cause>> {
-    let mut lines = Lines::of(bytes.strip_prefix(UTF8_MARK).unwrap_or(bytes));
+    let mut lines = Lines::of(bytes);
     std::iter::from_fn(move || {
-        let begin = lines.find(|line| line.text.starts_with(BEGIN))?;
+        let begin = lines.find(|line| after_begin(line.text).is_some())?;
         let section = section(&begin, &mut lines);
         if section.is_err() {
             lines = Lines::of(&[]);
         }
         Some(section)
     })
+}
+
+/// A line outside of the sections that has a BEGIN behind other text. What follows it, to the next END, is not read.
+pub(super) struct SkippedLine<'a> {
+    /// Counted from 1.
+    pub(super) number: usize,
+    /// This line and those to the END.
+    pub(super) block: &'a [u8],
+    /// Whether the END is behind the same text, because the lines were made comments.
+    pub(super) is_comment: bool,
+}
+
+impl SkippedLine<'_> {
+    /// Returns the warning about this line of the file at `path`.
+    pub(super) fn warning(&self, path: &Path) -> Warning {
+        let (path, number) = (path.display(), self.number);
+        let text = format!("line {number} of {path} is skipped: {BEHIND_OTHER_TEXT}");
+        Warning::new(WarningKind::PemSkipped, text)
+    }
+}
+
+pub(super) const BEHIND_OTHER_TEXT: &str =
+    "its BEGIN is behind other text, so what follows is not read; put it on a separate line";
+
+/// Returns the lines of `bytes` that have a BEGIN behind other text, up to the first section that is malformed.
+pub(super) fn skipped_lines(bytes: &[u8]) -> Vec<SkippedLine<'_>> {
+    let mut skipped = Vec::new();
+    let mut lines = Lines::of(bytes);
+    loop {
+        let start = lines.position;
+        let Some(line) = lines.next() else { return skipped };
+        if after_begin(line.text).is_some() {
+            if section(&line, &mut lines).is_err() {
+                return skipped;
+            }
+        } else if let Some(margin) = position_of(line.text, BEGIN) {
+            let end = lines.find(|line| position_of(line.text, END).is_some());
+            let is_comment = end.as_ref().and_then(|end| position_of(end.text, END))
+                == Some(margin)
+                && end.as_ref().is_some_and(|end| end.text.starts_with(&line.text[..margin]));
+            let end = end.map_or(bytes.len(), |end| end.end);
+            skipped.push(SkippedLine {
+                number: line.number,
+                block: &bytes[start..end],
+                is_comment,
+            });
+        }
+    }
+}
+
+/// Returns what follows BEGIN in a line that begins a section. A line that ends there begins a malformed one.
+fn after_begin(line: &[u8]) -> Option<&[u8]> {
+    let line = without_margin(line);
+    line.strip_prefix(BEGIN)
+        .or_else(|| line.strip_prefix(BEGIN.trim_ascii_end()).filter(|rest| rest.is_empty()))
+}
+
+/// Returns `line` without the white space and the byte order marks that it begins with.
+fn without_margin(mut line: &[u8]) -> &[u8] {
+    loop {
+        line = line.trim_ascii_start();
+        match line.strip_prefix(UTF8_MARK) {
+            Some(rest) => line = rest,
+            None => return line,
+        }
+    }
+}
+
+fn position_of(line: &[u8], text: &[u8]) -> Option<usize> {
+    line.windows(text.len()).position(|window| window == text)
 }
 
 /// Returns whether `bytes` has at least one section, and none is malformed.
@@ -81,7 +161,7 @@ pub(super) fn is_pem(bytes: &[u8]) -> bool {
 /// Reads the section after the line `begin` up to its END line.
 fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, Cause> {
     let malformed = |line, reason| Cause::PemMalformed { line, reason };
-    let label = begin.text.strip_prefix(BEGIN).and_then(|line| line.strip_suffix(HYPHENS));
+    let label = after_begin(begin.text).and_then(|line| line.strip_suffix(HYPHENS));
     let Some(label) = label else {
         return Err(malformed(begin.number, "a BEGIN line does not end in five hyphens"));
     };
@@ -89,7 +169,10 @@ fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, C
     // Base64 has no colon, so a line with one is a header. An indented line continues a header.
     let (mut headers, mut base64) = (0, 0);
     for line in lines {
-        if let Some(end) = line.text.strip_prefix(END) {
+        if let Some(end) = without_margin(line.text).strip_prefix(END) {
+            if position_of(end, BEGIN).is_some() {
+                return Err(malformed(line.number, "END and BEGIN are on one line"));
+            }
             return match end.strip_suffix(HYPHENS) {
                 Some(end) if end == label => Ok(Section {
                     line: begin.number,
@@ -100,7 +183,7 @@ fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, C
                 _ => Err(malformed(line.number, "an END line does not match its BEGIN line")),
             };
         }
-        if line.text.starts_with(BEGIN) {
+        if after_begin(line.text).is_some() {
             break;
         }
         let continues = headers > 0 && line.text.starts_with(b" ");
@@ -212,116 +295,5 @@ fn end_line(label: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BODY: &str = "MAMCAQU=";
-    const DER: [u8; 5] = [0x30, 0x03, 0x02, 0x01, 0x05];
-
-    fn pem(label: &str, body: &str) -> String {
-        format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
-    }
-
-    fn only_section(text: &[u8]) -> Result<Vec<u8>, Cause> {
-        let mut found = sections(text).collect::<Result<Vec<_>, _>>()?;
-        assert_eq!(found.len(), 1);
-        Ok(found.remove(0).decode()?.to_vec())
-    }
-
-    #[test]
-    fn sections_are_found_in_all_common_layouts() {
-        let plain = pem("X", BODY);
-        let table = [
-            ("plain", plain.clone()),
-            ("CRLF", plain.replace('\n', "\r\n")),
-            ("CR alone", plain.replace('\n', "\r")),
-            ("spaces at the ends", plain.replace('\n', " \t\n")),
-            ("no newline at the end", plain.trim_end().to_owned()),
-            ("a byte order mark", format!("\u{feff}{plain}")),
-            ("text around it", format!("Bag Attributes\n    a: b\n{plain}trailing text\n")),
-            ("blank lines within", pem("X", "\nMAMC\n\nAQU=\n")),
-            ("lines of any length", pem("X", "M\nAMCAQ\nU=")),
-            ("indented base64", pem("X", "  MAMC\n  AQU=")),
-            ("no padding", pem("X", "MAMCAQU")),
-            ("headers", pem("X", "A: b,\n c\nD: e\n\nMAMCAQU=")),
-        ];
-        for (shape, text) in table {
-            assert_eq!(only_section(text.as_bytes()).as_deref(), Ok(&DER[..]), "{shape}");
-        }
-    }
-
-    #[test]
-    fn malformed_and_truncated_sections_have_distinct_causes() {
-        let cause = |text: &str| only_section(text.as_bytes()).unwrap_err();
-        let whole = pem("X", BODY);
-        let truncated = |line| Cause::PemTruncated { line, end: "\"END X\"".to_owned() };
-        assert_eq!(cause(&whole[..20]), truncated(1));
-        assert_eq!(
-            cause(&whole[..whole.len() - 3]),
-            cause(&pem("X", BODY).replace("END X", "END Y"))
-        );
-        let two = format!("{}\n{whole}", &whole[..20]);
-        assert_eq!(cause(&two), truncated(1));
-        for body in ["MA?CAQU=", "MAMC=AQU", "MAMCA", "MAMCAQU=: a", "€", ""] {
-            let cause = cause(&pem("X", body));
-            assert!(matches!(cause, Cause::PemMalformed { .. }), "{body}: {cause}");
-        }
-        assert!(sections(b"").next().is_none());
-        assert!(sections(b"- -----BEGIN X-----").next().is_none());
-    }
-
-    #[test]
-    fn g24_cause_names_the_line_with_any_line_ends() {
-        let text = format!("# one\n\n{}# two\n{}", pem("X", BODY), pem("Y", "?"));
-        for end in ["\n", "\r\n", "\r"] {
-            let text = text.replace('\n', end);
-            let last = sections(text.as_bytes()).last().unwrap().unwrap();
-            let cause = last.decode().unwrap_err();
-            assert!(matches!(cause, Cause::PemMalformed { line: 7, .. }), "{end:?}: {cause}");
-            let cut = &text[..text.len() - end.len() - 1];
-            let cause = sections(cut.as_bytes()).last().unwrap().err().unwrap();
-            assert!(matches!(cause, Cause::PemMalformed { line: 9, .. }), "{end:?}: {cause}");
-        }
-    }
-
-    #[test]
-    fn sections_after_a_malformed_one_are_not_read() {
-        let text = format!("-----BEGIN X\n{}", pem("Y", BODY));
-        assert_eq!(sections(text.as_bytes()).count(), 1);
-    }
-
-    #[test]
-    fn certificates_are_read_and_other_sections_are_ignored() {
-        let text = [
-            pem("PRIVATE KEY", "not even base64"),
-            pem("CERTIFICATE", BODY),
-            pem("DH PARAMETERS", BODY),
-            pem("X509 CERTIFICATE", BODY),
-            // A certificate with empty trust settings, `SEQUENCE {}`.
-            pem("TRUSTED CERTIFICATE", "MAMCAQUwAA=="),
-        ];
-        let found = certificates(text.concat().as_bytes()).unwrap();
-        assert_eq!(found.len(), 3);
-        assert!(found.iter().all(|der| der.as_ref() == DER));
-    }
-
-    #[test]
-    fn chain_longer_than_the_limit_is_rejected() {
-        let text = pem("CERTIFICATE", BODY).repeat(MAX_CERTIFICATES);
-        assert_eq!(certificates(text.as_bytes()).unwrap().len(), MAX_CERTIFICATES);
-        let cause = certificates((text + &pem("CERTIFICATE", BODY)).as_bytes()).unwrap_err();
-        assert_eq!(cause, Cause::TooManyCertificates { limit: MAX_CERTIFICATES });
-    }
-
-    #[test]
-    fn g18_no_message_quotes_the_file() {
-        for text in [
-            "-----BEGIN PRIVATE KEY----- MIGHsecret",
-            "-----BEGIN MIGHsecret-----\n",
-            "-----BEGIN MIGHAGEAMBMGBYQGSM49-----\n",
-        ] {
-            let cause = only_section(text.as_bytes()).unwrap_err();
-            assert!(!cause.to_string().contains("MIGH"), "{cause}");
-        }
-    }
-}
+#[path = "tests_pem.rs"]
+mod tests;

@@ -3,9 +3,11 @@
 //! The algorithms are those of the rustls provider. A signature that the provider cannot verify does not count as
 //! forged: the result is `None`, because old CAs use algorithms that TLS does not need (G23).
 
+use rustls::SignatureScheme;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::SignatureVerificationAlgorithm;
 
+use super::certificate::subject_and_key_of;
 use super::der::{BIT_STRING, INTEGER, OBJECT_IDENTIFIER, SEQUENCE};
 use super::der::{bit_length, bits, element, only, tagged};
 use super::oid;
@@ -29,6 +31,11 @@ impl<'a> Signed<'a> {
         Some((signed, rest))
     }
 
+    /// Returns whether the provider can verify signatures with this algorithm, with some key.
+    pub(super) fn has_known_algorithm(&self, algorithms: &WebPkiSupportedAlgorithms) -> bool {
+        algorithms.all.iter().any(|known| known.signature_alg_id().as_ref() == self.algorithm)
+    }
+
     /// Returns whether the signature was made with `public_key` (a `SubjectPublicKeyInfo`).
     ///
     /// The result is `None` if the provider cannot verify the signature: it lacks the algorithm, or does not accept
@@ -46,9 +53,16 @@ impl<'a> Signed<'a> {
         let makes = |known: &&&dyn SignatureVerificationAlgorithm| {
             known.signature_alg_id().as_ref() == self.algorithm
         };
+        let is_of_kind = |known: &&dyn SignatureVerificationAlgorithm| {
+            kind_of(&known.public_key_alg_id()) == Some(kind)
+        };
+        if !algorithms.all.iter().any(is_of_kind) {
+            // Nothing is known of such keys, for example of RSA keys that are restricted to PSS.
+            return None;
+        }
         let known: Vec<_> = algorithms.all.iter().filter(makes).collect();
         known.first()?;
-        if !known.iter().any(|known| kind_of(&known.public_key_alg_id()) == Some(kind)) {
+        if !known.iter().any(|known| is_of_kind(*known)) {
             // The algorithm is for another kind of key: an RSA key cannot have made an ECDSA signature.
             return Some(false);
         }
@@ -61,6 +75,24 @@ impl<'a> Signed<'a> {
             suitable.any(|known| known.verify_signature(key, self.content, self.signature).is_ok()),
         )
     }
+}
+
+/// Returns whether `signature` of the TLS handshake, in `scheme`, was made over `message` with the key of
+/// `certificate`. Of the certificate, only that key is parsed: a server can serve certificates that a verifier cannot
+/// parse, for example those of X.509 version 1 (G23).
+pub(crate) fn is_handshake_signature(
+    certificate: &[u8],
+    message: &[u8],
+    (scheme, signature): (SignatureScheme, &[u8]),
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> bool {
+    let Some((_, public_key)) = subject_and_key_of(certificate) else { return false };
+    let Some((key_algorithm, key)) = split_key(public_key) else { return false };
+    let of_scheme = algorithms.mapping.iter().filter(|(known, _)| *known == scheme);
+    of_scheme.flat_map(|(_, known)| known.iter()).any(|known| {
+        known.public_key_alg_id().as_ref() == key_algorithm
+            && known.verify_signature(key, message, signature).is_ok()
+    })
 }
 
 /// Returns whether `der`, a certificate or CRL, was signed with `public_key`; `None` as for [`Signed::is_by`].
@@ -82,7 +114,12 @@ pub(super) fn key_bits(public_key: &[u8]) -> Option<&[u8]> {
 
 /// Splits a `SubjectPublicKeyInfo` into algorithm and key.
 fn key_of(public_key: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (algorithm, rest) = tagged(only(public_key, SEQUENCE)?, SEQUENCE)?;
+    split_key(only(public_key, SEQUENCE)?)
+}
+
+/// Splits the content of a `SubjectPublicKeyInfo` into algorithm and key.
+fn split_key(public_key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (algorithm, rest) = tagged(public_key, SEQUENCE)?;
     Some((algorithm, bits(only(rest, BIT_STRING)?)?))
 }
 

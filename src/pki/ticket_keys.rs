@@ -11,6 +11,7 @@ use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
 
 use super::certificate::parse_time;
+use super::der::{INTEGER, SEQUENCE, element, only};
 use crate::error::{Cause, Error};
 
 /// The maximum number of keys in a file. Three are usual: yesterday's, today's and tomorrow's.
@@ -132,12 +133,21 @@ fn text(bytes: &[u8]) -> Option<&str> {
 
 fn secrets_of_bytes(bytes: &[u8]) -> Result<Vec<Secret>, Cause> {
     let length = bytes.len();
+    if is_der(bytes) {
+        let what = "it is a file in DER, such as a certificate, and not random bytes";
+        return Err(malformed(what.to_owned()));
+    }
+    if contains_pem(bytes) {
+        return Err(malformed("it is a PEM file, and not random bytes".to_owned()));
+    }
     let size = match (length.is_multiple_of(SHORT), length.is_multiple_of(LONG)) {
         (true, false) => SHORT,
         (false, true) => LONG,
         (true, true) => {
             return Err(malformed(format!(
-                "{length} bytes can be keys of 48 bytes or of 80; write one key in base64 per line instead"
+                "{length} bytes can be {} keys of 48 bytes or {} of 80; write one key in base64 per line instead",
+                length / SHORT,
+                length / LONG
             )));
         }
         (false, false) => {
@@ -151,6 +161,23 @@ fn secrets_of_bytes(bytes: &[u8]) -> Result<Vec<Secret>, Cause> {
     }
     let secret = |key: &[u8]| Secret { bytes: Zeroizing::new(key.to_vec()), created: None };
     Ok(bytes.chunks(size).map(secret).collect())
+}
+
+/// Returns whether `bytes` are one `SEQUENCE` of whole elements, the first of which is a `SEQUENCE` or an `INTEGER`, as in
+/// certificates and keys. Random bytes are practically never that.
+fn is_der(bytes: &[u8]) -> bool {
+    let Some(mut rest) = only(bytes, SEQUENCE) else { return false };
+    let is_usual = rest.first().is_some_and(|tag| [SEQUENCE, INTEGER].contains(tag));
+    while let Some((_, after)) = element(rest) {
+        rest = after;
+    }
+    is_usual && rest.is_empty()
+}
+
+/// Returns whether there is a PEM section in `bytes`, which are no text as a whole.
+fn contains_pem(bytes: &[u8]) -> bool {
+    let begin = b"-----BEGIN ";
+    bytes.windows(begin.len()).any(|window| window == begin)
 }
 
 fn secrets_of_lines(text: &str) -> Result<Vec<Secret>, Cause> {

@@ -21,15 +21,20 @@ pub(crate) enum WarningKind {
     CrlLost,
     TicketKeyOld,
     CrlMissing,
+    PemSkipped,
+    Compatibility,
+    RootDoubtful,
 }
 
 impl WarningKind {
     /// All kinds, in the order of their messages: the most severe first.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 19] = [
         Self::CrlLost,
         Self::CrlMissing,
         Self::CrlExpired,
         Self::RootUnusable,
+        Self::RootDoubtful,
+        Self::PemSkipped,
         Self::CrlUnrelated,
         Self::NamesLost,
         Self::ExpiresEarlier,
@@ -39,6 +44,7 @@ impl WarningKind {
         Self::ChainReordered,
         Self::ChainUnrelated,
         Self::KeyUsage,
+        Self::Compatibility,
         Self::KeyReadable,
         Self::OcspUnusable,
         Self::TicketKeyOld,

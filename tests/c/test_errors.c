@@ -103,7 +103,7 @@ static void the_other_file(const char *path) {
 }
 
 static void two_keys(const char *path) {
-    shell("cat other.key >>'%s'", path);
+    shell("cp other.key '%s'; openssl genpkey -algorithm ed25519 >>'%s'", path, path);
 }
 
 static void encrypted_key(const char *path) {

@@ -64,6 +64,7 @@ static void options_refuse_null(void) {
                   "options");
     CHECK_REFUSED(certreload_options_set_runtime(NULL, CERTRELOAD_RUNTIME_HOST), "options");
     CHECK_REFUSED(certreload_options_set_reader_thread(NULL, true), "options");
+    CHECK_REFUSED(certreload_options_set_authority_names(NULL, true), "options");
     certreload_identity_bytes bytes = {"pem", 3, "pem", 3, NULL, 0};
     CHECK_REFUSED(certreload_options_add_identity_memory(NULL, &bytes, sizeof bytes), "options");
     CHECK_REFUSED(

@@ -115,6 +115,37 @@ pub unsafe extern "C" fn certreload_options_set_client_auth(
     )
 }
 
+/// Sets whether the server sends the subject names of its client roots to clients (certificate_authorities, RFC 8446
+/// section 4.2.4).
+///
+/// Clients with several certificates choose by these names. Without them, such a client may show a certificate of an
+/// authority that is not trusted, and is refused. The names of all roots must fit in 64 KiB, which is enough for some
+/// hundreds of roots: more are a failure (TOO_MANY_CERTIFICATES), unless no names are sent.
+///
+/// @param options  must not be NULL; changed
+/// @param enabled  true to send the names; that is the default
+/// @return         OK; NULL_PARAMETER
+/// Ownership:      nothing changes hands
+/// Threads:        exclusive access to options
+/// Signals:        not async-signal-safe
+/// Blocks:         never
+/// Since:          0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_options_set_authority_names(
+    options: *mut certreload_options,
+    enabled: bool,
+) -> certreload_result {
+    setter(
+        "certreload_options_set_authority_names",
+        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
+        unsafe { cast::borrow_mut(options, "options") },
+        |options| {
+            options.options.trust.hides_authority_names = !enabled;
+            Ok(())
+        },
+    )
+}
+
 /// Adds the client role, for connections to servers: the servers are checked against roots that reload.
 ///
 /// certreload_client_connection_new() then creates such connections. The client shows the identity of

@@ -15,6 +15,7 @@ use crate::pki::certificate::format_time;
 use crate::pki::crl_signer::CrlSigner;
 use crate::pki::expiry_warning::list_expiring_from;
 use crate::pki::hash::{Sha256, sha256};
+use crate::pki::pem::skipped_lines;
 use crate::pki::trust_input::TrustFile;
 use crate::pki::warnings::{Warning, WarningKind};
 
@@ -86,6 +87,9 @@ impl CrlSet {
             newest.into_iter().map(|crl| (crl.list, crl.der)).unzip();
         let versions: Vec<&CrlVersion> = lists.iter().map(|list| &list.version).collect();
         let mut warnings = Vec::new();
+        for file in files {
+            warnings.extend(skipped_lines(file.bytes).iter().map(|line| line.warning(file.path)));
+        }
         for list in &lists {
             list.check_rollback(context.newest, &versions)?;
             warnings.extend(list.check_expiry(context)?);

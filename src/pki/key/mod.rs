@@ -25,15 +25,64 @@ pub(crate) type Password = SecretBytes;
 /// Asks for the password of an encrypted key. Returns it, `None` if there is none, or why it cannot be read.
 pub(crate) type AskPassword<'a> = &'a dyn Fn() -> Result<Option<Password>, Error>;
 
-/// Loads the only private key in `bytes`. Certificates and other PEM sections are ignored.
+/// The most private keys in a file.
+const MAX_KEYS: usize = 8;
+
+/// The private keys of a file; usually there is one.
+pub(crate) struct LoadedKeys {
+    pub(crate) keys: Vec<Arc<dyn SigningKey>>,
+    /// The number of keys in the file, those that could not be loaded included.
+    pub(crate) count: usize,
+    /// Why the first of those that could not be loaded could not.
+    pub(crate) failure: Option<Error>,
+}
+
+/// Loads the private keys in `bytes`. Certificates and other PEM sections are ignored.
 pub(crate) fn load(
     path: &Path,
     bytes: &[u8],
     provider: &CryptoProvider,
     ask: AskPassword<'_>,
+) -> Result<LoadedKeys, Error> {
+    let sections = find(bytes).map_err(|cause| Error::at(path, cause))?;
+    let mut password = AskedOnce { ask, password: None };
+    let mut loaded = LoadedKeys { keys: Vec::new(), count: sections.len(), failure: None };
+    for section in &sections {
+        match load_section(path, section, provider, &mut password) {
+            Ok(key) => loaded.keys.push(key),
+            Err(error) => {
+                loaded.failure.get_or_insert(error);
+            }
+        }
+    }
+    match loaded.failure {
+        Some(error) if loaded.keys.is_empty() => Err(error),
+        _ => Ok(loaded),
+    }
+}
+
+/// The password of the keys in one file, asked for when it is first needed.
+struct AskedOnce<'a> {
+    ask: AskPassword<'a>,
+    password: Option<Result<Option<Password>, Error>>,
+}
+
+impl AskedOnce<'_> {
+    fn get(&mut self) -> Result<Option<&Password>, Error> {
+        match self.password.get_or_insert_with(self.ask) {
+            Ok(password) => Ok(password.as_ref()),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+fn load_section(
+    path: &Path,
+    section: &Section<'_>,
+    provider: &CryptoProvider,
+    password: &mut AskedOnce<'_>,
 ) -> Result<Arc<dyn SigningKey>, Error> {
     let here = |cause: Cause| Error::at(path, cause);
-    let section = find(bytes).map_err(here)?;
     if section.has_legacy_encryption() {
         let reason =
             format!("its encryption (Proc-Type and DEK-Info headers) is not supported; {REMEDY}");
@@ -43,8 +92,8 @@ pub(crate) fn load(
     let der = match section.label {
         b"ENCRYPTED PRIVATE KEY" => {
             let key = EncryptedKey::parse(&der).map_err(here)?;
-            let password = ask()?.ok_or_else(|| here(Cause::KeyEncrypted(NO_PASSWORD)))?;
-            key.decrypt(&password).map_err(here)?
+            let password = password.get()?.ok_or_else(|| here(Cause::KeyEncrypted(NO_PASSWORD)))?;
+            key.decrypt(password).map_err(here)?
         }
         _ => der,
     };
@@ -69,22 +118,31 @@ pub(crate) fn load(
 
 const NO_PASSWORD: &str = "and there is no password for it; configure a password file or callback";
 
-/// Returns whether loading the key in `bytes` needs a password. Keys with the legacy encryption of OpenSSL do not: they
+/// Returns whether loading the keys in `bytes` needs a password. Keys with the legacy encryption of OpenSSL do not: they
 /// are rejected.
 pub(crate) fn needs_password(bytes: &[u8]) -> bool {
-    find(bytes).is_ok_and(|section| section.label == b"ENCRYPTED PRIVATE KEY")
+    let is_encrypted = |section: &Section<'_>| section.label == b"ENCRYPTED PRIVATE KEY";
+    find(bytes).is_ok_and(|sections| sections.iter().any(is_encrypted))
 }
 
-/// Finds the section of the private key. Two keys are an error: which one belongs to the certificate would be a guess.
-fn find(bytes: &[u8]) -> Result<Section<'_>, Cause> {
-    let mut found = None;
+/// Finds the sections of the private keys, at least one.
+fn find(bytes: &[u8]) -> Result<Vec<Section<'_>>, Cause> {
+    let mut found = Vec::new();
     for section in sections(bytes) {
         let section = section?;
-        if section.label.ends_with(b"PRIVATE KEY") && found.replace(section).is_some() {
-            return Err(Cause::SeveralPrivateKeys);
+        if !section.label.ends_with(b"PRIVATE KEY") {
+            continue;
         }
+        if found.len() == MAX_KEYS {
+            let reason = format!("there are more than {MAX_KEYS} in the file");
+            return Err(Cause::KeyUnsupported(reason));
+        }
+        found.push(section);
     }
-    found.ok_or_else(|| Cause::NoPrivateKey(wrong_format::without_key(bytes)))
+    if found.is_empty() {
+        return Err(Cause::NoPrivateKey(wrong_format::without_key(bytes)));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -97,7 +155,7 @@ mod tests {
 
     fn cause(text: &str) -> Cause {
         let loaded = load("key".as_ref(), text.as_bytes(), &default_provider(), &|| Ok(None));
-        loaded.unwrap_err().cause
+        loaded.err().unwrap().cause
     }
 
     #[test]
@@ -112,7 +170,9 @@ mod tests {
 
     #[test]
     fn unusable_key_files_are_rejected_with_distinct_causes() {
-        assert_eq!(cause(&KEY.repeat(2)), Cause::SeveralPrivateKeys);
+        let many = cause(&KEY.repeat(MAX_KEYS + 1));
+        assert!(many.to_string().contains("more than 8 in the file"), "{many}");
+        assert_eq!(cause(&KEY.repeat(2)), cause(KEY), "none can be loaded");
         assert_eq!(
             cause(&KEY[..40]),
             Cause::PemTruncated { line: 1, end: "\"END PRIVATE KEY\"".to_owned() }

@@ -36,13 +36,17 @@ pub(super) enum SignatureError {
         "it was signed by \"{responder}\", whose certificate is not from the certificate's issuer"
     )]
     ResponderOfAnotherIssuer { responder: String },
+    #[error(
+        "its signature cannot be checked, because its algorithm or key is not supported (such as SHA-1)"
+    )]
+    Unsupported,
 }
 
 /// Verifies the signature of `response`. Returns the responder that made it, or `None` if the issuer itself did.
 ///
-/// `issuers` are the positions of the issuer's certificates in the chain. The result is also `None` if the signature
-/// cannot be verified. That is so if neither the chain nor the response has the signer's certificate, or if the
-/// provider lacks the algorithm. The response is then accepted, since clients may be able to verify it (G23).
+/// `issuers` are the positions of the issuer's certificates in the chain. The result is also `None` if neither the chain
+/// nor the response has the signer's certificate: clients that have the issuer as a root can verify the response (G23).
+/// If the provider lacks the algorithm, it is unknown whether clients accept the response, so it is not accepted.
 pub(super) fn verify_signature(
     response: &Response<'_>,
     chain: &Chain<'_>,
@@ -50,12 +54,16 @@ pub(super) fn verify_signature(
 ) -> Result<Option<DelegatedResponder>, SignatureError> {
     let is_by =
         |facts: &CertificateFacts<'_>| response.signed.is_by(facts.public_key, chain.algorithms);
-    let mut is_verifiable = !issuers.is_empty() || !response.certificates.is_empty();
+    if !response.signed.has_known_algorithm(chain.algorithms) {
+        return Err(SignatureError::Unsupported);
+    }
+    let has_certificates = !issuers.is_empty() || !response.certificates.is_empty();
+    let mut is_supported = true;
     for issuer in issuers {
         match is_by(&chain.facts[*issuer]) {
             Some(true) => return Ok(None),
             Some(false) => {}
-            None => is_verifiable = false,
+            None => is_supported = false,
         }
     }
     let mut failure = SignatureError::NoAuthorizedSigner;
@@ -67,13 +75,13 @@ pub(super) fn verify_signature(
                 Err(error) => failure = error,
             },
             Some(false) => {}
-            None => is_verifiable = false,
+            None => is_supported = false,
         }
     }
-    if is_verifiable || failure != SignatureError::NoAuthorizedSigner {
-        Err(failure)
-    } else {
-        Ok(None)
+    match failure {
+        SignatureError::NoAuthorizedSigner if !has_certificates => Ok(None),
+        SignatureError::NoAuthorizedSigner if !is_supported => Err(SignatureError::Unsupported),
+        failure => Err(failure),
     }
 }
 

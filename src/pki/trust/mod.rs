@@ -92,12 +92,18 @@ impl Trust {
         let CrlSet { ders, lists, warnings, newest } = CrlSet::read(&input.crls, &crl_context)?;
 
         let client_roots = clients.as_ref().filter(|_| options.client_auth != ClientAuth::None);
+        if let (Some(roots), Some(place), false) =
+            (client_roots, &options.client_roots, options.hides_authority_names)
+        {
+            roots.check_names().map_err(|cause| Error::at(place, cause))?;
+        }
         let (client_auth, rules) = (options.client_auth, options.crl_rules);
+        let hides_authority_names = options.hides_authority_names;
         let builder = VerificationBuilder {
             ders,
             lists: &lists,
             issuers: &crl_context.issuers,
-            settings: VerifierSettings { client_auth, rules, provider },
+            settings: VerifierSettings { client_auth, rules, hides_authority_names, provider },
         };
         let clients_verified = builder.build(client_roots, previous.map(|trust| &trust.clients))?;
         let servers_verified =

@@ -58,10 +58,19 @@ pub(crate) struct RootsContext<'a> {
 /// A certificate in a root file that cannot be a root.
 struct SkippedCertificate<'a> {
     path: &'a Path,
-    /// The position in the file, from 1.
-    index: usize,
+    place: SkippedPlace,
+    /// Of the certificate, or of the line.
     sha256: Sha256,
     reason: String,
+}
+
+/// Where a certificate is that cannot be a root.
+#[derive(Clone, Copy)]
+enum SkippedPlace {
+    /// The position among the certificates of the file, from 1.
+    Certificate(usize),
+    /// The line whose BEGIN is behind other text, from 1.
+    Line(usize),
 }
 
 impl Roots {
@@ -79,7 +88,9 @@ impl Roots {
         for file in files {
             collector.add(file, context).map_err(|cause| Error::at(file.path, cause))?;
         }
+        let too_alike = collector.too_alike();
         let RootCollector { anchors, store, mut warnings, skipped, files: digests, .. } = collector;
+        warnings.extend(too_alike);
         if anchors.is_empty() {
             let none = || Error::at(context.place, Cause::NoCertificate(" in any of its files"));
             return Err(skipped.first().map_or_else(none, |first| first.rejected("")));
@@ -91,6 +102,20 @@ impl Roots {
         warnings.extend(skipped.iter().map(SkippedCertificate::warning));
         let skipped = skipped.into_iter().map(|skipped| skipped.sha256).collect();
         Ok(Self { anchors, store: store.into(), warnings, skipped, files: digests })
+    }
+
+    /// Checks that a server can send the subject names of the roots to clients.
+    pub(super) fn check_names(&self) -> Result<(), Cause> {
+        // Each name has two bytes for its length (RFC 8446 section 4.2.4).
+        let bytes: usize = self.store.subjects().iter().map(|name| name.as_ref().len() + 2).sum();
+        if bytes <= MAX_NAMES_SIZE {
+            return Ok(());
+        }
+        Err(Cause::TooManyAuthorityNames {
+            roots: self.anchors.len(),
+            bytes,
+            limit: MAX_NAMES_SIZE,
+        })
     }
 
     pub(super) fn loaded(&self) -> LoadedRoots {
@@ -131,6 +156,14 @@ impl LoadedRoots {
     }
 }
 
+/// The room for the subject names of roots in a `CertificateRequest`, in bytes. A handshake message of rustls has at most
+/// 64 KiB, and its other fields need less than 256 bytes.
+const MAX_NAMES_SIZE: usize = 0xffff - 256;
+
+/// The number of signatures that rustls verifies for a peer. It tries each root with the subject that a certificate
+/// names as its issuer.
+const MAX_SIGNATURES: usize = 100;
+
 /// Collects the certificates of all files of one role.
 struct RootCollector<'a> {
     anchors: BTreeMap<Sha256, CrlSigner>,
@@ -138,6 +171,8 @@ struct RootCollector<'a> {
     warnings: Vec<Warning>,
     skipped: Vec<SkippedCertificate<'a>>,
     files: FileDigests,
+    /// The name for messages and the number of the roots with each subject.
+    subjects: BTreeMap<Vec<u8>, (String, usize)>,
     /// The number of certificates read so far, repetitions included, to enforce [`MAX_ROOTS`].
     count: usize,
 }
@@ -146,7 +181,7 @@ impl Default for RootCollector<'_> {
     fn default() -> Self {
         let (anchors, store) = (BTreeMap::new(), RootCertStore::empty());
         let (warnings, skipped, files) = (Vec::new(), Vec::new(), FileDigests::new());
-        Self { anchors, store, warnings, skipped, files, count: 0 }
+        Self { anchors, store, warnings, skipped, files, subjects: BTreeMap::new(), count: 0 }
     }
 }
 
@@ -167,15 +202,40 @@ impl<'a> RootCollector<'a> {
             match facts.and_then(|facts| self.add_to_store(der).map(|()| facts)) {
                 Ok(facts) => {
                     self.warnings.extend(expired(&facts, at, file.path, context.now));
+                    self.warnings.extend(no_authority(&facts, at, file.path));
+                    let subject = self.subjects.entry(facts.subject.to_vec());
+                    subject.or_insert_with(|| (facts.title.clone(), 0)).1 += 1;
                     self.anchors.insert(sha256, CrlSigner::of(&facts));
                 }
                 Err(reason) => {
-                    let (path, index) = (file.path, at + 1);
-                    self.skipped.push(SkippedCertificate { path, index, sha256, reason });
+                    let (path, place) = (file.path, SkippedPlace::Certificate(at + 1));
+                    self.skipped.push(SkippedCertificate { path, place, sha256, reason });
                 }
             }
         }
+        for line in pem::skipped_lines(file.bytes) {
+            // Who makes comments of all lines of a root removes it.
+            if line.is_comment {
+                self.warnings.push(line.warning(file.path));
+                continue;
+            }
+            self.skipped.push(SkippedCertificate {
+                path: file.path,
+                place: SkippedPlace::Line(line.number),
+                sha256: sha256(line.block),
+                reason: pem::BEHIND_OTHER_TEXT.to_owned(),
+            });
+        }
         Ok(())
+    }
+
+    /// Returns a warning if so many roots have one subject that rustls does not try all of them.
+    fn too_alike(&self) -> Option<Warning> {
+        let (title, count) = self.subjects.values().find(|(_, count)| *count >= MAX_SIGNATURES)?;
+        let text = format!(
+            "{count} roots have the subject \"{title}\", and at most {MAX_SIGNATURES} signatures are verified for a peer: peers of some of them are refused"
+        );
+        Some(Warning::new(WarningKind::RootDoubtful, text))
     }
 
     /// Adds a certificate to the trust anchors of rustls. rustls decides whether the certificate can be one.
@@ -195,16 +255,31 @@ impl<'a> RootCollector<'a> {
 const MAY_BE_A_LOST_ROOT: &str =
     "; a root that is trusted now is missing, and this may be its damaged copy";
 
+const LOST_BEHIND_TEXT: &str =
+    "its BEGIN is behind other text; a root that is trusted now is missing, and this may be it";
+
 impl SkippedCertificate<'_> {
     fn rejected(&self, why: &str) -> Error {
         let reason = format!("{}{why}", self.reason);
-        Error::at(self.path, Cause::CertificateMalformed { index: self.index, reason })
+        let cause = match self.place {
+            SkippedPlace::Certificate(index) => Cause::CertificateMalformed { index, reason },
+            SkippedPlace::Line(line) => Cause::PemMalformed {
+                line,
+                reason: if why.is_empty() { pem::BEHIND_OTHER_TEXT } else { LOST_BEHIND_TEXT },
+            },
+        };
+        Error::at(self.path, cause)
     }
 
     fn warning(&self) -> Warning {
-        let (index, path, reason) = (self.index, self.path.display(), &self.reason);
-        let text = format!("certificate {index} of {path} is not used as a root: {reason}");
-        Warning::new(WarningKind::RootUnusable, text)
+        let (path, reason) = (self.path.display(), &self.reason);
+        let (kind, place) = match self.place {
+            SkippedPlace::Certificate(index) => {
+                (WarningKind::RootUnusable, format!("certificate {index}"))
+            }
+            SkippedPlace::Line(line) => (WarningKind::PemSkipped, format!("line {line}")),
+        };
+        Warning::new(kind, format!("{place} of {path} is not used as a root: {reason}"))
     }
 }
 
@@ -266,6 +341,22 @@ fn expired(facts: &CertificateFacts<'_>, at: usize, path: &Path, now: i64) -> Op
             format_time(facts.not_after)
         );
         Warning::new(WarningKind::ChainExpired, text)
+    })
+}
+
+/// Returns a warning if a root is no CA certificate: usually the certificate of a server that was put among the roots to
+/// trust it alone. As a trust anchor it may certify any name.
+///
+/// Certificates of X.509 version 1 have no extension that could say so, and old roots are among them.
+fn no_authority(facts: &CertificateFacts<'_>, at: usize, path: &Path) -> Option<Warning> {
+    (!facts.is_authority && !facts.is_version_1).then(|| {
+        let text = format!(
+            "certificate {} of {} (\"{}\") is no CA certificate, and everything that its key signed is trusted",
+            at + 1,
+            path.display(),
+            facts.title
+        );
+        Warning::new(WarningKind::RootDoubtful, text)
     })
 }
 

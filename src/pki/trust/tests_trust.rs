@@ -71,6 +71,7 @@ impl Setup {
             server_roots: self.server_roots.as_ref().map(|_| ROOTS.into()),
             crls: self.lists.iter().map(|_| PathBuf::from(LISTS)).collect(),
             crl_rules: self.rules,
+            hides_authority_names: false,
         };
         let (options, provider) = (&options, &Arc::new(default_provider()));
         Trust::new(&input, &TrustContext { options, provider, now: self.now, previous })

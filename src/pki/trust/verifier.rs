@@ -20,6 +20,7 @@ pub(super) type CrlDers = Vec<CertificateRevocationListDer<'static>>;
 pub(super) struct VerifierSettings<'a> {
     pub(super) client_auth: ClientAuth,
     pub(super) rules: CrlRules,
+    pub(super) hides_authority_names: bool,
     pub(super) provider: &'a Arc<CryptoProvider>,
 }
 
@@ -66,7 +67,10 @@ impl RoleVerifier for dyn ClientCertVerifier {
     ) -> Result<Arc<Self>, VerifierBuilderError> {
         let (roots, provider) = (roots.clone(), settings.provider.clone());
         let builder = WebPkiClientVerifier::builder_with_provider(roots, provider).with_crls(crls);
-        let builder = with_crl_rules!(builder, settings.rules);
+        let mut builder = with_crl_rules!(builder, settings.rules);
+        if settings.hides_authority_names {
+            builder = builder.clear_root_hint_subjects();
+        }
         match settings.client_auth {
             ClientAuth::Optional => builder.allow_unauthenticated().build(),
             ClientAuth::None | ClientAuth::Required => builder.build(),

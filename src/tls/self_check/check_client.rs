@@ -105,7 +105,7 @@ impl ClientCertVerifier for CheckingServer {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12(message, certificate, signature)
+        self.0.verify_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -114,7 +114,7 @@ impl ClientCertVerifier for CheckingServer {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13(message, certificate, signature)
+        self.0.verify_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

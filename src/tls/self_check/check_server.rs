@@ -127,7 +127,7 @@ impl ServerCertVerifier for CheckingClient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12(message, certificate, signature)
+        self.verifier.verify_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -136,7 +136,7 @@ impl ServerCertVerifier for CheckingClient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13(message, certificate, signature)
+        self.verifier.verify_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::client::ClientConnection;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConnection};
 use rustls::sign::CertifiedKey;
@@ -27,7 +27,7 @@ pub(crate) use check_server::check_server;
 
 use super::enabled_versions::is_unsupported;
 use crate::error::Cause;
-use crate::pki::Identity;
+use crate::pki::{Identity, is_handshake_signature};
 use crate::sys::without_fork;
 use crate::sys::without_logging;
 
@@ -132,32 +132,22 @@ impl IdentityVerifier {
         }
     }
 
-    fn verify_tls12(
+    /// Verifies a signature of a handshake in any protocol version.
+    fn verify_signature(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        self.record(verify_tls12_signature(message, certificate, signature, algorithms))
-    }
-
-    fn verify_tls13(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        self.record(verify_tls13_signature(message, certificate, signature, algorithms))
-    }
-
-    fn record(
-        &self,
-        verified: Result<HandshakeSignatureValid, Error>,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.has_verified.store(verified.is_ok(), Ordering::Relaxed);
-        verified
+        let signature = (signature.scheme, signature.signature());
+        let is_valid = is_handshake_signature(certificate, message, signature, algorithms);
+        self.has_verified.store(is_valid, Ordering::Relaxed);
+        if is_valid {
+            Ok(HandshakeSignatureValid::assertion())
+        } else {
+            Err(CertificateError::BadSignature.into())
+        }
     }
 
     fn schemes(&self) -> Vec<SignatureScheme> {
