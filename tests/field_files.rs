@@ -131,7 +131,10 @@ fn g23_a_chain_under_an_authority_with_an_rsa_pss_key_is_served() {
     let workshop = Workshop::after(
         "openssl req -x509 -newkey rsa-pss -pkeyopt rsa_keygen_bits:2048 -noenc -keyout root.key -subj /CN=root \
              -days 30 -out root.pem
-         issue a.test root; cat leaf.pem root.pem >chain.pem",
+         issue a.test root authorityKeyIdentifier=keyid
+         openssl x509 -req -in leaf.csr -CA root.pem -CAkey root.key -days 20 -extfile leaf.ext -sha256 \
+             -sigopt rsa_pss_saltlen:32 -out leaf.pem
+         cat leaf.pem root.pem >chain.pem",
     );
     let host = workshop.options().open();
     openssl_verifies(&host.config(), &workshop, "root.pem");
