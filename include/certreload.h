@@ -1050,7 +1050,7 @@ CERTRELOAD_ENUM(certreload_trigger) {
 /**
  * Warning: a part of a PEM file is not read. A line has other text before its "-----BEGIN ", and the message names the
  * line. If a root or a revocation list in use, or the leaf or the key, would be lost by that, the file is refused
- * instead. Or a key file holds further keys beside that of the certificate.
+ * instead, unless all lines of a root are comments ("#"). Or a key file holds further keys beside that of the certificate.
  */
 #define CERTRELOAD_WARNING_PEM_SKIPPED 65536
 

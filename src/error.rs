@@ -118,9 +118,9 @@ pub(crate) enum Cause {
     #[error("holds no private key{0}")]
     NoPrivateKey(&'static str),
     #[error(
-        "holds {count} private keys, and none is that of the certificate; keep only that of the certificate"
+        "holds {count} private keys, and none is that of the certificate{why}; keep only that of the certificate"
     )]
-    SeveralPrivateKeys { count: usize },
+    SeveralPrivateKeys { count: usize, why: String },
     #[error("the private key is encrypted, {0}")]
     KeyEncrypted(&'static str),
     #[error("the private key cannot be decrypted with the given password")]
@@ -232,7 +232,6 @@ impl Cause {
                 | Self::CertificateMalformed { .. }
                 | Self::CertificateDamaged { .. }
                 | Self::NoPrivateKey(_)
-                | Self::SeveralPrivateKeys { .. }
                 | Self::KeyUnsupported(_)
                 | Self::KeyMismatch { .. }
                 | Self::KeyUsageUnfit { .. }

@@ -120,7 +120,7 @@ pub const CERTRELOAD_WARNING_TICKET_KEY_OLD: u32 = 16384;
 pub const CERTRELOAD_WARNING_CRL_MISSING: u32 = 32768;
 /// Warning: a part of a PEM file is not read. A line has other text before its "-----BEGIN ", and the message names the
 /// line. If a root or a revocation list in use, or the leaf or the key, would be lost by that, the file is refused
-/// instead. Or a key file holds further keys beside that of the certificate.
+/// instead, unless all lines of a root are comments ("#"). Or a key file holds further keys beside that of the certificate.
 pub const CERTRELOAD_WARNING_PEM_SKIPPED: u32 = 65536;
 /// Warning: the certificate is served, and some clients refuse it because of its form. It is one of X.509 version 1, or
 /// has a critical extension that few clients know, or has no name in subjectAltName (RFC 9525 section 2). Or it, or an

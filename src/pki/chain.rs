@@ -16,6 +16,7 @@ use super::certificate::{CertificateFacts, format_time};
 use super::signature::is_signed_with;
 use super::warnings::{Warning, WarningKind};
 use crate::error::Cause;
+use crate::options::Role;
 
 /// The certificates of one file, with the facts from which their order follows.
 pub(super) struct Chain<'a> {
@@ -113,14 +114,34 @@ impl Chain<'_> {
             && self.is_signed_by(issuer, subject).unwrap_or(true)
     }
 
-    /// Returns the positions of the certificates with `public_key` that may be the leaf: those before all certificates of
-    /// other keys, and those that are no authority and issued no other certificate of the file.
-    pub(super) fn leaves_with(&self, public_key: &[u8]) -> Vec<usize> {
+    /// Returns the positions of the certificates with `public_key` that may be the leaf for `role`.
+    ///
+    /// Those before all certificates of other keys may be, unless they issued another and the file has a certificate of
+    /// another key that may be the leaf. Those further down may be if they issued no other, and are no authority or were
+    /// issued by another certificate of the file.
+    pub(super) fn leaves_with(&self, public_key: &[u8], role: Role) -> Vec<usize> {
+        let all = || 0..self.facts.len();
         let of_key = |at: &usize| self.facts[*at].public_key == public_key;
-        let first = (0..self.facts.len()).take_while(of_key).count();
-        let may_be =
-            |at: &usize| *at < first || !self.facts[*at].is_authority && !self.issued_another(*at);
-        (0..self.facts.len()).filter(of_key).filter(may_be).collect()
+        let first = all().take_while(of_key).count();
+        let has_other_leaf =
+            all().any(|at| !of_key(&at) && !self.facts[at].is_authority && self.is_fit(at, role));
+        let may_be = |at: &usize| {
+            let is_issued = || all().any(|by| !of_key(&by) && self.certifies(by, *at));
+            if self.issued_another(*at) {
+                *at < first && !has_other_leaf
+            } else {
+                *at < first || !self.facts[*at].is_authority || is_issued()
+            }
+        };
+        all().filter(of_key).filter(may_be).collect()
+    }
+
+    /// Returns whether the extended key usage of the certificate `at` allows `role`.
+    pub(super) fn is_fit(&self, at: usize, role: Role) -> bool {
+        match role {
+            Role::Server => self.facts[at].may_serve,
+            Role::Client => self.facts[at].may_be_client,
+        }
     }
 
     /// Returns whether the certificate `at` issued one of another key in the file.

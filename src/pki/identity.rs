@@ -86,17 +86,13 @@ impl Identity {
             now,
         };
         let key_count = keys.count;
-        let Some((leaf, key)) = leaf_and_key(&chain, &keys.keys) else {
-            // The key that could not be loaded may be that of the certificate.
-            return Err(keys.failure.unwrap_or_else(|| {
-                Error::at(
-                    key_path,
-                    match key_count {
-                        1 => Cause::KeyMismatch { chain: chain_path.to_owned() },
-                        count => Cause::SeveralPrivateKeys { count },
-                    },
-                )
-            }));
+        let Some((leaf, key)) = leaf_and_key(&chain, &keys.keys, input.role) else {
+            let why = keys.failure.map(|error| format!(" ({})", error.cause)).unwrap_or_default();
+            let cause = match key_count {
+                1 => Cause::KeyMismatch { chain: chain_path.to_owned() },
+                count => Cause::SeveralPrivateKeys { count, why },
+            };
+            return Err(Error::at(key_path, cause));
         };
         chain.leaf = leaf;
         let leaf = &facts[chain.leaf];
@@ -105,11 +101,10 @@ impl Identity {
         check_signatures(&chain).map_err(at_chain)?;
         let Order { positions, linked, mut warnings } = chain.order();
         warnings.extend(compatibility::warnings(&chain, &positions[..linked], input.role));
-        for (path, bytes) in [input.chain, input.key] {
-            warnings.extend(pem::skipped_lines(bytes).iter().map(|line| line.warning(path)));
+        warnings.extend(skipped_lines(input.chain));
+        if key_path != chain_path {
+            warnings.extend(skipped_lines(input.key));
         }
-        // The chain and the key may be one file.
-        warnings.dedup();
         if key_count > 1 {
             let text = format!(
                 "{} holds {key_count} private keys, and that of the certificate is used; remove the others",
@@ -322,6 +317,12 @@ impl Identity {
 }
 
 const MAY_NOT_SIGN: &str = "the certificate's key usage lacks digitalSignature; clients that check it (RFC 8446 section 4.4.2.2) refuse the certificate";
+
+/// Returns a warning for each line of a file that has a BEGIN behind other text, comments excepted.
+fn skipped_lines((path, bytes): (&Path, &[u8])) -> Vec<Warning> {
+    let lines = pem::skipped_lines(bytes);
+    lines.iter().filter(|line| !line.is_comment).map(|line| line.warning(path)).collect()
+}
 
 /// Parses every certificate. All must be readable, since clients will read them.
 fn facts_of<'a>(

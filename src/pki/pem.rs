@@ -116,17 +116,41 @@ pub(super) fn skipped_lines(bytes: &[u8]) -> Vec<SkippedLine<'_>> {
                 return skipped;
             }
         } else if let Some(margin) = position_of(line.text, BEGIN) {
-            let end = lines.find(|line| position_of(line.text, END).is_some());
-            let is_comment = end.as_ref().and_then(|end| position_of(end.text, END))
-                == Some(margin)
-                && end.as_ref().is_some_and(|end| end.text.starts_with(&line.text[..margin]));
-            let end = end.map_or(bytes.len(), |end| end.end);
+            let mut ahead = lines.clone();
+            let Some((end, is_comment)) = end_of_skipped(&line.text[..margin], &mut ahead) else {
+                continue;
+            };
             skipped.push(SkippedLine {
                 number: line.number,
                 block: &bytes[start..end],
                 is_comment,
             });
+            lines = ahead;
         }
+    }
+}
+
+/// Returns where the block ends whose BEGIN is behind `margin`, and whether all its lines are comments; `None` if no
+/// base64 follows: then the BEGIN is part of a text about PEM.
+fn end_of_skipped(margin: &[u8], ahead: &mut Lines<'_>) -> Option<(usize, bool)> {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+    let is_sign = |byte: &u8| b"#;/ \t".contains(byte);
+    let mut is_comment = !margin.is_empty() && margin.iter().all(is_sign);
+    let mut has_base64 = false;
+    loop {
+        let position = ahead.position;
+        let before = ahead.clone();
+        let Some(line) = ahead.next() else { return has_base64.then_some((position, false)) };
+        if after_begin(line.text).is_some() {
+            *ahead = before;
+            return has_base64.then_some((position, false));
+        }
+        is_comment &= line.text.starts_with(margin);
+        let body = line.text.strip_prefix(margin).unwrap_or(line.text).trim_ascii();
+        if position_of(line.text, END).is_some() {
+            return has_base64.then_some((line.end, is_comment));
+        }
+        has_base64 |= body.len() >= 4 && body.iter().all(is_base64);
     }
 }
 
@@ -197,6 +221,7 @@ fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, C
 
 /// Iterates over lines, which end in LF, CRLF or CR. Trailing white space is removed. Leading white space stays, because
 /// it marks the continuation of a header.
+#[derive(Clone)]
 struct Lines<'a> {
     rest: &'a [u8],
     position: usize,

@@ -81,8 +81,16 @@ fn begin_behind_other_text_is_reported_with_its_line() {
     assert_eq!(skipped(&plain.repeat(2)), []);
     assert_eq!(skipped(&format!("{plain}text {plain}")), [(4, false)]);
     assert_eq!(skipped(&format!("# one\n- {plain}")), [(2, false)], "as RFC 4880 writes it");
-    let comment = plain.replace("-----BEGIN", "# -----BEGIN").replace("-----END", "# -----END");
+    let comment = format!("# {}\n", plain.trim_end().replace('\n', "\n# "));
     assert_eq!(skipped(&format!("{comment}{plain}# {plain}")), [(1, true), (7, false)]);
+    let prefixed = plain.replace('\n', "\nb.pem:").replacen('-', "b.pem:-", 1);
+    assert_eq!(skipped(&prefixed), [(1, false)], "as grep writes it");
+    let prose = "each between -----BEGIN X----- and -----END X-----";
+    assert_eq!(skipped(&format!("{prose}\n{plain}")), []);
+    assert_eq!(skipped(&format!("from -----BEGIN X-----\nto -----END X-----\n{plain}")), []);
+    assert_eq!(sections(format!("{prose}\n{plain}").as_bytes()).count(), 1);
+    let cut = format!("# -----BEGIN X-----\n{BODY}\n{plain}");
+    assert_eq!((skipped(&cut), sections(cut.as_bytes()).count()), (vec![(1, false)], 1));
     assert_eq!(sections(format!("{plain}text {plain}").as_bytes()).count(), 1);
     for cut in ["-----BEGIN", "-----BEGIN \n"] {
         let cause = sections(cut.as_bytes()).next().unwrap().err().unwrap();

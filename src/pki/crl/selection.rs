@@ -88,7 +88,12 @@ impl CrlSet {
         let versions: Vec<&CrlVersion> = lists.iter().map(|list| &list.version).collect();
         let mut warnings = Vec::new();
         for file in files {
-            warnings.extend(skipped_lines(file.bytes).iter().map(|line| line.warning(file.path)));
+            warnings.extend(
+                skipped_lines(file.bytes)
+                    .iter()
+                    .filter(|line| !line.is_comment)
+                    .map(|line| line.warning(file.path)),
+            );
         }
         for list in &lists {
             list.check_rollback(context.newest, &versions)?;
