@@ -260,6 +260,12 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn g24_text_has_no_character_that_changes_how_other_text_looks() {
+        let text = to_c_text("a\u{202e}b\u{2066}c\u{2028}d\ne\u{200f}é\u{feff}");
+        assert_eq!(text.to_str().unwrap(), "a?b?c?d?e?é\u{feff}");
+    }
+
     /// The ALPN protocol of a rustls-ffi configuration, by which the tests recognise it.
     const ALPN: &[u8] = b"round-trip";
 
