@@ -1880,9 +1880,9 @@ void certreload_options_free(certreload_options *options);
  * The first identity is the default: it serves clients that send no server name (SNI, RFC 6066), and names that no
  * identity has. Chain and key are PEM (RFC 7468). They may be the same file; text and other sections are skipped.
  * The chain begins with the leaf, and each issuer follows. If only the order is wrong, it is corrected, with a
- * warning. The key is PKCS#8, PKCS#1 or SEC1. An encrypted key (PKCS#8 with PBES2, as OpenSSL writes it) needs
- * certreload_options_set_key_password_file() or certreload_options_set_key_password_callback(). This function reads
- * no file.
+ * warning. The key is PKCS#8, PKCS#1 or SEC1; of several in its file that of the certificate is used, with a warning.
+ * An encrypted key (PKCS#8 with PBES2, as OpenSSL writes it) needs certreload_options_set_key_password_file() or
+ * certreload_options_set_key_password_callback(). This function reads no file.
  *
  * The OCSP response is DER (RFC 6960). Clients that ask for it get it from its thisUpdate until its nextUpdate. It
  * must be about the leaf, not expired, "good", and signed by the issuer or its delegated responder. Otherwise it is

@@ -141,7 +141,8 @@ fn end_of_skipped(margin: &[u8], ahead: &mut Lines<'_>) -> Option<(usize, bool)>
         let position = ahead.position;
         let before = ahead.clone();
         let Some(line) = ahead.next() else { return has_base64.then_some((position, false)) };
-        if after_begin(line.text).is_some() {
+        // Also behind other text: so each line is read twice at most.
+        if after_begin(line.text).is_some() || position_of(line.text, BEGIN).is_some() {
             *ahead = before;
             return has_base64.then_some((position, false));
         }

@@ -101,6 +101,13 @@ fn begin_behind_other_text_is_reported_with_its_line() {
     assert!(cause.to_string().contains("END and BEGIN are on one line"), "{cause}");
 }
 
+/// If each line were compared with all that follow, this would take minutes.
+#[test]
+fn g17_lines_with_a_begin_behind_other_text_take_linear_time() {
+    let text = "a -----BEGIN X\n".repeat(100_000);
+    assert_eq!(skipped_lines(text.as_bytes()).len(), 0);
+}
+
 #[test]
 fn sections_after_a_malformed_one_are_not_read() {
     let text = format!("-----BEGIN X\n{}", pem("Y", BODY));
