@@ -47,6 +47,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             "options/options_object",
             "options/mod",
             "options/identity_memory",
+            "options/start",
             "options/watch",
             "options/key_password",
             "options/setter_failures",

@@ -1068,6 +1068,24 @@ CERTRELOAD_ENUM(certreload_trigger) {
 #define CERTRELOAD_WARNING_ROOT_DOUBTFUL 262144
 
 /**
+ * Warning: a certificate that is served is not valid yet, by the clock of this machine. Only with
+ * CERTRELOAD_START_AVAILABLE: otherwise such a certificate is refused.
+ */
+#define CERTRELOAD_WARNING_NOT_YET_VALID 524288
+
+/**
+ * Warning: no identity has a name that certreload_options_require_name() names. Only with CERTRELOAD_START_AVAILABLE:
+ * otherwise the handle does not open.
+ */
+#define CERTRELOAD_WARNING_NAME_MISSING 1048576
+
+/**
+ * Warning: the file of certreload_options_set_ticket_keys() has never been loaded, so tickets are encrypted with keys of
+ * this process. Only with CERTRELOAD_START_AVAILABLE: otherwise the handle does not open.
+ */
+#define CERTRELOAD_WARNING_TICKET_KEYS_MISSING 8388608
+
+/**
  * One event. All pointers are borrowed: they are valid until the callback returns, or as long as
  * certreload_next_event() says.
  *
@@ -1325,8 +1343,8 @@ const char *certreload_log_level_str(certreload_log_level level);
 /**
  * Whether what is served is valid, and whether it will stay so.
  *
- * If several states apply, the worst is reported: EXPIRED, else STALE, else EXPIRING, else OK. The health of a handle
- * is the worst of its identities, its trust store and its ticket keys. A failure of one identity does not make another
+ * If several states apply, the worst is reported: MISSING, else EXPIRED, else STALE, else EXPIRING, else OK. The health
+ * of a handle is the worst of its identities, its trust store and its ticket keys. A failure of one identity does not make another
  * one STALE (certreload_get_identity_status()). Files that look incomplete are not STALE while they are retried.
  */
 CERTRELOAD_ENUM(certreload_health) {
@@ -1346,9 +1364,15 @@ CERTRELOAD_ENUM(certreload_health) {
   CERTRELOAD_HEALTH_STALE = 2,
   /**
    * A certificate that is served has expired, or a revocation list because of which peers are then refused. An
-   * expired intermediate counts if its chain offers no other path.
+   * expired intermediate counts if its chain offers no other path. With CERTRELOAD_START_AVAILABLE also: a
+   * certificate that is served is not valid yet (CERTRELOAD_WARNING_NOT_YET_VALID).
    */
   CERTRELOAD_HEALTH_EXPIRED = 3,
+  /**
+   * An identity, or the trust store, has never been loaded. Only with CERTRELOAD_START_AVAILABLE, which says what
+   * clients get.
+   */
+  CERTRELOAD_HEALTH_MISSING = 4,
 };
 
 /**
@@ -1427,7 +1451,7 @@ typedef struct certreload_status {
    */
   uint64_t unchanged;
   /**
-   * Number of identities in the current generation.
+   * Number of identities in the current generation: those of the handle that have been loaded.
    */
   size_t identities;
   /**
@@ -1475,6 +1499,11 @@ typedef struct certreload_status {
    * The newest unresolved failure, in one line of UTF-8, cut to fit; "" if there is none.
    */
   char last_failure[CERTRELOAD_MAX_FAILURE_TEXT];
+  /**
+   * Number of identities of the handle: those that were added to its options. More than `identities` only while some
+   * have never been loaded (CERTRELOAD_START_AVAILABLE).
+   */
+  size_t identities_configured;
 } certreload_status;
 
 /**
@@ -1501,21 +1530,21 @@ typedef struct certreload_identity_status {
    */
   int64_t health_since;
   /**
-   * The notBefore of the certificate that is served.
+   * The notBefore of the certificate that is served; 0 while health is MISSING.
    */
   int64_t not_before;
   /**
-   * The notAfter of the certificate that is served.
+   * The notAfter of the certificate that is served; 0 while health is MISSING.
    */
   int64_t not_after;
   /**
-   * When the certificate's warning window begins; 0 if warnings are switched off. Those of an OCSP response and of
+   * When the certificate's warning window begins; 0 if warnings are switched off, or there is none. Those of an OCSP response and of
    * an intermediate, which count for the health, may begin earlier.
    */
   int64_t expiring_from;
   /**
    * When new bytes of the identity were last accepted, from files or by a push; at first the time of the open. 0 in
-   * a forked child until the next renewal.
+   * a forked child until the next renewal, and while health is MISSING.
    */
   int64_t renewed_at;
   /**
@@ -1579,8 +1608,7 @@ certreload_result certreload_get_status(const certreload_handle *handle,
  * Writes the status of one identity of a handle.
  *
  * @param handle       must not be NULL
- * @param index        0 to certreload_status.identities - 1: the order in which identities were added, which is
- *                     their order in every generation
+ * @param index        0 to certreload_status.identities_configured - 1: the order in which identities were added
  * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
  * @param status_size  sizeof(certreload_identity_status) of the header that the program was compiled with
  * @return             OK; NULL_PARAMETER; INVALID_PARAMETER if the index does not exist, or status_size is below 16
@@ -2032,6 +2060,57 @@ certreload_result certreload_options_set_event_callback(certreload_options *opti
 certreload_result certreload_options_add_identity_memory(certreload_options *options,
                                                          const certreload_identity_bytes *bytes,
                                                          size_t bytes_size);
+
+/**
+ * What certreload_open() does about files that cannot be used.
+ */
+CERTRELOAD_ENUM(certreload_start) {
+  /**
+   * It fails, and its result says why. The default.
+   */
+  CERTRELOAD_START_STRICT = 0,
+  /**
+   * It succeeds with what can be used. Each file that cannot be used is an event, and is loaded when it can.
+   */
+  CERTRELOAD_START_AVAILABLE = 1,
+};
+
+/**
+ * Sets what certreload_open() does about files that cannot be used: a server of many customers must start although the
+ * certificate of one has expired, and a server that gets its first certificate over ACME starts without any.
+ *
+ * With CERTRELOAD_START_AVAILABLE:
+ *
+ * - **An identity** that cannot be loaded is left out. Clients that ask for its names get the first identity that has
+ *   been loaded. If none has, certreload_server_connection_new() still succeeds, and every handshake ends with the
+ *   alert access_denied. An identity for the client role that is left out is not presented, nor is another one.
+ * - **A certificate that has expired**, or is not valid yet, is served as long as its identity has had no other one.
+ *   Health is EXPIRED.
+ * - **A trust store** that cannot be loaded never weakens the server: until it can, every handshake of the handle is
+ *   refused, in both roles.
+ * - **Ticket keys** that cannot be loaded are replaced by keys of this process, with the warning
+ *   CERTRELOAD_WARNING_TICKET_KEYS_MISSING.
+ * - **A required name** that no identity has is the warning CERTRELOAD_WARNING_NAME_MISSING.
+ *
+ * Each failure is a RELOAD_FAILED event with the trigger CERTRELOAD_TRIGGER_OPEN, after the first RELOADED event.
+ * Health is MISSING while an identity or the trust store has not been loaded; certreload_get_identity_status() and
+ * certreload_get_trust_status() have the reason. As soon as the files can be used they are, without a restart, and
+ * RELOADED reports that. From then on the unit is never given up again (G3).
+ *
+ * certreload_open() still fails if the options contradict each other, or if memory, threads or descriptors are not
+ * available. certreload_check() returns the first file that cannot be used, whatever this option is.
+ *
+ * @param options  must not be NULL; changed
+ * @param start    CERTRELOAD_START_STRICT (the default) or _AVAILABLE
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_start(certreload_options *options,
+                                               certreload_start start);
 
 /**
  * How changes are found.
@@ -3003,7 +3082,9 @@ const rustls_server_config *certreload_generation_borrow_server_config(const cer
 const rustls_client_config *certreload_generation_borrow_client_config(const certreload_generation *generation);
 
 /**
- * Returns the number of identities in a generation.
+ * Returns the number of identities in a generation: those that have been loaded.
+ *
+ * With CERTRELOAD_START_AVAILABLE that may be fewer than the handle has (certreload_status.identities_configured).
  *
  * @param generation  must not be NULL
  * @return            the number; 0 if generation is NULL
@@ -3016,7 +3097,8 @@ const rustls_client_config *certreload_generation_borrow_client_config(const cer
 size_t certreload_generation_identity_count(const certreload_generation *generation);
 
 /**
- * Returns one identity of a generation, by the order in which identities were added.
+ * Returns one identity of a generation, by the order in which identities were added. Those that have not been loaded
+ * are not counted.
  *
  * @param generation  must not be NULL
  * @param index       0 to certreload_generation_identity_count() - 1
@@ -3040,7 +3122,8 @@ const certreload_identity *certreload_generation_identity(const certreload_gener
  * @param generation   must not be NULL
  * @param server_name  a DNS name in upper or lower case, as in SNI; NULL or "" for a client that sends none;
  *                     borrowed for the call
- * @return             the identity; NULL if generation is NULL or has no identity to serve
+ * @return             the identity; NULL if generation is NULL, or its handshakes fail: no identity to serve has been
+ *                     loaded, or no trust store
  * Ownership:          borrowed, until the generation is released
  * Threads:            any thread, concurrently
  * Signals:            not async-signal-safe

@@ -88,6 +88,7 @@ enum class health : std::uint32_t {
     expiring = CERTRELOAD_HEALTH_EXPIRING,
     stale = CERTRELOAD_HEALTH_STALE,
     expired = CERTRELOAD_HEALTH_EXPIRED,
+    missing = CERTRELOAD_HEALTH_MISSING, // with start_mode::available alone
 };
 
 enum class watch_state : std::uint32_t {
@@ -101,6 +102,12 @@ enum class watch_mode : std::uint32_t {
     automatic = CERTRELOAD_WATCH_AUTO,
     poll = CERTRELOAD_WATCH_POLL,
     off = CERTRELOAD_WATCH_OFF,
+};
+
+/// What handle::open() does about files that cannot be used: it throws, or goes on without them.
+enum class start_mode : std::uint32_t {
+    strict = CERTRELOAD_START_STRICT,
+    available = CERTRELOAD_START_AVAILABLE,
 };
 
 /// Who runs the reloads: threads of the library, or the host, which calls handle::dispatch().
@@ -347,6 +354,7 @@ struct status {
     std::uint64_t consecutive_failures;
     std::optional<time_point> last_failure_at; // set while a failure persists
     std::string last_failure;                  // "" if no failure persists
+    std::size_t identities_configured;         // of these, identities have been loaded
 };
 
 /// The state of one identity: certreload_identity_status in C++ types.
@@ -884,6 +892,16 @@ class options {
         return std::move(set_session_context(context));
     }
 
+    /// Sets what handle::open() does about files that cannot be used. With start_mode::available a
+    /// server starts although some certificates are expired or missing.
+    options &set_start(start_mode mode) & {
+        apply(certreload_options_set_start, static_cast<certreload_start>(mode));
+        return *this;
+    }
+    options set_start(start_mode mode) && {
+        return std::move(set_start(mode));
+    }
+
     options &set_watch(watch_mode mode) & {
         apply(certreload_options_set_watch, static_cast<certreload_watch>(mode));
         return *this;
@@ -1386,11 +1404,12 @@ class handle {
                                   detail::to_time_point(raw.last_checked_at),
                                   raw.consecutive_failures,
                                   detail::to_optional_time_point(raw.last_failure_at),
-                                  raw.last_failure};
+                                  raw.last_failure,
+                                  raw.identities_configured};
     }
 
-    /// Returns the state of one identity, by its index in generation::identities(). Throws if there
-    /// is no such index.
+    /// Returns the state of one identity, by the order in which identities were added. Throws if
+    /// there is no such index.
     certreload::identity_status identity_status(std::size_t index) const {
         certreload_identity_status raw = {};
         detail::check(certreload_get_identity_status(raw_.get(), index, &raw, sizeof raw));

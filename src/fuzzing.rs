@@ -94,6 +94,7 @@ pub fn identity(bytes: &[u8]) {
             key: (Path::new("key"), key),
             password: &ask_password,
             staple: staple.map_or(Staple::NotAskedFor, |der| Staple::Bytes(Path::new("ocsp"), der)),
+            accepts_any_date: false,
         };
         Identity::new(&parts, &default_provider(), NOW)
     };

@@ -56,6 +56,18 @@ pub(crate) struct Options {
     pub(crate) runtime: RuntimeMode,
     /// Whether files are read on threads of the library although the host runs the passes.
     pub(crate) has_reader_thread: bool,
+    pub(crate) start: StartMode,
+}
+
+/// What an open does about units that cannot be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum StartMode {
+    /// It fails.
+    #[default]
+    Strict,
+    /// It succeeds, and the units are absent until they can be loaded. A certificate is served whatever its dates, as
+    /// long as its identity has served no other one.
+    Available,
 }
 
 /// Which threads check the files and load them.
@@ -239,6 +251,7 @@ impl Default for Options {
             name: None,
             runtime: RuntimeMode::Thread,
             has_reader_thread: false,
+            start: StartMode::default(),
         }
     }
 }

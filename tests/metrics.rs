@@ -12,6 +12,7 @@ use std::ptr;
 
 use certreload::ffi::metrics::{certreload_write_metrics, certreload_write_metrics_page};
 use certreload::ffi::options::certreload_options_set_name;
+use certreload::ffi::options::start::{certreload_options_set_start, certreload_start};
 use certreload::ffi::options::trust::certreload_options_set_server_roots;
 use certreload::ffi::options::watch::certreload_watch;
 use certreload::ffi::result::certreload_result as Outcome;
@@ -240,4 +241,25 @@ fn a_handle_that_verifies_peers_has_metrics_of_its_trust_store() {
     has(&metrics(&host), "certreload_trust_health{handle=\"mutual\",state=\"stale\"} 1");
     let page = metrics(&quiet(&Site::plain(&Pair::new(&["b.test"]))).open());
     assert!(!page.contains("certreload_trust"), "there is none to tell of: {page}");
+}
+
+#[test]
+fn an_identity_that_was_never_loaded_is_missing_and_has_no_dates() {
+    let site = Site::plain(&Pair::new(&["b.test"]));
+    let absent = site.path("absent.pem");
+    let builder = Builder::new().identity(&absent, &absent).watch(certreload_watch::Off);
+    // SAFETY: live options.
+    let result =
+        unsafe { certreload_options_set_start(builder.0, certreload_start::Available as u32) };
+    assert_eq!(result, Outcome::Ok);
+    let host = builder.identity(&site.chain(), &site.key()).open();
+    let page = metrics(&host);
+    let of_a = format!("identity=\"{}\",name=\"\"", absent.display());
+    let of_b = format!("identity=\"{}\",name=\"b.test\"", site.chain().display());
+    has(&page, "certreload_health{state=\"missing\"} 1");
+    has(&page, &format!("certreload_identity_health{{{of_a},state=\"missing\"}} 1"));
+    has(&page, &format!("certreload_identity_health{{{of_b},state=\"missing\"}} 0"));
+    has(&page, &format!("certreload_consecutive_failures{{{of_a}}} 1"));
+    let date = |of: &str| page.contains(&format!("certreload_not_after_timestamp_seconds{{{of}}}"));
+    assert!(date(&of_b) && !date(&of_a), "{page}");
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use log::{Level, debug, info, log};
 
 use crate::error::{Cause, Error};
+use crate::options::Role;
 use crate::pki::Warnings;
-use crate::tls::Generation;
+use crate::tls::{AbsentUnit, Generation};
 
 /// The log target of all lines that this library writes. Lines of its dependencies, such as rustls, have other targets.
 pub(crate) const LOG_TARGET: &str = "certreload";
@@ -82,8 +83,32 @@ impl Event {
 
     /// Returns the event that reports a failure. `current` remains the current generation (G3).
     pub(crate) fn failed(error: &Error, trigger: Trigger, current: &Generation) -> Self {
-        let (number, remedy) = (current.number(), remedy(&error.cause, trigger));
-        let message = format!("{error}; still serving generation {number}; {remedy}");
+        let served = format!("still serving generation {}", current.number());
+        Self::failed_so(error, trigger, current, &served)
+    }
+
+    /// Returns the event that reports a failure of a unit of the kind `absent`, for which nothing has been loaded yet.
+    pub(crate) fn failed_while_absent(
+        error: &Error,
+        trigger: Trigger,
+        current: &Generation,
+        absent: AbsentUnit,
+    ) -> Self {
+        let served = match absent {
+            AbsentUnit::Identity(Role::Server) => "this identity is not served until it is loaded",
+            AbsentUnit::Identity(Role::Client) => {
+                "the client role presents no certificate until it is loaded"
+            }
+            AbsentUnit::Trust => "every handshake is refused until it is loaded",
+            AbsentUnit::TicketKeys => {
+                "until it is loaded, tickets are encrypted with keys of this process, which no other server accepts"
+            }
+        };
+        Self::failed_so(error, trigger, current, served)
+    }
+
+    fn failed_so(error: &Error, trigger: Trigger, current: &Generation, served: &str) -> Self {
+        let message = format!("{error}; {served}; {}", remedy(&error.cause, trigger));
         Self {
             cause: Some(error.cause.clone()),
             path: error.path.clone(),
@@ -163,7 +188,11 @@ impl Event {
                 }
             }
             EventKind::ReloadFailed => {
-                log!(target: LOG_TARGET, Level::Error, "{handle}the reload failed: {message}");
+                let what = match self.trigger {
+                    Trigger::Open => "was opened without a part",
+                    _ => "the reload failed",
+                };
+                log!(target: LOG_TARGET, Level::Error, "{handle}{what}: {message}");
             }
             EventKind::WatchDegraded => {
                 log!(target: LOG_TARGET, Level::Warn, "{handle}the watch is degraded: {message}");

@@ -129,6 +129,15 @@ pub const CERTRELOAD_WARNING_COMPATIBILITY: u32 = 131_072;
 /// Warning: a certificate among the roots is no CA certificate (basicConstraints), and yet everything that its key signed
 /// is trusted. Or 100 roots or more have the same subject: only some of them are tried for each peer.
 pub const CERTRELOAD_WARNING_ROOT_DOUBTFUL: u32 = 262_144;
+/// Warning: a certificate that is served is not valid yet, by the clock of this machine. Only with
+/// CERTRELOAD_START_AVAILABLE: otherwise such a certificate is refused.
+pub const CERTRELOAD_WARNING_NOT_YET_VALID: u32 = 524_288;
+/// Warning: no identity has a name that certreload_options_require_name() names. Only with CERTRELOAD_START_AVAILABLE:
+/// otherwise the handle does not open.
+pub const CERTRELOAD_WARNING_NAME_MISSING: u32 = 1_048_576;
+/// Warning: the file of certreload_options_set_ticket_keys() has never been loaded, so tickets are encrypted with keys of
+/// this process. Only with CERTRELOAD_START_AVAILABLE: otherwise the handle does not open.
+pub const CERTRELOAD_WARNING_TICKET_KEYS_MISSING: u32 = 8_388_608;
 
 /// One event. All pointers are borrowed: they are valid until the callback returns, or as long as
 /// certreload_next_event() says.
@@ -244,6 +253,9 @@ pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
         CERTRELOAD_WARNING_PEM_SKIPPED => c"pem-skipped",
         CERTRELOAD_WARNING_COMPATIBILITY => c"compatibility",
         CERTRELOAD_WARNING_ROOT_DOUBTFUL => c"root-doubtful",
+        CERTRELOAD_WARNING_NOT_YET_VALID => c"not-yet-valid",
+        CERTRELOAD_WARNING_NAME_MISSING => c"name-missing",
+        CERTRELOAD_WARNING_TICKET_KEYS_MISSING => c"ticket-keys-missing",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -312,6 +324,9 @@ pub(crate) fn warning_bits(warnings: Warnings) -> u32 {
         (WarningKind::PemSkipped, CERTRELOAD_WARNING_PEM_SKIPPED),
         (WarningKind::Compatibility, CERTRELOAD_WARNING_COMPATIBILITY),
         (WarningKind::RootDoubtful, CERTRELOAD_WARNING_ROOT_DOUBTFUL),
+        (WarningKind::NotYetValid, CERTRELOAD_WARNING_NOT_YET_VALID),
+        (WarningKind::NameMissing, CERTRELOAD_WARNING_NAME_MISSING),
+        (WarningKind::TicketKeysMissing, CERTRELOAD_WARNING_TICKET_KEYS_MISSING),
     ];
     table.iter().filter(|(kind, _)| warnings.contains(*kind)).fold(0, |bits, (_, bit)| bits | bit)
 }

@@ -123,7 +123,9 @@ pub unsafe extern "C" fn certreload_generation_borrow_client_config(
     })
 }
 
-/// Returns the number of identities in a generation.
+/// Returns the number of identities in a generation: those that have been loaded.
+///
+/// With CERTRELOAD_START_AVAILABLE that may be fewer than the handle has (certreload_status.identities_configured).
 ///
 /// @param generation  must not be NULL
 /// @return            the number; 0 if generation is NULL
@@ -137,10 +139,11 @@ pub unsafe extern "C" fn certreload_generation_identity_count(
     generation: *const certreload_generation,
 ) -> usize {
     // SAFETY: the caller passes a live generation, or NULL.
-    boundary(|| Ok(unsafe { cast::borrow(generation, "generation")? }.identities().len()))
+    boundary(|| Ok(unsafe { cast::borrow(generation, "generation")? }.identity_count()))
 }
 
-/// Returns one identity of a generation, by the order in which identities were added.
+/// Returns one identity of a generation, by the order in which identities were added. Those that have not been loaded
+/// are not counted.
 ///
 /// @param generation  must not be NULL
 /// @param index       0 to certreload_generation_identity_count() - 1
@@ -158,8 +161,9 @@ pub unsafe extern "C" fn certreload_generation_identity(
     boundary(|| {
         // SAFETY: the caller passes a live generation, or NULL.
         let generation = unsafe { cast::borrow(generation, "generation")? };
-        let identity = cast::at(generation.identities(), index, "identities")?;
-        Ok(cast::arc_as_raw(identity))
+        let identity = generation.identity(index);
+        let none = || cast::no_such_index(index, generation.identity_count(), "identities");
+        Ok(cast::arc_as_raw(identity.ok_or_else(none)?))
     })
 }
 
@@ -172,7 +176,8 @@ pub unsafe extern "C" fn certreload_generation_identity(
 /// @param generation   must not be NULL
 /// @param server_name  a DNS name in upper or lower case, as in SNI; NULL or "" for a client that sends none;
 ///                     borrowed for the call
-/// @return             the identity; NULL if generation is NULL or has no identity to serve
+/// @return             the identity; NULL if generation is NULL, or its handshakes fail: no identity to serve has been
+///                     loaded, or no trust store
 /// Ownership:          borrowed, until the generation is released
 /// Threads:            any thread, concurrently
 /// Signals:            not async-signal-safe

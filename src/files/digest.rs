@@ -12,6 +12,11 @@ use crate::error::Error;
 pub(crate) struct Digest([u8; 32]);
 
 impl Digest {
+    /// Returns the digest of a unit for which nothing has been loaded. No content has it.
+    pub(crate) fn of_nothing() -> Self {
+        Self([0; 32])
+    }
+
     /// Returns the digest of a file's content, or of the error if it cannot be read. So another error is a change, too.
     pub(super) fn of_file(file: &Result<FileBytes, Error>) -> Self {
         match file {

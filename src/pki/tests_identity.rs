@@ -37,6 +37,7 @@ fn identity_for(role: Role, chain: &str, key: &str) -> Result<Identity, Error> {
         key: ("/tls/key".as_ref(), key.as_bytes()),
         password: &|| Ok(None),
         staple: Staple::NotAskedFor,
+        accepts_any_date: false,
     };
     let now = date_time_ymd(2026, 6, 1).unix_timestamp();
     Identity::new(&input, &default_provider(), now)

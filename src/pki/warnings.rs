@@ -24,11 +24,16 @@ pub(crate) enum WarningKind {
     PemSkipped,
     Compatibility,
     RootDoubtful,
+    NotYetValid,
+    NameMissing,
+    TicketKeysMissing,
 }
 
 impl WarningKind {
     /// All kinds, in the order of their messages: the most severe first.
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 22] = [
+        Self::NameMissing,
+        Self::NotYetValid,
         Self::CrlLost,
         Self::CrlMissing,
         Self::CrlExpired,
@@ -48,6 +53,7 @@ impl WarningKind {
         Self::KeyReadable,
         Self::OcspUnusable,
         Self::TicketKeyOld,
+        Self::TicketKeysMissing,
     ];
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{FileFilter, SourcePath};
 use crate::options::{IdentityFiles, Options, TrustOptions};
+use crate::tls::{AbsentUnit, UnitContent};
 
 /// The files of one unit.
 #[derive(Debug)]
@@ -49,6 +50,15 @@ impl ConfiguredFiles {
             }
             Self::TicketKeys(path) => path,
         }
+    }
+
+    /// Returns the content of the unit while nothing has been loaded.
+    pub(super) fn absent(&self) -> UnitContent {
+        UnitContent::Absent(match self {
+            Self::Identity(files) => AbsentUnit::Identity(files.role),
+            Self::Trust(_) => AbsentUnit::Trust,
+            Self::TicketKeys(_) => AbsentUnit::TicketKeys,
+        })
     }
 
     /// Returns the sources to read. An identity has exactly one file per source, in the order of

@@ -1,8 +1,10 @@
 //! The results of a reload pass: a finding for each unit, and one outcome for the handle.
 
 use crate::error::{Cause, Error};
+use crate::events::Trigger;
 use crate::files::Digest;
 use crate::sys::Privileges;
+use crate::tls::AbsentUnit;
 
 /// The outcome of a pass or a push without a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,15 @@ pub(crate) struct Failure {
     pub(crate) error: Error,
     /// `None` if the bytes could not be read, or changed during every attempt to read them.
     pub(crate) digest: Option<Digest>,
+}
+
+/// A failure that the host gets to know.
+#[derive(Clone, Debug)]
+pub(crate) struct ReportedFailure {
+    pub(crate) error: Error,
+    pub(crate) trigger: Trigger,
+    /// The kind of the unit, if nothing has been loaded for it yet.
+    pub(crate) absent: Option<AbsentUnit>,
 }
 
 impl Failure {

@@ -42,6 +42,8 @@ pub(super) struct LoadContext<'a> {
     /// The issuers in the chains of the handle's identities. They may have issued certificates of peers, too, and so
     /// sign revocation lists.
     pub(super) authorities: &'a [CertificateDer<'static>],
+    /// Whether a certificate is accepted that has expired or is not valid yet.
+    pub(super) accepts_any_date: bool,
 }
 
 impl<'a> LoadContext<'a> {
@@ -51,7 +53,8 @@ impl<'a> LoadContext<'a> {
         now: i64,
         authorities: &'a [CertificateDer<'static>],
     ) -> Self {
-        Self { provider: base_config.provider(), options, now, authorities }
+        let provider = base_config.provider();
+        Self { provider, options, now, authorities, accepts_any_date: false }
     }
 }
 
@@ -147,7 +150,14 @@ pub(super) fn load_memory(
             (Some(der), Some(path)) => Staple::Bytes(path, der),
             _ => Staple::NotAskedFor,
         };
-        let input = IdentityInput { role: names.role, chain, key, password: &password, staple };
+        let input = IdentityInput {
+            role: names.role,
+            chain,
+            key,
+            password: &password,
+            staple,
+            accepts_any_date: with.accepts_any_date,
+        };
         new_identity(&input, with)
     });
     match identity {
@@ -263,6 +273,7 @@ fn parse_identity(
         key: (&files.key, &key.bytes),
         password: &password,
         staple,
+        accepts_any_date: with.accepts_any_date,
     };
     new_identity(&input, with)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::debounce::{OpenForWriting, Writers};
-use super::findings::{Failure, Finding, Note};
+use super::findings::{Finding, Note, ReportedFailure};
 use super::fresh::Fresh;
 use crate::clock::Now;
 use crate::error::Error;
@@ -48,7 +48,7 @@ pub(crate) struct Pass<'a> {
     writers: &'a dyn Writers,
     pub(super) notes: Vec<Note>,
     /// Failures that the host does not know yet.
-    pub(super) failures: Vec<(Failure, Trigger)>,
+    pub(super) failures: Vec<ReportedFailure>,
     /// Failures that have ended, because the files hold the content that is served.
     pub(super) ended: Vec<(Error, Trigger)>,
     /// The units that were read, those to read again, and new content that may be published.

@@ -154,11 +154,17 @@ impl Pipeline {
         }
     }
 
-    /// Begins reads that subscribe all units to changes for the first time, and read no file.
+    /// Begins reads that subscribe all units to changes for the first time. They read no file, unless it is not known
+    /// how to get to the files.
     pub(crate) fn begin_subscriptions(&mut self, pass: &Pass<'_>) -> Vec<UnitRead> {
         let units = self.units.iter_mut().enumerate();
         let read = |(index, unit): (usize, &mut Unit)| {
-            let kind = ReadKind::Subscription(unit.lookups.clone());
+            let is_unknown = unit.lookups.is_empty() && !unit.is_memory();
+            let kind = match unit.serving.absent() {
+                // The file system did not answer when the handle was opened.
+                Some(_) if is_unknown => ReadKind::Files,
+                _ => ReadKind::Subscription(unit.lookups.clone()),
+            };
             unit.begin_read(index, pass.time, kind)
         };
         units.map(read).collect()

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::findings::{Failure, Note, Outcome};
+use super::findings::{Note, Outcome, ReportedFailure};
 use super::pass::{PassScope, PassTime};
 use super::reloaded_event::ReloadReport;
 use crate::error::Error;
@@ -40,7 +40,7 @@ pub(crate) struct PassResult {
     /// The generation to make current.
     pub(crate) published: Option<Publication>,
     /// Failures that the host does not know yet.
-    pub(crate) failures: Vec<(Failure, Trigger)>,
+    pub(crate) failures: Vec<ReportedFailure>,
     /// Failures that have ended, because the files hold the content that is served.
     pub(crate) ended: Vec<(Error, Trigger)>,
     pub(crate) outcome: Result<Outcome, Error>,

@@ -12,29 +12,27 @@ use super::configured_files::ConfiguredFiles;
 use super::debounce::OpenForWriting;
 use super::findings::{Failure, Finding, Outcome};
 use super::fresh::Fresh;
-use super::load::{LoadContext, authorities_for};
+use super::load::LoadContext;
 use super::pass::Pass;
 use super::pass_result::{PassResult, Publication, ScannedUnit};
 use super::reloaded_event::{Change, ReloadReport};
-use super::self_check::{Refused, check, missing, self_check};
-use super::unit::{OpenReader, Unit};
+use super::self_check::{Refused, check};
+use super::unit::Unit;
 use super::units::Units;
 use crate::clock::Now;
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::events::Trigger;
 use crate::options::{IdentityBytes, Options};
 use crate::pki::Warning;
 use crate::sys::Privileges;
-use crate::tls::{
-    BaseConfig, Candidate, Generation, GenerationInfo, GenerationsAlive, check_template,
-};
+use crate::tls::{BaseConfig, Candidate, Generation, GenerationInfo};
 
 pub(crate) struct Pipeline {
     pub(super) options: Arc<Options>,
     pub(super) base_config: Arc<BaseConfig>,
     pub(super) units: Units,
     /// The number of the generation that is current.
-    number: u64,
+    pub(super) number: u64,
     /// The privileges of the process when the handle was opened.
     pub(super) opened_as: Privileges,
     /// The privileges of the process when all files were last read.
@@ -43,55 +41,13 @@ pub(crate) struct Pipeline {
 
 /// The units that have new content in a generation. The RELOADED event describes them.
 #[derive(Default)]
-struct RenewedUnits {
-    units: Vec<usize>,
+pub(super) struct RenewedUnits {
+    pub(super) units: Vec<usize>,
     /// Warnings that a new certificate lacks names that its predecessor had, or expires earlier (G15).
-    warnings: Vec<Warning>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl Pipeline {
-    /// Loads every unit for the first time. Returns the first failure if any unit cannot be loaded.
-    pub(crate) fn open(
-        mut options: Options,
-        reader: &dyn OpenReader,
-        count: GenerationsAlive,
-        unix: i64,
-    ) -> Result<(Self, Publication), Error> {
-        let base_config = Arc::new(BaseConfig::new(&options, count)?);
-        let mut units = Units(Vec::with_capacity(options.identities.len()));
-        for files in ConfiguredFiles::of_units(&options) {
-            let authorities =
-                authorities_for(&files, units.iter().map(|unit: &Unit| &unit.serving));
-            let with = LoadContext::new(&base_config, &options, unix, &authorities);
-            units.0.push(Unit::open(files, reader, &with).map_err(|failure| failure.error)?);
-        }
-        let candidate = Candidate::new(&base_config, units.parts())?;
-        if let Some(name) = missing(&options, &candidate).next() {
-            return Err(Error::new(Cause::NameMissing { name: name.clone() }));
-        }
-        let mut asks_clients = false;
-        for (index, unit) in units.iter().enumerate() {
-            let proved = self_check(&candidate, index, &unit.serving);
-            asks_clients |= proved.map_err(|cause| Error::at(unit.files.path(), cause))?;
-        }
-        check_template(&options, asks_clients)?;
-        // The identities have been made from these bytes; no other copy of a key is kept (G18).
-        options.identities.iter_mut().for_each(|files| files.memory = None);
-        let privileges = Privileges::now();
-        let mut pipeline = Self {
-            options: options.into(),
-            base_config,
-            units,
-            number: 0,
-            opened_as: privileges.clone(),
-            read_as: privileges,
-        };
-        let units = (0..pipeline.units.len()).collect();
-        let renewed = RenewedUnits { units, warnings: Vec::new() };
-        let published = pipeline.build_publication(candidate, &renewed, Trigger::Open, unix);
-        Ok((pipeline, published))
-    }
-
     /// Creates the pipeline of a forked child from the generation that it inherited.
     ///
     /// `is_memory` returns whether the host pushes the content of the unit at an index.
@@ -222,7 +178,8 @@ impl Pipeline {
             if self.units[index].is_memory() {
                 pass.note(index, Finding::Failed(failure.error.clone()));
             }
-            pass.failures.push((failure, pass.time.trigger));
+            let trigger = pass.time.trigger;
+            pass.failures.push(self.units[index].reported(failure, trigger));
         }
         pass.scanned.push(index);
         (self.result(pass, published), outcome)
@@ -257,6 +214,7 @@ impl Pipeline {
         let unit = &mut self.units[index];
         let reported = unit.retry.fail(failure, pass.time, self.options.incomplete_timeout);
         pass.notes.push(unit.note(index, reported.as_ref()));
+        let reported = reported.map(|(failure, trigger)| unit.reported(failure, trigger));
         pass.failures.extend(reported);
     }
 
@@ -309,7 +267,7 @@ impl Pipeline {
         self.build_publication(candidate, &renewed, trigger, pass.time.now.unix)
     }
 
-    fn build_publication(
+    pub(super) fn build_publication(
         &mut self,
         candidate: Candidate,
         renewed: &RenewedUnits,
@@ -317,7 +275,9 @@ impl Pipeline {
         unix: i64,
     ) -> Publication {
         self.number += 1;
-        let change = Change { units: &renewed.units, warnings: &renewed.warnings, trigger };
+        let RenewedUnits { units, warnings } = renewed;
+        let options = &self.options;
+        let change = Change { units, warnings, trigger, unix, options };
         let report = ReloadReport::new(&self.units, &candidate, &change);
         let next = candidate.accept(GenerationInfo {
             number: self.number,

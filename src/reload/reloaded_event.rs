@@ -6,8 +6,10 @@ use std::sync::Arc;
 use log::{Level, log_enabled};
 
 use super::unit::Unit;
+use super::warnings_of_all::warnings_of_all;
 use crate::events::{Event, LOG_TARGET, Trigger};
-use crate::pki::{Identity, Trust, Warning, WarningKind, Warnings, format_time, in_words};
+use crate::options::Options;
+use crate::pki::{Identity, Trust, Warning, Warnings, format_time, in_words};
 use crate::tls::{Candidate, Generation, UnitContent};
 
 /// The content of a RELOADED event, before the generation has a number.
@@ -26,6 +28,9 @@ pub(super) struct Change<'a> {
     /// Warnings that a new certificate lacks names that its predecessor had, or expires earlier (G15).
     pub(super) warnings: &'a [Warning],
     pub(super) trigger: Trigger,
+    /// When the change is made, in seconds since 1970.
+    pub(super) unix: i64,
+    pub(super) options: &'a Options,
 }
 
 /// Number of changed units that the message describes.
@@ -34,11 +39,10 @@ const DESCRIBED: usize = 4;
 impl ReloadReport {
     /// Returns the report of `change`, which turns `units` into `candidate`.
     pub(super) fn new(units: &[Unit], candidate: &Candidate, change: &Change<'_>) -> Self {
-        let duplicate = duplicate_names(units, candidate);
         let lasting =
             units.iter().flat_map(|unit| unit.serving.warnings().iter().chain(&unit.exposed));
-        let no_client = client_without_certificate(candidate);
-        let warnings = change.warnings.iter().chain(&duplicate).chain(&no_client).chain(lasting);
+        let of_all = warnings_of_all(units, candidate, change);
+        let warnings = change.warnings.iter().chain(&of_all).chain(lasting);
         let changed = if change.units.is_empty() { &[0] } else { change.units };
         let (described, further) = changed.split_at(changed.len().min(DESCRIBED));
         let described: Vec<_> = described.iter().map(|index| describe(&units[*index])).collect();
@@ -73,43 +77,13 @@ impl ReloadReport {
     }
 }
 
-/// Returns the warning of an identity that never serves one of its names, because an earlier identity with the same
-/// kind of key does.
-fn duplicate_names(units: &[Unit], candidate: &Candidate) -> Option<Warning> {
-    let duplicates = candidate.duplicates();
-    let (name, first, second) = duplicates.first.as_ref()?;
-    let path = |index: usize| units[index].files.path().display();
-    let more = match duplicates.count {
-        1 => String::new(),
-        count => format!(" (and {} more like it)", count - 1),
-    };
-    let text = format!(
-        "{} never serves {name}: {} has the same name and kind of key, and was added first; keep the name in \
-         one of them{more}",
-        path(*second),
-        path(*first)
-    );
-    Some(Warning::new(WarningKind::DuplicateName, text))
-}
-
-/// Returns the warning of a client role that presents no certificate.
-///
-/// Without a client identity the client role presents the first identity, which here is for servers only.
-fn client_without_certificate(candidate: &Candidate) -> Option<Warning> {
-    let name = candidate.client_without_identity()?;
-    let text = format!(
-        "the client role presents no certificate: the extended key usage of the first identity ({name}) \
-         lacks clientAuth; add a client identity"
-    );
-    Some(Warning::new(WarningKind::KeyUsage, text))
-}
-
 fn describe(unit: &Unit) -> String {
     let path = unit.files.path().display();
     match &unit.serving {
         UnitContent::Identity(identity) => format!("{path}: {}", describe_identity(identity)),
         UnitContent::Trust(trust) => format!("{path}: {}", describe_trust(trust)),
         UnitContent::TicketKeys(keys) => format!("{path}: ticket keys: {}", keys.keys().len()),
+        UnitContent::Absent(_) => format!("{path}: nothing has been loaded yet"),
     }
 }
 

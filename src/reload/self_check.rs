@@ -6,7 +6,7 @@ use super::units::Units;
 use crate::error::{Cause, Error};
 use crate::options::Options;
 use crate::sys::catch_panic;
-use crate::tls::{Candidate, UnitContent};
+use crate::tls::{Candidate, UnitContent, check_template};
 
 /// The indices of units that failed their self-check, with their failures.
 pub(super) type Refused = Vec<(usize, Failure)>;
@@ -31,7 +31,7 @@ pub(super) fn check(
         let unit = &units[new.index];
         let checked = match missing.iter().find(|name| new.loses(&unit.serving, name)) {
             Some(name) => Err(Cause::NameMissing { name: (*name).clone() }),
-            None => self_check_guarded(candidate, &new),
+            None => self_check_guarded(candidate, &new, options),
         };
         match checked {
             Ok(()) => passed.push(new),
@@ -60,12 +60,14 @@ pub(super) fn self_check(
     match part {
         UnitContent::Identity(_) => candidate.self_check(index),
         UnitContent::Trust(_) => candidate.self_check_trust().map(|()| false),
-        UnitContent::TicketKeys(_) => Ok(false),
+        UnitContent::TicketKeys(_) | UnitContent::Absent(_) => Ok(false),
     }
 }
 
-/// As [`self_check`]. A panic, which is a defect, becomes a failure of this unit.
-fn self_check_guarded(candidate: &Candidate, new: &Fresh) -> Result<(), Cause> {
+/// As [`self_check`], and checks the template of the host: an open without identities could not. A panic, which is a
+/// defect, becomes a failure of this unit.
+fn self_check_guarded(candidate: &Candidate, new: &Fresh, options: &Options) -> Result<(), Cause> {
     let checked = catch_panic(|| self_check(candidate, new.index, &new.part));
-    checked.unwrap_or_else(|panic| Err(Cause::Panic(panic))).map(|_| ())
+    let asks_clients = checked.unwrap_or_else(|panic| Err(Cause::Panic(panic)))?;
+    check_template(options, asks_clients).map_err(|error| error.cause)
 }

@@ -9,20 +9,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::configured_files::ConfiguredFiles;
-use super::findings::{Failure, Finding, Note};
+use super::findings::{Failure, Finding, Note, ReportedFailure};
 use super::fresh::{Fresh, NewContent};
-use super::load::{
-    FoundFiles, KnownContent, LoadContext, Loaded, PermanentFailure, load, load_memory,
-};
+use super::load::{KnownContent, LoadContext, Loaded, PermanentFailure, load, load_memory};
 use super::pass::PassTime;
 use super::sighting::{Found, Sightings};
-use super::unit_read::{PasswordQuestion, ReadCalls, ReadFiles, ReadKind, UnitRead};
+use super::unit_read::{PasswordQuestion, ReadFiles, ReadKind, UnitRead};
 use super::unit_retry::RetryState;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::Trigger;
-use crate::files::{Digest, Fingerprint, Lookup, Snapshot, SourcePath};
-use crate::options::{IdentityBytes, IdentityFiles, Options};
+use crate::files::{Digest, Fingerprint, Lookup};
+use crate::options::{IdentityBytes, IdentityFiles, Options, StartMode};
 use crate::pki::Warning;
 use crate::sys::{catch_panic, wiping_stack, without_fork};
 use crate::tls::UnitContent;
@@ -76,48 +74,22 @@ pub(super) struct Reading {
     pub(super) is_reported: bool,
 }
 
-/// Reads the files of a unit for the first time.
-pub(crate) trait OpenReader {
-    /// Returns the files of `sources`. Fails if a file system does not answer in time.
-    fn snapshot(&self, sources: Vec<SourcePath>) -> Result<Snapshot, Error>;
-}
-
 impl Unit {
-    /// Loads the unit for the first time.
-    pub(super) fn open(
-        files: ConfiguredFiles,
-        reader: &dyn OpenReader,
-        with: &LoadContext<'_>,
-    ) -> Result<Self, Failure> {
-        let read_at = Instant::now();
-        let memory = files.as_identity().and_then(|files| Some((files, files.memory.as_ref()?)));
-        let is_memory = memory.is_some();
-        let (loaded, found) = if let Some((names, bytes)) = memory {
-            let load = || load_memory(names, bytes, None, with);
-            (guard_secrets(load), FoundFiles::default())
-        } else {
-            let snapshot = reader.snapshot(files.sources());
-            let snapshot = snapshot.map_err(|error| Failure { error, digest: None })?;
-            let question = PasswordQuestion::of(&files, [None; 3]);
-            let password = question.and_then(|it| it.ask(&snapshot, &ReadCalls::OF_OPEN));
-            let read = ReadFiles { snapshot, password, at: read_at };
-            guard_secrets(|| load(&files, read, &KnownContent::default(), with))
-        };
-        match loaded? {
-            Loaded::New(serving, digest) => {
-                let mut unit = Self::new(files, serving, digest, read_at);
-                unit.is_memory = is_memory;
-                unit.lookups = found.lookups;
-                unit.fingerprint = found.fingerprint.map(Arc::new);
-                unit.exposed = found.exposed;
-                Ok(unit)
-            }
-            // Unreachable: there is no earlier content that the loaded content could equal.
-            Loaded::Same | Loaded::Waiting(_) => {
-                let error = Error::at(files.path(), Cause::Panic("nothing was loaded".to_owned()));
-                Err(Failure { error, digest: None })
-            }
-        }
+    /// Creates the unit of a handle that is being opened: nothing has been loaded yet.
+    pub(super) fn absent(files: ConfiguredFiles, is_memory: bool) -> Self {
+        let absent = files.absent();
+        Self { is_memory, ..Self::new(files, absent, Digest::of_nothing(), Instant::now()) }
+    }
+
+    /// Takes the first content, before its self-check.
+    pub(super) fn begin_with(&mut self, (part, digest, fingerprint): NewContent) {
+        (self.serving, self.digest, self.fingerprint) = (part, digest, fingerprint);
+    }
+
+    /// Records that there is no first content, because of `failure`, which the host gets.
+    pub(super) fn begin_without(&mut self, failure: Failure) {
+        self.begin_with((self.files.absent(), Digest::of_nothing(), None));
+        self.retry.refuse(failure);
     }
 
     /// Creates the unit from the content that is served, without reading files.
@@ -173,11 +145,19 @@ impl Unit {
     ) -> Result<Option<(UnitContent, Digest)>, Failure> {
         let Some(names) = self.names_in_memory(index, Some(bytes)) else { return Ok(None) };
         let Some(bytes) = &names.memory else { return Ok(None) };
+        let with = &self.context(with);
         match guard_secrets(|| load_memory(&names, bytes, Some(self.digest), with))? {
             // Pushed content never waits.
             Loaded::Same | Loaded::Waiting(_) => Ok(None),
             Loaded::New(part, digest) => Ok(Some((part, digest))),
         }
+    }
+
+    /// Returns `with` for this unit: while nothing has been loaded, certificates of any date are better than none.
+    pub(super) fn context<'a>(&self, with: &LoadContext<'a>) -> LoadContext<'a> {
+        let is_available = with.options.start == StartMode::Available;
+        let accepts_any_date = is_available && self.serving.absent().is_some();
+        LoadContext { accepts_any_date, ..*with }
     }
 
     /// Returns the names that messages use for the parts of a pushed identity.
@@ -241,6 +221,7 @@ impl Unit {
         let serving = Some((&self.serving, self.digest));
         let waiting = self.sightings.parsed();
         let known = KnownContent { serving, waiting, permanent: self.permanent.as_ref() };
+        let with = &self.context(with);
         let load = || load(&self.files, read, &known, with);
         let hold_secrets = self.files.hold_secrets();
         let attempt = catch_panic(|| if hold_secrets { guard_secrets(load) } else { load() });
@@ -260,7 +241,8 @@ impl Unit {
             }
             Loaded::Waiting(digest) => match self.sightings.take_parsed() {
                 Some(part) => {
-                    match part.as_identity().map(|identity| identity.check_dates(with.now)) {
+                    let identity = part.as_identity().filter(|_| !with.accepts_any_date);
+                    match identity.map(|identity| identity.check_dates(with.now)) {
                         Some(Err(cause)) => {
                             let error = Error::at(self.files.path(), cause);
                             Err(Failure { error, digest: Some(digest) })
@@ -380,6 +362,11 @@ impl Unit {
         self.refused.replace(failure.clone()).as_ref() != Some(failure)
     }
 
+    /// Returns the report of `failure`, which is the unit's.
+    pub(super) fn reported(&self, failure: Failure, trigger: Trigger) -> ReportedFailure {
+        ReportedFailure { error: failure.error, trigger, absent: self.serving.absent() }
+    }
+
     /// Returns what a pass found out about the unit at `index` that failed. `reported` is the failure that the host
     /// is notified of, if any.
     pub(super) fn note(&self, index: usize, reported: Option<&(Failure, Trigger)>) -> Note {
@@ -394,6 +381,6 @@ impl Unit {
 
 /// Runs `load`, which reads secrets. Forks by other threads wait until it returns, so that no child gets a copy of
 /// bytes that are not wiped yet. The stack is wiped afterwards (G18).
-fn guard_secrets<T>(load: impl FnOnce() -> T) -> T {
+pub(super) fn guard_secrets<T>(load: impl FnOnce() -> T) -> T {
     without_fork(|| wiping_stack(load))
 }

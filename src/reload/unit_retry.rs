@@ -29,10 +29,16 @@ pub(super) enum RetryState {
 
 impl Failure {
     /// Returns whether a host that knows `other` knows this failure. Which of several changing files is named
-    /// depends on chance, so another path alone does not make another failure (G3).
+    /// depends on chance, so another path alone does not make another failure (G3). Nor does it if a file system does not
+    /// answer for longer.
     fn is_same_as(&self, other: &Self) -> bool {
         let is_unstable = |failure: &Self| failure.error.cause == Cause::Unstable;
-        self == other || (is_unstable(self) && is_unstable(other))
+        let silent = |failure: &Self| {
+            let is_silent = matches!(failure.error.cause, Cause::NotAnswering { .. });
+            is_silent.then(|| failure.error.path.clone())
+        };
+        let is_silent_still = silent(self).is_some() && silent(self) == silent(other);
+        self == other || (is_unstable(self) && is_unstable(other)) || is_silent_still
     }
 }
 

@@ -16,8 +16,8 @@ use super::unit_reads::{HereReader, OpenOnReaders};
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::{Event, EventSink};
-use crate::options::{IdentityBytes, Options};
-use crate::reload::{Outcome, Pipeline, Publication};
+use crate::options::{IdentityBytes, Options, StartMode};
+use crate::reload::{Opened, Outcome, Pipeline};
 use crate::status::{HandleMetrics, IdentityStatus, Observation, Status, TrustStatus, UnitStates};
 use crate::sys::wait_graph;
 use crate::tls::{Generation, GenerationsAlive};
@@ -51,12 +51,16 @@ impl Handle {
     pub(crate) fn open(options: &Options, sink: Option<EventSink>) -> Result<Arc<Self>, Error> {
         let now = Now::read();
         let count = GenerationsAlive::default();
-        let (pipeline, published) = load(options, count.clone(), now)?;
+        let Opened { pipeline, publication, failures } = load(options, count.clone(), now)?;
         let exposed: Vec<_> = pipeline.exposed().collect();
-        let shared = Arc::new(Shared::new(&pipeline, published.generation.clone(), count));
+        let shared = Arc::new(Shared::new(&pipeline, publication.generation.clone(), count));
         shared.sink.store(sink.clone().map(Arc::new));
         let instance = Instance::new(shared.clone(), pipeline, sink)?;
-        instance.events.push(published.into_event());
+        instance.states().note_open(&failures, now.unix);
+        instance.events.push(publication.into_event());
+        for (_, failure) in &failures {
+            instance.events.push(handle_step::event_of_failure(failure, &instance.current()));
+        }
         for index in exposed {
             instance.states().set_exposed(index, true);
         }
@@ -70,8 +74,10 @@ impl Handle {
         self.instance.load().events.release();
     }
 
-    /// Loads and checks all units as [`Handle::open`] does, and discards them. Returns the failure of `open`, if any.
+    /// Loads and checks all units as [`Handle::open`] does, and discards them. Returns the first failure, if any, even if
+    /// `open` would go on.
     pub(crate) fn check(options: &Options) -> Result<(), Error> {
+        let options = &Options { start: StartMode::Strict, ..options.clone() };
         let loaded = load(options, GenerationsAlive::default(), Now::read());
         loaded.map(|_| ())
     }
@@ -220,11 +226,7 @@ impl Handle {
 }
 
 /// Loads all units for the first time.
-fn load(
-    options: &Options,
-    count: GenerationsAlive,
-    now: Now,
-) -> Result<(Pipeline, Publication), Error> {
+fn load(options: &Options, count: GenerationsAlive, now: Now) -> Result<Opened, Error> {
     let options = options.fixed()?;
     if !options.reads_on_readers() {
         return Pipeline::open(options, &HereReader, count, now.unix);

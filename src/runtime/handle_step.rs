@@ -18,9 +18,11 @@ use crate::error::{Cause, Error};
 use crate::events::{Event, Trigger};
 use crate::options::IdentityBytes;
 use crate::reload::{
-    OpenForWriting, Outcome, Pass, PassAnswer, PassResult, PassScope, PassTime, Writers,
+    OpenForWriting, Outcome, Pass, PassAnswer, PassResult, PassScope, PassTime, ReportedFailure,
+    Writers,
 };
 use crate::sys::catch_panic;
+use crate::tls::Generation;
 use crate::watch::{ReadOutcome, Subscribed};
 
 /// How many passes a step runs while subscriptions to new directories need another one. The rest waits for the next
@@ -269,9 +271,8 @@ impl<'a> Worker<'a> {
         for (failure, trigger) in ended {
             instance.events.push(Event::recovered(&failure, trigger, &instance.current()));
         }
-        for (failure, trigger) in failures {
-            let event = Event::failed(&failure.error, trigger, &instance.current());
-            instance.events.push(event);
+        for failure in &failures {
+            instance.events.push(event_of_failure(failure, &instance.current()));
         }
         instance.waiters.answer(&PassAnswer {
             newest: result.newest_waiter,
@@ -291,6 +292,15 @@ impl<'a> Worker<'a> {
             let path = &instance.shared.paths[due.unit];
             instance.events.push(due.event(&current, path, failure.as_ref(), now.unix));
         }
+    }
+}
+
+/// Returns the event that reports `failure`.
+pub(super) fn event_of_failure(failure: &ReportedFailure, current: &Generation) -> Event {
+    let ReportedFailure { error, trigger, absent } = failure;
+    match absent {
+        Some(absent) => Event::failed_while_absent(error, *trigger, current, *absent),
+        None => Event::failed(error, *trigger, current),
     }
 }
 

@@ -236,8 +236,8 @@ mod tests {
         let options = Options { identities: vec![files], ..Options::default() };
         let now = crate::clock::Now::read().unix;
         let count = GenerationsAlive::default();
-        let (_, published) = Pipeline::open(options, &HereReader, count, now).unwrap();
-        (directory, Published::new(published.generation))
+        let opened = Pipeline::open(options, &HereReader, count, now).unwrap();
+        (directory, Published::new(opened.publication.generation))
     }
 
     /// Stack sizes that hosts use, with and without a guard page, in bytes.

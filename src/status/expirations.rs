@@ -43,14 +43,18 @@ enum Subject<'a> {
 /// Returns the expirations of all units, in the order of the units.
 pub(super) fn expirations(generation: &Generation) -> impl Iterator<Item = Expiration<'_>> {
     let identities = generation.parts().identities.iter().enumerate();
-    let identities = identities.flat_map(|(unit, identity)| of_identity(unit, identity));
-    identities.chain(of_other_units(generation))
+    let loaded = identities.filter_map(|(unit, slot)| Some((unit, slot.loaded()?)));
+    loaded
+        .flat_map(|(unit, identity)| of_identity(unit, identity))
+        .chain(of_other_units(generation))
 }
 
 /// Returns the expirations of the unit at `index`.
 pub(super) fn expirations_of_unit(generation: &Generation, index: usize) -> Vec<Expiration<'_>> {
     match generation.parts().identities.get(index) {
-        Some(identity) => of_identity(index, identity).collect(),
+        Some(slot) => {
+            slot.loaded().into_iter().flat_map(|identity| of_identity(index, identity)).collect()
+        }
         None => of_other_units(generation).filter(|expiration| expiration.unit == index).collect(),
     }
 }
@@ -64,16 +68,15 @@ fn of_identity(unit: usize, identity: &Arc<Identity>) -> impl Iterator<Item = Ex
 /// Returns the expirations of the trust store and of the ticket keys.
 fn of_other_units(generation: &Generation) -> impl Iterator<Item = Expiration<'_>> {
     let parts = generation.parts();
-    let trust_index = parts.identities.len();
-    let crls = parts.trust.iter().flat_map(move |trust| {
+    let trust = parts.trust_index().zip(parts.trust.as_ref());
+    let crls = trust.into_iter().flat_map(move |(trust_index, trust)| {
         let rejects_when_expired = trust.lists_hold_until().is_some();
         let lists = trust.lists().iter();
         lists.filter_map(move |list| of_crl(trust_index, list, rejects_when_expired))
     });
-    let keys_index = trust_index + usize::from(parts.trust.is_some());
     let lifetime = generation.base_config().ticket_key_lifetime();
-    let keys = parts.ticket_keys.iter();
-    crls.chain(keys.filter_map(move |keys| of_ticket_keys(keys_index, keys, lifetime)))
+    let keys = parts.ticket_keys_index().zip(parts.ticket_keys.as_ref());
+    crls.chain(keys.and_then(move |(index, keys)| of_ticket_keys(index, keys, lifetime)))
 }
 
 fn of_certificate(unit: usize, identity: &Arc<Identity>) -> Expiration<'_> {
@@ -164,10 +167,21 @@ impl Expiration<'_> {
         )
     }
 
+    /// Returns when the certificate becomes valid, if that is after `now`.
+    pub(super) fn not_valid_before(&self, now: i64) -> Option<i64> {
+        match self.subject {
+            Subject::Certificate(identity) => Some(identity.not_before()).filter(|at| now < *at),
+            _ => None,
+        }
+    }
+
     /// Returns the warning that applies at `now`.
     pub(super) fn warning(&self, now: i64) -> Option<WarningKind> {
         let has_expired = now > self.not_after;
         match self.subject {
+            Subject::Certificate(identity) if now < identity.not_before() => {
+                Some(WarningKind::NotYetValid)
+            }
             Subject::Intermediate(..) if has_expired => Some(WarningKind::ChainExpired),
             Subject::OcspResponse(_) if has_expired => Some(WarningKind::OcspUnusable),
             Subject::Crl { rejects_when_expired: false, .. } if has_expired => {

@@ -6,6 +6,7 @@ mod prometheus;
 mod unit_health;
 mod unit_state;
 
+use std::ffi::CString;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ pub(crate) use unit_health::{Health, UnitHealth};
 pub(crate) use unit_state::UnitStates;
 
 use crate::error::Error;
-use crate::pki::{WarningKind, Warnings};
+use crate::pki::{Identity, Trust, WarningKind, Warnings};
 use crate::reload::Outcome;
 use crate::tls::Generation;
 use crate::watch::WatchState;
@@ -34,6 +35,7 @@ pub(crate) struct Status {
     pub(crate) failures: u64,
     pub(crate) unchanged: u64,
     pub(crate) identities: usize,
+    pub(crate) identities_configured: usize,
     pub(crate) generations_alive: usize,
     pub(crate) watch: WatchState,
 }
@@ -44,14 +46,36 @@ pub(crate) struct IdentityStatus {
     pub(crate) health: UnitHealth,
     /// The path that names the identity.
     pub(crate) chain: Arc<Path>,
+    /// `None` if nothing has been loaded yet.
+    pub(crate) dates: Option<IdentityDates>,
+    /// The first name of the certificate.
+    pub(crate) name: Option<CString>,
+}
+
+/// The dates of an identity.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdentityDates {
     pub(crate) not_before: i64,
     pub(crate) not_after: i64,
     /// When the first certificate expires that clients need: the leaf, or an intermediate without which the chain has
     /// no path.
     pub(crate) chain_not_after: i64,
-    /// Start of the certificate's warning window. `health` also counts the OCSP response, whose warning window may
-    /// start earlier.
+    /// Start of the certificate's warning window. The health of the identity also counts the OCSP response, whose
+    /// warning window may start earlier.
     pub(crate) expiring_from: Option<i64>,
+}
+
+impl IdentityDates {
+    fn of(identity: &Identity) -> Self {
+        Self {
+            not_before: identity.not_before(),
+            not_after: identity.not_after(),
+            chain_not_after: identity
+                .needed_intermediate()
+                .map_or(identity.not_after(), |needed| needed.not_after.min(identity.not_after())),
+            expiring_from: identity.expiring_from(),
+        }
+    }
 }
 
 /// The status of the trust store.
@@ -88,9 +112,10 @@ impl Status {
         });
         let mut health = units.reduce(UnitHealth::combine).unwrap_or_default();
         health.checked_at = states.checked_at;
-        // Add warnings that belong to no single unit, such as about a name that several identities have. KeyReadable
-        // comes from the units, whose states are newer than the generation.
-        health.warnings |= current.warnings().with(WarningKind::KeyReadable, false);
+        // Add warnings that belong to no single unit, such as about a name that several identities have. KeyReadable and
+        // NotYetValid come from the units, whose states are newer than the generation.
+        let of_generation = current.warnings().with(WarningKind::KeyReadable, false);
+        health.warnings |= of_generation.with(WarningKind::NotYetValid, false);
         Self {
             health,
             generation: current.number(),
@@ -100,7 +125,8 @@ impl Status {
             reloads: states.reloads,
             failures: states.failures,
             unchanged: states.unchanged,
-            identities: current.identities().len(),
+            identities: current.identity_count(),
+            identities_configured: current.parts().identities.len(),
             generations_alive: observation.generations_alive,
             watch: states.watch,
         }
@@ -110,16 +136,13 @@ impl Status {
 impl IdentityStatus {
     /// Returns the status of the identity at `index`, if there is one.
     pub(crate) fn of(observation: &Observation<'_>, index: usize) -> Option<Self> {
-        let identity = observation.current.identities().get(index)?;
+        let identity = observation.current.parts().identities.get(index)?.loaded();
+        let warnings = identity.map_or(&[][..], |identity| identity.warnings());
         Some(Self {
-            health: observation.unit_health(index, Warnings::from_iter(identity.warnings()))?,
+            health: observation.unit_health(index, Warnings::from_iter(warnings))?,
             chain: observation.paths.get(index)?.clone(),
-            not_before: identity.not_before(),
-            not_after: identity.not_after(),
-            chain_not_after: identity
-                .needed_intermediate()
-                .map_or(identity.not_after(), |needed| needed.not_after.min(identity.not_after())),
-            expiring_from: identity.expiring_from(),
+            dates: identity.map(|identity| IdentityDates::of(identity)),
+            name: identity.and_then(|identity| identity.names().first().cloned()),
         })
     }
 }
@@ -127,16 +150,19 @@ impl IdentityStatus {
 impl TrustStatus {
     /// Returns the status of the trust store, if the handle has one.
     pub(crate) fn of(observation: &Observation<'_>) -> Option<Self> {
-        let current = observation.current;
-        let (index, trust) = (current.identities().len(), current.trust()?);
+        let parts = observation.current.parts();
+        let (index, trust) = (parts.trust_index()?, parts.trust.as_ref());
+        let warnings = trust.map_or(&[][..], |trust| trust.warnings());
+        let lists = trust.map_or(&[][..], |trust| trust.lists());
+        let count = |of: fn(&Trust) -> usize| trust.map_or(0, |trust| of(trust));
         Some(Self {
-            health: observation.unit_health(index, Warnings::from_iter(trust.warnings()))?,
+            health: observation.unit_health(index, Warnings::from_iter(warnings))?,
             path: observation.paths.get(index)?.clone(),
-            client_roots: trust.client_root_count(),
-            server_roots: trust.server_root_count(),
-            crls: trust.lists().len(),
-            revoked: trust.revoked_count(),
-            next_update: trust.lists().iter().filter_map(|list| list.next_update).min(),
+            client_roots: count(Trust::client_root_count),
+            server_roots: count(Trust::server_root_count),
+            crls: lists.len(),
+            revoked: count(Trust::revoked_count),
+            next_update: lists.iter().filter_map(|list| list.next_update).min(),
         })
     }
 }
@@ -146,6 +172,8 @@ impl Observation<'_> {
     fn unit_health(&self, index: usize, warnings: Warnings) -> Option<UnitHealth> {
         let unit = self.states.units.get(index)?;
         let expirations = expirations_of_unit(self.current, index);
-        Some(UnitHealth::new(unit, &expirations, warnings, self.now))
+        let health = UnitHealth::new(unit, &expirations, warnings, self.now);
+        let is_missed = self.current.parts().is_missed(index);
+        Some(if is_missed { health.missing(unit) } else { health })
     }
 }

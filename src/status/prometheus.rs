@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::{Health, IdentityStatus, Observation, Status, TrustStatus};
 use crate::error::Error;
-use crate::tls::Generation;
 use crate::watch::WatchState;
 
 /// The metrics of one handle, taken at one moment, so that all series agree.
@@ -14,8 +13,7 @@ pub(crate) struct HandleMetrics {
     /// The name that the host gave the handle, if any.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) status: Status,
-    pub(crate) generation: Arc<Generation>,
-    /// In the order of the generation's identities.
+    /// In the order in which identities were added.
     pub(crate) identities: Vec<IdentityStatus>,
     /// `None` if the handle has no trust store.
     pub(crate) trust: Option<TrustStatus>,
@@ -24,11 +22,10 @@ pub(crate) struct HandleMetrics {
 impl HandleMetrics {
     /// Returns the metrics of a handle that the host calls `name`.
     pub(crate) fn of(observation: &Observation<'_>, name: Option<Arc<str>>) -> Self {
-        let identities = 0..observation.current.identities().len();
+        let identities = 0..observation.current.parts().identities.len();
         Self {
             name,
             status: Status::of(observation),
-            generation: observation.current.clone(),
             identities: identities
                 .filter_map(|index| IdentityStatus::of(observation, index))
                 .collect(),
@@ -76,9 +73,9 @@ impl<'a> MetricSeries<'a> {
     fn new(metrics: &'a HandleMetrics, handle: String) -> Self {
         let mut seen = HashSet::new();
         let mut identities = Vec::with_capacity(metrics.identities.len());
-        for (status, identity) in metrics.identities.iter().zip(metrics.generation.identities()) {
+        for status in &metrics.identities {
             let path = label("identity", &status.chain.to_string_lossy());
-            let name = identity.names().first().map(|name| name.to_string_lossy());
+            let name = status.name.as_ref().map(|name| name.to_string_lossy());
             let name = label("name", &name.unwrap_or_default());
             let labels = join(&[&handle, &path, &name]);
             if seen.insert(labels.clone()) {
@@ -134,7 +131,10 @@ impl Page {
         for (name, help, value) in IDENTITY_GAUGES {
             self.family(name, "gauge", help);
             for (labels, status) in all.iter().flat_map(|series| &series.identities) {
-                self.sample(name, labels, value(status));
+                // An identity that was never loaded has no dates.
+                if let Some(value) = value(status) {
+                    self.sample(name, labels, value);
+                }
             }
         }
         let name = "certreload_identity_health";
@@ -237,35 +237,39 @@ const TRUST_GAUGES: [Gauge<TrustStatus>; 6] = [
     ),
 ];
 
-const IDENTITY_GAUGES: [Gauge<IdentityStatus>; 4] = [
+/// As [`Gauge`], of a value that an identity may lack.
+type IdentityGauge = (&'static str, &'static str, fn(&IdentityStatus) -> Option<i64>);
+
+const IDENTITY_GAUGES: [IdentityGauge; 4] = [
     (
         "certreload_not_before_timestamp_seconds",
         "The notBefore of the certificate that is served.",
-        |status| status.not_before,
+        |status| Some(status.dates?.not_before),
     ),
     (
         "certreload_not_after_timestamp_seconds",
         "The notAfter of the certificate that is served.",
-        |status| status.not_after,
+        |status| Some(status.dates?.not_after),
     ),
     (
         "certreload_chain_not_after_timestamp_seconds",
         "The first notAfter that breaks clients: of the certificate, or of an intermediate if the chain \
          has no other path.",
-        |status| status.chain_not_after,
+        |status| Some(status.dates?.chain_not_after),
     ),
     (
         "certreload_consecutive_failures",
         "Distinct failures reported since the files of the identity were last good.",
-        |status| i64::try_from(status.health.consecutive_failures).unwrap_or(i64::MAX),
+        |status| Some(i64::try_from(status.health.consecutive_failures).unwrap_or(i64::MAX)),
     ),
 ];
 
-const HEALTHS: [(&str, Health); 4] = [
+const HEALTHS: [(&str, Health); 5] = [
     ("ok", Health::Ok),
     ("expiring", Health::Expiring),
     ("stale", Health::Stale),
     ("expired", Health::Expired),
+    ("missing", Health::Missing),
 ];
 
 const WATCH_STATES: [(&str, WatchState); 4] = [

@@ -12,14 +12,18 @@ use crate::pki::{WarningKind, Warnings};
 /// Whether what is served is valid, and whether it will stay valid.
 ///
 /// Ordered from best to worst: where several apply, the last is reported. `Stale` and `Expired` are distinct,
-/// because a failed renewal leaves days to act and an expired certificate leaves none.
+/// because a failed renewal leaves days to act and an expired certificate leaves none. A peer may be told to go on with
+/// an expired certificate, and not without one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Health {
     #[default]
     Ok,
     Expiring,
     Stale,
+    /// A certificate that is served has expired, or is not valid yet.
     Expired,
+    /// Nothing has been loaded yet.
+    Missing,
 }
 
 /// The health of one unit at one moment, or of all units of a handle combined.
@@ -72,6 +76,12 @@ impl UnitHealth {
         }
     }
 
+    /// Returns the health of a unit for which nothing has been loaded yet.
+    pub(super) fn missing(self, unit: &UnitState) -> Self {
+        let since = unit.failure.as_ref().map_or(unit.good_since, |failure| failure.since);
+        Self { level: Health::Missing, since, ..self }
+    }
+
     /// Returns the health of two units together.
     ///
     /// The worse level counts, since the earlier moment if both units have it. Only `Ok` lasts since the later
@@ -115,6 +125,9 @@ fn level(unit: &UnitState, expirations: &[Expiration<'_>], now: i64) -> (Health,
     let vital = expirations.iter().filter(|end| end.is_vital());
     if let Some(not_after) = vital.map(|end| end.not_after).min().filter(|at| now > *at) {
         return (Health::Expired, not_after);
+    }
+    if expirations.iter().any(|end| end.not_valid_before(now).is_some()) {
+        return (Health::Expired, unit.good_since);
     }
     if let Some(failure) = &unit.failure {
         return (Health::Stale, failure.since);

@@ -5,7 +5,7 @@
 
 use super::expirations::expirations_of_unit;
 use crate::error::{Cause, Error};
-use crate::reload::{Finding, Note, Outcome, PassResult, PassScope};
+use crate::reload::{Finding, Note, Outcome, PassResult, PassScope, ReportedFailure};
 use crate::tls::Generation;
 use crate::watch::WatchState;
 
@@ -81,6 +81,19 @@ impl UnitStates {
             watch: WatchState::Off,
             checked_at: 0,
             units: vec![unit; current.contents().len()],
+        }
+    }
+
+    /// Records the units that are absent from the first generation, and why. The handle was opened at `now`.
+    pub(crate) fn note_open(&mut self, failures: &[(usize, ReportedFailure)], now: i64) {
+        for (index, failure) in failures {
+            let Some(unit) = self.units.get_mut(*index) else { continue };
+            unit.record(&Finding::Failed(failure.error.clone()), now);
+            (unit.renewed_generation, unit.renewed_at) = (0, 0);
+        }
+        self.failures += failures.len() as u64;
+        if let Some((_, first)) = failures.first() {
+            self.last_outcome = Err(first.error.clone());
         }
     }
 

@@ -91,7 +91,7 @@ impl BaseConfig {
     /// Builds the configurations of a generation with the content `parts`.
     pub(super) fn build(&self, parts: &UnitContents) -> Result<Configs, Error> {
         let token = Arc::new(self.generations.token());
-        let resolver = Arc::new(CertResolver::new(parts.identities.clone(), token.clone()));
+        let resolver = Arc::new(CertResolver::new(parts, token.clone()));
         let trust = parts.trust.as_deref();
         let mut server = match trust.and_then(|trust| trust.client_verifier()) {
             Some(verifier) => self.server_with_verifier(verifier)?,
@@ -113,10 +113,10 @@ impl BaseConfig {
                 server.send_tls13_tickets = 0;
             }
         }
-        let client = self
-            .client
-            .as_ref()
-            .and_then(|role| role.config(trust?, parts.client_identity(), &self.sessions, token));
+        let client = self.client.as_ref().and_then(|role| match trust {
+            Some(trust) => role.config(trust, parts.client_identity(), &self.sessions, token),
+            None => Some(role.refusing_config(parts.client_identity(), token)),
+        });
         Ok(Configs { resolver, server: Arc::new(server), client: client.map(Arc::new) })
     }
 

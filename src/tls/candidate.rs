@@ -8,7 +8,7 @@ use super::base_config::{BaseConfig, Configs};
 use super::cert_resolver::{CertResolver, DuplicateNames};
 use super::generation::{Generation, GenerationInfo};
 use super::self_check;
-use super::unit_content::UnitContents;
+use super::unit_content::{IdentitySlot, UnitContents};
 use crate::error::{Cause, Error};
 use crate::options::Role;
 
@@ -33,9 +33,9 @@ impl Candidate {
     /// There is one handshake for each role that presents the identity, in each protocol version that the role's
     /// configuration allows. Returns whether the server asks clients for certificates.
     pub(crate) fn self_check(&self, index: usize) -> Result<bool, Cause> {
-        let identity = &self.parts.identities[index];
+        let Some(identity) = self.parts.identities[index].loaded() else { return Ok(false) };
         let asks_clients = identity.role() == Role::Server
-            && self_check::check_server(&self.config, &self.resolver, index)?;
+            && self_check::check_server(&self.config, &self.resolver, identity)?;
         let presented = self.parts.client_identity();
         match &self.client {
             Some(config) if presented.is_some_and(|other| Arc::ptr_eq(other, identity)) => {
@@ -50,10 +50,12 @@ impl Candidate {
     ///
     /// All connections of a role use the same trust store, so one identity of each role is enough.
     pub(crate) fn self_check_trust(&self) -> Result<(), Cause> {
-        let identities = self.parts.identities.iter();
-        let server = identities.clone().position(|identity| identity.role() == Role::Server);
-        let client = identities.clone().position(|identity| identity.role() == Role::Client);
-        server.into_iter().chain(client).try_for_each(|index| self.self_check(index).map(|_| ()))
+        let first = |role: Role| {
+            let is_loaded = |slot: &IdentitySlot| slot.role() == role && slot.loaded().is_some();
+            self.parts.identities.iter().position(is_loaded)
+        };
+        let both = first(Role::Server).into_iter().chain(first(Role::Client));
+        both.map(|index| self.self_check(index)).try_for_each(|checked| checked.map(|_| ()))
     }
 
     /// Returns whether an identity of the server role has the host name `name`, exactly or by a wildcard.
@@ -66,7 +68,11 @@ impl Candidate {
     /// Without an identity that was added for it, the client role presents the first identity. It cannot do so if that
     /// certificate does not allow client authentication.
     pub(crate) fn client_without_identity(&self) -> Option<String> {
-        let first = self.parts.identities.first().filter(|_| self.client.is_some())?;
+        self.client.as_ref()?;
+        if self.parts.identities.iter().any(|slot| slot.role() == Role::Client) {
+            return None;
+        }
+        let first = self.parts.identities.first()?.loaded()?;
         let name = first.names().first().map(|name| name.to_string_lossy().into_owned());
         self.parts.client_identity().is_none().then(|| name.unwrap_or_default())
     }

@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 
 use super::generations_alive::GenerationToken;
 use super::sessions::{IdentityLabel, ServedNames};
+use super::unit_content::{IdentitySlot, UnitContents};
 use crate::options::Role;
 use crate::pki::{Identity, NamePattern, subject_and_key_of};
 
@@ -21,14 +22,16 @@ use crate::pki::{Identity, NamePattern, subject_and_key_of};
 /// the identities were added. A connection gets the first whose signatures the client can verify, or else the first.
 #[derive(Debug)]
 pub(super) struct CertResolver {
-    identities: Vec<Arc<Identity>>,
-    /// The position of the first identity for servers, which is the default.
+    identities: Vec<IdentitySlot>,
+    /// The position of the first loaded identity for servers, which is the default.
     default: Option<usize>,
     /// Positions in `identities` by exact name, in the order in which the identities were added.
     exact: HashMap<Box<str>, Vec<usize>>,
     /// Positions in `identities` by the part of a wildcard after `*.`.
     wildcard: HashMap<Box<str>, Vec<usize>>,
     duplicates: DuplicateNames,
+    /// Whether every handshake is refused, because nothing has been loaded to check clients with.
+    refuses: bool,
     _token: Arc<GenerationToken>,
 }
 
@@ -51,12 +54,16 @@ impl DuplicateNames {
 }
 
 impl CertResolver {
-    pub(super) fn new(identities: Vec<Arc<Identity>>, token: Arc<GenerationToken>) -> Self {
+    pub(super) fn new(parts: &UnitContents, token: Arc<GenerationToken>) -> Self {
+        let identities = parts.identities.clone();
         let mut exact: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut wildcard: HashMap<Box<str>, Vec<usize>> = HashMap::new();
         let mut duplicates = DuplicateNames::default();
-        let for_servers =
-            || identities.iter().enumerate().filter(|(_, it)| it.role() == Role::Server);
+        let for_servers = || {
+            let loaded = identities.iter().enumerate();
+            let loaded = loaded.filter_map(|(position, slot)| Some((position, slot.loaded()?)));
+            loaded.filter(|(_, identity)| identity.role() == Role::Server)
+        };
         for (position, identity) in for_servers() {
             for name in identity.names().iter().filter_map(|name| name.to_str().ok()) {
                 let (map, key) = match NamePattern::of(name) {
@@ -66,18 +73,28 @@ impl CertResolver {
                 let positions = map.entry(key.into()).or_default();
                 // Only one position for each kind of key is kept, because a second one would never be selected.
                 // Different kinds are needed: a client may support only some of them.
-                match positions.iter().find(|at| identities[**at].has_same_kind_of_key(identity)) {
+                let is_of_same_kind = |at: &&usize| {
+                    let other = identities[**at].loaded();
+                    other.is_some_and(|other| other.has_same_kind_of_key(identity))
+                };
+                match positions.iter().find(is_of_same_kind) {
                     Some(serves) => duplicates.add(name, *serves, position),
                     None => positions.push(position),
                 }
             }
         }
         let default = for_servers().next().map(|(position, _)| position);
-        Self { identities, default, exact, wildcard, duplicates, _token: token }
+        let refuses = parts.lacks_trust();
+        Self { identities, default, exact, wildcard, duplicates, refuses, _token: token }
     }
 
-    pub(super) fn identities(&self) -> &[Arc<Identity>] {
-        &self.identities
+    pub(super) fn identity(&self, position: usize) -> Option<&Arc<Identity>> {
+        self.identities.get(position)?.loaded()
+    }
+
+    /// Returns whether every handshake is refused.
+    pub(super) fn refuses(&self) -> bool {
+        self.refuses
     }
 
     pub(super) fn duplicates(&self) -> &DuplicateNames {
@@ -94,15 +111,17 @@ impl CertResolver {
         self.positions_of(name).next()
     }
 
-    /// Returns the identity for `name`, or for a client that sent no name; `None` if there is no identity for servers.
+    /// Returns the identity for `name`, or for a client that sent no name; `None` if no handshake can succeed.
     pub(super) fn select(&self, name: Option<&str>) -> Option<&Arc<Identity>> {
-        let position = name.and_then(|name| self.position_of(name)).or(self.default)?;
-        self.identities.get(position)
+        if self.refuses {
+            return None;
+        }
+        self.identity(name.and_then(|name| self.position_of(name)).or(self.default)?)
     }
 
     /// Returns whether every client that asks for `name` gets `identity`, whichever signature schemes it supports.
     pub(super) fn selects_only(&self, name: &str, identity: &Arc<Identity>) -> bool {
-        let mut found = self.positions_of(name).map(|position| &self.identities[position]);
+        let mut found = self.positions_of(name).filter_map(|position| self.identity(position));
         found.next().is_some_and(|first| Arc::ptr_eq(first, identity)) && found.next().is_none()
     }
 
@@ -117,7 +136,9 @@ impl CertResolver {
         schemes: &[SignatureScheme],
     ) -> Option<&Arc<Identity>> {
         let is_supported = |position: &usize| {
-            self.identities[*position].certified_key().key.choose_scheme(schemes).is_some()
+            self.identity(*position).is_some_and(|identity| {
+                identity.certified_key().key.choose_scheme(schemes).is_some()
+            })
         };
         let named: Vec<usize> =
             name.map(|name| self.positions_of(name).collect()).unwrap_or_default();
@@ -127,7 +148,7 @@ impl CertResolver {
         } else {
             named.iter().copied().find(is_supported).or(named.first().copied())
         };
-        self.identities.get(position.or(self.default)?)
+        self.identity(position.or(self.default)?)
     }
 
     fn positions_of(&self, name: &str) -> impl Iterator<Item = usize> {
@@ -142,7 +163,11 @@ impl CertResolver {
 }
 
 impl ResolvesServerCert for CertResolver {
+    /// Without an identity, rustls ends the handshake with the alert `access_denied`, before it resumes any session.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if self.refuses {
+            return None;
+        }
         let identity = self.select_for(hello.server_name(), hello.signature_schemes())?;
         Some(identity.certified_key_now().clone())
     }
@@ -196,6 +221,7 @@ pub(super) mod tests {
     use super::*;
     use crate::options::Role;
     use crate::pki::{IdentityInput, Staple};
+    use crate::tls::UnitContent;
 
     fn identity(names: &[&str], algorithm: &'static SignatureAlgorithm) -> Arc<Identity> {
         let key = KeyPair::generate_for(algorithm).unwrap();
@@ -212,6 +238,7 @@ pub(super) mod tests {
             key: (Path::new("key"), key.as_bytes()),
             password: &|| Ok(None),
             staple: Staple::NotAskedFor,
+            accepts_any_date: false,
         };
         let now = 1_790_000_000;
         Arc::new(Identity::new(&parts, &aws_lc_rs::default_provider(), now).unwrap())
@@ -221,12 +248,21 @@ pub(super) mod tests {
     pub(in crate::tls) fn resolver(names: &[&[&str]]) -> CertResolver {
         let identities =
             names.iter().map(|names| identity(names, &PKCS_ECDSA_P256_SHA256)).collect();
-        CertResolver::new(identities, GenerationsAlive::default().token().into())
+        resolver_of(identities)
+    }
+
+    fn resolver_of(identities: Vec<Arc<Identity>>) -> CertResolver {
+        let parts = identities.into_iter().map(UnitContent::Identity).collect();
+        CertResolver::new(&parts, GenerationsAlive::default().token().into())
+    }
+
+    fn position_in(resolver: &CertResolver, selected: &Arc<Identity>) -> usize {
+        let is_selected = |slot: &IdentitySlot| Arc::ptr_eq(slot.loaded().unwrap(), selected);
+        resolver.identities.iter().position(is_selected).unwrap()
     }
 
     fn position(resolver: &CertResolver, name: Option<&str>) -> usize {
-        let selected = resolver.select(name).unwrap();
-        resolver.identities.iter().position(|identity| Arc::ptr_eq(identity, selected)).unwrap()
+        position_in(resolver, resolver.select(name).unwrap())
     }
 
     #[test]
@@ -246,10 +282,10 @@ pub(super) mod tests {
         let names = ["a.test"];
         let identities =
             vec![identity(&names, &PKCS_ED25519), identity(&names, &PKCS_ECDSA_P256_SHA256)];
-        let resolver = CertResolver::new(identities, GenerationsAlive::default().token().into());
+        let resolver = resolver_of(identities);
         let chosen = |schemes: &[SignatureScheme]| {
             let identity = resolver.select_for(Some("a.test"), schemes).unwrap();
-            resolver.identities.iter().position(|other| Arc::ptr_eq(other, identity)).unwrap()
+            position_in(&resolver, identity)
         };
         assert_eq!(chosen(&[SignatureScheme::ED25519, SignatureScheme::ECDSA_NISTP256_SHA256]), 0);
         assert_eq!(chosen(&[SignatureScheme::ECDSA_NISTP256_SHA256]), 1);
@@ -264,23 +300,17 @@ pub(super) mod tests {
     fn shared_name_is_a_duplicate_unless_the_kinds_of_keys_differ() {
         let p256 = || identity(&["a.test", "127.0.0.1"], &PKCS_ECDSA_P256_SHA256);
         let both = vec![p256(), identity(&["a.test"], &PKCS_ED25519)];
-        assert_eq!(
-            CertResolver::new(both, GenerationsAlive::default().token().into()).duplicates().count,
-            0
-        );
+        assert_eq!(resolver_of(both).duplicates().count, 0);
 
         let twice = vec![p256(), identity(&["a.test"], &PKCS_ED25519), p256(), p256()];
-        let resolver = CertResolver::new(twice, GenerationsAlive::default().token().into());
+        let resolver = resolver_of(twice);
         assert_eq!(resolver.duplicates().count, 2);
         assert_eq!(resolver.duplicates().first, Some(("a.test".to_owned(), 0, 2)));
         assert_eq!(resolver.exact["a.test"], [0, 1], "one position for each kind of key");
 
         // If each identity were compared with each other one, so many would take a noticeable time.
         let many = vec![p256(); 100_000];
-        assert_eq!(
-            CertResolver::new(many, GenerationsAlive::default().token().into()).duplicates().count,
-            99_999
-        );
+        assert_eq!(resolver_of(many).duplicates().count, 99_999);
     }
 
     #[test]
@@ -293,7 +323,7 @@ pub(super) mod tests {
                 assert_eq!(resolver.has_label(asked, &label(name)), expected, "{name}");
             }
         }
-        let none = CertResolver::new(Vec::new(), GenerationsAlive::default().token().into());
+        let none = resolver_of(Vec::new());
         assert_eq!(none.label_for(None), None);
         assert!(!none.has_label(None, &label("a.test")));
     }
@@ -309,8 +339,7 @@ pub(super) mod tests {
             }
             let identity = identity_of(&params, key);
             assert!(identity.names().is_empty());
-            let resolver =
-                CertResolver::new(vec![identity], GenerationsAlive::default().token().into());
+            let resolver = resolver_of(vec![identity]);
             let label = resolver.label_for(None).unwrap();
             assert!(resolver.has_label(Some("a.test"), &label));
             label

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Weak};
 
-use rustls::client::ResolvesClientCert;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 
 use super::generations_alive::GenerationToken;
 use super::sessions::Sessions;
@@ -56,15 +57,37 @@ impl ClientRole {
         sessions: &Arc<Sessions>,
         token: Arc<GenerationToken>,
     ) -> Option<ClientConfig> {
+        let verifier = trust.server_verifier()?.clone();
+        let resumption = sessions.for_client(trust.lists_hold_until());
+        Some(self.config_with(verifier, resumption, identity, token))
+    }
+
+    /// Returns the configuration of a generation for whose trust store nothing has been loaded: every handshake is
+    /// refused. The parameters are those of [`ClientRole::config`].
+    pub(super) fn refusing_config(
+        &self,
+        identity: Option<&Arc<Identity>>,
+        token: Arc<GenerationToken>,
+    ) -> ClientConfig {
+        self.config_with(Arc::new(RefuseAnyServer), Resumption::disabled(), identity, token)
+    }
+
+    fn config_with(
+        &self,
+        verifier: Arc<dyn ServerCertVerifier>,
+        resumption: Resumption,
+        identity: Option<&Arc<Identity>>,
+        token: Arc<GenerationToken>,
+    ) -> ClientConfig {
         let mut config = self.config.clone();
-        config.dangerous().set_certificate_verifier(trust.server_verifier()?.clone());
+        config.dangerous().set_certificate_verifier(verifier);
         if let Some(identity) = identity {
             config.client_auth_cert_resolver = self.resolver_for(identity);
         }
-        config.resumption = sessions.for_client(trust.lists_hold_until());
+        config.resumption = resumption;
         let clock = config.time_provider;
         config.time_provider = Arc::new(ClockWithToken { clock, _token: token });
-        Some(config)
+        config
     }
 
     /// Returns the resolver that presents `identity`: the one of an existing configuration, if there is one.
@@ -97,6 +120,57 @@ fn default_config(provider: &Arc<CryptoProvider>) -> Result<ClientConfig, Error>
         .with_no_client_auth();
     config.time_provider = Arc::new(WallClock);
     Ok(config)
+}
+
+/// The verifier of a client without roots: it refuses every server, whatever verifier a template of the host has.
+#[derive(Debug)]
+struct RefuseAnyServer;
+
+impl RefuseAnyServer {
+    const REFUSED: rustls::Error =
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+}
+
+impl ServerCertVerifier for RefuseAnyServer {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Err(Self::REFUSED)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(Self::REFUSED)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(Self::REFUSED)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        // The server must get as far as its certificate, so that the error names the cause.
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            SignatureScheme::ED25519,
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::RSA_PKCS1_SHA256,
+        ]
+    }
 }
 
 /// A client certificate resolver for one identity: presents it to each server that supports its signature schemes.
@@ -151,6 +225,7 @@ mod tests {
             key: (Path::new("key"), key.as_bytes()),
             password: &|| Ok(None),
             staple: Staple::NotAskedFor,
+            accepts_any_date: false,
         };
         Arc::new(Identity::new(&parts, &default_provider(), 1_790_000_000).unwrap())
     }

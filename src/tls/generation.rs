@@ -8,7 +8,8 @@ use super::base_config::BaseConfig;
 use super::cert_resolver::CertResolver;
 use super::unit_content::UnitContents;
 use crate::files::Digest;
-use crate::pki::{Identity, Trust, Warnings};
+use crate::options::Role;
+use crate::pki::{Identity, Warnings};
 
 /// A numbered, immutable snapshot of all units. It is current until the next one is published.
 ///
@@ -54,9 +55,9 @@ impl Generation {
         &self.config
     }
 
-    /// Returns whether there is an identity for servers.
+    /// Returns whether there is an identity for servers, loaded or not.
     pub(crate) fn serves(&self) -> bool {
-        self.select(None).is_some()
+        self.parts.identities.iter().any(|slot| slot.role() == Role::Server)
     }
 
     /// Returns the configuration of the client role; `None` if the handle has no roots to verify servers with.
@@ -66,10 +67,6 @@ impl Generation {
 
     pub(crate) fn parts(&self) -> &UnitContents {
         &self.parts
-    }
-
-    pub(crate) fn trust(&self) -> Option<&Arc<Trust>> {
-        self.parts.trust.as_ref()
     }
 
     /// Returns the digest of each unit's files, in the order of [`UnitContents::iter`].
@@ -82,12 +79,22 @@ impl Generation {
         &self.info.base_config
     }
 
-    /// Returns the identities in the order in which they were added.
-    pub(crate) fn identities(&self) -> &[Arc<Identity>] {
-        &self.parts.identities
+    /// Returns the identities that have been loaded, in the order in which they were added.
+    pub(crate) fn identities(&self) -> impl Iterator<Item = &Arc<Identity>> {
+        self.parts.loaded()
     }
 
-    /// Returns the index in [`Generation::identities`] of the first identity with `name`; `None` if there is none.
+    /// Returns the number of identities that have been loaded.
+    pub(crate) fn identity_count(&self) -> usize {
+        self.identities().count()
+    }
+
+    /// Returns the identity at `position` among those that have been loaded.
+    pub(crate) fn identity(&self, position: usize) -> Option<&Arc<Identity>> {
+        self.parts.loaded_at(position)
+    }
+
+    /// Returns the index, in the order in which identities were added, of the first that has been loaded with `name`.
     pub(crate) fn position_of(&self, name: &str) -> Option<usize> {
         self.resolver.position_of(name)
     }
@@ -95,13 +102,13 @@ impl Generation {
     /// Returns the first identity that has `name` exactly, else the first with a wildcard for it.
     ///
     /// Without such an identity, or without a name, the result is the first identity for servers; `None` if there is
-    /// none. A handshake may choose another identity with that name, whose kind of key the client supports.
+    /// none, or every handshake is refused. A handshake may choose another identity with that name, whose kind of key the client supports.
     pub(crate) fn select(&self, name: Option<&str>) -> Option<&Arc<Identity>> {
         self.resolver.select(name)
     }
 
     /// Returns the earliest notAfter of all identities, in seconds since 1970; `i64::MAX` if there is none.
     pub(crate) fn earliest_not_after(&self) -> i64 {
-        self.identities().iter().map(|identity| identity.not_after()).min().unwrap_or(i64::MAX)
+        self.identities().map(|identity| identity.not_after()).min().unwrap_or(i64::MAX)
     }
 }

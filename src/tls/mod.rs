@@ -15,7 +15,7 @@ pub(crate) use base_config::{BaseConfig, check_template};
 pub(crate) use candidate::Candidate;
 pub(crate) use generation::{Generation, GenerationInfo};
 pub(crate) use generations_alive::GenerationsAlive;
-pub(crate) use unit_content::{UnitContent, UnitContents};
+pub(crate) use unit_content::{AbsentUnit, UnitContent, UnitContents};
 
 /// Functions of this module that the fuzz targets call.
 #[cfg(fuzzing)]

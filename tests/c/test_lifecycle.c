@@ -63,6 +63,7 @@ static void every_number_has_a_word(void) {
     CHECK_STR(certreload_health_str(CERTRELOAD_HEALTH_EXPIRING), "expiring");
     CHECK_STR(certreload_health_str(CERTRELOAD_HEALTH_STALE), "stale");
     CHECK_STR(certreload_health_str(CERTRELOAD_HEALTH_EXPIRED), "expired");
+    CHECK_STR(certreload_health_str(CERTRELOAD_HEALTH_MISSING), "missing");
     CHECK_STR(certreload_watch_state_str(CERTRELOAD_WATCH_STATE_OFF), "off");
     CHECK_STR(certreload_watch_state_str(CERTRELOAD_WATCH_STATE_POLLING), "polling");
     CHECK_STR(certreload_watch_state_str(CERTRELOAD_WATCH_STATE_NOTIFIED), "notified");

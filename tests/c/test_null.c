@@ -63,6 +63,7 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_event_callback(NULL, recorder_callback, NULL, NULL),
                   "options");
     CHECK_REFUSED(certreload_options_set_runtime(NULL, CERTRELOAD_RUNTIME_HOST), "options");
+    CHECK_REFUSED(certreload_options_set_start(NULL, CERTRELOAD_START_STRICT), "options");
     CHECK_REFUSED(certreload_options_set_reader_thread(NULL, true), "options");
     CHECK_REFUSED(certreload_options_set_authority_names(NULL, true), "options");
     certreload_identity_bytes bytes = {"pem", 3, "pem", 3, NULL, 0};

@@ -43,6 +43,12 @@ impl Client {
         client.handshake_kind().unwrap()
     }
 
+    /// Begins a connection in memory.
+    pub fn begin(&self, name: &str) -> rustls::ClientConnection {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        rustls::ClientConnection::new(self.0.clone(), name).unwrap()
+    }
+
     /// Begins a connection over a socket.
     pub fn open(
         &self,

@@ -4,6 +4,7 @@ pub mod identity_memory;
 pub mod key_password;
 pub mod options_object;
 pub mod setter_failures;
+pub mod start;
 pub mod trust;
 pub mod watch;
 

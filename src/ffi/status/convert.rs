@@ -60,13 +60,14 @@ fill!(Status => certreload_status, status, health, {
     generations_alive: status.generations_alive,
     watch: status.watch.into(),
     expiring_from: health.expiring_from.unwrap_or(0),
+    identities_configured: status.identities_configured,
 });
 
 fill!(IdentityStatus => certreload_identity_status, status, health, {
     last_result: result_of(health),
-    not_before: status.not_before,
-    not_after: status.not_after,
-    expiring_from: status.expiring_from.unwrap_or(0),
+    not_before: status.dates.map_or(0, |dates| dates.not_before),
+    not_after: status.dates.map_or(0, |dates| dates.not_after),
+    expiring_from: status.dates.and_then(|dates| dates.expiring_from).unwrap_or(0),
     renewed_at: health.renewed_at,
     renewed_generation: health.renewed_generation,
     pending: health.pending.into(),
@@ -99,6 +100,7 @@ impl From<Health> for certreload_health {
             Health::Expiring => Self::Expiring,
             Health::Stale => Self::Stale,
             Health::Expired => Self::Expired,
+            Health::Missing => Self::Missing,
         }
     }
 }

@@ -14,8 +14,8 @@ use copy_out::write_cut;
 
 /// Whether what is served is valid, and whether it will stay so.
 ///
-/// If several states apply, the worst is reported: EXPIRED, else STALE, else EXPIRING, else OK. The health of a handle
-/// is the worst of its identities, its trust store and its ticket keys. A failure of one identity does not make another
+/// If several states apply, the worst is reported: MISSING, else EXPIRED, else STALE, else EXPIRING, else OK. The health
+/// of a handle is the worst of its identities, its trust store and its ticket keys. A failure of one identity does not make another
 /// one STALE (certreload_get_identity_status()). Files that look incomplete are not STALE while they are retried.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +29,12 @@ pub enum certreload_health {
     /// the renewal needs attention. Also in a forked child before certreload_after_fork().
     Stale = 2,
     /// A certificate that is served has expired, or a revocation list because of which peers are then refused. An
-    /// expired intermediate counts if its chain offers no other path.
+    /// expired intermediate counts if its chain offers no other path. With CERTRELOAD_START_AVAILABLE also: a
+    /// certificate that is served is not valid yet (CERTRELOAD_WARNING_NOT_YET_VALID).
     Expired = 3,
+    /// An identity, or the trust store, has never been loaded. Only with CERTRELOAD_START_AVAILABLE, which says what
+    /// clients get.
+    Missing = 4,
 }
 
 /// How changes are being found.
@@ -78,7 +82,7 @@ pub struct certreload_status {
     pub failures: u64,
     /// Number of scans that found nothing new.
     pub unchanged: u64,
-    /// Number of identities in the current generation.
+    /// Number of identities in the current generation: those of the handle that have been loaded.
     pub identities: usize,
     /// Number of generations whose memory, keys included, is still allocated (G8): the current one, and older ones that
     /// are in use. An acquired generation or configuration keeps its generation in use. So does a connection until its
@@ -107,6 +111,9 @@ pub struct certreload_status {
     pub last_failure_at: i64,
     /// The newest unresolved failure, in one line of UTF-8, cut to fit; "" if there is none.
     pub last_failure: [c_char; CERTRELOAD_MAX_FAILURE_TEXT],
+    /// Number of identities of the handle: those that were added to its options. More than `identities` only while some
+    /// have never been loaded (CERTRELOAD_START_AVAILABLE).
+    pub identities_configured: usize,
 }
 
 /// The status of one identity. Times are seconds since 1970-01-01 UTC.
@@ -124,15 +131,15 @@ pub struct certreload_identity_status {
     pub last_result: certreload_result,
     /// Since when health has its present value; see certreload_status.
     pub health_since: i64,
-    /// The notBefore of the certificate that is served.
+    /// The notBefore of the certificate that is served; 0 while health is MISSING.
     pub not_before: i64,
-    /// The notAfter of the certificate that is served.
+    /// The notAfter of the certificate that is served; 0 while health is MISSING.
     pub not_after: i64,
-    /// When the certificate's warning window begins; 0 if warnings are switched off. Those of an OCSP response and of
+    /// When the certificate's warning window begins; 0 if warnings are switched off, or there is none. Those of an OCSP response and of
     /// an intermediate, which count for the health, may begin earlier.
     pub expiring_from: i64,
     /// When new bytes of the identity were last accepted, from files or by a push; at first the time of the open. 0 in
-    /// a forked child until the next renewal.
+    /// a forked child until the next renewal, and while health is MISSING.
     pub renewed_at: i64,
     /// The number of the first generation with the present bytes of the identity; at first that of the open. 0 in a
     /// forked child, which does not know it, until the next renewal.
@@ -187,8 +194,7 @@ pub unsafe extern "C" fn certreload_get_status(
 /// Writes the status of one identity of a handle.
 ///
 /// @param handle       must not be NULL
-/// @param index        0 to certreload_status.identities - 1: the order in which identities were added, which is
-///                     their order in every generation
+/// @param index        0 to certreload_status.identities_configured - 1: the order in which identities were added
 /// @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
 /// @param status_size  sizeof(certreload_identity_status) of the header that the program was compiled with
 /// @return             OK; NULL_PARAMETER; INVALID_PARAMETER if the index does not exist, or status_size is below 16
@@ -233,6 +239,7 @@ pub extern "C" fn certreload_health_str(health: health_number) -> *const c_char 
         1 => c"expiring",
         2 => c"stale",
         3 => c"expired",
+        4 => c"missing",
         _ => c"unknown",
     };
     word.as_ptr()

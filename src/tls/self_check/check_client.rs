@@ -152,6 +152,7 @@ mod tests {
             key: (Path::new("key"), key.as_bytes()),
             password: &|| Ok(None),
             staple: Staple::NotAskedFor,
+            accepts_any_date: false,
         };
         Arc::new(Identity::new(&parts, &default_provider(), 1_790_000_000).unwrap())
     }

@@ -19,15 +19,15 @@ use crate::error::Cause;
 use crate::pki::Identity;
 use crate::tls::cert_resolver::CertResolver;
 
-/// Completes a handshake with the identity at `index` of `resolver` in each protocol version that `config` allows.
+/// Completes a handshake with `identity`, one of `resolver`, in each protocol version that `config` allows.
 ///
 /// Returns whether the server asks clients for certificates.
 pub(crate) fn check_server(
     config: &ServerConfig,
     resolver: &CertResolver,
-    index: usize,
+    identity: &Arc<Identity>,
 ) -> Result<bool, Cause> {
-    let check = ServerCheck::new(config, resolver, &resolver.identities()[index]);
+    let check = ServerCheck::new(config, resolver, identity);
     let asks_clients = in_each_version(|version| check.handshake(version))?;
     Ok(asks_clients.contains(&true))
 }
@@ -44,13 +44,14 @@ impl ServerCheck {
     /// of the self-check.
     ///
     /// An identity may have no name, or share its names with another identity. If no server name selects `identity`, a
-    /// resolver with this identity alone replaces the resolver of `config`.
+    /// resolver with this identity alone replaces the resolver of `config`. So it does while every handshake is refused.
     fn new(config: &ServerConfig, resolver: &CertResolver, identity: &Arc<Identity>) -> Self {
         let mut config = config.clone();
         config.key_log = Arc::new(NoKeyLog);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        let name = name_of(resolver, identity).unwrap_or_else(|| {
+        let name = name_of(resolver, identity).filter(|_| !resolver.refuses());
+        let name = name.unwrap_or_else(|| {
             config.cert_resolver = Arc::new(SingleCert(identity.certified_key().clone()));
             any_name()
         });
@@ -164,7 +165,7 @@ mod tests {
     #[test]
     fn g16_dns_name_selects_an_identity_whose_first_name_is_an_ip_address() {
         let resolver = resolver(&[&["other.test"], &["192.0.2.1", "a.test"], &["192.0.2.2"]]);
-        let name = |index: usize| name_of(&resolver, &resolver.identities()[index]);
+        let name = |index: usize| name_of(&resolver, resolver.identity(index).unwrap());
         assert_eq!(name(1), ServerName::try_from("a.test").ok());
         assert_eq!(name(2), None, "no server name selects an IP address");
     }

@@ -1,0 +1,92 @@
+//! Warnings about all units of a generation together, and about units of which nothing has been loaded.
+
+use super::reloaded_event::Change;
+use super::self_check::missing;
+use super::unit::Unit;
+use crate::pki::{Warning, WarningKind, format_time};
+use crate::tls::{AbsentUnit, Candidate};
+
+/// Returns the warnings about `candidate`, which `change` makes of `units`.
+pub(super) fn warnings_of_all(
+    units: &[Unit],
+    candidate: &Candidate,
+    change: &Change<'_>,
+) -> Vec<Warning> {
+    let all = [
+        missing_name(candidate, change),
+        not_yet_valid(units, change),
+        missing_ticket_keys(units),
+        duplicate_names(units, candidate),
+        client_without_certificate(candidate),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// Returns the warning that a required name is not served. A handle that was opened with all its names keeps them.
+fn missing_name(candidate: &Candidate, change: &Change<'_>) -> Option<Warning> {
+    let mut missing = missing(change.options, candidate);
+    let name = missing.next()?;
+    let text = format!("no identity has the required name {name}{}", more(missing.count()));
+    Some(Warning::new(WarningKind::NameMissing, text))
+}
+
+/// Returns the warning of an identity that is served although it is not valid yet.
+fn not_yet_valid(units: &[Unit], change: &Change<'_>) -> Option<Warning> {
+    let identities = units.iter().filter_map(|unit| Some((unit, unit.serving.as_identity()?)));
+    let mut early = identities.filter(|(_, identity)| change.unix < identity.not_before());
+    let (unit, identity) = early.next()?;
+    let text = format!(
+        "{}: the certificate is not valid before {}, and the clock of this machine reads {}; clients refuse it until \
+         then, if their clocks agree{}",
+        unit.files.path().display(),
+        format_time(identity.not_before()),
+        format_time(change.unix),
+        more(early.count())
+    );
+    Some(Warning::new(WarningKind::NotYetValid, text))
+}
+
+/// Returns the warning that nothing has been loaded for the ticket keys.
+fn missing_ticket_keys(units: &[Unit]) -> Option<Warning> {
+    let is_absent = |unit: &&Unit| unit.serving.absent() == Some(AbsentUnit::TicketKeys);
+    let unit = units.iter().rev().find(is_absent)?;
+    let text = format!(
+        "the ticket keys in {} have not been loaded: tickets are encrypted with keys of this process, which no other \
+         server accepts",
+        unit.files.path().display()
+    );
+    Some(Warning::new(WarningKind::TicketKeysMissing, text))
+}
+
+/// Returns the number of further cases, for a message.
+fn more(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(" (and {count} more like it)") }
+}
+
+/// Returns the warning of an identity that never serves one of its names, because an earlier identity with the same
+/// kind of key does.
+fn duplicate_names(units: &[Unit], candidate: &Candidate) -> Option<Warning> {
+    let duplicates = candidate.duplicates();
+    let (name, first, second) = duplicates.first.as_ref()?;
+    let path = |index: usize| units[index].files.path().display();
+    let more = more(duplicates.count - 1);
+    let text = format!(
+        "{} never serves {name}: {} has the same name and kind of key, and was added first; keep the name in \
+         one of them{more}",
+        path(*second),
+        path(*first)
+    );
+    Some(Warning::new(WarningKind::DuplicateName, text))
+}
+
+/// Returns the warning of a client role that presents no certificate.
+///
+/// Without a client identity the client role presents the first identity, which here is for servers only.
+fn client_without_certificate(candidate: &Candidate) -> Option<Warning> {
+    let name = candidate.client_without_identity()?;
+    let text = format!(
+        "the client role presents no certificate: the extended key usage of the first identity ({name}) \
+         lacks clientAuth; add a client identity"
+    );
+    Some(Warning::new(WarningKind::KeyUsage, text))
+}
