@@ -46,6 +46,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         &[
             "options/options_object",
             "options/mod",
+            "options/required_name",
             "options/identity_memory",
             "options/start",
             "options/watch",

@@ -839,12 +839,12 @@ certreload_result certreload_push_identity(certreload_handle *handle,
 /**
  * Returns the index of the identity that serves a name, for certreload_push_identity().
  *
- * Indexes never change: they follow the order in which identities were added. An IP address is written as
- * certreload_identity_name() returns it. A DNS name has no dot at its end: "example.org", not "example.org.".
+ * Indexes never change: they follow the order in which identities were added. An IP address and a URI are written as
+ * certreload_identity_name() returns them. A DNS name has no dot at its end: "example.org", not "example.org.".
  *
  * @param handle       must not be NULL
  * @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address, in upper
- *                     or lower case
+ *                     or lower case; or a URI
  * @param index_out    must not be NULL; written only on OK
  * @return             OK; NULL_PARAMETER; INVALID_PARAMETER if no identity has the name. Clients that ask for such a
  *                     name, or for none, get the first identity for servers
@@ -1056,7 +1056,8 @@ CERTRELOAD_ENUM(certreload_trigger) {
 
 /**
  * Warning: the certificate is served, and some clients refuse it because of its form. It is one of X.509 version 1, or
- * has a critical extension that few clients know, or has no name in subjectAltName (RFC 9525 section 2). Or it, or an
+ * has a critical extension that few clients know, or has no name in subjectAltName (RFC 9525 section 2), or an IP address there in
+ * the place of a DNS name. Or it, or an
  * intermediate of its chain, is signed with MD5 or SHA-1.
  */
 #define CERTRELOAD_WARNING_COMPATIBILITY 131072
@@ -1864,11 +1865,6 @@ certreload_result certreload_write_metrics_page(certreload_handle *const *handle
 #define CERTRELOAD_MAX_CERTIFICATES 64
 
 /**
- * The most names that certreload_options_require_name() accepts.
- */
-#define CERTRELOAD_MAX_REQUIRED_NAMES 1000
-
-/**
  * Creates options with no identity and the default of everything else.
  *
  * Options fail closed (G22). A certreload_options_* function that fails changes no setting, and the options remember
@@ -1935,27 +1931,6 @@ certreload_result certreload_options_add_identity(certreload_options *options,
                                                   const char *chain_path,
                                                   const char *key_path,
                                                   const char *ocsp_path);
-
-/**
- * Requires that some identity has a DNS name: exactly, or by a wildcard for its first label.
- *
- * A handle does not open without the name (NAME_MISSING). Later, a change that would remove the name is refused, and
- * the last good version keeps serving. Changes of other identities are accepted (G15).
- *
- * @param options   must not be NULL; changed
- * @param dns_name  must not be NULL; a DNS name as in a certificate, not an IP address: ASCII (A-labels), at most
- *                  253 bytes, no dot at its end, in upper or lower case. A first label "*" requires that wildcard
- *                  itself. Copied
- * @return          OK, also if the name is required already; NULL_PARAMETER; INVALID_PARAMETER if it is not a DNS
- *                  name, or if CERTRELOAD_MAX_REQUIRED_NAMES are required already
- * Ownership:       strings are copied
- * Threads:         exclusive access to options
- * Signals:         not async-signal-safe
- * Blocks:          never
- * Since:           0.1.0
- */
-certreload_result certreload_options_require_name(certreload_options *options,
-                                                  const char *dns_name);
 
 /**
  * Sets the application protocols that the server speaks (ALPN, RFC 7301), the preferred one first.
@@ -2037,6 +2012,33 @@ certreload_result certreload_options_set_event_callback(certreload_options *opti
                                                         certreload_event_callback callback,
                                                         void *userdata,
                                                         certreload_userdata_free userdata_free);
+
+/**
+ * The most names that certreload_options_require_name() accepts.
+ */
+#define CERTRELOAD_MAX_REQUIRED_NAMES 1000
+
+/**
+ * Requires that some identity has a name: exactly, or, of a DNS name, by a wildcard for its first label.
+ *
+ * A handle does not open without the name (NAME_MISSING). Later, a change that would remove the name is refused, and
+ * the last good version keeps serving. Changes of other identities are accepted (G15).
+ *
+ * @param options  must not be NULL; changed
+ * @param name     must not be NULL; copied. A DNS name as in a certificate: ASCII (A-labels), at most 253 bytes, no
+ *                 dot at its end, in upper or lower case. A first label "*" requires that wildcard itself. Or an IP
+ *                 address, without brackets. Or a URI such as "spiffe://example.org/web": ASCII, at most 2048 bytes,
+ *                 with the same bytes as in the certificate
+ * @return         OK, also if the name is required already; NULL_PARAMETER; INVALID_PARAMETER if it is none of the
+ *                 three, or if CERTRELOAD_MAX_REQUIRED_NAMES are required already
+ * Ownership:      strings are copied
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_require_name(certreload_options *options,
+                                                  const char *name);
 
 /**
  * Adds an identity whose bytes are in memory, for example from a configuration service, a vault or another process.
@@ -3121,7 +3123,8 @@ const certreload_identity *certreload_generation_identity(const certreload_gener
  *
  * @param generation   must not be NULL
  * @param server_name  a DNS name in upper or lower case, as in SNI; NULL or "" for a client that sends none;
- *                     borrowed for the call
+ *                     borrowed for the call. An IP address or a URI is no server name (RFC 6066 section 3): here as in
+ *                     the handshake, it counts as none. certreload_find_identity() finds them
  * @return             the identity; NULL if generation is NULL, or its handshakes fail: no identity to serve has been
  *                     loaded, or no trust store
  * Ownership:          borrowed, until the generation is released
@@ -3150,7 +3153,8 @@ size_t certreload_identity_name_count(const certreload_identity *identity);
  * Returns one name that an identity is valid for.
  *
  * Names are those of the subjectAltName extension (RFC 5280 section 4.2.1.6): DNS names in lower case, wildcards as
- * "*.example.com", and IP addresses in their usual notation.
+ * "*.example.com", IP addresses in their usual notation, and URIs, such as SPIFFE IDs, as they are. Clients can ask for
+ * DNS names alone (RFC 6066 section 3).
  *
  * @param identity  must not be NULL
  * @param index     0 to certreload_identity_name_count() - 1

@@ -104,7 +104,7 @@ enum class watch_mode : std::uint32_t {
     off = CERTRELOAD_WATCH_OFF,
 };
 
-/// What handle::open() does about files that cannot be used: it throws, or goes on without them.
+/// What handle::open() does about files that cannot be used: it throws, or does without them.
 enum class start_mode : std::uint32_t {
     strict = CERTRELOAD_START_STRICT,
     available = CERTRELOAD_START_AVAILABLE,
@@ -727,12 +727,12 @@ class options {
 
     /// Requires that an identity has this DNS name: opening fails without it, and a change that
     /// would lose it is refused (G15).
-    options &require_name(const std::string &dns_name) & {
-        apply(certreload_options_require_name, detail::c_text(dns_name));
+    options &require_name(const std::string &name) & {
+        apply(certreload_options_require_name, detail::c_text(name));
         return *this;
     }
-    options require_name(const std::string &dns_name) && {
-        return std::move(require_name(dns_name));
+    options require_name(const std::string &name) && {
+        return std::move(require_name(name));
     }
 
     /// Sets the function that returns the passwords of private keys.

@@ -18,8 +18,8 @@ const SHORTEST_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Options {
     /// The files of each identity; the first is the default identity.
     pub(crate) identities: Vec<IdentityFiles>,
-    /// DNS names that the identities must cover together. A reload that would lose one of them is refused. In lower
-    /// case; a name may begin with `*.`.
+    /// Names that the identities must have together. A reload that would lose one of them is refused. DNS names are in
+    /// lower case, and may begin with `*.`.
     pub(crate) required_names: Vec<String>,
     /// Gives the password of encrypted keys, for all identities.
     pub(crate) key_password: Option<KeyPassword>,

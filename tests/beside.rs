@@ -12,13 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use certreload::ffi::event::CERTRELOAD_WARNING_CRL_MISSING;
+use certreload::ffi::options::certreload_options_set_server_template;
+use certreload::ffi::options::required_name::certreload_options_require_name;
 use certreload::ffi::options::trust::{
     certreload_client_auth, certreload_options_set_server_roots,
 };
 use certreload::ffi::options::watch::certreload_watch;
-use certreload::ffi::options::{
-    certreload_options_require_name, certreload_options_set_server_template,
-};
 use certreload::ffi::result::certreload_result as Outcome;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};

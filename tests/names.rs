@@ -7,13 +7,21 @@
 mod support;
 
 use std::ffi::CString;
+use std::net::TcpListener;
+use std::process::Command;
+use std::thread;
 
-use certreload::ffi::event::CERTRELOAD_WARNING_DUPLICATE_NAME;
-use certreload::ffi::options::certreload_options_require_name;
+use certreload::ffi::event::{CERTRELOAD_WARNING_COMPATIBILITY, CERTRELOAD_WARNING_DUPLICATE_NAME};
+use certreload::ffi::generation::{
+    certreload_generation_acquire, certreload_generation_release, certreload_generation_select,
+};
+use certreload::ffi::identity_getters::{certreload_identity_name, certreload_identity_name_count};
+use certreload::ffi::options::required_name::certreload_options_require_name;
 use certreload::ffi::options::watch::certreload_watch as Watch;
+use certreload::ffi::push_identity::certreload_find_identity;
 use certreload::ffi::result::certreload_result as Outcome;
 use support::certificates::{Pair, Site};
-use support::host::{Builder, last_error};
+use support::host::{Builder, Host, last_error, text};
 use support::workshop::{Workshop, warnings_at_open};
 
 const NAME: &str = "a.test";
@@ -104,4 +112,137 @@ fn g4_a_required_name_may_move_from_one_identity_to_another() {
     host.wait_until_served("c.test", &renewed.sha256);
     assert_eq!(host.served(NAME), both.sha256);
     assert!(host.recorder.all().iter().all(|seen| seen.result == Outcome::Ok));
+}
+
+/// The names of the identity that the host serves to a client that asks for `name`.
+fn names_selected(host: &Host, name: &str) -> Vec<String> {
+    let name = CString::new(name).unwrap();
+    // SAFETY: an open handle and a C string; what is borrowed is copied before the release.
+    unsafe {
+        let generation = certreload_generation_acquire(host.handle);
+        let identity = certreload_generation_select(generation, name.as_ptr());
+        let count = certreload_identity_name_count(identity);
+        let names = (0..count).map(|index| text(certreload_identity_name(identity, index)));
+        let names = names.collect();
+        certreload_generation_release(generation);
+        names
+    }
+}
+
+fn index_of(host: &Host, name: &str) -> Option<usize> {
+    let (name, mut index) = (CString::new(name).unwrap(), usize::MAX);
+    // SAFETY: an open handle, a C string and a place to write.
+    let result = unsafe { certreload_find_identity(host.handle, name.as_ptr(), &raw mut index) };
+    (result == Outcome::Ok).then_some(index)
+}
+
+const SPIFFE_ID: &str = "spiffe://example.test/ns/Prod/sa/web";
+
+/// A host name, then a workload without any, then two addresses without one: certificates of SPIFFE, and such as Let's
+/// Encrypt issues for six days.
+fn mixed() -> Workshop {
+    Workshop::after(&format!(
+        "pair() {{ ec P-256; openssl req -x509 -key key.pem -days $2 -subj / -addext \"subjectAltName=critical,$3\" \
+             -out $1.pem; mv key.pem $1.key; }}
+         pair host 30 DNS:a.test; pair workload 1 URI:{SPIFFE_ID}; pair address 6 IP:192.0.2.1,IP:2001:db8::1"
+    ))
+}
+
+fn mixed_options(workshop: &Workshop) -> Builder {
+    let builder = Builder::new().watch(Watch::Off).debounce_ms(0, 0);
+    ["host", "workload", "address"].into_iter().fold(builder, |all, name| {
+        let path = |end: &str| workshop.path(&format!("{name}.{end}"));
+        all.identity(&path("pem"), &path("key"))
+    })
+}
+
+#[test]
+fn addresses_and_uris_are_names_that_are_shown_and_found() {
+    let workshop = mixed();
+    let host = mixed_options(&workshop).open();
+    let (warnings, message) = warnings_at_open(&host);
+    assert_eq!(warnings, 0, "{message}");
+    for part in ["a.test, valid", SPIFFE_ID, "192.0.2.1 (and 1 more)"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    for (name, index) in [
+        ("a.test", Some(0)),
+        (SPIFFE_ID, Some(1)),
+        ("192.0.2.1", Some(2)),
+        ("2001:db8::1", Some(2)),
+        ("2001:DB8::1", Some(2)),
+        ("spiffe://example.test/ns/prod/sa/web", None),
+        ("example.test", None),
+    ] {
+        assert_eq!(index_of(&host, name), index, "{name}");
+    }
+}
+
+#[test]
+fn g15_addresses_and_uris_can_be_required() {
+    let workshop = mixed();
+    let all = ["192.0.2.1", "2001:DB8:0::1", SPIFFE_ID, "a.test"];
+    let host = all.into_iter().fold(mixed_options(&workshop), require).open();
+    for missing in ["192.0.2.2", "spiffe://example.test/ns/prod/sa/web", "urn:a.test"] {
+        let result = require(mixed_options(&workshop), missing).try_open();
+        assert_eq!(result.err(), Some(Outcome::NameMissing), "{missing}");
+        assert!(last_error().contains(missing), "{}", last_error());
+    }
+    let before = host.identity_sha256(1);
+    workshop.run(
+        "ec P-256; mv key.pem workload.key
+         openssl req -x509 -key workload.key -days 1 -subj /CN=x -addext subjectAltName=URI:spiffe://other.test/x \
+             -out workload.pem",
+    );
+    assert_eq!(host.reload_wait(), Outcome::NameMissing);
+    assert!(last_error().contains(SPIFFE_ID), "{}", last_error());
+    assert_eq!(host.identity_sha256(1), before);
+}
+
+/// TLS has no server name but a DNS name (RFC 6066 section 3): what a client sends otherwise, and what a host selects
+/// by, leads to the default identity.
+#[test]
+fn an_address_or_a_uri_is_no_server_name_for_the_handshake_nor_for_select() {
+    let workshop = mixed();
+    let host = mixed_options(&workshop).open();
+    for name in ["192.0.2.1", "2001:db8::1", SPIFFE_ID, ""] {
+        assert_eq!(names_selected(&host, name), ["a.test"], "{name}");
+    }
+    let default = host.sha256();
+    for name in ["192.0.2.1", "2001:db8::1", "a.test", "other.test"] {
+        assert_eq!(shown_to_openssl(&host, name), default, "{name}");
+    }
+}
+
+/// The fingerprint of what `openssl s_client` is shown that sends `name`, whatever that is.
+fn shown_to_openssl(host: &Host, name: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let config = host.config();
+    let serving = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut connection = rustls::ServerConnection::new(config).unwrap();
+        let _ = connection.complete_io(&mut socket);
+    });
+    let script = format!(
+        "openssl s_client -connect {address} -servername {name} </dev/null 2>&1 | \
+         openssl x509 -noout -fingerprint -sha256 | cut -d= -f2 | tr -d : | tr A-F a-f"
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    serving.join().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A DNS name in a certificate that is an address in truth is none: no client that connects to the address accepts it.
+#[test]
+fn an_address_in_the_place_of_a_dns_name_is_no_name() {
+    let workshop = Workshop::after(
+        "ec P-256; openssl req -x509 -key key.pem -days 9 -subj /CN=192.0.2.7 -addext subjectAltName=DNS:192.0.2.7 \
+             -out chain.pem",
+    );
+    let host = workshop.options().open();
+    assert_eq!(index_of(&host, "192.0.2.7"), None);
+    let (warnings, message) = warnings_at_open(&host);
+    assert_eq!(warnings, CERTRELOAD_WARNING_COMPATIBILITY, "{message}");
+    assert!(message.contains("192.0.2.7 is an address in the place of a DNS name"), "{message}");
 }

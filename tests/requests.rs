@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use certreload::ffi::event::CERTRELOAD_WARNING_KEY_READABLE;
-use certreload::ffi::options::certreload_options_require_name;
+use certreload::ffi::options::required_name::certreload_options_require_name;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::certreload_health as Health;
 use rcgen::date_time_ymd;

@@ -123,7 +123,8 @@ pub const CERTRELOAD_WARNING_CRL_MISSING: u32 = 32768;
 /// instead, unless all lines of a root are comments ("#"). Or a key file holds further keys beside that of the certificate.
 pub const CERTRELOAD_WARNING_PEM_SKIPPED: u32 = 65536;
 /// Warning: the certificate is served, and some clients refuse it because of its form. It is one of X.509 version 1, or
-/// has a critical extension that few clients know, or has no name in subjectAltName (RFC 9525 section 2). Or it, or an
+/// has a critical extension that few clients know, or has no name in subjectAltName (RFC 9525 section 2), or an IP address there in
+/// the place of a DNS name. Or it, or an
 /// intermediate of its chain, is signed with MD5 or SHA-1.
 pub const CERTRELOAD_WARNING_COMPATIBILITY: u32 = 131_072;
 /// Warning: a certificate among the roots is no CA certificate (basicConstraints), and yet everything that its key signed

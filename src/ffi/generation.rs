@@ -175,7 +175,8 @@ pub unsafe extern "C" fn certreload_generation_identity(
 ///
 /// @param generation   must not be NULL
 /// @param server_name  a DNS name in upper or lower case, as in SNI; NULL or "" for a client that sends none;
-///                     borrowed for the call
+///                     borrowed for the call. An IP address or a URI is no server name (RFC 6066 section 3): here as in
+///                     the handshake, it counts as none. certreload_find_identity() finds them
 /// @return             the identity; NULL if generation is NULL, or its handshakes fail: no identity to serve has been
 ///                     loaded, or no trust store
 /// Ownership:          borrowed, until the generation is released

@@ -37,7 +37,8 @@ pub unsafe extern "C" fn certreload_identity_name_count(
 /// Returns one name that an identity is valid for.
 ///
 /// Names are those of the subjectAltName extension (RFC 5280 section 4.2.1.6): DNS names in lower case, wildcards as
-/// "*.example.com", and IP addresses in their usual notation.
+/// "*.example.com", IP addresses in their usual notation, and URIs, such as SPIFFE IDs, as they are. Clients can ask for
+/// DNS names alone (RFC 6066 section 3).
 ///
 /// @param identity  must not be NULL
 /// @param index     0 to certreload_identity_name_count() - 1

@@ -65,12 +65,12 @@ pub unsafe extern "C" fn certreload_push_identity(
 
 /// Returns the index of the identity that serves a name, for certreload_push_identity().
 ///
-/// Indexes never change: they follow the order in which identities were added. An IP address is written as
-/// certreload_identity_name() returns it. A DNS name has no dot at its end: "example.org", not "example.org.".
+/// Indexes never change: they follow the order in which identities were added. An IP address and a URI are written as
+/// certreload_identity_name() returns them. A DNS name has no dot at its end: "example.org", not "example.org.".
 ///
 /// @param handle       must not be NULL
 /// @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address, in upper
-///                     or lower case
+///                     or lower case; or a URI
 /// @param index_out    must not be NULL; written only on OK
 /// @return             OK; NULL_PARAMETER; INVALID_PARAMETER if no identity has the name. Clients that ask for such a
 ///                     name, or for none, get the first identity for servers

@@ -10,6 +10,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name, X509
 use x509_parser::time::ASN1Time;
 
 use super::hash::serial_text;
+use super::names::NameKind;
 use super::{der, oid};
 use crate::error::Cause;
 
@@ -38,6 +39,8 @@ pub(crate) struct CertificateFacts<'a> {
     pub(super) is_version_1: bool,
     /// Whether the certificate has a subjectAltName extension with a name of any kind.
     pub(super) has_alternative_names: bool,
+    /// An IP address in the place of a DNS name. Clients that connect to the address do not accept it.
+    pub(super) misplaced_address: Option<IpAddr>,
     /// The hash of the certificate's signature, if forgeries with that hash are known.
     pub(super) weak_hash: Option<&'static str>,
     /// Whether the certificate is one of an authority (basicConstraints).
@@ -104,6 +107,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<CertificateFacts<'_>, Ca
         public_key: tbs.subject_pki.raw,
         is_version_1: certificate.version() == X509Version::V1,
         has_alternative_names: !alternatives.is_empty(),
+        misplaced_address: misplaced_address(alternatives),
         weak_hash: weak_hash(certificate.signature_algorithm.algorithm.as_bytes()),
         is_authority: false,
         has_issuer_url: false,
@@ -181,7 +185,7 @@ fn asks_for_staple(features: &[u8]) -> bool {
     false
 }
 
-/// Returns the DNS names in lower case and the IP addresses as text, each once.
+/// Returns the DNS names in lower case, the IP addresses as text and the URIs as they are, each once.
 fn names(alternatives: &[GeneralName<'_>]) -> Vec<CString> {
     // A name with a NUL is ignored. C code that compares names would end at the NUL: `a.test\0.evil.test` would pass as
     // `a.test`, which has been used to forge certificates.
@@ -190,10 +194,23 @@ fn names(alternatives: &[GeneralName<'_>]) -> Vec<CString> {
     names.filter(|name| seen.insert(name.clone())).collect()
 }
 
-/// Returns a DNS name or an IP address as text; `None` for other kinds of names.
+/// Returns the first DNS name that is an IP address in truth.
+fn misplaced_address(alternatives: &[GeneralName<'_>]) -> Option<IpAddr> {
+    alternatives.iter().find_map(|name| match name {
+        GeneralName::DNSName(name) => name.parse().ok(),
+        _ => None,
+    })
+}
+
+/// Returns a DNS name, an IP address or a URI as text; `None` for other kinds of names.
 fn text_of(name: &GeneralName<'_>) -> Option<String> {
     match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        // Nor may an address or a URI in the form of a DNS name pass as what it is not.
+        GeneralName::DNSName(name) => {
+            (NameKind::of(name) == NameKind::Dns).then(|| name.to_ascii_lowercase())
+        }
+        // A URI without a scheme is none, and would pass as a DNS name.
+        GeneralName::URI(uri) => (NameKind::of(uri) == NameKind::Uri).then(|| (*uri).to_owned()),
         GeneralName::IPAddress(bytes) => match bytes.len() {
             4 => Some(IpAddr::from(<[u8; 4]>::try_from(*bytes).ok()?).to_string()),
             16 => Some(IpAddr::from(<[u8; 16]>::try_from(*bytes).ok()?).to_string()),

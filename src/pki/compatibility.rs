@@ -24,6 +24,13 @@ pub(super) fn warnings(chain: &Chain<'_>, linked: &[usize], role: Role) -> Vec<W
         let problem = "has no subjectAltName; most clients ignore its common name (RFC 9525)";
         problems.push((chain.leaf, problem.to_owned()));
     }
+    if let Some(address) = leaf.misplaced_address {
+        let problem = format!(
+            "has no IP address {address}: in its subjectAltName {address} is an address in the place of a DNS name, and \
+             {peers} refuse that (RFC 9525 section 6.2); issue it with IP:{address}"
+        );
+        problems.push((chain.leaf, problem));
+    }
     for &at in linked {
         // The signature of a root is not checked.
         if let Some(hash) = chain.facts[at].weak_hash

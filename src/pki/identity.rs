@@ -16,11 +16,11 @@ use super::certificate::{CertificateFacts, format_time};
 use super::chain::check_signatures;
 use super::chain::{Chain, Order};
 use super::chain_paths::{NeededIntermediate, lost_issuer};
-use super::dns_name::NamePattern;
 use super::hash::{hexadecimal, sha256};
 use super::key;
 use super::key::AskPassword;
 use super::leaf::leaf_and_key;
+use super::names::NamePattern;
 use super::ocsp::StapleFacts;
 use super::ocsp::{Staple, Stapled};
 use super::warnings::{Warning, WarningKind};
@@ -191,7 +191,7 @@ impl Identity {
         self.stapled.as_ref().map(|stapled| &stapled.facts)
     }
 
-    /// Returns the DNS names in lower case and the IP addresses of the leaf.
+    /// Returns the DNS names in lower case, the IP addresses and the URIs of the leaf.
     pub(crate) fn names(&self) -> &[CString] {
         &self.names
     }
@@ -242,7 +242,7 @@ impl Identity {
         &self.warnings
     }
 
-    /// Returns whether the certificate is valid for `name`, which is in lower case: exactly, or by a wildcard.
+    /// Returns whether the certificate is valid for `name`: exactly, or by a wildcard. A DNS name is in lower case.
     pub(crate) fn matches_name(&self, name: &str) -> bool {
         let own = self.names.iter().filter_map(|own| own.to_str().ok());
         own.map(NamePattern::of).any(|pattern| pattern.matches(name))

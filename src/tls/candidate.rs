@@ -58,7 +58,7 @@ impl Candidate {
         both.map(|index| self.self_check(index)).try_for_each(|checked| checked.map(|_| ()))
     }
 
-    /// Returns whether an identity of the server role has the host name `name`, exactly or by a wildcard.
+    /// Returns whether an identity of the server role has `name`, exactly or by a wildcard.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.resolver.has_name(name)
     }

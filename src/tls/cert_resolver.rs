@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::SignatureScheme;
@@ -13,7 +12,7 @@ use super::generations_alive::GenerationToken;
 use super::sessions::{IdentityLabel, ServedNames};
 use super::unit_content::{IdentitySlot, UnitContents};
 use crate::options::Role;
-use crate::pki::{Identity, NamePattern, subject_and_key_of};
+use crate::pki::{Identity, NameKind, NamePattern, subject_and_key_of};
 
 /// The identities of one generation by server name.
 ///
@@ -45,8 +44,8 @@ pub(crate) struct DuplicateNames {
 
 impl DuplicateNames {
     fn add(&mut self, name: &str, serves: usize, does_not: usize) {
-        // Clients send no IP addresses as server name (RFC 6066 section 3), so an address is never served.
-        if name.parse::<IpAddr>().is_err() {
+        // Clients ask for DNS names alone (RFC 6066 section 3), so no other name is ever served.
+        if NameKind::of(name) == NameKind::Dns {
             self.count += 1;
             self.first.get_or_insert_with(|| (name.to_owned(), serves, does_not));
         }
@@ -101,7 +100,7 @@ impl CertResolver {
         &self.duplicates
     }
 
-    /// Returns whether an identity of the server role has the host name `name`, exactly or by a wildcard.
+    /// Returns whether an identity of the server role has `name`, exactly or by a wildcard.
     pub(super) fn has_name(&self, name: &str) -> bool {
         self.position_of(name).is_some()
     }
@@ -116,6 +115,8 @@ impl CertResolver {
         if self.refuses {
             return None;
         }
+        // An address or a URI is no server name: rustls, too, takes a client that sends one for a client without a name.
+        let name = name.filter(|name| NameKind::of(name) == NameKind::Dns);
         self.identity(name.and_then(|name| self.position_of(name)).or(self.default)?)
     }
 
@@ -202,8 +203,10 @@ fn labels_of(identity: &Identity) -> impl Iterator<Item = IdentityLabel> {
     names.chain(nameless)
 }
 
+/// Returns a name as identities have it: in lower case, unless it is a URI, whose path distinguishes case.
 fn lower_case(name: &str) -> Cow<'_, str> {
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    let has_upper_case = name.bytes().any(|byte| byte.is_ascii_uppercase());
+    if has_upper_case && NameKind::of(name) != NameKind::Uri {
         Cow::Owned(name.to_ascii_lowercase())
     } else {
         Cow::Borrowed(name)

@@ -53,12 +53,12 @@ static const certreload_identity_bytes large_ocsp = {"pem",   3, "pem", 3, (cons
     X(16, add_client_identity, INVALID_PARAMETER, "key_path is empty", chain, "")                  \
     X(17, add_crl, NULL_PARAMETER, "crl_path is NULL", NULL)                                       \
     X(18, add_crl, INVALID_PARAMETER, "crl_path is empty", "")                                     \
-    X(19, require_name, NULL_PARAMETER, "dns_name is NULL", NULL)                                  \
+    X(19, require_name, NULL_PARAMETER, "name is NULL", NULL)                                      \
     X(20, require_name, INVALID_PARAMETER, "not a DNS name", "")                                   \
     X(21, require_name, INVALID_PARAMETER, "not a DNS name", "a test")                             \
     X(22, require_name, INVALID_PARAMETER, "not a DNS name", "\xff.test")                          \
     X(23, require_name, INVALID_PARAMETER, "not a DNS name", too_long)                             \
-    X(24, require_name, INVALID_PARAMETER, "IP addresses cannot be required", "127.0.0.1")         \
+    X(24, require_name, INVALID_PARAMETER, "write the address without brackets", "[127.0.0.1]")    \
     X(25, set_alpn, NULL_PARAMETER, "protocols is NULL", NULL, 1)                                  \
     X(26, set_alpn, NULL_PARAMETER, "protocols[1] is NULL", null_protocol, 2)                      \
     X(27, set_alpn, INVALID_PARAMETER, "protocols[1] has 0 bytes", empty_protocol, 2)              \

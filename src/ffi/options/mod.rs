@@ -3,16 +3,15 @@
 pub mod identity_memory;
 pub mod key_password;
 pub mod options_object;
+pub mod required_name;
 pub mod setter_failures;
 pub mod start;
 pub mod trust;
 pub mod watch;
 
 use std::ffi::{c_char, c_void};
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use rustls::pki_types::DnsName;
 use rustls_ffi::server::rustls_server_config;
 
 pub use options_object::certreload_options;
@@ -35,9 +34,6 @@ pub const CERTRELOAD_MAX_CERTIFICATES: usize = 64;
 
 const _: () = assert!(CERTRELOAD_MAX_FILE_SIZE == MAX_FILE_SIZE);
 const _: () = assert!(CERTRELOAD_MAX_CERTIFICATES == MAX_CERTIFICATES);
-
-/// The most names that certreload_options_require_name() accepts.
-pub const CERTRELOAD_MAX_REQUIRED_NAMES: usize = 1000;
 
 /// Creates options with no identity and the default of everything else.
 ///
@@ -137,49 +133,6 @@ pub unsafe extern "C" fn certreload_options_add_identity(
                 password: None,
                 memory: None,
             });
-            Ok(())
-        },
-    )
-}
-
-/// Requires that some identity has a DNS name: exactly, or by a wildcard for its first label.
-///
-/// A handle does not open without the name (NAME_MISSING). Later, a change that would remove the name is refused, and
-/// the last good version keeps serving. Changes of other identities are accepted (G15).
-///
-/// @param options   must not be NULL; changed
-/// @param dns_name  must not be NULL; a DNS name as in a certificate, not an IP address: ASCII (A-labels), at most
-///                  253 bytes, no dot at its end, in upper or lower case. A first label "*" requires that wildcard
-///                  itself. Copied
-/// @return          OK, also if the name is required already; NULL_PARAMETER; INVALID_PARAMETER if it is not a DNS
-///                  name, or if CERTRELOAD_MAX_REQUIRED_NAMES are required already
-/// Ownership:       strings are copied
-/// Threads:         exclusive access to options
-/// Signals:         not async-signal-safe
-/// Blocks:          never
-/// Since:           0.1.0
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn certreload_options_require_name(
-    options: *mut certreload_options,
-    dns_name: *const c_char,
-) -> certreload_result {
-    setter(
-        "certreload_options_require_name",
-        // SAFETY: the caller passes options of certreload_options_new(), or NULL.
-        unsafe { cast::borrow_mut(options, "options") },
-        |options| {
-            // SAFETY: the caller passes a C string, or NULL.
-            let name = unsafe { cast::bytes(dns_name, "dns_name")? };
-            let name = required_name(name).map_err(Error::invalid)?;
-            let required = &mut options.options.required_names;
-            if !required.contains(&name) {
-                if required.len() >= CERTRELOAD_MAX_REQUIRED_NAMES {
-                    return Err(Error::invalid(
-                        "CERTRELOAD_MAX_REQUIRED_NAMES are required already",
-                    ));
-                }
-                required.push(name);
-            }
             Ok(())
         },
     )
@@ -343,59 +296,4 @@ pub unsafe extern "C" fn certreload_options_set_event_callback(
             Ok(())
         },
     )
-}
-
-/// Returns a required name in lower case, or why it cannot be required.
-fn required_name(bytes: &[u8]) -> Result<String, String> {
-    dns_name_in_lower_case(bytes).ok_or_else(|| {
-        let given: String = String::from_utf8_lossy(bytes).chars().take(300).collect();
-        let address = given.trim_matches(['[', ']']);
-        let hint = match address.parse::<IpAddr>() {
-            Ok(_) => "; IP addresses cannot be required",
-            Err(_) => "",
-        };
-        format!("not a DNS name: \"{given}\"{hint}")
-    })
-}
-
-/// Returns a DNS name in lower case, as identities have it; `None` if it is invalid. "*." may begin it.
-fn dns_name_in_lower_case(name: &[u8]) -> Option<String> {
-    let name = str::from_utf8(name).ok()?.to_ascii_lowercase();
-    let base = name.strip_prefix("*.").unwrap_or(&name);
-    let is_name = DnsName::try_from(base).is_ok() && !base.ends_with('.') && name.len() <= 253;
-    is_name.then_some(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn required_name_is_a_dns_name_or_a_wildcard() {
-        for name in
-            ["a.test", "A.TEST", "localhost", "*.a.test", "xn--bcher-kva.example", "a_b.test"]
-        {
-            let expected = Some(name.to_ascii_lowercase());
-            assert_eq!(dns_name_in_lower_case(name.as_bytes()), expected, "{name}");
-        }
-        let longest = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(61));
-        assert_eq!(longest.len(), 253);
-        assert!(dns_name_in_lower_case(longest.as_bytes()).is_some());
-        for name in
-            ["", ".", "a.test.", "*", "*.", "a.*.test", "*.*.test", "a b.test", "bücher.test"]
-        {
-            assert_eq!(dns_name_in_lower_case(name.as_bytes()), None, "{name}");
-        }
-        for name in ["127.0.0.1", "-a.test", "a..test", &format!("{longest}c")] {
-            assert_eq!(dns_name_in_lower_case(name.as_bytes()), None, "{name}");
-        }
-        assert_eq!(dns_name_in_lower_case(b"\xff.test"), None);
-        let why_not = |name: &str| required_name(name.as_bytes()).unwrap_err();
-        assert_eq!(why_not("a..test"), "not a DNS name: \"a..test\"");
-        for address in ["127.0.0.1", "::1", "[::1]"] {
-            let expected =
-                format!("not a DNS name: \"{address}\"; IP addresses cannot be required");
-            assert_eq!(why_not(address), expected);
-        }
-    }
 }
