@@ -1,4 +1,4 @@
-//! A start on a bad day: with CERTRELOAD_START_AVAILABLE a handle opens with what can be used, and the rest comes later.
+//! A start on a bad day: with `CERTRELOAD_START_AVAILABLE` a handle opens with what can be used, and the rest comes later.
 
 #![allow(unsafe_code, reason = "the C functions are called as C would")]
 #![allow(missing_docs, reason = "tests")]
@@ -22,6 +22,7 @@ use certreload::ffi::handle::certreload_check;
 use certreload::ffi::identity_bytes::certreload_identity_bytes;
 use certreload::ffi::new_connection::*;
 use certreload::ffi::options::identity_memory::certreload_options_add_identity_memory;
+use certreload::ffi::options::required_name::certreload_options_require_name;
 use certreload::ffi::options::start::{certreload_options_set_start, certreload_start};
 use certreload::ffi::options::trust::*;
 use certreload::ffi::options::watch::certreload_watch as Watch;
@@ -89,9 +90,8 @@ fn refusal(config: Arc<rustls::ServerConfig>, name: &str) -> Option<rustls::Erro
     client.process_new_packets().err()
 }
 
-fn access_denied() -> Option<rustls::Error> {
-    Some(rustls::Error::AlertReceived(rustls::AlertDescription::AccessDenied))
-}
+const ACCESS_DENIED: Option<rustls::Error> =
+    Some(rustls::Error::AlertReceived(rustls::AlertDescription::AccessDenied));
 
 /// The fingerprint of what `generation_select` returns.
 fn selected(host: &Host, name: &str) -> Option<String> {
@@ -210,7 +210,7 @@ fn a_handle_without_any_identity_refuses_handshakes_until_the_first_certificate_
             assert_eq!(made, Outcome::Ok);
             rustls_ffi::connection::rustls_connection::rustls_connection_free(connection);
         }
-        assert_eq!(refusal(host.config(), "a.test"), access_denied());
+        assert_eq!(refusal(host.config(), "a.test"), ACCESS_DENIED);
 
         store.put("a", &pair);
         host.recorder.wait_for_generation(2);
@@ -255,12 +255,14 @@ fn openssl_gets_an_alert_from_a_handle_without_identities() {
     assert!(!client.status.success() && said.contains("alert access denied"), "{said}");
 }
 
-/// What is wrong with an identity, by the files that it has.
+/// What is wrong with an identity: the files that it has, and the result.
+type Bad<'a> = (&'a str, Outcome, &'a dyn Fn(&Store));
+
 #[test]
 fn each_bad_identity_is_left_out_and_the_others_keep_their_places() {
     let good = Pair::new(&["good.test"]);
     let other = Pair::new(&["other.test"]);
-    let bad: [(&str, Outcome, &dyn Fn(&Store)); 4] = [
+    let bad: [Bad<'_>; 4] = [
         ("no key", Outcome::FileNotFound, &|store| replace(&store.path("b.pem"), &good.chain)),
         ("text", Outcome::NoCertificate, &|store| {
             replace(&store.path("b.pem"), "soon");
@@ -332,8 +334,11 @@ fn g16_an_identity_that_fails_its_self_check_is_left_out() {
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
     let template = Arc::new(template);
+    let roots = store.path("roots.pem");
+    replace(&roots, &Root::new("clients").pem());
     let options = || {
         let builder = store.with(available(), "a");
+        let builder = builder.client_auth(certreload_client_auth::Optional, &roots);
         // SAFETY: live options, and a configuration that lives longer.
         let result = unsafe {
             certreload_options_set_server_template(builder.0, Arc::as_ptr(&template).cast())
@@ -345,6 +350,7 @@ fn g16_an_identity_that_fails_its_self_check_is_left_out() {
     let seen = host.recorder.wait_for_failures(1);
     assert_eq!(seen[0].result, Outcome::SelfCheckFailed, "{}", seen[0].message);
     assert_eq!((health(&host), identity_count(&host)), (Health::Missing, 0));
+    assert_eq!(trust_status(&host).health, Health::Ok, "a bad identity proves nothing about it");
     let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
     let key = key.unwrap();
     let params = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
@@ -399,7 +405,7 @@ fn g13_every_handshake_is_refused_until_the_trust_store_is_loaded() {
         assert_eq!(trust_status(&host).client_roots, 0);
         assert_eq!(host.identity_status(0).health, Health::Ok);
         assert_eq!(selected(&host, "a.test"), None);
-        assert_eq!(refusal(host.config(), "a.test"), access_denied());
+        assert_eq!(refusal(host.config(), "a.test"), ACCESS_DENIED);
         let address = greet(host.clone());
         assert!(!is_let_in(address, Some(&client)) && !is_let_in(address, None));
 
@@ -479,7 +485,7 @@ fn g13_the_client_role_refuses_every_server_until_its_roots_are_loaded() {
         assert_eq!(health(&host), Health::Missing);
         let call = std::panic::AssertUnwindSafe(|| talk(&host, &server));
         assert!(std::panic::catch_unwind(call).is_err(), "it talked to any server");
-        assert_eq!(refusal(host.config(), "a.test"), access_denied(), "and so does its server");
+        assert_eq!(refusal(host.config(), "a.test"), ACCESS_DENIED, "and so does its server");
         replace(&roots, &authority.root_pem());
         assert_eq!(host.reload_wait(), Outcome::Ok, "{}", last_error());
         assert_eq!(talk(&host, &server), rustls::HandshakeKind::Full);
@@ -607,7 +613,7 @@ fn g13_a_template_that_checks_clients_by_itself_is_found_when_the_first_identity
     let host = options.open();
     store.put("a", &authority.issue(&["a.test"]));
     assert_eq!(host.reload_wait(), Outcome::InvalidParameter, "{}", last_error());
-    assert_eq!(refusal(host.config(), "a.test"), access_denied());
+    assert_eq!(refusal(host.config(), "a.test"), ACCESS_DENIED);
 }
 
 #[test]

@@ -53,10 +53,10 @@ impl Pipeline {
             let authorities =
                 authorities_for(&files, units.iter().map(|unit: &Unit| &unit.serving));
             let with = LoadContext::new(&base_config, &options, unix, &authorities);
-            let (unit, loaded) = Unit::open(files, reader, &with);
-            units.0.push(unit);
+            let (opened, loaded) = Unit::open(files, reader, &with);
+            units.0.push(opened);
             if let Err(failure) = loaded {
-                start.go_on_without(&mut units, index, failure)?;
+                start.leave_out(&mut units, index, failure)?;
             }
         }
         let (candidate, asks_clients) = loop {
@@ -99,7 +99,7 @@ struct Start {
 
 impl Start {
     /// Makes the unit at `index` absent, or fails.
-    fn go_on_without(
+    fn leave_out(
         &mut self,
         units: &mut Units,
         index: usize,
@@ -129,7 +129,7 @@ impl Start {
                 Err(cause) => {
                     let error = Error::at(unit.files.path(), cause);
                     let failure = Failure { error, digest: Some(unit.digest()) };
-                    self.go_on_without(units, index, failure)?;
+                    self.leave_out(units, index, failure)?;
                     has_failed = true;
                 }
             }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use log::{Level, log_enabled};
 
 use super::unit::Unit;
-use super::warnings_of_all::warnings_of_all;
+use super::warnings_of_all::{Change, warnings_of_all};
 use crate::events::{Event, LOG_TARGET, Trigger};
-use crate::options::Options;
-use crate::pki::{Identity, Trust, Warning, Warnings, format_time, in_words};
+use crate::pki::{Identity, Trust, Warnings, format_time, in_words};
 use crate::tls::{Candidate, Generation, UnitContent};
 
 /// The content of a RELOADED event, before the generation has a number.
@@ -19,18 +18,6 @@ pub(crate) struct ReloadReport {
     path: Arc<Path>,
     message: String,
     further: Vec<String>,
-}
-
-/// The change that a new generation makes.
-pub(super) struct Change<'a> {
-    /// Indices of the units with new content.
-    pub(super) units: &'a [usize],
-    /// Warnings that a new certificate lacks names that its predecessor had, or expires earlier (G15).
-    pub(super) warnings: &'a [Warning],
-    pub(super) trigger: Trigger,
-    /// When the change is made, in seconds since 1970.
-    pub(super) unix: i64,
-    pub(super) options: &'a Options,
 }
 
 /// Number of changed units that the message describes.

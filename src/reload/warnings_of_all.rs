@@ -1,10 +1,23 @@
 //! Warnings about all units of a generation together, and about units of which nothing has been loaded.
 
-use super::reloaded_event::Change;
 use super::self_check::missing;
 use super::unit::Unit;
+use crate::events::Trigger;
+use crate::options::Options;
 use crate::pki::{Warning, WarningKind, format_time};
 use crate::tls::{AbsentUnit, Candidate};
+
+/// The change that a new generation makes.
+pub(super) struct Change<'a> {
+    /// Indices of the units with new content.
+    pub(super) units: &'a [usize],
+    /// Warnings that a new certificate lacks names that its predecessor had, or expires earlier (G15).
+    pub(super) warnings: &'a [Warning],
+    pub(super) trigger: Trigger,
+    /// When the change is made, in seconds since 1970.
+    pub(super) unix: i64,
+    pub(super) options: &'a Options,
+}
 
 /// Returns the warnings about `candidate`, which `change` makes of `units`.
 pub(super) fn warnings_of_all(

@@ -75,7 +75,7 @@ impl Handle {
     }
 
     /// Loads and checks all units as [`Handle::open`] does, and discards them. Returns the first failure, if any, even if
-    /// `open` would go on.
+    /// `open` would succeed without a unit.
     pub(crate) fn check(options: &Options) -> Result<(), Error> {
         let options = &Options { start: StartMode::Strict, ..options.clone() };
         let loaded = load(options, GenerationsAlive::default(), Now::read());

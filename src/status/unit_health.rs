@@ -12,8 +12,8 @@ use crate::pki::{WarningKind, Warnings};
 /// Whether what is served is valid, and whether it will stay valid.
 ///
 /// Ordered from best to worst: where several apply, the last is reported. `Stale` and `Expired` are distinct,
-/// because a failed renewal leaves days to act and an expired certificate leaves none. A peer may be told to go on with
-/// an expired certificate, and not without one.
+/// because a failed renewal leaves days to act and an expired certificate leaves none. A user can accept an
+/// expired certificate, and not a missing one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Health {
     #[default]

@@ -11,6 +11,7 @@ mod arming;
 mod crossing;
 mod dates;
 mod fuse;
+mod starting;
 #[path = "../support/mod.rs"]
 mod support;
 
