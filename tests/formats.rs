@@ -8,8 +8,9 @@
 mod support;
 
 use certreload::ffi::event::*;
+use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::result::certreload_result as Outcome;
-use support::host::last_error;
+use support::host::{Builder, last_error};
 use support::workshop::{Workshop, warnings_at_open};
 
 const NAME: &str = "a.test";
@@ -69,6 +70,64 @@ fn every_form_of_a_usable_key_and_chain_serves() {
             Err(result) => panic!("{what}: {result:?}: {}", last_error()),
         }
     }
+}
+
+/// The credential bundle of Kubernetes (`credentialBundlePath` of a `podCertificate` volume): the key, then the leaf and
+/// its issuers, in one file.
+#[test]
+fn a_credential_bundle_is_served_and_renewed() {
+    let workshop = Workshop::after(
+        "authority root root; authority middle root; issue a.test middle
+         cat key.pem leaf.pem middle.pem >bundle.pem",
+    );
+    let bundle = workshop.path("bundle.pem");
+    let builder = Builder::new().watch(Watch::Off).debounce_ms(0, 0);
+    let host = builder.identity(&bundle, &bundle).open();
+    assert_eq!(warnings_at_open(&host).0, 0, "{}", warnings_at_open(&host).1);
+    assert_eq!(host.served_chain(NAME).len(), 2);
+    assert_eq!(host.served(NAME), workshop.fingerprint("leaf.pem"));
+    workshop.run("issue a.test middle; cat key.pem leaf.pem middle.pem >new; mv new bundle.pem");
+    assert_eq!(host.reload_wait(), Outcome::Ok, "{}", last_error());
+    assert_eq!(host.served(NAME), workshop.fingerprint("leaf.pem"));
+    assert_eq!(host.served_chain(NAME).len(), 2);
+}
+
+/// ML-DSA (FIPS 204) signs in TLS 1.3 alone.
+#[test]
+fn ml_dsa_is_served_alone_and_beside_a_key_that_every_client_knows() {
+    let workshop = Workshop::after("ec P-256; certify; cp key.pem ec.key; cp chain.pem ec.pem");
+    let known = workshop.fingerprint("ec.pem");
+    for algorithm in [&rcgen::PKCS_ML_DSA_44, &rcgen::PKCS_ML_DSA_65, &rcgen::PKCS_ML_DSA_87] {
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let params = rcgen::CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let sha256 = support::certificates::sha256(certificate.der());
+        support::certificates::write_private(&workshop.path("key.pem"), &key.serialize_pem());
+        support::certificates::replace(&workshop.path("chain.pem"), &certificate.pem());
+        let host = workshop.options().open();
+        assert_eq!(warnings_at_open(&host).0, 0, "{}", warnings_at_open(&host).1);
+        assert_eq!(host.served(NAME), sha256);
+        let both = workshop.options();
+        let both = both.identity(&workshop.path("ec.pem"), &workshop.path("ec.key")).open();
+        assert_eq!(
+            warnings_at_open(&both).0,
+            0,
+            "two kinds of keys: {}",
+            warnings_at_open(&both).1
+        );
+        assert_eq!(both.served(NAME), sha256, "a client that knows ML-DSA");
+        let scheme = rustls::SignatureScheme::ECDSA_NISTP256_SHA256;
+        assert_eq!(handshake_with(both.config(), scheme), known, "a client that does not");
+    }
+}
+
+/// The fingerprint of what a client is shown that verifies signatures of one scheme.
+fn handshake_with(
+    config: std::sync::Arc<rustls::ServerConfig>,
+    scheme: rustls::SignatureScheme,
+) -> String {
+    let (client, _) = support::client::Client::of_scheme(scheme).talk(config, NAME);
+    support::host::fingerprint(&client)
 }
 
 #[test]

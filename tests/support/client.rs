@@ -36,6 +36,14 @@ impl Client {
         Self(Arc::new(config))
     }
 
+    /// A client that verifies signatures of one scheme.
+    pub fn of_scheme(scheme: rustls::SignatureScheme) -> Self {
+        let mut client = Self::new();
+        let config = Arc::get_mut(&mut client.0).unwrap();
+        config.dangerous().set_certificate_verifier(Arc::new(OneScheme(scheme)));
+        client
+    }
+
     /// Connects to what `host` serves now, as `a.test`.
     pub fn connect(&self, host: &Host) -> rustls::HandshakeKind {
         let (client, server) = self.talk(host.config(), "a.test");
@@ -135,5 +143,44 @@ impl ServerCertVerifier for AnyCertificate {
         rustls::crypto::aws_lc_rs::default_provider()
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+/// As [`AnyCertificate`], with signatures of one scheme.
+#[derive(Debug)]
+struct OneScheme(rustls::SignatureScheme);
+
+impl ServerCertVerifier for OneScheme {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        AnyCertificate.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        AnyCertificate.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        vec![self.0]
     }
 }
