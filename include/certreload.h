@@ -1007,7 +1007,8 @@ CERTRELOAD_ENUM(certreload_trigger) {
 #define CERTRELOAD_WARNING_KEY_USAGE 256
 
 /**
- * Warning: two identities have the same name and the same kind of key, so the second never serves that name.
+ * Warning: two identities have the same name and the same kind of key. The second serves that name only while the
+ * certificate of the first is expired or not valid yet, and its own is valid.
  */
 #define CERTRELOAD_WARNING_DUPLICATE_NAME 512
 
@@ -3116,7 +3117,7 @@ const certreload_identity *certreload_generation_identity(const certreload_gener
 
 /**
  * Returns the identity that serves a name: an exact match, then a wildcard for one label, else the first identity for
- * servers.
+ * servers. If several identities have the name, one that is valid now comes before one that has expired.
  *
  * The handshake selects by the same rules, with one difference. If several identities have the name, the handshake
  * uses the first with a kind of key that the client supports. This function returns the first of all.

@@ -15,18 +15,22 @@ use certreload::ffi::event::{CERTRELOAD_WARNING_COMPATIBILITY, CERTRELOAD_WARNIN
 use certreload::ffi::generation::{
     certreload_generation_acquire, certreload_generation_release, certreload_generation_select,
 };
-use certreload::ffi::identity_getters::{certreload_identity_name, certreload_identity_name_count};
+use certreload::ffi::identity_getters::{
+    certreload_identity_name, certreload_identity_name_count, certreload_identity_sha256,
+};
 use certreload::ffi::options::required_name::certreload_options_require_name;
 use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::push_identity::certreload_find_identity;
 use certreload::ffi::result::certreload_result as Outcome;
 use support::certificates::{Pair, Site};
+use support::clock::Clock;
 use support::host::{Builder, Host, last_error, text};
 use support::workshop::{Workshop, warnings_at_open};
 
 const NAME: &str = "a.test";
 /// So rarely that only the kernel's notification, or a request, can have found a change.
 const NEVER: u32 = 86_400_000;
+const HOUR: i64 = 3600;
 
 #[test]
 fn g15_a_name_of_two_identities_with_the_same_kind_of_key_causes_a_warning() {
@@ -245,4 +249,39 @@ fn an_address_in_the_place_of_a_dns_name_is_no_name() {
     let (warnings, message) = warnings_at_open(&host);
     assert_eq!(warnings, CERTRELOAD_WARNING_COMPATIBILITY, "{message}");
     assert!(message.contains("192.0.2.7 is an address in the place of a DNS name"), "{message}");
+}
+
+/// Of two identities with one name, an expired one gives way: at once, and when it expires while the server runs.
+#[test]
+fn of_two_identities_with_one_name_the_valid_one_is_served() {
+    let clock = Clock::new();
+    let (short, long) = (clock.pair_for(NAME, -HOUR, HOUR), clock.pair_for(NAME, -HOUR, 2 * HOUR));
+    let (one, two) = (Site::plain(&short), Site::plain(&long));
+    let builder = Builder::new().watch(Watch::Off).debounce_ms(0, 0);
+    let builder = builder.identity(&one.chain(), &one.key());
+    let host = builder.identity(&two.chain(), &two.key()).open();
+    let (bits, message) = warnings_at_open(&host);
+    assert_ne!(bits & CERTRELOAD_WARNING_DUPLICATE_NAME, 0, "{message}");
+    assert!(message.contains(" serves a.test only when "), "{message}");
+    assert_eq!(host.served(NAME), short.sha256);
+    clock.set(HOUR + 1);
+    assert_eq!(host.served(NAME), long.sha256, "the first has expired");
+    assert_eq!(selected(&host, NAME), long.sha256);
+    assert_eq!(host.served("other.test"), short.sha256, "the default identity stays");
+    clock.set(2 * HOUR + 1);
+    assert_eq!(host.served(NAME), short.sha256, "both have expired");
+    clock.set(0);
+    assert_eq!(host.served(NAME), short.sha256, "both are valid again");
+}
+
+fn selected(host: &Host, name: &str) -> String {
+    let name = CString::new(name).unwrap();
+    // SAFETY: an open handle and a C string; what is borrowed is copied before the release.
+    unsafe {
+        let generation = certreload_generation_acquire(host.handle);
+        let identity = certreload_generation_select(generation, name.as_ptr());
+        let sha256 = text(certreload_identity_sha256(identity));
+        certreload_generation_release(generation);
+        sha256
+    }
 }

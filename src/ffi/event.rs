@@ -98,7 +98,8 @@ pub const CERTRELOAD_WARNING_CHAIN_EXPIRED: u32 = 128;
 /// 4.4.2.2). Or connections to servers (certreload_options_set_server_roots()) are made without a client certificate.
 /// The reason is that there is no client identity, and the first identity's extended key usage lacks clientAuth.
 pub const CERTRELOAD_WARNING_KEY_USAGE: u32 = 256;
-/// Warning: two identities have the same name and the same kind of key, so the second never serves that name.
+/// Warning: two identities have the same name and the same kind of key. The second serves that name only while the
+/// certificate of the first is expired or not valid yet, and its own is valid.
 pub const CERTRELOAD_WARNING_DUPLICATE_NAME: u32 = 512;
 /// Warning: a certificate among the roots cannot be used and is skipped. All roots that were trusted are still there.
 pub const CERTRELOAD_WARNING_ROOT_UNUSABLE: u32 = 1024;

@@ -168,7 +168,7 @@ pub unsafe extern "C" fn certreload_generation_identity(
 }
 
 /// Returns the identity that serves a name: an exact match, then a wildcard for one label, else the first identity for
-/// servers.
+/// servers. If several identities have the name, one that is valid now comes before one that has expired.
 ///
 /// The handshake selects by the same rules, with one difference. If several identities have the name, the handshake
 /// uses the first with a kind of key that the client supports. This function returns the first of all.

@@ -201,6 +201,11 @@ impl Identity {
         check_dates(self.not_before, self.not_after, now)
     }
 
+    /// Returns whether the certificate is valid at `now`.
+    pub(crate) fn is_valid_at(&self, now: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
+    }
+
     pub(crate) fn not_before(&self) -> i64 {
         self.not_before
     }

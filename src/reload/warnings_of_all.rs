@@ -29,7 +29,7 @@ pub(super) fn warnings_of_all(
         missing_name(candidate, change),
         not_yet_valid(units, change),
         missing_ticket_keys(units),
-        duplicate_names(units, candidate),
+        duplicate_names(units, candidate, change.unix),
         client_without_certificate(candidate),
     ];
     all.into_iter().flatten().collect()
@@ -76,18 +76,27 @@ fn more(count: usize) -> String {
     if count == 0 { String::new() } else { format!(" (and {count} more like it)") }
 }
 
-/// Returns the warning of an identity that never serves one of its names, because an earlier identity with the same
-/// kind of key does.
-fn duplicate_names(units: &[Unit], candidate: &Candidate) -> Option<Warning> {
+/// Returns the warning of an identity that has a name which an earlier identity with the same kind of key has, too. It
+/// serves the name only when the certificate of the earlier one is not valid.
+fn duplicate_names(units: &[Unit], candidate: &Candidate, now: i64) -> Option<Warning> {
     let duplicates = candidate.duplicates();
-    let (name, first, second) = duplicates.first.as_ref()?;
-    let path = |index: usize| units[index].files.path().display();
+    let (name, earlier, later) = duplicates.first.as_ref()?;
+    let identity = |index: &usize| units[*index].serving.as_identity();
+    let (first, second) = (identity(earlier)?, identity(later)?);
+    let path = |index: &usize| units[*index].files.path().display();
+    let (path, other) = (path(later), path(earlier));
+    let what = if second.is_valid_at(now) && !first.is_valid_at(now) {
+        format!(
+            "{path} serves {name}, because the certificate of {other} is not valid now; that one"
+        )
+    } else if second.not_after() > first.not_after() {
+        format!("{path} serves {name} only when {other} has expired, which")
+    } else {
+        format!("{path} never serves {name}: {other}")
+    };
     let more = more(duplicates.count - 1);
     let text = format!(
-        "{} never serves {name}: {} has the same name and kind of key, and was added first; keep the name in \
-         one of them{more}",
-        path(*second),
-        path(*first)
+        "{what} has the same name and kind of key, and was added first; keep the name in one of them{more}"
     );
     Some(Warning::new(WarningKind::DuplicateName, text))
 }

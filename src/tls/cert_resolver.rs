@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use super::generations_alive::GenerationToken;
 use super::sessions::{IdentityLabel, ServedNames};
 use super::unit_content::{IdentitySlot, UnitContents};
+use crate::clock::unix_now;
 use crate::options::Role;
 use crate::pki::{Identity, NameKind, NamePattern, subject_and_key_of};
 
@@ -18,7 +19,8 @@ use crate::pki::{Identity, NameKind, NamePattern, subject_and_key_of};
 ///
 /// The identities for a name are those that have exactly this name, then those with a wildcard for the leftmost label
 /// (RFC 9525 section 6.3). If there are none, they are all identities for servers. Each group is in the order in which
-/// the identities were added. A connection gets the first whose signatures the client can verify, or else the first.
+/// the identities were added. A connection gets the first whose signatures the client can verify and whose certificate is
+/// valid now, or else the first whose signatures it can verify, or else the first.
 #[derive(Debug)]
 pub(super) struct CertResolver {
     identities: Vec<IdentitySlot>,
@@ -34,20 +36,20 @@ pub(super) struct CertResolver {
     _token: Arc<GenerationToken>,
 }
 
-/// Names that an identity has but never serves, because an earlier one has the same name and the same kind of key.
+/// Names that an earlier identity with the same kind of key has, too, and serves as long as it is valid.
 #[derive(Debug, Default)]
 pub(crate) struct DuplicateNames {
-    /// The first such name, with the position of the identity that serves it and that of the identity that does not.
+    /// The first such name, with the position of the earlier identity and that of the later one.
     pub(crate) first: Option<(String, usize, usize)>,
     pub(crate) count: usize,
 }
 
 impl DuplicateNames {
-    fn add(&mut self, name: &str, serves: usize, does_not: usize) {
+    fn add(&mut self, name: &str, earlier: usize, later: usize) {
         // Clients ask for DNS names alone (RFC 6066 section 3), so no other name is ever served.
         if NameKind::of(name) == NameKind::Dns {
             self.count += 1;
-            self.first.get_or_insert_with(|| (name.to_owned(), serves, does_not));
+            self.first.get_or_insert_with(|| (name.to_owned(), earlier, later));
         }
     }
 }
@@ -70,15 +72,28 @@ impl CertResolver {
                     NamePattern::Wildcard(domain) => (&mut wildcard, domain),
                 };
                 let positions = map.entry(key.into()).or_default();
-                // Only one position for each kind of key is kept, because a second one would never be selected.
-                // Different kinds are needed: a client may support only some of them.
-                let is_of_same_kind = |at: &&usize| {
-                    let other = identities[**at].loaded();
+                // Different kinds of keys are needed: a client may support only some of them. For each kind, only the
+                // first position is kept, and the one whose certificate is valid longest, if that is longer. Others would
+                // never be selected.
+                let not_after = |at: usize| identities[at].loaded().map(|it| it.not_after());
+                let is_of_same_kind = |at: &usize| {
+                    let other = identities[*at].loaded();
                     other.is_some_and(|other| other.has_same_kind_of_key(identity))
                 };
-                match positions.iter().find(is_of_same_kind) {
-                    Some(serves) => duplicates.add(name, *serves, position),
-                    None => positions.push(position),
+                let mut same_kind =
+                    (0..positions.len()).filter(|at| is_of_same_kind(&positions[*at]));
+                let (first, successor) = (same_kind.next(), same_kind.next());
+                let Some(first) = first else {
+                    positions.push(position);
+                    continue;
+                };
+                duplicates.add(name, positions[first], position);
+                let latest = not_after(positions[successor.unwrap_or(first)]);
+                if Some(identity.not_after()) > latest {
+                    match successor {
+                        Some(successor) => positions[successor] = position,
+                        None => positions.push(position),
+                    }
                 }
             }
         }
@@ -117,39 +132,44 @@ impl CertResolver {
         }
         // An address or a URI is no server name: rustls, too, takes a client that sends one for a client without a name.
         let name = name.filter(|name| NameKind::of(name) == NameKind::Dns);
-        self.identity(name.and_then(|name| self.position_of(name)).or(self.default)?)
+        let named = name.and_then(|name| first_valid(self.identities_of(name)));
+        named.or_else(|| self.identity(self.default?))
     }
 
     /// Returns whether every client that asks for `name` gets `identity`, whichever signature schemes it supports.
     pub(super) fn selects_only(&self, name: &str, identity: &Arc<Identity>) -> bool {
-        let mut found = self.positions_of(name).filter_map(|position| self.identity(position));
+        let mut found = self.identities_of(name);
         found.next().is_some_and(|first| Arc::ptr_eq(first, identity)) && found.next().is_none()
     }
 
     /// Returns the identity for a client that supports `schemes`.
     ///
     /// A server can have an ECDSA and an RSA identity for one name. Of the identities with the name, this is the first
-    /// whose signatures the client can verify. If no identity has the name, all identities for servers are considered.
-    /// If the client can verify none of them, the result is that of [`CertResolver::select`].
+    /// whose signatures the client can verify, if possible one that is valid now. If no identity has the name, the first
+    /// of all identities for servers is used whose signatures the client can verify. If the client can verify none of
+    /// them, the result is that of [`CertResolver::select`].
     fn select_for(
         &self,
         name: Option<&str>,
         schemes: &[SignatureScheme],
     ) -> Option<&Arc<Identity>> {
-        let is_supported = |position: &usize| {
-            self.identity(*position).is_some_and(|identity| {
-                identity.certified_key().key.choose_scheme(schemes).is_some()
-            })
+        let is_supported = |identity: &&Arc<Identity>| {
+            identity.certified_key().key.choose_scheme(schemes).is_some()
         };
-        let named: Vec<usize> =
-            name.map(|name| self.positions_of(name).collect()).unwrap_or_default();
-        let position = if named.is_empty() {
-            let is_for_servers = |at: &usize| self.identities[*at].role() == Role::Server;
-            (0..self.identities.len()).filter(is_for_servers).find(is_supported)
-        } else {
-            named.iter().copied().find(is_supported).or(named.first().copied())
+        let of_name = || name.into_iter().flat_map(|name| self.identities_of(name));
+        let found = match of_name().next() {
+            Some(first) => first_valid(of_name().filter(is_supported)).or(Some(first)),
+            None => {
+                let loaded = self.identities.iter().filter_map(IdentitySlot::loaded);
+                loaded.filter(|identity| identity.role() == Role::Server).find(is_supported)
+            }
         };
-        self.identity(position.or(self.default)?)
+        found.or_else(|| self.identity(self.default?))
+    }
+
+    /// Returns the identities with `name`, the preferred ones first.
+    fn identities_of(&self, name: &str) -> impl Iterator<Item = &Arc<Identity>> {
+        self.positions_of(name).filter_map(|position| self.identity(position))
     }
 
     fn positions_of(&self, name: &str) -> impl Iterator<Item = usize> {
@@ -201,6 +221,17 @@ fn labels_of(identity: &Identity) -> impl Iterator<Item = IdentityLabel> {
         (subject, _) => Some(IdentityLabel::subject(subject)),
     });
     names.chain(nameless)
+}
+
+/// Returns the first identity that is valid now, or else the first. The clock is read only if there are several.
+fn first_valid<'a>(
+    mut identities: impl Iterator<Item = &'a Arc<Identity>>,
+) -> Option<&'a Arc<Identity>> {
+    let first = identities.next()?;
+    let Some(second) = identities.next() else { return Some(first) };
+    let now = unix_now();
+    let mut all = [first, second].into_iter().chain(identities);
+    all.find(|identity| identity.is_valid_at(now)).or(Some(first))
 }
 
 /// Returns a name as identities have it: in lower case, unless it is a URI, whose path distinguishes case.
