@@ -157,13 +157,11 @@ impl CertResolver {
             identity.certified_key().key.choose_scheme(schemes).is_some()
         };
         let of_name = || name.into_iter().flat_map(|name| self.identities_of(name));
-        let found = match of_name().next() {
-            Some(first) => first_valid(of_name().filter(is_supported)).or(Some(first)),
-            None => {
-                let loaded = self.identities.iter().filter_map(IdentitySlot::loaded);
-                loaded.filter(|identity| identity.role() == Role::Server).find(is_supported)
-            }
-        };
+        if let Some(first) = of_name().next() {
+            return first_valid(of_name().filter(is_supported)).or(Some(first));
+        }
+        let loaded = self.identities.iter().filter_map(IdentitySlot::loaded);
+        let found = loaded.filter(|identity| identity.role() == Role::Server).find(is_supported);
         found.or_else(|| self.identity(self.default?))
     }
 
