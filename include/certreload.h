@@ -1905,7 +1905,8 @@ void certreload_options_free(certreload_options *options);
  * The first identity is the default: it serves clients that send no server name (SNI, RFC 6066), and names that no
  * identity has. Chain and key are PEM (RFC 7468). They may be the same file; text and other sections are skipped.
  * The chain begins with the leaf, and each issuer follows. If only the order is wrong, it is corrected, with a
- * warning. The key is PKCS#8, PKCS#1 or SEC1; of several in its file that of the certificate is used, with a warning.
+ * warning. If a renewal with the same key and names was appended to the file, the first certificate that is valid is the
+ * leaf, with a warning; the choice is made again when a date of one of them passes. The key is PKCS#8, PKCS#1 or SEC1; of several in its file that of the certificate is used, with a warning.
  * An encrypted key (PKCS#8 with PBES2, as OpenSSL writes it) needs certreload_options_set_key_password_file() or
  * certreload_options_set_key_password_callback(). This function reads no file.
  *

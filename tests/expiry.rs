@@ -14,15 +14,18 @@ use std::sync::{Condvar, Mutex};
 
 use certreload::ffi::event::certreload_event_kind::{self as Kind, Expired, Expiring, Reloaded};
 use certreload::ffi::event::certreload_trigger as Trigger;
-use certreload::ffi::event::{CERTRELOAD_MAX_WAITING_EVENTS, certreload_event};
+use certreload::ffi::event::{
+    CERTRELOAD_MAX_WAITING_EVENTS, CERTRELOAD_WARNING_CHAIN_UNRELATED, certreload_event,
+};
 use certreload::ffi::options::watch::certreload_watch;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::certreload_health as Health;
-use support::certificates::{Site, replace};
+use support::certificates::{Pair, Site, replace};
 use support::clock::{Clock, NAME, system_time};
-use support::host::{Builder, Host, PATIENCE, text};
+use support::host::{Builder, Host, PATIENCE, last_error, text};
 
 const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * 3600;
 
 /// Nothing looks at the files but requests: what is told comes from the clock.
@@ -326,4 +329,61 @@ fn the_health_is_the_worst_that_applies_and_keeps_the_failure_visible() {
     clock.set(90 * DAY);
     assert_eq!(two.host.identity_status(0).health, Health::Expired);
     assert_eq!(two.host.identity_status(0).last_result, Outcome::NoPrivateKey);
+}
+
+/// A renewal that was appended to the file of the certificate, with the same key: the valid one of both is served, also
+/// when a date passes and no file changes.
+#[test]
+fn of_the_versions_of_a_certificate_in_one_file_the_valid_one_is_served() {
+    let clock = Clock::new();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let version = |name: &str, from: i64, until: i64| {
+        let at = |seconds: i64| {
+            let since_1970 = u64::try_from(clock.opened_at + seconds).unwrap();
+            rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(since_1970)
+        };
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (at(from), at(until));
+        let certificate = params.self_signed(&key).unwrap();
+        Pair {
+            sha256: support::certificates::sha256(certificate.der()),
+            chain: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    };
+    let (old, new) = (version(NAME, -HOUR, HOUR), version(NAME, 2 * HOUR, 4 * HOUR));
+    let next = version(NAME, -MINUTE, 3 * HOUR);
+    let together = |all: &[&Pair]| Pair {
+        chain: all.iter().map(|pair| pair.chain.as_str()).collect(),
+        ..all[0].clone()
+    };
+    let mut site = Site::plain(&together(&[&old, &new, &next]));
+    let host = quiet(&site).expiry_warning(0).open();
+    assert_eq!(host.served(NAME), old.sha256, "the first that is valid");
+    clock.set(HOUR + 1);
+    host.recorder.wait_for_generation(2);
+    assert_eq!(host.served(NAME), next.sha256, "the first has expired");
+    let seen = host.recorder.of(Reloaded);
+    assert!(
+        seen[1].message.contains("expired at ")
+            && seen[1].message.contains("certificate 3 has the same key and names, and is served"),
+        "{}",
+        seen[1].message
+    );
+    assert_ne!(host.status().warnings & CERTRELOAD_WARNING_CHAIN_UNRELATED, 0);
+    assert_eq!(host.status().health, Health::Ok);
+    assert!(host.recorder.of(Expired).is_empty(), "{:?}", host.recorder.all());
+    assert_eq!(host.reload_wait(), Outcome::Unchanged, "{}", last_error());
+    clock.set(2 * HOUR + 1);
+    host.recorder.wait_for_generation(3);
+    assert_eq!(host.served(NAME), new.sha256, "the second is valid now");
+    // Another certificate of the key is no version of this one.
+    clock.set(0);
+    let other = version("other.test", -MINUTE, 3 * HOUR);
+    site.renew(&together(&[&version(NAME, -HOUR, -MINUTE), &other]));
+    assert_eq!(host.reload_wait(), Outcome::CertificateExpired);
+    let first = version(NAME, -HOUR, HOUR);
+    site.renew(&together(&[&first, &other]));
+    assert_eq!(host.reload_wait(), Outcome::Ok, "{}", last_error());
+    assert_eq!(host.served(NAME), first.sha256);
 }

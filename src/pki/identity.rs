@@ -19,7 +19,7 @@ use super::chain_paths::{NeededIntermediate, lost_issuer};
 use super::hash::{hexadecimal, sha256};
 use super::key;
 use super::key::AskPassword;
-use super::leaf::leaf_and_key;
+use super::leaf::{current_leaf, leaf_and_key};
 use super::names::NamePattern;
 use super::ocsp::StapleFacts;
 use super::ocsp::{Staple, Stapled};
@@ -54,6 +54,7 @@ pub(crate) struct Identity {
     not_before: i64,
     not_after: i64,
     expiring_from: Option<i64>,
+    choose_again_at: Option<i64>,
     /// How many certificates of the chain are the path from the leaf upwards.
     path_length: usize,
     /// Boxed, because few chains have such an intermediate.
@@ -96,7 +97,8 @@ impl Identity {
             };
             return Err(Error::at(key_path, cause));
         };
-        chain.leaf = leaf;
+        let current = current_leaf(&chain, leaf, input.role);
+        chain.leaf = current.at;
         let leaf = &facts[chain.leaf];
         if !input.accepts_any_date {
             check_dates(leaf.not_before, leaf.not_after, now).map_err(at_chain)?;
@@ -104,6 +106,7 @@ impl Identity {
         check_usage(leaf, input.role).map_err(at_chain)?;
         check_signatures(&chain).map_err(at_chain)?;
         let Order { positions, linked, mut warnings } = chain.order();
+        warnings.extend(current.warning);
         warnings.extend(compatibility::warnings(&chain, &positions[..linked], input.role));
         warnings.extend(skipped_lines(input.chain));
         if key_path != chain_path {
@@ -133,6 +136,7 @@ impl Identity {
             not_before: leaf.not_before,
             not_after: leaf.not_after,
             expiring_from: expiry_warning::expiring_from(leaf.not_before, leaf.not_after, None),
+            choose_again_at: current.choose_again_at,
             path_length: linked,
             needed_intermediate: chain.needed_intermediate(&positions[..linked]).map(Box::new),
             role: input.role,
@@ -204,6 +208,12 @@ impl Identity {
     /// Returns whether the certificate is valid at `now`.
     pub(crate) fn is_valid_at(&self, now: i64) -> bool {
         (self.not_before..=self.not_after).contains(&now)
+    }
+
+    /// Returns when the same files must be parsed again, in seconds since 1970, because they hold another certificate
+    /// for the key, which is the better one from then on.
+    pub(crate) fn choose_again_at(&self) -> Option<i64> {
+        self.choose_again_at
     }
 
     pub(crate) fn not_before(&self) -> i64 {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rustls::sign::SigningKey;
 
+use super::certificate::format_time;
 use super::chain::Chain;
+use super::warnings::{Warning, WarningKind};
 use crate::options::Role;
 
 /// Returns the position of the leaf and its key. The leaf is a certificate with the public key of one of `keys`, usually
@@ -29,4 +31,55 @@ pub(super) fn leaf_and_key(
     let rank = |at: usize| (chain.issued_another(at), !chain.is_fit(at, role), at);
     let (at, key) = candidates.min_by_key(|(at, _)| rank(*at))?;
     Some((at, key.clone()))
+}
+
+/// The leaf among the versions of one certificate in a file: renewals that were appended to it, with the same key.
+pub(super) struct CurrentLeaf {
+    pub(super) at: usize,
+    /// When another version must be chosen, in seconds since 1970: a date of one of them is reached.
+    pub(super) choose_again_at: Option<i64>,
+    pub(super) warning: Option<Warning>,
+}
+
+/// Returns the first version of the leaf `first` that is valid now, or `first` if none is.
+///
+/// A version has the same key, subject and names, and the same uses. Any other certificate with that key is not one that
+/// clients of this server expect.
+pub(super) fn current_leaf(chain: &Chain<'_>, first: usize, role: Role) -> CurrentLeaf {
+    let is_version = |at: &usize| {
+        let (one, other) = (&chain.facts[first], &chain.facts[*at]);
+        one.public_key == other.public_key
+            && one.subject == other.subject
+            && one.names == other.names
+            && one.is_authority == other.is_authority
+            && chain.is_fit(*at, role) == chain.is_fit(first, role)
+    };
+    let versions: Vec<_> = (first..chain.facts.len()).filter(is_version).collect();
+    let best_at = |now: i64| {
+        let is_valid = |at: &usize| {
+            let facts = &chain.facts[*at];
+            (facts.not_before..=facts.not_after).contains(&now)
+        };
+        versions.iter().copied().find(is_valid).unwrap_or(first)
+    };
+    let at = best_at(chain.now);
+    let dates = versions.iter().flat_map(|at| {
+        let facts = &chain.facts[*at];
+        [facts.not_before, facts.not_after.saturating_add(1)]
+    });
+    let choose_again_at = dates.filter(|date| *date > chain.now && best_at(*date) != at).min();
+    let warning = (at != first).then(|| {
+        let facts = &chain.facts[first];
+        let why = if facts.not_after < chain.now {
+            format!("expired at {}", format_time(facts.not_after))
+        } else {
+            format!("is not valid before {}", format_time(facts.not_before))
+        };
+        let (old, new) = (chain.name(first), at + 1);
+        let text = format!(
+            "{old} {why}; certificate {new} has the same key and names, and is served; remove the other"
+        );
+        Warning::new(WarningKind::ChainUnrelated, text)
+    });
+    CurrentLeaf { at, choose_again_at, warning }
 }

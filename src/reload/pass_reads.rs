@@ -132,7 +132,10 @@ impl Pipeline {
             Ok(Some(loaded)) => {
                 // A pass after notifications knows that the files are quiet only if writes to them were reported. After a
                 // directory was replaced that is not so: a process may have begun to write before it was watched.
-                let is_quiet = time.is_quiet && (reports_writes || time.trigger != Trigger::Watch);
+                // Bytes that are served already, and are parsed again because of a date, have been quiet for long.
+                let is_served = loaded.1 == unit.digest();
+                let is_quiet = is_served
+                    || time.is_quiet && (reports_writes || time.trigger != Trigger::Watch);
                 let time = PassTime { now: pass.time.now, is_quiet, ..time };
                 let content = (&loaded.0, loaded.1);
                 let accepted = unit.accept_sighting(content, (time, pass.is_open(index)), &options);

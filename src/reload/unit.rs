@@ -191,7 +191,8 @@ impl Unit {
         let trigger = time.trigger;
         self.reading = Some(Reading { number, trigger, wants_again: false, is_reported: false });
         let permanent = self.permanent.as_ref().map(|(digest, _)| *digest);
-        let known = [Some(self.digest), permanent, self.sightings.parsed()];
+        let served = Some(self.served_digest(time.now.unix));
+        let known = [served, permanent, self.sightings.parsed()];
         let password = PasswordQuestion::of(&self.files, known);
         let sources = self.files.sources();
         let missed = Cell::default();
@@ -218,7 +219,7 @@ impl Unit {
         with: &LoadContext<'_>,
     ) -> Result<Option<NewContent>, Failure> {
         (self.read_at, self.read_for, self.fingerprint) = (read.at, newest_waiter, None);
-        let serving = Some((&self.serving, self.digest));
+        let serving = Some((&self.serving, self.served_digest(with.now)));
         let waiting = self.sightings.parsed();
         let known = KnownContent { serving, waiting, permanent: self.permanent.as_ref() };
         let with = &self.context(with);
@@ -327,18 +328,31 @@ impl Unit {
         if self.is_memory || self.reading.is_some() {
             return None;
         }
-        self.sightings.retry_at().or(self.retry.retry_at()).or_else(|| self.valid_at(now))
+        self.sightings.retry_at().or(self.retry.retry_at()).or_else(|| self.date_at(now))
     }
 
-    /// Returns when a certificate becomes valid that was refused as not yet valid.
-    fn valid_at(&self, now: Now) -> Option<Instant> {
-        match self.retry.failed().map(|error| &error.cause) {
-            Some(Cause::NotYetValid { from, .. }) => {
-                let left = u64::try_from(from.saturating_sub(now.unix)).unwrap_or(0);
-                Some(now.instant + Duration::from_secs(left).min(LONGEST_WAIT))
-            }
+    /// Returns the digest of the content that is served, as a read at `now` compares with it. Content that must be parsed
+    /// again, because the choice among its certificates depends on the date, equals none.
+    fn served_digest(&self, now: i64) -> Digest {
+        let is_outdated = self.choose_again_at().is_some_and(|at| at <= now);
+        if is_outdated { Digest::of_nothing() } else { self.digest }
+    }
+
+    fn choose_again_at(&self) -> Option<i64> {
+        self.serving.as_identity()?.choose_again_at()
+    }
+
+    /// Returns when a date makes another read necessary: a certificate becomes valid that was refused as not yet valid,
+    /// or another certificate of the file becomes the better one.
+    fn date_at(&self, now: Now) -> Option<Instant> {
+        let valid_at = match self.retry.failed().map(|error| &error.cause) {
+            Some(Cause::NotYetValid { from, .. }) => Some(*from),
             _ => None,
-        }
+        };
+        let choose_again_at = self.choose_again_at().filter(|_| self.retry.is_good());
+        let at = valid_at.into_iter().chain(choose_again_at).min()?;
+        let left = u64::try_from(at.saturating_sub(now.unix)).unwrap_or(0);
+        Some(now.instant + Duration::from_secs(left).min(LONGEST_WAIT))
     }
 
     /// Accepts content that passed the self-check and is about to be published.
