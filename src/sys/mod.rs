@@ -3,6 +3,7 @@
 //! System calls are made with rustix. Where rustix has no such function, or must not be used, libc is called in an
 //! `unsafe` block, which says why.
 
+mod access;
 mod catch_panic;
 mod directory;
 mod dropped_privileges;
@@ -31,6 +32,7 @@ pub(crate) mod wait_graph;
 mod waker;
 mod without_logging;
 
+pub(crate) use access::{effective_user, may_read, may_search};
 pub(crate) use catch_panic::catch_panic;
 pub(crate) use directory::Directory;
 pub(crate) use dropped_privileges::Privileges;
