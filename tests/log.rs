@@ -25,7 +25,7 @@ use certreload::ffi::reload::certreload_reload_wait;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::testing;
 use support::certificates::{Pair, Site, write_private};
-use support::host::{Builder, c_path, text};
+use support::host::{Builder, c_path, checked, text};
 
 const NAME: &str = "a.test";
 
@@ -49,7 +49,8 @@ type Lines = Mutex<Vec<(Level, String)>>;
 unsafe extern "C" fn note(userdata: *mut c_void, level: Level, message: *const c_char) {
     // SAFETY: the lines outlive the listening.
     let lines = unsafe { &*userdata.cast::<Lines>() };
-    lines.lock().unwrap().push((level, text(message)));
+    let line = text(message);
+    lines.lock().unwrap().push((level, line));
 }
 
 /// What is logged while `body` runs.
@@ -59,7 +60,11 @@ fn logged(level: Level, body: impl FnOnce()) -> Vec<(Level, String)> {
     assert_eq!(listen(Some(note), userdata, level as u32), Outcome::Ok);
     body();
     assert_eq!(forget(), Outcome::Ok);
-    lines.into_inner().unwrap()
+    let lines = lines.into_inner().unwrap();
+    for (_, line) in &lines {
+        checked(line.clone(), &[]);
+    }
+    lines
 }
 
 fn has(lines: &[(Level, String)], level: Level, words: &str) {
