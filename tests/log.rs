@@ -61,7 +61,8 @@ fn logged(level: Level, body: impl FnOnce()) -> Vec<(Level, String)> {
     body();
     assert_eq!(forget(), Outcome::Ok);
     let lines = lines.into_inner().unwrap();
-    for (_, line) in &lines {
+    // Lines of rustls, for its developers, begin with its name.
+    for (_, line) in lines.iter().filter(|(_, line)| !line.starts_with("rustls")) {
         checked(line.clone(), &[]);
     }
     lines
