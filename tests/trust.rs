@@ -190,7 +190,7 @@ fn a_bad_root_among_good_ones_and_a_list_of_no_root_are_taken_with_a_warning() {
     let event = host.recorder.of(Reloaded).pop().unwrap();
     let both = CERTRELOAD_WARNING_ROOT_UNUSABLE | CERTRELOAD_WARNING_CRL_UNRELATED;
     assert_eq!(event.warnings & both, both, "{event:?}");
-    let bad = format!("certificate 2 of 2 in {} is not used as a root", scene.roots().display());
+    let bad = format!("certificate 2 of 3 in {} is not used as a root", scene.roots().display());
     assert!(event.message.contains(&bad), "{event:?}");
     assert!(event.message.contains("is of \"three\", which is not one of the roots"), "{event:?}");
     assert!(scene.lets_in(address, &scene.two, 1));

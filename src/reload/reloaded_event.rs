@@ -6,8 +6,9 @@ use std::sync::Arc;
 use log::{Level, log_enabled};
 
 use super::unit::Unit;
-use crate::events::{Event, LOG_TARGET, Trigger};
+use crate::events::{Event, Trigger};
 use crate::pki::{Identity, Trust, Warning, WarningKind, Warnings, format_time, in_words};
+use crate::sys::LOG_TARGET;
 use crate::tls::{Candidate, Generation, UnitContent};
 
 /// The content of a RELOADED event, before the generation has a number.

@@ -54,4 +54,4 @@ pub(crate) use thread_id::ThreadId;
 pub(crate) use timer::{ClockWatch, Timer};
 pub(crate) use wait_graph::{Deadlock, Resource, WaitGraph};
 pub(crate) use waker::{Waker, wake_descriptor};
-pub(crate) use without_logging::{is_logging_disabled, without_logging};
+pub(crate) use without_logging::{LOG_TARGET, is_logging_disabled, without_logging};

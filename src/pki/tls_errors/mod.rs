@@ -1,7 +1,7 @@
 //! The errors of rustls and of its verifier in words for operators (G24).
 //!
 //! Their own texts have the names of Rust types, since they are meant for developers. The enumerations may get new
-//! variants in any release, so each `match` ends in a general sentence. `tests.rs` compares the variants that it lists
+//! variants in any release, so each `match` ends in a general sentence. `tests` compares the variants that it lists
 //! with the sources of the locked versions.
 
 mod certificates;
@@ -14,8 +14,7 @@ use rustls::{
     AlertDescription, EncryptedClientHelloError, Error, InconsistentKeys, PeerIncompatible,
 };
 
-use certificates::certificate_error_in_words;
-pub(super) use certificates::crl_error_in_words;
+pub(super) use certificates::{certificate_error_in_words, crl_error_in_words};
 use variant_names::{in_words, other_error_in_words, plain, unknown_in_words};
 
 /// Returns `error` in words: a part of a sentence, without a full stop.

@@ -1,5 +1,6 @@
 //! The trust store: roots, CRLs and the client-authentication mode, and the verifiers built from them.
 
+mod logged_verifier;
 mod roots;
 #[cfg(test)]
 mod test_handshake;

@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateRevocationListDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 
+use super::logged_verifier::LoggedVerifier;
 use crate::options::{ClientAuth, CrlRules};
 
 /// CRLs in DER, in the type that the builders of rustls require.
@@ -71,10 +72,11 @@ impl RoleVerifier for dyn ClientCertVerifier {
         if settings.hides_authority_names {
             builder = builder.clear_root_hint_subjects();
         }
-        match settings.client_auth {
+        let verifier = match settings.client_auth {
             ClientAuth::Optional => builder.allow_unauthenticated().build(),
             ClientAuth::None | ClientAuth::Required => builder.build(),
-        }
+        };
+        Ok(Arc::new(LoggedVerifier::new(verifier?)))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Every variant of the errors of rustls and of its verifier, as the locked versions have them.
 
-#[path = "../../../tests/support/debug_text.rs"]
+#[path = "../../../../tests/support/debug_text.rs"]
 #[allow(unreachable_pub, reason = "the tests in tests/ use it, too")]
 mod debug_text;
+mod protocol;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::crypto::KeyExchangeAlgorithm;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
@@ -43,7 +43,7 @@ fn foreign(text: &'static str) -> OtherError {
 /// Returns the source of a file of the locked version of a crate; `None`, with a line that says so, if it is not on this
 /// machine.
 fn source(name: &str, file: &str) -> Option<String> {
-    let lock = include_str!("../../../Cargo.lock");
+    let lock = include_str!("../../../../Cargo.lock");
     let entry = format!("name = \"{name}\"\nversion = \"");
     let version = lock.split(&entry).nth(1)?.split('"').next()?;
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
@@ -139,155 +139,6 @@ fn g24_every_alert_has_words() {
         let words = tls_error_in_words(&Error::AlertReceived(number.into()));
         assert_eq!(debug_text(&words, &[]), None, "{words}");
     }
-}
-
-#[test]
-fn g24_every_incompatibility_has_words() {
-    let errors = [
-        PeerIncompatible::EcPointsExtensionRequired,
-        PeerIncompatible::ExtendedMasterSecretExtensionRequired,
-        PeerIncompatible::IncorrectCertificateTypeExtension,
-        PeerIncompatible::KeyShareExtensionRequired,
-        PeerIncompatible::NamedGroupsExtensionRequired,
-        PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon,
-        PeerIncompatible::NoCipherSuitesInCommon,
-        PeerIncompatible::NoEcPointFormatsInCommon,
-        PeerIncompatible::NoKxGroupsInCommon,
-        PeerIncompatible::NoSignatureSchemesInCommon,
-        PeerIncompatible::NullCompressionRequired,
-        PeerIncompatible::ServerDoesNotSupportTls12Or13,
-        PeerIncompatible::ServerSentHelloRetryRequestWithUnknownExtension,
-        PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-        PeerIncompatible::SignatureAlgorithmsExtensionRequired,
-        PeerIncompatible::SupportedVersionsExtensionRequired,
-        PeerIncompatible::Tls12NotOffered,
-        PeerIncompatible::Tls12NotOfferedOrEnabled,
-        PeerIncompatible::Tls13RequiredForQuic,
-        PeerIncompatible::UncompressedEcPointsRequired,
-        PeerIncompatible::UnsolicitedCertificateTypeExtension,
-        PeerIncompatible::ServerRejectedEncryptedClientHello(None),
-    ];
-    check("PeerIncompatible", FILE, &errors, |error| tls_error_in_words(&error.clone().into()));
-}
-
-#[test]
-fn g24_every_malformed_message_has_words() {
-    let errors = [
-        InvalidMessage::CertificatePayloadTooLarge,
-        InvalidMessage::HandshakePayloadTooLarge,
-        InvalidMessage::InvalidCcs,
-        InvalidMessage::InvalidContentType,
-        InvalidMessage::InvalidCertificateStatusType,
-        InvalidMessage::InvalidCertRequest,
-        InvalidMessage::InvalidDhParams,
-        InvalidMessage::InvalidEmptyPayload,
-        InvalidMessage::InvalidKeyUpdate,
-        InvalidMessage::InvalidServerName,
-        InvalidMessage::MessageTooLarge,
-        InvalidMessage::MessageTooShort,
-        InvalidMessage::MissingData("a name"),
-        InvalidMessage::MissingKeyExchange,
-        InvalidMessage::NoSignatureSchemes,
-        InvalidMessage::TrailingData("a name"),
-        InvalidMessage::UnexpectedMessage("a name"),
-        InvalidMessage::UnknownProtocolVersion,
-        InvalidMessage::UnsupportedCompression,
-        InvalidMessage::UnsupportedCurveType,
-        InvalidMessage::UnsupportedKeyExchangeAlgorithm(KeyExchangeAlgorithm::DHE),
-        InvalidMessage::EmptyTicketValue,
-        InvalidMessage::IllegalEmptyList("a name"),
-        InvalidMessage::IllegalEmptyValue,
-        InvalidMessage::DuplicateExtension(7),
-        InvalidMessage::PreSharedKeyIsNotFinalExtension,
-        InvalidMessage::UnknownHelloRetryRequestExtension,
-        InvalidMessage::UnknownCertificateExtension,
-    ];
-    check("InvalidMessage", FILE, &errors, |error| tls_error_in_words(&(*error).into()));
-}
-
-#[test]
-fn g24_every_misbehaviour_has_words() {
-    let errors = [
-        PeerMisbehaved::AttemptedDowngradeToTls12WhenTls13IsSupported,
-        PeerMisbehaved::BadCertChainExtensions,
-        PeerMisbehaved::CipherSuiteDifferedOnRetry,
-        PeerMisbehaved::DisallowedEncryptedExtension,
-        PeerMisbehaved::DuplicateClientHelloExtensions,
-        PeerMisbehaved::DuplicateEncryptedExtensions,
-        PeerMisbehaved::DuplicateHelloRetryRequestExtensions,
-        PeerMisbehaved::DuplicateNewSessionTicketExtensions,
-        PeerMisbehaved::DuplicateServerHelloExtensions,
-        PeerMisbehaved::DuplicateServerNameTypes,
-        PeerMisbehaved::EarlyDataAttemptedInSecondClientHello,
-        PeerMisbehaved::EarlyDataExtensionWithoutResumption,
-        PeerMisbehaved::EarlyDataOfferedWithVariedCipherSuite,
-        PeerMisbehaved::EchAcceptanceVariedAfterRetry,
-        PeerMisbehaved::HandshakeHashVariedAfterRetry,
-        PeerMisbehaved::IllegalHelloRetryRequestWithEmptyCookie,
-        PeerMisbehaved::IllegalHelloRetryRequestWithNoChanges,
-        PeerMisbehaved::IllegalHelloRetryRequestWithOfferedGroup,
-        PeerMisbehaved::IllegalHelloRetryRequestWithUnofferedCipherSuite,
-        PeerMisbehaved::IllegalHelloRetryRequestWithUnofferedNamedGroup,
-        PeerMisbehaved::IllegalHelloRetryRequestWithUnsupportedVersion,
-        PeerMisbehaved::IllegalHelloRetryRequestWithWrongSessionId,
-        PeerMisbehaved::IllegalHelloRetryRequestWithInvalidEch,
-        PeerMisbehaved::IllegalMiddleboxChangeCipherSpec,
-        PeerMisbehaved::IllegalTlsInnerPlaintext,
-        PeerMisbehaved::IncorrectBinder,
-        PeerMisbehaved::InvalidCertCompression,
-        PeerMisbehaved::InvalidMaxEarlyDataSize,
-        PeerMisbehaved::InvalidKeyShare,
-        PeerMisbehaved::KeyEpochWithPendingFragment,
-        PeerMisbehaved::KeyUpdateReceivedInQuicConnection,
-        PeerMisbehaved::MessageInterleavedWithHandshakeMessage,
-        PeerMisbehaved::MissingBinderInPskExtension,
-        PeerMisbehaved::MissingKeyShare,
-        PeerMisbehaved::MissingPskExtensionInSecondClientHello,
-        PeerMisbehaved::MissingPskModesExtension,
-        PeerMisbehaved::MissingQuicTransportParameters,
-        PeerMisbehaved::OfferedDuplicateCertificateCompressions,
-        PeerMisbehaved::OfferedDuplicateKeyShares,
-        PeerMisbehaved::OfferedEarlyDataWithOldProtocolVersion,
-        PeerMisbehaved::OfferedEmptyApplicationProtocol,
-        PeerMisbehaved::OfferedIncorrectCompressions,
-        PeerMisbehaved::PskExtensionMustBeLast,
-        PeerMisbehaved::PskExtensionWithMismatchedIdsAndBinders,
-        PeerMisbehaved::RefusedToFollowHelloRetryRequest,
-        PeerMisbehaved::RejectedEarlyDataInterleavedWithHandshakeMessage,
-        PeerMisbehaved::ResumptionAttemptedWithVariedEms,
-        PeerMisbehaved::ResumptionOfferedWithVariedCipherSuite,
-        PeerMisbehaved::ResumptionOfferedWithVariedEms,
-        PeerMisbehaved::ResumptionOfferedWithIncompatibleCipherSuite,
-        PeerMisbehaved::SelectedDifferentCipherSuiteAfterRetry,
-        PeerMisbehaved::SelectedInvalidPsk,
-        PeerMisbehaved::SelectedTls12UsingTls13VersionExtension,
-        PeerMisbehaved::SelectedUnofferedApplicationProtocol,
-        PeerMisbehaved::SelectedUnofferedCertCompression,
-        PeerMisbehaved::SelectedUnofferedCipherSuite,
-        PeerMisbehaved::SelectedUnofferedCompression,
-        PeerMisbehaved::SelectedUnofferedKxGroup,
-        PeerMisbehaved::SelectedUnofferedPsk,
-        PeerMisbehaved::SelectedUnusableCipherSuiteForVersion,
-        PeerMisbehaved::ServerEchoedCompatibilitySessionId,
-        PeerMisbehaved::ServerHelloMustOfferUncompressedEcPoints,
-        PeerMisbehaved::ServerNameDifferedOnRetry,
-        PeerMisbehaved::ServerNameMustContainOneHostName,
-        PeerMisbehaved::SignedKxWithWrongAlgorithm,
-        PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme,
-        PeerMisbehaved::TooManyEmptyFragments,
-        PeerMisbehaved::TooManyKeyUpdateRequests,
-        PeerMisbehaved::TooManyRenegotiationRequests,
-        PeerMisbehaved::TooManyWarningAlertsReceived,
-        PeerMisbehaved::TooMuchEarlyDataReceived,
-        PeerMisbehaved::UnexpectedCleartextExtension,
-        PeerMisbehaved::UnsolicitedCertExtension,
-        PeerMisbehaved::UnsolicitedEncryptedExtension,
-        PeerMisbehaved::UnsolicitedSctList,
-        PeerMisbehaved::UnsolicitedServerHelloExtension,
-        PeerMisbehaved::WrongGroupForKeyShare,
-        PeerMisbehaved::UnsolicitedEchExtension,
-    ];
-    check("PeerMisbehaved", FILE, &errors, |error| tls_error_in_words(&error.clone().into()));
 }
 
 #[test]
