@@ -75,7 +75,7 @@ pub fn pem(bytes: &[u8]) {
 
 /// Returns the password of the encrypted keys in the seed corpus.
 #[allow(clippy::unnecessary_wraps, reason = "the type of a password callback")]
-fn ask_password() -> Result<Option<GivenPassword<'static>>, Error> {
+fn ask_password<'a>() -> Result<Option<GivenPassword<'a>>, Error> {
     Ok(Some(GivenPassword::of_callback(SecretBytes::copy_of(b"secret"))))
 }
 

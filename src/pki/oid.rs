@@ -114,6 +114,7 @@ mod tests {
         for (oid, text) in table {
             assert_eq!(dotted(oid), text);
         }
+        assert_eq!(dotted(&[0x88, 0x37]), "2.999");
         assert_eq!(dotted(&[]), "0.0");
         assert!(dotted(&[0xff; 100]).len() < 100);
     }
