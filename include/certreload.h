@@ -1260,7 +1260,7 @@ CERTRELOAD_ENUM(certreload_log_level) {
    */
   CERTRELOAD_LOG_LEVEL_WARN = 2,
   /**
-   * Renewals, and a watch that is restored.
+   * Renewals, a watch that is restored, and why a client certificate is refused.
    */
   CERTRELOAD_LOG_LEVEL_INFO = 3,
   /**

@@ -28,7 +28,7 @@ use crate::ffi::result::certreload_result;
 use crate::options::{ClientAuth, Role, TrustOptions};
 use crate::pki;
 use crate::pki::fuzzing::{Crl, StapleFacts};
-use crate::pki::{Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys};
+use crate::pki::{GivenPassword, Identity, IdentityInput, Staple, TicketFile, TicketKeys};
 use crate::pki::{Trust, TrustContext, TrustFile, TrustInput};
 use crate::sys::SecretBytes;
 use crate::tls;
@@ -74,8 +74,8 @@ pub fn pem(bytes: &[u8]) {
 
 /// Returns the password of the encrypted keys in the seed corpus.
 #[allow(clippy::unnecessary_wraps, reason = "the type of a password callback")]
-fn ask_password() -> Result<Option<Password>, Error> {
-    Ok(Some(SecretBytes::copy_of(b"secret")))
+fn ask_password<'a>() -> Result<Option<GivenPassword<'a>>, Error> {
+    Ok(Some(GivenPassword::of_callback(SecretBytes::copy_of(b"secret"))))
 }
 
 /// Checks the identity loader: `bytes` as a chain, a key and a staple, or without a separator as a chain and a key in

@@ -303,7 +303,7 @@ fn bad_pairs() -> Vec<(&'static str, String, String, Outcome, &'static str)> {
             no_certificate,
             key,
             Outcome::CertificateMalformed,
-            "certificate 1",
+            "the certificate cannot be parsed",
         ),
         row("too many", &chain.repeat(65), key, Outcome::TooManyCertificates, "64"),
         row("no key", chain, chain, Outcome::NoPrivateKey, "no private key"),

@@ -20,12 +20,15 @@ use certreload::ffi::log::{
     certreload_log_callback, certreload_log_level_str, certreload_set_log_callback,
 };
 use certreload::ffi::options::certreload_options_set_name;
+use certreload::ffi::options::trust::certreload_client_auth;
 use certreload::ffi::options::watch::certreload_watch;
 use certreload::ffi::reload::certreload_reload_wait;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::testing;
 use support::certificates::{Pair, Site, write_private};
-use support::host::{Builder, c_path, text};
+use support::client::Client;
+use support::host::{Builder, c_path, checked, text};
+use support::workshop::Workshop;
 
 const NAME: &str = "a.test";
 
@@ -49,7 +52,8 @@ type Lines = Mutex<Vec<(Level, String)>>;
 unsafe extern "C" fn note(userdata: *mut c_void, level: Level, message: *const c_char) {
     // SAFETY: the lines outlive the listening.
     let lines = unsafe { &*userdata.cast::<Lines>() };
-    lines.lock().unwrap().push((level, text(message)));
+    let line = text(message);
+    lines.lock().unwrap().push((level, line));
 }
 
 /// What is logged while `body` runs.
@@ -59,7 +63,12 @@ fn logged(level: Level, body: impl FnOnce()) -> Vec<(Level, String)> {
     assert_eq!(listen(Some(note), userdata, level as u32), Outcome::Ok);
     body();
     assert_eq!(forget(), Outcome::Ok);
-    lines.into_inner().unwrap()
+    let lines = lines.into_inner().unwrap();
+    // Lines of rustls, for its developers, begin with its name.
+    for (_, line) in lines.iter().filter(|(_, line)| !line.starts_with("rustls")) {
+        checked(line.clone(), &[]);
+    }
+    lines
 }
 
 fn has(lines: &[(Level, String)], level: Level, words: &str) {
@@ -191,6 +200,31 @@ fn records_of_rustls_pass_through_under_its_name() {
     let theirs: Vec<_> = looks.iter().filter(|(_, line)| line.starts_with("rustls::")).collect();
     assert!(theirs.is_empty(), "of the self-check: {theirs:#?}");
     assert_eq!(logged(Info, || drop(host.served(NAME))), [], "below the level that was asked for");
+}
+
+/// The two client certificates that beginners make. Each refusal is logged once a minute, whatever the client does.
+#[test]
+fn g24_refusal_of_a_client_certificate_is_explained_once() {
+    let _alone = alone();
+    let of_version_1 = "openssl x509 -req -in leaf.csr -CA root.pem -CAkey root.key -CAcreateserial -days 9 \
+         -out client.pem; cp root.pem roots.pem";
+    let own_root = "openssl req -x509 -key client.key -subj /CN=client -days 9 -out client.pem; cp client.pem roots.pem";
+    for (script, words) in [
+        (of_version_1, "a client certificate is refused: it has X.509 version 1"),
+        (own_root, "a client certificate is refused: it is the certificate of an authority"),
+    ] {
+        let workshop = Workshop::after(&format!(
+            "ec P-256; certify; cp key.pem server.key; authority root root; issue client root; \
+             cp key.pem client.key; cp server.key key.pem; {script}"
+        ));
+        let roots = workshop.path("roots.pem");
+        let host = workshop.options().client_auth(certreload_client_auth::Required, &roots).open();
+        let client = Client::presenting(&workshop.path("client.pem"), &workshop.path("client.key"));
+        let lines = logged(Info, || (0..3).for_each(|_| client.is_refused(host.config(), NAME)));
+        let ours = lines.iter().filter(|(level, line)| *level == Info && line.starts_with(words));
+        // A minute may end between the handshakes.
+        assert!((1..=2).contains(&ours.count()), "{lines:#?}");
+    }
 }
 
 #[test]

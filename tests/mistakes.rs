@@ -258,7 +258,7 @@ fn g3_an_unreadable_file_is_reported_once_and_its_fix_found() {
     #[allow(unsafe_code, reason = "who runs this")]
     let user = unsafe { libc::geteuid() };
     if user != 0 {
-        return unreadable();
+        return unreadable(user);
     }
     assert!(std::env::var_os(AS_NOBODY).is_none(), "still root");
     let directory = tempfile::tempdir().unwrap();
@@ -275,7 +275,7 @@ fn g3_an_unreadable_file_is_reported_once_and_its_fix_found() {
     assert!(output.status.success() && out.contains("1 passed"), "{out}{err}");
 }
 
-fn unreadable() {
+fn unreadable(user: u32) {
     let authority = Authority::new();
     let permit = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -290,6 +290,9 @@ fn unreadable() {
             let told = host.recorder.wait_for_failures(count).remove(count - 1);
             assert_eq!(told.result, Outcome::FilePermission, "{}", told.message);
             assert!(Path::new(&told.path).starts_with(site.path("live")), "{}", told.message);
+            let what = if count == 1 { "read" } else { "search the directory" };
+            let denies = format!("; user {user} may not {what} {};", path.display());
+            assert!(told.message.contains(&denies), "{}", told.message);
             assert_eq!(host.reload_wait(), Outcome::FilePermission);
             assert_eq!(host.shown(NAME), (&good).into());
             permit(&path, mode);

@@ -120,7 +120,7 @@ const MISTAKES: [Mistake; 12] = [
     Mistake { what: "a roots file without roots", make: |scene| replace(&scene.roots(), "# none\n"),
         result: NoCertificate, path: Scene::roots, words: "holds no certificate" },
     Mistake { what: "a root that is damaged", make: |scene| replace(&scene.roots(), &(scene.one.pem() + BAD)),
-        result: CertificateMalformed, path: Scene::roots, words: "certificate 2 cannot be parsed" },
+        result: CertificateMalformed, path: Scene::roots, words: "certificate 2 of 2 cannot be parsed" },
     Mistake { what: "roots that are cut off", make: |scene| {
             let text = scene.one.pem() + &scene.two.pem();
             replace(&scene.roots(), &text[..text.len() - 30]);
@@ -190,7 +190,7 @@ fn a_bad_root_among_good_ones_and_a_list_of_no_root_are_taken_with_a_warning() {
     let event = host.recorder.of(Reloaded).pop().unwrap();
     let both = CERTRELOAD_WARNING_ROOT_UNUSABLE | CERTRELOAD_WARNING_CRL_UNRELATED;
     assert_eq!(event.warnings & both, both, "{event:?}");
-    let bad = format!("certificate 2 of {} is not used as a root", scene.roots().display());
+    let bad = format!("certificate 2 of 3 in {} is not used as a root", scene.roots().display());
     assert!(event.message.contains(&bad), "{event:?}");
     assert!(event.message.contains("is of \"three\", which is not one of the roots"), "{event:?}");
     assert!(scene.lets_in(address, &scene.two, 1));

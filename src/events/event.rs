@@ -9,10 +9,8 @@ use log::{Level, debug, info, log};
 use crate::error::{Cause, Error};
 use crate::options::Role;
 use crate::pki::Warnings;
+use crate::sys::LOG_TARGET;
 use crate::tls::{AbsentUnit, Generation};
-
-/// The log target of all lines that this library writes. Lines of its dependencies, such as rustls, have other targets.
-pub(crate) const LOG_TARGET: &str = "certreload";
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

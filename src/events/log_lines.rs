@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use log::warn;
 
 use super::dispatcher::{Deliver, Dispatcher};
-use super::event::LOG_TARGET;
+use crate::sys::LOG_TARGET;
 use crate::sys::{Condvar, Mutex};
 
 /// How long the worker waits for a line.

@@ -7,7 +7,7 @@ mod queue;
 
 pub(crate) use dispatcher::Dispatcher;
 pub(crate) use event::{
-    Event, EventKind, EventSink, HandleName, LOG_TARGET, Trigger, log_life, log_unreported,
+    Event, EventKind, EventSink, HandleName, Trigger, log_life, log_unreported,
 };
 pub(crate) use log_lines::{LogLines, write_log_line};
 pub(crate) use queue::{EventQueue, MAX_WAITING, QueueOwner};

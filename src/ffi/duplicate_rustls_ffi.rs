@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::log::{Level, log_enabled, warn};
 
-use crate::events::LOG_TARGET;
+use crate::sys::LOG_TARGET;
 
 /// Functions of rustls-ffi that hosts call with objects of certreload. Another copy may define only some of them,
 /// because only the parts of a static library that a program uses are linked. So several are checked.

@@ -17,9 +17,9 @@ use super::panic_boundary::boundary;
 use super::result::certreload_result;
 use super::userdata::{Userdata, certreload_userdata_free};
 use crate::error::{Cause, Error};
-use crate::events::{LOG_TARGET, write_log_line};
-use crate::sys::is_logging_disabled;
+use crate::events::write_log_line;
 use crate::sys::{Condvar, Mutex};
+use crate::sys::{LOG_TARGET, is_logging_disabled};
 use crate::sys::{ProcessNumber, without_fork};
 
 /// The importance of a log line: a lower number is more important.
@@ -30,7 +30,7 @@ pub enum certreload_log_level {
     Error = 1,
     /// An operator should check: accepted with a warning, expiring, the watch is degraded.
     Warn = 2,
-    /// Renewals, and a watch that is restored.
+    /// Renewals, a watch that is restored, and why a client certificate is refused.
     Info = 3,
     /// Handles that open and close; the handshakes of rustls.
     Debug = 4,

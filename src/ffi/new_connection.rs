@@ -48,7 +48,7 @@ pub unsafe extern "C" fn certreload_server_connection_new(
         let config = cast::arc_as_raw::<rustls_server_config>(&current);
         match rustls_server_config::rustls_server_connection_new(config, out.as_mut_ptr()) {
             rustls_result::Ok => Ok(certreload_result::Ok),
-            refused => Err(Error::new(Cause::Tls(format!("rustls_result {}", refused as u32)))),
+            refused => Err(refusal(refused)),
         }
     })
 }
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn certreload_client_connection_new(
         let out = out.as_mut_ptr();
         match rustls_client_config::rustls_client_connection_new(config, server_name, out) {
             rustls_result::Ok => Ok(certreload_result::Ok),
-            refused => Err(Error::new(Cause::Tls(format!("rustls_result {}", refused as u32)))),
+            refused => Err(refusal(refused)),
         }
     })
 }
@@ -144,6 +144,13 @@ pub unsafe extern "C" fn certreload_acquire_client_config(
         let handle = unsafe { cast::borrow(handle, "handle")? };
         Ok(cast::arc_into_raw(client_config(handle)?))
     })
+}
+
+fn refusal(result: rustls_result) -> Error {
+    let number = result as u32;
+    Error::new(Cause::Tls(format!(
+        "no connection can be made with the configuration (rustls_result {number})"
+    )))
 }
 
 fn client_config(handle: &Handle) -> Result<Arc<ClientConfig>, Error> {

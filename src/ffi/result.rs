@@ -162,7 +162,7 @@ impl certreload_result {
             Cause::NoPrivateKey(_) => Self::NoPrivateKey,
             Cause::SeveralPrivateKeys { .. } => Self::SeveralPrivateKeys,
             Cause::KeyEncrypted(_) => Self::KeyEncrypted,
-            Cause::KeyPasswordWrong => Self::KeyPasswordWrong,
+            Cause::KeyPasswordWrong | Cause::FilePasswordWrong { .. } => Self::KeyPasswordWrong,
             Cause::KeyUnsupported(_) => Self::KeyUnsupported,
             Cause::NoCrl(_) => Self::NoCrl,
             Cause::TooManyCrls { .. } => Self::TooManyCrls,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::denied;
 use super::digest::Digest;
 use super::file::{FileBytes, MAX_TRUST_SIZE};
 use super::fingerprint::Fingerprint;
@@ -105,7 +106,7 @@ fn read_files(metadata: &MetadataSnapshot) -> Result<Vec<SnapshotFile>, Error> {
             source: scanned.source,
             path: scanned.path.clone(),
             is_in_directory: scanned.is_in_directory,
-            read: read.map_err(|cause| Error::at(&scanned.path, cause)),
+            read: read.map_err(|cause| denied::failure(&scanned.path, &scanned.target, cause)),
         });
     }
     Ok(files)

@@ -6,6 +6,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::denied;
 use super::directory_files::{FileFilter, list};
 use super::file::{FileBytes, FileStamp};
 use super::path_resolver::{Lookup, LookupKind, PathResolver, ResolvedPath};
@@ -123,7 +124,9 @@ impl ScannedSource {
                         };
                         scanned.files = names.into_iter().map(entry).collect();
                     }
-                    Err(cause) => scanned.error = Some(Error::at(&source.path, cause)),
+                    Err(cause) => {
+                        scanned.error = Some(denied::failure(&source.path, &target, cause));
+                    }
                 }
             }
             (_, metadata) => scanned.files.push(ScannedFile {

@@ -3,6 +3,7 @@
 //! Also records every name that the kernel looks up on the way to the files, so that `watch` can watch these names.
 
 mod content_snapshot;
+mod denied;
 mod digest;
 mod directory_files;
 mod file;

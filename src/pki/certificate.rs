@@ -13,7 +13,7 @@ use x509_parser::time::ASN1Time;
 use super::hash::serial_text;
 use super::names::NameKind;
 use super::{der, oid};
-use crate::error::Cause;
+use crate::error::{Cause, Position};
 
 /// The content of the INTEGER 5, the TLS feature `status_request` (RFC 6066 section 8). In a certificate it means that
 /// the server must staple an OCSP response (RFC 7633).
@@ -66,7 +66,7 @@ pub(crate) struct CertificateFacts<'a> {
     /// Whether clients should refuse the certificate without a stapled OCSP response (RFC 7633).
     pub(super) must_staple: bool,
     /// The subject's name for messages: its common name; without one, the whole subject; if that is empty, the first of
-    /// `names`.
+    /// `names`, or words for a certificate without a name.
     pub(super) title: String,
     /// The issuer's name for messages: its common name, or the whole name if it has none.
     pub(super) issuer_title: String,
@@ -84,13 +84,14 @@ impl CertificateFacts<'_> {
     }
 }
 
-/// Parses one certificate. `index` is its position in its file, counted from 0; an error reports it counted from 1.
-pub(super) fn facts(der: &[u8], index: usize) -> Result<CertificateFacts<'_>, Cause> {
-    let malformed = |reason: String| Cause::CertificateMalformed { index: index + 1, reason };
+/// Parses one certificate. An error reports its `position` in its file.
+pub(super) fn facts(der: &[u8], position: Position) -> Result<CertificateFacts<'_>, Cause> {
+    let malformed =
+        |reason: &str| Cause::CertificateMalformed { position, reason: reason.to_owned() };
     let (rest, certificate) =
         X509Certificate::from_der(der).map_err(|error| malformed(in_words(&error.into())))?;
     if !rest.is_empty() {
-        return Err(malformed("bytes follow after its end".to_owned()));
+        return Err(malformed("bytes follow after its end"));
     }
     let alternatives = certificate
         .subject_alternative_name()
@@ -122,7 +123,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<CertificateFacts<'_>, Ca
         may_sign_ocsp: false,
         must_staple: false,
         title: title(&tbs.subject),
-        issuer_title: title(&tbs.issuer),
+        issuer_title: authority_title(&tbs.issuer),
     };
     for extension in certificate.extensions() {
         match extension.parsed_extension() {
@@ -159,8 +160,11 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<CertificateFacts<'_>, Ca
         }
     }
     if facts.title.is_empty() {
-        facts.title =
-            facts.names.first().map_or_else(String::new, |name| shortened(&name.to_string_lossy()));
+        facts.title = match facts.names.first() {
+            Some(name) => shortened(&name.to_string_lossy()),
+            None if facts.is_authority => NAMELESS_AUTHORITY.to_owned(),
+            None => "a certificate without a name".to_owned(),
+        };
     }
     Ok(facts)
 }
@@ -174,14 +178,32 @@ fn weak_hash(algorithm: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Returns for a message why a certificate cannot be parsed. Where the parser's own text contains names of its types, a
-/// fixed text replaces it (G24).
-fn in_words(error: &X509Error) -> String {
+/// Returns for a message why a certificate cannot be parsed. The parser's own texts contain names of its types (G24).
+fn in_words(error: &X509Error) -> &'static str {
     match error {
-        X509Error::Generic | X509Error::Der(_) | X509Error::NomError(_) => {
-            "its DER encoding is damaged".to_owned()
+        X509Error::Generic
+        | X509Error::Der(_)
+        | X509Error::NomError(_)
+        | X509Error::InvalidTbsCertificate
+        | X509Error::InvalidCertificate
+        | X509Error::InvalidUserCertificate => "its DER encoding is damaged",
+        X509Error::InvalidVersion => "its version is invalid",
+        X509Error::InvalidSerial | X509Error::InvalidNumber => "its serial number is invalid",
+        X509Error::InvalidAlgorithmIdentifier => "the identifier of an algorithm in it is invalid",
+        X509Error::InvalidX509Name => "its subject or issuer is invalid",
+        X509Error::InvalidDate => "one of its dates is invalid",
+        X509Error::InvalidSPKI => "its public key is invalid",
+        X509Error::InvalidSubjectUID | X509Error::InvalidIssuerUID => {
+            "one of its unique identifiers is invalid"
         }
-        other => other.to_string(),
+        X509Error::InvalidExtensions | X509Error::InvalidAttributes => "its extensions are invalid",
+        X509Error::DuplicateExtensions | X509Error::DuplicateAttributes => {
+            "it has an extension twice"
+        }
+        X509Error::InvalidSignatureValue | X509Error::SignatureVerificationError => {
+            "its signature is invalid"
+        }
+        X509Error::SignatureUnsupportedAlgorithm => "its signature algorithm is not supported",
     }
 }
 
@@ -232,10 +254,20 @@ fn text_of(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
+/// Returns the name of an authority for messages: the common name, or the whole name if it has none.
+pub(super) fn authority_title(name: &X509Name<'_>) -> String {
+    Some(title(name))
+        .filter(|title| !title.is_empty())
+        .unwrap_or_else(|| NAMELESS_AUTHORITY.to_owned())
+}
+
+const NAMELESS_AUTHORITY: &str = "an authority without a name";
+
 /// Returns the name for messages: the common name, or the whole name if it has none.
-pub(super) fn title(name: &X509Name<'_>) -> String {
-    let common = name.iter_common_name().find_map(|part| part.as_str().ok());
-    shortened(&common.map_or_else(|| name.to_string(), str::to_owned))
+fn title(name: &X509Name<'_>) -> String {
+    let common = name.iter_common_name().filter_map(|part| part.as_str().ok());
+    let common = common.map(str::trim).find(|name| !name.is_empty());
+    shortened(common.unwrap_or(name.to_string().trim()))
 }
 
 fn shortened(text: &str) -> String {

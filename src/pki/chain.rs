@@ -16,7 +16,7 @@ use super::certificate::{CertificateFacts, format_time};
 use super::public_key::is_same_key;
 use super::signature::is_signed_with;
 use super::warnings::{Warning, WarningKind};
-use crate::error::Cause;
+use crate::error::{Cause, Position};
 use crate::options::Role;
 
 /// The certificates of one file, with the facts from which their order follows.
@@ -225,7 +225,8 @@ impl Chain<'_> {
 
     /// Returns position, file and display name of a certificate for messages.
     pub(super) fn name(&self, at: usize) -> String {
-        format!("certificate {} in {} (\"{}\")", at + 1, self.path.display(), self.facts[at].title)
+        let position = Position::new(at, self.facts.len());
+        format!("{position} in {} (\"{}\")", self.path.display(), self.facts[at].title)
     }
 }
 
@@ -243,7 +244,8 @@ pub(super) fn check_signatures(chain: &Chain<'_>) -> Result<(), Cause> {
         if let Some(issuer) = issuers.first()
             && issuers.iter().all(is_wrong)
         {
-            return Err(Cause::CertificateDamaged { index: subject + 1, issuer: issuer + 1 });
+            let position = Position::new(subject, chain.facts.len());
+            return Err(Cause::CertificateDamaged { position, issuer: issuer + 1 });
         }
     }
     Ok(())

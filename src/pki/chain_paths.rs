@@ -6,6 +6,7 @@ use super::certificate::{CertificateFacts, facts};
 use super::chain::Chain;
 use super::expiry_warning::expiring_from;
 use super::hash::{Sha256, sha256};
+use crate::error::Position;
 
 /// An intermediate whose expiry leaves a chain without a path, before the leaf expires (G20).
 #[derive(Debug)]
@@ -92,10 +93,10 @@ pub(super) fn lost_issuer(
     path: &[CertificateDer<'_>],
     before: &[CertificateDer<'_>],
 ) -> Option<String> {
-    let top = facts(path.last()?, 0).ok()?;
+    let top = facts(path.last()?, Position::ALONE).ok()?;
     let is_lost = |above: CertificateFacts<'_>| {
         !above.is_self_issued() && (path.len() == 1 || above.subject == top.issuer)
     };
-    let had_it = before.iter().skip(1).any(|der| facts(der, 0).is_ok_and(is_lost));
+    let had_it = before.iter().skip(1).any(|der| facts(der, Position::ALONE).is_ok_and(is_lost));
     (had_it && !top.is_self_issued()).then_some(top.issuer_title)
 }

@@ -26,7 +26,7 @@ use super::ocsp::{Staple, Stapled};
 use super::warnings::{Warning, WarningKind};
 use super::{compatibility, expiry_warning, pem};
 use crate::clock::unix_now;
-use crate::error::{Cause, Error};
+use crate::error::{Cause, Error, Incidental, Position};
 use crate::options::Role;
 use crate::pki::ocsp::choose_staple;
 
@@ -92,7 +92,10 @@ impl Identity {
         let Some((leaf, key)) = leaf_and_key(&chain, &keys.keys, input.role) else {
             let why = keys.failure.map(|error| format!(" ({})", error.cause)).unwrap_or_default();
             let cause = match key_count {
-                1 => Cause::KeyMismatch { chain: chain_path.to_owned() },
+                1 => Cause::KeyMismatch {
+                    chain: chain_path.to_owned(),
+                    why: key::of_certificate(facts[0].public_key),
+                },
                 count => Cause::SeveralPrivateKeys { count, why },
             };
             return Err(Error::at(key_path, cause));
@@ -347,7 +350,8 @@ fn skipped_lines((path, bytes): (&Path, &[u8])) -> Vec<Warning> {
 fn facts_of<'a>(
     certificates: &'a [CertificateDer<'_>],
 ) -> Result<Vec<CertificateFacts<'a>>, Cause> {
-    certificates.iter().enumerate().map(|(index, der)| certificate::facts(der, index)).collect()
+    let position = |at| Position::new(at, certificates.len());
+    certificates.iter().enumerate().map(|(at, der)| certificate::facts(der, position(at))).collect()
 }
 
 /// Returns the signature scheme that `key` prefers among all schemes of TLS.
@@ -374,7 +378,8 @@ fn check_dates(not_before: i64, not_after: i64, now: i64) -> Result<(), Cause> {
         return Err(Cause::Expired { at: format_time(not_after) });
     }
     if now < not_before {
-        return Err(Cause::NotYetValid { at: format_time(not_before), from: not_before });
+        let (at, clock) = (format_time(not_before), Incidental(format_time(now)));
+        return Err(Cause::NotYetValid { at, from: not_before, clock });
     }
     Ok(())
 }

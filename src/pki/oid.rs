@@ -16,6 +16,16 @@ pub(super) const X25519: &[u8] = &[0x2b, 0x65, 110];
 pub(super) const X448: &[u8] = &[0x2b, 0x65, 111];
 /// id-Ed448, 1.3.101.113 (RFC 8410).
 pub(super) const ED448: &[u8] = &[0x2b, 0x65, 113];
+/// id-Ed25519, 1.3.101.112 (RFC 8410).
+pub(super) const ED25519: &[u8] = &[0x2b, 0x65, 112];
+/// dhKeyAgreement, 1.2.840.113549.1.3.1 (PKCS#3).
+pub(super) const DH: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 3, 1];
+/// dhpublicnumber, 1.2.840.10046.2.1 (RFC 3279).
+pub(super) const DH_X942: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3e, 2, 1];
+/// The arc of the Russian standards, 1.2.643: GOST R 34.10 is below it (RFC 4491, RFC 9215).
+pub(super) const GOST: &[u8] = &[0x2a, 0x85, 3];
+/// The arc of the signature algorithms of NIST, 2.16.840.1.101.3.4.3, of which 17 to 19 are ML-DSA (FIPS 204).
+pub(super) const NIST_SIGNATURES: &[u8] = &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3];
 
 // Signatures with hashes for which forgeries are known.
 
@@ -42,6 +52,8 @@ pub(super) const P384: &[u8] = &[0x2b, 0x81, 4, 0, 34];
 pub(super) const P521: &[u8] = &[0x2b, 0x81, 4, 0, 35];
 /// secp256k1, 1.3.132.0.10 (SEC 2).
 pub(super) const SECP256K1: &[u8] = &[0x2b, 0x81, 4, 0, 10];
+/// sm2p256v1, 1.2.156.10197.1.301 (GB/T 32918).
+pub(super) const SM2: &[u8] = &[0x2a, 0x81, 0x1c, 0xcf, 0x55, 1, 0x82, 0x2d];
 /// The arc of the Brainpool curves, 1.3.36.3.3.2.8.1.1 (RFC 5639): one more number names the curve.
 pub(super) const BRAINPOOL: &[u8] = &[0x2b, 0x24, 3, 3, 2, 8, 1, 1];
 
@@ -76,3 +88,38 @@ pub(super) const TLS_FEATURE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 24];
 pub(super) const CA_ISSUERS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 2];
 /// id-pkix-ocsp-basic, 1.3.6.1.5.5.7.48.1.1 (RFC 6960 section 4.2.1).
 pub(super) const OCSP_BASIC: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 1];
+
+/// Returns an object identifier in the usual notation, such as `1.2.840.10045.2.1`, for messages.
+pub(super) fn dotted(oid: &[u8]) -> String {
+    // A certificate or key chooses its length, and the message should not be long.
+    const LONGEST: usize = 32;
+    let mut numbers = Vec::new();
+    let mut number = 0_u64;
+    for byte in oid.iter().take(LONGEST) {
+        number = number.wrapping_shl(7) | u64::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            numbers.push(std::mem::take(&mut number));
+        }
+    }
+    // The first number encodes two (X.690 section 8.19.4).
+    let first = numbers.first().copied().unwrap_or_default();
+    let root = (first / 40).min(2);
+    let numbers = [root, first - 40 * root].into_iter().chain(numbers.into_iter().skip(1));
+    numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oid_is_written_with_dots() {
+        let table = [(RSA, "1.2.840.113549.1.1.1"), (SHA256, "2.16.840.1.101.3.4.2.1")];
+        for (oid, text) in table {
+            assert_eq!(dotted(oid), text);
+        }
+        assert_eq!(dotted(&[0x88, 0x37]), "2.999");
+        assert_eq!(dotted(&[]), "0.0");
+        assert!(dotted(&[0xff; 100]).len() < 100);
+    }
+}

@@ -7,6 +7,7 @@
 //! space and byte order marks before a BEGIN line, because files are joined with cat(1). A BEGIN behind other text begins
 //! no section, and is reported ([`skipped_lines`]). A section that is cut off is an error and never merges with the next one: such a file is probably being written (G4).
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use base64ct::{Base64Unpadded, Encoding};
@@ -49,8 +50,10 @@ impl Section<'_> {
     /// The buffer has its final capacity from the beginning, and is decoded in place, so no other copy of the bytes
     /// exists.
     pub(super) fn decode(&self) -> Result<Zeroizing<Vec<u8>>, Cause> {
-        let malformed = |reason| Cause::PemMalformed { line: self.line, reason };
-        let not_base64 = || malformed("the text between BEGIN and END is not base64");
+        if let Some((line, reason)) = self.not_base64() {
+            return Err(malformed(line, reason));
+        }
+        let not_base64 = || malformed(self.line, INCOMPLETE_BASE64);
         let mut buffer = Zeroizing::new(Vec::with_capacity(self.base64.len()));
         buffer.extend(self.base64.iter().filter(|byte| !byte.is_ascii_whitespace()));
         let unpadded = buffer.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
@@ -61,13 +64,48 @@ impl Section<'_> {
         }
         buffer.truncate(unpadded);
         if buffer.is_empty() {
-            return Err(malformed("there is no text between BEGIN and END"));
+            return Err(malformed(self.line, "there is no text between BEGIN and END"));
         }
         let length = Base64Unpadded::decode_in_place(&mut buffer).map_err(|_| not_base64())?.len();
         buffer.truncate(length);
         Ok(buffer)
     }
+
+    /// Returns the first line between BEGIN and END that is not base64, and what is in it instead.
+    ///
+    /// The character is not quoted: the text may be that of a key (G18).
+    fn not_base64(&self) -> Option<(usize, &'static str)> {
+        let is_foreign = |byte: &u8| {
+            !byte.is_ascii_alphanumeric() && !byte.is_ascii_whitespace() && !b"+/=".contains(byte)
+        };
+        let at = self.base64.iter().position(is_foreign)?;
+        let (before, found) = self.base64.split_at(at);
+        let is_after_cr = self.headers.ends_with(b"\r");
+        let line = self.line + 1 + line_ends(self.headers, false) + line_ends(before, is_after_cr);
+        let is_spelled_out = found.starts_with(b"\\n") || found.starts_with(b"\\r");
+        Some((
+            line,
+            if is_spelled_out { SPELLED_OUT } else { "there is a character that is not base64" },
+        ))
+    }
 }
+
+/// Returns the number of line ends in `bytes`. An LF at the start is part of one before it if `is_after_cr`.
+fn line_ends(bytes: &[u8], is_after_cr: bool) -> usize {
+    let before = std::iter::once(if is_after_cr { b'\r' } else { 0 }).chain(bytes.iter().copied());
+    let is_end =
+        |(before, byte): &(u8, &u8)| **byte == b'\r' || **byte == b'\n' && *before != b'\r';
+    before.zip(bytes).filter(is_end).count()
+}
+
+fn malformed(line: usize, reason: impl Into<Cow<'static, str>>) -> Cause {
+    Cause::PemMalformed { line, reason: reason.into() }
+}
+
+const INCOMPLETE_BASE64: &str =
+    "the text between BEGIN and END is not whole base64: characters are missing, or too many";
+
+const SPELLED_OUT: &str = "line breaks are spelled out as \\n; replace them by real ones";
 
 /// Returns the sections of `bytes` in order, up to the first that is malformed: what follows it cannot be trusted.
 pub(super) fn sections(bytes: &[u8]) -> impl Iterator<Item = Result<Section<'_>, Cause>> {
@@ -185,12 +223,10 @@ pub(super) fn is_pem(bytes: &[u8]) -> bool {
 
 /// Reads the section after the line `begin` up to its END line.
 fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, Cause> {
-    let malformed = |line, reason| Cause::PemMalformed { line, reason };
-    let label = after_begin(begin.text).and_then(|line| line.strip_suffix(HYPHENS));
-    let Some(label) = label else {
-        return Err(malformed(begin.number, "a BEGIN line does not end in five hyphens"));
-    };
-    let (within, offset) = (lines.rest, lines.position);
+    let label = label_of(begin.text).map_err(|reason| malformed(begin.number, reason))?;
+    // The LF of the BEGIN line, if that ends in CRLF.
+    let end = usize::from(lines.is_after_cr && lines.rest.starts_with(b"\n"));
+    let (within, offset) = (&lines.rest[end..], lines.position + end);
     // Base64 has no colon, so a line with one is a header. An indented line continues a header.
     let (mut headers, mut base64) = (0, 0);
     for line in lines {
@@ -206,7 +242,8 @@ fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, C
                     headers: &within[..headers],
                     base64: &within[headers..base64],
                 }),
-                _ => Err(malformed(line.number, "an END line does not match its BEGIN line")),
+                Some(end) => Err(malformed(line.number, other_end(end, begin.number, label))),
+                None => Err(malformed(line.number, "the END line does not end in five hyphens")),
             };
         }
         if after_begin(line.text).is_some() {
@@ -305,20 +342,44 @@ fn without_trust_settings(mut der: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     der
 }
 
+/// Returns the label of a BEGIN line, or what is in that line instead.
+fn label_of(begin: &[u8]) -> Result<&[u8], &'static str> {
+    let after = after_begin(begin).unwrap_or_default();
+    let has = |text: &[u8]| position_of(after, text).is_some();
+    match after.strip_suffix(HYPHENS) {
+        _ if has(b"-----\\n") || has(b"-----\\r") => Err(SPELLED_OUT),
+        _ if has(END) => Err("BEGIN and END are on one line"),
+        Some(label) if position_of(label, HYPHENS).is_none() => Ok(label),
+        _ if has(HYPHENS) => Err("other text follows BEGIN on one line"),
+        _ => Err("the BEGIN line does not end in five hyphens"),
+    }
+}
+
+/// Returns what is wrong with an END line whose label is `end` and not that of its BEGIN line.
+fn other_end(end: &[u8], begin_line: usize, label: &[u8]) -> String {
+    match (quotable(end), quotable(label)) {
+        (Some(end), Some(label)) => {
+            format!("\"END {end}\" ends the section \"BEGIN {label}\" of line {begin_line}")
+        }
+        _ => "the END line does not match its BEGIN line".to_owned(),
+    }
+}
+
 /// Returns the missing END line for a message.
+fn end_line(label: &[u8]) -> String {
+    quotable(label).map_or_else(|| "the END line".to_owned(), |text| format!("\"END {text}\""))
+}
+
+/// Returns a label as text, if a message may quote it.
 ///
 /// In a damaged file the label may be a piece of a key, which must not appear in a message (G18). It is quoted only if
 /// it consists of a few short words.
-fn end_line(label: &[u8]) -> String {
+fn quotable(label: &[u8]) -> Option<&str> {
     let is_word = |word: &[u8]| {
         word.len() <= 12 && word.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'))
     };
-    match str::from_utf8(label) {
-        Ok(text) if text.len() <= 40 && label.split(|byte| *byte == b' ').all(is_word) => {
-            format!("\"END {text}\"")
-        }
-        _ => "the END line".to_owned(),
-    }
+    let is_quotable = label.len() <= 40 && label.split(|byte| *byte == b' ').all(is_word);
+    str::from_utf8(label).ok().filter(|_| is_quotable)
 }
 
 #[cfg(test)]

@@ -63,8 +63,11 @@ fn with_chain<T>(
     leaf: usize,
     use_chain: fn(&Chain<'_>) -> T,
 ) -> T {
-    let facts: Vec<_> =
-        certificates.iter().enumerate().map(|(at, der)| facts(der, at).unwrap()).collect();
+    let facts: Vec<_> = certificates
+        .iter()
+        .enumerate()
+        .map(|(at, der)| facts(der, Position::new(at, certificates.len())).unwrap())
+        .collect();
     use_chain(&Chain {
         path: "chain".as_ref(),
         certificates,
@@ -200,7 +203,10 @@ fn g4_certificate_is_damaged_if_no_key_that_it_names_signed_it() {
     assert_eq!(check(&[]), Ok(()));
     assert_eq!(check(&[&right]), Ok(()));
     assert_eq!(check(&[&wrong, &right]), Ok(()));
-    assert_eq!(check(&[&wrong]), Err(Cause::CertificateDamaged { index: 1, issuer: 2 }));
+    assert_eq!(
+        check(&[&wrong]),
+        Err(Cause::CertificateDamaged { position: Position::new(0, 2), issuer: 2 })
+    );
 }
 
 #[test]

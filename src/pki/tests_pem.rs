@@ -45,7 +45,14 @@ fn malformed_and_truncated_sections_have_distinct_causes() {
     let whole = pem("X", BODY);
     let truncated = |line| Cause::PemTruncated { line, end: "\"END X\"".to_owned() };
     assert_eq!(cause(&whole[..20]), truncated(1));
-    assert_eq!(cause(&whole[..whole.len() - 3]), cause(&pem("X", BODY).replace("END X", "END Y")));
+    let malformed =
+        |line, reason: &str| Cause::PemMalformed { line, reason: reason.to_owned().into() };
+    let cut = malformed(3, "the END line does not end in five hyphens");
+    assert_eq!(cause(&whole[..whole.len() - 3]), cut);
+    let other = malformed(3, "\"END Y\" ends the section \"BEGIN X\" of line 1");
+    assert_eq!(cause(&whole.replace("END X", "END Y")), other);
+    let unquoted = malformed(3, "the END line does not match its BEGIN line");
+    assert_eq!(cause(&whole.replace("END X", "END secret")), unquoted, "a piece of a key (G18)");
     let two = format!("{}\n{whole}", &whole[..20]);
     assert_eq!(cause(&two), truncated(1));
     for body in ["MA?CAQU=", "MAMC=AQU", "MAMCA", "MAMCAQ=", "MAMCAQU==", "MAMCAQU=: a", "€", ""]
@@ -64,7 +71,10 @@ fn g24_cause_names_the_line_with_any_line_ends() {
         let text = text.replace('\n', end);
         let last = sections(text.as_bytes()).last().unwrap().unwrap();
         let cause = last.decode().unwrap_err();
-        assert!(matches!(cause, Cause::PemMalformed { line: 7, .. }), "{end:?}: {cause}");
+        assert!(matches!(cause, Cause::PemMalformed { line: 8, .. }), "{end:?}: {cause}");
+        let with_header = text.replace('?', &format!("A: b{end}{end}MAMC{end}A?"));
+        let cause = sections(with_header.as_bytes()).last().unwrap().unwrap().decode().unwrap_err();
+        assert!(matches!(cause, Cause::PemMalformed { line: 11, .. }), "{end:?}: {cause}");
         let cut = &text[..text.len() - end.len() - 1];
         let cause = sections(cut.as_bytes()).last().unwrap().err().unwrap();
         assert!(matches!(cause, Cause::PemMalformed { line: 9, .. }), "{end:?}: {cause}");

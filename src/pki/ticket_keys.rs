@@ -303,7 +303,7 @@ fn derive(secret: &[u8], purpose: &[u8], length: usize) -> Result<Bytes, Cause> 
         .extract(secret)
         .expand(&[purpose], Length(length))
         .and_then(|key_material| key_material.fill(&mut derived))
-        .map_err(|error| Cause::System { what: "ticket keys", reason: error.to_string() })?;
+        .map_err(|_| Cause::without_reason("ticket keys cannot be derived"))?;
     Ok(derived)
 }
 

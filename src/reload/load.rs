@@ -18,8 +18,8 @@ use crate::files::{
 };
 use crate::options::{IdentityBytes, IdentityFiles, KeyPassword, Options};
 use crate::pki::{
-    Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys, Trust, TrustContext,
-    TrustFile, TrustInput, Warning, WarningKind, needs_password,
+    GivenPassword, Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys, Trust,
+    TrustContext, TrustFile, TrustInput, Warning, WarningKind, needs_password,
 };
 use crate::tls::{BaseConfig, UnitContent};
 
@@ -143,7 +143,9 @@ pub(super) fn load_memory(
     let identity = check_sizes([chain, key]).and_then(|()| {
         let password = || match &names.password {
             Some(KeyPassword::File(path)) => read_password(path),
-            Some(KeyPassword::Callback(callback)) => Ok(callback.ask(&names.key)),
+            Some(KeyPassword::Callback(callback)) => {
+                Ok(callback.ask(&names.key).map(GivenPassword::of_callback))
+            }
             None => Ok(None),
         };
         let staple = match (staple, &names.ocsp) {
@@ -262,9 +264,13 @@ fn parse_identity(
     };
     let password_file = read.next();
     let password = || match (&files.password, &password_file) {
-        (Some(KeyPassword::File(_)), Some(Ok(file))) => Ok(Some(first_line(&file.bytes))),
+        (Some(KeyPassword::File(path)), Some(Ok(file))) => {
+            Ok(Some(GivenPassword::in_file(path, &file.bytes)))
+        }
         (Some(KeyPassword::File(_)), Some(Err(error))) => Err(error.clone()),
-        (Some(KeyPassword::Callback(_)), _) => Ok(unit.password.take()),
+        (Some(KeyPassword::Callback(_)), _) => {
+            Ok(unit.password.take().map(GivenPassword::of_callback))
+        }
         _ => Ok(None),
     };
     let input = IdentityInput {
@@ -296,16 +302,9 @@ fn check_sizes(parts: [(&Path, &[u8]); 2]) -> Result<(), Error> {
     Ok(())
 }
 
-fn read_password(path: &Path) -> Result<Option<Password>, Error> {
+fn read_password(path: &Path) -> Result<Option<GivenPassword<'_>>, Error> {
     let file = take_snapshot(&[SourcePath::file(path)]).files?.pop();
-    file.map(|file| file.read.map(|file| first_line(&file.bytes))).transpose()
-}
-
-/// Returns the password in a file: its first line, without the line ending.
-fn first_line(bytes: &[u8]) -> Password {
-    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
-    let line = &bytes[..end];
-    Password::copy_of(line.strip_suffix(b"\r").unwrap_or(line))
+    file.map(|file| file.read.map(|file| GivenPassword::in_file(path, &file.bytes))).transpose()
 }
 
 fn parse_trust(
@@ -328,7 +327,7 @@ fn parse_trust(
         };
         let roots = files_for(purpose);
         if roots.is_empty() {
-            let cause = Cause::NoCertificate(": no file in it has a fitting name");
+            let cause = Cause::NoCertificate(": no file in it has a fitting name".into());
             return Err(Error::at(&source.path, cause));
         }
         Ok(Some(roots))

@@ -7,8 +7,9 @@ use log::{Level, log_enabled};
 
 use super::unit::Unit;
 use super::warnings_of_all::{Change, warnings_of_all};
-use crate::events::{Event, LOG_TARGET, Trigger};
+use crate::events::{Event, Trigger};
 use crate::pki::{Identity, Trust, Warnings, format_time, in_words};
+use crate::sys::LOG_TARGET;
 use crate::tls::{Candidate, Generation, UnitContent};
 
 /// The content of a RELOADED event, before the generation has a number.

@@ -229,7 +229,7 @@ impl Unit {
         let (loaded, found) = attempt.map_err(|panic| self.panicked(panic))?;
         (self.lookups, self.exposed) = (found.lookups, found.exposed);
         self.permanent = match (&loaded, found.digest) {
-            (Err(failure), Some(digest)) if self.is_permanent(failure) => {
+            (Err(failure), Some(digest)) if failure.error.cause.depends_on_bytes_alone() => {
                 Some((digest, failure.clone()))
             }
             _ => None,
@@ -260,15 +260,6 @@ impl Unit {
     /// Returns the failure that reading or loading panicked.
     pub(super) fn panicked(&self, panic: String) -> Failure {
         Failure { error: Error::at(self.files.path(), Cause::Panic(panic)), digest: None }
-    }
-
-    /// Returns whether the same bytes would fail again, so that comparing their digest is enough.
-    fn is_permanent(&self, failure: &Failure) -> bool {
-        let cause = &failure.error.cause;
-        // The digest includes the password file. A password callback may return another password for the same bytes.
-        let files = self.files.as_identity();
-        let from_file = files.is_some_and(|files| files.password_file().is_some());
-        cause.depends_on_bytes_alone() || from_file && *cause == Cause::KeyPasswordWrong
     }
 
     /// Returns the newest waiter that registered before the files were last read. A unit without files delays none.

@@ -157,6 +157,7 @@ impl Pending {
 mod tests {
     use super::*;
     use crate::clock::Now;
+    use crate::error::Incidental;
 
     const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -198,6 +199,23 @@ mod tests {
         let mut state = RetryState::Failed(unstable("/tls/chain.pem"));
         assert_eq!(state.fail(unstable("/tls/key.pem"), late, TIMEOUT), None);
         assert!(!state.refuse(unstable("/tls/chain.pem")));
+    }
+
+    /// A certificate that is not valid yet is tried again and again, each time at another time of day.
+    #[test]
+    fn g3_what_the_clock_reads_makes_no_other_failure() {
+        let not_yet_valid = |clock: &str| {
+            let (at, clock) = ("2090".to_owned(), Incidental(clock.to_owned()));
+            failure(Cause::NotYetValid { at, from: 3_786_912_000, clock })
+        };
+        let mut state = RetryState::Failed(not_yet_valid("2026-11-30T10:00:00Z"));
+        let now = at(Trigger::Poll, Instant::now());
+        assert_eq!(state.fail(not_yet_valid("2026-11-30T10:00:01Z"), now, TIMEOUT), None);
+        let message = state.failed().unwrap().to_string();
+        assert!(
+            message.contains("the clock of this machine reads 2026-11-30T10:00:01Z"),
+            "{message}"
+        );
     }
 
     #[test]

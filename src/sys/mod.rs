@@ -3,6 +3,7 @@
 //! System calls are made with rustix. Where rustix has no such function, or must not be used, libc is called in an
 //! `unsafe` block, which says why.
 
+mod access;
 mod catch_panic;
 mod directory;
 mod dropped_privileges;
@@ -31,6 +32,7 @@ pub(crate) mod wait_graph;
 mod waker;
 mod without_logging;
 
+pub(crate) use access::{effective_user, may_read, may_search};
 pub(crate) use catch_panic::catch_panic;
 pub(crate) use directory::Directory;
 pub(crate) use dropped_privileges::Privileges;
@@ -52,4 +54,4 @@ pub(crate) use thread_id::ThreadId;
 pub(crate) use timer::{ClockWatch, Timer};
 pub(crate) use wait_graph::{Deadlock, Resource, WaitGraph};
 pub(crate) use waker::{Waker, wake_descriptor};
-pub(crate) use without_logging::{is_logging_disabled, without_logging};
+pub(crate) use without_logging::{LOG_TARGET, is_logging_disabled, without_logging};

@@ -4,6 +4,9 @@ use std::cell::Cell;
 
 use super::nesting_depth::Scope;
 
+/// The log target of all lines that this library writes. Lines of its dependencies, such as rustls, have other targets.
+pub(crate) const LOG_TARGET: &str = "certreload";
+
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }

@@ -15,9 +15,9 @@ use super::generations_alive::GenerationsAlive;
 use super::sessions::{SessionPolicy, Sessions};
 use super::unit_content::UnitContents;
 use crate::clock::WallClock;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, Options};
-use crate::pki::{Trust, sha256};
+use crate::pki::{Trust, sha256, tls_error_in_words};
 
 /// The settings and the sessions that all generations of a handle share.
 ///
@@ -131,7 +131,7 @@ impl BaseConfig {
         let from = &self.server;
         let built = ServerConfig::builder_with_provider(self.provider().clone())
             .with_protocol_versions(&self.versions)
-            .map_err(|error| Error::tls(&error))?
+            .map_err(|error| Error::new(Cause::Tls(tls_error_in_words(&error))))?
             .with_client_cert_verifier(verifier.clone())
             .with_cert_resolver(from.cert_resolver.clone());
         let mut config = built;
@@ -177,7 +177,7 @@ fn provider(options: &Options) -> Arc<CryptoProvider> {
 fn default_config(provider: &Arc<CryptoProvider>) -> Result<ServerConfig, Error> {
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::tls(&error))?
+        .map_err(|error| Error::new(Cause::Tls(tls_error_in_words(&error))))?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(enabled_versions::NoCertificate));
     config.time_provider = Arc::new(WallClock);

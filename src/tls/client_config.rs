@@ -13,9 +13,9 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureSch
 use super::generations_alive::GenerationToken;
 use super::sessions::Sessions;
 use crate::clock::WallClock;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::options::Options;
-use crate::pki::{Identity, Trust};
+use crate::pki::{Identity, Trust, tls_error_in_words};
 use crate::sys::Mutex;
 use crate::sys::without_fork;
 
@@ -115,7 +115,7 @@ impl ClientRole {
 fn default_config(provider: &Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::tls(&error))?
+        .map_err(|error| Error::new(Cause::Tls(tls_error_in_words(&error))))?
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     config.time_provider = Arc::new(WallClock);

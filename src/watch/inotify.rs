@@ -94,7 +94,8 @@ impl Backend {
             without_fork(Inotify::init)
         };
         let inotify = started.map_err(|error| {
-            Error::system("inotify is not available", &describe_start_error(&error))
+            let what = "inotify is not available";
+            Error::new(Cause::System { what, reason: describe_start_error(&error) })
         })?;
         Ok(Self {
             inotify,

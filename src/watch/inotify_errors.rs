@@ -2,14 +2,14 @@
 
 use std::io;
 
-use crate::error::Cause;
+use crate::error::{Cause, system_error_in_words};
 
 pub(super) fn cause_of(error: &io::Error) -> Cause {
     match error.raw_os_error() {
         Some(libc::ENOSPC) => limit_reached(),
         Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Cause::NotFound,
         Some(libc::EACCES) => Cause::Permission,
-        _ => Cause::Io(format!("cannot be watched: {error}")),
+        _ => Cause::Io(format!("cannot be watched: {}", system_error_in_words(error))),
     }
 }
 
@@ -25,7 +25,7 @@ pub(super) fn describe_start_error(error: &io::Error) -> String {
         Some(libc::EMFILE) => "the limit of inotify instances (fs.inotify.max_user_instances) or \
              of descriptors is reached"
             .to_owned(),
-        _ => error.to_string(),
+        _ => system_error_in_words(error),
     }
 }
 

@@ -55,8 +55,34 @@ void check_contains(const char *file, int line, const char *text, const char *ac
              part);
 }
 
+void check_for_operators(const char *message, const char *path) {
+    static const char *const foreign[] = {
+        "(os error", "panicked at", "unwrap()", "::", "Some(", "Ok(",
+        "Err(",      "ErrorKind",   "{ ",       " }", "None",  "webpki"};
+    char text[2048];
+    size_t length = 0, skip = strlen(path);
+    /* What is in quotation marks is quoted from files. */
+    bool is_quoted = false;
+    for (const char *next = message; *next != '\0' && length < sizeof text - 1;) {
+        if (skip > 0 && strncmp(next, path, skip) == 0) {
+            next += skip;
+            continue;
+        }
+        is_quoted ^= *next == '"';
+        if (!is_quoted)
+            text[length++] = *next;
+        next++;
+    }
+    text[length] = '\0';
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
+        if (strstr(text, foreign[i]) != NULL)
+            fail(__FILE__, __LINE__, "\"%s\" is in a message: %s", foreign[i], message);
+}
+
 void check_result(const char *file, int line, const char *text, certreload_result actual,
                   certreload_result expected) {
+    if (actual != CERTRELOAD_RESULT_OK)
+        check_for_operators(certreload_last_error(), "");
     if (actual != expected)
         fail(file, line, "%s is %u (%s), expected %u (%s); last error: %s", text, (unsigned)actual,
              certreload_result_str(actual), (unsigned)expected, certreload_result_str(expected),
@@ -279,6 +305,7 @@ void recorder_callback(void *userdata, const certreload_event *event) {
     record->earliest_not_after = event->earliest_not_after;
     snprintf(record->path, sizeof record->path, "%s", event->path);
     snprintf(record->message, sizeof record->message, "%s", event->message);
+    check_for_operators(event->message, event->path);
     pthread_cond_broadcast(&events->arrived);
     pthread_mutex_unlock(&events->mutex);
 }

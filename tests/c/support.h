@@ -74,6 +74,10 @@ certreload_status status_of(certreload_handle *handle);
  * half-written is reported after incomplete_ms. */
 certreload_options *unwatched_options(const char *chain, const char *key, uint32_t incomplete_ms);
 
+/* Fails if a message has debug output or names of Rust types in it: messages are for operators
+ * (G24). The path is not searched, because file names may be anything. */
+void check_for_operators(const char *message, const char *path);
+
 /* A copy of an event, for after the callback. */
 typedef struct {
     certreload_event_kind kind;

@@ -1,10 +1,13 @@
 //! A client that takes whatever it is shown, and the handshake that it makes in memory.
 
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
 
 use super::certificates::sha256;
 use super::host::Host;
@@ -42,6 +45,47 @@ impl Client {
         let config = Arc::get_mut(&mut client.0).unwrap();
         config.dangerous().set_certificate_verifier(Arc::new(OneScheme(scheme)));
         client
+    }
+
+    /// A client that presents the certificates of a file, whatever the server asks for.
+    pub fn presenting(chain: &Path, key: &Path) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let chain = CertificateDer::pem_file_iter(chain).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(key).unwrap();
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        // Unlike `with_client_auth_cert`, this parses no certificate.
+        let certified = rustls::sign::CertifiedKey::new(chain, key);
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        Self(Arc::new(config))
+    }
+
+    /// Fails if the server does not refuse this client.
+    pub fn is_refused(&self, config: Arc<rustls::ServerConfig>, name: &str) {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut client = rustls::ClientConnection::new(self.0.clone(), name).unwrap();
+        let mut server = rustls::ServerConnection::new(config).unwrap();
+        loop {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            assert!(!wire.is_empty(), "the server accepts the client");
+            server.read_tls(&mut wire.as_slice()).unwrap();
+            if server.process_new_packets().is_err() {
+                return;
+            }
+            let mut wire = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+            client.read_tls(&mut wire.as_slice()).unwrap();
+            client.process_new_packets().unwrap();
+        }
     }
 
     /// Connects to what `host` serves now, as `a.test`.

@@ -30,6 +30,7 @@ use certreload::ffi::status::{
 use super::certificates::{Pair, sha256};
 #[allow(unused_imports, reason = "each test program uses a part")]
 pub use super::client::{Client, fingerprint, handshake};
+use super::debug_text::debug_text;
 use super::driver::{Driver, Driving};
 use super::witness::Shown;
 
@@ -53,11 +54,18 @@ pub struct Seen {
 pub struct Recorder {
     seen: Mutex<Vec<Seen>>,
     more: Condvar,
+    /// Messages that are not for operators. A callback must not panic, so they are reported later.
+    foreign: Mutex<Vec<String>>,
 }
 
 impl Recorder {
     pub fn all(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    fn check_messages(&self) {
+        let foreign = self.foreign.lock().unwrap();
+        assert!(foreign.is_empty(), "debug text in messages (G24): {foreign:#?}");
     }
 
     pub fn of(&self, kind: certreload_event_kind) -> Vec<Seen> {
@@ -99,6 +107,9 @@ pub unsafe extern "C" fn record(userdata: *mut c_void, event: *const certreload_
         path: text(event.path),
         message: text(event.message),
     };
+    if let Some(what) = debug_text(&seen.message, &[&seen.path]) {
+        recorder.foreign.lock().unwrap().push(format!("{what}: {}", seen.message));
+    }
     recorder.seen.lock().unwrap().push(seen);
     recorder.more.notify_all();
 }
@@ -110,7 +121,18 @@ pub fn text(pointer: *const c_char) -> String {
 }
 
 pub fn last_error() -> String {
-    text(certreload_last_error())
+    last_error_about(&[])
+}
+
+/// As `last_error`, for files with names that look like debug output.
+pub fn last_error_about(file_names: &[&str]) -> String {
+    checked(text(certreload_last_error()), file_names)
+}
+
+/// Returns the message, which is for operators (G24).
+pub fn checked(message: String, file_names: &[&str]) -> String {
+    assert_eq!(debug_text(&message, file_names), None, "{message}");
+    message
 }
 
 pub fn c_path(path: &Path) -> CString {
@@ -266,7 +288,11 @@ impl Host {
         unsafe {
             let result = certreload_get_status(self.handle, status.as_mut_ptr(), size);
             assert_eq!(result, certreload_result::Ok);
-            status.assume_init()
+            let status = status.assume_init();
+            let names = self.recorder.all().into_iter().map(|seen| seen.path).collect::<Vec<_>>();
+            let names = names.iter().map(String::as_str).collect::<Vec<_>>();
+            checked(text(status.last_failure.as_ptr()), &names);
+            status
         }
     }
 
@@ -356,5 +382,8 @@ impl Drop for Host {
         drop(self.driving.take());
         // SAFETY: closed once.
         unsafe { certreload_close(self.handle) };
+        if !std::thread::panicking() {
+            self.recorder.check_messages();
+        }
     }
 }

@@ -10,6 +10,7 @@
 pub mod certificates;
 pub mod client;
 pub mod clock;
+pub mod debug_text;
 pub mod driver;
 pub mod file_writers;
 pub mod holdings;

@@ -7,7 +7,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 
 use super::parse::Crl;
-use crate::error::Cause;
+use crate::error::{Cause, Position};
 use crate::pki::certificate;
 use crate::pki::crl_signer::{CrlSigner, MAX_ROOTS};
 use crate::pki::der::{SEQUENCE, only};
@@ -94,6 +94,6 @@ fn certificates(file: &TrustFile<'_>) -> Vec<CertificateDer<'static>> {
 }
 
 fn crl_signer(der: &[u8]) -> Option<CrlSigner> {
-    let facts = certificate::facts(der, 0).ok()?;
+    let facts = certificate::facts(der, Position::ALONE).ok()?;
     facts.is_authority.then(|| CrlSigner::of(&facts))
 }

@@ -6,9 +6,9 @@ use rustls::pki_types::CertificateRevocationListDer;
 use x509_parser::prelude::{FromDer, X509Name};
 use x509_parser::time::ASN1Time;
 
-use crate::error::Cause;
+use crate::error::{Cause, Position};
 use crate::pki::certificate;
-use crate::pki::certificate::title;
+use crate::pki::certificate::authority_title;
 use crate::pki::der::{BIT_STRING, BOOLEAN, EXPLICIT_0, GENERALIZED_TIME, IMPLICIT_0, INTEGER};
 use crate::pki::der::{OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, UTC_TIME};
 use crate::pki::der::{element, only, tagged};
@@ -77,7 +77,7 @@ impl CrlNumber {
 pub(crate) fn crls(file: &TrustFile<'_>) -> Result<Vec<Crl>, Cause> {
     let bytes = file.bytes;
     if only(bytes, SEQUENCE).is_some() {
-        if file.is_in_directory && certificate::facts(bytes, 0).is_ok() {
+        if file.is_in_directory && certificate::facts(bytes, Position::ALONE).is_ok() {
             return Ok(Vec::new());
         }
         return Ok(vec![crl(bytes, 0)?]);
@@ -124,7 +124,7 @@ fn crl(bytes: &[u8], at: usize) -> Result<Crl, Cause> {
     Ok(Crl {
         index: at + 1,
         issuer: outline.issuer.to_vec(),
-        issuer_title: title(&name),
+        issuer_title: authority_title(&name),
         authority_key_id: extensions.authority_key_id.map(<[u8]>::to_vec),
         number: extensions.number.map(CrlNumber::new),
         distribution_point: extensions.distribution_point.map(<[u8]>::to_vec),

@@ -5,6 +5,7 @@ use x509_parser::prelude::{FromDer, X509Name};
 
 use super::selection::RevocationList;
 use crate::options::CrlRules;
+use crate::pki::certificate::authority_title;
 use crate::pki::crl_signer::CrlSigner;
 use crate::pki::warnings::{Warning, WarningKind};
 
@@ -22,7 +23,7 @@ pub(crate) fn roots_without_list(
     let has_list = |root: &CrlSigner| lists.iter().any(|list| list.is_signed_by(root));
     let warning = |root: &CrlSigner| {
         let name = X509Name::from_der(&root.subject)
-            .map_or_else(|_| "a root".to_owned(), |(_, name)| name.to_string());
+            .map_or_else(|_| "a root".to_owned(), |(_, name)| authority_title(&name));
         let text = format!(
             "there is no certificate revocation list of {name}, so every peer under that root is refused; \
              add its list, or accept such peers with CERTRELOAD_CRL_ALLOW_UNKNOWN"

@@ -248,7 +248,7 @@ fn verified(files: &[TrustFile<'_>], context: &CrlContext<'_>) -> Result<Vec<Ver
     }
     let is_empty = |place: &&PathBuf| !found.iter().any(|crl| crl.list.path.starts_with(place));
     match context.places.iter().find(is_empty) {
-        Some(place) => Err(Error::at(place, Cause::NoCrl(" in any of its files"))),
+        Some(place) => Err(Error::at(place, Cause::NoCrl(" in any of its files".into()))),
         None => Ok(found),
     }
 }

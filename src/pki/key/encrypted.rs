@@ -46,19 +46,33 @@ impl<'a> EncryptedKey<'a> {
         }
     }
 
-    /// Returns the decrypted `PrivateKeyInfo`.
-    pub(super) fn decrypt(&self, password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cause> {
+    /// Returns the decrypted `PrivateKeyInfo`; or, if the password is wrong, the error `None`.
+    pub(super) fn decrypt(&self, password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Option<Cause>> {
         let mut buffer = Zeroizing::new(self.ciphertext.to_vec());
         let length = match self.parameters.decrypt_in_place(password, &mut buffer) {
             Ok(decrypted) => decrypted.len(),
-            Err(pkcs5::Error::DecryptFailed) => return Err(Cause::KeyPasswordWrong),
-            Err(error) => return Err(Cause::KeyUnsupported(format!("{error}; {REMEDY}"))),
+            Err(error) => return Err(failure(error)),
         };
         buffer.truncate(length);
         // With about one wrong password in 256, the decrypted bytes happen to end in a valid padding. So their
         // beginning is checked, too.
-        if looks_like_a_key(&buffer) { Ok(buffer) } else { Err(Cause::KeyPasswordWrong) }
+        if looks_like_a_key(&buffer) { Ok(buffer) } else { Err(None) }
     }
+}
+
+/// Returns why a key cannot be decrypted; `None` if the password is wrong.
+fn failure(error: pkcs5::Error) -> Option<Cause> {
+    let reason = match error {
+        pkcs5::Error::DecryptFailed => return None,
+        pkcs5::Error::AlgorithmParametersInvalid { oid } => {
+            format!("the parameters of its encryption algorithm {oid} are invalid")
+        }
+        pkcs5::Error::UnsupportedAlgorithm { oid } => {
+            format!("its encryption algorithm {oid} is not supported")
+        }
+        _ => "its encryption is not supported".to_owned(),
+    };
+    Some(Cause::KeyUnsupported(format!("{reason}; {REMEDY}")))
 }
 
 fn check_limits(kdf: &Kdf) -> Result<(), Cause> {
@@ -147,8 +161,8 @@ mod tests {
             let der = key_in(parameters);
             let key = EncryptedKey::parse(&der).unwrap();
             assert_eq!(key.decrypt(b"secret").unwrap().as_slice(), KEY);
-            assert_eq!(key.decrypt(b"Secret").unwrap_err(), Cause::KeyPasswordWrong);
-            assert_eq!(key.decrypt(b"").unwrap_err(), Cause::KeyPasswordWrong);
+            assert_eq!(key.decrypt(b"Secret").unwrap_err(), None);
+            assert_eq!(key.decrypt(b"").unwrap_err(), None);
         }
     }
 
@@ -158,7 +172,7 @@ mod tests {
         let key = EncryptedKey::parse(&der).unwrap();
         for attempt in 0..3000 {
             let decrypted = key.decrypt(format!("{attempt}").as_bytes());
-            assert_eq!(decrypted.unwrap_err(), Cause::KeyPasswordWrong);
+            assert_eq!(decrypted.unwrap_err(), None);
         }
     }
 
@@ -201,6 +215,6 @@ mod tests {
         // A ciphertext that is not a whole number of blocks is reported as a wrong password.
         let odd = wrapped(pbkdf2(1), &[0; 15]);
         let decrypted = EncryptedKey::parse(&odd).unwrap().decrypt(b"secret");
-        assert_eq!(decrypted.unwrap_err(), Cause::KeyPasswordWrong);
+        assert_eq!(decrypted.unwrap_err(), None);
     }
 }

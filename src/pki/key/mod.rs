@@ -4,6 +4,7 @@
 //! because the key types of rustls do so, and later the key that it builds.
 
 mod encrypted;
+mod password;
 mod unsupported;
 
 use std::path::Path;
@@ -16,14 +17,13 @@ use rustls::sign::SigningKey;
 use super::pem::{Section, sections};
 use super::wrong_format;
 use crate::error::{Cause, Error};
-use crate::sys::{SecretBytes, without_fork};
+use crate::sys::without_fork;
 use encrypted::{EncryptedKey, REMEDY};
-
-/// The password of an encrypted key; wiped when it is dropped.
-pub(crate) type Password = SecretBytes;
+pub(crate) use password::{GivenPassword, Password};
+pub(super) use unsupported::of_certificate;
 
 /// Asks for the password of an encrypted key. Returns it, `None` if there is none, or why it cannot be read.
-pub(crate) type AskPassword<'a> = &'a dyn Fn() -> Result<Option<Password>, Error>;
+pub(crate) type AskPassword<'a> = &'a dyn Fn() -> Result<Option<GivenPassword<'a>>, Error>;
 
 /// The most private keys in a file.
 const MAX_KEYS: usize = 8;
@@ -64,11 +64,11 @@ pub(crate) fn load(
 /// The password of the keys in one file, asked for when it is first needed.
 struct AskedOnce<'a> {
     ask: AskPassword<'a>,
-    password: Option<Result<Option<Password>, Error>>,
+    password: Option<Result<Option<GivenPassword<'a>>, Error>>,
 }
 
-impl AskedOnce<'_> {
-    fn get(&mut self) -> Result<Option<&Password>, Error> {
+impl<'a> AskedOnce<'a> {
+    fn get(&mut self) -> Result<Option<&GivenPassword<'a>>, Error> {
         match self.password.get_or_insert_with(self.ask) {
             Ok(password) => Ok(password.as_ref()),
             Err(error) => Err(error.clone()),
@@ -93,7 +93,8 @@ fn load_section(
         b"ENCRYPTED PRIVATE KEY" => {
             let key = EncryptedKey::parse(&der).map_err(here)?;
             let password = password.get()?.ok_or_else(|| here(Cause::KeyEncrypted(NO_PASSWORD)))?;
-            key.decrypt(password).map_err(here)?
+            key.decrypt(&password.bytes)
+                .map_err(|failure| here(failure.unwrap_or_else(|| password.wrong())))?
         }
         _ => der,
     };
@@ -107,11 +108,10 @@ fn load_section(
         }
         label => return Err(unsupported(unsupported::of_label(label).to_owned())),
     };
-    without_fork(|| provider.key_provider.load_private_key(copy)).map_err(|error| {
-        let unknown = || match error {
-            rustls::Error::General(reason) => reason,
-            other => other.to_string(),
-        };
+    // The provider's own text may have names of its types, and names the formats that it tried (G24).
+    without_fork(|| provider.key_provider.load_private_key(copy)).map_err(|_| {
+        let unknown =
+            || "it is malformed, or the cryptography provider does not know its kind".into();
         unsupported(unsupported::of_key(section.label, &der).unwrap_or_else(unknown))
     })
 }

@@ -1,6 +1,8 @@
 //! Describes a private key that cannot be used, for the error message: which kind of key it is, and what to use
 //! instead.
 
+use std::borrow::Cow;
+
 use crate::pki::der::{
     BIT_STRING, EXPLICIT_0, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, bit_length,
     element, only, tagged,
@@ -14,6 +16,9 @@ const LEAST_RSA_BITS: usize = 2048;
 pub(super) fn of_label(label: &[u8]) -> &'static str {
     match label {
         b"DSA PRIVATE KEY" => "it is a DSA key; use an RSA, ECDSA or Ed25519 key",
+        b"DH PRIVATE KEY" | b"X9.42 DH PRIVATE KEY" => {
+            "it is a Diffie-Hellman key, which cannot sign; use an RSA, ECDSA or Ed25519 key"
+        }
         b"OPENSSH PRIVATE KEY" => {
             "it is in the format of OpenSSH; convert it with \"ssh-keygen -p -m PKCS8 -f KEY\""
         }
@@ -44,17 +49,73 @@ pub(super) fn of_key(label: &[u8], der: &[u8]) -> Option<String> {
 }
 
 fn of_algorithm(algorithm: &[u8], parameters: &[u8], key: &[u8]) -> Option<String> {
-    let kind = match algorithm {
-        oid::RSA => return rsa(key),
-        oid::EC => return Some(ec(parameters)),
-        oid::RSA_PSS => "it is an RSA key restricted to PSS",
-        oid::DSA => "it is a DSA key",
-        oid::X25519 => "it is an X25519 key, which cannot sign",
-        oid::X448 => "it is an X448 key, which cannot sign",
-        oid::ED448 => "it is an Ed448 key",
-        _ => return None,
+    match algorithm {
+        oid::RSA => rsa(key),
+        oid::EC => Some(ec(parameters)),
+        oid::ED25519 => Some("it is an Ed25519 key that is malformed".to_owned()),
+        _ => Some(format!("it is {}; use an RSA, ECDSA or Ed25519 key", other_kind(algorithm))),
+    }
+}
+
+/// Returns what kind of key has this algorithm, which is neither RSA nor EC nor Ed25519.
+fn other_kind(algorithm: &[u8]) -> Cow<'static, str> {
+    match algorithm {
+        oid::RSA_PSS => "an RSA key restricted to PSS",
+        oid::DSA => "a DSA key",
+        oid::DH | oid::DH_X942 => "a Diffie-Hellman key, which cannot sign",
+        oid::X25519 => "an X25519 key, which cannot sign",
+        oid::X448 => "an X448 key, which cannot sign",
+        oid::ED448 => "an Ed448 key",
+        algorithm if algorithm.starts_with(oid::GOST) => "a GOST key",
+        algorithm => match algorithm.strip_prefix(oid::NIST_SIGNATURES) {
+            Some([17..=19]) => "an ML-DSA key, which the cryptography provider does not know",
+            _ => return format!("a key of the unknown kind {}", oid::dotted(algorithm)).into(),
+        },
+    }
+    .into()
+}
+
+/// Describes the public key of a certificate that no private key matches, if its form is the probable reason: to follow
+/// the name of the file. The result is empty for a key of a usual form.
+pub(in crate::pki) fn of_certificate(public_key: &[u8]) -> Cow<'static, str> {
+    let kind = || {
+        let (algorithm, key) = tagged(only(public_key, SEQUENCE)?, SEQUENCE)?;
+        let (algorithm, parameters) = tagged(algorithm, OBJECT_IDENTIFIER)?;
+        let point = only(key, BIT_STRING)?.get(1);
+        Some(match algorithm {
+            oid::RSA | oid::ED25519 => return None,
+            oid::EC if parameters.first() == Some(&SEQUENCE) => EXPLICIT_CURVE.into(),
+            oid::EC if matches!(point, Some(2 | 3)) => {
+                "an EC key in compressed form; request a certificate with an uncompressed one"
+                    .into()
+            }
+            oid::EC => match element(parameters) {
+                Some((curve, _)) => other_curve(curve.content)?.into(),
+                None => return None,
+            },
+            _ => other_kind(algorithm),
+        })
     };
-    Some(format!("{kind}; use an RSA, ECDSA or Ed25519 key"))
+    let kind: Option<Cow<'static, str>> = kind();
+    kind.map_or(Cow::Borrowed(""), |kind| {
+        format!("; the first certificate there has {kind}").into()
+    })
+}
+
+const EXPLICIT_CURVE: &str = "an EC key with explicit curve parameters; make the key with \
+     \"openssl ecparam -genkey -name prime256v1 -param_enc named_curve\", and request a new certificate";
+
+/// Returns the name of a curve that providers do not support; `None` if they support it.
+fn other_curve(curve: &[u8]) -> Option<&'static str> {
+    Some(match curve {
+        oid::P256 | oid::P384 | oid::P521 => return None,
+        oid::SECP256K1 => "an EC key on the curve secp256k1",
+        oid::P224 => "an EC key on the curve P-224",
+        oid::P192 => "an EC key on the curve P-192",
+        oid::SM2 => "an EC key on the curve SM2",
+        curve if curve.starts_with(oid::BRAINPOOL) => "an EC key on a Brainpool curve",
+        _ => "an EC key on an unknown curve",
+    })
 }
 
 /// Describes an RSA key by its size: `RSAPrivateKey ::= SEQUENCE { version, modulus, … }`.
@@ -75,19 +136,10 @@ fn rsa(der: &[u8]) -> Option<String> {
 fn ec(parameters: &[u8]) -> String {
     let remedy = "use P-256, P-384 or P-521";
     match element(parameters) {
-        Some((curve, _)) if curve.tag == OBJECT_IDENTIFIER => {
-            let name = match curve.content {
-                oid::P256 | oid::P384 | oid::P521 => {
-                    return "it is a malformed EC key".to_owned();
-                }
-                oid::SECP256K1 => "secp256k1",
-                oid::P224 => "P-224",
-                oid::P192 => "P-192",
-                curve if curve.starts_with(oid::BRAINPOOL) => "a Brainpool curve",
-                _ => "an unknown curve",
-            };
-            format!("it is an EC key on a curve that is not supported ({name}); {remedy}")
-        }
+        Some((curve, _)) if curve.tag == OBJECT_IDENTIFIER => match other_curve(curve.content) {
+            None => "it is a malformed EC key".to_owned(),
+            Some(kind) => format!("it is {kind}, which is not supported; {remedy}"),
+        },
         Some((curve, _)) if curve.tag == SEQUENCE => {
             format!(
                 "it is an EC key with explicit curve parameters; name the curve (\"openssl ec -param_enc named_curve\"), and {remedy}"

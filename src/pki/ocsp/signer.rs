@@ -7,6 +7,7 @@
 use thiserror::Error;
 
 use super::response::Response;
+use crate::error::Position;
 use crate::pki::certificate;
 use crate::pki::certificate::CertificateFacts;
 use crate::pki::chain::Chain;
@@ -68,7 +69,7 @@ pub(super) fn verify_signature(
     }
     let mut failure = SignatureError::NoAuthorizedSigner;
     for certificate in response.certificates.iter().take(MAX_CERTIFICATES) {
-        let Ok(facts) = certificate::facts(certificate, 0) else { continue };
+        let Ok(facts) = certificate::facts(certificate, Position::ALONE) else { continue };
         match is_by(&facts) {
             Some(true) => match authorized(certificate, &facts, chain, issuers) {
                 Ok(responder) => return Ok(responder),

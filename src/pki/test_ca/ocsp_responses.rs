@@ -5,6 +5,7 @@ use std::process::Command;
 use rustls::crypto::aws_lc_rs::default_provider;
 
 use crate::clock::unix_now;
+use crate::error::Position;
 use crate::pki::chain::Chain;
 use crate::pki::{certificate, pem};
 
@@ -102,7 +103,7 @@ impl Authorities {
         let facts: Vec<_> = certificates
             .iter()
             .enumerate()
-            .map(|(at, der)| certificate::facts(der, at).unwrap())
+            .map(|(at, der)| certificate::facts(der, Position::new(at, 2)).unwrap())
             .collect();
         use_chain(&Chain {
             path: "chain".as_ref(),

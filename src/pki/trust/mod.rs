@@ -1,5 +1,6 @@
 //! The trust store: roots, CRLs and the client-authentication mode, and the verifiers built from them.
 
+mod logged_verifier;
 mod roots;
 #[cfg(test)]
 mod test_handshake;
@@ -22,12 +23,13 @@ use super::crl::roots_without_list;
 use super::crl::{CrlContext, CrlIssuers, CrlSet, CrlVersion, RevocationList};
 use super::crl_signer::CrlSigner;
 use super::hash::{Sha256, sha256_of_list};
+use super::tls_errors::{builder_error_in_words, crl_error_in_words};
 use super::trust_input::{TrustFile, TrustInput};
 use super::warnings::Warning;
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TrustOptions};
 use roots::LoadedRoots;
-use verifier::{CrlDers, RoleVerifier, VerifierSettings, crl_error_in_words};
+use verifier::{CrlDers, RoleVerifier, VerifierSettings};
 
 /// A trust store that was validated as a whole. Immutable.
 #[derive(Debug)]
@@ -292,11 +294,8 @@ impl VerificationBuilder<'_> {
             }
         });
         match rejected {
-            Some((list, error)) => list.unusable(crl_error_in_words(&error).to_owned()),
-            None => Error::new(Cause::Tls(match error {
-                VerifierBuilderError::InvalidCrl(error) => crl_error_in_words(error).to_owned(),
-                other => other.to_string(),
-            })),
+            Some((list, error)) => list.unusable(crl_error_in_words(&error)),
+            None => Error::new(Cause::Tls(builder_error_in_words(error))),
         }
     }
 }

@@ -8,7 +8,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, RootCertStore};
 
-use crate::error::{Cause, Error};
+use crate::error::{Cause, Error, Position};
 use crate::pki::certificate;
 use crate::pki::certificate::{CertificateFacts, format_time};
 use crate::pki::crl::is_list;
@@ -19,6 +19,7 @@ use crate::pki::pem;
 use crate::pki::signature::is_signed_with;
 use crate::pki::trust_input::TrustFile;
 use crate::pki::warnings::{Warning, WarningKind};
+use crate::pki::wrong_format::DerKind;
 
 /// The roots of one role, without repetitions.
 #[derive(Debug)]
@@ -67,8 +68,9 @@ struct SkippedCertificate<'a> {
 /// Where a certificate is that cannot be a root.
 #[derive(Clone, Copy)]
 enum SkippedPlace {
-    /// The position among the certificates of the file, from 1.
-    Certificate(usize),
+    Certificate(Position),
+    /// The file is DER, and something else than a certificate.
+    File,
     /// The line whose BEGIN is behind other text, from 1.
     Line(usize),
 }
@@ -92,7 +94,8 @@ impl Roots {
         let RootCollector { anchors, store, mut warnings, skipped, files: digests, .. } = collector;
         warnings.extend(too_alike);
         if anchors.is_empty() {
-            let none = || Error::at(context.place, Cause::NoCertificate(" in any of its files"));
+            let none =
+                || Error::at(context.place, Cause::NoCertificate(" in any of its files".into()));
             return Err(skipped.first().map_or_else(none, |first| first.rejected("")));
         }
         let damaged = context.loaded.and_then(|loaded| loaded.damaged(&anchors, &skipped));
@@ -198,18 +201,27 @@ impl<'a> RootCollector<'a> {
             if self.anchors.contains_key(&sha256) {
                 continue;
             }
-            let facts = validated(der, at, context.algorithms);
+            let position = Position::new(at, certificates.len());
+            let facts = validated(der, position, context.algorithms);
             match facts.and_then(|facts| self.add_to_store(der).map(|()| facts)) {
                 Ok(facts) => {
-                    self.warnings.extend(expired(&facts, at, file.path, context.now));
-                    self.warnings.extend(no_authority(&facts, at, file.path));
+                    self.warnings.extend(expired(&facts, position, file.path, context.now));
+                    self.warnings.extend(no_authority(&facts, position, file.path));
                     let subject = self.subjects.entry(facts.subject.to_vec());
                     subject.or_insert_with(|| (facts.title.clone(), 0)).1 += 1;
                     self.anchors.insert(sha256, CrlSigner::of(&facts));
                 }
                 Err(reason) => {
-                    let (path, place) = (file.path, SkippedPlace::Certificate(at + 1));
-                    self.skipped.push(SkippedCertificate { path, place, sha256, reason });
+                    let (place, reason) = match other_kind(file.bytes) {
+                        Some(kind) => (SkippedPlace::File, kind),
+                        None => (SkippedPlace::Certificate(position), reason),
+                    };
+                    self.skipped.push(SkippedCertificate {
+                        path: file.path,
+                        place,
+                        sha256,
+                        reason,
+                    });
                 }
             }
         }
@@ -262,10 +274,12 @@ impl SkippedCertificate<'_> {
     fn rejected(&self, why: &str) -> Error {
         let reason = format!("{}{why}", self.reason);
         let cause = match self.place {
-            SkippedPlace::Certificate(index) => Cause::CertificateMalformed { index, reason },
+            SkippedPlace::Certificate(position) => Cause::CertificateMalformed { position, reason },
+            SkippedPlace::File => Cause::NoCertificate(format!(": {reason}").into()),
             SkippedPlace::Line(line) => Cause::PemMalformed {
                 line,
-                reason: if why.is_empty() { pem::BEHIND_OTHER_TEXT } else { LOST_BEHIND_TEXT },
+                reason: if why.is_empty() { pem::BEHIND_OTHER_TEXT } else { LOST_BEHIND_TEXT }
+                    .into(),
             },
         };
         Error::at(self.path, cause)
@@ -274,12 +288,13 @@ impl SkippedCertificate<'_> {
     fn warning(&self) -> Warning {
         let (path, reason) = (self.path.display(), &self.reason);
         let (kind, place) = match self.place {
-            SkippedPlace::Certificate(index) => {
-                (WarningKind::RootUnusable, format!("certificate {index}"))
+            SkippedPlace::Certificate(position) => {
+                (WarningKind::RootUnusable, format!("{position} in "))
             }
-            SkippedPlace::Line(line) => (WarningKind::PemSkipped, format!("line {line}")),
+            SkippedPlace::File => (WarningKind::RootUnusable, String::new()),
+            SkippedPlace::Line(line) => (WarningKind::PemSkipped, format!("line {line} of ")),
         };
-        Warning::new(kind, format!("{place} of {path} is not used as a root: {reason}"))
+        Warning::new(kind, format!("{place}{path} is not used as a root: {reason}"))
     }
 }
 
@@ -301,14 +316,23 @@ fn certificates(file: &TrustFile<'_>) -> Result<Vec<CertificateDer<'static>>, Ca
     }
 }
 
+/// Returns what a file of DER is whose content is no certificate; `None` if that is not known.
+fn other_kind(bytes: &[u8]) -> Option<String> {
+    match DerKind::of(bytes) {
+        Some(kind) => Some(format!("it looks like {}", kind.in_words())),
+        // The outline of a list is that of a certificate request as well.
+        None => is_list(bytes).then(|| "it is a certificate revocation list".to_owned()),
+    }
+}
+
 /// Parses a root. If the certificate names its own key as the issuer's, its signature is verified, because parsers
 /// accept certificates with flipped bits.
 fn validated<'a>(
     der: &'a CertificateDer<'_>,
-    at: usize,
+    position: Position,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<CertificateFacts<'a>, String> {
-    let facts = certificate::facts(der, at).map_err(|cause| match cause {
+    let facts = certificate::facts(der, position).map_err(|cause| match cause {
         Cause::CertificateMalformed { reason, .. } => reason,
         other => other.to_string(),
     })?;
@@ -331,11 +355,15 @@ fn names_its_own_key(facts: &CertificateFacts<'_>) -> bool {
 ///
 /// A trust anchor is a name and a key (RFC 5280 section 6.1.1), so its dates do not limit what it certifies. rustls
 /// does not check them. Other implementations do, so its owner should know.
-fn expired(facts: &CertificateFacts<'_>, at: usize, path: &Path, now: i64) -> Option<Warning> {
+fn expired(
+    facts: &CertificateFacts<'_>,
+    position: Position,
+    path: &Path,
+    now: i64,
+) -> Option<Warning> {
     (now > facts.not_after).then(|| {
         let text = format!(
-            "certificate {} of {} (\"{}\") expired at {}; as a root it is still trusted; remove it if that is not wanted",
-            at + 1,
+            "{position} in {} (\"{}\") expired at {}; as a root it is still trusted; remove it if that is not wanted",
             path.display(),
             facts.title,
             format_time(facts.not_after)
@@ -348,11 +376,10 @@ fn expired(facts: &CertificateFacts<'_>, at: usize, path: &Path, now: i64) -> Op
 /// trust it alone. As a trust anchor it may certify any name.
 ///
 /// Certificates of X.509 version 1 have no extension that could say so, and old roots are among them.
-fn no_authority(facts: &CertificateFacts<'_>, at: usize, path: &Path) -> Option<Warning> {
+fn no_authority(facts: &CertificateFacts<'_>, position: Position, path: &Path) -> Option<Warning> {
     (!facts.is_authority && !facts.is_version_1).then(|| {
         let text = format!(
-            "certificate {} of {} (\"{}\") is no CA certificate, and everything that its key signed is trusted",
-            at + 1,
+            "{position} in {} (\"{}\") is no CA certificate, and everything that its key signed is trusted",
             path.display(),
             facts.title
         );

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{CertRevocationListError, RootCertStore};
 
+use super::logged_verifier::LoggedVerifier;
 use crate::options::{ClientAuth, CrlRules};
 
 /// CRLs in DER, in the type that the builders of rustls require.
@@ -71,10 +72,11 @@ impl RoleVerifier for dyn ClientCertVerifier {
         if settings.hides_authority_names {
             builder = builder.clear_root_hint_subjects();
         }
-        match settings.client_auth {
+        let verifier = match settings.client_auth {
             ClientAuth::Optional => builder.allow_unauthenticated().build(),
             ClientAuth::None | ClientAuth::Required => builder.build(),
-        }
+        };
+        Ok(Arc::new(LoggedVerifier::new(verifier?)))
     }
 }
 
@@ -91,29 +93,5 @@ impl RoleVerifier for dyn ServerCertVerifier {
         let (roots, provider) = (roots.clone(), settings.provider.clone());
         let builder = WebPkiServerVerifier::builder_with_provider(roots, provider).with_crls(crls);
         Ok(with_crl_rules!(builder, settings.rules).build()?)
-    }
-}
-
-/// Returns in words why rustls rejects a CRL. rustls's own text has only the names of its error type, which mean
-/// nothing to an operator (G24).
-pub(super) fn crl_error_in_words(error: &CertRevocationListError) -> &'static str {
-    match error {
-        CertRevocationListError::UnsupportedCriticalExtension => {
-            "it has a critical extension that the TLS library does not support"
-        }
-        CertRevocationListError::UnsupportedIndirectCrl => {
-            "it is an indirect CRL: it lists certificates of other issuers"
-        }
-        CertRevocationListError::UnsupportedDeltaCrl => "it is a delta CRL",
-        CertRevocationListError::UnsupportedCrlVersion => "it is not of version 2",
-        CertRevocationListError::UnsupportedRevocationReason => {
-            "one of its entries has a revocation reason that is not supported"
-        }
-        CertRevocationListError::InvalidCrlNumber => "its CRL number is invalid",
-        CertRevocationListError::InvalidRevokedCertSerialNumber => {
-            "one of its entries has an invalid serial number"
-        }
-        CertRevocationListError::ParseError => "one of its fields is not valid DER",
-        _ => "the TLS library does not support it",
     }
 }

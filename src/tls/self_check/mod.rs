@@ -18,16 +18,16 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConnection};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, ConnectionCommon, DigitallySignedStruct, Error, PeerIncompatible, SideData,
-    SignatureScheme, SupportedProtocolVersion,
+    CertificateError, ConnectionCommon, DigitallySignedStruct, Error, PeerIncompatible,
+    ProtocolVersion, SideData, SignatureScheme, SupportedProtocolVersion,
 };
 
 pub(crate) use check_client::check_client;
 pub(crate) use check_server::check_server;
 
 use super::enabled_versions::is_unsupported;
-use crate::error::Cause;
-use crate::pki::{Identity, is_handshake_signature};
+use crate::error::{Cause, system_error_in_words};
+use crate::pki::{Identity, is_handshake_signature, tls_error_in_words};
 use crate::sys::without_fork;
 use crate::sys::without_logging;
 
@@ -45,11 +45,36 @@ fn in_each_version<T>(
     for version in rustls::ALL_VERSIONS {
         match without_fork(|| without_logging(|| handshake(version))) {
             Ok(result) => completed.push(result),
-            Err(error) if is_unsupported(&error) => unsupported = error.to_string(),
-            Err(error) => return Err(Cause::SelfCheck(format!("{version:?}: {error}"))),
+            Err(error) if is_unsupported(&error) => unsupported = in_words(&error),
+            Err(error) => {
+                let (version, error) = (name_of(version), in_words(&error));
+                return Err(Cause::SelfCheck(format!("{version}: {error}")));
+            }
         }
     }
     if completed.is_empty() { Err(Cause::SelfCheck(unsupported)) } else { Ok(completed) }
+}
+
+/// Returns why a handshake failed, in words for an operator, who knows nothing of the peer in the self-check (G24).
+fn in_words(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            "the private key does not match the certificate".to_owned()
+        }
+        Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
+            "another certificate was presented".to_owned()
+        }
+        Error::NoCertificatesPresented => "no certificate was presented".to_owned(),
+        other => tls_error_in_words(other),
+    }
+}
+
+fn name_of(version: &SupportedProtocolVersion) -> &'static str {
+    match version.version {
+        ProtocolVersion::TLSv1_2 => "TLS 1.2",
+        ProtocolVersion::TLSv1_3 => "TLS 1.3",
+        _ => "TLS",
+    }
 }
 
 /// Returns the error for a version for which the provider has no cipher suite; [`in_each_version`] ignores it.
@@ -99,7 +124,7 @@ where
 }
 
 fn io_error(error: &std::io::Error) -> Error {
-    Error::General(error.to_string())
+    Error::General(system_error_in_words(error))
 }
 
 fn missing_signature() -> Error {

@@ -46,7 +46,7 @@ impl fmt::Debug for TicketCipher {
 impl TicketCipher {
     pub(super) fn new(key: &TicketKey) -> Result<Self, Cause> {
         let unbound = wiping_stack(|| UnboundKey::new(&AES_256_GCM_SIV, &key.secret))
-            .map_err(|error| Cause::System { what: "ticket keys", reason: error.to_string() })?;
+            .map_err(|_| Cause::without_reason("a ticket key cannot be used"))?;
         Ok(Self { name: key.name, key: LessSafeKey::new(unbound) })
     }
 

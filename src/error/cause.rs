@@ -1,40 +1,23 @@
-//! Errors: a cause, the stage at which it occurred, and the path of the file.
-//!
-//! The texts are for operators (G24): what is wrong, in plain words, and what to do where that is known. They do not
-//! say which generation is served after the failure: `events::event` adds that.
+//! The causes of failures, and their texts.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// The stage of a reload at which a failure occurred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// The call itself: its parameters, or the state of the handle. No file is involved.
-    Call,
-    /// Reading the files.
-    Read,
-    /// Parsing what was read.
-    Parse,
-    /// Checking whether parsed content may be served: that key and certificate match, dates, names, signatures.
-    Validate,
-    /// Completing a TLS handshake in memory with the new content, before it is published (G16).
-    SelfCheck,
-}
+use super::position::Position;
+use super::stage::Stage;
+use super::system::system_error_in_words;
 
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Call => "call",
-            Self::Read => "read",
-            Self::Parse => "parse",
-            Self::Validate => "validate",
-            Self::SelfCheck => "self-check",
-        })
+/// Text that makes no difference between two failures, such as the time at which a failure was found. A failure is
+/// reported again only if it is another one (G3).
+#[derive(Clone, Debug, Eq)]
+pub(crate) struct Incidental(pub(crate) String);
+
+impl PartialEq for Incidental {
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }
 
@@ -61,7 +44,7 @@ pub(crate) enum Cause {
     Closed,
     #[error("{what}: {reason}")]
     System { what: &'static str, reason: String },
-    #[error("the TLS library (rustls) rejects this: {0}")]
+    #[error("the TLS library rejects this: {0}")]
     Tls(String),
     #[error("a defect inside certreload: {0}")]
     Panic(String),
@@ -98,25 +81,25 @@ pub(crate) enum Cause {
     TooManyFiles { limit: usize },
 
     #[error("malformed PEM in line {line}: {reason}")]
-    PemMalformed { line: usize, reason: &'static str },
+    PemMalformed { line: usize, reason: Cow<'static, str> },
     #[error("truncated PEM: {end} is missing for the section that begins in line {line}")]
     PemTruncated { line: usize, end: String },
     #[error("holds no certificate{0}")]
-    NoCertificate(&'static str),
+    NoCertificate(Cow<'static, str>),
     #[error("holds more than {limit} certificates")]
     TooManyCertificates { limit: usize },
     #[error(
         "its {roots} roots have subject names of {bytes} bytes, and a server can send {limit} bytes of them to clients; remove roots, or send no names (certreload_options_set_authority_names)"
     )]
     TooManyAuthorityNames { roots: usize, bytes: usize, limit: usize },
-    #[error("certificate {index} cannot be parsed: {reason}")]
-    CertificateMalformed { index: usize, reason: String },
+    #[error("{position} cannot be parsed: {reason}")]
+    CertificateMalformed { position: Position, reason: String },
     #[error(
-        "certificate {index} is damaged: its signature was not made with the key of certificate {issuer}, which it names as its issuer"
+        "{position} is damaged: its signature was not made with the key of certificate {issuer}, which it names as its issuer"
     )]
-    CertificateDamaged { index: usize, issuer: usize },
+    CertificateDamaged { position: Position, issuer: usize },
     #[error("holds no private key{0}")]
-    NoPrivateKey(&'static str),
+    NoPrivateKey(Cow<'static, str>),
     #[error(
         "holds {count} private keys, and none is that of the certificate{why}; keep only that of the certificate"
     )]
@@ -125,10 +108,12 @@ pub(crate) enum Cause {
     KeyEncrypted(&'static str),
     #[error("the private key cannot be decrypted with the given password")]
     KeyPasswordWrong,
+    #[error("the private key cannot be decrypted with the password in {}{doubt}", file.display())]
+    FilePasswordWrong { file: PathBuf, doubt: &'static str },
     #[error("the private key cannot be used: {0}")]
     KeyUnsupported(String),
     #[error("holds no certificate revocation list{0}")]
-    NoCrl(&'static str),
+    NoCrl(Cow<'static, str>),
     #[error("holds more than {limit} certificate revocation lists")]
     TooManyCrls { limit: usize },
     #[error("certificate revocation list {index} cannot be used: {reason}")]
@@ -136,14 +121,14 @@ pub(crate) enum Cause {
     #[error("holds no ticket keys: {0}")]
     TicketKeysMalformed(String),
 
-    #[error("the private key does not match any certificate in {}", chain.display())]
-    KeyMismatch { chain: PathBuf },
+    #[error("the private key does not match any certificate in {}{why}", chain.display())]
+    KeyMismatch { chain: PathBuf, why: Cow<'static, str> },
     #[error("may be cut short, because {0}")]
     CutShort(&'static str),
     #[error("the certificate expired at {at}")]
     Expired { at: String },
-    #[error("the certificate is not valid before {at}")]
-    NotYetValid { at: String, from: i64 },
+    #[error("the certificate is not valid before {at}, and the clock of this machine reads {}", clock.0)]
+    NotYetValid { at: String, from: i64, clock: Incidental },
     #[error("the certificate is not for TLS {role}: its extended key usage lacks {usage}")]
     KeyUsageUnfit { role: &'static str, usage: &'static str },
     #[error("no identity has the required name {name}")]
@@ -179,6 +164,11 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    /// Creates the failure that `what` happened in the cryptography library, which gives no reasons.
+    pub(crate) fn without_reason(what: &'static str) -> Self {
+        Self::System { what, reason: "the cryptography library gives no reason".to_owned() }
+    }
+
     /// Returns whether an update that is not complete yet can cause this failure: a file is half written, missing, not
     /// readable yet, or does not match another one. Such a failure is retried before it is reported (G4).
     pub(crate) fn may_be_half_written(&self) -> bool {
@@ -199,6 +189,7 @@ impl Cause {
                 | Self::SeveralPrivateKeys { .. }
                 | Self::KeyUnsupported(_)
                 | Self::KeyPasswordWrong
+                | Self::FilePasswordWrong { .. }
                 | Self::NoCrl(_)
                 | Self::CrlMalformed { .. }
                 | Self::CrlSignature { .. }
@@ -217,7 +208,8 @@ impl Cause {
     /// If so, the failure is the same one, and is not reported again, until that file changes (G3).
     pub(crate) fn concerns_one_file(&self) -> bool {
         // If the password is wrong, the fault may be in the key file or in the password file.
-        matches!(self.stage(), Stage::Read | Stage::Parse) && *self != Self::KeyPasswordWrong
+        matches!(self.stage(), Stage::Read | Stage::Parse)
+            && !matches!(self, Self::KeyPasswordWrong | Self::FilePasswordWrong { .. })
     }
 
     /// Returns whether the same bytes will always fail: neither time, nor another identity, nor a callback of the host
@@ -233,12 +225,14 @@ impl Cause {
                 | Self::CertificateDamaged { .. }
                 | Self::NoPrivateKey(_)
                 | Self::KeyUnsupported(_)
+                // The digest includes the password file.
+                | Self::FilePasswordWrong { .. }
                 | Self::KeyMismatch { .. }
                 | Self::KeyUsageUnfit { .. }
         )
     }
 
-    fn stage(&self) -> Stage {
+    pub(super) fn stage(&self) -> Stage {
         match self {
             Self::TimedOut { .. }
             | Self::NullParameter(_)
@@ -276,6 +270,7 @@ impl Cause {
             | Self::NoPrivateKey(_)
             | Self::KeyEncrypted(_)
             | Self::KeyPasswordWrong
+            | Self::FilePasswordWrong { .. }
             | Self::KeyUnsupported(_)
             | Self::NoCrl(_)
             | Self::TooManyCrls { .. }
@@ -307,91 +302,7 @@ impl From<io::Error> for Cause {
             // directory next.
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NotFound,
             io::ErrorKind::PermissionDenied => Self::Permission,
-            _ => Self::Io(error.to_string()),
+            _ => Self::Io(system_error_in_words(&error)),
         }
     }
 }
-
-/// A failure: its cause, its file if there is one, and context for the message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Error {
-    pub(crate) cause: Cause,
-    pub(crate) path: Option<Arc<Path>>,
-    context: Option<Arc<Context>>,
-}
-
-/// Context for the message of a failure. It is behind a pointer to keep `Result` small.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Context {
-    /// An addition to the message, for example which privileges the process gave up before a file was unreadable.
-    Explanation(String),
-    /// The C function that failed. An options setter that fails makes the later open fail with the same error, and
-    /// only this name says which call was wrong (G22).
-    Function(&'static str),
-}
-
-impl Error {
-    /// Creates a failure without a file.
-    pub(crate) fn new(cause: Cause) -> Self {
-        Self { cause, path: None, context: None }
-    }
-
-    /// Creates the failure that the parameter `name` is NULL.
-    pub(crate) fn null(name: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Cause::NullParameter(name.into()))
-    }
-
-    /// Creates the failure of an invalid parameter.
-    pub(crate) fn invalid(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Cause::InvalidParameter(reason.into()))
-    }
-
-    /// Creates a failure of the file at `path`.
-    pub(crate) fn at(path: &Path, cause: impl Into<Cause>) -> Self {
-        Self { path: Some(path.into()), ..Self::new(cause.into()) }
-    }
-
-    /// Adds an explanation at the end of the message.
-    pub(crate) fn with_explanation(mut self, explanation: Option<String>) -> Self {
-        self.context = explanation.map(|text| Arc::new(Context::Explanation(text)));
-        self
-    }
-
-    /// Adds the name of the C function that failed, for an error that a later call returns again.
-    pub(crate) fn in_call(mut self, function: &'static str) -> Self {
-        self.context = Some(Arc::new(Context::Function(function)));
-        self
-    }
-
-    /// Creates the failure for an `error` that rustls reported.
-    pub(crate) fn tls(error: &dyn fmt::Display) -> Self {
-        Self::new(Cause::Tls(error.to_string()))
-    }
-
-    /// Creates the failure of a system call that concerns no file. `what` says what did not work, for the message.
-    pub(crate) fn system(what: &'static str, error: &dyn fmt::Display) -> Self {
-        Self::new(Cause::System { what, reason: error.to_string() })
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let context = self.context.as_deref();
-        if let Some(Context::Function(function)) = context {
-            write!(f, "{function}: ")?;
-        }
-        if let Some(path) = &self.path {
-            write!(f, "{}: ", path.display())?;
-        }
-        match self.cause.stage() {
-            Stage::Call => write!(f, "{}", self.cause)?,
-            stage => write!(f, "{} ({stage})", self.cause)?,
-        }
-        match context {
-            Some(Context::Explanation(text)) => write!(f, "; {text}"),
-            Some(Context::Function(_)) | None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for Error {}

@@ -1,0 +1,296 @@
+//! Messages for operators (G24): they name the file, the line and the certificate, say what was found there, and what to
+//! do. The files are made with the openssl command line.
+
+#![allow(unsafe_code, reason = "the C functions are called as C would")]
+#![allow(missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "that is how a test fails")]
+
+mod support;
+
+use std::fs;
+
+use certreload::ffi::options::key_password::certreload_options_set_key_password_file;
+use certreload::ffi::options::trust::certreload_client_auth;
+use certreload::ffi::result::certreload_result as Outcome;
+use support::certificates::{Authority, Site, in_the_future};
+use support::host::{Builder, c_path, last_error};
+use support::workshop::Workshop;
+
+/// A script that spoils a good pair, the code of the failure, and the start of the message: the name of the file is
+/// in place of `CHAIN` and `KEY`.
+type Row = (&'static str, Outcome, &'static str);
+
+fn check(table: &[Row], before: &str, options: impl Fn(&Workshop) -> Builder) {
+    for (script, result, words) in table {
+        let workshop = Workshop::after(&format!("{before}\n{script}"));
+        assert_eq!(
+            options(&workshop).try_open().err(),
+            Some(*result),
+            "{script}: {}",
+            last_error()
+        );
+        let mut words = (*words).to_owned();
+        for (place, file) in [("CHAIN", "chain.pem"), ("KEY", "key.pem"), ("ROOTS", "roots.pem")] {
+            words = words.replace(place, workshop.path(file).to_str().unwrap());
+        }
+        let message = last_error();
+        assert!(message.starts_with(&words), "{script}: {message} instead of {words}");
+    }
+}
+
+#[test]
+fn g24_pem_errors_name_the_line_and_what_is_there() {
+    let table: [Row; 11] = [
+        (
+            r#"printf %s "$(awk '{printf "%s\\n", $0}' original.pem)" >chain.pem"#,
+            Outcome::PemMalformed,
+            "CHAIN: malformed PEM in line 1: line breaks are spelled out as \\n; replace them",
+        ),
+        (
+            r#"{ echo; printf "TLS_CERT='"; awk '{printf "%s\\n", $0}' original.pem; echo "'"; } >chain.pem"#,
+            Outcome::NoCertificate,
+            "CHAIN: holds no certificate: line 2: line breaks are spelled out as \\n; replace them",
+        ),
+        (
+            r"sed '4s/$/\\nA/' original.pem >chain.pem",
+            Outcome::PemMalformed,
+            "CHAIN: malformed PEM in line 4: line breaks are spelled out as \\n",
+        ),
+        (
+            r"sed 's/$/\r/; 5s/.$/*/' original.pem >chain.pem",
+            Outcome::PemMalformed,
+            "CHAIN: malformed PEM in line 5: there is a character that is not base64",
+        ),
+        (
+            "tr -d '\\n' <original.pem >chain.pem",
+            Outcome::PemMalformed,
+            "CHAIN: malformed PEM in line 1: BEGIN and END are on one line",
+        ),
+        (
+            "openssl req -new -key key.pem -subj /CN=a.test -out chain.pem",
+            Outcome::NoCertificate,
+            "CHAIN: holds no certificate: it holds a certificate request; save what",
+        ),
+        (
+            "cp key.pem chain.pem",
+            Outcome::NoCertificate,
+            "CHAIN: holds no certificate: it holds a private key; are the paths swapped?",
+        ),
+        (
+            "openssl pkey -in key.pem -outform DER -out chain.pem",
+            Outcome::NoCertificate,
+            "CHAIN: holds no certificate: it looks like a private key in DER; are the paths swapped?",
+        ),
+        (
+            "echo '<html>404</html>' >chain.pem",
+            Outcome::NoCertificate,
+            "CHAIN: holds no certificate: it looks like a web page or XML",
+        ),
+        (
+            "openssl req -new -key key.pem -subj /CN=a.test -out key.new; mv key.new key.pem",
+            Outcome::NoPrivateKey,
+            "KEY: holds no private key: it holds a certificate request",
+        ),
+        (
+            "openssl pkcs12 -export -inkey key.pem -in chain.pem -passout pass:x -out all.p12; cp all.p12 key.pem",
+            Outcome::NoPrivateKey,
+            "KEY: holds no private key: it looks like PKCS#12",
+        ),
+    ];
+    check(&table, "ec P-256; certify", Workshop::options);
+    let workshop = Workshop::after(
+        "ec P-256; certify; { echo; sed 's/END CERTIFICATE/END PRIVATE KEY/' original.pem; } >chain.pem",
+    );
+    assert_eq!(workshop.options().try_open().err(), Some(Outcome::PemMalformed));
+    let what = ": \"END PRIVATE KEY\" ends the section \"BEGIN CERTIFICATE\" of line 2";
+    assert!(last_error().contains(what), "{}", last_error());
+}
+
+#[test]
+fn g24_one_certificate_of_several_is_named_by_its_position() {
+    let workshop = Workshop::after(
+        "authority root root; authority middle root; issue a.test middle
+         { cat leaf.pem; printf -- '-----BEGIN CERTIFICATE-----\\nMAMCAQU=\\n-----END CERTIFICATE-----\\n'
+           cat root.pem; } >chain.pem",
+    );
+    assert_eq!(workshop.options().try_open().err(), Some(Outcome::CertificateMalformed));
+    let message = last_error();
+    assert!(message.contains("chain.pem: certificate 2 of 3 cannot be parsed: its"), "{message}");
+}
+
+#[test]
+fn g24_keys_and_certificates_of_unfit_kinds_are_described() {
+    let explicit = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 \
+         -pkeyopt ec_param_enc:explicit -out explicit.pem";
+    let compressed = "openssl ec -in key.pem -conv_form compressed -out compressed.pem";
+    let explicit_certificate = format!(
+        "{explicit}; ec P-256; cp explicit.pem key.pem; certify; \
+         openssl ec -in explicit.pem -param_enc named_curve -out key.pem"
+    );
+    let compressed_certificate = format!(
+        "{compressed}; openssl req -x509 -key compressed.pem -days 9 -subj /CN=a.test -out chain.pem"
+    );
+    let table: [Row; 4] = [
+        (
+            Box::leak(explicit_certificate.into_boxed_str()),
+            Outcome::KeyMismatch,
+            "KEY: the private key does not match any certificate in CHAIN; the first certificate there has an EC \
+             key with explicit curve parameters; make the key with",
+        ),
+        (
+            Box::leak(compressed_certificate.into_boxed_str()),
+            Outcome::KeyMismatch,
+            "KEY: the private key does not match any certificate in CHAIN; the first certificate there has an EC \
+             key in compressed form",
+        ),
+        (
+            "openssl genpkey -genparam -algorithm DSA -pkeyopt dsa_paramgen_bits:1024 -out dsa.params
+             openssl genpkey -paramfile dsa.params -out key.pem",
+            Outcome::KeyUnsupported,
+            "KEY: the private key cannot be used: it is a DSA key; use an RSA, ECDSA or Ed25519 key",
+        ),
+        (
+            "openssl genpkey -algorithm DH -pkeyopt group:ffdhe2048 -out key.pem",
+            Outcome::KeyUnsupported,
+            "KEY: the private key cannot be used: it is a Diffie-Hellman key, which cannot sign; use",
+        ),
+    ];
+    check(&table, "ec P-256; certify", Workshop::options);
+}
+
+#[test]
+fn g24_certificate_of_the_future_says_what_the_clock_reads() {
+    let site = Site::plain(&Authority::new().issue_with(&["a.test"], in_the_future));
+    let open = || Builder::new().identity(&site.chain(), &site.key()).try_open().err();
+    // An hour may end in between.
+    let (before, result, after) = (hour(), open(), hour());
+    assert_eq!(result, Some(Outcome::CertificateNotYetValid));
+    let words = |hour: &str| format!(", and the clock of this machine reads {hour}");
+    let message = last_error();
+    assert!([before, after].iter().any(|hour| message.contains(&words(hour))), "{message}");
+}
+
+/// The date and the hour in UTC.
+fn hour() -> String {
+    let date = std::process::Command::new("date").args(["-u", "+%Y-%m-%dT%H:"]).output().unwrap();
+    String::from_utf8(date.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn g24_wrong_password_names_its_file_and_its_encoding() {
+    let workshop = Workshop::after(
+        "ec P-256; certify; openssl pkcs8 -topk8 -in key.pem -passout pass:w\u{f6}rd -out new; mv new key.pem",
+    );
+    let open = |password: &[u8]| {
+        fs::write(workshop.path("password"), password).unwrap();
+        let (builder, path) = (Builder::new(), c_path(&workshop.path("password")));
+        // SAFETY: live options and a C string.
+        let result = unsafe { certreload_options_set_key_password_file(builder.0, path.as_ptr()) };
+        assert_eq!(result, Outcome::Ok);
+        builder
+            .identity(&workshop.path("chain.pem"), &workshop.path("key.pem"))
+            .debounce_ms(0, 0)
+            .try_open()
+            .err()
+    };
+    assert_eq!(open("w\u{f6}rd\r\n".as_bytes()), None);
+    let utf16: Vec<u8> = "\u{feff}w\u{f6}rd\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let (password, key) = (workshop.path("password"), workshop.path("key.pem"));
+    let table = [
+        ("word\n".as_bytes(), " (parse)"),
+        (
+            "\u{feff}w\u{f6}rd\n".as_bytes(),
+            ", which begins with a byte order mark; a byte order mark is part",
+        ),
+        (&utf16, ", which is UTF-16; save it as UTF-8 (parse)"),
+    ];
+    for (bytes, words) in table {
+        assert_eq!(open(bytes), Some(Outcome::KeyPasswordWrong));
+        let (message, key, password) = (last_error(), key.display(), password.display());
+        let start = format!(
+            "{key}: the private key cannot be decrypted with the password in {password}{words}"
+        );
+        assert!(message.starts_with(&start), "{message} instead of {start}");
+    }
+    // If the owner of the key meant the byte order mark, it is part of the password.
+    workshop.run(
+        r"printf '\357\273\277mark' >given; openssl pkcs8 -topk8 -in key.pem -passin pass:w\u{f6}rd -passout file:given -out new
+          mv new key.pem".replace("\\u{f6}", "\u{f6}").as_str(),
+    );
+    assert_eq!(open("\u{feff}mark\n".as_bytes()), None);
+}
+
+#[test]
+fn g24_authority_without_a_name_has_words_in_its_place() {
+    let workshop = Workshop::after(
+        "ec P-256; certify
+         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout root.key -subj / -days 30 \
+             -addext keyUsage=critical,keyCertSign,cRLSign -out roots.pem
+         touch index; printf '[ca]\ndatabase=index\ncrlnumber=number\n' >ca.cnf; echo 01 >number
+         openssl ca -config ca.cnf -name ca -gencrl -keyfile root.key -cert roots.pem -md sha256 \
+             -crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z -out list.pem",
+    );
+    let roots = workshop.path("roots.pem");
+    let options = || workshop.options().client_auth(certreload_client_auth::Required, &roots);
+    let list = workshop.path("list.pem");
+    assert_eq!(
+        options().crl(&list).try_open().err(),
+        Some(Outcome::CrlExpired),
+        "{}",
+        last_error()
+    );
+    let words = "list 1, of an authority without a name, expired at 2020-02-01T00:00:00Z";
+    assert!(last_error().contains(words), "{}", last_error());
+}
+
+/// The hints for chains are given for roots as well.
+#[test]
+fn g24_roots_of_another_format_are_recognized() {
+    let list = "touch index; printf '[ca]\ndatabase=index\ncrlnumber=number\n' >ca.cnf; echo 01 >number
+         openssl ca -config ca.cnf -name ca -gencrl -keyfile root.key -cert root.pem -md sha256 -crldays 9 \
+             -out list.pem";
+    let der_list = format!("{list}; openssl crl -in list.pem -outform DER -out roots.pem");
+    let pem_list = format!("{list}; cp list.pem roots.pem");
+    let table: [Row; 7] = [
+        (
+            "openssl pkcs12 -export -nokeys -in root.pem -passout pass:x -out roots.pem",
+            Outcome::NoCertificate,
+            "ROOTS: holds no certificate: it looks like PKCS#12; convert it to PEM with",
+        ),
+        (
+            "openssl pkey -in root.key -outform DER -out roots.pem",
+            Outcome::NoCertificate,
+            "ROOTS: holds no certificate: it looks like a private key in DER; are the paths swapped?",
+        ),
+        (
+            "openssl crl2pkcs7 -nocrl -certfile root.pem -outform DER -out roots.pem",
+            Outcome::NoCertificate,
+            "ROOTS: holds no certificate: it looks like PKCS#7; extract the certificates with",
+        ),
+        (
+            "openssl req -in root.csr -outform DER -out roots.pem",
+            Outcome::NoCertificate,
+            "ROOTS: holds no certificate: it looks like a certificate request in DER",
+        ),
+        (
+            "cp root.key roots.pem",
+            Outcome::NoCertificate,
+            "ROOTS: holds no certificate: it holds a private key; are the paths swapped?",
+        ),
+        (
+            Box::leak(der_list.into_boxed_str()),
+            Outcome::NoCertificate,
+            "ROOTS: holds no certificate: it is a certificate revocation list",
+        ),
+        (
+            Box::leak(pem_list.into_boxed_str()),
+            Outcome::NoCertificate,
+            "ROOTS: holds no certificate: it holds a certificate revocation list",
+        ),
+    ];
+    check(&table, "ec P-256; certify; authority root root", |workshop| {
+        workshop
+            .options()
+            .client_auth(certreload_client_auth::Required, &workshop.path("roots.pem"))
+    });
+}
