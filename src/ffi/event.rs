@@ -43,6 +43,12 @@ pub enum certreload_event_kind {
     /// host pushed that content. No new generation is published. If there is new content, RELOADED reports that instead.
     /// The path is that of the latest failure.
     Recovered = 7,
+    /// A warning has begun, and no new generation brings it: CERTRELOAD_WARNING_FILE_DELETED or
+    /// CERTRELOAD_WARNING_POLLED_PATH. The path is that of the file. What is served does not change, and the health does
+    /// not depend on it. The event comes once for each file while the warning lasts, and again in a child after
+    /// certreload_after_fork(). The status shows when the warning has ended. If the warning began before open, or comes
+    /// with new content, RELOADED has its bit instead.
+    Warning = 8,
 }
 
 /// What made the library check its files, or its dates, and so led to an event.
@@ -129,6 +135,13 @@ pub const CERTRELOAD_WARNING_COMPATIBILITY: u32 = 131_072;
 /// Warning: a certificate among the roots is no CA certificate (basicConstraints), and yet everything that its key signed
 /// is trusted. Or 100 roots or more have the same subject: only some of them are tried for each peer.
 pub const CERTRELOAD_WARNING_ROOT_DOUBTFUL: u32 = 262_144;
+/// Warning: a path leads through a link of /proc to a file that has no path here, so the kernel notifies of no changes.
+/// Examples are a memfd or a deleted file by "/dev/fd/5", and a file of another mount namespace by "/proc/PID/root".
+/// Such a file is read at each poll and request.
+pub const CERTRELOAD_WARNING_POLLED_PATH: u32 = 2_097_152;
+/// Warning: a file that is mounted by itself (Docker "-v file:file", Kubernetes subPath) was replaced or deleted where it
+/// is mounted from. The mount still shows the old file, and shows no renewal. Mount the directory in place of the file.
+pub const CERTRELOAD_WARNING_FILE_DELETED: u32 = 4_194_304;
 
 /// One event. All pointers are borrowed: they are valid until the callback returns, or as long as
 /// certreload_next_event() says.
@@ -181,6 +194,7 @@ pub extern "C" fn certreload_event_kind_str(kind: event_kind_number) -> *const c
         5 => c"expiring",
         6 => c"expired",
         7 => c"recovered",
+        8 => c"warning",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -244,6 +258,8 @@ pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
         CERTRELOAD_WARNING_PEM_SKIPPED => c"pem-skipped",
         CERTRELOAD_WARNING_COMPATIBILITY => c"compatibility",
         CERTRELOAD_WARNING_ROOT_DOUBTFUL => c"root-doubtful",
+        CERTRELOAD_WARNING_POLLED_PATH => c"polled-path",
+        CERTRELOAD_WARNING_FILE_DELETED => c"file-deleted",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -312,6 +328,8 @@ pub(crate) fn warning_bits(warnings: Warnings) -> u32 {
         (WarningKind::PemSkipped, CERTRELOAD_WARNING_PEM_SKIPPED),
         (WarningKind::Compatibility, CERTRELOAD_WARNING_COMPATIBILITY),
         (WarningKind::RootDoubtful, CERTRELOAD_WARNING_ROOT_DOUBTFUL),
+        (WarningKind::PolledPath, CERTRELOAD_WARNING_POLLED_PATH),
+        (WarningKind::FileDeleted, CERTRELOAD_WARNING_FILE_DELETED),
     ];
     table.iter().filter(|(kind, _)| warnings.contains(*kind)).fold(0, |bits, (_, bit)| bits | bit)
 }
@@ -326,6 +344,7 @@ impl From<EventKind> for certreload_event_kind {
             EventKind::Expiring => Self::Expiring,
             EventKind::Expired => Self::Expired,
             EventKind::Recovered => Self::Recovered,
+            EventKind::Warning => Self::Warning,
         }
     }
 }

@@ -24,11 +24,14 @@ pub(crate) enum WarningKind {
     PemSkipped,
     Compatibility,
     RootDoubtful,
+    PolledPath,
+    FileDeleted,
 }
 
 impl WarningKind {
     /// All kinds, in the order of their messages: the most severe first.
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
+        Self::FileDeleted,
         Self::CrlLost,
         Self::CrlMissing,
         Self::CrlExpired,
@@ -46,9 +49,13 @@ impl WarningKind {
         Self::KeyUsage,
         Self::Compatibility,
         Self::KeyReadable,
+        Self::PolledPath,
         Self::OcspUnusable,
         Self::TicketKeyOld,
     ];
+
+    /// The kinds that are about the files and not about their content. They begin and end without a new generation.
+    const OF_FILES: [Self; 3] = [Self::FileDeleted, Self::KeyReadable, Self::PolledPath];
 }
 
 /// A warning and its message.
@@ -77,6 +84,11 @@ impl Warnings {
     pub(crate) fn with(self, kind: WarningKind, is_in: bool) -> Self {
         let bit = 1 << kind as u32;
         Self(if is_in { self.0 | bit } else { self.0 & !bit })
+    }
+
+    /// Returns the set without the kinds that are about files and not about their content.
+    pub(crate) fn without_file_warnings(self) -> Self {
+        WarningKind::OF_FILES.into_iter().fold(self, |set, kind| set.with(kind, false))
     }
 }
 

@@ -10,6 +10,7 @@
 mod backoff;
 mod configured_files;
 mod debounce;
+mod file_warnings;
 mod findings;
 mod fresh;
 mod load;
@@ -27,6 +28,7 @@ mod units;
 mod waiters;
 
 pub(crate) use debounce::{Debounce, OpenForWriting, Writers};
+pub(crate) use file_warnings::FileWarning;
 pub(crate) use findings::{Finding, Note, Outcome};
 pub(crate) use pass::{Pass, PassScope, PassTime};
 pub(crate) use pass_result::{PassResult, Publication};

@@ -35,9 +35,10 @@ impl ReloadReport {
     /// Returns the report of `change`, which turns `units` into `candidate`.
     pub(super) fn new(units: &[Unit], candidate: &Candidate, change: &Change<'_>) -> Self {
         let duplicate = duplicate_names(units, candidate);
-        let lasting =
-            units.iter().flat_map(|unit| unit.serving.warnings().iter().chain(&unit.exposed));
         let no_client = client_without_certificate(candidate);
+        let lasting = units
+            .iter()
+            .flat_map(|unit| unit.serving.warnings().iter().chain(unit.file_warnings.iter()));
         let warnings = change.warnings.iter().chain(&duplicate).chain(&no_client).chain(lasting);
         let changed = if change.units.is_empty() { &[0] } else { change.units };
         let (described, further) = changed.split_at(changed.len().min(DESCRIBED));

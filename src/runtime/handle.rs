@@ -52,14 +52,12 @@ impl Handle {
         let now = Now::read();
         let count = GenerationsAlive::default();
         let (pipeline, published) = load(options, count.clone(), now)?;
-        let exposed: Vec<_> = pipeline.exposed().collect();
+        let file_warnings: Vec<_> = pipeline.file_warnings().collect();
         let shared = Arc::new(Shared::new(&pipeline, published.generation.clone(), count));
         shared.sink.store(sink.clone().map(Arc::new));
         let instance = Instance::new(shared.clone(), pipeline, sink)?;
         instance.events.push(published.into_event());
-        for index in exposed {
-            instance.states().set_exposed(index, true);
-        }
+        instance.states().set_file_warnings(file_warnings.into_iter().enumerate());
         handle_step::subscribe_and_scan(&instance, now);
         instance.start();
         Ok(Arc::new(Self { shared, instance: ArcSwap::new(instance) }))

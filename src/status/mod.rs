@@ -15,7 +15,7 @@ pub(crate) use unit_health::{Health, UnitHealth};
 pub(crate) use unit_state::UnitStates;
 
 use crate::error::Error;
-use crate::pki::{WarningKind, Warnings};
+use crate::pki::Warnings;
 use crate::reload::Outcome;
 use crate::tls::Generation;
 use crate::watch::WatchState;
@@ -88,9 +88,9 @@ impl Status {
         });
         let mut health = units.reduce(UnitHealth::combine).unwrap_or_default();
         health.checked_at = states.checked_at;
-        // Add warnings that belong to no single unit, such as about a name that several identities have. KeyReadable
-        // comes from the units, whose states are newer than the generation.
-        health.warnings |= current.warnings().with(WarningKind::KeyReadable, false);
+        // Add warnings that belong to no single unit, such as about a name that several identities have. Those about
+        // files come from the units, whose states are newer than the generation.
+        health.warnings |= current.warnings().without_file_warnings();
         Self {
             health,
             generation: current.number(),
