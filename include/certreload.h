@@ -914,8 +914,8 @@ CERTRELOAD_ENUM(certreload_event_kind) {
   CERTRELOAD_EVENT_KIND_RECOVERED = 7,
   /**
    * A warning has begun, and no new generation brings it: CERTRELOAD_WARNING_FILE_DELETED or
-   * CERTRELOAD_WARNING_POLLED_PATH. The path is that of the file. What is served does not change, and the health does
-   * not depend on it. The event comes once for each file while the warning lasts, and again in a child after
+   * CERTRELOAD_WARNING_POLLED_PATH. The path is that of the file. What is served does not change, nor does the
+   * health. The event comes once for each file while the warning lasts, and again in a child after
    * certreload_after_fork(). The status shows when the warning has ended. If the warning began before open, or comes
    * with new content, RELOADED has its bit instead.
    */
@@ -1083,8 +1083,8 @@ CERTRELOAD_ENUM(certreload_trigger) {
 #define CERTRELOAD_WARNING_POLLED_PATH 2097152
 
 /**
- * Warning: a file that is mounted by itself (Docker "-v file:file", Kubernetes subPath) was replaced or deleted where it
- * is mounted from. The mount still shows the old file, and shows no renewal. Mount the directory in place of the file.
+ * Warning: a file that is mounted by itself (Docker "-v file:file", Kubernetes subPath) was replaced or deleted where
+ * it is mounted from. The mount still shows the old file, and shows no renewal. Mount the directory in place of it.
  */
 #define CERTRELOAD_WARNING_FILE_DELETED 4194304
 

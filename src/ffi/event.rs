@@ -44,8 +44,8 @@ pub enum certreload_event_kind {
     /// The path is that of the latest failure.
     Recovered = 7,
     /// A warning has begun, and no new generation brings it: CERTRELOAD_WARNING_FILE_DELETED or
-    /// CERTRELOAD_WARNING_POLLED_PATH. The path is that of the file. What is served does not change, and the health does
-    /// not depend on it. The event comes once for each file while the warning lasts, and again in a child after
+    /// CERTRELOAD_WARNING_POLLED_PATH. The path is that of the file. What is served does not change, nor does the
+    /// health. The event comes once for each file while the warning lasts, and again in a child after
     /// certreload_after_fork(). The status shows when the warning has ended. If the warning began before open, or comes
     /// with new content, RELOADED has its bit instead.
     Warning = 8,
@@ -139,8 +139,8 @@ pub const CERTRELOAD_WARNING_ROOT_DOUBTFUL: u32 = 262_144;
 /// Examples are a memfd or a deleted file by "/dev/fd/5", and a file of another mount namespace by "/proc/PID/root".
 /// Such a file is read at each poll and request.
 pub const CERTRELOAD_WARNING_POLLED_PATH: u32 = 2_097_152;
-/// Warning: a file that is mounted by itself (Docker "-v file:file", Kubernetes subPath) was replaced or deleted where it
-/// is mounted from. The mount still shows the old file, and shows no renewal. Mount the directory in place of the file.
+/// Warning: a file that is mounted by itself (Docker "-v file:file", Kubernetes subPath) was replaced or deleted where
+/// it is mounted from. The mount still shows the old file, and shows no renewal. Mount the directory in place of it.
 pub const CERTRELOAD_WARNING_FILE_DELETED: u32 = 4_194_304;
 
 /// One event. All pointers are borrowed: they are valid until the callback returns, or as long as

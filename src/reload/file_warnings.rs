@@ -78,8 +78,8 @@ pub(super) fn file_warnings(
     warnings
 }
 
-const DELETED: &str = "was replaced or deleted where it is mounted from, and this mount still shows the old file; the old \
-                       file is served, and renewals are not seen; mount its directory in place of the file";
+const DELETED: &str = "was replaced or deleted where it is mounted from, and this mount still shows the old file; \
+                       the old file is served, and renewals are not seen; mount its directory in place of the file";
 
 fn opaque(options: &Options) -> String {
     let how = match options.watch {
