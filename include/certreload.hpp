@@ -72,6 +72,7 @@ enum class event_kind : std::uint32_t {
     expiring = CERTRELOAD_EVENT_KIND_EXPIRING,
     expired = CERTRELOAD_EVENT_KIND_EXPIRED,
     recovered = CERTRELOAD_EVENT_KIND_RECOVERED,
+    warning = CERTRELOAD_EVENT_KIND_WARNING,
 };
 
 enum class trigger : std::uint32_t {

@@ -67,6 +67,8 @@ pub(crate) enum Cause {
     Permission,
     #[error("is a {0}, not a regular file")]
     NotRegular(&'static str),
+    #[error("is not a directory, and the path ends in a slash; remove the slash")]
+    NotDirectory,
     #[error("is larger than {limit} bytes")]
     TooLarge { limit: usize },
     #[error("is empty")]
@@ -251,6 +253,7 @@ impl Cause {
             Self::NotFound
             | Self::Permission
             | Self::NotRegular(_)
+            | Self::NotDirectory
             | Self::TooLarge { .. }
             | Self::Empty
             | Self::Unstable

@@ -8,7 +8,7 @@ use log::{Level, debug, info, log};
 
 use crate::error::{Cause, Error};
 use crate::options::Role;
-use crate::pki::Warnings;
+use crate::pki::{Warning, Warnings};
 use crate::sys::LOG_TARGET;
 use crate::tls::{AbsentUnit, Generation};
 
@@ -22,6 +22,7 @@ pub(crate) enum EventKind {
     Expiring,
     Expired,
     Recovered,
+    Warning,
 }
 
 /// What started a reload.
@@ -157,6 +158,12 @@ impl Event {
         Self::new(kind, Trigger::Clock, current, message)
     }
 
+    /// Returns the event that reports a warning that has begun without a new generation.
+    pub(crate) fn warning(warning: &Warning, trigger: Trigger, current: &Generation) -> Self {
+        Self::new(EventKind::Warning, trigger, current, warning.text.clone())
+            .with_warnings([warning].into_iter().collect())
+    }
+
     /// Sets the path that the event is about.
     pub(crate) fn about(self, path: Arc<Path>) -> Self {
         Self { path: Some(path), ..self }
@@ -197,6 +204,9 @@ impl Event {
             }
             EventKind::WatchRestored | EventKind::Recovered => {
                 log!(target: LOG_TARGET, Level::Info, "{handle}{message}");
+            }
+            EventKind::Warning => {
+                log!(target: LOG_TARGET, Level::Warn, "{handle}warning: {message}");
             }
             EventKind::Expiring => log!(target: LOG_TARGET, Level::Warn, "{handle}{message}"),
             EventKind::Expired => log!(target: LOG_TARGET, Level::Error, "{handle}{message}"),

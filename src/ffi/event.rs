@@ -43,6 +43,12 @@ pub enum certreload_event_kind {
     /// host pushed that content. No new generation is published. If there is new content, RELOADED reports that instead.
     /// The path is that of the latest failure.
     Recovered = 7,
+    /// A warning has begun, and no new generation brings it: CERTRELOAD_WARNING_FILE_DELETED or
+    /// CERTRELOAD_WARNING_POLLED_PATH. The path is that of the file. What is served does not change, nor does the
+    /// health. The event comes once for each file while the warning lasts, and again in a child after
+    /// certreload_after_fork(). The status shows when the warning has ended. If the warning began before open, or comes
+    /// with new content, RELOADED has its bit instead.
+    Warning = 8,
 }
 
 /// What made the library check its files, or its dates, and so led to an event.
@@ -140,6 +146,13 @@ pub const CERTRELOAD_WARNING_NAME_MISSING: u32 = 1_048_576;
 /// Warning: the file of certreload_options_set_ticket_keys() has never been loaded, so tickets are encrypted with keys of
 /// this process. Only with CERTRELOAD_START_AVAILABLE: otherwise the handle does not open.
 pub const CERTRELOAD_WARNING_TICKET_KEYS_MISSING: u32 = 8_388_608;
+/// Warning: a path leads through a link of /proc to a file that has no path here, so the kernel notifies of no changes.
+/// Examples are a memfd or a deleted file by "/dev/fd/5", and a file of another mount namespace by "/proc/PID/root".
+/// Such a file is read at each poll and request.
+pub const CERTRELOAD_WARNING_POLLED_PATH: u32 = 2_097_152;
+/// Warning: a file that is mounted by itself (Docker "-v file:file", Kubernetes subPath) was replaced or deleted where
+/// it is mounted from. The mount still shows the old file, and shows no renewal. Mount the directory in place of it.
+pub const CERTRELOAD_WARNING_FILE_DELETED: u32 = 4_194_304;
 
 /// One event. All pointers are borrowed: they are valid until the callback returns, or as long as
 /// certreload_next_event() says.
@@ -192,6 +205,7 @@ pub extern "C" fn certreload_event_kind_str(kind: event_kind_number) -> *const c
         5 => c"expiring",
         6 => c"expired",
         7 => c"recovered",
+        8 => c"warning",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -258,6 +272,8 @@ pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
         CERTRELOAD_WARNING_NOT_YET_VALID => c"not-yet-valid",
         CERTRELOAD_WARNING_NAME_MISSING => c"name-missing",
         CERTRELOAD_WARNING_TICKET_KEYS_MISSING => c"ticket-keys-missing",
+        CERTRELOAD_WARNING_POLLED_PATH => c"polled-path",
+        CERTRELOAD_WARNING_FILE_DELETED => c"file-deleted",
         _ => c"unknown",
     };
     word.as_ptr()
@@ -329,6 +345,8 @@ pub(crate) fn warning_bits(warnings: Warnings) -> u32 {
         (WarningKind::NotYetValid, CERTRELOAD_WARNING_NOT_YET_VALID),
         (WarningKind::NameMissing, CERTRELOAD_WARNING_NAME_MISSING),
         (WarningKind::TicketKeysMissing, CERTRELOAD_WARNING_TICKET_KEYS_MISSING),
+        (WarningKind::PolledPath, CERTRELOAD_WARNING_POLLED_PATH),
+        (WarningKind::FileDeleted, CERTRELOAD_WARNING_FILE_DELETED),
     ];
     table.iter().filter(|(kind, _)| warnings.contains(*kind)).fold(0, |bits, (_, bit)| bits | bit)
 }
@@ -343,6 +361,7 @@ impl From<EventKind> for certreload_event_kind {
             EventKind::Expiring => Self::Expiring,
             EventKind::Expired => Self::Expired,
             EventKind::Recovered => Self::Recovered,
+            EventKind::Warning => Self::Warning,
         }
     }
 }

@@ -144,7 +144,7 @@ impl certreload_result {
             Cause::LoggerInUse => Self::LoggerInUse,
             Cause::NotFound => Self::FileNotFound,
             Cause::Permission => Self::FilePermission,
-            Cause::NotRegular(_) => Self::FileNotRegular,
+            Cause::NotRegular(_) | Cause::NotDirectory => Self::FileNotRegular,
             Cause::TooLarge { .. } => Self::FileTooLarge,
             Cause::Empty => Self::FileEmpty,
             Cause::Unstable | Cause::StillOpen | Cause::CutShort(_) => Self::FileUnstable,

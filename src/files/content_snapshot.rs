@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::blind_spot::BlindSpot;
 use super::denied;
 use super::digest::Digest;
 use super::file::{FileBytes, MAX_TRUST_SIZE};
@@ -36,6 +37,8 @@ pub(crate) struct Snapshot {
     pub(crate) lookups: Vec<Lookup>,
     /// The fingerprint by which a poll may skip reading the files. `None` if the next poll must read them.
     pub(crate) fingerprint: Option<Fingerprint>,
+    /// The paths whose renewals may go unseen, or be seen late.
+    pub(crate) blind_spots: Vec<BlindSpot>,
 }
 
 impl SnapshotFile {
@@ -78,7 +81,8 @@ pub(crate) fn take_snapshot(sources: &[SourcePath]) -> Snapshot {
         let fingerprint = files.as_deref().ok().and_then(|files| {
             Fingerprint::new(&after, files.iter().map(|file| &file.read), read_at)
         });
-        return Snapshot { files, lookups: after.lookups(), fingerprint };
+        let blind_spots = after.blind_spots();
+        return Snapshot { files, lookups: after.lookups(), fingerprint, blind_spots };
     }
 }
 
@@ -92,7 +96,17 @@ fn read_files(metadata: &MetadataSnapshot) -> Result<Vec<SnapshotFile>, Error> {
     for scanned in metadata.files() {
         let source = metadata.source(scanned.source);
         let max_size = source.max_file_size();
-        let read = directories.read(&scanned.target, room.min(max_size));
+        let is_misnamed = source.ends_in_slash() && !scanned.is_in_directory;
+        let mut read = if is_misnamed && scanned.stamp.is_some() {
+            Err(Cause::NotDirectory)
+        } else {
+            directories.read(&scanned.target, room.min(max_size))
+        };
+        if let Ok(file) = &mut read
+            && scanned.is_opaque()
+        {
+            file.end_at_opaque_path();
+        }
         match &read {
             Ok(file) => room -= file.bytes.len(),
             Err(Cause::TooLarge { limit }) if *limit < max_size => {

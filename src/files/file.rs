@@ -26,6 +26,8 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 pub(crate) struct FileBytes {
     pub(crate) bytes: SecretBytes,
     mode: u32,
+    /// How many names the file has.
+    link_count: u64,
     pub(super) stamp: FileStamp,
     /// Whether the file system changes a file's stamp together with its content, and not later.
     pub(super) has_prompt_stamp: bool,
@@ -39,6 +41,14 @@ impl FileBytes {
 
     pub(crate) fn is_readable_by_others(&self) -> bool {
         self.mode & READABLE_BY_OTHERS != 0
+    }
+
+    /// Notes that only the kernel finds the file. If the file has no name either, no other user can open it: the mode
+    /// of a memfd lets every user read it, and none can.
+    pub(super) fn end_at_opaque_path(&mut self) {
+        if self.link_count == 0 {
+            self.mode &= !READABLE_BY_OTHERS;
+        }
     }
 }
 
@@ -60,6 +70,11 @@ impl FileStamp {
         let limit =
             (i64::try_from(limit.as_secs()).unwrap_or(i64::MAX), i64::from(limit.subsec_nanos()));
         self.modified < limit && self.changed < limit
+    }
+
+    /// Returns the device and the number of the inode.
+    pub(super) fn inode(&self) -> (u64, u64) {
+        (self.device, self.inode)
     }
 
     pub(super) fn of(metadata: &Metadata) -> Self {
@@ -94,7 +109,8 @@ fn read_open(file: &File, path: &Path, limit: usize) -> Result<FileBytes, Cause>
         return Err(Cause::Empty);
     }
     let has_prompt_stamp = touching(path, || Ok(is_on_local_file_system(file)))?;
-    Ok(FileBytes { bytes, mode: metadata.mode(), stamp, has_prompt_stamp })
+    let (mode, link_count) = (metadata.mode(), metadata.nlink());
+    Ok(FileBytes { bytes, mode, link_count, stamp, has_prompt_stamp })
 }
 
 /// Reads to the end of the file at `path`. `size` is only a hint for the buffer: files in `/proc` report 0.

@@ -27,12 +27,15 @@ impl Fingerprint {
     ///
     /// Returns `None` if a later change might leave the stamps as they are, so that the next poll must read the files.
     /// That is so if a file changed less than [`CLOCK_STEP`] before `read_at`, or is on a file system whose stamps may
-    /// change late. Also returns `None` if a file could not be read.
+    /// change late. Also returns `None` if a file could not be read, or if only the kernel knows where its path leads.
     pub(super) fn new<'a>(
         metadata: &MetadataSnapshot,
         files: impl IntoIterator<Item = &'a Result<FileBytes, Error>>,
         read_at: SystemTime,
     ) -> Option<Self> {
+        if metadata.is_opaque() {
+            return None;
+        }
         let limit = read_at.duration_since(UNIX_EPOCH).ok()?.checked_sub(CLOCK_STEP)?;
         let stamp_of = |file: &Result<FileBytes, Error>| {
             let file = file.as_ref().ok().filter(|file| file.has_prompt_stamp)?;
@@ -55,6 +58,7 @@ impl Fingerprint {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
@@ -87,6 +91,19 @@ mod tests {
         assert_eq!(at(now - AN_HOUR), None, "a clock that was set back");
         let proc = SourcePath::file(Path::new("/proc/self/status"));
         assert_eq!(fingerprint(&[proc], now + AN_HOUR), None, "stamps without meaning");
+    }
+
+    #[test]
+    fn g1_file_that_only_the_kernel_finds_has_no_fingerprint() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "x").unwrap();
+        let file = fs::File::open(&path).unwrap();
+        let through = SourcePath::file(format!("/dev/fd/{}", file.as_raw_fd()).as_ref());
+        let take = || fingerprint(std::slice::from_ref(&through), SystemTime::now() + AN_HOUR);
+        assert!(take().is_some());
+        fs::remove_file(&path).unwrap();
+        assert_eq!(take(), None);
     }
 
     #[test]

@@ -2,17 +2,18 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::blind_spot::{BlindReason, BlindSpot, is_deleted_below_mount};
 use super::denied;
+use super::destination::Destination;
 use super::directory_files::{FileFilter, list};
 use super::file::{FileBytes, FileStamp};
-use super::path_resolver::{Lookup, LookupKind, PathResolver, ResolvedPath};
+use super::path_resolver::{Lookup, LookupKind, PathResolver};
 use super::source_path::SourcePath;
 use crate::error::{Cause, Error};
-use crate::readers::touching;
 
 /// The files of some sources, with their stamps, and the lookups that led to them.
 ///
@@ -32,6 +33,8 @@ struct ScannedSource {
     /// do not show. Another directory with the same names may have taken its place. And an entry may have been renamed
     /// while the directory was listed, so that the list lacks it.
     directory: Option<FileStamp>,
+    /// Whether only the kernel finds the directory.
+    is_opaque_directory: bool,
     /// The reason why a source that is a directory cannot be listed.
     error: Option<Error>,
 }
@@ -43,8 +46,10 @@ pub(super) struct ScannedFile {
     pub(super) source: usize,
     pub(super) path: PathBuf,
     pub(super) is_in_directory: bool,
-    /// The path to which `path` leads when all symbolic links are followed.
+    /// The path to which `path` leads when all symbolic links are followed, as far as that can be known.
     pub(super) target: PathBuf,
+    /// Why renewals of the file may go unseen, if so.
+    blind: Option<BlindReason>,
     /// The stamp, if this is a regular file.
     pub(super) stamp: Option<FileStamp>,
     /// The lookups on the way to the file, if this is an entry of a directory. Else empty, because the source has them.
@@ -88,6 +93,33 @@ impl MetadataSnapshot {
         &self.sources[index].source
     }
 
+    /// Returns the paths whose renewals may go unseen.
+    pub(super) fn blind_spots(&self) -> Vec<BlindSpot> {
+        let spot = |path: &Path, reason| BlindSpot { path: path.to_owned(), reason };
+        let mut spots = Vec::new();
+        for source in &self.sources {
+            if source.is_opaque_directory {
+                spots.push(spot(&source.source.path, BlindReason::Opaque));
+            }
+            for file in source.files.iter().filter(|file| file.is_read && file.stamp.is_some()) {
+                match file.blind {
+                    // The directory is reported in place of its files.
+                    Some(BlindReason::Opaque) if source.is_opaque_directory => {}
+                    Some(reason) => spots.push(spot(&file.path, reason)),
+                    None => {}
+                }
+            }
+        }
+        spots
+    }
+
+    /// Returns whether only the kernel finds some of the files: equal lookups then mean nothing.
+    pub(super) fn is_opaque(&self) -> bool {
+        let mut files = self.sources.iter().flat_map(|source| &source.files);
+        self.sources.iter().any(|source| source.is_opaque_directory)
+            || files.any(ScannedFile::is_opaque)
+    }
+
     /// Returns the path of the first source that differs in a `later` snapshot of the same sources.
     pub(super) fn first_change(&self, later: &Self) -> Option<&Path> {
         let mut pairs = self.sources.iter().zip(&later.sources);
@@ -98,28 +130,32 @@ impl MetadataSnapshot {
 
 impl ScannedSource {
     fn of(index: usize, source: &SourcePath, resolver: &mut PathResolver) -> Self {
-        let ResolvedPath { lookups, target } = resolver.resolve(&source.path);
-        let metadata = touching(&target, || fs::metadata(&target)).ok();
+        let Destination { lookups, target, metadata, is_opaque } =
+            Destination::of(&source.path, resolver);
         let mut scanned = Self {
             source: source.clone(),
             lookups,
             files: Vec::new(),
             directory: None,
+            is_opaque_directory: false,
             error: None,
         };
         match (source.filter, metadata) {
-            (Some(filter), Some(metadata)) if metadata.is_dir() => {
+            (Some(filter), Ok(metadata)) if metadata.is_dir() => {
                 scanned.directory = Some(FileStamp::of(&metadata));
-                scanned.end_in_listing(&target, filter);
+                scanned.is_opaque_directory = is_opaque;
+                if !is_opaque {
+                    scanned.end_in_listing(&target, filter);
+                }
                 match list(&target, filter) {
                     Ok(names) => {
                         let mut seen = HashSet::new();
                         let entry = |name: OsString| {
-                            let entry = resolver.resolve(&target.join(&name));
+                            let entry = Destination::of(&target.join(&name), resolver);
                             let mut file =
                                 ScannedFile::of_entry(index, source.path.join(name), entry);
                             // If OpenSSL's hash links are in the directory, each file has at least two names there.
-                            file.is_read = file.is_read && seen.insert(file.target.clone());
+                            file.is_read = file.is_read && seen.insert(file.place());
                             file
                         };
                         scanned.files = names.into_iter().map(entry).collect();
@@ -129,15 +165,10 @@ impl ScannedSource {
                     }
                 }
             }
-            (_, metadata) => scanned.files.push(ScannedFile {
-                source: index,
-                path: source.path.clone(),
-                is_in_directory: false,
-                target,
-                stamp: metadata.as_ref().and_then(stamp_of_file),
-                lookups: Vec::new(),
-                is_read: true,
-            }),
+            (_, metadata) => {
+                let found = Destination { lookups: Vec::new(), target, metadata, is_opaque };
+                scanned.files.push(ScannedFile::new(index, source.path.clone(), found));
+            }
         }
         scanned
     }
@@ -158,19 +189,52 @@ impl ScannedSource {
 }
 
 impl ScannedFile {
+    /// Creates a source that is a file.
+    fn new(source: usize, path: PathBuf, found: Destination) -> Self {
+        let Destination { lookups, target, metadata, is_opaque } = found;
+        let metadata = metadata.ok();
+        let blind = match &metadata {
+            _ if is_opaque => Some(BlindReason::Opaque),
+            Some(metadata) if is_deleted_below_mount(&target, metadata) => {
+                Some(BlindReason::DeletedBelowMount)
+            }
+            _ => None,
+        };
+        Self {
+            source,
+            path,
+            is_in_directory: false,
+            target,
+            blind,
+            stamp: metadata.as_ref().and_then(stamp_of_file),
+            lookups,
+            is_read: true,
+        }
+    }
+
     /// Inspects an entry of a directory.
     ///
     /// Only files are to be read. A link to a missing file is treated like a file that was removed, because hash links
     /// are often left behind. An entry that cannot be inspected counts as a file, so that reading it reports the error.
-    fn of_entry(source: usize, path: PathBuf, entry: ResolvedPath) -> Self {
-        let ResolvedPath { lookups, target } = entry;
-        let metadata = touching(&target, || fs::metadata(&target));
-        let is_read = match &metadata {
+    fn of_entry(source: usize, path: PathBuf, entry: Destination) -> Self {
+        let is_read = match &entry.metadata {
             Ok(metadata) => metadata.is_file(),
             Err(error) => !leads_nowhere(error),
         };
-        let stamp = metadata.ok().as_ref().and_then(stamp_of_file);
-        Self { source, path, is_in_directory: true, target, stamp, lookups, is_read }
+        Self { is_in_directory: true, is_read, ..Self::new(source, path, entry) }
+    }
+
+    /// Returns whether only the kernel finds the file, so that changes are found by reading it again.
+    pub(super) fn is_opaque(&self) -> bool {
+        self.blind == Some(BlindReason::Opaque)
+    }
+
+    /// Returns what distinguishes the file from others. The target of an opaque path may have links.
+    fn place(&self) -> (PathBuf, Option<(u64, u64)>) {
+        match &self.stamp {
+            Some(stamp) if self.is_opaque() => (PathBuf::new(), Some(stamp.inode())),
+            _ => (self.target.clone(), None),
+        }
     }
 
     /// Returns whether `read`, the result of reading the file, does not fit what was found here. Then the file changed

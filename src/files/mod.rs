@@ -2,8 +2,10 @@
 //!
 //! Also records every name that the kernel looks up on the way to the files, so that `watch` can watch these names.
 
+mod blind_spot;
 mod content_snapshot;
 mod denied;
+mod destination;
 mod digest;
 mod directory_files;
 mod file;
@@ -16,6 +18,7 @@ mod source_path;
 #[cfg(test)]
 mod tests_consistency;
 
+pub(crate) use blind_spot::{BlindReason, BlindSpot};
 pub(crate) use content_snapshot::{Snapshot, SnapshotFile, digest_of, take_snapshot};
 pub(crate) use digest::Digest;
 pub(crate) use directory_files::{FileFilter, MAX_FILES_IN_DIRECTORY};

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::directory_files::FileFilter;
-use crate::readers::touching;
+use crate::readers::{is_on_proc, touching};
 
 /// The most symbolic links that one path may lead through: the kernel's own limit (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
@@ -54,6 +54,16 @@ pub(crate) struct ResolvedPath {
     pub(crate) lookups: Vec<Lookup>,
     /// Where the path leads: a path free of symbolic links, if the file exists.
     pub(super) target: PathBuf,
+    /// The first link of procfs on the way. Behind it, the kernel may go elsewhere than to the target.
+    pub(super) magic: Option<MagicLink>,
+}
+
+/// A link of procfs on the way of a path. The kernel follows it to an object, which its text need not name.
+pub(super) struct MagicLink {
+    /// How many lookups lead to the link, its own included.
+    pub(super) lookup_count: usize,
+    /// The link, and the names behind it: the rest of the way, for the kernel to go.
+    pub(super) path: PathBuf,
 }
 
 /// Resolves paths, and reads each symbolic link only once for all of them.
@@ -67,7 +77,7 @@ pub(crate) struct PathResolver {
 
 #[derive(Clone)]
 enum PathEntry {
-    Link(PathBuf),
+    Link { target: PathBuf, is_on_proc: bool },
     Other,
     Missing,
 }
@@ -82,6 +92,7 @@ impl PathResolver {
         let mut remaining: VecDeque<OsString> = names(path).collect();
         let mut directory = PathBuf::from("/");
         let mut links = 0;
+        let mut magic = None;
         while let Some(name) = remaining.pop_front() {
             if name == ".." {
                 directory.pop();
@@ -90,17 +101,21 @@ impl PathResolver {
             let entry_path = directory.join(&name);
             let entry = self.entry(&entry_path);
             let kind = match entry {
-                PathEntry::Link(_) => LookupKind::Link,
+                PathEntry::Link { .. } => LookupKind::Link,
                 PathEntry::Other if remaining.is_empty() => LookupKind::File,
                 PathEntry::Other => LookupKind::Directory,
                 PathEntry::Missing => LookupKind::Missing,
             };
             lookups.push(Lookup { directory: directory.clone(), name, kind });
             match entry {
-                PathEntry::Link(target) => {
+                PathEntry::Link { target, is_on_proc } => {
                     links += 1;
                     if links > MAX_LINKS {
-                        return ResolvedPath { lookups, target: path.to_owned() };
+                        return ResolvedPath { lookups, target: path.to_owned(), magic };
+                    }
+                    if is_on_proc && magic.is_none() {
+                        let path = remaining.iter().fold(entry_path, |path, name| path.join(name));
+                        magic = Some(MagicLink { lookup_count: lookups.len(), path });
                     }
                     if target.is_absolute() {
                         directory = PathBuf::from("/");
@@ -110,11 +125,11 @@ impl PathResolver {
                 PathEntry::Other => directory = entry_path,
                 PathEntry::Missing => {
                     let target = remaining.iter().fold(entry_path, |path, name| path.join(name));
-                    return ResolvedPath { lookups, target };
+                    return ResolvedPath { lookups, target, magic };
                 }
             }
         }
-        ResolvedPath { lookups, target: directory }
+        ResolvedPath { lookups, target: directory, magic }
     }
 
     fn entry(&mut self, path: &Path) -> PathEntry {
@@ -122,7 +137,7 @@ impl PathResolver {
             return entry.clone();
         }
         let entry = match touching(path, || fs::read_link(path)) {
-            Ok(target) => PathEntry::Link(target),
+            Ok(target) => PathEntry::Link { target, is_on_proc: is_on_proc(path) },
             // readlink(2) fails with EINVAL if the entry exists and is no link.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => PathEntry::Other,
             Err(_) => PathEntry::Missing,

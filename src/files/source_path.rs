@@ -24,6 +24,11 @@ impl SourcePath {
         Self { path: path.to_owned(), filter: Some(filter) }
     }
 
+    /// Returns whether the path can only name a directory, because it ends in a slash.
+    pub(super) fn ends_in_slash(&self) -> bool {
+        self.path.as_os_str().as_encoded_bytes().ends_with(b"/")
+    }
+
     /// Returns the largest size that a file of this source may have (G17).
     pub(super) fn max_file_size(&self) -> usize {
         if self.filter.is_some() { MAX_TRUST_FILE_SIZE } else { MAX_FILE_SIZE }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls::SignatureScheme;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
-use rustls::sign::{CertifiedKey, SigningKey};
+use rustls::sign::CertifiedKey;
 
 use super::certificate;
 use super::certificate::{CertificateFacts, format_time};
@@ -23,6 +23,7 @@ use super::leaf::{current_leaf, leaf_and_key};
 use super::names::NamePattern;
 use super::ocsp::StapleFacts;
 use super::ocsp::{Staple, Stapled};
+use super::signature::preferred_scheme;
 use super::warnings::{Warning, WarningKind};
 use super::{compatibility, expiry_warning, pem};
 use crate::clock::unix_now;
@@ -134,7 +135,7 @@ impl Identity {
         };
         warnings.extend(warning);
         Ok(Self {
-            scheme: scheme_of(&*certified_key.key),
+            scheme: preferred_scheme(&*certified_key.key),
             names: leaf.names.clone(),
             not_before: leaf.not_before,
             not_after: leaf.not_after,
@@ -352,25 +353,6 @@ fn facts_of<'a>(
 ) -> Result<Vec<CertificateFacts<'a>>, Cause> {
     let position = |at| Position::new(at, certificates.len());
     certificates.iter().enumerate().map(|(at, der)| certificate::facts(der, position(at))).collect()
-}
-
-/// Returns the signature scheme that `key` prefers among all schemes of TLS.
-fn scheme_of(key: &dyn SigningKey) -> Option<SignatureScheme> {
-    let all = [
-        SignatureScheme::RSA_PSS_SHA256,
-        SignatureScheme::RSA_PSS_SHA384,
-        SignatureScheme::RSA_PSS_SHA512,
-        SignatureScheme::RSA_PKCS1_SHA256,
-        SignatureScheme::ECDSA_NISTP256_SHA256,
-        SignatureScheme::ECDSA_NISTP384_SHA384,
-        SignatureScheme::ECDSA_NISTP521_SHA512,
-        SignatureScheme::ED25519,
-        SignatureScheme::ED448,
-        SignatureScheme::ML_DSA_44,
-        SignatureScheme::ML_DSA_65,
-        SignatureScheme::ML_DSA_87,
-    ];
-    key.choose_scheme(&all).map(|signer| signer.scheme())
 }
 
 fn check_dates(not_before: i64, not_after: i64, now: i64) -> Result<(), Cause> {

@@ -6,6 +6,7 @@
 use rustls::SignatureScheme;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::SignatureVerificationAlgorithm;
+use rustls::sign::SigningKey;
 
 use super::certificate::subject_and_key_of;
 use super::der::{BIT_STRING, INTEGER, SEQUENCE};
@@ -108,6 +109,25 @@ pub(super) fn is_signed_with(
         (signed, []) => signed.is_by(public_key, algorithms),
         _ => None,
     }
+}
+
+/// Returns the signature scheme that `key` prefers among all schemes of TLS.
+pub(super) fn preferred_scheme(key: &dyn SigningKey) -> Option<SignatureScheme> {
+    let all = [
+        SignatureScheme::RSA_PSS_SHA256,
+        SignatureScheme::RSA_PSS_SHA384,
+        SignatureScheme::RSA_PSS_SHA512,
+        SignatureScheme::RSA_PKCS1_SHA256,
+        SignatureScheme::ECDSA_NISTP256_SHA256,
+        SignatureScheme::ECDSA_NISTP384_SHA384,
+        SignatureScheme::ECDSA_NISTP521_SHA512,
+        SignatureScheme::ED25519,
+        SignatureScheme::ED448,
+        SignatureScheme::ML_DSA_44,
+        SignatureScheme::ML_DSA_65,
+        SignatureScheme::ML_DSA_87,
+    ];
+    key.choose_scheme(&all).map(|signer| signer.scheme())
 }
 
 /// Returns whether the provider can use a public key of this kind and form: an RSA key by its size, an EC key by the

@@ -27,13 +27,16 @@ pub(crate) enum WarningKind {
     NotYetValid,
     NameMissing,
     TicketKeysMissing,
+    PolledPath,
+    FileDeleted,
 }
 
 impl WarningKind {
     /// All kinds, in the order of their messages: the most severe first.
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 24] = [
         Self::NameMissing,
         Self::NotYetValid,
+        Self::FileDeleted,
         Self::CrlLost,
         Self::CrlMissing,
         Self::CrlExpired,
@@ -51,10 +54,14 @@ impl WarningKind {
         Self::KeyUsage,
         Self::Compatibility,
         Self::KeyReadable,
+        Self::PolledPath,
         Self::OcspUnusable,
         Self::TicketKeyOld,
         Self::TicketKeysMissing,
     ];
+
+    /// The kinds that are about the files and not about their content. They begin and end without a new generation.
+    const OF_FILES: [Self; 3] = [Self::FileDeleted, Self::KeyReadable, Self::PolledPath];
 }
 
 /// A warning and its message.
@@ -83,6 +90,11 @@ impl Warnings {
     pub(crate) fn with(self, kind: WarningKind, is_in: bool) -> Self {
         let bit = 1 << kind as u32;
         Self(if is_in { self.0 | bit } else { self.0 & !bit })
+    }
+
+    /// Returns the set without the kinds that are about files and not about their content.
+    pub(crate) fn without_file_warnings(self) -> Self {
+        WarningKind::OF_FILES.into_iter().fold(self, |set, kind| set.with(kind, false))
     }
 }
 

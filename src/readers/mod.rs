@@ -26,7 +26,7 @@ mod tests_queues;
 
 pub(crate) use current_read::{calling_host, closing, is_interrupted, touching};
 pub(crate) use lend::{Lend, ReaderBody};
-pub(crate) use mounts::remote_file_system;
+pub(crate) use mounts::{is_mount_point, is_on_proc, remote_file_system};
 pub(crate) use pool::Readers;
 pub(crate) use read::{Read, ReadId};
 pub(crate) use reader::Progress;

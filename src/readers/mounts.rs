@@ -81,6 +81,14 @@ impl Mounts {
         id == UNKNOWN_MOUNT || self.0.iter().any(|mount| mount.id == id)
     }
 
+    /// Returns whether `path` is on a procfs.
+    fn is_on_proc(&self, path: &Path) -> bool {
+        let is_proc = |mount: &Mount| mount.file_system == "proc";
+        // Most paths are below none, which is quicker to find out than their mount.
+        self.0.iter().any(|mount| is_proc(mount) && path.starts_with(&mount.point))
+            && self.find(path).is_some_and(is_proc)
+    }
+
     /// Of several mounts at one point, only the last one can be reached.
     fn find(&self, path: &Path) -> Option<&Mount> {
         let mounts = self.0.iter().enumerate().filter(|(_, mount)| path.starts_with(&mount.point));
@@ -153,6 +161,17 @@ pub(crate) fn remote_file_system(path: &Path) -> Option<String> {
     is_remote.then(|| name.clone())
 }
 
+/// Returns whether `path` is on a procfs, whose links may lead to places that their texts do not name. `path` is
+/// absolute, and its directories are no symbolic links.
+pub(crate) fn is_on_proc(path: &Path) -> bool {
+    Mounts::recent().is_on_proc(path)
+}
+
+/// Returns whether something is mounted at `path` itself. `path` is absolute and free of symbolic links.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    Mounts::recent().0.iter().any(|mount| mount.point == path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +183,8 @@ mod tests {
 32 30 0:27 / /mnt/a/inner rw - tmpfs tmpfs rw\n\
 33 22 0:28 / /mnt/twice rw - nfs server:/x rw\n\
 34 33 0:29 / /mnt/twice rw - tmpfs tmpfs rw\n\
+35 22 0:30 / /proc rw - proc proc rw\n\
+36 35 0:31 / /proc/covered rw - tmpfs tmpfs rw\n\
 broken line\n";
 
     #[test]
@@ -179,8 +200,11 @@ broken line\n";
         assert_eq!(id_of("/mnt/twice/key.pem"), 34);
         assert!(mounts.is_local(Path::new("/mnt/twice/key.pem")));
         assert!(!mounts.is_local(Path::new("/mnt/a b/key.pem")));
-        assert!(mounts.contains(33) && !mounts.contains(35));
+        assert!(mounts.contains(33) && !mounts.contains(37));
         assert_eq!(Mounts::default().mount_of(Path::new("/")), UNKNOWN_MOUNT);
+        assert!(mounts.is_on_proc(Path::new("/proc/1/root")));
+        assert!(!mounts.is_on_proc(Path::new("/proc/covered/root")));
+        assert!(!mounts.is_on_proc(Path::new("/process")));
     }
 
     #[test]

@@ -9,17 +9,17 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
 use super::configured_files::{ConfiguredFiles, Purpose, TrustFiles};
+use super::file_warnings::{FileWarning, file_warnings};
 use super::findings::Failure;
 use super::unit_read::ReadFiles;
 use crate::error::{Cause, Error};
 use crate::files::{
-    Digest, FileBytes, Fingerprint, Lookup, MAX_FILE_SIZE, SnapshotFile, SourcePath, digest_of,
-    take_snapshot,
+    Digest, Fingerprint, Lookup, MAX_FILE_SIZE, SnapshotFile, SourcePath, digest_of, take_snapshot,
 };
 use crate::options::{IdentityBytes, IdentityFiles, KeyPassword, Options};
 use crate::pki::{
     GivenPassword, Identity, IdentityInput, Password, Staple, TicketFile, TicketKeys, Trust,
-    TrustContext, TrustFile, TrustInput, Warning, WarningKind, needs_password,
+    TrustContext, TrustFile, TrustInput, needs_password,
 };
 use crate::tls::{BaseConfig, UnitContent};
 
@@ -68,8 +68,8 @@ pub(super) struct FoundFiles {
     pub(super) fingerprint: Option<Fingerprint>,
     /// The digest of all files; `None` if they could not be read at one moment.
     pub(super) digest: Option<Digest>,
-    /// A warning for each secret that every user may read.
-    pub(super) exposed: Vec<Warning>,
+    /// Warnings about the files themselves; `None` if they could not be read at one moment.
+    pub(super) warnings: Option<Vec<FileWarning>>,
 }
 
 /// The content that is not parsed again: that of the version in service, that of a new version that waits, and that of
@@ -120,9 +120,9 @@ pub(super) fn load(
             }
         },
     };
-    let exposed = exposed_secrets(files, &read);
+    let warnings = Some(file_warnings(files, &read, snapshot.blind_spots, with.options));
     let fingerprint = snapshot.fingerprint;
-    (loaded, FoundFiles { fingerprint, digest: Some(digest), exposed, ..found })
+    (loaded, FoundFiles { fingerprint, digest: Some(digest), warnings, ..found })
 }
 
 /// Loads an identity that the host pushed as `bytes`, unless `known` is their digest. `names` has the paths that name
@@ -206,22 +206,6 @@ fn digest_of_failure(files: &ConfiguredFiles, error: &Error, read: &[SnapshotFil
     let mut named = read.iter().filter(|_| is_of_one_file);
     let named = named.find(|file| error.path.as_deref() == Some(&file.path));
     named.map_or_else(|| digest_of(read), SnapshotFile::digest)
-}
-
-/// Returns a warning for each secret that every user may read.
-fn exposed_secrets(files: &ConfiguredFiles, read: &[SnapshotFile]) -> Vec<Warning> {
-    let is_exposed = |file: &&SnapshotFile| {
-        files.is_secret(&file.path)
-            && file.read.as_ref().is_ok_and(FileBytes::is_readable_by_others)
-    };
-    let warning = |file: &SnapshotFile| {
-        let text = format!("every user may read {}", file.path.display());
-        Warning::new(WarningKind::KeyReadable, text)
-    };
-    let mut warnings: Vec<_> = read.iter().filter(is_exposed).map(warning).collect();
-    // A chain and its key may share one file.
-    warnings.dedup();
-    warnings
 }
 
 /// Parses and validates the files that were `read`. A new trust store and new ticket keys are compared with `before`,

@@ -10,6 +10,7 @@
 mod backoff;
 mod configured_files;
 mod debounce;
+mod file_warnings;
 mod findings;
 mod fresh;
 mod load;
@@ -29,6 +30,7 @@ mod waiters;
 mod warnings_of_all;
 
 pub(crate) use debounce::{Debounce, OpenForWriting, Writers};
+pub(crate) use file_warnings::FileWarning;
 pub(crate) use findings::{Finding, Note, Outcome, ReportedFailure};
 pub(crate) use open::{OpenReader, Opened};
 pub(crate) use pass::{Pass, PassScope, PassTime};

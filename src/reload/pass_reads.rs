@@ -118,7 +118,7 @@ impl Pipeline {
         let unit = &mut self.units[index];
         let loaded = match result {
             ReadResult::Unchanged | ReadResult::Nothing => return None,
-            ReadResult::Files(read) => unit.load(read, newest_waiter, &with),
+            ReadResult::Files(read) => unit.load(*read, newest_waiter, &with),
             ReadResult::Panicked => Err(unit.panicked("reading the files panicked".to_owned())),
         };
         match loaded {

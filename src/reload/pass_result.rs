@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
+use super::file_warnings::FileWarning;
 use super::findings::{Note, Outcome, ReportedFailure};
 use super::pass::{PassScope, PassTime};
 use super::reloaded_event::ReloadReport;
 use crate::error::Error;
 use crate::events::{Event, Trigger};
+use crate::pki::Warnings;
 use crate::tls::Generation;
 
 /// A generation to publish, whose new content passed the self-check, with the report for its RELOADED event.
@@ -28,8 +30,8 @@ impl Publication {
 /// A unit whose files a pass read.
 pub(crate) struct ScannedUnit {
     pub(crate) index: usize,
-    /// Whether every user may read a secret of the unit.
-    pub(crate) is_exposed: bool,
+    /// The kinds of the warnings about its files.
+    pub(crate) file_warnings: Warnings,
 }
 
 /// The result of one pass.
@@ -43,6 +45,8 @@ pub(crate) struct PassResult {
     pub(crate) failures: Vec<ReportedFailure>,
     /// Failures that have ended, because the files hold the content that is served.
     pub(crate) ended: Vec<(Error, Trigger)>,
+    /// Warnings about files that have begun, and that no RELOADED event reports.
+    pub(crate) warnings: Vec<FileWarning>,
     pub(crate) outcome: Result<Outcome, Error>,
     /// The reason why the first incomplete unit is incomplete. While there is such a unit, no waiter is answered.
     pub(crate) pending: Option<Error>,

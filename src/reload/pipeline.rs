@@ -24,7 +24,7 @@ use crate::clock::Now;
 use crate::error::Error;
 use crate::events::Trigger;
 use crate::options::{IdentityBytes, Options};
-use crate::pki::Warning;
+use crate::pki::{Warning, Warnings};
 use crate::sys::Privileges;
 use crate::tls::{BaseConfig, Candidate, Generation, GenerationInfo};
 
@@ -91,9 +91,9 @@ impl Pipeline {
         self.units.retry_at(open, now)
     }
 
-    /// Returns the units that have a secret which every user may read.
-    pub(crate) fn exposed(&self) -> impl Iterator<Item = usize> {
-        self.units.exposed()
+    /// Returns the kinds of the warnings about the files of each unit.
+    pub(crate) fn file_warnings(&self) -> impl Iterator<Item = Warnings> {
+        self.units.iter().map(|unit| unit.file_warnings.kinds())
     }
 
     /// Returns whether the host pushes the content of the unit at `index`.
@@ -186,10 +186,20 @@ impl Pipeline {
         (self.result(pass, published), outcome)
     }
 
-    fn result(&self, mut pass: Pass<'_>, published: Option<Publication>) -> PassResult {
-        let scanned = std::mem::take(&mut pass.scanned).into_iter();
-        let scanned = scanned
-            .map(|index| ScannedUnit { index, is_exposed: !self.units[index].exposed.is_empty() });
+    fn result(&mut self, mut pass: Pass<'_>, published: Option<Publication>) -> PassResult {
+        let scanned = std::mem::take(&mut pass.scanned);
+        let mut warnings = Vec::new();
+        for index in &scanned {
+            let unit = &mut self.units[*index];
+            // If new content waits, RELOADED will report them.
+            if unit.sightings.retry_at().is_none() {
+                warnings.append(&mut unit.file_warnings.take_unreported());
+            }
+        }
+        let scanned = scanned.into_iter().map(|index| ScannedUnit {
+            index,
+            file_warnings: self.units[index].file_warnings.kinds(),
+        });
         let mut again = std::mem::take(&mut pass.again);
         if published.is_some() {
             again.extend(self.units.refused_for_name());
@@ -205,6 +215,7 @@ impl Pipeline {
             time: pass.time,
             newest_waiter: pass.newest_waiter,
             notes: pass.notes,
+            warnings,
             failures: pass.failures,
             ended: pass.ended,
         }
@@ -280,6 +291,7 @@ impl Pipeline {
         let options = &self.options;
         let change = Change { units, warnings, trigger, unix, options };
         let report = ReloadReport::new(&self.units, &candidate, &change);
+        self.units.iter_mut().for_each(|unit| unit.file_warnings.report_all());
         let next = candidate.accept(GenerationInfo {
             number: self.number,
             loaded_at: unix,

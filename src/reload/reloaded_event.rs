@@ -27,9 +27,10 @@ const DESCRIBED: usize = 4;
 impl ReloadReport {
     /// Returns the report of `change`, which turns `units` into `candidate`.
     pub(super) fn new(units: &[Unit], candidate: &Candidate, change: &Change<'_>) -> Self {
-        let lasting =
-            units.iter().flat_map(|unit| unit.serving.warnings().iter().chain(&unit.exposed));
         let of_all = warnings_of_all(units, candidate, change);
+        let lasting = units
+            .iter()
+            .flat_map(|unit| unit.serving.warnings().iter().chain(unit.file_warnings.iter()));
         let warnings = change.warnings.iter().chain(&of_all).chain(lasting);
         let changed = if change.units.is_empty() { &[0] } else { change.units };
         let (described, further) = changed.split_at(changed.len().min(DESCRIBED));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::configured_files::ConfiguredFiles;
+use super::file_warnings::FileWarnings;
 use super::findings::{Failure, Finding, Note, ReportedFailure};
 use super::fresh::{Fresh, NewContent};
 use super::load::{KnownContent, LoadContext, Loaded, PermanentFailure, load, load_memory};
@@ -21,7 +22,6 @@ use crate::error::{Cause, Error};
 use crate::events::Trigger;
 use crate::files::{Digest, Fingerprint, Lookup};
 use crate::options::{IdentityBytes, IdentityFiles, Options, StartMode};
-use crate::pki::Warning;
 use crate::sys::{catch_panic, wiping_stack, without_fork};
 use crate::tls::UnitContent;
 
@@ -47,8 +47,8 @@ pub(super) struct Unit {
     pub(super) lookups: Vec<Lookup>,
     /// The fingerprint of the files when they last held the content that is served.
     fingerprint: Option<Arc<Fingerprint>>,
-    /// A warning for each secret that every user may read.
-    pub(super) exposed: Vec<Warning>,
+    /// Warnings about the files themselves, as the latest read found them.
+    pub(super) file_warnings: FileWarnings,
     permanent: Option<PermanentFailure>,
     /// When the files were last read.
     read_at: Instant,
@@ -115,7 +115,7 @@ impl Unit {
             retry: RetryState::Good,
             lookups: Vec::new(),
             fingerprint: None,
-            exposed: Vec::new(),
+            file_warnings: FileWarnings::default(),
             permanent: None,
             read_at,
             read_for: 0,
@@ -177,7 +177,7 @@ impl Unit {
         self.files = ConfiguredFiles::Identity(names);
         self.is_memory = true;
         self.lookups = Vec::new();
-        self.exposed = Vec::new();
+        self.file_warnings = FileWarnings::default();
         (self.fingerprint, self.permanent) = (None, None);
         (self.refused, self.reading) = (None, None);
         self.sightings.forget();
@@ -227,7 +227,8 @@ impl Unit {
         let hold_secrets = self.files.hold_secrets();
         let attempt = catch_panic(|| if hold_secrets { guard_secrets(load) } else { load() });
         let (loaded, found) = attempt.map_err(|panic| self.panicked(panic))?;
-        (self.lookups, self.exposed) = (found.lookups, found.exposed);
+        self.lookups = found.lookups;
+        self.file_warnings.set(found.warnings);
         self.permanent = match (&loaded, found.digest) {
             (Err(failure), Some(digest)) if failure.error.cause.depends_on_bytes_alone() => {
                 Some((digest, failure.clone()))

@@ -90,7 +90,7 @@ pub(crate) struct FinishedRead {
 }
 
 pub(super) enum ReadResult {
-    Files(ReadFiles),
+    Files(Box<ReadFiles>),
     /// The files look as they did when they were read last.
     Unchanged,
     /// The read was for the subscription alone.
@@ -135,7 +135,7 @@ impl UnitRead {
     /// Reads the files, and subscribes to the directories that lead to them.
     pub(crate) fn run(&self, calls: &ReadCalls<'_>) -> FinishedRead {
         let result = match &self.kind {
-            ReadKind::Files => ReadResult::Files(self.read(calls)),
+            ReadKind::Files => ReadResult::Files(self.read(calls).into()),
             ReadKind::Subscription(_) => ReadResult::Nothing,
             ReadKind::UnlessUnchanged { fingerprint, resolver, .. } => {
                 // Another reader may be stuck with the resolver.
@@ -146,7 +146,7 @@ impl UnitRead {
                 if is_unchanged {
                     ReadResult::Unchanged
                 } else {
-                    ReadResult::Files(self.read(calls))
+                    ReadResult::Files(self.read(calls).into())
                 }
             }
         };

@@ -48,12 +48,6 @@ impl Units {
         closed.filter_map(|(_, unit)| unit.retry_at(now)).min()
     }
 
-    /// Returns the units that have a secret which every user may read.
-    pub(super) fn exposed(&self) -> impl Iterator<Item = usize> {
-        let units = self.iter().enumerate().filter(|(_, unit)| !unit.exposed.is_empty());
-        units.map(|(index, _)| index)
-    }
-
     /// Returns the first failure of a unit that has files, or else whether the pass built a new generation.
     pub(super) fn outcome_of_files(&self, has_published: bool) -> Result<Outcome, Error> {
         // Leave out units without files: the push that failed has returned their failure to the host.

@@ -52,7 +52,7 @@ impl Handle {
         let now = Now::read();
         let count = GenerationsAlive::default();
         let Opened { pipeline, publication, failures } = load(options, count.clone(), now)?;
-        let exposed: Vec<_> = pipeline.exposed().collect();
+        let file_warnings: Vec<_> = pipeline.file_warnings().collect();
         let shared = Arc::new(Shared::new(&pipeline, publication.generation.clone(), count));
         shared.sink.store(sink.clone().map(Arc::new));
         let instance = Instance::new(shared.clone(), pipeline, sink)?;
@@ -61,9 +61,7 @@ impl Handle {
         for (_, failure) in &failures {
             instance.events.push(handle_step::event_of_failure(failure, &instance.current()));
         }
-        for index in exposed {
-            instance.states().set_exposed(index, true);
-        }
+        instance.states().set_file_warnings(file_warnings.into_iter().enumerate());
         handle_step::subscribe_and_scan(&instance, now);
         instance.start();
         Ok(Arc::new(Self { shared, instance: ArcSwap::new(instance) }))

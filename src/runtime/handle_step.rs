@@ -18,8 +18,8 @@ use crate::error::{Cause, Error};
 use crate::events::{Event, Trigger};
 use crate::options::IdentityBytes;
 use crate::reload::{
-    OpenForWriting, Outcome, Pass, PassAnswer, PassResult, PassScope, PassTime, ReportedFailure,
-    Writers,
+    FileWarning, OpenForWriting, Outcome, Pass, PassAnswer, PassResult, PassScope, PassTime,
+    ReportedFailure, Writers,
 };
 use crate::sys::catch_panic;
 use crate::tls::Generation;
@@ -260,7 +260,7 @@ impl<'a> Worker<'a> {
                 instance.shared.current.publish(published.generation.clone());
             }
         }
-        let PassResult { published, failures, ended, outcome, pending, .. } = result;
+        let PassResult { published, failures, ended, warnings, outcome, pending, .. } = result;
         let has_published = published.is_some();
         if let Some(published) = published {
             instance.events.push(published.into_event());
@@ -273,6 +273,10 @@ impl<'a> Worker<'a> {
         }
         for failure in &failures {
             instance.events.push(event_of_failure(failure, &instance.current()));
+        }
+        for FileWarning { path, warning } in warnings {
+            let event = Event::warning(&warning, result.time.trigger, &instance.current());
+            instance.events.push(event.about(path.into()));
         }
         instance.waiters.answer(&PassAnswer {
             newest: result.newest_waiter,

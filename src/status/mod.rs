@@ -112,9 +112,9 @@ impl Status {
         });
         let mut health = units.reduce(UnitHealth::combine).unwrap_or_default();
         health.checked_at = states.checked_at;
-        // Add warnings that belong to no single unit, such as about a name that several identities have. KeyReadable and
-        // NotYetValid come from the units, whose states are newer than the generation.
-        let of_generation = current.warnings().with(WarningKind::KeyReadable, false);
+        // Add warnings that belong to no single unit, such as about a name that several identities have. Those about
+        // files, and NotYetValid, come from the units, whose states are newer than the generation.
+        let of_generation = current.warnings().without_file_warnings();
         health.warnings |= of_generation.with(WarningKind::NotYetValid, false);
         Self {
             health,

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use super::expirations::Expiration;
 use super::unit_state::{UnitFailure, UnitState};
-use crate::pki::{WarningKind, Warnings};
+use crate::pki::Warnings;
 
 /// Whether what is served is valid, and whether it will stay valid.
 ///
@@ -60,8 +60,9 @@ impl UnitHealth {
     ) -> Self {
         let expiring_from = expirations.iter().filter_map(|end| end.expiring_from).min();
         let (level, since) = level(unit, expirations, now);
+        let mut lasting = warnings;
+        lasting |= unit.file_warnings;
         let by_date = expirations.iter().filter_map(|end| end.warning(now));
-        let warnings = warnings.with(WarningKind::KeyReadable, unit.exposed);
         Self {
             level,
             since,
@@ -72,7 +73,7 @@ impl UnitHealth {
             pending: unit.pending,
             renewed_generation: unit.renewed_generation,
             renewed_at: unit.renewed_at,
-            warnings: by_date.fold(warnings, |all, kind| all.with(kind, true)),
+            warnings: by_date.fold(lasting, |all, kind| all.with(kind, true)),
         }
     }
 

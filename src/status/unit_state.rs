@@ -5,6 +5,7 @@
 
 use super::expirations::expirations_of_unit;
 use crate::error::{Cause, Error};
+use crate::pki::Warnings;
 use crate::reload::{Finding, Note, Outcome, PassResult, PassScope, ReportedFailure};
 use crate::tls::Generation;
 use crate::watch::WatchState;
@@ -33,8 +34,8 @@ pub(crate) struct UnitState {
     pub(crate) good_since: i64,
     pub(crate) checked_at: i64,
     pub(crate) pending: bool,
-    /// Whether every user may read one of the unit's secrets.
-    pub(crate) exposed: bool,
+    /// The kinds of the warnings about the unit's files.
+    pub(crate) file_warnings: Warnings,
     /// Boxed, because few units have a failure and a failure is large.
     pub(crate) failure: Option<Box<UnitFailure>>,
 }
@@ -105,10 +106,12 @@ impl UnitStates {
         }
     }
 
-    /// Records whether every user may read a secret of the unit at `index`.
-    pub(crate) fn set_exposed(&mut self, index: usize, is_exposed: bool) {
-        if let Some(unit) = self.units.get_mut(index) {
-            unit.exposed = is_exposed;
+    /// Records the kinds of the warnings about the files of units, each with its index.
+    pub(crate) fn set_file_warnings(&mut self, found: impl Iterator<Item = (usize, Warnings)>) {
+        for (index, warnings) in found {
+            if let Some(unit) = self.units.get_mut(index) {
+                unit.file_warnings = warnings;
+            }
         }
     }
 
@@ -128,7 +131,7 @@ impl UnitStates {
         }
     }
 
-    /// Records when each unit was checked, and whether every user may read a secret of a unit that was read.
+    /// Records when each unit was checked, and the warnings about the files of units that were read.
     ///
     /// A poll counts as a check of all units, because it compares their fingerprints. Any other pass counts only for
     /// the units that it read.
@@ -139,8 +142,8 @@ impl UnitStates {
         }
         for unit in &result.scanned {
             self.units[unit.index].checked_at = now;
-            self.set_exposed(unit.index, unit.is_exposed);
         }
+        self.set_file_warnings(result.scanned.iter().map(|unit| (unit.index, unit.file_warnings)));
     }
 
     /// Records one finding of a pass at `now`, which replaces `before` with `published`, if it publishes.
@@ -181,7 +184,7 @@ impl UnitState {
             good_since: at,
             checked_at: at,
             pending: false,
-            exposed: false,
+            file_warnings: Warnings::default(),
             failure: None,
         }
     }

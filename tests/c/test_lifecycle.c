@@ -54,6 +54,7 @@ static void every_number_has_a_word(void) {
     CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_EXPIRING), "expiring");
     CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_EXPIRED), "expired");
     CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_RECOVERED), "recovered");
+    CHECK_STR(certreload_event_kind_str(CERTRELOAD_EVENT_KIND_WARNING), "warning");
     CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_OPEN), "open");
     CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_WATCH), "watch");
     CHECK_STR(certreload_trigger_str(CERTRELOAD_TRIGGER_POLL), "poll");
@@ -83,6 +84,8 @@ static void every_number_has_a_word(void) {
     CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_CHAIN_EXPIRED), "chain-expired");
     CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_KEY_USAGE), "key-usage");
     CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_DUPLICATE_NAME), "duplicate-name");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_POLLED_PATH), "polled-path");
+    CHECK_STR(certreload_warning_str(CERTRELOAD_WARNING_FILE_DELETED), "file-deleted");
     CHECK_STR(certreload_warning_str(0), "unknown");
     CHECK_STR(certreload_warning_str(1u | 2u), "unknown");
     CHECK_STR(certreload_event_kind_str(9999), "unknown");

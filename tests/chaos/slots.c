@@ -147,7 +147,7 @@ static void told(slot *of, const certreload_event *event) {
     if (event->generation < before)
         violation("an event of generation %lu after one of %lu", (unsigned long)event->generation,
                   (unsigned long)before);
-    if (event->count == 0 || event->kind < 1 || event->kind > CERTRELOAD_EVENT_KIND_RECOVERED ||
+    if (event->count == 0 || event->kind < 1 || event->kind > CERTRELOAD_EVENT_KIND_WARNING ||
         event->message[0] == '\0')
         violation("an event that is none");
 }

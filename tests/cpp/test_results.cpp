@@ -23,6 +23,7 @@ void to_string_names_every_enum() {
     CHECK(to_string(event_kind::expiring) == std::string("expiring"));
     CHECK(to_string(event_kind::expired) == std::string("expired"));
     CHECK(to_string(event_kind::recovered) == std::string("recovered"));
+    CHECK(to_string(event_kind::warning) == std::string("warning"));
     CHECK(to_string(certreload::trigger::clock) == std::string("clock"));
     CHECK(to_string(certreload::log_level::warn) == std::string("warn"));
     CHECK(to_string(certreload::category::not_now) ==
