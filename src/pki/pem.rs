@@ -198,8 +198,9 @@ fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, C
             if position_of(end, BEGIN).is_some() {
                 return Err(malformed(line.number, "END and BEGIN are on one line"));
             }
-            return match end.strip_suffix(HYPHENS) {
-                Some(end) if end == label => Ok(Section {
+            // Text behind the END is ignored, as rustls does (G23).
+            return match end.strip_prefix(label) {
+                Some(rest) if rest.starts_with(HYPHENS) => Ok(Section {
                     line: begin.number,
                     label,
                     headers: &within[..headers],
