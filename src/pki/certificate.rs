@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use x509_parser::error::X509Error;
 use x509_parser::extensions::ParsedExtension;
+use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name, X509Version};
 use x509_parser::time::ASN1Time;
 
@@ -49,9 +50,11 @@ pub(crate) struct CertificateFacts<'a> {
     pub(super) may_sign: bool,
     /// Whether the key may sign CRLs (keyUsage cRLSign); true if the certificate has no keyUsage.
     pub(super) may_sign_crls: bool,
-    /// Whether TLS servers may use the certificate (extendedKeyUsage serverAuth or anyExtendedKeyUsage); true if it has
-    /// no extendedKeyUsage.
+    /// Whether TLS servers may use the certificate (extendedKeyUsage serverAuth, anyExtendedKeyUsage or Server Gated
+    /// Crypto); true if it has no extendedKeyUsage.
     pub(super) may_serve: bool,
+    /// Whether TLS servers may use the certificate by Server Gated Crypto alone, which OpenSSL takes for serverAuth.
+    pub(super) serves_by_gated_crypto: bool,
     /// Whether TLS clients may use the certificate (extendedKeyUsage clientAuth or anyExtendedKeyUsage); true if it has
     /// no extendedKeyUsage.
     pub(super) may_be_client: bool,
@@ -110,6 +113,7 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<CertificateFacts<'_>, Ca
         may_sign: true,
         may_sign_crls: true,
         may_serve: true,
+        serves_by_gated_crypto: false,
         may_be_client: true,
         may_sign_ocsp: false,
         must_staple: false,
@@ -128,7 +132,15 @@ pub(super) fn facts(der: &[u8], index: usize) -> Result<CertificateFacts<'_>, Ca
                 facts.may_sign_crls = usage.crl_sign();
             }
             ParsedExtension::ExtendedKeyUsage(usage) => {
-                facts.may_serve = usage.server_auth || usage.any;
+                let is_gated = |id: &Oid<'_>| {
+                    matches!(
+                        id.as_bytes(),
+                        oid::NETSCAPE_GATED_CRYPTO | oid::MICROSOFT_GATED_CRYPTO
+                    )
+                };
+                let may_serve = usage.server_auth || usage.any;
+                facts.serves_by_gated_crypto = !may_serve && usage.other.iter().any(is_gated);
+                facts.may_serve = may_serve || facts.serves_by_gated_crypto;
                 facts.may_be_client = usage.client_auth || usage.any;
                 facts.may_sign_ocsp = usage.ocsp_signing;
             }

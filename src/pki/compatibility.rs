@@ -20,6 +20,10 @@ pub(super) fn warnings(chain: &Chain<'_>, linked: &[usize], role: Role) -> Vec<W
         let form = "has a form that is not widely known, such as a critical extension";
         problems.push((chain.leaf, format!("{form}; {peers} on rustls refuse it")));
     }
+    if role == Role::Server && leaf.serves_by_gated_crypto {
+        let problem = "has no extended key usage for servers but that of Server Gated Crypto; most clients refuse it";
+        problems.push((chain.leaf, problem.to_owned()));
+    }
     if role == Role::Server && !leaf.has_alternative_names {
         let problem = "has no subjectAltName; most clients ignore its common name (RFC 9525)";
         problems.push((chain.leaf, problem.to_owned()));

@@ -66,6 +66,10 @@ pub(super) const DELTA_CRL_INDICATOR: &[u8] = &[0x55, 0x1d, 27];
 pub(super) const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 28];
 /// authorityKeyIdentifier, 2.5.29.35 (RFC 5280 section 5.2.1).
 pub(super) const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 35];
+/// Server Gated Crypto of Netscape, 2.16.840.1.113730.4.1: an extended key usage of servers, from before serverAuth.
+pub(super) const NETSCAPE_GATED_CRYPTO: &[u8] = &[0x60, 0x86, 0x48, 1, 0x86, 0xf8, 0x42, 4, 1];
+/// Server Gated Crypto of Microsoft, 1.3.6.1.4.1.311.10.3.3: likewise.
+pub(super) const MICROSOFT_GATED_CRYPTO: &[u8] = &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 10, 3, 3];
 /// id-pe-tlsfeature, 1.3.6.1.5.5.7.1.24 (RFC 7633).
 pub(super) const TLS_FEATURE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 24];
 /// id-ad-caIssuers, 1.3.6.1.5.5.7.48.2 (RFC 5280 section 4.2.2.1).
