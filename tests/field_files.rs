@@ -73,6 +73,9 @@ fn g23_what_plain_rustls_serves_to_openssl_is_served_with_a_warning() {
     let request = "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout key.pem -subj /CN=a.test \
                    -out leaf.csr";
     let sign = "openssl x509 -req -in leaf.csr -CA root.pem -CAkey root.key -CAcreateserial -days 20 -out chain.pem";
+    // Requests a certificate for the same key, whose public part is written in another form.
+    let named = "echo subjectAltName=DNS:a.test >ext
+         again() { openssl ec -in key.pem \"$@\" -out again.pem; openssl req -new -key again.pem -subj /CN=a.test -out leaf.csr; }";
     let table = [
         (
             "version 1",
@@ -90,6 +93,21 @@ fn g23_what_plain_rustls_serves_to_openssl_is_served_with_a_warning() {
             "a common name alone",
             format!("echo basicConstraints=CA:FALSE >ext; {sign} -extfile ext"),
             "subjectAltName",
+        ),
+        (
+            "a compressed point",
+            format!("{named}; again -conv_form compressed; {sign} -extfile ext"),
+            "public key",
+        ),
+        (
+            "Server Gated Crypto of Netscape",
+            format!("{named}; echo extendedKeyUsage=nsSGC >>ext; {sign} -extfile ext"),
+            "Server Gated Crypto",
+        ),
+        (
+            "Server Gated Crypto of Microsoft",
+            format!("{named}; echo extendedKeyUsage=msSGC >>ext; {sign} -extfile ext"),
+            "Server Gated Crypto",
         ),
     ];
     for (what, script, words) in table {
@@ -246,6 +264,39 @@ fn g2_sections_after_a_byte_order_mark_or_blanks_are_read() {
         last_error()
     );
     assert!(last_error().contains("END and BEGIN are on one line"), "{}", last_error());
+}
+
+/// Clients of OpenSSL do not verify such a certificate; those that pin it may.
+#[test]
+fn g23_a_certificate_whose_curve_is_spelled_out_is_served_with_a_warning() {
+    let workshop = Workshop::after(
+        "ec P-256; openssl ec -in key.pem -param_enc explicit -out again.pem; cp key.pem named.pem; mv again.pem key.pem
+         certify; cp key.pem explicit.pem",
+    );
+    for key in ["named.pem", "explicit.pem"] {
+        workshop.run(&format!("cp {key} key.pem"));
+        let host = workshop.options().open();
+        let (warnings, message) = warnings_at_open(&host);
+        assert_eq!(warnings, CERTRELOAD_WARNING_COMPATIBILITY, "{key}: {message}");
+        assert_eq!(host.sha256(), workshop.fingerprint("chain.pem"));
+    }
+    workshop.run("ec P-256");
+    assert_eq!(workshop.options().try_open().err(), Some(Outcome::KeyMismatch));
+}
+
+/// Text behind the END of a section: plain rustls reads the section, OpenSSL does not.
+#[test]
+fn g23_text_behind_an_end_line_is_no_reason_to_refuse() {
+    let workshop =
+        Workshop::after("authority root root; authority middle root; issue a.test middle");
+    workshop.run("cat leaf.pem middle.pem | sed 's/^-----END.*/& # a.test/' >chain.pem; sed -i 's/^-----END.*/&;/' key.pem");
+    openssl_verifies(&plain_rustls(&workshop), &workshop, "root.pem");
+    let host = workshop.options().open();
+    assert_eq!(host.served_chain(NAME).len(), 2);
+    openssl_verifies(&host.config(), &workshop, "root.pem");
+    // The END of another kind of section ends none.
+    workshop.run("sed 's/^-----END CERTIFICATE/& REQUEST/' leaf.pem >chain.pem");
+    assert_eq!(workshop.options().try_open().err(), Some(Outcome::PemMalformed));
 }
 
 fn with_roots(workshop: &Workshop) -> Builder {

@@ -13,6 +13,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 
 use super::certificate::{CertificateFacts, format_time};
+use super::public_key::is_same_key;
 use super::signature::is_signed_with;
 use super::warnings::{Warning, WarningKind};
 use crate::error::Cause;
@@ -121,7 +122,7 @@ impl Chain<'_> {
     /// issued by another certificate of the file.
     pub(super) fn leaves_with(&self, public_key: &[u8], role: Role) -> Vec<usize> {
         let all = || 0..self.facts.len();
-        let of_key = |at: &usize| self.facts[*at].public_key == public_key;
+        let of_key = |at: &usize| is_same_key(self.facts[*at].public_key, public_key);
         let first = all().take_while(of_key).count();
         let has_other_leaf =
             all().any(|at| !of_key(&at) && !self.facts[at].is_authority && self.is_fit(at, role));
@@ -146,7 +147,8 @@ impl Chain<'_> {
 
     /// Returns whether the certificate `at` issued one of another key in the file.
     pub(super) fn issued_another(&self, at: usize) -> bool {
-        let is_other = |of: &usize| self.facts[*of].public_key != self.facts[at].public_key;
+        let own = self.facts[at].public_key;
+        let is_other = |of: &usize| !is_same_key(self.facts[*of].public_key, own);
         (0..self.facts.len()).filter(is_other).any(|of| self.certifies(at, of))
     }
 

@@ -3,6 +3,7 @@
 use rustls::server::ParsedCertificate;
 
 use super::chain::Chain;
+use super::public_key::has_common_encoding;
 use super::warnings::{Warning, WarningKind};
 use crate::options::Role;
 
@@ -19,6 +20,10 @@ pub(super) fn warnings(chain: &Chain<'_>, linked: &[usize], role: Role) -> Vec<W
     } else if ParsedCertificate::try_from(&chain.certificates[chain.leaf]).is_err() {
         let form = "has a form that is not widely known, such as a critical extension";
         problems.push((chain.leaf, format!("{form}; {peers} on rustls refuse it")));
+    }
+    if !has_common_encoding(leaf.public_key) {
+        let form = "has an EC public key with a compressed point or a curve that is spelled out";
+        problems.push((chain.leaf, format!("{form}; many {peers} refuse it (RFC 8422)")));
     }
     if role == Role::Server && leaf.serves_by_gated_crypto {
         let problem = "has no extended key usage for servers but that of Server Gated Crypto; most clients refuse it";

@@ -16,6 +16,7 @@ mod leaf;
 mod ocsp;
 mod oid;
 mod pem;
+mod public_key;
 mod signature;
 #[cfg(test)]
 mod test_ca;
@@ -49,4 +50,5 @@ pub(crate) mod fuzzing {
     pub(crate) use super::ocsp::StapleFacts;
     pub(crate) use super::ocsp::{MAX_RESPONSE, parse as parse_ocsp};
     pub(crate) use super::pem::certificates;
+    pub(crate) use super::public_key::is_same_key;
 }

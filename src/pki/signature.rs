@@ -8,9 +8,10 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::SignatureVerificationAlgorithm;
 
 use super::certificate::subject_and_key_of;
-use super::der::{BIT_STRING, INTEGER, OBJECT_IDENTIFIER, SEQUENCE};
+use super::der::{BIT_STRING, INTEGER, SEQUENCE};
 use super::der::{bit_length, bits, element, only, tagged};
 use super::oid;
+use super::public_key::{key_of, kind_of, spells_out_curve, split_key};
 
 /// The three fields that certificates, CRLs and OCSP responses have in common: content, algorithm, signature.
 #[derive(Debug)]
@@ -90,8 +91,10 @@ pub(crate) fn is_handshake_signature(
     let Some((key_algorithm, key)) = split_key(public_key) else { return false };
     let of_scheme = algorithms.mapping.iter().filter(|(known, _)| *known == scheme);
     of_scheme.flat_map(|(_, known)| known.iter()).any(|known| {
-        known.public_key_alg_id().as_ref() == key_algorithm
-            && known.verify_signature(key, message, signature).is_ok()
+        let takes_key = known.public_key_alg_id().as_ref() == key_algorithm
+            || spells_out_curve(key_algorithm)
+                && kind_of(&known.public_key_alg_id()) == Some(oid::EC);
+        takes_key && known.verify_signature(key, message, signature).is_ok()
     })
 }
 
@@ -105,27 +108,6 @@ pub(super) fn is_signed_with(
         (signed, []) => signed.is_by(public_key, algorithms),
         _ => None,
     }
-}
-
-/// Returns the key of a `SubjectPublicKeyInfo` without its algorithm. An OCSP `CertID` contains the hash of that.
-pub(super) fn key_bits(public_key: &[u8]) -> Option<&[u8]> {
-    Some(key_of(public_key)?.1)
-}
-
-/// Splits a `SubjectPublicKeyInfo` into algorithm and key.
-fn key_of(public_key: &[u8]) -> Option<(&[u8], &[u8])> {
-    split_key(only(public_key, SEQUENCE)?)
-}
-
-/// Splits the content of a `SubjectPublicKeyInfo` into algorithm and key.
-fn split_key(public_key: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (algorithm, rest) = tagged(public_key, SEQUENCE)?;
-    Some((algorithm, bits(only(rest, BIT_STRING)?)?))
-}
-
-/// Returns the object identifier of an `AlgorithmIdentifier`, without parameters.
-fn kind_of(algorithm: &[u8]) -> Option<&[u8]> {
-    Some(tagged(algorithm, OBJECT_IDENTIFIER)?.0)
 }
 
 /// Returns whether the provider can use a public key of this kind and form: an RSA key by its size, an EC key by the

@@ -14,7 +14,7 @@ use crate::pki::chain::Chain;
 use crate::pki::expiry_warning;
 use crate::pki::hash::{Sha256, serial_text, sha256};
 use crate::pki::oid;
-use crate::pki::signature::key_bits;
+use crate::pki::public_key::key_bits;
 
 /// How many seconds in the future the thisUpdate of a response may be, because the responder's clock may be ahead.
 /// Clients usually allow as much.
