@@ -912,6 +912,14 @@ CERTRELOAD_ENUM(certreload_event_kind) {
    * The path is that of the latest failure.
    */
   CERTRELOAD_EVENT_KIND_RECOVERED = 7,
+  /**
+   * A warning has begun, and no new generation brings it: CERTRELOAD_WARNING_FILE_DELETED or
+   * CERTRELOAD_WARNING_POLLED_PATH. The path is that of the file. What is served does not change, nor does the
+   * health. The event comes once for each file while the warning lasts, and again in a child after
+   * certreload_after_fork(). The status shows when the warning has ended. If the warning began before open, or comes
+   * with new content, RELOADED has its bit instead.
+   */
+  CERTRELOAD_EVENT_KIND_WARNING = 8,
 };
 
 /**
@@ -1086,6 +1094,19 @@ CERTRELOAD_ENUM(certreload_trigger) {
  * this process. Only with CERTRELOAD_START_AVAILABLE: otherwise the handle does not open.
  */
 #define CERTRELOAD_WARNING_TICKET_KEYS_MISSING 8388608
+
+/**
+ * Warning: a path leads through a link of /proc to a file that has no path here, so the kernel notifies of no changes.
+ * Examples are a memfd or a deleted file by "/dev/fd/5", and a file of another mount namespace by "/proc/PID/root".
+ * Such a file is read at each poll and request.
+ */
+#define CERTRELOAD_WARNING_POLLED_PATH 2097152
+
+/**
+ * Warning: a file that is mounted by itself (Docker "-v file:file", Kubernetes subPath) was replaced or deleted where
+ * it is mounted from. The mount still shows the old file, and shows no renewal. Mount the directory in place of it.
+ */
+#define CERTRELOAD_WARNING_FILE_DELETED 4194304
 
 /**
  * One event. All pointers are borrowed: they are valid until the callback returns, or as long as

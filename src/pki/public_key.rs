@@ -38,7 +38,7 @@ pub(super) fn spells_out_curve(algorithm: &[u8]) -> bool {
 }
 
 /// Returns whether two `SubjectPublicKeyInfo` contain the same key. EC keys are compared by their points.
-pub(super) fn is_same_key(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn is_same_key(one: &[u8], other: &[u8]) -> bool {
     one == other || has_same_point(one, other).unwrap_or(false)
 }
 
