@@ -522,6 +522,8 @@ uint32_t certreload_version_number(void);
  * certreload_last_error(), and nothing is opened. certreload_options_clear_error() clears that failure;
  * certreload_options_new() explains the rule.
  *
+ * With certreload_options_set_start() the function succeeds although some files cannot be used.
+ *
  * @param options     must not be NULL; copied: may be changed or freed afterwards
  * @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
  * @return            OK; NULL_PARAMETER; the first failure that the options remember; NOTHING_TO_LOAD;
@@ -533,7 +535,8 @@ uint32_t certreload_version_number(void);
  * Signals:           not async-signal-safe
  * Blocks:            file reads and one handshake per TLS version and identity: milliseconds. An encrypted key adds
  *                    its password callback, without a limit, and the key derivation: up to about a second, because
- *                    more than 2,000,000 rounds are refused
+ *                    more than 2,000,000 rounds are refused. With CERTRELOAD_START_AVAILABLE, up to the
+ *                    incomplete-file timeout for each mount that does not answer
  * Since:             0.1.0
  */
 certreload_result certreload_open(const certreload_options *options,
@@ -558,18 +561,20 @@ certreload_result certreload_open_files(const char *chain_path,
                                         certreload_handle **handle_out);
 
 /**
- * Returns whether certreload_open() would succeed: for `yourserver --check-config`.
+ * Returns whether all files can be used, so that certreload_open() would succeed: for `yourserver --check-config`.
  *
  * The function reads and validates the files and completes the same handshakes. It starts no thread that stays, watches
  * nothing and keeps nothing. As in certreload_open(), a file that is incomplete at this moment is a failure, and so is
  * a file system that does not answer; certreload_open() says with which options this function blocks on one. If a
  * renewal may be running, repeat the call for about the incomplete-file timeout.
  *
+ * With CERTRELOAD_START_AVAILABLE, this function fails where certreload_open() would do without a file.
+ *
  * If a certreload_options_* function has failed on these options, its result and message are returned, and no file
  * is read.
  *
  * @param options  must not be NULL; borrowed for the call
- * @return         as certreload_open()
+ * @return         as certreload_open() with CERTRELOAD_START_STRICT
  * Ownership:      options stay the caller's
  * Threads:        any thread, concurrently
  * Signals:        not async-signal-safe
@@ -842,6 +847,10 @@ certreload_result certreload_push_identity(certreload_handle *handle,
  * Indexes never change: they follow the order in which identities were added. An IP address and a URI are written as
  * certreload_identity_name() returns them. A DNS name has no dot at its end: "example.org", not "example.org.".
  *
+ * An identity that has never been loaded (CERTRELOAD_START_AVAILABLE) has no name yet: push to it by the order in which it
+ * was added. While there is one, an identity with a wildcard for the name is not returned, because the other may have
+ * the name itself.
+ *
  * @param handle       must not be NULL
  * @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address, in upper
  *                     or lower case; or a URI
@@ -1078,8 +1087,8 @@ CERTRELOAD_ENUM(certreload_trigger) {
 #define CERTRELOAD_WARNING_ROOT_DOUBTFUL 262144
 
 /**
- * Warning: a certificate that is served is not valid yet, by the clock of this machine. Only with
- * CERTRELOAD_START_AVAILABLE: otherwise such a certificate is refused.
+ * Warning: a certificate that is served is not valid yet, by the clock of this machine. With CERTRELOAD_START_AVAILABLE it
+ * may have been so at open; otherwise the clock was set back since.
  */
 #define CERTRELOAD_WARNING_NOT_YET_VALID 524288
 
@@ -1387,8 +1396,8 @@ CERTRELOAD_ENUM(certreload_health) {
   CERTRELOAD_HEALTH_STALE = 2,
   /**
    * A certificate that is served has expired, or a revocation list because of which peers are then refused. An
-   * expired intermediate counts if its chain offers no other path. With CERTRELOAD_START_AVAILABLE also: a
-   * certificate that is served is not valid yet (CERTRELOAD_WARNING_NOT_YET_VALID).
+   * expired intermediate counts if its chain offers no other path. Or a certificate that is served is not valid yet
+   * (CERTRELOAD_WARNING_NOT_YET_VALID), which no event reports when the clock was set back.
    */
   CERTRELOAD_HEALTH_EXPIRED = 3,
   /**
@@ -1497,7 +1506,7 @@ typedef struct certreload_status {
   uint32_t warnings;
   /**
    * Since when health has its present value. EXPIRED: the notAfter, or a list's nextUpdate, that was reached first.
-   * STALE: when the oldest unresolved failure was reported. EXPIRING: when the first warning window began. OK: the
+   * STALE and MISSING: when the oldest unresolved failure was reported. EXPIRING: when the first warning window began. OK: the
    * time of the open, or when the last problem ended. 0 if it is not known (in a forked child).
    */
   int64_t health_since;
@@ -2117,10 +2126,14 @@ CERTRELOAD_ENUM(certreload_start) {
  *   CERTRELOAD_WARNING_TICKET_KEYS_MISSING.
  * - **A required name** that no identity has is the warning CERTRELOAD_WARNING_NAME_MISSING.
  *
- * Each failure is a RELOAD_FAILED event with the trigger CERTRELOAD_TRIGGER_OPEN, after the first RELOADED event.
+ * Each failure is a RELOAD_FAILED event with the trigger CERTRELOAD_TRIGGER_OPEN, after the first RELOADED event; of more
+ * than CERTRELOAD_MAX_WAITING_EVENTS, the oldest are counted by the others, and all are in the log. The files are read
+ * once. Those that are incomplete at that moment are loaded after their next change, poll or request.
+ *
  * Health is MISSING while an identity or the trust store has not been loaded; certreload_get_identity_status() and
  * certreload_get_trust_status() have the reason. As soon as the files can be used they are, without a restart, and
- * RELOADED reports that. From then on the unit is never given up again (G3).
+ * RELOADED reports that. From then on the unit is never given up again (G3). Until then certreload_reload_wait() returns
+ * the reason. certreload_push_identity() brings an identity that is missing, by the order in which it was added.
  *
  * certreload_open() still fails if the options contradict each other, or if memory, threads or descriptors are not
  * available. certreload_check() returns the first file that cannot be used, whatever this option is.
@@ -3146,8 +3159,9 @@ const certreload_identity *certreload_generation_identity(const certreload_gener
  *
  * @param generation   must not be NULL
  * @param server_name  a DNS name in upper or lower case, as in SNI; NULL or "" for a client that sends none;
- *                     borrowed for the call. An IP address or a URI is no server name (RFC 6066 section 3): here as in
- *                     the handshake, it counts as none. certreload_find_identity() finds them
+ *                     borrowed for the call. An IP address is no server name (RFC 6066 section 3): here as in the
+ *                     handshake, it counts as none. So does a URI here; in a handshake it is an illegal parameter.
+ *                     certreload_find_identity() finds both
  * @return             the identity; NULL if generation is NULL, or its handshakes fail: no identity to serve has been
  *                     loaded, or no trust store
  * Ownership:          borrowed, until the generation is released

@@ -726,8 +726,8 @@ class options {
         return std::move(add_identity_memory(chain_pem, key_pem, ocsp_der));
     }
 
-    /// Requires that an identity has this DNS name: opening fails without it, and a change that
-    /// would lose it is refused (G15).
+    /// Requires that an identity has this name, a DNS name, an IP address or a URI: opening fails
+    /// without it (start_mode::strict), and a change that would lose it is refused (G15).
     options &require_name(const std::string &name) & {
         apply(certreload_options_require_name, detail::c_text(name));
         return *this;
@@ -1005,7 +1005,8 @@ class options {
         return std::move(on_event(std::move(function), std::move(on_exception)));
     }
 
-    /// Checks whether handle::open() would succeed. Throws the error that it would throw.
+    /// Checks whether all files can be used. Throws the error that handle::open() would throw with
+    /// start_mode::strict.
     void check() const {
         detail::check(certreload_check(raw_.get()));
     }
@@ -1196,8 +1197,8 @@ class generation {
     }
     identity_range identities() const && = delete;
 
-    /// Returns one identity, in the order in which they were added; an empty one if there is no
-    /// such index.
+    /// Returns one identity, in the order in which they were added, those left out that have not
+    /// been loaded; an empty one if there is no such index.
     certreload::identity identity(std::size_t index) const &noexcept {
         return identities()[index];
     }

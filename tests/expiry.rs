@@ -22,7 +22,7 @@ use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::certreload_health as Health;
 use support::certificates::{Pair, Site, replace};
 use support::clock::{Clock, NAME, system_time};
-use support::host::{Builder, Host, PATIENCE, last_error, text};
+use support::host::{Builder, Host, PATIENCE, Seen, last_error, text};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -377,6 +377,13 @@ fn of_the_versions_of_a_certificate_in_one_file_the_valid_one_is_served() {
     clock.set(2 * HOUR + 1);
     host.recorder.wait_for_generation(3);
     assert_eq!(host.served(NAME), new.sha256, "the second is valid now");
+    // When the last one has expired, there is nothing better, and no failure.
+    clock.set(4 * HOUR + 1);
+    let expired = |seen: &[Seen]| seen.iter().any(|seen| seen.kind == Expired);
+    host.recorder.wait_until("the expiry of the last one", expired);
+    assert_eq!(host.reload_wait(), Outcome::Unchanged, "{}", last_error());
+    assert_eq!(host.served(NAME), new.sha256);
+    assert!(host.recorder.of(Kind::ReloadFailed).is_empty());
     // Another certificate of the key is no version of this one.
     clock.set(0);
     let other = version("other.test", -MINUTE, 3 * HOUR);

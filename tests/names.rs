@@ -19,6 +19,7 @@ use certreload::ffi::identity_getters::{
     certreload_identity_name, certreload_identity_name_count, certreload_identity_sha256,
 };
 use certreload::ffi::options::required_name::certreload_options_require_name;
+use certreload::ffi::options::start::{certreload_options_set_start, certreload_start};
 use certreload::ffi::options::watch::certreload_watch as Watch;
 use certreload::ffi::push_identity::certreload_find_identity;
 use certreload::ffi::result::certreload_result as Outcome;
@@ -262,7 +263,7 @@ fn of_two_identities_with_one_name_the_valid_one_is_served() {
     let host = builder.identity(&two.chain(), &two.key()).open();
     let (bits, message) = warnings_at_open(&host);
     assert_ne!(bits & CERTRELOAD_WARNING_DUPLICATE_NAME, 0, "{message}");
-    assert!(message.contains(" serves a.test only when "), "{message}");
+    assert!(message.contains(" serves a.test only when the certificate of "), "{message}");
     assert_eq!(host.served(NAME), short.sha256);
     clock.set(HOUR + 1);
     assert_eq!(host.served(NAME), long.sha256, "the first has expired");
@@ -284,4 +285,60 @@ fn selected(host: &Host, name: &str) -> String {
         certreload_generation_release(generation);
         sha256
     }
+}
+
+/// One that is valid at a time at which others are not is kept, whichever of them expires first.
+#[test]
+fn of_several_identities_with_one_name_none_that_is_valid_is_lost() {
+    let clock = Clock::new();
+    let pairs = [
+        clock.pair_for(NAME, -2 * HOUR, HOUR),
+        clock.pair_for(NAME, -HOUR, 3 * HOUR),
+        clock.pair_for(NAME, 2 * HOUR, 5 * HOUR),
+        clock.pair_for(NAME, -HOUR, 2 * HOUR),
+    ];
+    let sites: Vec<_> = pairs.iter().map(Site::plain).collect();
+    let builder = started(Builder::new().watch(Watch::Off).debounce_ms(0, 0));
+    let all = |all: Builder, site: &Site| all.identity(&site.chain(), &site.key());
+    let host = sites.iter().fold(builder, all).open();
+    for (at, expected) in [(0, 0), (HOUR + 1, 1), (2 * HOUR + 1, 1), (3 * HOUR + 1, 2)] {
+        clock.set(at);
+        assert_eq!(host.served(NAME), pairs[expected].sha256, "after {at} s");
+    }
+    // The first is not valid yet, and ends last: the second serves until then.
+    let sites = [&pairs[2], &pairs[1]].map(Site::plain);
+    clock.set(0);
+    let builder = started(Builder::new().watch(Watch::Off).debounce_ms(0, 0));
+    let host = sites.iter().fold(builder, all).open();
+    assert_eq!(host.served(NAME), pairs[1].sha256);
+    let (_, message) = warnings_at_open(&host);
+    assert!(message.contains(" serves a.test, because "), "{message}");
+    clock.set(3 * HOUR + 1);
+    assert_eq!(host.served(NAME), pairs[2].sha256);
+}
+
+fn started(builder: Builder) -> Builder {
+    // SAFETY: live options.
+    let result =
+        unsafe { certreload_options_set_start(builder.0, certreload_start::Available as u32) };
+    assert_eq!(result, Outcome::Ok);
+    builder
+}
+
+/// A push must not replace the wildcard while the identity that has the name itself has not been loaded.
+#[test]
+fn a_name_leads_to_no_wildcard_while_an_identity_is_missing() {
+    let (mut one, two) =
+        (Site::plain(&Pair::new(&["x.wild.test"])), Site::plain(&Pair::new(&["*.wild.test"])));
+    std::fs::remove_file(one.chain()).unwrap();
+    let builder = started(Builder::new().watch(Watch::Off).debounce_ms(0, 0));
+    let builder = builder.identity(&one.chain(), &one.key()).identity(&two.chain(), &two.key());
+    let host = builder.open();
+    assert_eq!(index_of(&host, "x.wild.test"), None);
+    assert!(last_error().contains("some have not been loaded"), "{}", last_error());
+    assert_eq!(index_of(&host, "*.wild.test"), Some(1));
+    one.renew(&Pair::new(&["x.wild.test"]));
+    assert_eq!(host.reload_wait(), Outcome::Ok, "{}", last_error());
+    assert_eq!(index_of(&host, "x.wild.test"), Some(0));
+    assert_eq!(index_of(&host, "y.wild.test"), Some(1));
 }

@@ -38,6 +38,11 @@ enum Context {
 }
 
 impl Error {
+    /// Returns whether both have the same cause and path, whatever else the messages say.
+    pub(crate) fn has_same_cause(&self, other: &Self) -> bool {
+        self.cause == other.cause && self.path == other.path
+    }
+
     /// Creates a failure without a file.
     pub(crate) fn new(cause: Cause) -> Self {
         Self { cause, path: None, context: None }

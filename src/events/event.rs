@@ -13,7 +13,7 @@ use crate::sys::LOG_TARGET;
 use crate::tls::{AbsentUnit, Generation};
 
 /// What an event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum EventKind {
     Reloaded,
     ReloadFailed,

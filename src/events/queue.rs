@@ -3,7 +3,8 @@
 //! If more events wait than a limit, an old event is merged into a newer one of its kind, which counts it. So a slow
 //! host never loses the newest event of a kind (G7).
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::{io, mem};
@@ -343,21 +344,21 @@ impl QueueState {
             return;
         }
         // Merge events about the same path first, so that the latest event of every path is kept as long as possible.
-        let is_same_path = |old: &Event, new: &Event| old.kind == new.kind && old.path == new.path;
-        let pair = self.first_pair(is_same_path);
-        let pair = pair.or_else(|| self.first_pair(|old, new| old.kind == new.kind));
+        let pair = self.first_pair(|event| (event.kind, event.path.as_deref()));
+        let pair = pair.or_else(|| self.first_pair(|event| event.kind));
         if let Some((old, new)) = pair {
             self.waiting[new].count += self.waiting[old].count;
             self.waiting.remove(old);
         }
     }
 
-    /// Returns the positions of the oldest event that matches a newer one, and of the first newer one it matches.
-    fn first_pair(&self, matches: impl Fn(&Event, &Event) -> bool) -> Option<(usize, usize)> {
-        self.waiting.iter().enumerate().find_map(|(at, old)| {
-            let mut newer = self.waiting.iter().enumerate().skip(at + 1);
-            newer.find(|(_, new)| matches(old, new)).map(|(after, _)| (at, after))
-        })
+    /// Returns the positions of the oldest event that has a newer one with the same key, and of the first newer one.
+    fn first_pair<'a, K: Eq + Hash>(&'a self, key: fn(&'a Event) -> K) -> Option<(usize, usize)> {
+        let (mut newer, mut pair) = (HashMap::with_capacity(self.waiting.len()), None);
+        for (at, event) in self.waiting.iter().enumerate().rev() {
+            pair = newer.insert(key(event), at).map(|newer| (at, newer)).or(pair);
+        }
+        pair
     }
 
     fn begin_to_take(&mut self) {

@@ -137,8 +137,8 @@ pub const CERTRELOAD_WARNING_COMPATIBILITY: u32 = 131_072;
 /// Warning: a certificate among the roots is no CA certificate (basicConstraints), and yet everything that its key signed
 /// is trusted. Or 100 roots or more have the same subject: only some of them are tried for each peer.
 pub const CERTRELOAD_WARNING_ROOT_DOUBTFUL: u32 = 262_144;
-/// Warning: a certificate that is served is not valid yet, by the clock of this machine. Only with
-/// CERTRELOAD_START_AVAILABLE: otherwise such a certificate is refused.
+/// Warning: a certificate that is served is not valid yet, by the clock of this machine. With CERTRELOAD_START_AVAILABLE it
+/// may have been so at open; otherwise the clock was set back since.
 pub const CERTRELOAD_WARNING_NOT_YET_VALID: u32 = 524_288;
 /// Warning: no identity has a name that certreload_options_require_name() names. Only with CERTRELOAD_START_AVAILABLE:
 /// otherwise the handle does not open.

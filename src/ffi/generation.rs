@@ -175,8 +175,9 @@ pub unsafe extern "C" fn certreload_generation_identity(
 ///
 /// @param generation   must not be NULL
 /// @param server_name  a DNS name in upper or lower case, as in SNI; NULL or "" for a client that sends none;
-///                     borrowed for the call. An IP address or a URI is no server name (RFC 6066 section 3): here as in
-///                     the handshake, it counts as none. certreload_find_identity() finds them
+///                     borrowed for the call. An IP address is no server name (RFC 6066 section 3): here as in the
+///                     handshake, it counts as none. So does a URI here; in a handshake it is an illegal parameter.
+///                     certreload_find_identity() finds both
 /// @return             the identity; NULL if generation is NULL, or its handshakes fail: no identity to serve has been
 ///                     loaded, or no trust store
 /// Ownership:          borrowed, until the generation is released

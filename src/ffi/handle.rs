@@ -45,6 +45,8 @@ impl Opaque for certreload_handle {
 /// certreload_last_error(), and nothing is opened. certreload_options_clear_error() clears that failure;
 /// certreload_options_new() explains the rule.
 ///
+/// With certreload_options_set_start() the function succeeds although some files cannot be used.
+///
 /// @param options     must not be NULL; copied: may be changed or freed afterwards
 /// @param handle_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
 /// @return            OK; NULL_PARAMETER; the first failure that the options remember; NOTHING_TO_LOAD;
@@ -56,7 +58,8 @@ impl Opaque for certreload_handle {
 /// Signals:           not async-signal-safe
 /// Blocks:            file reads and one handshake per TLS version and identity: milliseconds. An encrypted key adds
 ///                    its password callback, without a limit, and the key derivation: up to about a second, because
-///                    more than 2,000,000 rounds are refused
+///                    more than 2,000,000 rounds are refused. With CERTRELOAD_START_AVAILABLE, up to the
+///                    incomplete-file timeout for each mount that does not answer
 /// Since:             0.1.0
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn certreload_open(
@@ -122,18 +125,20 @@ pub unsafe extern "C" fn certreload_open_files(
     })
 }
 
-/// Returns whether certreload_open() would succeed: for `yourserver --check-config`.
+/// Returns whether all files can be used, so that certreload_open() would succeed: for `yourserver --check-config`.
 ///
 /// The function reads and validates the files and completes the same handshakes. It starts no thread that stays, watches
 /// nothing and keeps nothing. As in certreload_open(), a file that is incomplete at this moment is a failure, and so is
 /// a file system that does not answer; certreload_open() says with which options this function blocks on one. If a
 /// renewal may be running, repeat the call for about the incomplete-file timeout.
 ///
+/// With CERTRELOAD_START_AVAILABLE, this function fails where certreload_open() would do without a file.
+///
 /// If a certreload_options_* function has failed on these options, its result and message are returned, and no file
 /// is read.
 ///
 /// @param options  must not be NULL; borrowed for the call
-/// @return         as certreload_open()
+/// @return         as certreload_open() with CERTRELOAD_START_STRICT
 /// Ownership:      options stay the caller's
 /// Threads:        any thread, concurrently
 /// Signals:        not async-signal-safe

@@ -68,6 +68,10 @@ pub unsafe extern "C" fn certreload_push_identity(
 /// Indexes never change: they follow the order in which identities were added. An IP address and a URI are written as
 /// certreload_identity_name() returns them. A DNS name has no dot at its end: "example.org", not "example.org.".
 ///
+/// An identity that has never been loaded (CERTRELOAD_START_AVAILABLE) has no name yet: push to it by the order in which it
+/// was added. While there is one, an identity with a wildcard for the name is not returned, because the other may have
+/// the name itself.
+///
 /// @param handle       must not be NULL
 /// @param server_name  must not be NULL; a DNS name, a wildcard as a certificate has it, or an IP address, in upper
 ///                     or lower case; or a URI
@@ -95,9 +99,15 @@ pub unsafe extern "C" fn certreload_find_identity(
             )
         };
         let name = String::from_utf8_lossy(name);
-        let Some(index) = handle.generation().position_of(&name) else {
+        let generation = handle.generation();
+        let Some(index) = generation.position_of(&name) else {
             let given: String = name.chars().take(300).collect();
-            return Err(Error::invalid(format!("no identity has the name \"{given}\"")));
+            let why = if generation.lacks_identities() {
+                "; some have not been loaded, and are found by the order in which they were added"
+            } else {
+                ""
+            };
+            return Err(Error::invalid(format!("no identity has the name \"{given}\"{why}")));
         };
         out.set(index);
         Ok(certreload_result::Ok)

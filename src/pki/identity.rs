@@ -209,9 +209,20 @@ impl Identity {
         check_dates(self.not_before, self.not_after, now)
     }
 
-    /// Returns whether the certificate is valid at `now`.
+    /// Returns whether clients can find the certificate valid at `now`, and the intermediates that they need.
     pub(crate) fn is_valid_at(&self, now: i64) -> bool {
-        (self.not_before..=self.not_after).contains(&now)
+        (self.not_before..=self.valid_until()).contains(&now)
+    }
+
+    /// Returns whether this is valid at all times at which `other` is.
+    pub(crate) fn is_valid_whenever(&self, other: &Self) -> bool {
+        self.not_before <= other.not_before && self.valid_until() >= other.valid_until()
+    }
+
+    /// Returns the earliest notAfter of the leaf and of an intermediate without which the chain has no path.
+    pub(crate) fn valid_until(&self) -> i64 {
+        let needed = self.needed_intermediate.as_ref().map(|needed| needed.not_after);
+        needed.unwrap_or(self.not_after).min(self.not_after)
     }
 
     /// Returns when the same files must be parsed again, in seconds since 1970, because they hold another certificate

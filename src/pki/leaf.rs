@@ -41,7 +41,7 @@ pub(super) struct CurrentLeaf {
     pub(super) warning: Option<Warning>,
 }
 
-/// Returns the first version of the leaf `first` that is valid now, or `first` if none is.
+/// Returns the first version of the leaf `first` that is valid now, or else the one that is valid longest.
 ///
 /// A version has the same key, subject and names, and the same uses. Any other certificate with that key is not one that
 /// clients of this server expect.
@@ -55,19 +55,22 @@ pub(super) fn current_leaf(chain: &Chain<'_>, first: usize, role: Role) -> Curre
             && chain.is_fit(*at, role) == chain.is_fit(first, role)
     };
     let versions: Vec<_> = (first..chain.facts.len()).filter(is_version).collect();
-    let best_at = |now: i64| {
+    let valid_at = |now: i64| {
         let is_valid = |at: &usize| {
             let facts = &chain.facts[*at];
             (facts.not_before..=facts.not_after).contains(&now)
         };
-        versions.iter().copied().find(is_valid).unwrap_or(first)
+        versions.iter().copied().find(is_valid)
     };
-    let at = best_at(chain.now);
+    // Of several with the same date, `max_by_key` returns the last.
+    let latest = || versions.iter().rev().copied().max_by_key(|at| chain.facts[*at].not_after);
+    let at = valid_at(chain.now).or_else(latest).unwrap_or(first);
     let dates = versions.iter().flat_map(|at| {
         let facts = &chain.facts[*at];
         [facts.not_before, facts.not_after.saturating_add(1)]
     });
-    let choose_again_at = dates.filter(|date| *date > chain.now && best_at(*date) != at).min();
+    let is_another = |date: &i64| valid_at(*date).is_some_and(|other| other != at);
+    let choose_again_at = dates.filter(|date| *date > chain.now && is_another(date)).min();
     let warning = (at != first).then(|| {
         let facts = &chain.facts[first];
         let why = if facts.not_after < chain.now {

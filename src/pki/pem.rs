@@ -235,8 +235,8 @@ fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, C
                 return Err(malformed(line.number, "END and BEGIN are on one line"));
             }
             // Text behind the END is ignored, as rustls does (G23).
-            return match end.strip_prefix(label) {
-                Some(rest) if rest.starts_with(HYPHENS) => Ok(Section {
+            return match position_of(end, HYPHENS).map(|at| &end[..at]) {
+                Some(end) if end == label => Ok(Section {
                     line: begin.number,
                     label,
                     headers: &within[..headers],

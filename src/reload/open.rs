@@ -21,7 +21,7 @@ use crate::error::{Cause, Error};
 use crate::events::Trigger;
 use crate::files::{Snapshot, SourcePath};
 use crate::options::{Options, StartMode};
-use crate::sys::Privileges;
+use crate::sys::{Privileges, catch_panic};
 use crate::tls::{BaseConfig, Candidate, GenerationsAlive, check_template};
 
 /// Reads the files of a unit for the first time.
@@ -124,7 +124,8 @@ impl Start {
             if has_failed && unit.serving.as_identity().is_none() {
                 break;
             }
-            match self_check(candidate, index, &unit.serving) {
+            let checked = catch_panic(|| self_check(candidate, index, &unit.serving));
+            match checked.unwrap_or_else(|panic| Err(Cause::Panic(panic))) {
                 Ok(asks) => asks_clients |= asks,
                 Err(cause) => {
                     let error = Error::at(unit.files.path(), cause);

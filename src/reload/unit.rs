@@ -146,7 +146,9 @@ impl Unit {
         let Some(names) = self.names_in_memory(index, Some(bytes)) else { return Ok(None) };
         let Some(bytes) = &names.memory else { return Ok(None) };
         let with = &self.context(with);
-        match guard_secrets(|| load_memory(&names, bytes, Some(self.digest), with))? {
+        match guard_secrets(|| {
+            load_memory(&names, bytes, Some(self.served_digest(with.now)), with)
+        })? {
             // Pushed content never waits.
             Loaded::Same | Loaded::Waiting(_) => Ok(None),
             Loaded::New(part, digest) => Ok(Some((part, digest))),

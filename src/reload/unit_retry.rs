@@ -38,7 +38,8 @@ impl Failure {
             is_silent.then(|| failure.error.path.clone())
         };
         let is_silent_still = silent(self).is_some() && silent(self) == silent(other);
-        self == other || (is_unstable(self) && is_unstable(other)) || is_silent_still
+        let is_same = self.digest == other.digest && self.error.has_same_cause(&other.error);
+        is_same || (is_unstable(self) && is_unstable(other)) || is_silent_still
     }
 }
 

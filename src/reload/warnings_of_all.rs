@@ -5,7 +5,7 @@ use super::unit::Unit;
 use crate::events::Trigger;
 use crate::options::Options;
 use crate::pki::{Warning, WarningKind, format_time};
-use crate::tls::{AbsentUnit, Candidate};
+use crate::tls::{AbsentUnit, Candidate, DuplicateName};
 
 /// The change that a new generation makes.
 pub(super) struct Change<'a> {
@@ -80,17 +80,16 @@ fn more(count: usize) -> String {
 /// serves the name only when the certificate of the earlier one is not valid.
 fn duplicate_names(units: &[Unit], candidate: &Candidate, now: i64) -> Option<Warning> {
     let duplicates = candidate.duplicates();
-    let (name, earlier, later) = duplicates.first.as_ref()?;
-    let identity = |index: &usize| units[*index].serving.as_identity();
-    let (first, second) = (identity(earlier)?, identity(later)?);
+    let DuplicateName { name, earlier, later, is_needed } = duplicates.first.as_ref()?;
+    let is_valid = |index: &usize| Some(units[*index].serving.as_identity()?.is_valid_at(now));
     let path = |index: &usize| units[*index].files.path().display();
     let (path, other) = (path(later), path(earlier));
-    let what = if second.is_valid_at(now) && !first.is_valid_at(now) {
+    let what = if *is_needed && is_valid(later)? && !is_valid(earlier)? {
         format!(
             "{path} serves {name}, because the certificate of {other} is not valid now; that one"
         )
-    } else if second.not_after() > first.not_after() {
-        format!("{path} serves {name} only when {other} has expired, which")
+    } else if *is_needed {
+        format!("{path} serves {name} only when the certificate of {other} is not valid; that one")
     } else {
         format!("{path} never serves {name}: {other}")
     };

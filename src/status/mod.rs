@@ -70,9 +70,7 @@ impl IdentityDates {
         Self {
             not_before: identity.not_before(),
             not_after: identity.not_after(),
-            chain_not_after: identity
-                .needed_intermediate()
-                .map_or(identity.not_after(), |needed| needed.not_after.min(identity.not_after())),
+            chain_not_after: identity.valid_until(),
             expiring_from: identity.expiring_from(),
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rustls::{ClientConfig, ServerConfig};
 
 use super::base_config::{BaseConfig, Configs};
-use super::cert_resolver::{CertResolver, DuplicateNames};
+use super::cert_resolver::CertResolver;
+use super::duplicate_names::DuplicateNames;
 use super::generation::{Generation, GenerationInfo};
 use super::self_check;
 use super::unit_content::{IdentitySlot, UnitContents};

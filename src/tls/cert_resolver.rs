@@ -8,12 +8,16 @@ use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::duplicate_names::DuplicateNames;
 use super::generations_alive::GenerationToken;
 use super::sessions::{IdentityLabel, ServedNames};
 use super::unit_content::{IdentitySlot, UnitContents};
 use crate::clock::unix_now;
 use crate::options::Role;
 use crate::pki::{Identity, NameKind, NamePattern, subject_and_key_of};
+
+/// How many identities with one name and one kind of key are kept.
+const MOST_OF_A_KIND: usize = 8;
 
 /// The identities of one generation by server name.
 ///
@@ -36,24 +40,6 @@ pub(super) struct CertResolver {
     _token: Arc<GenerationToken>,
 }
 
-/// Names that an earlier identity with the same kind of key has, too, and serves as long as it is valid.
-#[derive(Debug, Default)]
-pub(crate) struct DuplicateNames {
-    /// The first such name, with the position of the earlier identity and that of the later one.
-    pub(crate) first: Option<(String, usize, usize)>,
-    pub(crate) count: usize,
-}
-
-impl DuplicateNames {
-    fn add(&mut self, name: &str, earlier: usize, later: usize) {
-        // Clients ask for DNS names alone (RFC 6066 section 3), so no other name is ever served.
-        if NameKind::of(name) == NameKind::Dns {
-            self.count += 1;
-            self.first.get_or_insert_with(|| (name.to_owned(), earlier, later));
-        }
-    }
-}
-
 impl CertResolver {
     pub(super) fn new(parts: &UnitContents, token: Arc<GenerationToken>) -> Self {
         let identities = parts.identities.clone();
@@ -72,28 +58,19 @@ impl CertResolver {
                     NamePattern::Wildcard(domain) => (&mut wildcard, domain),
                 };
                 let positions = map.entry(key.into()).or_default();
-                // Different kinds of keys are needed: a client may support only some of them. For each kind, only the
-                // first position is kept, and the one whose certificate is valid longest, if that is longer. Others would
-                // never be selected.
-                let not_after = |at: usize| identities[at].loaded().map(|it| it.not_after());
-                let is_of_same_kind = |at: &usize| {
-                    let other = identities[*at].loaded();
-                    other.is_some_and(|other| other.has_same_kind_of_key(identity))
-                };
-                let mut same_kind =
-                    (0..positions.len()).filter(|at| is_of_same_kind(&positions[*at]));
-                let (first, successor) = (same_kind.next(), same_kind.next());
-                let Some(first) = first else {
+                // Different kinds of keys are needed: a client may support only some of them. Of each kind, an identity is
+                // kept if it is valid at a time at which the others are not.
+                let of_kind =
+                    positions.iter().filter_map(|at| Some((*at, identities[*at].loaded()?)));
+                let of_kind = of_kind.filter(|(_, other)| other.has_same_kind_of_key(identity));
+                let of_kind: Vec<_> = of_kind.take(MOST_OF_A_KIND).collect();
+                let is_needed = of_kind.len() < MOST_OF_A_KIND
+                    && !of_kind.iter().any(|(_, other)| other.is_valid_whenever(identity));
+                if let Some((earlier, _)) = of_kind.first() {
+                    duplicates.add(name, *earlier, position, is_needed);
+                }
+                if is_needed {
                     positions.push(position);
-                    continue;
-                };
-                duplicates.add(name, positions[first], position);
-                let latest = not_after(positions[successor.unwrap_or(first)]);
-                if Some(identity.not_after()) > latest {
-                    match successor {
-                        Some(successor) => positions[successor] = position,
-                        None => positions.push(position),
-                    }
                 }
             }
         }
@@ -118,6 +95,15 @@ impl CertResolver {
     /// Returns whether an identity of the server role has `name`, exactly or by a wildcard.
     pub(super) fn has_name(&self, name: &str) -> bool {
         self.position_of(name).is_some()
+    }
+
+    /// Returns the position of the first identity with exactly `name`.
+    pub(super) fn exact_position_of(&self, name: &str) -> Option<usize> {
+        let positions = match NamePattern::of(&lower_case(name)) {
+            NamePattern::Exact(name) => self.exact.get(name),
+            NamePattern::Wildcard(domain) => self.wildcard.get(domain),
+        };
+        positions?.first().copied()
     }
 
     /// Returns the position of the first identity with `name`.
@@ -160,7 +146,7 @@ impl CertResolver {
         if let Some(first) = of_name().next() {
             return first_valid(of_name().filter(is_supported)).or(Some(first));
         }
-        let loaded = self.identities.iter().filter_map(IdentitySlot::loaded);
+        let loaded = self.identities.iter().skip(self.default?).filter_map(IdentitySlot::loaded);
         let found = loaded.filter(|identity| identity.role() == Role::Server).find(is_supported);
         found.or_else(|| self.identity(self.default?))
     }
@@ -249,7 +235,7 @@ pub(super) mod tests {
     use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm};
     use rustls::crypto::aws_lc_rs;
 
-    use super::super::GenerationsAlive;
+    use super::super::{DuplicateName, GenerationsAlive};
     use super::*;
     use crate::options::Role;
     use crate::pki::{IdentityInput, Staple};
@@ -337,7 +323,9 @@ pub(super) mod tests {
         let twice = vec![p256(), identity(&["a.test"], &PKCS_ED25519), p256(), p256()];
         let resolver = resolver_of(twice);
         assert_eq!(resolver.duplicates().count, 2);
-        assert_eq!(resolver.duplicates().first, Some(("a.test".to_owned(), 0, 2)));
+        let first =
+            DuplicateName { name: "a.test".to_owned(), earlier: 0, later: 2, is_needed: false };
+        assert_eq!(resolver.duplicates().first, Some(first));
         assert_eq!(resolver.exact["a.test"], [0, 1], "one position for each kind of key");
 
         // If each identity were compared with each other one, so many would take a noticeable time.

@@ -86,7 +86,7 @@ impl Generation {
 
     /// Returns the number of identities that have been loaded.
     pub(crate) fn identity_count(&self) -> usize {
-        self.identities().count()
+        self.parts.loaded_count()
     }
 
     /// Returns the identity at `position` among those that have been loaded.
@@ -95,8 +95,18 @@ impl Generation {
     }
 
     /// Returns the index, in the order in which identities were added, of the first that has been loaded with `name`.
+    ///
+    /// While some have not been loaded, a wildcard does not count: one of these may have the name exactly.
     pub(crate) fn position_of(&self, name: &str) -> Option<usize> {
+        if self.parts.lacks_identities() {
+            return self.resolver.exact_position_of(name);
+        }
         self.resolver.position_of(name)
+    }
+
+    /// Returns whether nothing has been loaded for some of the identities.
+    pub(crate) fn lacks_identities(&self) -> bool {
+        self.parts.lacks_identities()
     }
 
     /// Returns the first identity that has `name` exactly, else the first with a wildcard for it.

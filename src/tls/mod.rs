@@ -4,6 +4,7 @@ mod base_config;
 mod candidate;
 mod cert_resolver;
 mod client_config;
+mod duplicate_names;
 mod enabled_versions;
 mod generation;
 mod generations_alive;
@@ -13,6 +14,7 @@ mod unit_content;
 
 pub(crate) use base_config::{BaseConfig, check_template};
 pub(crate) use candidate::Candidate;
+pub(crate) use duplicate_names::DuplicateName;
 pub(crate) use generation::{Generation, GenerationInfo};
 pub(crate) use generations_alive::GenerationsAlive;
 pub(crate) use unit_content::{AbsentUnit, UnitContent, UnitContents};

@@ -126,6 +126,16 @@ impl UnitContents {
         self.identities.iter().filter_map(IdentitySlot::loaded)
     }
 
+    /// Returns the number of identities that have been loaded.
+    pub(crate) fn loaded_count(&self) -> usize {
+        if self.lacks_identities { self.loaded().count() } else { self.identities.len() }
+    }
+
+    /// Returns whether nothing has been loaded for some of the identities.
+    pub(crate) fn lacks_identities(&self) -> bool {
+        self.lacks_identities
+    }
+
     /// Returns the identity at `position` among those that have been loaded.
     pub(crate) fn loaded_at(&self, position: usize) -> Option<&Arc<Identity>> {
         if self.lacks_identities {

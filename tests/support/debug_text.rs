@@ -1,5 +1,7 @@
 //! Finds what a message for operators must not have: debug output and names of Rust types (G24).
 
+use std::net::IpAddr;
+
 /// Words that only debug output, panics and parsers of other libraries use.
 const FOREIGN: [&str; 11] = [
     "(os error",
@@ -17,7 +19,8 @@ const FOREIGN: [&str; 11] = [
 
 /// Returns the first piece of `message` that looks like debug output; `None` if there is none.
 ///
-/// What a message quotes is not searched: file names, and text in quotation marks, such as names of certificates. The
+/// What a message quotes is not searched: file names, IP addresses, and text in quotation marks, such as names of
+/// certificates. The
 /// caller passes the file names, which may be anything.
 pub fn debug_text(message: &str, file_names: &[&str]) -> Option<String> {
     let mut text = message.to_owned();
@@ -25,6 +28,11 @@ pub fn debug_text(message: &str, file_names: &[&str]) -> Option<String> {
         text = text.replace(name, "FILE");
     }
     let text = without_quotations(&text);
+    let is_no_address = |word: &&str| {
+        let word = word.trim_matches(|character: char| ",;()[]".contains(character));
+        word.trim_end_matches(':').parse::<IpAddr>().is_err() && word.parse::<IpAddr>().is_err()
+    };
+    let text = text.split_whitespace().filter(is_no_address).collect::<Vec<_>>().join(" ");
     let is_part_of_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
     for word in FOREIGN {
         for (at, _) in text.match_indices(word) {

@@ -37,10 +37,14 @@ pub(crate) type start_mode = u32;
 ///   CERTRELOAD_WARNING_TICKET_KEYS_MISSING.
 /// - **A required name** that no identity has is the warning CERTRELOAD_WARNING_NAME_MISSING.
 ///
-/// Each failure is a RELOAD_FAILED event with the trigger CERTRELOAD_TRIGGER_OPEN, after the first RELOADED event.
+/// Each failure is a RELOAD_FAILED event with the trigger CERTRELOAD_TRIGGER_OPEN, after the first RELOADED event; of more
+/// than CERTRELOAD_MAX_WAITING_EVENTS, the oldest are counted by the others, and all are in the log. The files are read
+/// once. Those that are incomplete at that moment are loaded after their next change, poll or request.
+///
 /// Health is MISSING while an identity or the trust store has not been loaded; certreload_get_identity_status() and
 /// certreload_get_trust_status() have the reason. As soon as the files can be used they are, without a restart, and
-/// RELOADED reports that. From then on the unit is never given up again (G3).
+/// RELOADED reports that. From then on the unit is never given up again (G3). Until then certreload_reload_wait() returns
+/// the reason. certreload_push_identity() brings an identity that is missing, by the order in which it was added.
 ///
 /// certreload_open() still fails if the options contradict each other, or if memory, threads or descriptors are not
 /// available. certreload_check() returns the first file that cannot be used, whatever this option is.

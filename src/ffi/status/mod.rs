@@ -29,8 +29,8 @@ pub enum certreload_health {
     /// the renewal needs attention. Also in a forked child before certreload_after_fork().
     Stale = 2,
     /// A certificate that is served has expired, or a revocation list because of which peers are then refused. An
-    /// expired intermediate counts if its chain offers no other path. With CERTRELOAD_START_AVAILABLE also: a
-    /// certificate that is served is not valid yet (CERTRELOAD_WARNING_NOT_YET_VALID).
+    /// expired intermediate counts if its chain offers no other path. Or a certificate that is served is not valid yet
+    /// (CERTRELOAD_WARNING_NOT_YET_VALID), which no event reports when the clock was set back.
     Expired = 3,
     /// An identity, or the trust store, has never been loaded. Only with CERTRELOAD_START_AVAILABLE, which says what
     /// clients get.
@@ -97,7 +97,7 @@ pub struct certreload_status {
     /// in certreload_identity_status or certreload_trust_status. TICKET_KEY_OLD is in neither.
     pub warnings: u32,
     /// Since when health has its present value. EXPIRED: the notAfter, or a list's nextUpdate, that was reached first.
-    /// STALE: when the oldest unresolved failure was reported. EXPIRING: when the first warning window began. OK: the
+    /// STALE and MISSING: when the oldest unresolved failure was reported. EXPIRING: when the first warning window began. OK: the
     /// time of the open, or when the last problem ended. 0 if it is not known (in a forked child).
     pub health_since: i64,
     /// When the first of all warning windows begins: from then on health is EXPIRING or worse. 0 if there is no window.

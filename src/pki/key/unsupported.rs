@@ -79,16 +79,12 @@ fn other_kind(algorithm: &[u8]) -> Cow<'static, str> {
 /// the name of the file. The result is empty for a key of a usual form.
 pub(in crate::pki) fn of_certificate(public_key: &[u8]) -> Cow<'static, str> {
     let kind = || {
-        let (algorithm, key) = tagged(only(public_key, SEQUENCE)?, SEQUENCE)?;
+        let (algorithm, _) = tagged(only(public_key, SEQUENCE)?, SEQUENCE)?;
         let (algorithm, parameters) = tagged(algorithm, OBJECT_IDENTIFIER)?;
-        let point = only(key, BIT_STRING)?.get(1);
         Some(match algorithm {
             oid::RSA | oid::ED25519 => return None,
-            oid::EC if parameters.first() == Some(&SEQUENCE) => EXPLICIT_CURVE.into(),
-            oid::EC if matches!(point, Some(2 | 3)) => {
-                "an EC key in compressed form; request a certificate with an uncompressed one"
-                    .into()
-            }
+            // A curve that is spelled out, and a compressed point, are compared with the key as well.
+            oid::EC if parameters.first() == Some(&SEQUENCE) => return None,
             oid::EC => match element(parameters) {
                 Some((curve, _)) => other_curve(curve.content)?.into(),
                 None => return None,
@@ -101,9 +97,6 @@ pub(in crate::pki) fn of_certificate(public_key: &[u8]) -> Cow<'static, str> {
         format!("; the first certificate there has {kind}").into()
     })
 }
-
-const EXPLICIT_CURVE: &str = "an EC key with explicit curve parameters; make the key with \
-     \"openssl ecparam -genkey -name prime256v1 -param_enc named_curve\", and request a new certificate";
 
 /// Returns the name of a curve that providers do not support; `None` if they support it.
 fn other_curve(curve: &[u8]) -> Option<&'static str> {

@@ -14,7 +14,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use crate::pki::tls_errors::{certificate_error_in_words, tls_error_in_words};
 use crate::sys::LOG_TARGET;
 
-/// The most lines in a minute. Anybody who can connect can cause refusals, and must not fill the log with them.
+/// The most lines in a minute. Every client can cause refusals, and must not fill the log with them.
 const LINES_PER_MINUTE: usize = 16;
 
 #[derive(Debug)]
