@@ -109,8 +109,8 @@ impl Identity {
         }
         check_usage(leaf, input.role).map_err(at_chain)?;
         check_signatures(&chain).map_err(at_chain)?;
-        let Order { positions, linked, mut warnings } = chain.order();
-        warnings.extend(current.warning);
+        let Order { positions, linked, warnings } = chain.order();
+        let mut warnings: Vec<_> = current.warning.into_iter().chain(warnings).collect();
         warnings.extend(compatibility::warnings(&chain, &positions[..linked], input.role));
         warnings.extend(skipped_lines(input.chain));
         if key_path != chain_path {

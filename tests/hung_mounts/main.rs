@@ -214,7 +214,8 @@ fn g21_forty_hung_mounts_cost_seventeen_threads_at_most() {
         let host = builder.open();
         let threads_before = threads();
         fuse.hang("all", "all");
-        fuse.wait_until_hung(0);
+        // Which of the mounts are touched first, and keep a reader, is chance.
+        host.recorder.wait_for_failures(1);
         good.works_beside(&host);
         host.recorder.wait_for_failures(MOUNTS);
         good.works_beside(&host);
