@@ -50,7 +50,7 @@ static void options_refuse_null(void) {
     CHECK_REFUSED(certreload_options_set_server_template(NULL, config), "options");
     CHECK_REFUSED(certreload_options_set_server_template(options, NULL), "config");
     CHECK_REFUSED(certreload_options_require_name(NULL, "a.test"), "options");
-    CHECK_REFUSED(certreload_options_require_name(options, NULL), "dns_name");
+    CHECK_REFUSED(certreload_options_require_name(options, NULL), "name");
     CHECK_REFUSED(certreload_options_set_key_password_callback(NULL, NULL, NULL, NULL), "options");
     CHECK_REFUSED(certreload_options_set_key_password_file(NULL, key), "options");
     CHECK_REFUSED(certreload_options_set_watch(NULL, CERTRELOAD_WATCH_AUTO), "options");
