@@ -344,7 +344,7 @@ impl QueueState {
             return;
         }
         // Merge events about the same path first, so that the latest event of every path is kept as long as possible.
-        let pair = self.first_pair(|event| (event.kind, event.path.as_deref()));
+        let pair = self.first_pair(|event| (event.kind, &event.path));
         let pair = pair.or_else(|| self.first_pair(|event| event.kind));
         if let Some((old, new)) = pair {
             self.waiting[new].count += self.waiting[old].count;
