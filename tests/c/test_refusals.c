@@ -84,7 +84,7 @@ static void a_refused_thread_is_a_code_and_leaves_nothing_behind(const char *cha
     certreload_close(handle);
     handle = NULL;
     for (int nth = 2, failures = 0; failures < 2; nth++) {
-        CHECK(nth < 20);
+        CHECK(nth < 200);
         atomic_store(&refused, nth);
         const certreload_result result = certreload_open_files(chain, key, &handle);
         if (result == CERTRELOAD_RESULT_OK) {
