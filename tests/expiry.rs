@@ -17,7 +17,9 @@ use certreload::ffi::event::certreload_trigger as Trigger;
 use certreload::ffi::event::{
     CERTRELOAD_MAX_WAITING_EVENTS, CERTRELOAD_WARNING_CHAIN_UNRELATED, certreload_event,
 };
+use certreload::ffi::identity_bytes::certreload_identity_bytes;
 use certreload::ffi::options::watch::certreload_watch;
+use certreload::ffi::push_identity::certreload_push_identity;
 use certreload::ffi::result::certreload_result as Outcome;
 use certreload::ffi::status::certreload_health as Health;
 use support::certificates::{Pair, Site, replace};
@@ -393,4 +395,42 @@ fn of_the_versions_of_a_certificate_in_one_file_the_valid_one_is_served() {
     site.renew(&together(&[&first, &other]));
     assert_eq!(host.reload_wait(), Outcome::Ok, "{}", last_error());
     assert_eq!(host.served(NAME), first.sha256);
+}
+
+/// The library keeps no pushed key, so it cannot choose again: the host pushes the same bytes again.
+#[test]
+fn of_the_versions_of_a_pushed_certificate_the_valid_one_is_served_after_the_next_push() {
+    let clock = Clock::new();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let version = |from: i64, until: i64| {
+        let at = |seconds: i64| {
+            let since_1970 = u64::try_from(clock.opened_at + seconds).unwrap();
+            rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(since_1970)
+        };
+        let mut params = rcgen::CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (at(from), at(until));
+        params.self_signed(&key).unwrap()
+    };
+    let (old, new) = (version(-HOUR, HOUR), version(-MINUTE, 3 * HOUR));
+    let (chain, key) = (old.pem() + &new.pem(), key.serialize_pem());
+    let host = quiet(&Site::plain(&clock.pair(-HOUR, HOUR))).open();
+    let push = || {
+        let bytes = certreload_identity_bytes {
+            chain_pem: chain.as_ptr().cast(),
+            chain_pem_size: chain.len(),
+            key_pem: key.as_ptr().cast(),
+            key_pem_size: key.len(),
+            ocsp_der: std::ptr::null(),
+            ocsp_der_size: 0,
+        };
+        // SAFETY: an open handle, and bytes that live until the call returns.
+        unsafe { certreload_push_identity(host.handle, 0, &raw const bytes, size_of_val(&bytes)) }
+    };
+    assert_eq!(push(), Outcome::Ok, "{}", last_error());
+    assert_eq!(host.served(NAME), support::certificates::sha256(old.der()));
+    assert_eq!(push(), Outcome::Unchanged);
+    clock.set(HOUR + 1);
+    assert_eq!(push(), Outcome::Ok, "{}", last_error());
+    assert_eq!(host.served(NAME), support::certificates::sha256(new.der()));
+    assert_eq!(push(), Outcome::Unchanged);
 }
