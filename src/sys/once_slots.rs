@@ -41,8 +41,8 @@ impl<T, const COUNT: usize> Default for OnceSlots<T, COUNT> {
 
 impl<T, const COUNT: usize> Drop for OnceSlots<T, COUNT> {
     fn drop(&mut self) {
-        for slot in &mut self.0 {
-            let pointer = *slot.get_mut();
+        for slot in &self.0 {
+            let pointer = slot.load(Ordering::Acquire);
             if !pointer.is_null() {
                 // SAFETY: it comes from `Box::into_raw` in `set`, and `&mut self` proves that no reader is left.
                 drop(unsafe { Box::from_raw(pointer) });
