@@ -19,6 +19,7 @@ mod judges;
 mod keys;
 mod lists;
 mod messages;
+mod peers;
 mod staples;
 mod table;
 mod texts;

@@ -3,7 +3,7 @@
 mod certreload;
 mod handshake;
 mod openssl;
-mod plain;
+pub mod plain;
 
 use std::fs;
 use std::sync::Arc;
