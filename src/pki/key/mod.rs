@@ -3,6 +3,7 @@
 //! Every buffer that holds key bytes is wiped when it is dropped (G18). The provider wipes the buffer that it receives,
 //! because the key types of rustls do so, and later the key that it builds.
 
+mod encoding;
 mod encrypted;
 mod password;
 mod unsupported;
@@ -89,30 +90,35 @@ fn load_section(
         return Err(here(Cause::KeyUnsupported(reason)));
     }
     let der = section.decode().map_err(here)?;
-    let der = match section.label {
-        b"ENCRYPTED PRIVATE KEY" => {
-            let key = EncryptedKey::parse(&der).map_err(here)?;
-            let password = password.get()?.ok_or_else(|| here(Cause::KeyEncrypted(NO_PASSWORD)))?;
-            key.decrypt(&password.bytes)
-                .map_err(|failure| here(failure.unwrap_or_else(|| password.wrong())))?
-        }
-        _ => der,
-    };
     let unsupported = |reason: String| here(Cause::KeyUnsupported(reason));
+    let (label, der) = match section.label {
+        b"ENCRYPTED PRIVATE KEY" => {
+            let key = EncryptedKey::parse(&der).map_err(|cause| {
+                unsupported::of_key(section.label, &der).map_or_else(|| here(cause), unsupported)
+            })?;
+            let password = password.get()?.ok_or_else(|| here(Cause::KeyEncrypted(NO_PASSWORD)))?;
+            let decrypted = key
+                .decrypt(&password.bytes)
+                .map_err(|failure| here(failure.unwrap_or_else(|| password.wrong())))?;
+            (&b"PRIVATE KEY"[..], decrypted)
+        }
+        label => (label, der),
+    };
     // The provider consumes and wipes `copy`. If it rejects the key, `der` is needed to find out why.
-    let copy = match section.label {
+    let copy = match label {
         b"RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der.to_vec())),
         b"EC PRIVATE KEY" => PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der.to_vec())),
-        b"PRIVATE KEY" | b"ENCRYPTED PRIVATE KEY" => {
-            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.to_vec()))
+        b"PRIVATE KEY" => PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.to_vec())),
+        label => {
+            let reason = unsupported::of_key(label, &der);
+            return Err(unsupported(reason.unwrap_or_else(|| unsupported::of_label(label).into())));
         }
-        label => return Err(unsupported(unsupported::of_label(label).to_owned())),
     };
     // The provider's own text may have names of its types, and names the formats that it tried (G24).
     without_fork(|| provider.key_provider.load_private_key(copy)).map_err(|_| {
         let unknown =
             || "it is malformed, or the cryptography provider does not know its kind".into();
-        unsupported(unsupported::of_key(section.label, &der).unwrap_or_else(unknown))
+        unsupported(unsupported::of_key(label, &der).unwrap_or_else(unknown))
     })
 }
 
