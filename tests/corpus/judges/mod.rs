@@ -1,6 +1,6 @@
 //! The judges: OpenSSL, plain rustls-ffi, and certreload.
 
-mod certreload;
+pub mod certreload;
 mod handshake;
 mod openssl;
 pub mod plain;
