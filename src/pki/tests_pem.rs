@@ -58,7 +58,8 @@ fn malformed_and_truncated_sections_have_distinct_causes() {
     assert_eq!(cause(&whole.replace("END X", "END secret")), unquoted, "a piece of a key (G18)");
     let two = format!("{}\n{whole}", &whole[..20]);
     assert_eq!(cause(&two), truncated(1));
-    for body in ["MA?CAQU=", "MAMC=AQU", "MAMCA", "MAMCAQ=", "MAMCAQU==", "MAMCAQU=: a", "€", ""]
+    for body in
+        ["MA?CAQU=", "MAMCAQV", "MAMC=AQU", "MAMCA", "MAMCAQ=", "MAMCAQU==", "MAMCAQU=: a", "€", ""]
     {
         let cause = cause(&pem("X", body));
         assert!(matches!(cause, Cause::PemMalformed { .. }), "{body}: {cause}");
