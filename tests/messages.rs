@@ -118,9 +118,36 @@ fn g24_one_certificate_of_several_is_named_by_its_position() {
     assert!(message.contains("chain.pem: certificate 2 of 3 cannot be parsed: its"), "{message}");
 }
 
+/// A key of GOST R 34.10-2012, which OpenSSL makes only with an engine (RFC 9215).
+const GOST_KEY: &str = "
+printf '%s\n' asn1=SEQUENCE:key '[key]' version=INTEGER:0 algorithm=SEQUENCE:algorithm \
+    key=OCTWRAP,FORMAT:HEX,OCTETSTRING:$(openssl rand -hex 32) '[algorithm]' kind=OID:1.2.643.7.1.1.1.1 \
+    parameters=SEQUENCE:parameters '[parameters]' curve=OID:1.2.643.7.1.2.1.1.1 hash=OID:1.2.643.7.1.1.2.2 >gost.cnf
+openssl asn1parse -genconf gost.cnf -noout -out gost.der
+{ echo '-----BEGIN PRIVATE KEY-----'; openssl base64 -in gost.der; echo '-----END PRIVATE KEY-----'; } >key.pem
+";
+
 #[test]
 fn g24_keys_and_certificates_of_unfit_kinds_are_described() {
-    let table: [Row; 2] = [
+    let table: [Row; 6] = [
+        (GOST_KEY, Outcome::KeyUnsupported, "KEY: the private key cannot be used: it is a GOST key; use an RSA"),
+        (
+            "openssl dsaparam -genkey -out dsa.pem 1024; openssl pkey -in dsa.pem -traditional -out key.pem
+             grep -q 'BEGIN DSA PRIVATE KEY' key.pem",
+            Outcome::KeyUnsupported,
+            "KEY: the private key cannot be used: it is a DSA key; use an RSA, ECDSA or Ed25519 key",
+        ),
+        (
+            "openssl genpkey -algorithm DHX -pkeyopt group:dh_2048_256 -out key.pem",
+            Outcome::KeyUnsupported,
+            "KEY: the private key cannot be used: it is a Diffie-Hellman key, which cannot sign; use",
+        ),
+        (
+            "openssl dsaparam -genkey -out dsa.pem 1024; openssl pkey -in dsa.pem -traditional -out key.pem
+             sed -i 's/ DSA PRIVATE/ PRIVATE/' key.pem",
+            Outcome::KeyUnsupported,
+            "KEY: the private key cannot be used: it is a DSA key; use an RSA, ECDSA or Ed25519 key",
+        ),
         (
             "openssl genpkey -genparam -algorithm DSA -pkeyopt dsa_paramgen_bits:1024 -out dsa.params
              openssl genpkey -paramfile dsa.params -out key.pem",
@@ -134,6 +161,72 @@ fn g24_keys_and_certificates_of_unfit_kinds_are_described() {
         ),
     ];
     check(&table, "ec P-256; certify", Workshop::options);
+}
+
+/// Labels that do not say what their sections hold. Plain rustls-ffi and OpenSSL refuse these keys, but for the last.
+#[test]
+fn g24_key_with_a_wrong_label_says_what_the_section_holds() {
+    let label = |from: &str, to: &str| format!("sed -i 's/ {from}PRIVATE/ {to}PRIVATE/' key.pem");
+    let ec = |then: String| {
+        format!(
+            "ec P-256; certify; openssl pkey -in key.pem -traditional -out new; mv new key.pem; {then}"
+        )
+    };
+    let rsa = |then: String| {
+        format!(
+            "rsa 2048; certify; openssl pkey -in key.pem -traditional -out new; mv new key.pem; {then}"
+        )
+    };
+    let plain = |then: String| format!("ec P-256; certify; {then}");
+    let encrypted = |then: String| {
+        format!(
+            "ec P-256; certify; openssl pkcs8 -topk8 -in key.pem -passout pass:x -out new; mv new key.pem; {then}"
+        )
+    };
+    let table = [
+        (plain(label("", "RSA ")), "RSA PRIVATE KEY", "a PKCS#8 key", "PRIVATE KEY"),
+        (plain(label("", "ENCRYPTED ")), "ENCRYPTED PRIVATE KEY", "a PKCS#8 key", "PRIVATE KEY"),
+        (plain(label("", "DSA ")), "DSA PRIVATE KEY", "a PKCS#8 key", "PRIVATE KEY"),
+        (plain(label("", "OPENSSH ")), "OPENSSH PRIVATE KEY", "a PKCS#8 key", "PRIVATE KEY"),
+        (ec(label("EC ", "")), "PRIVATE KEY", "an EC key in SEC1 form", "EC PRIVATE KEY"),
+        (ec(label("EC ", "RSA ")), "RSA PRIVATE KEY", "an EC key in SEC1 form", "EC PRIVATE KEY"),
+        (rsa(label("RSA ", "")), "PRIVATE KEY", "an RSA key in PKCS#1 form", "RSA PRIVATE KEY"),
+        (
+            rsa(label("RSA ", "EC ")),
+            "EC PRIVATE KEY",
+            "an RSA key in PKCS#1 form",
+            "RSA PRIVATE KEY",
+        ),
+        (
+            encrypted(label("ENCRYPTED ", "")),
+            "PRIVATE KEY",
+            "an encrypted PKCS#8 key",
+            "ENCRYPTED PRIVATE KEY",
+        ),
+    ];
+    for (script, says, holds, right) in table {
+        let workshop = Workshop::after(&script);
+        assert_eq!(workshop.options().try_open().err(), Some(Outcome::KeyUnsupported), "{script}");
+        let words = format!(
+            "key.pem: the private key cannot be used: its section says \"{says}\" but holds {holds}; \
+             write \"{right}\" in its BEGIN and END lines"
+        );
+        assert!(last_error().contains(&words), "{script}: {}", last_error());
+    }
+    for (label, right) in [("ANY ", "EC PRIVATE KEY"), ("ECDSA ", "EC PRIVATE KEY")] {
+        let workshop =
+            Workshop::after(&ec(format!("sed -i 's/ EC PRIVATE/ {label}PRIVATE/' key.pem")));
+        assert_eq!(workshop.options().try_open().err(), Some(Outcome::KeyUnsupported));
+        let words = format!(
+            "its section has an unknown label and holds an EC key in SEC1 form; write \"{right}\" in"
+        );
+        assert!(last_error().contains(&words), "{label}: {}", last_error());
+    }
+    // All servers take this one. The kind of key is the reason then, if it is refused.
+    Workshop::after(&plain(label("", "EC "))).options().open();
+    let workshop = Workshop::after(&format!("ec secp256k1; certify; {}", label("", "EC ")));
+    assert_eq!(workshop.options().try_open().err(), Some(Outcome::KeyUnsupported));
+    assert!(last_error().contains("it is an EC key on the curve secp256k1"), "{}", last_error());
 }
 
 #[test]
@@ -271,4 +364,75 @@ fn g24_roots_of_another_format_are_recognized() {
             .options()
             .client_auth(certreload_client_auth::Required, &workshop.path("roots.pem"))
     });
+}
+
+/// list LINE...: list.pem with the extensions that the lines of a configuration have.
+const LIST: &str = r#"
+list() {
+    printf '[ca]\ndatabase=index\ncrlnumber=number\n[e]\nauthorityKeyIdentifier=keyid\n' >ca.cnf
+    printf '%s\n' "$@" >>ca.cnf; echo 01 >number
+    openssl ca -config ca.cnf -name ca -gencrl -keyfile root.key -cert root.pem -md sha256 -crldays 9 -crlexts e \
+        -out list.pem
+}
+"#;
+
+/// CRLs that cover a part of the certificates, or others as well: rustls cannot enforce them.
+#[test]
+fn g24_crl_of_an_unfit_scope_says_what_it_covers() {
+    let workshop = Workshop::after("ec P-256; certify; authority root root; touch index");
+    let point = |field: &str| format!("list issuingDistributionPoint=critical,@p '[p]' {field}");
+    let table = [
+        (
+            "list 2.5.29.27=critical,DER:020101".to_owned(),
+            "it is a delta CRL, which lists only changes to another CRL; use the complete CRL",
+        ),
+        (
+            point("indirectCRL=TRUE"),
+            "it is an indirect CRL, which lists certificates of other issuers, too; use the CRL of each issuer",
+        ),
+        (
+            point("onlysomereasons=keyCompromise,CACompromise"),
+            "it lists only certificates that were revoked for certain reasons; use the complete CRL",
+        ),
+        (
+            point("onlyAA=TRUE"),
+            "it covers only attribute certificates, which TLS does not use; use the CRL of the other certificates",
+        ),
+        (
+            point("onlyuser=TRUE"),
+            "it covers only the certificates of end entities, and does not name its distribution point; use the \
+             complete CRL, or one whose issuing distribution point has a fullName",
+        ),
+        (
+            point("onlyCA=TRUE"),
+            "it covers only the certificates of authorities, and does not name its distribution point; use the \
+             complete CRL, or one whose issuing distribution point has a fullName",
+        ),
+        (
+            point("relativename=n '[n]' CN=a"),
+            "it covers one distribution point, and does not name it in full; use the complete CRL, or one whose \
+             issuing distribution point has a fullName",
+        ),
+    ];
+    for (script, words) in table {
+        workshop.run(&format!("{LIST} {script}"));
+        let list = workshop.path("list.pem");
+        let options = workshop
+            .options()
+            .client_auth(certreload_client_auth::Required, &workshop.path("root.pem"))
+            .crl(&list);
+        assert_eq!(options.try_open().err(), Some(Outcome::CrlMalformed), "{script}");
+        let expected = format!(
+            "{}: certificate revocation list 1 cannot be used: {words} (parse)",
+            list.display()
+        );
+        assert!(last_error().contains(&expected), "{script}: {}", last_error());
+    }
+    // A part that is named can be used.
+    workshop.run(&format!("{LIST} {} onlyuser=TRUE", point("fullname=URI:http://a.test/")));
+    workshop
+        .options()
+        .client_auth(certreload_client_auth::Required, &workshop.path("root.pem"))
+        .crl(&workshop.path("list.pem"))
+        .open();
 }

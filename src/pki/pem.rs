@@ -57,9 +57,10 @@ impl Section<'_> {
         let mut buffer = Zeroizing::new(Vec::with_capacity(self.base64.len()));
         buffer.extend(self.base64.iter().filter(|byte| !byte.is_ascii_whitespace()));
         let unpadded = buffer.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
-        // With padding, groups of four characters: otherwise a character is missing.
+        // With padding, groups of four characters.
         let padding = buffer.len() - unpadded;
-        if padding > 2 || padding > 0 && !buffer.len().is_multiple_of(4) {
+        let is_whole = if padding == 0 { ends_a_byte(&buffer) } else { buffer.len() % 4 == 0 };
+        if padding > 2 || !is_whole {
             return Err(not_base64());
         }
         buffer.truncate(unpadded);
@@ -100,6 +101,16 @@ fn line_ends(bytes: &[u8], is_after_cr: bool) -> usize {
 
 fn malformed(line: usize, reason: impl Into<Cow<'static, str>>) -> Cause {
     Cause::PemMalformed { line, reason: reason.into() }
+}
+
+/// Returns whether the last digit has no bits behind the last byte. Encoders set none, so otherwise a digit is missing.
+fn ends_a_byte(unpadded: &[u8]) -> bool {
+    let last: &[u8] = match unpadded.len() % 4 {
+        2 => b"AQgw",
+        3 => b"AEIMQUYcgkosw048",
+        _ => return true,
+    };
+    unpadded.last().is_some_and(|digit| last.contains(digit))
 }
 
 const INCOMPLETE_BASE64: &str =

@@ -13,12 +13,14 @@ mod support;
 
 mod case;
 mod chains;
+mod client_role;
 mod der;
 mod fields;
 mod judges;
 mod keys;
 mod lists;
 mod messages;
+mod peers;
 mod staples;
 mod table;
 mod texts;
@@ -49,6 +51,7 @@ fn g23_every_disagreement_has_its_reason_in_the_docs() {
     let counts = rooms.each_ref().map(BTreeMap::len);
     assert!(counts.iter().zip(LEAST).all(|(count, least)| *count >= least), "{counts:?}");
     let mut faults = leaves_that_differ(&rooms[0]);
+    faults.extend(client_role::faults(&cases.all, &rooms[0], directory.path()));
     let all: Findings = rooms.into_iter().flatten().collect();
     assert_eq!(all.len(), counts.iter().sum::<usize>(), "two cases have one name");
     faults.extend(against_table(&all, &optional.missing));

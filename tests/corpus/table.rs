@@ -261,6 +261,7 @@ const TABLE: &[(&str, &str, Names)] = &[
         "SSR",
         &["key file: {a cut-off copy|an unknown section that is cut off} behind"],
     ),
+    ("Sections that are cut off", "RSR", &["chain file: no padding, bits behind the last byte"]),
     (
         "Roots are names and keys",
         "RSS",

@@ -17,6 +17,14 @@ pub fn add(cases: &mut Cases) {
         cases.add(&format!("chain file: {what}"), rewrite(&chain), &key);
         cases.add(&format!("key file: {what}"), &chain, rewrite(&key));
     }
+    // The certificate ends within a group of digits, whose last one becomes the next digit of the alphabet.
+    let text = with_last_digits(&chain, |digits| {
+        let digits = digits.trim_end_matches('=');
+        assert_ne!(digits.len() % 4, 0);
+        let (rest, last) = digits.split_at(digits.len() - 1);
+        format!("{rest}{}", char::from(last.as_bytes()[0] + 1))
+    });
+    cases.add("chain file: no padding, bits behind the last byte", text, &key);
     for label in [
         "X509 CERTIFICATE",
         "TRUSTED CERTIFICATE",

@@ -5,6 +5,7 @@ mod issuer;
 mod parse;
 mod replacement;
 mod roots_without_crl;
+mod scope;
 mod selection;
 #[cfg(test)]
 mod tests_selection;

@@ -6,6 +6,7 @@ use rustls::pki_types::CertificateRevocationListDer;
 use x509_parser::prelude::{FromDer, X509Name};
 use x509_parser::time::ASN1Time;
 
+use super::scope;
 use crate::error::{Cause, Position};
 use crate::pki::certificate;
 use crate::pki::certificate::authority_title;
@@ -115,6 +116,9 @@ fn crl(bytes: &[u8], at: usize) -> Result<Crl, Cause> {
         Extensions::of(extensions).ok_or_else(|| malformed("its extensions cannot be parsed"))?;
     if extensions.is_delta {
         return Err(malformed(DELTA));
+    }
+    if let Some(reason) = extensions.distribution_point.and_then(scope::unusable) {
+        return Err(malformed(&reason));
     }
     let next_update = outline
         .next_update

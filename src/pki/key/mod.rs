@@ -3,6 +3,7 @@
 //! Every buffer that holds key bytes is wiped when it is dropped (G18). The provider wipes the buffer that it receives,
 //! because the key types of rustls do so, and later the key that it builds.
 
+mod encoding;
 mod encrypted;
 mod foreign;
 mod password;
@@ -127,26 +128,31 @@ fn load_section(
         return Err(here(Cause::KeyUnsupported(reason)));
     }
     let der = section.decode().map_err(here)?;
-    let der = match section.label {
-        b"ENCRYPTED PRIVATE KEY" => {
-            let key = EncryptedKey::parse(&der).map_err(here)?;
-            let password = password.get()?.ok_or_else(|| here(Cause::KeyEncrypted(NO_PASSWORD)))?;
-            key.decrypt(&password.bytes)
-                .map_err(|failure| here(failure.unwrap_or_else(|| password.wrong())))?
-        }
-        _ => der,
-    };
     let unsupported = |reason: String| here(Cause::KeyUnsupported(reason));
+    let (label, der) = match section.label {
+        b"ENCRYPTED PRIVATE KEY" => {
+            let key = EncryptedKey::parse(&der).map_err(|cause| {
+                unsupported::of_key(section.label, &der).map_or_else(|| here(cause), unsupported)
+            })?;
+            let password = password.get()?.ok_or_else(|| here(Cause::KeyEncrypted(NO_PASSWORD)))?;
+            let decrypted = key
+                .decrypt(&password.bytes)
+                .map_err(|failure| here(failure.unwrap_or_else(|| password.wrong())))?;
+            (&b"PRIVATE KEY"[..], decrypted)
+        }
+        label => (label, der),
+    };
     // The provider consumes and wipes `copy`. If it rejects the key, `der` is needed to find out why.
-    let copy = match section.label {
+    let copy = match label {
         b"RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der.to_vec())),
         b"EC PRIVATE KEY" => PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der.to_vec())),
-        b"PRIVATE KEY" | b"ENCRYPTED PRIVATE KEY" => {
-            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.to_vec()))
+        b"PRIVATE KEY" => PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.to_vec())),
+        label => {
+            let reason = unsupported::of_key(label, &der);
+            return Err(unsupported(reason.unwrap_or_else(|| unsupported::of_label(label).into())));
         }
-        label => return Err(unsupported(unsupported::of_label(label).to_owned())),
     };
-    let pkcs8 = KeyDer(Arc::new(pkcs8::to_pkcs8(section.label, &der)));
+    let pkcs8 = KeyDer(Arc::new(pkcs8::to_pkcs8(&der)));
     let loaded = without_fork(|| rules.provider.key_provider.load_private_key(copy));
     match (loaded, rules.tls) {
         (Ok(signing), _) => Ok(LoadedKey { signing, der: pkcs8 }),
@@ -158,7 +164,7 @@ fn load_section(
         (Err(_), TlsStack::Rustls) => {
             let unknown =
                 || "it is malformed, or the cryptography provider does not know its kind".into();
-            Err(unsupported(unsupported::of_key(section.label, &der).unwrap_or_else(unknown)))
+            Err(unsupported(unsupported::of_key(label, &der).unwrap_or_else(unknown)))
         }
     }
 }

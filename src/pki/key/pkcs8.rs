@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use super::encoding::Encoding;
 use crate::pki::der::{
     BIT_STRING, EXPLICIT_0, EXPLICIT_1, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, bits,
     element, only, optional, tagged,
@@ -11,12 +12,14 @@ use crate::pki::oid;
 /// The parameters of an RSA key's algorithm: NULL (RFC 8017 appendix A.1).
 const NULL: [u8; 2] = [0x05, 0];
 
-/// Returns the key of a PEM section with this label in PKCS#8. A key that is in PKCS#8, or in an unknown format, is
-/// copied.
-pub(super) fn to_pkcs8(label: &[u8], der: &[u8]) -> Zeroizing<Vec<u8>> {
-    let converted = match label {
-        b"RSA PRIVATE KEY" => Some(private_key_info(&rsa_algorithm(), der)),
-        b"EC PRIVATE KEY" => ec_algorithm(der).map(|algorithm| private_key_info(&algorithm, der)),
+/// Returns a key in PKCS#8. A key that is in PKCS#8, or in an unknown format, is copied. The label of its section does
+/// not count, because it may be wrong.
+pub(super) fn to_pkcs8(der: &[u8]) -> Zeroizing<Vec<u8>> {
+    let converted = match Encoding::of(der) {
+        Some(Encoding::Pkcs1) => Some(private_key_info(&rsa_algorithm(), der)),
+        Some(Encoding::Sec1) => {
+            ec_algorithm(der).map(|algorithm| private_key_info(&algorithm, der))
+        }
         _ => None,
     };
     converted.unwrap_or_else(|| Zeroizing::new(der.to_vec()))
@@ -103,14 +106,14 @@ mod tests {
     fn ec_key_in_pkcs8_contains_the_public_key_of_its_certificate() {
         let pair = KeyPair::generate().unwrap();
         let pkcs8 = pair.serialize_der();
-        assert_eq!(*to_pkcs8(b"PRIVATE KEY", &pkcs8), pkcs8, "copied");
+        assert_eq!(*to_pkcs8(&pkcs8), pkcs8, "copied");
         assert_eq!(public_key_in(&pkcs8).unwrap(), pair.subject_public_key_info());
     }
 
     #[test]
     fn damaged_key_is_copied_and_has_no_public_key() {
-        for label in [&b"EC PRIVATE KEY"[..], b"PRIVATE KEY", b"UNKNOWN"] {
-            assert_eq!(*to_pkcs8(label, b"\x30\x03\x02\x01"), b"\x30\x03\x02\x01");
+        for damaged in [&b"\x30\x03\x02\x01"[..], b"", b"\x30\x06\x02\x01\x01\x04\x01\x00"] {
+            assert_eq!(*to_pkcs8(damaged), damaged);
         }
         for damaged in [&b""[..], b"\x30\x00", b"\x30\x03\x02\x01\x00", b"\xff"] {
             assert_eq!(public_key_in(damaged), None);

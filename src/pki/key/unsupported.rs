@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::encoding::Encoding;
 use crate::pki::der::{
     BIT_STRING, EXPLICIT_0, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, bit_length,
     element, only, tagged,
@@ -26,26 +27,51 @@ pub(super) fn of_label(label: &[u8]) -> &'static str {
     }
 }
 
-/// Describes a key that the provider rejected, by its DER; `None` if that shows no known kind.
+/// Describes a key that cannot be used, by its DER and the label of its section; `None` if these show no reason.
 pub(super) fn of_key(label: &[u8], der: &[u8]) -> Option<String> {
-    match label {
-        b"RSA PRIVATE KEY" => rsa(der),
-        b"EC PRIVATE KEY" => {
-            // `ECPrivateKey` (RFC 5915): SEQUENCE { version, privateKey, [0] parameters, … }
-            let (_, rest) = tagged(only(der, SEQUENCE)?, INTEGER)?;
-            let (_, rest) = tagged(rest, OCTET_STRING)?;
-            let (parameters, _) = tagged(rest, EXPLICIT_0)?;
-            Some(ec(parameters))
-        }
-        _ => {
-            // `PrivateKeyInfo` (PKCS#8): SEQUENCE { version, SEQUENCE { algorithm, parameters }, privateKey, … }
-            let (_, rest) = tagged(only(der, SEQUENCE)?, INTEGER)?;
-            let (algorithm, rest) = tagged(rest, SEQUENCE)?;
-            let (algorithm, parameters) = tagged(algorithm, OBJECT_IDENTIFIER)?;
-            let (key, _) = tagged(rest, OCTET_STRING)?;
-            of_algorithm(algorithm, parameters, key)
-        }
-    }
+    let encoding = Encoding::of(der)?;
+    let kind = match encoding {
+        Encoding::Pkcs8 => of_private_key_info(der),
+        Encoding::Dsa => Some(of_label(b"DSA PRIVATE KEY").into()),
+        Encoding::Sec1 => of_ec_private_key(der),
+        Encoding::Pkcs1 => rsa(der),
+        Encoding::EncryptedPkcs8 => None,
+    };
+    // A better label is no remedy for a key whose algorithm is unknown, and none is needed for PKCS#8 as an EC key.
+    let is_label_the_reason = match encoding {
+        Encoding::Pkcs8 => label != b"EC PRIVATE KEY" && algorithm(der).is_some_and(is_usual),
+        Encoding::Dsa => false,
+        Encoding::Sec1 | Encoding::Pkcs1 | Encoding::EncryptedPkcs8 => true,
+    };
+    encoding.mismatch(label).filter(|_| is_label_the_reason).or(kind)
+}
+
+fn is_usual(algorithm: &[u8]) -> bool {
+    matches!(algorithm, oid::RSA | oid::EC | oid::ED25519)
+}
+
+/// Returns the algorithm of a `PrivateKeyInfo`.
+fn algorithm(der: &[u8]) -> Option<&[u8]> {
+    let (_, rest) = tagged(only(der, SEQUENCE)?, INTEGER)?;
+    let (algorithm, _) = tagged(rest, SEQUENCE)?;
+    tagged(algorithm, OBJECT_IDENTIFIER).map(|(algorithm, _)| algorithm)
+}
+
+/// `PrivateKeyInfo` (PKCS#8): SEQUENCE { version, SEQUENCE { algorithm, parameters }, privateKey, … }
+fn of_private_key_info(der: &[u8]) -> Option<String> {
+    let (_, rest) = tagged(only(der, SEQUENCE)?, INTEGER)?;
+    let (algorithm, rest) = tagged(rest, SEQUENCE)?;
+    let (algorithm, parameters) = tagged(algorithm, OBJECT_IDENTIFIER)?;
+    let (key, _) = tagged(rest, OCTET_STRING)?;
+    of_algorithm(algorithm, parameters, key)
+}
+
+/// `ECPrivateKey` (RFC 5915): SEQUENCE { version, privateKey, [0] parameters, … }
+fn of_ec_private_key(der: &[u8]) -> Option<String> {
+    let (_, rest) = tagged(only(der, SEQUENCE)?, INTEGER)?;
+    let (_, rest) = tagged(rest, OCTET_STRING)?;
+    let (parameters, _) = tagged(rest, EXPLICIT_0)?;
+    Some(ec(parameters))
 }
 
 fn of_algorithm(algorithm: &[u8], parameters: &[u8], key: &[u8]) -> Option<String> {
@@ -140,5 +166,20 @@ fn ec(parameters: &[u8]) -> String {
         }
         Some((curve, _)) if curve.tag == BIT_STRING => "it is a malformed EC key".to_owned(),
         _ => format!("it is an EC key without the name of its curve; {remedy}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A GOST R 34.10-2012 key (RFC 9215) with its parameters left out, and a key of no known kind.
+    #[test]
+    fn public_keys_of_unfit_kinds_are_described() {
+        let gost = b"\x30\x0e\x30\x0a\x06\x08\x2a\x85\x03\x07\x01\x01\x01\x01\x03\x00";
+        assert_eq!(of_certificate(gost), "; the first certificate there has a GOST key");
+        let unknown = b"\x30\x08\x30\x04\x06\x02\x2a\x03\x03\x00";
+        let words = "; the first certificate there has a key of the unknown kind 1.2.3";
+        assert_eq!(of_certificate(unknown), words);
     }
 }

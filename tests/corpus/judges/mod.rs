@@ -1,9 +1,9 @@
 //! The judges: OpenSSL, plain rustls-ffi, and certreload.
 
-mod certreload;
+pub mod certreload;
 mod handshake;
 mod openssl;
-mod plain;
+pub mod plain;
 
 use std::fs;
 use std::sync::Arc;
