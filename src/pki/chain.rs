@@ -118,8 +118,8 @@ impl Chain<'_> {
     /// Returns the positions of the certificates with `public_key` that may be the leaf for `role`.
     ///
     /// Those before all certificates of other keys may be, unless they issued another and the file has a certificate of
-    /// another key that may be the leaf. Those further down may be if they issued no other, and are no authority or were
-    /// issued by another certificate of the file.
+    /// another key that may be the leaf. Those further down may be if they issued no other, and are no authority. An
+    /// authority further down may be if another certificate of the file issued it, and none of another key may be the leaf.
     pub(super) fn leaves_with(&self, public_key: &[u8], role: Role) -> Vec<usize> {
         let all = || 0..self.facts.len();
         let of_key = |at: &usize| is_same_key(self.facts[*at].public_key, public_key);
@@ -131,7 +131,7 @@ impl Chain<'_> {
             if self.issued_another(*at) {
                 *at < first && !has_other_leaf
             } else {
-                *at < first || !self.facts[*at].is_authority || is_issued()
+                *at < first || !self.facts[*at].is_authority || !has_other_leaf && is_issued()
             }
         };
         all().filter(of_key).filter(may_be).collect()

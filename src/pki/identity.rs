@@ -26,7 +26,7 @@ use super::ocsp::{Staple, Stapled};
 use super::prepared::PreparedObjects;
 use super::signature::preferred_scheme;
 use super::warnings::{Warning, WarningKind};
-use super::{compatibility, expiry_warning, pem};
+use super::{compatibility, expiry_warning, pem, skipped_lines};
 use crate::clock::unix_now;
 use crate::error::{Cause, Error, Incidental, Position};
 use crate::options::{Role, TlsStack};
@@ -124,9 +124,9 @@ impl Identity {
         let Order { positions, linked, warnings } = chain.order();
         let mut warnings: Vec<_> = current.warning.into_iter().chain(warnings).collect();
         warnings.extend(compatibility::warnings(&chain, &positions[..linked], input.role));
-        warnings.extend(skipped_lines(input.chain));
+        warnings.extend(lines_behind_text(input.chain));
         if key_path != chain_path {
-            warnings.extend(skipped_lines(input.key));
+            warnings.extend(lines_behind_text(input.key));
         }
         if key_count > 1 {
             let text = format!(
@@ -339,8 +339,8 @@ impl Identity {
 const MAY_NOT_SIGN: &str = "the certificate's key usage lacks digitalSignature; clients that check it (RFC 8446 section 4.4.2.2) refuse the certificate";
 
 /// Returns a warning for each line of a file that has a BEGIN behind other text, comments excepted.
-fn skipped_lines((path, bytes): (&Path, &[u8])) -> Vec<Warning> {
-    let lines = pem::skipped_lines(bytes);
+fn lines_behind_text((path, bytes): (&Path, &[u8])) -> Vec<Warning> {
+    let lines = skipped_lines::skipped_lines(bytes);
     lines.iter().filter(|line| !line.is_comment).map(|line| line.warning(path)).collect()
 }
 

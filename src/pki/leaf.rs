@@ -1,5 +1,7 @@
 //! Finds the leaf of a chain, and its key among those of the key file.
 
+use std::ffi::CString;
+
 use super::certificate::format_time;
 use super::chain::Chain;
 use super::key::LoadedKey;
@@ -13,21 +15,34 @@ use crate::options::Role;
 /// has a certificate that it may have been made for: the key is then that of an authority, and was put in the wrong
 /// place (G2).
 ///
-/// If the provider does not return the public key, the first certificate is assumed to be the leaf. If the key does not
-/// match, the self-check fails (G16).
+/// If the public key is not known, the first certificate is assumed to be the leaf, provided that its key is of the same
+/// kind. If the key does not match, the self-check fails, or that of an adapter (G16).
 pub(super) fn leaf_and_key(
     chain: &Chain<'_>,
     keys: &[LoadedKey],
     role: Role,
 ) -> Option<(usize, LoadedKey)> {
     let of_key = |key: &LoadedKey| match key.signing.public_key() {
-        Some(public_key) => chain.leaves_with(&public_key, role),
-        None => vec![0],
+        Some(public_key) => (chain.leaves_with(&public_key, role), false),
+        None if key.der.may_be_of(chain.facts[0].public_key) => (vec![0], true),
+        None => (Vec::new(), true),
     };
-    let candidates = keys.iter().flat_map(|key| of_key(key).into_iter().map(move |at| (at, key)));
-    let rank = |at: usize| (chain.issued_another(at), !chain.is_fit(at, role), at);
-    let (at, key) = candidates.min_by_key(|(at, _)| rank(*at))?;
+    let candidates = keys.iter().flat_map(|key| {
+        let (leaves, is_assumed) = of_key(key);
+        leaves.into_iter().map(move |at| (at, is_assumed, key))
+    });
+    // A key that is known to match comes before one that may.
+    let rank = |at: usize, is_assumed: bool| {
+        (is_assumed, chain.issued_another(at), !chain.is_fit(at, role), at)
+    };
+    let (at, _, key) = candidates.min_by_key(|(at, is_assumed, _)| rank(*at, *is_assumed))?;
     Some((at, key.clone()))
+}
+
+fn sorted(names: &[CString]) -> Vec<&CString> {
+    let mut names: Vec<_> = names.iter().collect();
+    names.sort_unstable();
+    names
 }
 
 /// The leaf among the versions of one certificate in a file: renewals that were appended to it, with the same key.
@@ -47,7 +62,7 @@ pub(super) fn current_leaf(chain: &Chain<'_>, first: usize, role: Role) -> Curre
         let (one, other) = (&chain.facts[first], &chain.facts[*at]);
         one.public_key == other.public_key
             && one.subject == other.subject
-            && one.names == other.names
+            && sorted(&one.names) == sorted(&other.names)
             && one.is_authority == other.is_authority
             && chain.is_fit(*at, role) == chain.is_fit(first, role)
     };

@@ -21,6 +21,7 @@ mod pem;
 mod prepared;
 mod public_key;
 mod signature;
+mod skipped_lines;
 #[cfg(test)]
 mod test_ca;
 mod ticket_keys;

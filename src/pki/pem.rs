@@ -5,24 +5,22 @@
 //!
 //! Files in practice have text around the sections, headers, and all kinds of line ends, which are accepted. So are white
 //! space and byte order marks before a BEGIN line, because files are joined with cat(1). A BEGIN behind other text begins
-//! no section, and is reported ([`skipped_lines`]). A section that is cut off is an error and never merges with the next one: such a file is probably being written (G4).
+//! no section, and is reported (`skipped_lines`). A section that is cut off is an error and never merges with the next one: such a file is probably being written (G4).
 
 use std::borrow::Cow;
-use std::path::Path;
 
 use base64ct::{Base64Unpadded, Encoding};
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use super::warnings::{Warning, WarningKind};
 use super::{der, wrong_format};
 use crate::error::Cause;
 
 /// The maximum number of certificates in a chain. More are not useful: rustls rejects chains of more than 64 KiB.
 pub(crate) const MAX_CERTIFICATES: usize = 64;
 
-const BEGIN: &[u8] = b"-----BEGIN ";
-const END: &[u8] = b"-----END ";
+pub(super) const BEGIN: &[u8] = b"-----BEGIN ";
+pub(super) const END: &[u8] = b"-----END ";
 const HYPHENS: &[u8] = b"-----";
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -131,81 +129,8 @@ pub(super) fn sections(bytes: &[u8]) -> impl Iterator<Item = Result<Section<'_>,
     })
 }
 
-/// A line outside of the sections that has a BEGIN behind other text. What follows it, to the next END, is not read.
-pub(super) struct SkippedLine<'a> {
-    /// Counted from 1.
-    pub(super) number: usize,
-    /// This line and those to the END.
-    pub(super) block: &'a [u8],
-    /// Whether the END is behind the same text, because the lines were made comments.
-    pub(super) is_comment: bool,
-}
-
-impl SkippedLine<'_> {
-    /// Returns the warning about this line of the file at `path`.
-    pub(super) fn warning(&self, path: &Path) -> Warning {
-        let (path, number) = (path.display(), self.number);
-        let text = format!("line {number} of {path} is skipped: {BEHIND_OTHER_TEXT}");
-        Warning::new(WarningKind::PemSkipped, text)
-    }
-}
-
-pub(super) const BEHIND_OTHER_TEXT: &str =
-    "its BEGIN is behind other text, so what follows is not read; put it on a separate line";
-
-/// Returns the lines of `bytes` that have a BEGIN behind other text, up to the first section that is malformed.
-pub(super) fn skipped_lines(bytes: &[u8]) -> Vec<SkippedLine<'_>> {
-    let mut skipped = Vec::new();
-    let mut lines = Lines::of(bytes);
-    loop {
-        let start = lines.position;
-        let Some(line) = lines.next() else { return skipped };
-        if after_begin(line.text).is_some() {
-            if section(&line, &mut lines).is_err() {
-                return skipped;
-            }
-        } else if let Some(margin) = position_of(line.text, BEGIN) {
-            let mut ahead = lines.clone();
-            let Some((end, is_comment)) = end_of_skipped(&line.text[..margin], &mut ahead) else {
-                continue;
-            };
-            skipped.push(SkippedLine {
-                number: line.number,
-                block: &bytes[start..end],
-                is_comment,
-            });
-            lines = ahead;
-        }
-    }
-}
-
-/// Returns where the block ends whose BEGIN is behind `margin`, and whether all its lines are comments; `None` if no
-/// base64 follows: then the BEGIN is part of a text about PEM.
-fn end_of_skipped(margin: &[u8], ahead: &mut Lines<'_>) -> Option<(usize, bool)> {
-    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
-    let is_sign = |byte: &u8| b"#;/ \t".contains(byte);
-    let mut is_comment = !margin.is_empty() && margin.iter().all(is_sign);
-    let mut has_base64 = false;
-    loop {
-        let position = ahead.position;
-        let before = ahead.clone();
-        let Some(line) = ahead.next() else { return has_base64.then_some((position, false)) };
-        // Also behind other text: so each line is read twice at most.
-        if after_begin(line.text).is_some() || position_of(line.text, BEGIN).is_some() {
-            *ahead = before;
-            return has_base64.then_some((position, false));
-        }
-        is_comment &= line.text.starts_with(margin);
-        let body = line.text.strip_prefix(margin).unwrap_or(line.text).trim_ascii();
-        if position_of(line.text, END).is_some() {
-            return has_base64.then_some((line.end, is_comment));
-        }
-        has_base64 |= body.len() >= 4 && body.iter().all(is_base64);
-    }
-}
-
 /// Returns what follows BEGIN in a line that begins a section. A line that ends there begins a malformed one.
-fn after_begin(line: &[u8]) -> Option<&[u8]> {
+pub(super) fn after_begin(line: &[u8]) -> Option<&[u8]> {
     let line = without_margin(line);
     line.strip_prefix(BEGIN)
         .or_else(|| line.strip_prefix(BEGIN.trim_ascii_end()).filter(|rest| rest.is_empty()))
@@ -222,7 +147,7 @@ fn without_margin(mut line: &[u8]) -> &[u8] {
     }
 }
 
-fn position_of(line: &[u8], text: &[u8]) -> Option<usize> {
+pub(super) fn position_of(line: &[u8], text: &[u8]) -> Option<usize> {
     line.windows(text.len()).position(|window| window == text)
 }
 
@@ -233,7 +158,7 @@ pub(super) fn is_pem(bytes: &[u8]) -> bool {
 }
 
 /// Reads the section after the line `begin` up to its END line.
-fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, Cause> {
+pub(super) fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, Cause> {
     let label = label_of(begin.text).map_err(|reason| malformed(begin.number, reason))?;
     // The LF of the BEGIN line, if that ends in CRLF.
     let end = usize::from(lines.is_after_cr && lines.rest.starts_with(b"\n"));
@@ -272,24 +197,24 @@ fn section<'a>(begin: &Line<'a>, lines: &mut Lines<'a>) -> Result<Section<'a>, C
 /// Iterates over lines, which end in LF, CRLF or CR. Trailing white space is removed. Leading white space stays, because
 /// it marks the continuation of a header.
 #[derive(Clone)]
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     rest: &'a [u8],
-    position: usize,
+    pub(super) position: usize,
     /// The number of the line that was read last, from 1.
     number: usize,
     /// Whether that line ended in CR: an LF directly after it is part of the same line end.
     is_after_cr: bool,
 }
 
-struct Line<'a> {
-    text: &'a [u8],
-    number: usize,
+pub(super) struct Line<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) number: usize,
     /// The offset of the next line in the bytes of [`Lines`].
-    end: usize,
+    pub(super) end: usize,
 }
 
 impl<'a> Lines<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, position: 0, number: 0, is_after_cr: false }
     }
 }

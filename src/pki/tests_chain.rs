@@ -299,3 +299,23 @@ fn g4_lost_issuer_is_one_that_the_previous_path_had() {
     assert_eq!(lost(std::slice::from_ref(&leaf), &[old.by(&lower)]), None);
     assert_eq!(lost(&[new.by(&root)], &[old.by(&root), root.by_itself()]), None, "clients have it");
 }
+
+/// A key that is that of an authority was put in the wrong place, wherever the authority is in the file.
+#[test]
+fn g2_key_of_an_intermediate_is_the_key_of_no_leaf() {
+    let (root, lower) = (Party::new("root"), Party::new("lower"));
+    let leaf = Party::leaf(|_| {});
+    // A leaf of another issuer, and one that the key issued.
+    for issuer in [&root, &lower] {
+        let chain = [leaf.by(issuer), lower.by(&root), root.by_itself()];
+        let of_lower = |chain: &Chain<'_>| {
+            chain.leaves_with(chain.facts[1].public_key, crate::options::Role::Server)
+        };
+        assert_eq!(with_chain(&chain, 0, of_lower), [] as [usize; 0]);
+    }
+    // An authority that another one issued may serve, if there is no leaf.
+    let of_lower = |chain: &Chain<'_>| {
+        chain.leaves_with(chain.facts[1].public_key, crate::options::Role::Server)
+    };
+    assert_eq!(with_chain(&[root.by_itself(), lower.by(&root)], 0, of_lower), [1]);
+}

@@ -181,3 +181,17 @@ fn g4_chain_without_an_issuer_that_the_leaf_has_a_url_of_may_be_cut_short() {
     let next = identity(&next, &key).unwrap();
     assert_eq!(next.cut_short(&cut), None, "the one in use is no better");
 }
+
+#[test]
+fn versions_of_a_certificate_may_have_their_names_in_another_order() {
+    let key = KeyPair::generate().unwrap();
+    let version = |names: [&str; 2], year: i32| {
+        let mut params = CertificateParams::new(names.map(str::to_owned).to_vec()).unwrap();
+        params.not_before = date_time_ymd(year - 2, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
+        params.self_signed(&key).unwrap().pem()
+    };
+    let both = version(["a.test", "b.test"], 2025) + &version(["b.test", "a.test"], 2027);
+    let identity = identity(&both, &key.serialize_pem()).unwrap();
+    assert_eq!(identity.not_after(), date_time_ymd(2027, 1, 1).unix_timestamp());
+}

@@ -4,6 +4,7 @@ use rustls::pki_types::pem::SectionKind;
 use rustls_pemfile::Item;
 
 use super::*;
+use crate::pki::skipped_lines::skipped_lines;
 
 const BODY: &str = "MAMCAQU=";
 const DER: [u8; 5] = [0x30, 0x03, 0x02, 0x01, 0x05];
@@ -102,6 +103,20 @@ fn begin_behind_other_text_is_reported_with_its_line() {
     let prose = "each between -----BEGIN X----- and -----END X-----";
     assert_eq!(skipped(&format!("{prose}\n{plain}")), []);
     assert_eq!(skipped(&format!("from -----BEGIN X-----\nto -----END X-----\n{plain}")), []);
+    assert_eq!(skipped(&format!("from -----BEGIN X----- to -----END X-----\n{plain}")), []);
+    let path = "see -----BEGIN CERTIFICATE----- in\n/etc/ssl/certs/ca-certificates.crt\n";
+    assert_eq!(skipped(&format!("{path}{plain}")), []);
+    let body = "MIIB".repeat(16);
+    let lines = format!("-----BEGIN X-----\n{body}\n{body}\n-----END X-----\n");
+    let numbered: String =
+        lines.lines().enumerate().map(|(at, line)| format!("{:6}\t{line}\n", at + 1)).collect();
+    assert_eq!(skipped(&numbered), [(1, false)], "as \"cat -n\" writes it");
+    let in_one = format!("x {}\n", lines.trim_end().replace('\n', " "));
+    assert_eq!(skipped(&format!("{in_one}{plain}{in_one}")), [(1, false), (5, false)]);
+    let spelled_out = format!("  ca: \"{}\"\n", lines.trim_end().replace('\n', "\\n"));
+    assert_eq!(skipped(&format!("{plain}{spelled_out}")), [(4, false)], "as in YAML");
+    let begin_alone = lines.replacen("-----\n", "-----", 1);
+    assert_eq!(skipped(&format!("x {begin_alone}")), [(1, false)]);
     assert_eq!(sections(format!("{prose}\n{plain}").as_bytes()).count(), 1);
     let cut = format!("# -----BEGIN X-----\n{BODY}\n{plain}");
     assert_eq!((skipped(&cut), sections(cut.as_bytes()).count()), (vec![(1, false)], 1));

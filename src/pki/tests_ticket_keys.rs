@@ -77,6 +77,23 @@ fn malformed_files_are_rejected_with_the_reason() {
         ),
         ("DER", [&[0x30, 94, 2, 92][..], &[0x80; 92]].concat(), "it is a file in DER"),
         (
+            "an OCSP response",
+            [&[0x30, 94, 10, 1, 0, 4, 89][..], &[0x80; 89]].concat(),
+            "file in DER",
+        ),
+        ("PKCS#7", [&[0x30, 94, 6, 1, 42][..], &[4, 89], &[0x80; 89]].concat(), "file in DER"),
+        (
+            "DER and newlines",
+            [&[0x30, 90, 2, 88][..], &[0x80; 88], b"\r\n\r\n"].concat(),
+            "file in DER",
+        ),
+        (
+            "UTF-16",
+            "-----BEGIN X-----".repeat(24).bytes().flat_map(|byte| [byte, 0]).collect(),
+            "UTF-16",
+        ),
+        ("UTF-16 with a mark", [&[0xfe, 0xff][..], &[0, b'x'].repeat(23)].concat(), "UTF-16"),
+        (
             "PEM and other bytes",
             [b"-----BEGIN X-----", &[0x80; 31][..]].concat(),
             "it is a PEM file",

@@ -11,7 +11,7 @@ use base64ct::{Base64Unpadded, Encoding};
 use zeroize::Zeroizing;
 
 use super::certificate::parse_time;
-use super::der::{INTEGER, SEQUENCE, element, only};
+use super::der::{ENUMERATED, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, element, tagged};
 use crate::error::{Cause, Error};
 
 /// The maximum number of keys in a file. Three are usual: yesterday's, today's and tomorrow's.
@@ -137,6 +137,9 @@ fn secrets_of_bytes(bytes: &[u8]) -> Result<Vec<Secret>, Cause> {
         let what = "it is a file in DER, such as a certificate, and not random bytes";
         return Err(malformed(what.to_owned()));
     }
+    if is_utf16(bytes) {
+        return Err(malformed("it is text in UTF-16; write it in ASCII or UTF-8".to_owned()));
+    }
     if contains_pem(bytes) {
         return Err(malformed("it is a PEM file, and not random bytes".to_owned()));
     }
@@ -163,15 +166,34 @@ fn secrets_of_bytes(bytes: &[u8]) -> Result<Vec<Secret>, Cause> {
     Ok(bytes.chunks(size).map(secret).collect())
 }
 
-/// Returns whether `bytes` are one `SEQUENCE` of whole elements, the first of which is a `SEQUENCE` or an `INTEGER`, as in
-/// certificates and keys. Random bytes are practically never that.
+/// Returns whether `bytes` are one `SEQUENCE` of whole elements, and perhaps white space. The first element must be of a
+/// type that is usual there: in certificates, keys, OCSP responses (ENUMERATED), PKCS#7 (an object identifier). Random
+/// bytes are practically never that.
 fn is_der(bytes: &[u8]) -> bool {
-    let Some(mut rest) = only(bytes, SEQUENCE) else { return false };
-    let is_usual = rest.first().is_some_and(|tag| [SEQUENCE, INTEGER].contains(tag));
+    let Some(mut rest) = whole_sequence(bytes) else { return false };
+    let usual = [SEQUENCE, INTEGER, ENUMERATED, OBJECT_IDENTIFIER];
+    let is_usual = rest.first().is_some_and(|tag| usual.contains(tag));
     while let Some((_, after)) = element(rest) {
         rest = after;
     }
     is_usual && rest.is_empty()
+}
+
+/// Returns the content of the `SEQUENCE` that `bytes` begin with, if only white space follows it.
+fn whole_sequence(bytes: &[u8]) -> Option<&[u8]> {
+    let (content, rest) = tagged(bytes, SEQUENCE)?;
+    rest.iter().all(u8::is_ascii_whitespace).then_some(content)
+}
+
+/// Returns whether `bytes` look like text in UTF-16: every second byte is zero, as in the characters of ASCII. Random
+/// bytes are practically never that.
+fn is_utf16(bytes: &[u8]) -> bool {
+    let text = bytes.strip_prefix(b"\xff\xfe").or(bytes.strip_prefix(b"\xfe\xff"));
+    let is_zero_at = |parity: usize| {
+        let half = text.unwrap_or(bytes).iter().skip(parity).step_by(2);
+        half.clone().count() > 0 && half.copied().all(|byte| byte == 0)
+    };
+    is_zero_at(0) != is_zero_at(1)
 }
 
 /// Returns whether there is a PEM section in `bytes`, which are no text as a whole.

@@ -16,7 +16,7 @@ use crate::clock::unix_now;
 use crate::options::Role;
 use crate::pki::{Identity, NameKind, NamePattern, subject_and_key_of};
 
-/// How many identities with one name and one kind of key are kept.
+/// How many identities with one name and one kind of key are kept: those that are valid longest.
 const MOST_OF_A_KIND: usize = 8;
 
 /// The identities of one generation by server name.
@@ -64,12 +64,19 @@ impl CertResolver {
                     positions.iter().filter_map(|at| Some((*at, identities[*at].loaded()?)));
                 let of_kind = of_kind.filter(|(_, other)| other.has_same_kind_of_key(identity));
                 let of_kind: Vec<_> = of_kind.take(MOST_OF_A_KIND).collect();
-                let is_needed = of_kind.len() < MOST_OF_A_KIND
-                    && !of_kind.iter().any(|(_, other)| other.is_valid_whenever(identity));
+                let is_covered = of_kind.iter().any(|(_, other)| other.is_valid_whenever(identity));
+                // If there are too many, those go first whose validity ends first: they are the oldest of an archive.
+                let ends_first = of_kind.iter().min_by_key(|(_, other)| other.valid_until());
+                let replaced = ends_first.filter(|_| of_kind.len() == MOST_OF_A_KIND).copied();
+                let is_needed = !is_covered
+                    && replaced
+                        .is_none_or(|(_, other)| other.valid_until() < identity.valid_until());
                 if let Some((earlier, _)) = of_kind.first() {
                     duplicates.add(name, *earlier, position, is_needed);
                 }
                 if is_needed {
+                    let replaced = replaced.map(|(position, _)| position);
+                    positions.retain(|position| Some(*position) != replaced);
                     positions.push(position);
                 }
             }
@@ -174,7 +181,7 @@ impl CertResolver {
         if let Some(first) = of_name().next() {
             return first_valid(of_name().filter(is_supported)).or(Some(first));
         }
-        let found = self.servers_from(self.default?).find(is_supported);
+        let found = first_valid(self.servers_from(self.default?).filter(is_supported));
         found.or_else(|| self.identity(self.default?))
     }
 

@@ -26,7 +26,7 @@ fn identity_of(params: &rcgen::CertificateParams, key: &KeyPair) -> Arc<Identity
         key: (Path::new("key"), key.as_bytes()),
         password: &|| Ok(None),
         staple: Staple::NotAskedFor,
-        accepts_any_date: false,
+        accepts_any_date: true,
         tls: TlsStack::Rustls,
         exports_key: false,
         index: 0,
@@ -151,5 +151,36 @@ fn name_is_found_exactly_or_by_a_wildcard_of_one_label() {
     }
     for name in ["*.first.test", "b.a.example.test", "example.test", "unknown.test"] {
         assert!(!resolver.has_name(name), "{name}");
+    }
+}
+
+#[test]
+fn g23_of_many_identities_with_one_name_those_valid_longest_are_kept() {
+    let until = |year: i32| {
+        let mut params = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd((year - 1).min(2020), 1, 1);
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        identity_of(&params, &KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap())
+    };
+    // An archive of expired certificates, and the current one at its end or at its beginning.
+    let years: Vec<_> = (2010..2022).chain([2040]).collect();
+    for years in [years.clone(), years.iter().rev().copied().collect()] {
+        let resolver = resolver_of(years.iter().map(|year| until(*year)).collect());
+        assert_eq!(years[position(&resolver, Some("a.test"))], 2040, "{years:?}");
+        assert_eq!(resolver.positions_of("a.test").count(), MOST_OF_A_KIND);
+    }
+}
+
+#[test]
+fn g23_client_without_a_name_gets_the_first_identity_that_is_valid_now() {
+    let valid = identity(&["valid.test"], &PKCS_ECDSA_P256_SHA256);
+    let mut params = rcgen::CertificateParams::new(vec!["old.test".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    let expired = identity_of(&params, &KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap());
+    let resolver = resolver_of(vec![expired, valid]);
+    let schemes = [SignatureScheme::ECDSA_NISTP256_SHA256];
+    for name in [None, Some("other.test")] {
+        let chosen = resolver.select_for(name, &schemes).unwrap();
+        assert_eq!(position_in(&resolver, chosen), 1, "{name:?}");
     }
 }

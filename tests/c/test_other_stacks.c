@@ -90,10 +90,30 @@ static void key_of_another_certificate_is_refused_without_rustls(void) {
         check_for_operators(certreload_last_error(), "");
         certreload_options_free(options);
     }
-    /* Nor does a key of another kind pass. */
-    certreload_options *options = without_rustls(scratch("small.chain"), scratch("brainpool.key"));
-    CHECK_RESULT(certreload_check(options), KEY_MISMATCH);
-    certreload_options_free(options);
+    /* Nor does a key of another kind pass, whether its file has a public key or not. */
+    const char *const others[] = {"brainpool.key", "ed448.key"};
+    for (int at = 0; at < 2; at++) {
+        certreload_options *options =
+            without_rustls(scratch("small.chain"), scratch("%s", others[at]));
+        CHECK_RESULT(certreload_check(options), KEY_MISMATCH);
+        certreload_options_free(options);
+    }
+    /* Of several keys, one that is known to match comes before one that may. */
+    make_kind("p256", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    shell("cat ed448.key p256.key > both.key && openssl pkcs8 -topk8 -nocrypt -in p256.key"
+          " -outform DER -out p256.der");
+    certreload_options *options = without_rustls(scratch("p256.chain"), scratch("both.key"));
+    CHECK_OK(certreload_options_set_export_keys(options, true));
+    certreload_handle *handle = open_and_free(options);
+    const certreload_generation *generation = certreload_generation_acquire(handle);
+    size_t size = 0;
+    const uint8_t *der =
+        certreload_identity_key_der(certreload_generation_identity(generation, 0), &size);
+    FILE *file = fopen(scratch("exported.der"), "w");
+    CHECK(file != NULL && fwrite(der, 1, size, file) == size && fclose(file) == 0);
+    shell("cmp exported.der p256.der");
+    certreload_generation_release(generation);
+    certreload_close(handle);
 }
 
 /* The formats of key files are converted to PKCS#8, as "openssl pkcs8 -topk8" does. */

@@ -15,7 +15,7 @@ use crate::pki::certificate::format_time;
 use crate::pki::crl_signer::CrlSigner;
 use crate::pki::expiry_warning::list_expiring_from;
 use crate::pki::hash::{Sha256, sha256};
-use crate::pki::pem::skipped_lines;
+use crate::pki::skipped_lines::skipped_lines;
 use crate::pki::trust_input::TrustFile;
 use crate::pki::warnings::{Warning, WarningKind};
 

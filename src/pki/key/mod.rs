@@ -51,6 +51,11 @@ impl KeyDer {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// Returns whether the key is of the same kind as this public key (`SubjectPublicKeyInfo`), and on the same curve.
+    pub(crate) fn may_be_of(&self, public_key: &[u8]) -> bool {
+        pkcs8::is_of_kind(&self.0, public_key)
+    }
 }
 
 impl fmt::Debug for KeyDer {

@@ -55,6 +55,17 @@ pub(super) fn public_key_in(pkcs8: &[u8]) -> Option<Vec<u8>> {
     Some(write(SEQUENCE, &[&algorithm, &public]).to_vec())
 }
 
+/// Returns whether a private key in PKCS#8 has the algorithm of this `SubjectPublicKeyInfo`. A key in another format is
+/// of no kind.
+pub(super) fn is_of_kind(pkcs8: &[u8], public_key: &[u8]) -> bool {
+    let own = || {
+        let (_, rest) = tagged(only(pkcs8, SEQUENCE)?, INTEGER)?;
+        Some(tagged(rest, SEQUENCE)?.0)
+    };
+    let other = || Some(tagged(only(public_key, SEQUENCE)?, SEQUENCE)?.0);
+    own().is_some() && own() == other()
+}
+
 /// Returns `PrivateKeyInfo ::= SEQUENCE { version 0, algorithm, OCTET STRING }`.
 fn private_key_info(algorithm: &[u8], key: &[u8]) -> Zeroizing<Vec<u8>> {
     let key = write(OCTET_STRING, &[key]);

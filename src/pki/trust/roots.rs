@@ -18,6 +18,7 @@ use crate::pki::der::{SEQUENCE, only};
 use crate::pki::hash::{Sha256, sha256};
 use crate::pki::pem;
 use crate::pki::signature::is_signed_with;
+use crate::pki::skipped_lines::{BEHIND_OTHER_TEXT, skipped_lines};
 use crate::pki::trust_input::TrustFile;
 use crate::pki::warnings::{Warning, WarningKind};
 use crate::pki::wrong_format::DerKind;
@@ -222,7 +223,7 @@ impl<'a> RootCollector<'a> {
                 }
             }
         }
-        for line in pem::skipped_lines(file.bytes) {
+        for line in skipped_lines(file.bytes) {
             // Who makes comments of all lines of a root removes it.
             if line.is_comment {
                 self.warnings.push(line.warning(file.path));
@@ -232,7 +233,7 @@ impl<'a> RootCollector<'a> {
                 path: file.path,
                 place: SkippedPlace::Line(line.number),
                 sha256: sha256(line.block),
-                reason: pem::BEHIND_OTHER_TEXT.to_owned(),
+                reason: BEHIND_OTHER_TEXT.to_owned(),
             });
         }
         Ok(())

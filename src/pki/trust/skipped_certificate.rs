@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::{Cause, Error, Position};
 use crate::pki::hash::Sha256;
-use crate::pki::pem;
+use crate::pki::skipped_lines::BEHIND_OTHER_TEXT;
 use crate::pki::warnings::{Warning, WarningKind};
 
 /// A certificate in a root file that cannot be a root.
@@ -41,8 +41,7 @@ impl SkippedCertificate<'_> {
             SkippedPlace::File => Cause::NoCertificate(format!(": {reason}").into()),
             SkippedPlace::Line(line) => Cause::PemMalformed {
                 line,
-                reason: if why.is_empty() { pem::BEHIND_OTHER_TEXT } else { LOST_BEHIND_TEXT }
-                    .into(),
+                reason: if why.is_empty() { BEHIND_OTHER_TEXT } else { LOST_BEHIND_TEXT }.into(),
             },
         };
         Error::at(self.path, cause)
