@@ -424,6 +424,46 @@ fn g13_every_handshake_is_refused_until_the_trust_store_is_loaded() {
     }
 }
 
+/// A list of an intermediate can be checked only with the certificate of that intermediate, which comes with an identity.
+#[test]
+fn g13_the_trust_store_is_judged_again_when_an_identity_brings_an_issuer() {
+    let clients = Root::new("clients");
+    let issuer = Root::new("issuer");
+    for is_damaged in [false, true] {
+        let store = Store::new();
+        let (roots, lists) = (store.path("roots.pem"), store.path("lists.pem"));
+        replace(&roots, &clients.pem());
+        let mut of_issuer = issuer.list(1, &[]);
+        if is_damaged {
+            // The last line is a part of the signature.
+            let last = of_issuer.rfind("\n-----END").unwrap() - 8;
+            let digit = if &of_issuer[last..=last] == "x" { "y" } else { "x" };
+            of_issuer.replace_range(last..=last, digit);
+        }
+        replace(&lists, &(clients.list(1, &[]) + &of_issuer));
+        let mode = certreload_client_auth::Required;
+        let host = store.with(available(), "a").client_auth(mode, &roots).crl(&lists).open();
+        assert_eq!(trust_status(&host).health, Health::Ok, "the issuer is not known");
+        let unchecked = trust_status(&host).warnings;
+
+        let pair = Pair::new(&["a.test"]);
+        store.put("a", &Pair { chain: pair.chain.clone() + &issuer.pem(), ..pair });
+        host.reload_wait();
+        if is_damaged {
+            let failed = host.recorder.wait_for_failures(2);
+            assert_eq!(failed[1].result, Outcome::CrlSignature);
+            assert_eq!(trust_status(&host).health, Health::Stale, "what is served stays (G3)");
+            replace(&lists, &(clients.list(2, &[]) + &issuer.list(2, &[])));
+            assert_eq!(host.reload_wait(), Outcome::Ok, "{}", last_error());
+        } else {
+            assert_eq!(unchecked, CERTRELOAD_WARNING_CRL_UNRELATED);
+            host.recorder.wait_for_generation(3);
+            assert_eq!(trust_status(&host).warnings, 0);
+        }
+        assert_eq!(trust_status(&host).health, Health::Ok);
+    }
+}
+
 /// A ticket of the time before the restart opens no door either.
 #[test]
 fn g13_no_session_is_resumed_while_the_trust_store_is_missing() {

@@ -68,7 +68,7 @@ pub(super) fn skipped_lines(bytes: &[u8]) -> Vec<SkippedLine<'_>> {
 /// Returns whether there are many digits of base64 in a row, whatever is around them: the number of the line, quotes, or
 /// line breaks that are spelled out.
 fn has_long_run(line: &[u8]) -> bool {
-    line.split(|byte| !is_base64(byte)).any(|run| run.len() >= LONG_RUN)
+    line.split(|byte| !is_base64(*byte)).any(|run| run.len() >= LONG_RUN)
 }
 
 /// Returns whether lines that begin with `margin` are comments.
@@ -76,8 +76,8 @@ fn is_comment_sign(margin: &[u8]) -> bool {
     !margin.is_empty() && margin.iter().all(|byte| b"#;/ \t".contains(byte))
 }
 
-fn is_base64(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"+/=".contains(byte)
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=".contains(&byte)
 }
 
 /// Returns where the block ends that has `begin` behind `margin` in its first line, and whether all its lines are
@@ -100,6 +100,7 @@ fn end_of_skipped(margin: &[u8], begin: &[u8], ahead: &mut Lines<'_>) -> Option<
             has_base64 |= has_long_run(&line.text[..end]);
             return has_base64.then_some((line.end, is_comment));
         }
-        has_base64 |= body.len() >= 4 && body.iter().all(is_base64) || has_long_run(body);
+        has_base64 |=
+            body.len() >= 4 && body.iter().all(|byte| is_base64(*byte)) || has_long_run(body);
     }
 }

@@ -108,9 +108,9 @@ fn begin_behind_other_text_is_reported_with_its_line() {
     assert_eq!(skipped(&format!("{path}{plain}")), []);
     let body = "MIIB".repeat(16);
     let lines = format!("-----BEGIN X-----\n{body}\n{body}\n-----END X-----\n");
-    let numbered: String =
-        lines.lines().enumerate().map(|(at, line)| format!("{:6}\t{line}\n", at + 1)).collect();
-    assert_eq!(skipped(&numbered), [(1, false)], "as \"cat -n\" writes it");
+    let numbered: Vec<_> =
+        lines.lines().enumerate().map(|(at, line)| format!("{:6}\t{line}", at + 1)).collect();
+    assert_eq!(skipped(&numbered.join("\n")), [(1, false)], "as \"cat -n\" writes it");
     let in_one = format!("x {}\n", lines.trim_end().replace('\n', " "));
     assert_eq!(skipped(&format!("{in_one}{plain}{in_one}")), [(1, false), (5, false)]);
     let spelled_out = format!("  ca: \"{}\"\n", lines.trim_end().replace('\n', "\\n"));

@@ -24,6 +24,7 @@ mod reloaded_event;
 mod self_check;
 mod sighting;
 mod unit;
+mod unit_outdated;
 mod unit_read;
 mod unit_retry;
 mod units;

@@ -291,6 +291,10 @@ impl Pipeline {
         let trigger = fresh.first().map_or(pass.time.trigger, |new| new.trigger);
         let mut renewed = RenewedUnits::default();
         for mut new in fresh {
+            if let Some(trust) = self.units.judged_again_with(&new) {
+                self.units[trust].judge_again();
+                pass.again.push(trust);
+            }
             pass.note(new.index, Finding::Renewed);
             renewed.units.push(new.index);
             renewed.warnings.append(&mut new.warnings);

@@ -30,10 +30,6 @@ use crate::tls::UnitContent;
 /// timestamps were set back below the file system.
 const FINGERPRINT_LIFETIME: Duration = Duration::from_secs(60);
 
-/// The longest wait until a certificate becomes valid. The wall clock may be set forward during a wait, so that the
-/// certificate becomes valid earlier.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
 /// One identity, the trust store, or the ticket keys: what is accepted or refused as a whole (G2).
 pub(super) struct Unit {
     pub(super) files: ConfiguredFiles,
@@ -62,6 +58,8 @@ pub(super) struct Unit {
     pub(super) reading: Option<Reading>,
     /// How many reads have begun.
     reads: u64,
+    /// Whether the same bytes must be judged again.
+    pub(super) is_outdated: bool,
 }
 
 /// A read that has begun and not ended.
@@ -123,6 +121,7 @@ impl Unit {
             refused: None,
             reading: None,
             reads: 0,
+            is_outdated: false,
         }
     }
 
@@ -238,7 +237,14 @@ impl Unit {
             _ => None,
         };
         let fingerprint = found.fingerprint.map(Arc::new);
+        let is_still = |part, digest| self.is_still(part, digest);
+        let is_same = matches!(&loaded, Ok(Loaded::New(part, digest)) if is_still(part, *digest));
+        self.is_outdated = false;
         match loaded? {
+            Loaded::New(..) if is_same => {
+                self.fingerprint = fingerprint;
+                Ok(None)
+            }
             Loaded::Same => {
                 self.fingerprint = fingerprint;
                 Ok(None)
@@ -268,6 +274,11 @@ impl Unit {
     /// Returns the newest waiter that registered before the files were last read. A unit without files delays none.
     pub(super) fn read_for(&self) -> u64 {
         if self.is_memory { u64::MAX } else { self.read_for }
+    }
+
+    /// Makes the next poll read the files.
+    pub(super) fn forget_fingerprint(&mut self) {
+        self.fingerprint = None;
     }
 
     /// Discards the last read, so that no waiter is answered before the files are read again.
@@ -323,30 +334,6 @@ impl Unit {
             return None;
         }
         self.sightings.retry_at().or(self.retry.retry_at()).or_else(|| self.date_at(now))
-    }
-
-    /// Returns the digest of the content that is served, as a read at `now` compares with it. Content that must be parsed
-    /// again, because the choice among its certificates depends on the date, equals none.
-    fn served_digest(&self, now: i64) -> Digest {
-        let is_outdated = self.choose_again_at().is_some_and(|at| at <= now);
-        if is_outdated { Digest::of_nothing() } else { self.digest }
-    }
-
-    fn choose_again_at(&self) -> Option<i64> {
-        self.serving.as_identity()?.choose_again_at()
-    }
-
-    /// Returns when a date makes another read necessary: a certificate becomes valid that was refused as not yet valid,
-    /// or another certificate of the file becomes the better one.
-    fn date_at(&self, now: Now) -> Option<Instant> {
-        let valid_at = match self.retry.failed().map(|error| &error.cause) {
-            Some(Cause::NotYetValid { from, .. }) => Some(*from),
-            _ => None,
-        };
-        let choose_again_at = self.choose_again_at().filter(|_| self.retry.is_good());
-        let at = valid_at.into_iter().chain(choose_again_at).min()?;
-        let left = u64::try_from(at.saturating_sub(now.unix)).unwrap_or(0);
-        Some(now.instant + Duration::from_secs(left).min(LONGEST_WAIT))
     }
 
     /// Accepts content that passed the self-check and is about to be published.

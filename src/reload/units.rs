@@ -10,7 +10,7 @@ use super::unit::Unit;
 use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::files::Digest;
-use crate::tls::UnitContents;
+use crate::tls::{UnitContent, UnitContents};
 
 /// Identities in the order in which they were added, then the trust store, then the ticket keys.
 pub(super) struct Units(pub(super) Vec<Unit>);
@@ -74,6 +74,19 @@ impl Units {
         };
         let units = self.iter().enumerate().filter(|(_, unit)| is_refused(unit));
         units.map(|(index, _)| index).collect()
+    }
+
+    /// Returns the trust store if it must be judged again once the identity `new` is served, for which nothing had been
+    /// loaded. Its issuers may have signed a revocation list that was accepted without its signature being checked.
+    pub(super) fn judged_again_with(&self, new: &Fresh) -> Option<usize> {
+        let was_absent = self[new.index].serving.absent().is_some();
+        let has_issuers = new.part.as_identity().is_some_and(|it| it.chain().len() > 1);
+        let has_lists = |unit: &Unit| match &unit.serving {
+            UnitContent::Trust(trust) => !trust.lists().is_empty(),
+            _ => false,
+        };
+        let trust = self.iter().position(has_lists);
+        trust.filter(|_| was_absent && has_issuers)
     }
 
     /// Returns those of `fresh` of which no process has a file open for writing. The others are read again when their

@@ -60,6 +60,14 @@ impl UnitContent {
         }
     }
 
+    /// Returns whether this trust store checks peers as `other` does, with the same warnings.
+    pub(crate) fn is_equivalent(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Trust(trust), Self::Trust(other)) => trust.is_equivalent(other),
+            _ => false,
+        }
+    }
+
     pub(crate) fn as_identity(&self) -> Option<&Arc<Identity>> {
         if let Self::Identity(identity) = self { Some(identity) } else { None }
     }

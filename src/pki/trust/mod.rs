@@ -174,6 +174,13 @@ impl Trust {
         self.servers.verifier.as_ref()
     }
 
+    /// Returns whether this checks peers as `other` does, with the same warnings.
+    pub(crate) fn is_equivalent(&self, other: &Self) -> bool {
+        self.clients.fingerprint == other.clients.fingerprint
+            && self.servers.fingerprint == other.servers.fingerprint
+            && self.warnings == other.warnings
+    }
+
     /// Returns how peers are checked.
     pub(crate) fn rules(&self) -> TrustRules {
         self.rules
