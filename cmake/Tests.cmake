@@ -51,6 +51,10 @@ foreach(loop libevent libuv)
     endif()
 endforeach()
 
+if(CERTRELOAD_BUILD_OPENSSL)
+    include(cmake/OpenSslTests.cmake)
+endif()
+
 # Threads do everything to a few handles at once, for as long as CERTRELOAD_CHAOS_SECONDS says.
 file(GLOB chaos_sources CONFIGURE_DEPENDS "${tests_dir}/chaos/*.c")
 add_executable(chaos ${chaos_sources} "${tests_dir}/c/support.c" "${tests_dir}/c/tls.c")

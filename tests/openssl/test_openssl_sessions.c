@@ -1,0 +1,276 @@
+#define _GNU_SOURCE
+/*
+ * Which sessions are resumed: the four cells of TLS 1.2 and 1.3, with tickets and with sessions
+ * that the server stores (G13, G14). Clients offer a copy of their session, as often as they like.
+ */
+
+#include "peers.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct cell {
+    const char *title;
+    int version;
+    bool has_tickets;
+    uint32_t flags; /* of the attach */
+};
+
+static const struct cell cells[] = {
+    {"TLS 1.2, tickets", TLS1_2_VERSION, true, 0},
+    {"TLS 1.2, stored", TLS1_2_VERSION, false, 0},
+    {"TLS 1.3, tickets", TLS1_3_VERSION, true, 0},
+    {"TLS 1.3, stored", TLS1_3_VERSION, false, 0},
+    {"TLS 1.2, tickets, by info", TLS1_2_VERSION, true, CERTRELOAD_OPENSSL_EARLY_BY_INFO},
+    {"TLS 1.2, stored, by info", TLS1_2_VERSION, false, CERTRELOAD_OPENSSL_EARLY_BY_INFO},
+    {"TLS 1.3, tickets, by info", TLS1_3_VERSION, true, CERTRELOAD_OPENSSL_EARLY_BY_INFO},
+    {"TLS 1.3, stored, by info", TLS1_3_VERSION, false, CERTRELOAD_OPENSSL_EARLY_BY_INFO},
+};
+
+static SSL_CTX *context_for(certreload_handle *handle, const struct cell *cell) {
+    certreload_openssl_options options;
+    SSL_CTX *ctx = server_context(NULL);
+    memset(&options, 0, sizeof options);
+    options.flags = cell->flags;
+    if (!cell->has_tickets)
+        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    /* A host with client authentication has to set one. */
+    CHECK(SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"host", 4) == 1);
+    CHECK_OK(certreload_openssl_attach_with(ctx, handle, &options, sizeof options));
+    printf("  %s\n", cell->title);
+    return ctx;
+}
+
+/* Meets with a session; checks whether it was resumed; returns the session to offer next. */
+static SSL_SESSION *meet_again(SSL_CTX *ctx, wish wish, bool is_resumed) {
+    meeting one = meet(ctx, wish);
+    CHECK(one.is_good);
+    CHECK_INT(SSL_session_reused(one.server), is_resumed);
+    CHECK_INT(SSL_session_reused(one.client), is_resumed);
+    SSL_SESSION *session = session_of(&one);
+    part(&one);
+    return session;
+}
+
+static wish wish_of(const struct cell *cell, const char *leaf) {
+    wish wish = {.name = "one.test", .version = cell->version, .leaf = leaf};
+    return wish;
+}
+
+static certreload_handle *open_mutual(certreload_client_auth mode) {
+    certreload_options *options = options_with("one");
+    trust_in("roots.pem", "ca1 ca2");
+    CHECK_OK(certreload_options_set_client_auth(options, mode, scratch("roots.pem")));
+    return open_and_free(options);
+}
+
+static void removed_root_ends_sessions(const struct cell *cell) {
+    certreload_handle *handle = open_mutual(CERTRELOAD_CLIENT_AUTH_REQUIRED);
+    SSL_CTX *ctx = context_for(handle, cell);
+    wish first = wish_of(cell, "c1"), second = wish_of(cell, "c2");
+    SSL_SESSION *session1 = meet_again(ctx, first, false);
+    SSL_SESSION *session2 = meet_again(ctx, second, false);
+    CHECK(session1 != NULL && session2 != NULL);
+
+    /* Control: a renewed certificate keeps sessions (G14). */
+    issue("ca", "one", EC_KEY, "one.test");
+    reload(handle);
+    first.session = session1;
+    SSL_SESSION_free(meet_again(ctx, first, true));
+    SSL_SESSION_free(meet_again(ctx, first, true));
+
+    trust_in("roots.pem", "ca2");
+    reload(handle);
+    for (int time = 0; time < 2; time++)
+        check_refuses(ctx, first); /* G13 */
+    second.session = session2;
+    SSL_SESSION *fresh = meet_again(ctx, second, false);
+    second.session = fresh;
+    SSL_SESSION_free(meet_again(ctx, second, true));
+    SSL_SESSION_free(fresh);
+    SSL_SESSION_free(session1);
+    SSL_SESSION_free(session2);
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+}
+
+static void client_certificates_are_asked_for_as_the_mode_says(void) {
+    test_begin(__func__);
+    certreload_handle *required = open_mutual(CERTRELOAD_CLIENT_AUTH_REQUIRED);
+    certreload_handle *optional = open_mutual(CERTRELOAD_CLIENT_AUTH_OPTIONAL);
+    SSL_CTX *strict = server_context(required), *mild = server_context(optional);
+    for (size_t i = 0; i < 4; i += 2) {
+        check_refuses(strict, wish_of(&cells[i], NULL));
+        check_refuses(strict, wish_of(&cells[i], "stranger"));
+        check_refuses(mild, wish_of(&cells[i], "stranger"));
+        check_serves(strict, wish_of(&cells[i], "c1"), "one");
+        check_serves(mild, wish_of(&cells[i], NULL), "one");
+        meeting one = meet(mild, wish_of(&cells[i], "c1"));
+        CHECK(one.is_good);
+        CHECK_STR(seen_by_server(&one), print_of("c1"));
+        /* The names of both authorities were sent. */
+        CHECK_INT(sk_X509_NAME_num(SSL_get0_CA_list(one.server)), 0);
+        CHECK_INT(sk_X509_NAME_num(SSL_get_client_CA_list(one.server)), 2);
+        part(&one);
+    }
+    SSL_CTX_free(strict);
+    SSL_CTX_free(mild);
+    certreload_close(required);
+    certreload_close(optional);
+}
+
+static void name_no_longer_served_is_not_resumed(const struct cell *cell) {
+    issue("ca", "main", EC_KEY, "main.test");
+    issue("ca", "lost", EC_KEY, "lost.test");
+    certreload_handle *handle = open_with("main lost");
+    SSL_CTX *ctx = context_for(handle, cell);
+    wish wish = {.name = "lost.test", .version = cell->version};
+    SSL_SESSION *session = meet_again(ctx, wish, false);
+    wish.session = session;
+    SSL_SESSION_free(meet_again(ctx, wish, true));
+    issue("ca", "lost", EC_KEY, "other.test");
+    reload(handle);
+    SSL_SESSION_free(meet_again(ctx, wish, false));
+    SSL_SESSION_free(session);
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+}
+
+static void resumption_off_resumes_nothing(const struct cell *cell) {
+    certreload_options *options = options_with("one");
+    CHECK_OK(certreload_options_set_resumption(options, CERTRELOAD_RESUMPTION_OFF));
+    certreload_handle *handle = open_and_free(options);
+    SSL_CTX *ctx = context_for(handle, cell);
+    wish wish = {.name = "one.test", .version = cell->version};
+    SSL_SESSION *session = meet_again(ctx, wish, false);
+    wish.session = session;
+    SSL_SESSION_free(meet_again(ctx, wish, false));
+    SSL_SESSION_free(session);
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+}
+
+static void invalidated_sessions_are_not_resumed(const struct cell *cell) {
+    certreload_handle *handle = open_with("one");
+    SSL_CTX *ctx = context_for(handle, cell);
+    wish wish = {.name = "one.test", .version = cell->version};
+    SSL_SESSION *session = meet_again(ctx, wish, false);
+    wish.session = session;
+    SSL_SESSION_free(meet_again(ctx, wish, true));
+    CHECK_OK(certreload_invalidate_sessions(handle));
+    SSL_SESSION_free(meet_again(ctx, wish, false));
+    SSL_SESSION_free(session);
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+}
+
+/* A ticket ends when the client's certificate does, and a series of resumptions as well. */
+static void session_ends_with_the_client_certificate(const struct cell *cell) {
+    enum { LIFE = 1800 };
+    certreload_handle *handle = open_mutual(CERTRELOAD_CLIENT_AUTH_REQUIRED);
+    SSL_CTX *ctx = context_for(handle, cell);
+    SSL_CTX_set_timeout(ctx, 7 * 86400);
+    wish wish = wish_of(cell, "brief");
+    for (int round = 0; round < 3; round++) {
+        SSL_SESSION *before = wish.session;
+        meeting one = meet(ctx, wish);
+        CHECK(one.is_good);
+        CHECK_INT(SSL_session_reused(one.server), round > 0);
+        long timeout = SSL_SESSION_get_timeout(SSL_get0_session(one.server));
+        CHECK(timeout <= LIFE && timeout > LIFE - 600);
+        wish.session = session_of(&one);
+        CHECK(wish.session != NULL);
+        part(&one);
+        SSL_SESSION_free(before);
+    }
+    SSL_SESSION_free(wish.session);
+    wish = wish_of(cell, "c1");
+    meeting one = meet(ctx, wish);
+    CHECK(SSL_SESSION_get_timeout(SSL_get0_session(one.server)) <= 6 * 3600);
+    part(&one);
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+}
+
+static void revoked_client_is_refused(const struct cell *cell) {
+    certreload_options *options = options_with("one");
+    trust_in("roots.pem", "ca1 ca2");
+    shell("rm -f ca1.index* ca1.number*; touch ca1.index; echo 01 >ca1.number;"
+          " printf '[ca]\ndefault_ca=x\n[x]\ndatabase=ca1.index\ncrlnumber=ca1.number\n"
+          "default_md=sha256\ndefault_crl_days=30\n' >crl.cnf;"
+          " openssl ca -config crl.cnf -cert ca1.pem -keyfile ca1.key -gencrl -out list.crl");
+    CHECK_OK(certreload_options_set_client_auth(options, CERTRELOAD_CLIENT_AUTH_REQUIRED,
+                                                scratch("roots.pem")));
+    CHECK_OK(certreload_options_add_crl(options, scratch("list.crl")));
+    certreload_handle *handle = open_and_free(options);
+    SSL_CTX *ctx = context_for(handle, cell);
+    wish wish = wish_of(cell, "c1");
+    SSL_SESSION *session = meet_again(ctx, wish, false);
+    wish.session = session;
+    SSL_SESSION_free(meet_again(ctx, wish, true));
+    /* No list covers this one. */
+    check_refuses(ctx, wish_of(cell, "c2"));
+    shell("openssl ca -config crl.cnf -cert ca1.pem -keyfile ca1.key -revoke c1.chain;"
+          " openssl ca -config crl.cnf -cert ca1.pem -keyfile ca1.key -gencrl -out fresh.crl;"
+          " mv fresh.crl list.crl");
+    reload(handle);
+    check_refuses(ctx, wish);
+    SSL_SESSION_free(session);
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+
+    options = options_with("one");
+    CHECK_OK(certreload_options_set_client_auth(options, CERTRELOAD_CLIENT_AUTH_REQUIRED,
+                                                scratch("roots.pem")));
+    CHECK_OK(certreload_options_add_crl(options, scratch("list.crl")));
+    CHECK_OK(certreload_options_set_crl_rules(options, CERTRELOAD_CRL_ALLOW_UNKNOWN));
+    handle = open_and_free(options);
+    ctx = context_for(handle, cell);
+    check_serves(ctx, wish_of(cell, "c2"), "one");
+    check_refuses(ctx, wish_of(cell, "c1"));
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+}
+
+static void in_each_cell(const char *name, size_t count, void (*test)(const struct cell *)) {
+    test_begin(name);
+    for (size_t i = 0; i < count; i++)
+        test(&cells[i]);
+}
+#define IN_CELLS(count, test) in_each_cell(#test, count, test)
+
+/* A client certificate for half an hour. */
+static void issue_brief(void) {
+    char until[32];
+    time_t when = time(NULL) + 1800;
+    struct tm utc;
+    CHECK(gmtime_r(&when, &utc) != NULL &&
+          strftime(until, sizeof until, "%Y%m%d%H%M%SZ", &utc) > 0);
+    shell(
+        "openssl req -newkey " EC_KEY " -nodes -config ca.cnf -subj /CN=brief -keyout brief.key"
+        " -out brief.csr; cp ca.cnf brief.cnf; sed -i 's/^certificate = .*/certificate = ca1.pem/;"
+        " s/^private_key = .*/private_key = ca1.key/' brief.cnf; openssl ca -batch -notext"
+        " -config brief.cnf -in brief.csr -out brief.chain -startdate 20200101000000Z -enddate %s",
+        until);
+}
+
+int main(void) {
+    make_authority("ca");
+    make_authority("ca1");
+    make_authority("ca2");
+    make_authority("elsewhere");
+    issue("ca", "one", EC_KEY, "one.test");
+    issue("ca1", "c1", EC_KEY, "c1.test");
+    issue("ca2", "c2", EC_KEY, "c2.test");
+    issue("elsewhere", "stranger", EC_KEY, "c1.test");
+    issue_brief();
+    IN_CELLS(8, removed_root_ends_sessions);
+    client_certificates_are_asked_for_as_the_mode_says();
+    IN_CELLS(4, name_no_longer_served_is_not_resumed);
+    IN_CELLS(8, resumption_off_resumes_nothing);
+    IN_CELLS(4, invalidated_sessions_are_not_resumed);
+    IN_CELLS(4, session_ends_with_the_client_certificate);
+    IN_CELLS(4, revoked_client_is_refused);
+    return 0;
+}
