@@ -185,7 +185,7 @@ static void attached_context_has_a_certificate(void) {
     certreload_close(handle);
 }
 
-/* What the host has left in errno and in the queue of errors, a failing handshake of its own for
+/* What the host has left in errno and in the queue of errors, a failed handshake for
  * example. */
 static int leave_traces(SSL *ssl, void *arg) {
     int *calls = arg;
