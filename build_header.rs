@@ -66,6 +66,11 @@ pub(crate) const SECTIONS: &[Section] = &[
         &["after_fork", "event_loop"],
     ),
     (
+        "Other TLS stacks",
+        "Adapters, such as certreload_openssl.h, and what TLS stacks other than rustls need.",
+        &["options/tls", "adapter", "view", "generation_for_adapters", "trust_store"],
+    ),
+    (
         "Introspection",
         "A consistent view of what is served: generations and identities.",
         &["generation", "identity_getters"],
@@ -73,8 +78,14 @@ pub(crate) const SECTIONS: &[Section] = &[
 ];
 
 /// Handles of these types are passed everywhere, so they are declared before the first section.
-const OPAQUE: [&str; 4] =
-    ["certreload_handle", "certreload_options", "certreload_generation", "certreload_identity"];
+const OPAQUE: [&str; 6] = [
+    "certreload_handle",
+    "certreload_options",
+    "certreload_generation",
+    "certreload_identity",
+    "certreload_trust_store",
+    "certreload_view",
+];
 
 const OPEN_EXTERN_C: &str = "#ifdef __cplusplus\nextern \"C\" {\n#endif // __cplusplus\n";
 const CLOSE_EXTERN_C: &str = "#ifdef __cplusplus\n}  // extern \"C\"\n#endif  // __cplusplus\n";

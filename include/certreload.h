@@ -17,7 +17,7 @@
  * certreload_open() takes options instead: several identities, client authentication, events, an event loop.
  *
  * Sections: results and versions; open and close; per connection; reload; events and log; status; options;
- * trust store; sessions; fork and event loops; introspection.
+ * trust store; sessions; fork and event loops; other TLS stacks; introspection.
  *
  * Rules for all functions:
  *   Names      certreload_<type>_<verb>; the functions of a handle are certreload_<verb>. Outputs end in _out; a
@@ -91,6 +91,16 @@ typedef struct certreload_generation certreload_generation;
  * A certificate chain and its key, as one generation serves them: opaque.
  */
 typedef struct certreload_identity certreload_identity;
+
+/**
+ * Roots, revocation lists, and how peers are checked with them, as one generation has them: opaque.
+ */
+typedef struct certreload_trust_store certreload_trust_store;
+
+/**
+ * What a handle serves: its current generation, and after it was closed its last one; opaque.
+ */
+typedef struct certreload_view certreload_view;
 
 /* ==============================================================================================
  * Results and versions
@@ -311,6 +321,10 @@ CERTRELOAD_ENUM(certreload_result) {
    * Every user of the system may read the ticket key file.
    */
   CERTRELOAD_RESULT_TICKET_KEYS_READABLE = 311,
+  /**
+   * An adapter cannot use the identity or the trust store: its TLS stack does not support it, or its settings forbid it.
+   */
+  CERTRELOAD_RESULT_ADAPTER_REFUSED = 312,
 };
 
 /**
@@ -3047,6 +3061,464 @@ certreload_result certreload_next_event(certreload_handle *handle,
 certreload_result certreload_dispatch(certreload_handle *handle);
 
 /* ==============================================================================================
+ * Other TLS stacks
+ *
+ * Adapters, such as certreload_openssl.h, and what TLS stacks other than rustls need.
+ * ============================================================================================== */
+
+/**
+ * Which TLS stack uses a handle, besides those of adapters.
+ */
+CERTRELOAD_ENUM(certreload_tls) {
+  /**
+   * rustls, through rustls-ffi. The default.
+   */
+  CERTRELOAD_TLS_RUSTLS = 0,
+  /**
+   * None in this library: adapters, or the host itself.
+   */
+  CERTRELOAD_TLS_NONE = 1,
+};
+
+/**
+ * Sets whether the handle makes configurations of rustls.
+ *
+ * With CERTRELOAD_TLS_NONE there are none: the adapters alone serve what the handle loads, and decide which keys can
+ * be used. An identity is loaded although rustls does not know its kind of key (Brainpool, RSA-PSS, Ed448, RSA of 1024
+ * bits). If its key file contains the public key, that must be the certificate's. The handshakes of the self-check
+ * are left out, because the adapters have their own (G16).
+ *
+ * Functions that need a configuration of rustls return NOT_CONFIGURED or NULL, such as
+ * certreload_server_connection_new(). Templates and ALPN protocols are settings of rustls: certreload_open() then
+ * returns INVALID_PARAMETER. Adapters also work with CERTRELOAD_TLS_RUSTLS, if rustls can use the keys.
+ *
+ * @param options  must not be NULL; changed
+ * @param tls      CERTRELOAD_TLS_RUSTLS (the default) or _NONE
+ * @return         OK; NULL_PARAMETER; INVALID_PARAMETER
+ * Ownership:      nothing changes hands
+ * Threads:        exclusive access to options
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+certreload_result certreload_options_set_tls(certreload_options *options,
+                                             certreload_tls tls);
+
+/**
+ * Lets the host read the private keys, for a TLS stack that has no adapter: see certreload_identity_key_der().
+ *
+ * Adapters get the keys without this option.
+ *
+ * @param options      must not be NULL; changed
+ * @param export_keys  true to allow it; false, the default, to refuse it
+ * @return             OK; NULL_PARAMETER
+ * Ownership:          nothing changes hands
+ * Threads:            exclusive access to options
+ * Signals:            not async-signal-safe
+ * Blocks:             never
+ * Since:              0.1.0
+ */
+certreload_result certreload_options_set_export_keys(certreload_options *options,
+                                                     bool export_keys);
+
+/**
+ * What an adapter answers about a unit.
+ */
+CERTRELOAD_ENUM(certreload_prepare) {
+  /**
+   * The unit can be served, and is prepared.
+   */
+  CERTRELOAD_PREPARE_OK = 0,
+  /**
+   * The key does not match the certificate, as far as this TLS stack knows. The files may be half written, so they
+   * are read again until the incomplete-file timeout.
+   */
+  CERTRELOAD_PREPARE_INCOMPLETE = 1,
+  /**
+   * The TLS stack cannot serve the unit. It is not published; what is served stays.
+   */
+  CERTRELOAD_PREPARE_REFUSED = 2,
+};
+
+/**
+ * The most adapters of one handle.
+ */
+#define CERTRELOAD_MAX_ADAPTERS 8
+
+/**
+ * The size of the buffer in which an adapter says why it has not prepared a unit, in bytes.
+ */
+#define CERTRELOAD_MAX_ADAPTER_REASON 512
+
+/**
+ * An adapter: it makes the objects of another TLS stack from identities and trust stores, before these are published.
+ *
+ * A prepared object belongs to one version of a unit. It is made once, all generations with that version share it, and
+ * it is dropped with the last of them. So a handshake parses nothing, and a renewal of one identity prepares one.
+ *
+ * The prepare functions of a handle are called one at a time, in certreload_add_adapter() and on the thread that
+ * reloads. They may read the candidate, which is not published yet, and must not keep it. They may call functions that
+ * do not wait for the handle; others return WOULD_DEADLOCK. They must not throw or longjmp out.
+ *
+ * Begin with a struct of zeros. It may grow at the end, so certreload_add_adapter() takes its size.
+ */
+typedef struct certreload_adapter {
+  /**
+   * The name of the TLS stack, for messages, such as "OpenSSL 3.0.17"; must not be NULL; copied.
+   */
+  const char *name;
+  /**
+   * Prepares an identity; must not be NULL. key_der is the private key in PKCS#8, or as its file has it if that is
+   * another format; it is wiped after the last use of the identity, and must not be kept. The object goes to
+   * *prepared_out, and may be NULL. Unless the result is OK, `why` gets the reason as a C string; why_size is
+   * CERTRELOAD_MAX_ADAPTER_REASON.
+   */
+  certreload_prepare (*prepare_identity)(void *userdata,
+                                         const certreload_identity *candidate,
+                                         const uint8_t *key_der,
+                                         size_t key_der_size,
+                                         void **prepared_out,
+                                         char *why,
+                                         size_t why_size);
+  /**
+   * Prepares a trust store in the same way. NULL if the adapter needs none.
+   */
+  certreload_prepare (*prepare_trust)(void *userdata,
+                                      const certreload_trust_store *candidate,
+                                      void **prepared_out,
+                                      char *why,
+                                      size_t why_size);
+  /**
+   * Frees an object of prepare_identity. NULL if there is nothing to free. It is called once for each object that is
+   * not NULL, on the thread that releases the last use, also after the handle was closed.
+   */
+  void (*drop_identity)(void *prepared);
+  /**
+   * Frees an object of prepare_trust in the same way.
+   */
+  void (*drop_trust)(void *prepared);
+  /**
+   * Passed to the prepare functions; used until certreload_close() returns.
+   */
+  void *userdata;
+} certreload_adapter;
+
+/**
+ * Adds an adapter to a handle.
+ *
+ * The adapter prepares all that is served now, and from then on each new version of a unit before it is published. If
+ * it refuses something now, it is not added, and nothing changes. Every generation that is acquired after this
+ * function has returned has the objects of the adapter.
+ *
+ * An adapter with the same functions and userdata is added once: the function then returns the same slot. Adapters
+ * stay until the handle is closed. Forked processes inherit them with the objects that are prepared, so add adapters
+ * before a server forks.
+ *
+ * @param handle        must not be NULL; opened in this process, or restored by certreload_after_fork()
+ * @param adapter       must not be NULL; copied
+ * @param adapter_size  sizeof(certreload_adapter) of the header that the program was compiled with
+ * @param slot_out      must not be NULL; written only on OK: the number for certreload_identity_prepared()
+ * @return              OK; NULL_PARAMETER; INVALID_PARAMETER if the handle has CERTRELOAD_MAX_ADAPTERS, or
+ *                      adapter_size is wrong; KEY_MISMATCH or ADAPTER_REFUSED if a unit cannot be prepared; FORKED;
+ *                      CLOSED; WOULD_DEADLOCK. certreload_last_error() has path and reason
+ * Ownership:           the functions must stay loaded until the last object is dropped; userdata is the caller's
+ * Threads:             any thread, concurrently; also inside an event callback
+ * Signals:             not async-signal-safe
+ * Blocks:              while units are prepared, or the handle's files are being read
+ * Since:               0.1.0
+ */
+certreload_result certreload_add_adapter(certreload_handle *handle,
+                                         const certreload_adapter *adapter,
+                                         size_t adapter_size,
+                                         uint32_t *slot_out);
+
+/**
+ * Returns the object that an adapter has prepared from an identity.
+ *
+ * @param identity  must not be NULL
+ * @param slot      the number of the adapter, from certreload_add_adapter() of this identity's handle
+ * @return          the object; NULL if identity is NULL, the adapter has made none, or the slot does not exist
+ * Ownership:       borrowed, until the generation is released
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never: no lock, no system call
+ * Since:           0.1.0
+ */
+void *certreload_identity_prepared(const certreload_identity *identity,
+                                   uint32_t slot);
+
+/**
+ * Returns the object that an adapter has prepared from a trust store.
+ *
+ * @param store  must not be NULL
+ * @param slot   the number of the adapter, from certreload_add_adapter() of this trust store's handle
+ * @return       the object; NULL if store is NULL, the adapter has made none, or the slot does not exist
+ * Ownership:    borrowed, until the generation is released
+ * Threads:      any thread, concurrently
+ * Signals:      not async-signal-safe
+ * Blocks:       never: no lock, no system call
+ * Since:        0.1.0
+ */
+void *certreload_trust_store_prepared(const certreload_trust_store *store,
+                                      uint32_t slot);
+
+/**
+ * Creates a view of a handle. Unlike the handle, it may be used after certreload_close().
+ *
+ * A TLS object that lives as long as the host likes can hold a view, and acquire the current generation in each
+ * handshake.
+ *
+ * @param handle  must not be NULL
+ * @return        the view; NULL if handle is NULL
+ * Ownership:     the caller's, until certreload_view_free(); may outlive the handle
+ * Threads:       any thread, concurrently
+ * Signals:       not async-signal-safe
+ * Blocks:        never
+ * Since:         0.1.0
+ */
+const certreload_view *certreload_view_new(const certreload_handle *handle);
+
+/**
+ * Acquires the generation that is current at this moment, as certreload_generation_acquire() does.
+ *
+ * @param view  must not be NULL
+ * @return      the generation; NULL if view is NULL. After the handle was closed, its last generation
+ * Ownership:   reference-counted: release it with certreload_generation_release(); may outlive the view
+ * Threads:     any thread, concurrently
+ * Signals:     not async-signal-safe
+ * Blocks:      never: no lock, no system call
+ * Since:       0.1.0
+ */
+const certreload_generation *certreload_view_acquire(const certreload_view *view);
+
+/**
+ * Frees a view.
+ *
+ * @param view  may be NULL, then nothing happens; consumed
+ * Ownership:   the pointer is dangling afterwards; generations that were acquired with it are not
+ * Threads:     any thread; no other thread may use the view during or after the call
+ * Signals:     not async-signal-safe
+ * Blocks:      never
+ * Since:       0.1.0
+ */
+void certreload_view_free(const certreload_view *view);
+
+/**
+ * The size of a session scope, in bytes.
+ */
+#define CERTRELOAD_SESSION_SCOPE_SIZE 32
+
+/**
+ * Returns whether every handshake must be refused, in both roles: a trust store is configured, and nothing has been
+ * loaded for it (CERTRELOAD_START_AVAILABLE). A server without its trust store must not accept all clients.
+ *
+ * @param generation  must not be NULL
+ * @return            true if handshakes must be refused, or generation is NULL
+ * Ownership:         nothing changes hands
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+bool certreload_generation_refuses(const certreload_generation *generation);
+
+/**
+ * Returns the identities among which a server chooses for a client, by the kinds of keys that the client supports.
+ *
+ * These are all identities with the name: those with exactly this name, then those with a wildcard for it, and first
+ * those that are valid now. A server with an ECDSA and an RSA certificate for one name has two. If no identity has the
+ * name, they are all identities for servers, the default first. certreload_generation_select() returns the first.
+ *
+ * @param generation      must not be NULL
+ * @param server_name     as in certreload_generation_select(): NULL or "" for a client that sends none
+ * @param identities_out  must not be NULL, unless room is 0; an array of pointers, of which the first are written
+ * @param room            how many pointers the array has
+ * @param is_served_out   must not be NULL; whether an identity has the name
+ * @return                how many were written; 0 if a pointer is NULL, or handshakes fail: no identity to serve has
+ *                        been loaded, or no trust store
+ * Ownership:             borrowed, until the generation is released
+ * Threads:               any thread, concurrently
+ * Signals:               not async-signal-safe
+ * Blocks:                never
+ * Since:                 0.1.0
+ */
+size_t certreload_generation_select_all(const certreload_generation *generation,
+                                        const char *server_name,
+                                        const certreload_identity **identities_out,
+                                        size_t room,
+                                        bool *is_served_out);
+
+/**
+ * Returns the identity that the client role presents: the one that was added for it, or else the first identity, if its
+ * certificate allows client authentication.
+ *
+ * @param generation  must not be NULL
+ * @return            the identity; NULL if generation is NULL, there is none, or handshakes must be refused
+ * Ownership:         borrowed, until the generation is released
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+const certreload_identity *certreload_generation_client_identity(const certreload_generation *generation);
+
+/**
+ * Returns the trust store of a generation.
+ *
+ * @param generation  must not be NULL
+ * @return            the trust store; NULL if generation is NULL, or none is configured. Also NULL if none has been
+ *                    loaded: certreload_generation_refuses() is true then
+ * Ownership:         borrowed, until the generation is released
+ * Threads:           any thread, concurrently
+ * Signals:           not async-signal-safe
+ * Blocks:            never
+ * Since:             0.1.0
+ */
+const certreload_trust_store *certreload_generation_trust_store(const certreload_generation *generation);
+
+/**
+ * Returns what TLS sessions are bound to. A server resumes a session only if it began with the same bytes.
+ *
+ * They are the same for all generations, processes and servers with the same trust store for clients, client
+ * authentication, revocation rules and session context. So a renewed certificate keeps sessions, and a removed root ends
+ * them. certreload_invalidate_sessions() changes them for this process, also those of generations that exist.
+ *
+ * @param generation        must not be NULL
+ * @param scope_out         must not be NULL; CERTRELOAD_SESSION_SCOPE_SIZE bytes; written only on OK
+ * @param resume_until_out  must not be NULL; written only on OK: no session may be resumed from then on, in seconds
+ *                          since 1970, because a revocation list expires; INT64_MAX if there is no such time
+ * @return                  OK; NULL_PARAMETER; NOT_CONFIGURED if no session may be resumed at all
+ *                          (CERTRELOAD_RESUMPTION_OFF)
+ * Ownership:               the caller's buffers
+ * Threads:                 any thread, concurrently
+ * Signals:                 not async-signal-safe
+ * Blocks:                  never
+ * Since:                   0.1.0
+ */
+certreload_result certreload_generation_session_scope(const certreload_generation *generation,
+                                                      uint8_t *scope_out,
+                                                      int64_t *resume_until_out);
+
+/**
+ * Which peers are checked with roots.
+ */
+CERTRELOAD_ENUM(certreload_peers) {
+  /**
+   * Clients of this server.
+   */
+  CERTRELOAD_PEERS_CLIENTS = 0,
+  /**
+   * Servers that this host connects to.
+   */
+  CERTRELOAD_PEERS_SERVERS = 1,
+};
+
+/**
+ * Returns whether a server with this trust store asks clients for certificates.
+ *
+ * @param store  must not be NULL
+ * @return       CERTRELOAD_CLIENT_AUTH_NONE, _OPTIONAL or _REQUIRED; NONE if store is NULL
+ * Ownership:    a number; nothing to free
+ * Threads:      any thread, concurrently
+ * Signals:      not async-signal-safe
+ * Blocks:       never
+ * Since:        0.1.0
+ */
+certreload_client_auth certreload_trust_store_client_auth(const certreload_trust_store *store);
+
+/**
+ * Returns the number of roots for clients, or for servers.
+ *
+ * @param store  must not be NULL
+ * @param peers  CERTRELOAD_PEERS_CLIENTS or _SERVERS
+ * @return       the number; 0 if store is NULL or peers is neither
+ * Ownership:    a number; nothing to free
+ * Threads:      any thread, concurrently
+ * Signals:      not async-signal-safe
+ * Blocks:       never
+ * Since:        0.1.0
+ */
+size_t certreload_trust_store_root_count(const certreload_trust_store *store,
+                                         certreload_peers peers);
+
+/**
+ * Returns the certificate of one root, in DER.
+ *
+ * Every root is an anchor, whether it is self-signed or not: no issuer of it is needed, and its dates do not count.
+ *
+ * @param store    must not be NULL
+ * @param peers    CERTRELOAD_PEERS_CLIENTS or _SERVERS
+ * @param index    0 to certreload_trust_store_root_count() - 1
+ * @param len_out  must not be NULL; the length in bytes; 0 if NULL is returned
+ * @return         the bytes; NULL if a pointer is NULL, peers is neither, or the index does not exist
+ * Ownership:      borrowed, until the generation is released
+ * Threads:        any thread, concurrently
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const uint8_t *certreload_trust_store_root_der(const certreload_trust_store *store,
+                                               certreload_peers peers,
+                                               size_t index,
+                                               size_t *len_out);
+
+/**
+ * Returns the number of revocation lists of a trust store, for peers of both kinds.
+ *
+ * @param store  must not be NULL
+ * @return       the number; 0 if store is NULL
+ * Ownership:    a number; nothing to free
+ * Threads:      any thread, concurrently
+ * Signals:      not async-signal-safe
+ * Blocks:       never
+ * Since:        0.1.0
+ */
+size_t certreload_trust_store_crl_count(const certreload_trust_store *store);
+
+/**
+ * Returns one revocation list, in DER.
+ *
+ * @param store    must not be NULL
+ * @param index    0 to certreload_trust_store_crl_count() - 1
+ * @param len_out  must not be NULL; the length in bytes; 0 if NULL is returned
+ * @return         the bytes; NULL if a pointer is NULL or the index does not exist
+ * Ownership:      borrowed, until the generation is released
+ * Threads:        any thread, concurrently
+ * Signals:        not async-signal-safe
+ * Blocks:         never
+ * Since:          0.1.0
+ */
+const uint8_t *certreload_trust_store_crl_der(const certreload_trust_store *store,
+                                              size_t index,
+                                              size_t *len_out);
+
+/**
+ * Returns the rules of certreload_options_set_crl_rules().
+ *
+ * @param store  must not be NULL
+ * @return       CERTRELOAD_CRL_LEAF_ONLY, _ALLOW_UNKNOWN and _ALLOW_EXPIRED, or'ed; 0 if store is NULL
+ * Ownership:    a number; nothing to free
+ * Threads:      any thread, concurrently
+ * Signals:      not async-signal-safe
+ * Blocks:       never
+ * Since:        0.1.0
+ */
+uint32_t certreload_trust_store_crl_rules(const certreload_trust_store *store);
+
+/**
+ * Returns whether a server sends the subject names of the roots to clients.
+ *
+ * @param store  must not be NULL
+ * @return       true, unless certreload_options_set_authority_names() forbids it; false if store is NULL
+ * Ownership:    nothing changes hands
+ * Threads:      any thread, concurrently
+ * Signals:      not async-signal-safe
+ * Blocks:       never
+ * Since:        0.1.0
+ */
+bool certreload_trust_store_sends_authority_names(const certreload_trust_store *store);
+
+/* ==============================================================================================
  * Introspection
  *
  * A consistent view of what is served: generations and identities.
@@ -3301,6 +3773,65 @@ size_t certreload_identity_certificate_count(const certreload_identity *identity
 const uint8_t *certreload_identity_certificate_der(const certreload_identity *identity,
                                                    size_t index,
                                                    size_t *len_out);
+
+/**
+ * Returns the private key, in PKCS#8 DER (RFC 5208), for a TLS stack that has no adapter.
+ *
+ * The host must ask for it with certreload_options_set_export_keys(). A key whose file has a format that cannot be
+ * converted is returned as the file has it.
+ *
+ * @param identity  must not be NULL
+ * @param len_out   must not be NULL; the length in bytes; 0 if NULL is returned
+ * @return          the bytes; NULL if the options do not allow it, or a parameter is NULL
+ * Ownership:       borrowed, until the generation is released: then the bytes are wiped. A copy is the caller's to wipe
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+const uint8_t *certreload_identity_key_der(const certreload_identity *identity,
+                                           size_t *len_out);
+
+/**
+ * Returns the number of an identity within its handle: the order in which identities were added, from 0.
+ *
+ * @param identity  must not be NULL
+ * @return          the number; 0 if identity is NULL
+ * Ownership:       a number; nothing to free
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+size_t certreload_identity_index(const certreload_identity *identity);
+
+/**
+ * Returns the path of the chain that an identity was loaded from.
+ *
+ * @param identity  must not be NULL
+ * @return          an absolute path, or a name such as "memory:0/chain" for bytes that the host passed; NULL if
+ *                  identity is NULL
+ * Ownership:       borrowed, until the generation is released
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+const char *certreload_identity_chain_path(const certreload_identity *identity);
+
+/**
+ * Returns the path of the key that an identity was loaded from.
+ *
+ * @param identity  must not be NULL
+ * @return          an absolute path, or a name such as "memory:0/key" for bytes that the host passed; NULL if identity
+ *                  is NULL
+ * Ownership:       borrowed, until the generation is released
+ * Threads:         any thread, concurrently
+ * Signals:         not async-signal-safe
+ * Blocks:          never
+ * Since:           0.1.0
+ */
+const char *certreload_identity_key_path(const certreload_identity *identity);
 
 /**
  * Returns the OCSP response that is stapled now, in DER.

@@ -111,6 +111,12 @@ enum class start_mode : std::uint32_t {
     available = CERTRELOAD_START_AVAILABLE,
 };
 
+/// Which TLS stack uses a handle, besides those of adapters.
+enum class tls_stack : std::uint32_t {
+    rustls = CERTRELOAD_TLS_RUSTLS,
+    none = CERTRELOAD_TLS_NONE,
+};
+
 /// Who runs the reloads: threads of the library, or the host, which calls handle::dispatch().
 enum class runtime : std::uint32_t {
     thread = CERTRELOAD_RUNTIME_THREAD,
@@ -903,6 +909,25 @@ class options {
         return std::move(set_start(mode));
     }
 
+    /// Sets whether the handle makes configurations of rustls. With tls_stack::none, adapters alone
+    /// serve it, and decide which keys can be used.
+    options &set_tls(tls_stack stack) & {
+        apply(certreload_options_set_tls, static_cast<certreload_tls>(stack));
+        return *this;
+    }
+    options set_tls(tls_stack stack) && {
+        return std::move(set_tls(stack));
+    }
+
+    /// Lets identity::key() return the private key. Adapters get it without this option.
+    options &set_export_keys(bool export_keys) & {
+        apply(certreload_options_set_export_keys, export_keys);
+        return *this;
+    }
+    options set_export_keys(bool export_keys) && {
+        return std::move(set_export_keys(export_keys));
+    }
+
     options &set_watch(watch_mode mode) & {
         apply(certreload_options_set_watch, static_cast<certreload_watch>(mode));
         return *this;
@@ -1103,6 +1128,26 @@ class identity {
         bytes der;
         der.data = certreload_identity_ocsp_der(raw_, &der.size);
         return der;
+    }
+
+    /// Returns the private key in PKCS#8 DER. Empty unless options::set_export_keys() allows it.
+    bytes key() const noexcept {
+        bytes der;
+        der.data = certreload_identity_key_der(raw_, &der.size);
+        return der;
+    }
+
+    /// Returns the number of the identity, in the order in which identities were added.
+    std::size_t index() const noexcept {
+        return certreload_identity_index(raw_);
+    }
+
+    std::string_view chain_path() const noexcept {
+        return detail::text(certreload_identity_chain_path(raw_));
+    }
+
+    std::string_view key_path() const noexcept {
+        return detail::text(certreload_identity_key_path(raw_));
     }
 
     /// Returns NULL for an empty identity.

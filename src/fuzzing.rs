@@ -25,7 +25,7 @@ use crate::ffi::options::{
     certreload_options_add_identity, certreload_options_free, certreload_options_new,
 };
 use crate::ffi::result::certreload_result;
-use crate::options::{ClientAuth, Role, TrustOptions};
+use crate::options::{ClientAuth, Role, TlsStack, TrustOptions};
 use crate::pki;
 use crate::pki::fuzzing::{Crl, StapleFacts};
 use crate::pki::{GivenPassword, Identity, IdentityInput, Staple, TicketFile, TicketKeys};
@@ -52,14 +52,15 @@ pub fn pem(bytes: &[u8]) {
         Err(cause) => must_not_quote(bytes, &cause.to_string()),
     }
     let provider = default_provider();
-    let load = || pki::fuzzing::load_key(Path::new("key"), bytes, &provider, &ask_password);
+    let rules = pki::fuzzing::KeyRules { provider: &provider, tls: TlsStack::Rustls };
+    let load = || pki::fuzzing::load_key(Path::new("key"), bytes, rules, &ask_password);
     match (load(), load()) {
         (Ok(keys), Ok(again)) => {
             let public_keys = |loaded: pki::fuzzing::LoadedKeys| {
                 loaded
                     .keys
                     .iter()
-                    .map(|key| key.public_key().map(|key| key.to_vec()))
+                    .map(|key| key.signing.public_key().map(|key| key.to_vec()))
                     .collect::<Vec<_>>()
             };
             assert_eq!(public_keys(keys), public_keys(again));
@@ -94,6 +95,9 @@ pub fn identity(bytes: &[u8]) {
             password: &ask_password,
             staple: staple.map_or(Staple::NotAskedFor, |der| Staple::Bytes(Path::new("ocsp"), der)),
             accepts_any_date: false,
+            tls: TlsStack::Rustls,
+            exports_key: false,
+            index: 0,
         };
         Identity::new(&parts, &default_provider(), NOW)
     };
@@ -190,7 +194,13 @@ fn check_trust(roots: &[u8], lists: &[u8]) {
     let load = |before: Option<&Trust>| {
         Trust::new(
             &parts,
-            &TrustContext { options: &options, provider: &provider, now: NOW, previous: before },
+            &TrustContext {
+                options: &options,
+                provider: &provider,
+                tls: TlsStack::Rustls,
+                now: NOW,
+                previous: before,
+            },
         )
     };
     match (load(None), load(None)) {

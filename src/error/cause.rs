@@ -137,6 +137,10 @@ pub(crate) enum Cause {
     NameMissing { name: String },
     #[error("the TLS handshake with the new identity failed: {0}")]
     SelfCheck(String),
+    #[error("{adapter} finds that the private key does not match the certificate: {why}")]
+    AdapterMismatch { adapter: String, why: String },
+    #[error("{adapter} cannot use it: {why}")]
+    AdapterRefused { adapter: String, why: String },
     #[error(
         "certificate revocation list {index} was not signed with the key of {issuer}, which it names as its issuer"
     )]
@@ -200,6 +204,7 @@ impl Cause {
                 | Self::TicketKeyRepeated { .. }
                 | Self::TicketKeysReadable
                 | Self::KeyMismatch { .. }
+                | Self::AdapterMismatch { .. }
                 | Self::CutShort(_)
                 | Self::NameMissing { .. }
         )
@@ -293,7 +298,9 @@ impl Cause {
             | Self::TicketKeyRepeated { .. }
             | Self::TicketKeysReadable
             | Self::NameMissing { .. } => Stage::Validate,
-            Self::SelfCheck(_) => Stage::SelfCheck,
+            Self::SelfCheck(_) | Self::AdapterMismatch { .. } | Self::AdapterRefused { .. } => {
+                Stage::SelfCheck
+            }
         }
     }
 }

@@ -193,15 +193,23 @@ pub unsafe extern "C" fn certreload_generation_select(
     boundary(|| {
         // SAFETY: the caller passes a live generation, or NULL.
         let generation = unsafe { cast::borrow(generation, "generation")? };
-        let name = if server_name.is_null() {
-            None
-        } else {
-            // SAFETY: a C string, and not NULL.
-            let bytes = unsafe { cast::bytes(server_name, "server_name")? };
-            // A name that is not UTF-8 is not a DNS name, so no identity has it.
-            Some(str::from_utf8(bytes).unwrap_or("")).filter(|name| !name.is_empty())
-        };
+        // SAFETY: a C string, or NULL.
+        let name = unsafe { self::server_name(server_name)? };
         let none = || Error::new(Cause::NotConfigured("identity to serve"));
         Ok(cast::arc_as_raw(generation.select(name).ok_or_else(none)?))
     })
+}
+
+/// Returns the name that a client asks for; `None` for NULL or an empty string.
+///
+/// # Safety
+/// `name` is NULL, or a C string that lives for `'a`.
+pub(super) unsafe fn server_name<'a>(name: *const c_char) -> Result<Option<&'a str>, Error> {
+    if name.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: a C string, and not NULL.
+    let bytes = unsafe { cast::bytes(name, "server_name")? };
+    // A name that is not UTF-8 is not a DNS name, so no identity has it.
+    Ok(Some(str::from_utf8(bytes).unwrap_or("")).filter(|name| !name.is_empty()))
 }

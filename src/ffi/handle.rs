@@ -111,6 +111,7 @@ pub unsafe extern "C" fn certreload_open_files(
         };
         let mut options = Options::default();
         options.identities.push(IdentityFiles {
+            index: 0,
             role: Role::Server,
             chain,
             key,

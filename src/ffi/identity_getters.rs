@@ -6,6 +6,7 @@ use std::ptr;
 use super::cast;
 use super::cast::Opaque;
 use super::panic_boundary::boundary;
+use crate::error::{Cause, Error};
 use crate::pki::Identity;
 
 /// A certificate chain and its key, as one generation serves them: opaque.
@@ -192,6 +193,88 @@ pub unsafe extern "C" fn certreload_identity_certificate_der(
         len.set(der.len());
         Ok(der.as_ptr())
     })
+}
+
+/// Returns the private key, in PKCS#8 DER (RFC 5208), for a TLS stack that has no adapter.
+///
+/// The host must ask for it with certreload_options_set_export_keys(). A key whose file has a format that cannot be
+/// converted is returned as the file has it.
+///
+/// @param identity  must not be NULL
+/// @param len_out   must not be NULL; the length in bytes; 0 if NULL is returned
+/// @return          the bytes; NULL if the options do not allow it, or a parameter is NULL
+/// Ownership:       borrowed, until the generation is released: then the bytes are wiped. A copy is the caller's to wipe
+/// Threads:         any thread, concurrently
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_identity_key_der(
+    identity: *const certreload_identity,
+    len_out: *mut usize,
+) -> *const u8 {
+    boundary(|| {
+        // SAFETY: the caller passes a place to write, or NULL.
+        let mut len = unsafe { cast::out(len_out, "len_out")? };
+        len.set(0);
+        // SAFETY: the caller passes an identity of a live generation, or NULL.
+        let identity = unsafe { cast::borrow(identity, "identity")? };
+        let none = || Error::new(Cause::NotConfigured("permission to export keys"));
+        let der = identity.exported_key().ok_or_else(none)?;
+        len.set(der.len());
+        Ok(der.as_ptr())
+    })
+}
+
+/// Returns the number of an identity within its handle: the order in which identities were added, from 0.
+///
+/// @param identity  must not be NULL
+/// @return          the number; 0 if identity is NULL
+/// Ownership:       a number; nothing to free
+/// Threads:         any thread, concurrently
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_identity_index(identity: *const certreload_identity) -> usize {
+    // SAFETY: the caller passes an identity of a generation, or NULL.
+    boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.origin().index()))
+}
+
+/// Returns the path of the chain that an identity was loaded from.
+///
+/// @param identity  must not be NULL
+/// @return          an absolute path, or a name such as "memory:0/chain" for bytes that the host passed; NULL if
+///                  identity is NULL
+/// Ownership:       borrowed, until the generation is released
+/// Threads:         any thread, concurrently
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_identity_chain_path(
+    identity: *const certreload_identity,
+) -> *const c_char {
+    // SAFETY: the caller passes an identity of a live generation, or NULL.
+    boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.origin().chain_path().as_ptr()))
+}
+
+/// Returns the path of the key that an identity was loaded from.
+///
+/// @param identity  must not be NULL
+/// @return          an absolute path, or a name such as "memory:0/key" for bytes that the host passed; NULL if identity
+///                  is NULL
+/// Ownership:       borrowed, until the generation is released
+/// Threads:         any thread, concurrently
+/// Signals:         not async-signal-safe
+/// Blocks:          never
+/// Since:           0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_identity_key_path(
+    identity: *const certreload_identity,
+) -> *const c_char {
+    // SAFETY: the caller passes an identity of a live generation, or NULL.
+    boundary(|| Ok(unsafe { cast::borrow(identity, "identity")? }.origin().key_path().as_ptr()))
 }
 
 /// Returns the OCSP response that is stapled now, in DER.

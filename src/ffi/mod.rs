@@ -13,6 +13,7 @@
     reason = "C programs reach the functions by symbol name, which the lint does not see"
 )]
 
+pub mod adapter;
 pub mod after_fork;
 mod cast;
 mod duplicate_rustls_ffi;
@@ -20,6 +21,7 @@ pub mod event;
 pub mod event_callback;
 pub mod event_loop;
 pub mod generation;
+pub mod generation_for_adapters;
 pub mod handle;
 pub mod identity_bytes;
 pub mod identity_getters;
@@ -36,5 +38,7 @@ pub mod result_description;
 pub mod sessions;
 pub mod set_event_callback;
 pub mod status;
+pub mod trust_store;
 pub mod userdata;
 pub mod version;
+pub mod view;

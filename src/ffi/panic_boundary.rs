@@ -59,6 +59,18 @@ impl Failed for usize {
     }
 }
 
+impl Failed for u32 {
+    fn failed(_: &Error) -> Self {
+        0
+    }
+}
+
+impl Failed for bool {
+    fn failed(_: &Error) -> Self {
+        false
+    }
+}
+
 impl Failed for u64 {
     fn failed(_: &Error) -> Self {
         0

@@ -119,6 +119,8 @@ pub enum certreload_result {
     TicketKeyRepeated = 310,
     /// Every user of the system may read the ticket key file.
     TicketKeysReadable = 311,
+    /// An adapter cannot use the identity or the trust store: its TLS stack does not support it, or its settings forbid it.
+    AdapterRefused = 312,
 }
 
 impl certreload_result {
@@ -168,7 +170,8 @@ impl certreload_result {
             Cause::TooManyCrls { .. } => Self::TooManyCrls,
             Cause::CrlMalformed { .. } => Self::CrlMalformed,
             Cause::TicketKeysMalformed(_) => Self::TicketKeysMalformed,
-            Cause::KeyMismatch { .. } => Self::KeyMismatch,
+            Cause::KeyMismatch { .. } | Cause::AdapterMismatch { .. } => Self::KeyMismatch,
+            Cause::AdapterRefused { .. } => Self::AdapterRefused,
             Cause::Expired { .. } => Self::CertificateExpired,
             Cause::NotYetValid { .. } => Self::CertificateNotYetValid,
             Cause::KeyUsageUnfit { .. } => Self::KeyUsageUnfit,

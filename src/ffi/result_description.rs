@@ -87,6 +87,7 @@ static TABLE: &[Row] = &[
     (309, c"CERTRELOAD_RESULT_CRL_LOST", Validation, c"the certificate revocation list of an issuer is lost"),
     (310, c"CERTRELOAD_RESULT_TICKET_KEY_REPEATED", Validation, c"two ticket keys are the same"),
     (311, c"CERTRELOAD_RESULT_TICKET_KEYS_READABLE", Validation, c"every user may read the ticket keys"),
+    (312, c"CERTRELOAD_RESULT_ADAPTER_REFUSED", Validation, c"an adapter cannot use it"),
 ];
 
 fn row(number: u32) -> Row {

@@ -1,6 +1,5 @@
 //! An identity: a certificate chain, its private key, and optionally an OCSP response.
 
-use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,20 +14,22 @@ use super::certificate;
 use super::certificate::{CertificateFacts, format_time};
 use super::chain::check_signatures;
 use super::chain::{Chain, Order};
-use super::chain_paths::{NeededIntermediate, lost_issuer};
+use super::chain_paths::NeededIntermediate;
 use super::hash::{hexadecimal, sha256};
+use super::identity_origin::IdentityOrigin;
 use super::key;
-use super::key::AskPassword;
+use super::key::{AskPassword, KeyDer, KeyRules};
 use super::leaf::{current_leaf, leaf_and_key};
 use super::names::NamePattern;
 use super::ocsp::StapleFacts;
 use super::ocsp::{Staple, Stapled};
+use super::prepared::PreparedObjects;
 use super::signature::preferred_scheme;
 use super::warnings::{Warning, WarningKind};
 use super::{compatibility, expiry_warning, pem};
 use crate::clock::unix_now;
 use crate::error::{Cause, Error, Incidental, Position};
-use crate::options::Role;
+use crate::options::{Role, TlsStack};
 use crate::pki::ocsp::choose_staple;
 
 /// The bytes of an identity, each with the path that an error reports.
@@ -41,6 +42,11 @@ pub(crate) struct IdentityInput<'a> {
     pub(crate) staple: Staple<'a>,
     /// Whether a certificate is accepted that has expired or is not valid yet.
     pub(crate) accepts_any_date: bool,
+    pub(crate) tls: TlsStack,
+    /// Whether the host may read the key.
+    pub(crate) exports_key: bool,
+    /// The number of the identity within its handle.
+    pub(crate) index: usize,
 }
 
 /// A validated identity. Immutable. Its key is wiped when the last user releases it (G8, G18).
@@ -48,6 +54,11 @@ pub(crate) struct IdentityInput<'a> {
 pub(crate) struct Identity {
     /// The chain and the key without an OCSP response, for when there is none or it is not good.
     certified_key: Arc<CertifiedKey>,
+    /// The key for adapters, which serve the identity with other TLS stacks.
+    key_der: KeyDer,
+    exports_key: bool,
+    prepared: PreparedObjects,
+    origin: IdentityOrigin,
     stapled: Option<Box<Stapled>>,
     /// The signature scheme that the key prefers. Keys of the same kind prefer the same.
     scheme: Option<SignatureScheme>,
@@ -80,7 +91,8 @@ impl Identity {
 
         let certificates = pem::certificates(chain_bytes).map_err(at_chain)?;
         let facts = facts_of(&certificates).map_err(at_chain)?;
-        let keys = key::load(key_path, key_bytes, provider, input.password)?;
+        let rules = KeyRules { provider, tls: input.tls };
+        let keys = key::load(key_path, key_bytes, rules, input.password)?;
         let mut chain = Chain {
             path: chain_path,
             certificates: &certificates,
@@ -127,7 +139,7 @@ impl Identity {
             warnings.push(Warning::new(WarningKind::KeyUsage, MAY_NOT_SIGN));
         }
         let in_order = positions.iter().map(|at| certificates[*at].clone()).collect();
-        let certified_key = CertifiedKey::new(in_order, key);
+        let certified_key = CertifiedKey::new(in_order, key.signing);
         let (staple, warning) = match input.role {
             Role::Server => choose_staple::choose(input.staple, &chain),
             // rustls does not staple responses to certificates of clients.
@@ -149,6 +161,10 @@ impl Identity {
             sha256: c_string(hexadecimal(&sha256(&certified_key.cert[0]))),
             stapled: staple.map(|(der, facts)| Box::new(Stapled::new(&certified_key, der, facts))),
             certified_key: Arc::new(certified_key),
+            key_der: key.der,
+            exports_key: input.exports_key,
+            prepared: PreparedObjects::default(),
+            origin: IdentityOrigin::new(input.index, chain_path, key_path),
             warnings,
         })
     }
@@ -263,6 +279,26 @@ impl Identity {
         &self.certified_key.cert
     }
 
+    /// Returns the private key in PKCS#8, or in the format of its file if that cannot be converted.
+    pub(crate) fn key_der(&self) -> &[u8] {
+        self.key_der.bytes()
+    }
+
+    /// Returns the private key, if the host may read it.
+    pub(crate) fn exported_key(&self) -> Option<&[u8]> {
+        self.exports_key.then(|| self.key_der())
+    }
+
+    /// Returns the objects that adapters have made from this identity.
+    pub(crate) fn prepared(&self) -> &PreparedObjects {
+        &self.prepared
+    }
+
+    /// Returns where the identity was loaded from.
+    pub(crate) fn origin(&self) -> &IdentityOrigin {
+        &self.origin
+    }
+
     /// Returns the OCSP response, as long as it is good.
     pub(crate) fn ocsp(&self) -> Option<&[u8]> {
         self.certified_key_now().ocsp.as_deref()
@@ -294,59 +330,9 @@ impl Identity {
         self.needed_intermediate.as_deref()
     }
 
-    /// Returns why the chain may be cut short, compared with that of `before`, which is served (G4).
-    pub(crate) fn cut_short(&self, before: &Self) -> Option<&'static str> {
-        if self.lost_issuer(before).is_some() {
-            Some("it lacks the certificate of an issuer, and the chain in use has it")
-        } else if self.is_incomplete() && !before.is_incomplete() {
-            Some("it lacks the certificate of the leaf's issuer")
-        } else {
-            None
-        }
-    }
-
-    /// Returns the name of the issuer whose certificate this chain lacks, if the chain of `before` has it.
-    fn lost_issuer(&self, before: &Self) -> Option<String> {
-        lost_issuer(self.path(), before.path())
-    }
-
     /// Returns the part of the chain that leads from the leaf upwards.
-    fn path(&self) -> &[CertificateDer<'static>] {
+    pub(super) fn path(&self) -> &[CertificateDer<'static>] {
         &self.chain()[..self.path_length]
-    }
-
-    fn is_incomplete(&self) -> bool {
-        self.warnings.iter().any(|warning| warning.kind == WarningKind::ChainIncomplete)
-    }
-
-    /// Returns warnings about what is lost if this identity replaces `before` (G15).
-    pub(crate) fn warnings_after(&self, before: &Self) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        let kept: HashSet<_> = self.names.iter().collect();
-        let lost = before.names.iter().filter(|name| !kept.contains(name));
-        let lost: Vec<_> = lost.map(|name| name.to_string_lossy()).collect();
-        if let Some((first, more)) = lost.split_first() {
-            let more = match more.len() {
-                0 => String::new(),
-                count => format!(" and {count} more"),
-            };
-            let text =
-                format!("the new certificate lacks names of the previous one: {first}{more}");
-            warnings.push(Warning::new(WarningKind::NamesLost, text));
-        }
-        if self.not_after < before.not_after {
-            let text = "the new certificate expires earlier than the previous one";
-            warnings.push(Warning::new(WarningKind::ExpiresEarlier, text));
-        }
-        if !self.is_incomplete()
-            && let Some(issuer) = self.lost_issuer(before)
-        {
-            let text = format!(
-                "the new chain ends below \"{issuer}\", and the previous chain did not: clients that lack that certificate cannot build a path; add it to the file"
-            );
-            warnings.push(Warning::new(WarningKind::ChainIncomplete, text));
-        }
-        warnings
     }
 }
 

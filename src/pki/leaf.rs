@@ -1,11 +1,8 @@
 //! Finds the leaf of a chain, and its key among those of the key file.
 
-use std::sync::Arc;
-
-use rustls::sign::SigningKey;
-
 use super::certificate::format_time;
 use super::chain::Chain;
+use super::key::LoadedKey;
 use super::warnings::{Warning, WarningKind};
 use crate::options::Role;
 
@@ -20,10 +17,10 @@ use crate::options::Role;
 /// match, the self-check fails (G16).
 pub(super) fn leaf_and_key(
     chain: &Chain<'_>,
-    keys: &[Arc<dyn SigningKey>],
+    keys: &[LoadedKey],
     role: Role,
-) -> Option<(usize, Arc<dyn SigningKey>)> {
-    let of_key = |key: &Arc<dyn SigningKey>| match key.public_key() {
+) -> Option<(usize, LoadedKey)> {
+    let of_key = |key: &LoadedKey| match key.signing.public_key() {
         Some(public_key) => chain.leaves_with(&public_key, role),
         None => vec![0],
     };

@@ -10,12 +10,15 @@ mod der;
 mod expiry_warning;
 mod hash;
 mod identity;
+mod identity_changes;
+mod identity_origin;
 mod key;
 mod leaf;
 mod names;
 mod ocsp;
 mod oid;
 mod pem;
+mod prepared;
 mod public_key;
 mod signature;
 #[cfg(test)]
@@ -37,6 +40,7 @@ pub(crate) use key::{GivenPassword, Password, needs_password};
 pub(crate) use names::{NameKind, NamePattern};
 pub(crate) use ocsp::Staple;
 pub(crate) use pem::MAX_CERTIFICATES;
+pub(crate) use prepared::{MAX_ADAPTERS, PreparedObject, PreparedObjects};
 pub(crate) use signature::is_handshake_signature;
 pub(crate) use ticket_keys::{TicketFile, TicketKey, TicketKeys};
 pub(crate) use tls_errors::tls_error_in_words;
@@ -48,7 +52,7 @@ pub(crate) use warnings::{Warning, WarningKind, Warnings, in_words};
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
     pub(crate) use super::crl::{Crl, crls};
-    pub(crate) use super::key::{LoadedKeys, load as load_key};
+    pub(crate) use super::key::{KeyRules, LoadedKeys, load as load_key};
     pub(crate) use super::ocsp::StapleFacts;
     pub(crate) use super::ocsp::{MAX_RESPONSE, parse as parse_ocsp};
     pub(crate) use super::pem::certificates;

@@ -38,6 +38,9 @@ fn identity_for(role: Role, chain: &str, key: &str) -> Result<Identity, Error> {
         password: &|| Ok(None),
         staple: Staple::NotAskedFor,
         accepts_any_date: false,
+        tls: TlsStack::Rustls,
+        exports_key: false,
+        index: 0,
     };
     let now = date_time_ymd(2026, 6, 1).unix_timestamp();
     Identity::new(&input, &default_provider(), now)

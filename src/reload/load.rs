@@ -154,6 +154,9 @@ pub(super) fn load_memory(
         };
         let input = IdentityInput {
             role: names.role,
+            index: names.index,
+            tls: with.options.tls,
+            exports_key: with.options.exports_keys,
             chain,
             key,
             password: &password,
@@ -259,6 +262,9 @@ fn parse_identity(
     };
     let input = IdentityInput {
         role: files.role,
+        index: files.index,
+        tls: with.options.tls,
+        exports_key: with.options.exports_keys,
         chain: (&files.chain, &chain.bytes),
         key: (&files.key, &key.bytes),
         password: &password,
@@ -325,6 +331,7 @@ fn parse_trust(
     let context = TrustContext {
         options: &files.options,
         provider: with.provider,
+        tls: with.options.tls,
         now: with.now,
         previous: before,
     };

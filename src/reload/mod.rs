@@ -7,6 +7,7 @@
 //! This module starts no thread and delivers no event. Its caller decides when a pass runs, publishes the result, and
 //! reports it to the host.
 
+mod adapters;
 mod backoff;
 mod configured_files;
 mod debounce;
@@ -29,6 +30,7 @@ mod units;
 mod waiters;
 mod warnings_of_all;
 
+pub(crate) use adapters::{Adapter, Adapters, NotPrepared, Prepared};
 pub(crate) use debounce::{Debounce, OpenForWriting, Writers};
 pub(crate) use file_warnings::FileWarning;
 pub(crate) use findings::{Finding, Note, Outcome, ReportedFailure};

@@ -78,6 +78,7 @@ impl Pipeline {
             options: options.into(),
             base_config,
             units,
+            adapters: Arc::default(),
             number: 0,
             opened_as: privileges.clone(),
             read_as: privileges,

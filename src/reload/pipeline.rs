@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::adapters::{Adapter, Adapters};
 use super::configured_files::ConfiguredFiles;
 use super::debounce::OpenForWriting;
 use super::findings::{Failure, Finding, Outcome};
@@ -16,7 +17,7 @@ use super::load::LoadContext;
 use super::pass::Pass;
 use super::pass_result::{PassResult, Publication, ScannedUnit};
 use super::reloaded_event::ReloadReport;
-use super::self_check::{Refused, check};
+use super::self_check::{Refused, SelfCheck};
 use super::unit::Unit;
 use super::units::Units;
 use super::warnings_of_all::Change;
@@ -32,6 +33,8 @@ pub(crate) struct Pipeline {
     pub(super) options: Arc<Options>,
     pub(super) base_config: Arc<BaseConfig>,
     pub(super) units: Units,
+    /// Shared with the pipelines of forked children.
+    pub(super) adapters: Arc<Adapters>,
     /// The number of the generation that is current.
     pub(super) number: u64,
     /// The privileges of the process when the handle was opened.
@@ -54,7 +57,7 @@ impl Pipeline {
     /// `is_memory` returns whether the host pushes the content of the unit at an index.
     pub(crate) fn resume(
         options: Arc<Options>,
-        serving: &Generation,
+        (serving, adapters): (&Generation, Arc<Adapters>),
         is_memory: impl Fn(usize) -> bool,
         opened_as: Privileges,
     ) -> Self {
@@ -71,6 +74,7 @@ impl Pipeline {
             options,
             base_config: serving.base_config().clone(),
             units: Units(units),
+            adapters,
             number: serving.number(),
             read_as: opened_as.clone(),
             opened_as,
@@ -79,6 +83,16 @@ impl Pipeline {
 
     pub(crate) fn options(&self) -> &Arc<Options> {
         &self.options
+    }
+
+    /// Returns the adapters of the handle.
+    pub(crate) fn adapters(&self) -> &Arc<Adapters> {
+        &self.adapters
+    }
+
+    /// Adds an adapter, after it has prepared all that is served. Returns its index.
+    pub(crate) fn add_adapter(&self, adapter: Arc<dyn Adapter>) -> Result<usize, Error> {
+        self.adapters.add(adapter, &self.units)
     }
 
     /// Returns the privileges of the process when the handle was opened.
@@ -246,7 +260,13 @@ impl Pipeline {
                     break;
                 }
             };
-            let (passed, failed) = check(&candidate, fresh, &self.units, &self.options);
+            let checks = SelfCheck {
+                candidate: &candidate,
+                units: &self.units,
+                options: &self.options,
+                adapters: &self.adapters,
+            };
+            let (passed, failed) = checks.run(fresh);
             let passed_all = failed.is_empty();
             refused.extend(failed);
             fresh = passed;

@@ -1,5 +1,6 @@
 //! Runs the self-check of new content in the candidate: the next generation as it would be published (G15, G16).
 
+use super::adapters::Adapters;
 use super::findings::Failure;
 use super::fresh::Fresh;
 use super::units::Units;
@@ -11,34 +12,48 @@ use crate::tls::{Candidate, UnitContent, check_template};
 /// The indices of units that failed their self-check, with their failures.
 pub(super) type Refused = Vec<(usize, Failure)>;
 
-/// Runs the self-check of each new content in `candidate`. Returns the content that passed, and the other units'
-/// failures.
-pub(super) fn check(
-    candidate: &Candidate,
-    fresh: Vec<Fresh>,
-    units: &Units,
-    options: &Options,
-) -> (Vec<Fresh>, Refused) {
-    let missing: Vec<_> = missing(options, candidate).collect();
-    let (mut passed, mut failed) = (Vec::new(), Refused::new());
-    for new in fresh {
-        // Identities come first. If one was refused, this candidate is discarded, so that a check of the trust store
-        // in it would prove nothing. The next candidate, without the refused content, checks the trust store.
-        if new.part.as_identity().is_none() && !failed.is_empty() {
-            passed.push(new);
-            continue;
+/// A candidate that is being checked, and what it is checked with.
+pub(super) struct SelfCheck<'a> {
+    pub(super) candidate: &'a Candidate,
+    pub(super) units: &'a Units,
+    pub(super) options: &'a Options,
+    pub(super) adapters: &'a Adapters,
+}
+
+impl SelfCheck<'_> {
+    /// Runs the self-check of each new content in the candidate. Returns the content that passed, and the other units'
+    /// failures.
+    pub(super) fn run(&self, fresh: Vec<Fresh>) -> (Vec<Fresh>, Refused) {
+        let missing: Vec<_> = missing(self.options, self.candidate).collect();
+        let (mut passed, mut failed) = (Vec::new(), Refused::new());
+        for new in fresh {
+            // Identities come first. If one was refused, this candidate is discarded, so that a check of the trust store
+            // in it would prove nothing. The next candidate, without the refused content, checks the trust store.
+            if new.part.as_identity().is_none() && !failed.is_empty() {
+                passed.push(new);
+                continue;
+            }
+            let unit = &self.units[new.index];
+            let checked = match missing.iter().find(|name| new.loses(&unit.serving, name)) {
+                Some(name) => Err(Cause::NameMissing { name: (*name).clone() }),
+                None => self.check(&new),
+            };
+            match checked {
+                Ok(()) => passed.push(new),
+                Err(cause) => failed.push(new.failure(Error::at(unit.files.path(), cause))),
+            }
         }
-        let unit = &units[new.index];
-        let checked = match missing.iter().find(|name| new.loses(&unit.serving, name)) {
-            Some(name) => Err(Cause::NameMissing { name: (*name).clone() }),
-            None => self_check_guarded(candidate, &new, options),
-        };
-        match checked {
-            Ok(()) => passed.push(new),
-            Err(cause) => failed.push(new.failure(Error::at(unit.files.path(), cause))),
-        }
+        (passed, failed)
     }
-    (passed, failed)
+
+    /// Proves new content, as [`self_check`] does, and with all adapters. Also checks the template of the host: an open
+    /// without identities could not. A panic, which is a defect, becomes a failure of this unit.
+    fn check(&self, new: &Fresh) -> Result<(), Cause> {
+        let checked = catch_panic(|| self_check(self.candidate, new.index, &new.part));
+        let asks_clients = checked.unwrap_or_else(|panic| Err(Cause::Panic(panic)))?;
+        check_template(self.options, asks_clients).map_err(|error| error.cause)?;
+        self.adapters.prepare(&new.part)
+    }
 }
 
 /// Returns the required names that no identity of the server role in `candidate` covers.
@@ -62,12 +77,4 @@ pub(super) fn self_check(
         UnitContent::Trust(_) => candidate.self_check_trust().map(|()| false),
         UnitContent::TicketKeys(_) | UnitContent::Absent(_) => Ok(false),
     }
-}
-
-/// As [`self_check`], and checks the template of the host: an open without identities could not. A panic, which is a
-/// defect, becomes a failure of this unit.
-fn self_check_guarded(candidate: &Candidate, new: &Fresh, options: &Options) -> Result<(), Cause> {
-    let checked = catch_panic(|| self_check(candidate, new.index, &new.part));
-    let asks_clients = checked.unwrap_or_else(|panic| Err(Cause::Panic(panic)))?;
-    check_template(options, asks_clients).map_err(|error| error.cause)
 }

@@ -17,7 +17,7 @@ use crate::clock::Now;
 use crate::error::{Cause, Error};
 use crate::events::{Event, EventSink};
 use crate::options::{IdentityBytes, Options, StartMode};
-use crate::reload::{Opened, Outcome, Pipeline};
+use crate::reload::{Adapter, Opened, Outcome, Pipeline};
 use crate::status::{HandleMetrics, IdentityStatus, Observation, Status, TrustStatus, UnitStates};
 use crate::sys::wait_graph;
 use crate::tls::{Generation, GenerationsAlive};
@@ -27,6 +27,16 @@ pub(crate) struct Handle {
     shared: Arc<Shared>,
     /// The instance of the process that opened the handle, or called `after_fork`.
     instance: ArcSwap<Instance>,
+}
+
+/// What a handle serves. After the handle was closed, its last generation.
+pub(crate) struct View(Arc<Shared>);
+
+impl View {
+    /// Acquires the current generation.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        self.0.current.load_full()
+    }
 }
 
 /// A call of the host that is running. `close` waits for it.
@@ -90,7 +100,7 @@ impl Handle {
         self.shared.current.config()
     }
 
-    /// Returns whether there is an identity for servers.
+    /// Returns whether rustls has an identity for servers.
     pub(crate) fn serves(&self) -> bool {
         self.shared.serves
     }
@@ -119,6 +129,25 @@ impl Handle {
     /// Loads bytes that the host pushes for the identity at `index`.
     pub(crate) fn push(&self, index: usize, bytes: IdentityBytes) -> Result<Outcome, Error> {
         handle_step::push(&*self.call_here()?, index, bytes)
+    }
+
+    /// Adds an adapter, which prepares what is served now, and all that is published from then on. Returns its index.
+    pub(crate) fn add_adapter(&self, adapter: Arc<dyn Adapter>) -> Result<usize, Error> {
+        let call = self.call_here()?;
+        let state = call.state()?;
+        if call.is_closed() {
+            return Err(Error::new(Cause::Closed));
+        }
+        let added = state.pipeline.add_adapter(adapter);
+        // As after a push: the worker does not wait for a locked state.
+        drop(state);
+        call.handle_waker.wake();
+        added
+    }
+
+    /// Returns what the handle serves, for readers that outlive it.
+    pub(crate) fn view(&self) -> View {
+        View(self.shared.clone())
     }
 
     /// Returns the number of identities.
@@ -162,8 +191,10 @@ impl Handle {
         let Shared { options, opened_as, current, .. } = &*self.shared;
         current.after_fork();
         let is_memory = |index: usize| self.shared.is_memory[index].load(Ordering::SeqCst);
-        let pipeline =
-            Pipeline::resume(options.clone(), &current.load(), is_memory, opened_as.clone());
+        let generation = current.load();
+        let inherited = (&**generation, self.shared.adapters.clone());
+        let pipeline = Pipeline::resume(options.clone(), inherited, is_memory, opened_as.clone());
+        drop(generation);
         let sink = self.shared.sink.load().as_deref().cloned();
         let instance = Instance::new(self.shared.clone(), pipeline, sink)?;
         instance.states().forget_renewals();

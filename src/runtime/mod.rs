@@ -23,7 +23,7 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwapOption;
 
 pub(crate) use background_threads::steps;
-pub(crate) use handle::Handle;
+pub(crate) use handle::{Handle, View};
 
 use crate::error::Error;
 use crate::options::RuntimeMode;

@@ -226,6 +226,7 @@ mod tests {
         std::fs::write(path("key"), made.signing_key.serialize_pem()).unwrap();
         let (chain, key) = (path("chain"), path("key"));
         let files = IdentityFiles {
+            index: 0,
             role: Role::Server,
             chain,
             key,

@@ -12,8 +12,8 @@ use arc_swap::ArcSwapOption;
 
 use super::published_generation::Published;
 use crate::events::EventSink;
-use crate::options::{Options, Role};
-use crate::reload::Pipeline;
+use crate::options::{Options, Role, TlsStack};
+use crate::reload::{Adapters, Pipeline};
 use crate::sys::{Privileges, ProcessNumber, ProcessNumberCell, Waker, wake_descriptor};
 use crate::tls::{Generation, GenerationsAlive};
 
@@ -21,12 +21,13 @@ use crate::tls::{Generation, GenerationsAlive};
 pub(super) struct Shared {
     pub(super) options: Arc<Options>,
     pub(super) opened_as: Privileges,
-    /// Whether there is an identity to serve.
+    /// Whether rustls has an identity to serve.
     pub(super) serves: bool,
     /// The path that messages name each unit by.
     pub(super) paths: Vec<Arc<Path>>,
     pub(super) current: Published,
     pub(super) alive: GenerationsAlive,
+    pub(super) adapters: Arc<Adapters>,
     /// Which units the host pushes the content of. A forked child inherits it.
     pub(super) is_memory: Vec<AtomicBool>,
     /// The event callback, which a forked child that calls `after_fork` uses from then on.
@@ -48,7 +49,8 @@ impl Shared {
         let options = pipeline.options().clone();
         let files = &options.identities;
         let paths = (0..pipeline.unit_count()).map(|unit| pipeline.path(unit).into()).collect();
-        let serves = files.iter().any(|files| files.role == Role::Server);
+        let serves =
+            options.tls == TlsStack::Rustls && files.iter().any(|files| files.role == Role::Server);
         let is_memory =
             (0..pipeline.unit_count()).map(|index| AtomicBool::new(pipeline.is_memory(index)));
         Self {
@@ -57,6 +59,7 @@ impl Shared {
             paths,
             current: Published::new(first),
             alive,
+            adapters: pipeline.adapters().clone(),
             is_memory: is_memory.collect(),
             sink: ArcSwapOption::empty(),
             requested: Arc::default(),

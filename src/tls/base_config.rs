@@ -12,11 +12,12 @@ use super::cert_resolver::CertResolver;
 use super::client_config::ClientRole;
 use super::enabled_versions;
 use super::generations_alive::GenerationsAlive;
+use super::session_scope::{GenerationScope, HandleScope, SessionScope};
 use super::sessions::{SessionPolicy, Sessions};
 use super::unit_content::UnitContents;
 use crate::clock::WallClock;
 use crate::error::{Cause, Error};
-use crate::options::{ClientAuth, Options};
+use crate::options::{ClientAuth, Options, Resumption, TlsStack};
 use crate::pki::{Trust, sha256, tls_error_in_words};
 
 /// The settings and the sessions that all generations of a handle share.
@@ -24,14 +25,18 @@ use crate::pki::{Trust, sha256, tls_error_in_words};
 /// The sessions are shared so that a client can resume its session after a renewal (G14).
 #[derive(Debug)]
 pub(crate) struct BaseConfig {
-    server: ServerConfig,
+    server: Arc<ServerConfig>,
     /// The protocol versions that `server` allows. They are only needed, and otherwise left empty, if `server` is
     /// rebuilt for each trust store, with its client verifier.
     versions: Vec<&'static SupportedProtocolVersion>,
     client: Option<ClientRole>,
     /// The sessions of the server role; `None` if those of the template (a `ServerConfig` of the host) are used.
     server_sessions: Option<Arc<Sessions>>,
-    sessions: Arc<Sessions>,
+    /// `None` if the handle has no configurations of rustls.
+    sessions: Option<Arc<Sessions>>,
+    /// What the sessions of other TLS stacks are bound to.
+    scope: HandleScope,
+    resumption: Resumption,
     ticket_key_lifetime: Duration,
     session_context: [u8; 32],
     generations: GenerationsAlive,
@@ -42,6 +47,7 @@ pub(super) struct Configs {
     pub(super) resolver: Arc<CertResolver>,
     pub(super) server: Arc<ServerConfig>,
     pub(super) client: Option<Arc<ClientConfig>>,
+    pub(super) scope: GenerationScope,
 }
 
 impl BaseConfig {
@@ -55,17 +61,23 @@ impl BaseConfig {
             server.alpn_protocols.clone_from(&options.alpn);
         }
         let verifies_clients = options.trust.client_auth != ClientAuth::None;
-        let sessions = Sessions::new(options.resumption.unwrap_or_default())?;
+        let manages_sessions = manages_sessions(options, &server)?;
+        let resumption = options.resumption.unwrap_or_default();
+        let has_rustls = options.tls == TlsStack::Rustls;
+        let sessions = has_rustls.then(|| Sessions::new(resumption)).transpose()?;
+        let client = has_rustls.then(|| ClientRole::new(options, &provider)).transpose()?;
         Ok(Self {
             versions: if verifies_clients {
                 enabled_versions::enabled_versions(&server)
             } else {
                 Vec::new()
             },
-            client: ClientRole::new(options, &provider)?,
-            server_sessions: manages_sessions(options, &server)?.then(|| sessions.clone()),
-            server,
+            client: client.flatten(),
+            server_sessions: sessions.clone().filter(|_| manages_sessions),
+            server: server.into(),
             sessions,
+            scope: HandleScope::default(),
+            resumption,
             ticket_key_lifetime: options.ticket_key_lifetime,
             session_context: context_digest(&options.session_context),
             generations,
@@ -85,7 +97,19 @@ impl BaseConfig {
 
     /// Ends all sessions, of every generation.
     pub(crate) fn invalidate_sessions(&self) -> Result<(), Error> {
-        self.sessions.invalidate()
+        self.scope.invalidate()?;
+        self.sessions.as_ref().map_or(Ok(()), |sessions| sessions.invalidate())
+    }
+
+    /// Returns what the sessions of the generation with this part of the scope are bound to; `None` if no session may
+    /// be resumed.
+    pub(super) fn session_scope(&self, part: &GenerationScope) -> Option<SessionScope> {
+        self.scope.of(part)
+    }
+
+    /// Returns whether there are configurations of rustls, which handshakes can prove.
+    pub(super) fn has_rustls(&self) -> bool {
+        self.sessions.is_some()
     }
 
     /// Builds the configurations of a generation with the content `parts`.
@@ -93,19 +117,27 @@ impl BaseConfig {
         let token = Arc::new(self.generations.token());
         let resolver = Arc::new(CertResolver::new(parts, token.clone()));
         let trust = parts.trust.as_deref();
+        let trust_fingerprint = trust.map_or([0; 32], |trust| *trust.fingerprint());
+        let resume_until = trust.and_then(Trust::session_crls_expire_at);
+        let (resumption, context) = (self.resumption, &self.session_context);
+        let scope = GenerationScope::new(resumption, &trust_fingerprint, context, resume_until)?;
+        let Some(sessions) = &self.sessions else {
+            // No connection is made with this configuration, which has no certificate.
+            return Ok(Configs { resolver, server: self.server.clone(), client: None, scope });
+        };
         let mut server = match trust.and_then(|trust| trust.client_verifier()) {
             Some(verifier) => self.server_with_verifier(verifier)?,
-            None => self.server.clone(),
+            None => ServerConfig::clone(&self.server),
         };
         server.cert_resolver = resolver.clone();
         if let Some(sessions) = &self.server_sessions {
             let sessions = sessions.for_server(SessionPolicy {
-                trust_fingerprint: trust.map_or([0; 32], |trust| *trust.fingerprint()),
+                trust_fingerprint,
                 context: self.session_context,
                 names: resolver.clone(),
                 ticket_keys: parts.ticket_keys.clone(),
                 ticket_key_lifetime: self.ticket_key_lifetime,
-                resume_until: trust.and_then(Trust::session_crls_expire_at),
+                resume_until,
             })?;
             server.ticketer = sessions.ticketer;
             server.session_storage = sessions.storage;
@@ -114,10 +146,11 @@ impl BaseConfig {
             }
         }
         let client = self.client.as_ref().and_then(|role| match trust {
-            Some(trust) => role.config(trust, parts.client_identity(), &self.sessions, token),
+            Some(trust) => role.config(trust, parts.client_identity(), sessions, token),
             None => Some(role.refusing_config(parts.client_identity(), token)),
         });
-        Ok(Configs { resolver, server: Arc::new(server), client: client.map(Arc::new) })
+        let client = client.map(Arc::new);
+        Ok(Configs { resolver, server: Arc::new(server), client, scope })
     }
 
     /// Returns the settings of `server` with another client verifier.

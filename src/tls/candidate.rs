@@ -9,6 +9,7 @@ use super::cert_resolver::CertResolver;
 use super::duplicate_names::DuplicateNames;
 use super::generation::{Generation, GenerationInfo};
 use super::self_check;
+use super::session_scope::GenerationScope;
 use super::unit_content::{IdentitySlot, UnitContents};
 use crate::error::{Cause, Error};
 use crate::options::Role;
@@ -20,21 +21,27 @@ pub(crate) struct Candidate {
     config: Arc<ServerConfig>,
     client: Option<Arc<ClientConfig>>,
     parts: UnitContents,
+    scope: GenerationScope,
+    /// Whether there are configurations of rustls, which handshakes can prove.
+    has_rustls: bool,
 }
 
 impl Candidate {
     /// Builds the configurations of a generation with the content `parts`.
     pub(crate) fn new(base: &BaseConfig, parts: UnitContents) -> Result<Self, Error> {
-        let Configs { resolver, server, client } = base.build(&parts)?;
-        Ok(Self { resolver, config: server, client, parts })
+        let Configs { resolver, server, client, scope } = base.build(&parts)?;
+        let has_rustls = base.has_rustls();
+        Ok(Self { resolver, config: server, client, parts, scope, has_rustls })
     }
 
     /// Completes TLS handshakes in memory with the identity at `index` (G16).
     ///
     /// There is one handshake for each role that presents the identity, in each protocol version that the role's
-    /// configuration allows. Returns whether the server asks clients for certificates.
+    /// configuration allows. Returns whether the server asks clients for certificates. Without configurations of rustls
+    /// there is none: adapters prove the identity.
     pub(crate) fn self_check(&self, index: usize) -> Result<bool, Cause> {
-        let Some(identity) = self.parts.identities[index].loaded() else { return Ok(false) };
+        let identity = self.parts.identities[index].loaded().filter(|_| self.has_rustls);
+        let Some(identity) = identity else { return Ok(false) };
         let asks_clients = identity.role() == Role::Server
             && self_check::check_server(&self.config, &self.resolver, identity)?;
         let presented = self.parts.client_identity();
@@ -85,7 +92,7 @@ impl Candidate {
 
     /// Makes the candidate a generation.
     pub(crate) fn accept(self, info: GenerationInfo) -> Generation {
-        let Self { resolver, config, client, parts } = self;
-        Generation { info, resolver, config, client, parts }
+        let Self { resolver, config, client, parts, scope, .. } = self;
+        Generation { info, resolver, config, client, parts, scope }
     }
 }

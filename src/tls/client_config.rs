@@ -211,7 +211,7 @@ mod tests {
     use rustls::crypto::aws_lc_rs::default_provider;
 
     use super::*;
-    use crate::options::Role;
+    use crate::options::{Role, TlsStack};
     use crate::pki::{IdentityInput, Staple};
 
     fn identity() -> Arc<Identity> {
@@ -226,6 +226,9 @@ mod tests {
             password: &|| Ok(None),
             staple: Staple::NotAskedFor,
             accepts_any_date: false,
+            tls: TlsStack::Rustls,
+            exports_key: false,
+            index: 0,
         };
         Arc::new(Identity::new(&parts, &default_provider(), 1_790_000_000).unwrap())
     }

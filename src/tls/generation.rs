@@ -6,6 +6,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::base_config::BaseConfig;
 use super::cert_resolver::CertResolver;
+use super::session_scope::{GenerationScope, SessionScope};
 use super::unit_content::UnitContents;
 use crate::files::Digest;
 use crate::options::Role;
@@ -22,6 +23,7 @@ pub(crate) struct Generation {
     pub(super) config: Arc<ServerConfig>,
     pub(super) client: Option<Arc<ClientConfig>>,
     pub(super) parts: UnitContents,
+    pub(super) scope: GenerationScope,
 }
 
 /// The facts about a generation that are known when it is published.
@@ -55,9 +57,10 @@ impl Generation {
         &self.config
     }
 
-    /// Returns whether there is an identity for servers, loaded or not.
+    /// Returns whether rustls has an identity for servers, loaded or not.
     pub(crate) fn serves(&self) -> bool {
-        self.parts.identities.iter().any(|slot| slot.role() == Role::Server)
+        self.info.base_config.has_rustls()
+            && self.parts.identities.iter().any(|slot| slot.role() == Role::Server)
     }
 
     /// Returns the configuration of the client role; `None` if the handle has no roots to verify servers with.
@@ -115,6 +118,25 @@ impl Generation {
     /// none, or every handshake is refused. A handshake may choose another identity with that name, whose kind of key the client supports.
     pub(crate) fn select(&self, name: Option<&str>) -> Option<&Arc<Identity>> {
         self.resolver.select(name)
+    }
+
+    /// Returns whether every handshake is refused, because nothing has been loaded to check peers with.
+    pub(crate) fn refuses(&self) -> bool {
+        self.parts.lacks_trust()
+    }
+
+    /// Returns the identities for a client that asks for `name`, those preferred first, and whether they have that name.
+    /// If none has, they are all identities for servers. There are none if no handshake can succeed.
+    pub(crate) fn select_all<'a>(
+        &'a self,
+        name: Option<&'a str>,
+    ) -> (impl Iterator<Item = &'a Arc<Identity>>, bool) {
+        self.resolver.select_all(name)
+    }
+
+    /// Returns what the sessions of other TLS stacks are bound to; `None` if no session may be resumed.
+    pub(crate) fn session_scope(&self) -> Option<SessionScope> {
+        self.info.base_config.session_scope(&self.scope)
     }
 
     /// Returns the earliest notAfter of all identities, in seconds since 1970; `i64::MAX` if there is none.

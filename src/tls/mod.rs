@@ -9,6 +9,7 @@ mod enabled_versions;
 mod generation;
 mod generations_alive;
 mod self_check;
+mod session_scope;
 mod sessions;
 mod unit_content;
 

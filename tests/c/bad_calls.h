@@ -88,6 +88,7 @@ static const certreload_identity_bytes large_ocsp = {"pem",   3, "pem", 3, (cons
     X(46, set_runtime, INVALID_PARAMETER, "2 is no certreload_runtime", 2)                         \
     X(47, set_watch, INVALID_PARAMETER, "3 is no certreload_watch", 3)                             \
     X(57, set_start, INVALID_PARAMETER, "2 is no certreload_start", 2)                             \
+    X(58, set_tls, INVALID_PARAMETER, "2 is no certreload_tls", 2)                                 \
     X(48, set_poll_interval_ms, INVALID_PARAMETER, "this is 9", 9)                                 \
     X(49, set_poll_interval_ms, INVALID_PARAMETER, "this is 86400001", 86400001)                   \
     X(50, set_debounce_ms, INVALID_PARAMETER, "this is 3600001", 3600001)                          \

@@ -64,6 +64,8 @@ static void options_refuse_null(void) {
                   "options");
     CHECK_REFUSED(certreload_options_set_runtime(NULL, CERTRELOAD_RUNTIME_HOST), "options");
     CHECK_REFUSED(certreload_options_set_start(NULL, CERTRELOAD_START_STRICT), "options");
+    CHECK_REFUSED(certreload_options_set_tls(NULL, CERTRELOAD_TLS_NONE), "options");
+    CHECK_REFUSED(certreload_options_set_export_keys(NULL, true), "options");
     CHECK_REFUSED(certreload_options_set_reader_thread(NULL, true), "options");
     CHECK_REFUSED(certreload_options_set_authority_names(NULL, true), "options");
     certreload_identity_bytes bytes = {"pem", 3, "pem", 3, NULL, 0};
@@ -257,8 +259,80 @@ static void generations_refuse_null(void) {
     CHECK_NOTHING(certreload_generation_identity(NULL, 0), "generation");
     CHECK_NOTHING(certreload_generation_select(NULL, "one.test"), "generation");
 
+    const certreload_identity *found[1];
+    bool is_served = true;
+    uint8_t scope[CERTRELOAD_SESSION_SCOPE_SIZE];
+    int64_t until = 0;
+    CHECK(certreload_generation_refuses(NULL));
+    CHECK_NOTHING(certreload_generation_select_all(NULL, "one.test", found, 1, &is_served),
+                  "generation");
+    CHECK_NOTHING(certreload_generation_client_identity(NULL), "generation");
+    CHECK_NOTHING(certreload_generation_trust_store(NULL), "generation");
+    CHECK_REFUSED(certreload_generation_session_scope(NULL, scope, &until), "generation");
+
     const certreload_generation *generation = certreload_generation_acquire(handle);
     CHECK(certreload_generation_select(generation, NULL) != NULL);
+    CHECK_NOTHING(certreload_generation_select_all(generation, "one.test", NULL, 1, &is_served),
+                  "identities_out");
+    CHECK(!is_served);
+    CHECK_NOTHING(certreload_generation_select_all(generation, "one.test", found, 1, NULL),
+                  "is_served_out");
+    CHECK_INT(certreload_generation_select_all(generation, NULL, NULL, 0, &is_served), 0);
+    CHECK_REFUSED(certreload_generation_session_scope(generation, NULL, &until), "scope_out");
+    CHECK_REFUSED(certreload_generation_session_scope(generation, scope, NULL), "resume_until_out");
+    certreload_generation_release(generation);
+}
+
+static certreload_prepare prepare_nothing(void *userdata, const certreload_identity *candidate,
+                                          const uint8_t *key_der, size_t key_der_size,
+                                          void **prepared_out, char *why, size_t why_size) {
+    (void)userdata, (void)candidate, (void)key_der, (void)key_der_size;
+    (void)prepared_out, (void)why, (void)why_size;
+    return CERTRELOAD_PREPARE_OK;
+}
+
+static void adapters_and_views_refuse_null(void) {
+    test_begin(__func__);
+    certreload_adapter adapter = {.name = "none", .prepare_identity = prepare_nothing};
+    uint32_t slot = 77;
+    CHECK_REFUSED(certreload_add_adapter(NULL, &adapter, sizeof adapter, &slot), "handle");
+    CHECK_REFUSED(certreload_add_adapter(handle, NULL, sizeof adapter, &slot), "adapter");
+    CHECK_REFUSED(certreload_add_adapter(handle, &adapter, sizeof adapter, NULL), "slot_out");
+    adapter.name = NULL;
+    CHECK_REFUSED(certreload_add_adapter(handle, &adapter, sizeof adapter, &slot), "adapter->name");
+    adapter = (certreload_adapter){.name = "none"};
+    CHECK_REFUSED(certreload_add_adapter(handle, &adapter, sizeof adapter, &slot),
+                  "adapter->prepare_identity");
+    CHECK_INT(slot, 77);
+    CHECK_NOTHING(certreload_identity_prepared(NULL, 0), "identity");
+    CHECK_NOTHING(certreload_trust_store_prepared(NULL, 0), "store");
+
+    CHECK_NOTHING(certreload_view_new(NULL), "handle");
+    CHECK_NOTHING(certreload_view_acquire(NULL), "view");
+    certreload_view_free(NULL);
+}
+
+static void trust_stores_refuse_null(void) {
+    test_begin(__func__);
+    size_t length = 1;
+    CHECK_NOTHING(certreload_trust_store_client_auth(NULL), "store");
+    CHECK_NOTHING(certreload_trust_store_root_count(NULL, CERTRELOAD_PEERS_CLIENTS), "store");
+    CHECK_NOTHING(certreload_trust_store_root_der(NULL, CERTRELOAD_PEERS_CLIENTS, 0, &length),
+                  "store");
+    CHECK_INT(length, 0);
+    CHECK_NOTHING(certreload_trust_store_crl_count(NULL), "store");
+    length = 1;
+    CHECK_NOTHING(certreload_trust_store_crl_der(NULL, 0, &length), "store");
+    CHECK_INT(length, 0);
+    CHECK_NOTHING(certreload_trust_store_crl_rules(NULL), "store");
+    CHECK_NOTHING(certreload_trust_store_sends_authority_names(NULL), "store");
+
+    const certreload_generation *generation = certreload_generation_acquire(handle);
+    const certreload_trust_store *store = certreload_generation_trust_store(generation);
+    CHECK(store != NULL);
+    CHECK_NOTHING(certreload_trust_store_root_der(store, CERTRELOAD_PEERS_SERVERS, 0, NULL),
+                  "len_out");
+    CHECK_NOTHING(certreload_trust_store_crl_der(store, 0, NULL), "len_out");
     certreload_generation_release(generation);
 }
 
@@ -277,6 +351,12 @@ static void identities_refuse_null(void) {
     size_t length = 1;
     CHECK_NOTHING(certreload_identity_certificate_der(NULL, 0, &length), "identity");
     CHECK_INT(length, 0);
+    CHECK_NOTHING(certreload_identity_index(NULL), "identity");
+    CHECK_NOTHING(certreload_identity_chain_path(NULL), "identity");
+    CHECK_NOTHING(certreload_identity_key_path(NULL), "identity");
+    length = 1;
+    CHECK_NOTHING(certreload_identity_key_der(NULL, &length), "identity");
+    CHECK_INT(length, 0);
     length = 1;
     CHECK_NOTHING(certreload_identity_ocsp_der(NULL, &length), "identity");
     CHECK_INT(length, 0);
@@ -285,6 +365,7 @@ static void identities_refuse_null(void) {
     const certreload_identity *identity = certreload_generation_identity(generation, 0);
     CHECK_NOTHING(certreload_identity_certificate_der(identity, 0, NULL), "len_out");
     CHECK_NOTHING(certreload_identity_ocsp_der(identity, NULL), "len_out");
+    CHECK_NOTHING(certreload_identity_key_der(identity, NULL), "len_out");
     certreload_generation_release(generation);
 }
 
@@ -336,6 +417,8 @@ int main(void) {
     the_hot_path_refuses_null();
     generations_refuse_null();
     identities_refuse_null();
+    adapters_and_views_refuse_null();
+    trust_stores_refuse_null();
     null_may_be_freed_closed_and_released();
 
     certreload_close(handle);

@@ -41,6 +41,7 @@ void options_setter_that_throws_leaves_options_that_open() {
         {"set_session_context", [&] { options.set_session_context(""); }},
         {"set_watch", [&] { options.set_watch(certreload::watch_mode{3}); }},
         {"set_start", [&] { options.set_start(certreload::start_mode{2}); }},
+        {"set_tls", [&] { options.set_tls(certreload::tls_stack{2}); }},
         {"set_runtime", [&] { options.set_runtime(certreload::runtime{2}); }},
         {"set_poll_interval_ms", [&] { options.set_poll_interval(1ms); }},
         {"set_debounce_ms", [&] { options.set_debounce(2h); }},

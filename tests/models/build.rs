@@ -5,11 +5,12 @@ use std::path::Path;
 use std::{env, fs};
 
 /// Module and folder.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("published_generation", "runtime"),
     ("dispatcher", "events"),
     ("queue", "events"),
     ("mutex", "sys"),
+    ("once_slots", "sys"),
     ("wait_graph", "sys"),
 ];
 
@@ -27,10 +28,10 @@ fn main() {
 
 fn model_of(name: &str, source: &str) -> String {
     let code = source.split("#[cfg(test)]").next().unwrap();
-    // Doc comments of the file have no place where it is included.
+    // Doc comments and attributes of the file have no place where it is included.
     let code: String = code
         .lines()
-        .filter(|line| !line.starts_with("//!"))
+        .filter(|line| !line.starts_with("//!") && !line.starts_with("#!["))
         .fold(String::new(), |code, line| code + line + "\n");
     let mut code = code
         .replace("std::sync", "crate::shared")

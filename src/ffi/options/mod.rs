@@ -6,6 +6,7 @@ pub mod options_object;
 pub mod required_name;
 pub mod setter_failures;
 pub mod start;
+pub mod tls;
 pub mod trust;
 pub mod watch;
 
@@ -16,6 +17,10 @@ use rustls_ffi::server::rustls_server_config;
 
 pub use options_object::certreload_options;
 pub(crate) use options_object::{OptionsObject, setter};
+pub(crate) use trust::{
+    CERTRELOAD_CRL_ALLOW_EXPIRED, CERTRELOAD_CRL_ALLOW_UNKNOWN, CERTRELOAD_CRL_LEAF_ONLY,
+    certreload_client_auth,
+};
 
 use super::cast;
 use super::event_callback::{certreload_event_callback, sink_from_c};
@@ -127,6 +132,7 @@ pub unsafe extern "C" fn certreload_options_add_identity(
             };
             let identities = options.room_for_identity()?;
             identities.push(IdentityFiles {
+                index: 0,
                 role: Role::Server,
                 chain,
                 key,

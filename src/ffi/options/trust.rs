@@ -345,6 +345,7 @@ pub unsafe extern "C" fn certreload_options_add_client_identity(
                 (cast::path(chain_path, "chain_path")?, cast::path(key_path, "key_path")?)
             };
             let files = IdentityFiles {
+                index: 0,
                 role: Role::Client,
                 chain,
                 key,

@@ -4,21 +4,27 @@
 //! because the key types of rustls do so, and later the key that it builds.
 
 mod encrypted;
+mod foreign;
 mod password;
+mod pkcs8;
 mod unsupported;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::SigningKey;
+use zeroize::Zeroizing;
 
 use super::pem::{Section, sections};
 use super::wrong_format;
 use crate::error::{Cause, Error};
+use crate::options::TlsStack;
 use crate::sys::without_fork;
 use encrypted::{EncryptedKey, REMEDY};
+use foreign::ForeignKey;
 pub(crate) use password::{GivenPassword, Password};
 pub(super) use unsupported::of_certificate;
 
@@ -28,9 +34,41 @@ pub(crate) type AskPassword<'a> = &'a dyn Fn() -> Result<Option<GivenPassword<'a
 /// The most private keys in a file.
 const MAX_KEYS: usize = 8;
 
+/// A private key, for rustls and in the format for other TLS stacks.
+#[derive(Clone)]
+pub(crate) struct LoadedKey {
+    pub(crate) signing: Arc<dyn SigningKey>,
+    /// PKCS#8, if the format of the file is known.
+    pub(crate) der: KeyDer,
+}
+
+/// A private key in PKCS#8, or in the format of its file. It is wiped with its last user, and is never printed (G18).
+#[derive(Clone)]
+pub(crate) struct KeyDer(Arc<Zeroizing<Vec<u8>>>);
+
+impl KeyDer {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyDer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyDer")
+    }
+}
+
+/// Which keys are accepted.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyRules<'a> {
+    pub(crate) provider: &'a CryptoProvider,
+    /// Without a TLS stack in this library, keys that the provider does not know are left to the adapters.
+    pub(crate) tls: TlsStack,
+}
+
 /// The private keys of a file; usually there is one.
 pub(crate) struct LoadedKeys {
-    pub(crate) keys: Vec<Arc<dyn SigningKey>>,
+    pub(crate) keys: Vec<LoadedKey>,
     /// The number of keys in the file, those that could not be loaded included.
     pub(crate) count: usize,
     /// Why the first of those that could not be loaded could not.
@@ -41,14 +79,14 @@ pub(crate) struct LoadedKeys {
 pub(crate) fn load(
     path: &Path,
     bytes: &[u8],
-    provider: &CryptoProvider,
+    rules: KeyRules<'_>,
     ask: AskPassword<'_>,
 ) -> Result<LoadedKeys, Error> {
     let sections = find(bytes).map_err(|cause| Error::at(path, cause))?;
     let mut password = AskedOnce { ask, password: None };
     let mut loaded = LoadedKeys { keys: Vec::new(), count: sections.len(), failure: None };
     for section in &sections {
-        match load_section(path, section, provider, &mut password) {
+        match load_section(path, section, rules, &mut password) {
             Ok(key) => loaded.keys.push(key),
             Err(error) => {
                 loaded.failure.get_or_insert(error);
@@ -79,9 +117,9 @@ impl<'a> AskedOnce<'a> {
 fn load_section(
     path: &Path,
     section: &Section<'_>,
-    provider: &CryptoProvider,
+    rules: KeyRules<'_>,
     password: &mut AskedOnce<'_>,
-) -> Result<Arc<dyn SigningKey>, Error> {
+) -> Result<LoadedKey, Error> {
     let here = |cause: Cause| Error::at(path, cause);
     if section.has_legacy_encryption() {
         let reason =
@@ -108,12 +146,21 @@ fn load_section(
         }
         label => return Err(unsupported(unsupported::of_label(label).to_owned())),
     };
-    // The provider's own text may have names of its types, and names the formats that it tried (G24).
-    without_fork(|| provider.key_provider.load_private_key(copy)).map_err(|_| {
-        let unknown =
-            || "it is malformed, or the cryptography provider does not know its kind".into();
-        unsupported(unsupported::of_key(section.label, &der).unwrap_or_else(unknown))
-    })
+    let pkcs8 = KeyDer(Arc::new(pkcs8::to_pkcs8(section.label, &der)));
+    let loaded = without_fork(|| rules.provider.key_provider.load_private_key(copy));
+    match (loaded, rules.tls) {
+        (Ok(signing), _) => Ok(LoadedKey { signing, der: pkcs8 }),
+        (Err(_), TlsStack::None) => {
+            let signing = Arc::new(ForeignKey { public_key: pkcs8::public_key_in(pkcs8.bytes()) });
+            Ok(LoadedKey { signing, der: pkcs8 })
+        }
+        // The provider's own text may have names of its types, and names the formats that it tried (G24).
+        (Err(_), TlsStack::Rustls) => {
+            let unknown =
+                || "it is malformed, or the cryptography provider does not know its kind".into();
+            Err(unsupported(unsupported::of_key(section.label, &der).unwrap_or_else(unknown)))
+        }
+    }
 }
 
 const NO_PASSWORD: &str = "and there is no password for it; configure a password file or callback";
@@ -154,7 +201,9 @@ mod tests {
     const KEY: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
 
     fn cause(text: &str) -> Cause {
-        let loaded = load("key".as_ref(), text.as_bytes(), &default_provider(), &|| Ok(None));
+        let provider = default_provider();
+        let rules = KeyRules { provider: &provider, tls: TlsStack::Rustls };
+        let loaded = load("key".as_ref(), text.as_bytes(), rules, &|| Ok(None));
         loaded.err().unwrap().cause
     }
 
@@ -165,7 +214,9 @@ mod tests {
             .map(|label| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n"));
         let text = format!("{}{key}{}", others[0], others[1]);
         let ask = || panic!("asked for the password of a plain key");
-        assert!(load("key".as_ref(), text.as_bytes(), &default_provider(), &ask).is_ok());
+        let provider = default_provider();
+        let rules = KeyRules { provider: &provider, tls: TlsStack::Rustls };
+        assert!(load("key".as_ref(), text.as_bytes(), rules, &ask).is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod logged_verifier;
 mod roots;
+mod skipped_certificate;
 #[cfg(test)]
 mod test_handshake;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::VerifierBuilderError;
 use rustls::server::danger::ClientCertVerifier;
 
@@ -23,11 +25,12 @@ use super::crl::roots_without_list;
 use super::crl::{CrlContext, CrlIssuers, CrlSet, CrlVersion, RevocationList};
 use super::crl_signer::CrlSigner;
 use super::hash::{Sha256, sha256_of_list};
+use super::prepared::PreparedObjects;
 use super::tls_errors::{builder_error_in_words, crl_error_in_words};
 use super::trust_input::{TrustFile, TrustInput};
 use super::warnings::Warning;
 use crate::error::{Cause, Error};
-use crate::options::{ClientAuth, CrlRules, TrustOptions};
+use crate::options::{ClientAuth, CrlRules, TlsStack, TrustOptions};
 use roots::LoadedRoots;
 use verifier::{CrlDers, RoleVerifier, VerifierSettings};
 
@@ -44,12 +47,27 @@ pub(crate) struct Trust {
     /// As `crls_expire_at`, but only of the CRLs that concern clients.
     session_crls_expire_at: Option<i64>,
     warnings: Vec<Warning>,
+    /// For adapters, as the options have them.
+    rules: TrustRules,
+    /// All CRLs in DER, for adapters.
+    crls: CrlDers,
+    prepared: PreparedObjects,
+}
+
+/// How peers are checked with a trust store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TrustRules {
+    pub(crate) client_auth: ClientAuth,
+    pub(crate) crl_rules: CrlRules,
+    pub(crate) hides_authority_names: bool,
 }
 
 /// The settings, the time and the trust store in use, from which a new trust store is built.
 pub(crate) struct TrustContext<'a> {
     pub(crate) options: &'a TrustOptions,
     pub(crate) provider: &'a Arc<CryptoProvider>,
+    /// Without rustls no verifiers are built: an adapter verifies peers.
+    pub(crate) tls: TlsStack,
     /// The current time, in seconds since 1970.
     pub(crate) now: i64,
     /// The trust store in use, with which the new one is compared; `None` at the first load. It shows which CRLs would
@@ -71,7 +89,7 @@ struct PeerVerification<V: ?Sized> {
 impl Trust {
     /// Validates the files of a trust store and builds its verifiers.
     pub(crate) fn new(input: &TrustInput<'_>, context: &TrustContext<'_>) -> Result<Self, Error> {
-        let &TrustContext { options, provider, now, previous } = context;
+        let &TrustContext { options, provider, tls, now, previous } = context;
         let algorithms = &provider.signature_verification_algorithms;
         let read = |files: Option<&Vec<TrustFile<'_>>>, place: Option<&PathBuf>, loaded| {
             let (Some(files), Some(place)) = (files, place) else { return Ok(None) };
@@ -99,13 +117,14 @@ impl Trust {
         {
             roots.check_names().map_err(|cause| Error::at(place, cause))?;
         }
+        let crls = ders.clone();
         let (client_auth, rules) = (options.client_auth, options.crl_rules);
         let hides_authority_names = options.hides_authority_names;
         let builder = VerificationBuilder {
             ders,
             lists: &lists,
             issuers: &crl_context.issuers,
-            settings: VerifierSettings { client_auth, rules, hides_authority_names, provider },
+            settings: VerifierSettings { client_auth, rules, hides_authority_names, provider, tls },
         };
         let clients_verified = builder.build(client_roots, previous.map(|trust| &trust.clients))?;
         let servers_verified =
@@ -122,6 +141,9 @@ impl Trust {
             session_crls_expire_at,
             lists,
             newest,
+            rules: TrustRules { client_auth, crl_rules: rules, hides_authority_names },
+            crls,
+            prepared: PreparedObjects::default(),
         })
     }
 
@@ -150,6 +172,31 @@ impl Trust {
     /// Returns the verifier for servers; `None` if no roots for servers are configured.
     pub(crate) fn server_verifier(&self) -> Option<&Arc<dyn ServerCertVerifier>> {
         self.servers.verifier.as_ref()
+    }
+
+    /// Returns how peers are checked.
+    pub(crate) fn rules(&self) -> TrustRules {
+        self.rules
+    }
+
+    /// Returns the roots that certificates of clients are checked with; none if clients are not asked for any.
+    pub(crate) fn client_roots(&self) -> &[CertificateDer<'static>] {
+        &self.clients.roots.ders
+    }
+
+    /// Returns the roots that certificates of servers are checked with.
+    pub(crate) fn server_roots(&self) -> &[CertificateDer<'static>] {
+        &self.servers.roots.ders
+    }
+
+    /// Returns the CRLs of both roles in DER.
+    pub(crate) fn crls(&self) -> &[CertificateRevocationListDer<'static>] {
+        &self.crls
+    }
+
+    /// Returns the objects that adapters have made from this trust store.
+    pub(crate) fn prepared(&self) -> &PreparedObjects {
+        &self.prepared
     }
 
     /// Returns the number of roots for clients.
@@ -185,7 +232,7 @@ impl Trust {
 
     /// Returns when the first CRL that concerns clients expires: no session of a client may be resumed from then on.
     pub(crate) fn session_crls_expire_at(&self) -> Option<i64> {
-        self.session_crls_expire_at.filter(|_| self.clients.verifier.is_some())
+        self.session_crls_expire_at.filter(|_| self.rules.client_auth != ClientAuth::None)
     }
 
     pub(crate) fn warnings(&self) -> &[Warning] {
@@ -220,11 +267,11 @@ impl VerificationBuilder<'_> {
         let unchanged = previous.filter(|previous| previous.fingerprint == fingerprint);
         let verifier = match (unchanged, roots) {
             (Some(unchanged), _) => unchanged.verifier.clone(),
-            (None, Some(roots)) => {
+            (None, Some(roots)) if self.settings.tls == TlsStack::Rustls => {
                 let verifier = V::build(&self.settings, &roots.store, self.ders_of(roots));
                 Some(verifier.map_err(|error| self.rejected(roots, &error))?)
             }
-            (None, None) => None,
+            (None, _) => None,
         };
         let roots = roots.map(Roots::loaded).unwrap_or_default();
         Ok(PeerVerification { fingerprint, roots, verifier })

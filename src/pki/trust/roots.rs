@@ -8,6 +8,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, RootCertStore};
 
+use super::skipped_certificate::{MAY_BE_A_LOST_ROOT, SkippedCertificate, SkippedPlace};
 use crate::error::{Cause, Error, Position};
 use crate::pki::certificate;
 use crate::pki::certificate::{CertificateFacts, format_time};
@@ -26,6 +27,8 @@ use crate::pki::wrong_format::DerKind;
 pub(crate) struct Roots {
     /// The roots by the digest of their certificates.
     pub(crate) anchors: BTreeMap<Sha256, CrlSigner>,
+    /// The certificates of the roots, in the order of their files.
+    ders: Arc<[CertificateDer<'static>]>,
     pub(super) store: Arc<RootCertStore>,
     pub(super) warnings: Vec<Warning>,
     /// The digests of the certificates that were skipped because they cannot be roots.
@@ -40,6 +43,8 @@ type FileDigests = BTreeMap<PathBuf, Vec<Sha256>>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LoadedRoots {
     pub(super) trusted: BTreeSet<Sha256>,
+    /// The certificates of the roots, for other TLS stacks.
+    pub(super) ders: Arc<[CertificateDer<'static>]>,
     /// Certificates that were skipped because they cannot be roots.
     skipped: BTreeSet<Sha256>,
     files: FileDigests,
@@ -54,25 +59,6 @@ pub(crate) struct RootsContext<'a> {
     pub(crate) now: i64,
     /// The roots in use.
     pub(crate) loaded: Option<&'a LoadedRoots>,
-}
-
-/// A certificate in a root file that cannot be a root.
-struct SkippedCertificate<'a> {
-    path: &'a Path,
-    place: SkippedPlace,
-    /// Of the certificate, or of the line.
-    sha256: Sha256,
-    reason: String,
-}
-
-/// Where a certificate is that cannot be a root.
-#[derive(Clone, Copy)]
-enum SkippedPlace {
-    Certificate(Position),
-    /// The file is DER, and something else than a certificate.
-    File,
-    /// The line whose BEGIN is behind other text, from 1.
-    Line(usize),
 }
 
 impl Roots {
@@ -91,7 +77,8 @@ impl Roots {
             collector.add(file, context).map_err(|cause| Error::at(file.path, cause))?;
         }
         let too_alike = collector.too_alike();
-        let RootCollector { anchors, store, mut warnings, skipped, files: digests, .. } = collector;
+        let RootCollector { anchors, ders, store, mut warnings, skipped, files: digests, .. } =
+            collector;
         warnings.extend(too_alike);
         if anchors.is_empty() {
             let none =
@@ -104,7 +91,14 @@ impl Roots {
         }
         warnings.extend(skipped.iter().map(SkippedCertificate::warning));
         let skipped = skipped.into_iter().map(|skipped| skipped.sha256).collect();
-        Ok(Self { anchors, store: store.into(), warnings, skipped, files: digests })
+        Ok(Self {
+            anchors,
+            ders: ders.into(),
+            store: store.into(),
+            warnings,
+            skipped,
+            files: digests,
+        })
     }
 
     /// Checks that a server can send the subject names of the roots to clients.
@@ -124,6 +118,7 @@ impl Roots {
     pub(super) fn loaded(&self) -> LoadedRoots {
         LoadedRoots {
             trusted: self.anchors.keys().copied().collect(),
+            ders: self.ders.clone(),
             skipped: self.skipped.clone(),
             files: self.files.clone(),
         }
@@ -170,6 +165,7 @@ const MAX_SIGNATURES: usize = 100;
 /// Collects the certificates of all files of one role.
 struct RootCollector<'a> {
     anchors: BTreeMap<Sha256, CrlSigner>,
+    ders: Vec<CertificateDer<'static>>,
     store: RootCertStore,
     warnings: Vec<Warning>,
     skipped: Vec<SkippedCertificate<'a>>,
@@ -182,9 +178,9 @@ struct RootCollector<'a> {
 
 impl Default for RootCollector<'_> {
     fn default() -> Self {
-        let (anchors, store) = (BTreeMap::new(), RootCertStore::empty());
+        let (anchors, ders, store) = (BTreeMap::new(), Vec::new(), RootCertStore::empty());
         let (warnings, skipped, files) = (Vec::new(), Vec::new(), FileDigests::new());
-        Self { anchors, store, warnings, skipped, files, subjects: BTreeMap::new(), count: 0 }
+        Self { anchors, ders, store, warnings, skipped, files, subjects: BTreeMap::new(), count: 0 }
     }
 }
 
@@ -210,6 +206,7 @@ impl<'a> RootCollector<'a> {
                     let subject = self.subjects.entry(facts.subject.to_vec());
                     subject.or_insert_with(|| (facts.title.clone(), 0)).1 += 1;
                     self.anchors.insert(sha256, CrlSigner::of(&facts));
+                    self.ders.push(der.clone());
                 }
                 Err(reason) => {
                     let (place, reason) = match other_kind(file.bytes) {
@@ -261,40 +258,6 @@ impl<'a> RootCollector<'a> {
             };
             format!("it cannot be a root: {reason}")
         })
-    }
-}
-
-const MAY_BE_A_LOST_ROOT: &str =
-    "; a root that is trusted now is missing, and this may be its damaged copy";
-
-const LOST_BEHIND_TEXT: &str =
-    "its BEGIN is behind other text; a root that is trusted now is missing, and this may be it";
-
-impl SkippedCertificate<'_> {
-    fn rejected(&self, why: &str) -> Error {
-        let reason = format!("{}{why}", self.reason);
-        let cause = match self.place {
-            SkippedPlace::Certificate(position) => Cause::CertificateMalformed { position, reason },
-            SkippedPlace::File => Cause::NoCertificate(format!(": {reason}").into()),
-            SkippedPlace::Line(line) => Cause::PemMalformed {
-                line,
-                reason: if why.is_empty() { pem::BEHIND_OTHER_TEXT } else { LOST_BEHIND_TEXT }
-                    .into(),
-            },
-        };
-        Error::at(self.path, cause)
-    }
-
-    fn warning(&self) -> Warning {
-        let (path, reason) = (self.path.display(), &self.reason);
-        let (kind, place) = match self.place {
-            SkippedPlace::Certificate(position) => {
-                (WarningKind::RootUnusable, format!("{position} in "))
-            }
-            SkippedPlace::File => (WarningKind::RootUnusable, String::new()),
-            SkippedPlace::Line(line) => (WarningKind::PemSkipped, format!("line {line} of ")),
-        };
-        Warning::new(kind, format!("{place}{path} is not used as a root: {reason}"))
     }
 }
 

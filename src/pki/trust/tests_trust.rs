@@ -10,7 +10,7 @@ use rustls::{CertificateError, Error as TlsError};
 use super::test_handshake::{client, client_at, server};
 use super::{Trust, TrustContext};
 use crate::error::{Cause, Error};
-use crate::options::{ClientAuth, CrlRules, TrustOptions};
+use crate::options::{ClientAuth, CrlRules, TlsStack, TrustOptions};
 use crate::pki::test_ca::{Authority, Listing, file, now, openssl_list};
 use crate::pki::trust_input::{TrustFile, TrustInput};
 
@@ -74,7 +74,10 @@ impl Setup {
             hides_authority_names: false,
         };
         let (options, provider) = (&options, &Arc::new(default_provider()));
-        Trust::new(&input, &TrustContext { options, provider, now: self.now, previous })
+        Trust::new(
+            &input,
+            &TrustContext { options, provider, tls: TlsStack::Rustls, now: self.now, previous },
+        )
     }
 
     fn trust(&self) -> Trust {

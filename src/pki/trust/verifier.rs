@@ -11,7 +11,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 
 use super::logged_verifier::LoggedVerifier;
-use crate::options::{ClientAuth, CrlRules};
+use crate::options::{ClientAuth, CrlRules, TlsStack};
 
 /// CRLs in DER, in the type that the builders of rustls require.
 pub(super) type CrlDers = Vec<CertificateRevocationListDer<'static>>;
@@ -23,6 +23,7 @@ pub(super) struct VerifierSettings<'a> {
     pub(super) rules: CrlRules,
     pub(super) hides_authority_names: bool,
     pub(super) provider: &'a Arc<CryptoProvider>,
+    pub(super) tls: TlsStack,
 }
 
 /// A verifier for one role of peers.

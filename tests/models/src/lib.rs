@@ -23,6 +23,9 @@ mod dispatcher {
 mod queue {
     include!(concat!(env!("OUT_DIR"), "/queue.rs"));
 }
+mod once_slots {
+    include!(concat!(env!("OUT_DIR"), "/once_slots.rs"));
+}
 mod wait_graph {
     include!(concat!(env!("OUT_DIR"), "/wait_graph.rs"));
 }
@@ -31,6 +34,7 @@ use surroundings::{event, handle_id, readers, sys, thread_id};
 
 mod model_of_close;
 mod model_of_events;
+mod model_of_prepared;
 mod model_of_publish;
 
 /// Runs `model` in every interleaving with as many preemptions as `bound`.

@@ -1,14 +1,19 @@
 //! The host's settings for one handle: which files to load, how to watch them, and how to use them.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+mod absolute_path;
+mod identity_files;
+mod key_password;
+mod role;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use crate::error::{Cause, Error};
-use crate::sys::SecretBytes;
+use absolute_path::absolute;
+pub(crate) use identity_files::{IdentityBytes, IdentityFiles};
+pub(crate) use key_password::{KeyPassword, PasswordCallback, WeakPasswordCallback};
+pub(crate) use role::Role;
 
 /// The least time that a mount has to answer. Network file systems need seconds after a failover.
 const SHORTEST_ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,6 +62,19 @@ pub(crate) struct Options {
     /// Whether files are read on threads of the library although the host runs the passes.
     pub(crate) has_reader_thread: bool,
     pub(crate) start: StartMode,
+    pub(crate) tls: TlsStack,
+    /// Whether the host may read the private keys.
+    pub(crate) exports_keys: bool,
+}
+
+/// Which TLS stack uses the handle, besides those of adapters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum TlsStack {
+    #[default]
+    Rustls,
+    /// Adapters and the host alone. There is no configuration of rustls, and nothing is refused because rustls could
+    /// not use it.
+    None,
 }
 
 /// What an open does about units that cannot be loaded.
@@ -127,100 +145,6 @@ pub(crate) enum Resumption {
     Off,
 }
 
-/// The side of a connection that presents an identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) enum Role {
-    /// The server. If no identity has the client role, the first one is also presented as a client, provided that its
-    /// extended key usage allows client authentication.
-    #[default]
-    Server,
-    /// The client only.
-    Client,
-}
-
-/// The source of one identity's bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IdentityFiles {
-    pub(crate) role: Role,
-    pub(crate) chain: PathBuf,
-    pub(crate) key: PathBuf,
-    pub(crate) ocsp: Option<PathBuf>,
-    /// Gives the password if the key is encrypted. [`Options::fixed`] copies [`Options::key_password`] here, so that
-    /// a password file is read and watched as one of the identity's files.
-    pub(crate) password: Option<KeyPassword>,
-    /// The bytes, if the host pushes them. Then the paths above name no files; they only appear in messages.
-    pub(crate) memory: Option<Arc<IdentityBytes>>,
-}
-
-/// The content of an identity that the host pushes from memory.
-#[derive(PartialEq, Eq)]
-pub(crate) struct IdentityBytes {
-    pub(crate) chain: Vec<u8>,
-    pub(crate) key: Zeroizing<Vec<u8>>,
-    pub(crate) ocsp: Option<Vec<u8>>,
-}
-
-impl fmt::Debug for IdentityBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("IdentityBytes")
-    }
-}
-
-/// Where the password of encrypted keys comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum KeyPassword {
-    /// The first line of a file.
-    File(PathBuf),
-    Callback(PasswordCallback),
-}
-
-/// A function of the host that knows the password of the key at a path.
-#[derive(Clone)]
-pub(crate) struct PasswordCallback(Arc<Ask>);
-
-type Ask = dyn Fn(&Path) -> Option<SecretBytes> + Send + Sync;
-
-impl PasswordCallback {
-    pub(crate) fn new(ask: impl Fn(&Path) -> Option<SecretBytes> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(ask))
-    }
-
-    pub(crate) fn ask(&self, key_path: &Path) -> Option<SecretBytes> {
-        (self.0)(key_path)
-    }
-}
-
-/// A reference to a [`PasswordCallback`] that does not keep the host's userdata.
-#[derive(Clone)]
-pub(crate) struct WeakPasswordCallback(Weak<Ask>);
-
-impl PasswordCallback {
-    pub(crate) fn downgrade(&self) -> WeakPasswordCallback {
-        WeakPasswordCallback(Arc::downgrade(&self.0))
-    }
-}
-
-impl WeakPasswordCallback {
-    /// Asks the host, unless it has freed its options and closed its handles.
-    pub(crate) fn ask(&self, key_path: &Path) -> Option<SecretBytes> {
-        self.0.upgrade().and_then(|ask| ask(key_path))
-    }
-}
-
-impl fmt::Debug for PasswordCallback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PasswordCallback")
-    }
-}
-
-impl PartialEq for PasswordCallback {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for PasswordCallback {}
-
 /// How the host wants changes of files to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WatchMode {
@@ -252,6 +176,8 @@ impl Default for Options {
             runtime: RuntimeMode::Thread,
             has_reader_thread: false,
             start: StartMode::default(),
+            tls: TlsStack::default(),
+            exports_keys: false,
         }
     }
 }
@@ -272,7 +198,11 @@ impl Options {
         let identities = self
             .identities
             .iter()
-            .map(|files| files.fixed(key_password.as_ref()))
+            .enumerate()
+            .map(|(index, files)| {
+                let fixed = files.fixed(key_password.as_ref())?;
+                Ok(IdentityFiles { index, ..fixed })
+            })
             .collect::<Result<_, Error>>()?;
         let ticket_keys = self.ticket_keys.as_deref().map(absolute).transpose()?;
         let trust = self.trust.fixed()?;
@@ -296,10 +226,16 @@ impl Options {
             "there is a template for the client role, and no roots to check servers with"
         } else if self.ticket_keys.is_some() && !has(Role::Server) {
             "there are ticket keys, and no identity to serve: clients keep their sessions themselves"
+        } else if self.tls == TlsStack::None && self.has_rustls_settings() {
+            "there are templates or ALPN protocols for rustls, and no configuration of rustls is to be made"
         } else {
             return Ok(());
         };
         Err(Error::invalid(mistake))
+    }
+
+    fn has_rustls_settings(&self) -> bool {
+        self.template.is_some() || self.client_template.is_some() || !self.alpn.is_empty()
     }
 
     /// Refuses a debounce time that is longer than the timeout for incomplete files.
@@ -345,54 +281,4 @@ impl TrustOptions {
             ..self.clone()
         })
     }
-}
-
-impl IdentityFiles {
-    /// Returns the identity with content from memory that is number `index` of its handle. In place of paths it gets
-    /// names such as `memory:0/chain`, for messages.
-    pub(crate) fn in_memory(index: usize, bytes: Option<Arc<IdentityBytes>>) -> Self {
-        let part = |part: &str| PathBuf::from(format!("memory:{index}/{part}"));
-        let ocsp = bytes.as_ref().is_some_and(|bytes| bytes.ocsp.is_some()).then(|| part("ocsp"));
-        Self {
-            role: Role::Server,
-            chain: part("chain"),
-            key: part("key"),
-            ocsp,
-            password: None,
-            memory: bytes,
-        }
-    }
-
-    fn fixed(&self, password: Option<&KeyPassword>) -> Result<Self, Error> {
-        if self.memory.is_some() {
-            return Ok(Self { password: password.cloned(), ..self.clone() });
-        }
-        Ok(Self {
-            role: self.role,
-            password: password.cloned(),
-            chain: absolute(&self.chain)?,
-            key: absolute(&self.key)?,
-            ocsp: self.ocsp.as_deref().map(absolute).transpose()?,
-            memory: None,
-        })
-    }
-
-    /// Returns the path of each file of the identity: chain, key, staple if there is one, and password file last.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
-        [Some(&self.chain), Some(&self.key), self.ocsp.as_ref(), self.password_file()]
-            .into_iter()
-            .flatten()
-            .map(PathBuf::as_path)
-    }
-
-    pub(crate) fn password_file(&self) -> Option<&PathBuf> {
-        match &self.password {
-            Some(KeyPassword::File(path)) => Some(path),
-            _ => None,
-        }
-    }
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    std::path::absolute(path).map_err(|error| Error::at(path, error))
 }
