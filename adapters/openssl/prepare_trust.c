@@ -2,12 +2,41 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "guard.h"
 #include "prepared.h"
 
 /* A CertificateRequest has two bytes for the length of all names (RFC 8446 section 4.2.4). */
 enum { MAX_NAMES_SIZE = 65000 };
+
+/* Adds bytes to a digest of all before. */
+static bool extend(unsigned char digest[CRO_DIGEST_SIZE], const uint8_t *bytes, size_t size) {
+    unsigned char both[2 * CRO_DIGEST_SIZE];
+
+    memcpy(both, digest, CRO_DIGEST_SIZE);
+    return cro_digest(bytes, size, both + CRO_DIGEST_SIZE) && cro_digest(both, sizeof both, digest);
+}
+
+static bool make_servers_digest(const certreload_trust_store *candidate, struct cro_trust *trust) {
+    const size_t roots = certreload_trust_store_root_count(candidate, CERTRELOAD_PEERS_SERVERS);
+    const size_t crls = certreload_trust_store_crl_count(candidate);
+    unsigned char *digest = trust->servers_digest;
+    const uint8_t rules = (uint8_t)trust->crl_rules;
+    bool is_good = extend(digest, &rules, sizeof rules);
+    size_t size = 0;
+
+    for (size_t i = 0; is_good && i < roots; i++) {
+        const uint8_t *der =
+            certreload_trust_store_root_der(candidate, CERTRELOAD_PEERS_SERVERS, i, &size);
+        is_good = extend(digest, der, size);
+    }
+    for (size_t i = 0; is_good && i < crls; i++) {
+        const uint8_t *der = certreload_trust_store_crl_der(candidate, i, &size);
+        is_good = extend(digest, der, size);
+    }
+    return is_good;
+}
 
 static bool add_root(X509_STORE *store, const uint8_t *der, size_t size) {
     const unsigned char *at = der;
@@ -141,7 +170,7 @@ static certreload_prepare fill(const certreload_trust_store *candidate, struct c
     }
     if (is_good && certreload_trust_store_root_count(candidate, CERTRELOAD_PEERS_SERVERS) > 0) {
         trust->servers = make_store(candidate, CERTRELOAD_PEERS_SERVERS, trust, &what);
-        is_good = trust->servers != NULL;
+        is_good = trust->servers != NULL && make_servers_digest(candidate, trust);
     }
     return is_good ? CERTRELOAD_PREPARE_OK : cro_refuse(why, CERTRELOAD_PREPARE_REFUSED, what);
 }

@@ -13,6 +13,8 @@
 
 #include "libssl_table.h"
 
+enum { CRO_DIGEST_SIZE = 32 };
+
 struct cro_identity {
     X509 *leaf;
     EVP_PKEY *key;
@@ -27,7 +29,12 @@ struct cro_trust {
     int client_mode; /* SSL_VERIFY_* */
     uint32_t crl_rules;
     bool has_crls;
+    /* Of roots for servers, lists and rules: what sessions of the client role are bound to. */
+    unsigned char servers_digest[CRO_DIGEST_SIZE];
 };
+
+/* SHA-256; false without memory. */
+bool cro_digest(const void *bytes, size_t size, unsigned char digest[CRO_DIGEST_SIZE]);
 
 /* An adapter per security level, because the level decides what OpenSSL accepts. */
 struct cro_level;

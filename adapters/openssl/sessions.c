@@ -24,6 +24,12 @@ bool cro_sessions_start(void) {
     return sha256 != NULL;
 }
 
+bool cro_digest(const void *bytes, size_t size, unsigned char digest[CRO_DIGEST_SIZE]) {
+    unsigned int written = 0;
+    return cro_libssl.EVP_Digest(bytes, size, digest, &written, sha256, NULL) == 1 &&
+           written == CRO_DIGEST_SIZE;
+}
+
 /* A context that no other SSL has, in this process or another: nothing is resumed, and no session
  * can be resumed. */
 static void make_unique(unsigned char context[CRO_CONTEXT_SIZE]) {
@@ -83,7 +89,6 @@ static bool make_context(const struct cro_connection *connection, enum binding b
     struct message message = {0, {0}};
     uint8_t scope[SCOPE_SIZE];
     int64_t until = 0;
-    unsigned int size = 0;
     const unsigned char kind = (unsigned char)binding;
 
     if (certreload_generation_session_scope(connection->generation, scope, &until) !=
@@ -99,11 +104,13 @@ static bool make_context(const struct cro_connection *connection, enum binding b
     add(&message, scope, sizeof scope);
     if (name == NULL) {
         add(&message, &kind, 1);
+        if (binding == BY_CLIENT && connection->trust != NULL) {
+            add(&message, connection->trust->servers_digest, CRO_DIGEST_SIZE);
+        }
     } else {
         add_binding(&message, connection, name);
     }
-    if (cro_libssl.EVP_Digest(message.bytes, message.size, context, &size, sha256, NULL) != 1 ||
-        size != CRO_CONTEXT_SIZE) {
+    if (!cro_digest(message.bytes, message.size, context)) {
         make_unique(context);
         return false;
     }
