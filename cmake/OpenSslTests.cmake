@@ -5,3 +5,12 @@ file(GLOB openssl_tests CONFIGURE_DEPENDS "${tests_dir}/openssl/test_*.c")
 foreach(source IN LISTS openssl_tests)
     certreload_add_program_test("${source}" "${openssl_support}" certreload::openssl)
 endforeach()
+
+# Renewals under load, with clients that check every answer.
+if(CERTRELOAD_BUILD_EXAMPLES AND Python3_FOUND)
+    add_test(
+        NAME load_openssl
+        COMMAND "${Python3_EXECUTABLE}" -B "${tests_dir}/load/load.py" --server "$<TARGET_FILE:openssl_server>"
+                --renewals 200 --workers 4)
+    set_tests_properties(load_openssl PROPERTIES TIMEOUT 600 COST 40)
+endif()

@@ -51,10 +51,6 @@ foreach(loop libevent libuv)
     endif()
 endforeach()
 
-if(CERTRELOAD_BUILD_OPENSSL)
-    include(cmake/OpenSslTests.cmake)
-endif()
-
 # Threads do everything to a few handles at once, for as long as CERTRELOAD_CHAOS_SECONDS says.
 file(GLOB chaos_sources CONFIGURE_DEPENDS "${tests_dir}/chaos/*.c")
 add_executable(chaos ${chaos_sources} "${tests_dir}/c/support.c" "${tests_dir}/c/tls.c")
@@ -80,6 +76,10 @@ else()
     add_test(NAME acme COMMAND "${Python3_EXECUTABLE}" -B "${tests_dir}/acme/acme.py")
     set_tests_properties(
         acme PROPERTIES TIMEOUT 600 COST 70 SKIP_RETURN_CODE 77 ENVIRONMENT "${test_environment}")
+endif()
+
+if(CERTRELOAD_BUILD_OPENSSL)
+    include(cmake/OpenSslTests.cmake)
 endif()
 
 # What strace sees; each ends with 77 where there is no strace, or where it may not trace.

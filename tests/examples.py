@@ -1,8 +1,8 @@
 """The example servers, with real clients: curl, openssl s_client and Python's ssl.
 
 CERTRELOAD_EXAMPLES_DIR names the directory that holds the built servers. Every test of Examples runs
-against https_server, epoll_server, cpp_server and libevent_server; prefork_server has its own, and
-mtls_server with mtls_client, too.
+against https_server, epoll_server, cpp_server, libevent_server and openssl_server; prefork_server has
+its own, and mtls_server with mtls_client, too.
 
 SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
 """
@@ -406,6 +406,15 @@ class EpollServer(Examples, unittest.TestCase):
 
 class CppServer(Examples, unittest.TestCase):
     program = "cpp_server"
+
+
+class OpensslServer(Examples, unittest.TestCase):
+    program = "openssl_server"
+
+    def setUp(self):
+        if not Path(os.environ["CERTRELOAD_EXAMPLES_DIR"], self.program).exists():
+            not_tested(self, "it was not built, without the development files of OpenSSL")
+        super().setUp()
 
 
 class LibeventServer(Examples, unittest.TestCase):

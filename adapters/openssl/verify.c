@@ -66,11 +66,12 @@ static void use_store(SSL *ssl, X509_STORE *store) {
 }
 
 static const struct cro_trust *trust_of(const struct cro_connection *connection) {
-    if (connection->owner != NULL && cro_has_flag(connection->owner, CERTRELOAD_OPENSSL_NO_TRUST)) {
-        return NULL;
-    }
-    return certreload_trust_store_prepared(
-        certreload_generation_trust_store(connection->generation), connection->slot);
+    const certreload_trust_store *store = certreload_generation_trust_store(connection->generation);
+    const bool is_hosts =
+        connection->owner != NULL && cro_has_flag(connection->owner, CERTRELOAD_OPENSSL_NO_TRUST);
+
+    return store == NULL || is_hosts ? NULL
+                                     : certreload_trust_store_prepared(store, connection->slot);
 }
 
 /* Flags and depth that the host has set on its store would be lost with the store. */

@@ -95,7 +95,7 @@ static SSL *client_for(SSL_CTX *ctx, wish wish) {
     if (wish.name != NULL)
         CHECK(SSL_set_tlsext_host_name(client, wish.name) == 1);
     if (wish.leaf != NULL) {
-        CHECK(SSL_use_certificate_file(client, scratch("%s.chain", wish.leaf), SSL_FILETYPE_PEM));
+        CHECK(SSL_use_certificate_chain_file(client, scratch("%s.chain", wish.leaf)));
         CHECK(SSL_use_PrivateKey_file(client, scratch("%s.key", wish.leaf), SSL_FILETYPE_PEM));
     }
     if (wish.wants_staple)

@@ -324,6 +324,14 @@ static void new_contexts_are_attached(void) {
     SSL_CTX *refused = server_context(NULL);
     CHECK_INT(asked, 1);
     check_refuses(refused, any);
+    /* The library makes SSL_CTX itself to prepare for another security level: they are not asked
+     * about. */
+    SSL_CTX *low = server_context(NULL);
+    SSL_CTX_set_security_level(low, 0);
+    const int before = asked;
+    CHECK_OK(certreload_openssl_attach(low, other));
+    CHECK_INT(asked, before);
+    SSL_CTX_free(low);
     CHECK_OK(certreload_openssl_attach_new(NULL, NULL, NULL));
     SSL_CTX *later = server_context(NULL);
     check_refuses(later, any);

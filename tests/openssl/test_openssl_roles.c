@@ -75,6 +75,16 @@ static void client_shows_its_identity_and_checks_servers(void) {
         CHECK_STR(seen_by_server(&one), print_of("me"));
         part(&one);
 
+        /* An added root: the old session is not offered, and a full handshake succeeds. */
+        trust_in("servers.pem", "ca1 ca2 ca");
+        reload(handle);
+        wish.session = session;
+        one = call(good, client, wish);
+        CHECK(one.is_good && SSL_session_reused(one.client) == 0);
+        SSL_SESSION_free(session);
+        session = session_of(&one);
+        part(&one);
+
         /* A removed root: also the server whose session could be resumed is refused (G13). */
         trust_in("servers.pem", "ca2");
         reload(handle);
@@ -160,6 +170,14 @@ static void applied_generation_comes_before_the_attached(void) {
     certreload_close(handle);
 }
 
+static int cert_calls;
+
+static int count_cert(SSL *ssl, void *arg) {
+    (void)ssl, (void)arg;
+    cert_calls++;
+    return 1;
+}
+
 /* The trust store has never been loaded: no client may be served, and none may resume. */
 static void handle_without_its_trust_store_refuses(void) {
     static const uint32_t flags[] = {0, CERTRELOAD_OPENSSL_EARLY_BY_INFO};
@@ -169,12 +187,17 @@ static void handle_without_its_trust_store_refuses(void) {
         certreload_options *options = options_with("one");
         memset(&how, 0, sizeof how);
         how.flags = flags[which];
+        how.cert_cb = count_cert;
+        cert_calls = 0;
         shell("rm -f late.pem");
         CHECK_OK(certreload_options_set_client_auth(options, CERTRELOAD_CLIENT_AUTH_REQUIRED,
                                                     scratch("late.pem")));
         CHECK_OK(certreload_options_set_start(options, CERTRELOAD_START_AVAILABLE));
         certreload_handle *handle = open_and_free(options);
+        /* The host has a certificate, which must not be served either. */
         SSL_CTX *ctx = server_context(NULL);
+        CHECK(SSL_CTX_use_certificate_file(ctx, scratch("two.chain"), SSL_FILETYPE_PEM) == 1);
+        CHECK(SSL_CTX_use_PrivateKey_file(ctx, scratch("two.key"), SSL_FILETYPE_PEM) == 1);
         CHECK_OK(certreload_openssl_attach_with(ctx, handle, &how, sizeof how));
         SSL *ssl = SSL_new(ctx);
         CHECK_RESULT(certreload_openssl_apply(ssl, handle), NOT_CONFIGURED);
@@ -183,6 +206,8 @@ static void handle_without_its_trust_store_refuses(void) {
             check_refuses(ctx, (wish){.name = "one.test", .version = versions[i], .leaf = "c1"});
             check_refuses(ctx, (wish){.name = "one.test", .version = versions[i]});
         }
+        /* By default at the ClientHello, so that no session can be resumed. */
+        CHECK_INT(cert_calls, which == 0 ? 0 : 4);
         trust_in("late.pem", "ca1");
         reload(handle);
         check_serves(ctx, (wish){.name = "one.test", .leaf = "c1"}, "one");

@@ -95,6 +95,29 @@ static void removed_root_ends_sessions(const struct cell *cell) {
     certreload_close(handle);
 }
 
+/* An SSL that is cleared and used again is bound to the trust store of its new handshake. */
+static void cleared_ssl_resumes_nothing_of_a_removed_root(const struct cell *cell) {
+    certreload_handle *handle = open_mutual(CERTRELOAD_CLIENT_AUTH_REQUIRED);
+    SSL_CTX *ctx = context_for(handle, cell);
+    wish wish = wish_of(cell, "c1");
+    meeting one = meet(ctx, wish);
+    CHECK(one.is_good);
+    wish.session = session_of(&one);
+    SSL *again = one.server;
+    SSL_shutdown(again);
+    SSL_free(one.client);
+    SSL_CTX_free(one.client_ctx);
+    trust_in("roots.pem", "ca2");
+    reload(handle);
+    CHECK(SSL_clear(again) == 1);
+    one = meet_ssl(again, wish);
+    CHECK(!one.is_good);
+    part(&one);
+    SSL_SESSION_free(wish.session);
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+}
+
 static void client_certificates_are_asked_for_as_the_mode_says(void) {
     test_begin(__func__);
     certreload_handle *required = open_mutual(CERTRELOAD_CLIENT_AUTH_REQUIRED);
@@ -165,13 +188,14 @@ static void invalidated_sessions_are_not_resumed(const struct cell *cell) {
     certreload_close(handle);
 }
 
-/* A ticket ends when the client's certificate does, and a series of resumptions as well. */
-static void session_ends_with_the_client_certificate(const struct cell *cell) {
+/* A ticket ends when the first certificate of the client's chain does, and so does a series of
+ * resumptions. */
+static void session_ends_with_a_client_chain(const struct cell *cell, const char *leaf) {
     enum { LIFE = 1800 };
     certreload_handle *handle = open_mutual(CERTRELOAD_CLIENT_AUTH_REQUIRED);
     SSL_CTX *ctx = context_for(handle, cell);
     SSL_CTX_set_timeout(ctx, 7 * 86400);
-    wish wish = wish_of(cell, "brief");
+    wish wish = wish_of(cell, leaf);
     for (int round = 0; round < 3; round++) {
         SSL_SESSION *before = wish.session;
         meeting one = meet(ctx, wish);
@@ -187,10 +211,19 @@ static void session_ends_with_the_client_certificate(const struct cell *cell) {
     SSL_SESSION_free(wish.session);
     wish = wish_of(cell, "c1");
     meeting one = meet(ctx, wish);
-    CHECK(SSL_SESSION_get_timeout(SSL_get0_session(one.server)) <= 6 * 3600);
+    CHECK_INT(SSL_SESSION_get_timeout(SSL_get0_session(one.server)), 6 * 3600);
     part(&one);
     SSL_CTX_free(ctx);
     certreload_close(handle);
+}
+
+static void session_ends_with_the_client_certificate(const struct cell *cell) {
+    session_ends_with_a_client_chain(cell, "brief");
+}
+
+/* Only the full handshake has seen this certificate. */
+static void session_ends_with_the_client_intermediate(const struct cell *cell) {
+    session_ends_with_a_client_chain(cell, "deep");
 }
 
 static void revoked_client_is_refused(const struct cell *cell) {
@@ -240,19 +273,19 @@ static void in_each_cell(const char *name, size_t count, void (*test)(const stru
 }
 #define IN_CELLS(count, test) in_each_cell(#test, count, test)
 
-/* A client certificate for half an hour. */
-static void issue_brief(void) {
+/* A certificate of ca1 for half an hour. */
+static void issue_brief(const char *name, const char *extension) {
     char until[32];
     time_t when = time(NULL) + 1800;
     struct tm utc;
     CHECK(gmtime_r(&when, &utc) != NULL &&
           strftime(until, sizeof until, "%Y%m%d%H%M%SZ", &utc) > 0);
-    shell(
-        "openssl req -newkey " EC_KEY " -nodes -config ca.cnf -subj /CN=brief -keyout brief.key"
-        " -out brief.csr; cp ca.cnf brief.cnf; sed -i 's/^certificate = .*/certificate = ca1.pem/;"
-        " s/^private_key = .*/private_key = ca1.key/' brief.cnf; openssl ca -batch -notext"
-        " -config brief.cnf -in brief.csr -out brief.chain -startdate 20200101000000Z -enddate %s",
-        until);
+    shell("openssl req -newkey " EC_KEY " -nodes -config ca.cnf -subj /CN=%s -keyout %s.key"
+          " -out brief.csr %s; cp ca.cnf brief.cnf;"
+          " sed -i 's/^certificate = .*/certificate = ca1.pem/;"
+          " s/^private_key = .*/private_key = ca1.key/' brief.cnf; openssl ca -batch -notext"
+          " -config brief.cnf -in brief.csr -out %s.chain -startdate 20200101000000Z -enddate %s",
+          name, name, extension, name, until);
 }
 
 int main(void) {
@@ -264,13 +297,19 @@ int main(void) {
     issue("ca1", "c1", EC_KEY, "c1.test");
     issue("ca2", "c2", EC_KEY, "c2.test");
     issue("elsewhere", "stranger", EC_KEY, "c1.test");
-    issue_brief();
+    issue_brief("brief", "");
+    issue_brief("middle", "-addext basicConstraints=critical,CA:TRUE");
+    shell("cp middle.chain middle.pem");
+    issue("middle", "deep", EC_KEY, "deep.test");
+    shell("cat middle.pem >>deep.chain");
     IN_CELLS(8, removed_root_ends_sessions);
+    IN_CELLS(8, cleared_ssl_resumes_nothing_of_a_removed_root);
     client_certificates_are_asked_for_as_the_mode_says();
     IN_CELLS(4, name_no_longer_served_is_not_resumed);
     IN_CELLS(8, resumption_off_resumes_nothing);
     IN_CELLS(4, invalidated_sessions_are_not_resumed);
     IN_CELLS(4, session_ends_with_the_client_certificate);
+    IN_CELLS(4, session_ends_with_the_client_intermediate);
     IN_CELLS(4, revoked_client_is_refused);
     return 0;
 }
