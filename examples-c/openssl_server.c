@@ -80,6 +80,10 @@ static bool make_context(void) {
         SSL_CTX_set_session_id_context(context, service, sizeof service - 1) != 1) {
         return false;
     }
+#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
+    /* A connection that ends without close_notify is no error: finish_connections() ends it so. */
+    SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
+#endif
     /* certreload: 2. Attach it, as the last step. Each handshake uses what is current then. */
     return certreload_openssl_attach(context, certificates) == CERTRELOAD_RESULT_OK;
 }

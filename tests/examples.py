@@ -416,6 +416,16 @@ class OpensslServer(Examples, unittest.TestCase):
             not_tested(self, "it was not built, without the development files of OpenSSL")
         super().setUp()
 
+    def test_a_client_that_speaks_no_tls_gets_an_alert(self):
+        """OpenSSL sends none to such a client: the connection ends, and the next client is served."""
+        server = self.start(*NO_POLL)
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            plain.shutdown(socket.SHUT_WR)
+            self.assertEqual(plain.recv(100), b"")
+        with Client(server.port) as client:
+            self.assertEqual(client.ask()[0], 200)
+
 
 class LibeventServer(Examples, unittest.TestCase):
     program = "libevent_server"

@@ -37,17 +37,6 @@ static void start(SSL *ssl, struct cro_attachment *attachment) {
     }
 }
 
-/* The host's callback: OpenSSL calls that of the SSL, if there is one, else that of the SSL_CTX. */
-static cro_info_callback host_info(const SSL *ssl, const struct cro_attachment *attachment) {
-    const struct cro_connection *connection = cro_connection_of(ssl);
-
-    if (connection != NULL && connection->first != NULL &&
-        cro_libssl.SSL_get_info_callback(ssl) != NULL) {
-        return connection->first->host.info;
-    }
-    return attachment->host.info;
-}
-
 static void on_info(const SSL *constant, int where, int value) {
     SSL *ssl =
         (SSL *)(uintptr_t)constant; /* OpenSSL has it writable; only the callback's type is const */
@@ -62,7 +51,7 @@ static void on_info(const SSL *constant, int where, int value) {
     } else if (where == SSL_CB_ACCEPT_LOOP && (connection = cro_connection_of(ssl)) != NULL) {
         cro_note_resumed(ssl, connection);
     }
-    host = attachment == NULL ? NULL : host_info(ssl, attachment);
+    host = attachment == NULL ? NULL : attachment->host.info;
     if (host != NULL) {
         host(constant, where, value);
     }

@@ -55,7 +55,6 @@
     F(SSL_get_ex_data)                                                                             \
     F(SSL_get_ex_data_X509_STORE_CTX_idx)                                                          \
     F(SSL_get_finished)                                                                            \
-    F(SSL_get_info_callback)                                                                       \
     F(SSL_get_servername)                                                                          \
     F(SSL_get_session)                                                                             \
     F(SSL_get_verify_callback)                                                                     \
@@ -78,9 +77,7 @@
     F(TLS_client_method)                                                                           \
     F(TLS_server_method)                                                                           \
     F(ASN1_TIME_diff)                                                                              \
-    F(BIO_free)                                                                                    \
     F(BIO_new_bio_pair)                                                                            \
-    F(CRYPTO_free)                                                                                 \
     F(CRYPTO_get_ex_new_index)                                                                     \
     F(CRYPTO_memdup)                                                                               \
     F(ERR_peek_last_error)                                                                         \

@@ -1,11 +1,13 @@
 /* Which certificate a client gets: by name, by kind of key, and with the staple that belongs to it.
  */
 
+#define _GNU_SOURCE
 #include "peers.h"
 
 #include <openssl/pem.h>
 
 #include <string.h>
+#include <time.h>
 
 #define EC_ONLY "ECDSA+SHA256"
 #define RSA_ONLY "RSA-PSS+SHA256:RSA+SHA256"
@@ -49,6 +51,39 @@ static void name_has_a_certificate_for_each_kind_of_key(void) {
         issue("ca", "ec", EC_KEY, "both.test");
         reload(handle);
     }
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+}
+
+/* A certificate of EC that is valid for seconds more. */
+static void issue_for_seconds(const char *leaf, const char *name, int seconds) {
+    char until[32];
+    time_t when = time(NULL) + seconds;
+    struct tm utc;
+    CHECK(gmtime_r(&when, &utc) != NULL &&
+          strftime(until, sizeof until, "%Y%m%d%H%M%SZ", &utc) > 0);
+    shell("umask 077; openssl req -newkey " EC_KEY " -nodes -config ca.cnf -subj /CN=%s"
+          " -addext subjectAltName=DNS:%s -keyout %s.key -out brief.csr; openssl ca -batch -notext"
+          " -config ca.cnf -in brief.csr -out %s.chain -startdate 20200101000000Z -enddate %s",
+          leaf, name, leaf, leaf, until);
+}
+
+/* OpenSSL would choose by the kind of key, and the client prefers that of the certificate that has
+ * expired. */
+static void expired_certificate_is_not_offered_beside_a_valid_one(void) {
+    static recorder events = RECORDER_INITIALIZER;
+    test_begin(__func__);
+    issue("ca", "rsa", RSA_KEY, "both.test");
+    issue_for_seconds("old", "both.test", 3);
+    certreload_options *options = options_with("one old rsa");
+    CHECK_OK(certreload_options_set_event_callback(options, recorder_callback, &events, NULL));
+    certreload_handle *handle = open_and_free(options);
+    SSL_CTX *ctx = server_context(handle);
+    check_serves(ctx, (wish){.name = "both.test"}, "old");
+    while (recorder_next(&events)->kind != CERTRELOAD_EVENT_KIND_EXPIRED) {
+    }
+    for (size_t i = 0; i < 2; i++)
+        check_serves(ctx, (wish){.name = "both.test", .version = versions[i]}, "rsa");
     SSL_CTX_free(ctx);
     certreload_close(handle);
 }
@@ -204,18 +239,28 @@ static void staple_belongs_to_the_certificate(void) {
           " openssl ocsp -index ocsp.index -rsigner ca.pem -rkey ca.key -CA ca.pem -issuer ca.pem"
           " -cert one.chain -ndays 7 -respout one.ocsp; cp one.chain leaf.pem;"
           " cat leaf.pem ca.pem >stapled.chain; cp one.key stapled.key");
-    certreload_options *options = options_with("two");
+    issue("ca", "rsa", RSA_KEY, "one.test"); /* has the name, and no response */
+    certreload_options *options = options_with("two rsa");
     CHECK_OK(certreload_options_add_identity(options, scratch("stapled.chain"),
                                              scratch("stapled.key"), scratch("one.ocsp")));
     certreload_handle *handle = open_and_free(options);
     SSL_CTX *ctx = server_context(handle);
     for (size_t i = 0; i < 2; i++) {
         long size = 0;
-        wish wish = {.name = "one.test", .version = versions[i], .wants_staple = true};
+        wish wish = {.name = "one.test",
+                     .version = versions[i],
+                     .signatures = EC_ONLY,
+                     .wants_staple = true};
         meeting one = meet(ctx, wish);
         CHECK(one.is_good && staple_of(&one, &size) != NULL);
         CHECK_STR(shell_line("stat -c %%s one.ocsp"), shell_line("echo %ld", size));
         part(&one);
+        wish.signatures = RSA_ONLY;
+        one = meet(ctx, wish);
+        CHECK(one.is_good && staple_of(&one, &size) == NULL);
+        CHECK_STR(seen_by_client(&one), print_of("rsa"));
+        part(&one);
+        wish.signatures = NULL;
         wish.name = "two.test";
         one = meet(ctx, wish);
         CHECK(one.is_good && staple_of(&one, &size) == NULL);
@@ -232,6 +277,7 @@ int main(void) {
     issue("ca", "wild", EC_KEY, "*.wild.test");
     name_selects_the_identity();
     name_has_a_certificate_for_each_kind_of_key();
+    expired_certificate_is_not_offered_beside_a_valid_one();
     client_without_a_name_gets_the_default();
     chain_is_that_of_the_file();
     hello_retry_request_keeps_the_generation();

@@ -226,6 +226,85 @@ static void session_ends_with_the_client_intermediate(const struct cell *cell) {
     session_ends_with_a_client_chain(cell, "deep");
 }
 
+static long issued_timeout;
+
+/* Makes the ticket ten minutes older than it is: the same as ten minutes that pass. */
+static int backdate(SSL *ssl, void *arg) {
+    SSL_SESSION *session = SSL_get_session(ssl);
+    (void)arg;
+    issued_timeout = SSL_SESSION_get_timeout(session);
+    return SSL_SESSION_set_time(session, (long)time(NULL) - 600) != 0;
+}
+
+/* TLS 1.3 draws a fresh ticket at each resumption. It ends when the first would have ended. */
+static void series_of_tickets_ends_with_an_intermediate(void) {
+    certreload_openssl_options options;
+    test_begin(__func__);
+    memset(&options, 0, sizeof options);
+    options.generate_ticket_cb = backdate;
+    certreload_handle *handle = open_mutual(CERTRELOAD_CLIENT_AUTH_REQUIRED);
+    SSL_CTX *ctx = server_context(NULL);
+    CHECK_OK(certreload_openssl_attach_with(ctx, handle, &options, sizeof options));
+    wish wish = wish_of(&cells[2], "deep");
+    for (int round = 0; round < 3; round++) {
+        SSL_SESSION *before = wish.session;
+        wish.session = meet_again(ctx, wish, round > 0);
+        CHECK(issued_timeout <= 1800 - 600 * round);
+        SSL_SESSION_free(before);
+    }
+    SSL_SESSION_free(wish.session);
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+}
+
+static int verifications;
+
+static int count_verifications(int is_good, X509_STORE_CTX *verification) {
+    (void)verification;
+    verifications++;
+    return is_good;
+}
+
+/* A root that an authority above it has issued is trusted without a list of that authority. The
+ * host's callback and flags stay. */
+static void list_of_a_root_without_its_issuer_is_enough(const struct cell *cell) {
+    certreload_options *options = options_with("one");
+    shell("rm -f middle.index* middle.number*; touch middle.index; echo 01 >middle.number;"
+          " printf '[ca]\ndefault_ca=x\n[x]\ndatabase=middle.index\ncrlnumber=middle.number\n"
+          "default_md=sha256\ndefault_crl_days=30\n' >middle.cnf;"
+          " openssl ca -config middle.cnf -cert middle.pem -keyfile middle.key -gencrl -out "
+          "list.crl");
+    trust_in("roots.pem", "middle");
+    CHECK_OK(certreload_options_set_client_auth(options, CERTRELOAD_CLIENT_AUTH_REQUIRED,
+                                                scratch("roots.pem")));
+    CHECK_OK(certreload_options_add_crl(options, scratch("list.crl")));
+    certreload_handle *handle = open_and_free(options);
+    SSL_CTX *ctx = server_context(NULL);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, count_verifications);
+    CHECK_OK(certreload_openssl_attach(ctx, handle));
+    verifications = 0;
+    meeting one = meet(ctx, wish_of(cell, "deep"));
+    CHECK(one.is_good && verifications > 0);
+    CHECK_INT(SSL_get_verify_mode(one.server),
+              SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT | SSL_VERIFY_CLIENT_ONCE);
+    part(&one);
+    check_refuses(ctx, wish_of(cell, "c1"));
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+}
+
+/* What the host has set on its own store applies to the trust store, too. */
+static void depth_of_the_hosts_store_is_kept(const struct cell *cell) {
+    certreload_handle *handle = open_mutual(CERTRELOAD_CLIENT_AUTH_REQUIRED);
+    SSL_CTX *ctx = server_context(NULL);
+    CHECK(X509_STORE_set_depth(SSL_CTX_get_cert_store(ctx), 0) == 1);
+    CHECK_OK(certreload_openssl_attach(ctx, handle));
+    check_serves(ctx, wish_of(cell, "c1"), "one");
+    check_refuses(ctx, wish_of(cell, "deep"));
+    SSL_CTX_free(ctx);
+    certreload_close(handle);
+}
+
 static void revoked_client_is_refused(const struct cell *cell) {
     certreload_options *options = options_with("one");
     trust_in("roots.pem", "ca1 ca2");
@@ -310,6 +389,9 @@ int main(void) {
     IN_CELLS(4, invalidated_sessions_are_not_resumed);
     IN_CELLS(4, session_ends_with_the_client_certificate);
     IN_CELLS(4, session_ends_with_the_client_intermediate);
+    series_of_tickets_ends_with_an_intermediate();
+    IN_CELLS(4, list_of_a_root_without_its_issuer_is_enough);
+    IN_CELLS(4, depth_of_the_hosts_store_is_kept);
     IN_CELLS(4, revoked_client_is_refused);
     return 0;
 }
