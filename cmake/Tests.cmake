@@ -109,8 +109,12 @@ if(Python3_FOUND)
 endif()
 
 set(public_include_dir "${CMAKE_CURRENT_SOURCE_DIR}/include")
-certreload_add_check(headers_gcc c/check_headers.sh gcc g++ "${public_include_dir}" "${generated_include_dir}")
-certreload_add_check(headers_clang c/check_headers.sh clang clang++ "${public_include_dir}" "${generated_include_dir}")
+set(header_dirs "${public_include_dir}" "${generated_include_dir}")
+if(CERTRELOAD_BUILD_OPENSSL)
+    list(APPEND header_dirs "${CMAKE_CURRENT_SOURCE_DIR}/adapters/openssl/include")
+endif()
+certreload_add_check(headers_gcc c/check_headers.sh gcc g++ ${header_dirs})
+certreload_add_check(headers_clang c/check_headers.sh clang clang++ ${header_dirs})
 certreload_add_check(
     symbols c/check_symbols.sh "${library_dir}/${shared_file}" "${public_include_dir}"
     "${generated_include_dir}" "${CMAKE_C_COMPILER}")
