@@ -112,12 +112,14 @@ static void free_names(void *names) {
     cro_libssl.OPENSSL_sk_pop_free((OPENSSL_STACK *)names, free_name);
 }
 
-/* Adds the name of a root; returns its size in a CertificateRequest, or 0. */
+/* Adds the name of a root; OpenSSL 1.1.1 copies from a name without const. Returns its size in a
+ * CertificateRequest, or 0. */
 static size_t add_name(void *names, const uint8_t *der, size_t size) {
     const unsigned char *at = der;
     X509 *root = cro_libssl.d2i_X509(NULL, &at, (long)size);
     const X509_NAME *subject = root == NULL ? NULL : cro_libssl.X509_get_subject_name(root);
-    X509_NAME *name = subject == NULL ? NULL : cro_libssl.X509_NAME_dup(subject);
+    X509_NAME *name =
+        subject == NULL ? NULL : cro_libssl.X509_NAME_dup((X509_NAME *)(uintptr_t)subject);
     const int length = name == NULL ? -1 : cro_libssl.i2d_X509_NAME(name, NULL);
     bool is_added = length > 0 && cro_libssl.OPENSSL_sk_push((OPENSSL_STACK *)names, name) > 0;
 

@@ -233,7 +233,11 @@ static int backdate(SSL *ssl, void *arg) {
     SSL_SESSION *session = SSL_get_session(ssl);
     (void)arg;
     issued_timeout = SSL_SESSION_get_timeout(session);
+#if OPENSSL_VERSION_NUMBER >= 0x30300000L
+    return SSL_SESSION_set_time_ex(session, time(NULL) - 600) != 0;
+#else
     return SSL_SESSION_set_time(session, (long)time(NULL) - 600) != 0;
+#endif
 }
 
 /* TLS 1.3 draws a fresh ticket at each resumption. It ends when the first would have ended. */
