@@ -6,6 +6,8 @@ foreach(source IN LISTS openssl_tests)
     certreload_add_program_test("${source}" "${openssl_support}" certreload::openssl)
 endforeach()
 
+certreload_add_check(openssl_live_contexts openssl/check_live_contexts.sh "${CMAKE_CURRENT_SOURCE_DIR}/adapters/openssl")
+
 # Renewals under load, with clients that check every answer.
 if(CERTRELOAD_BUILD_EXAMPLES AND Python3_FOUND)
     add_test(

@@ -335,7 +335,6 @@ static void revoked_client_is_refused(const struct cell *cell) {
     SSL_SESSION_free(session);
     SSL_CTX_free(ctx);
     certreload_close(handle);
-
     options = options_with("one");
     CHECK_OK(certreload_options_set_client_auth(options, CERTRELOAD_CLIENT_AUTH_REQUIRED,
                                                 scratch("roots.pem")));
