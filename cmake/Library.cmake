@@ -7,6 +7,8 @@ set(generated_include_dir "${CMAKE_CURRENT_BINARY_DIR}/include")
 set(shared_file "libcertreload.so.${PROJECT_VERSION}")
 set(shared_soname "libcertreload.so.${PROJECT_VERSION_MAJOR}")
 set(static_file libcertreload.a)
+set(openssl_file "libcertreload_openssl.so.${PROJECT_VERSION}")
+set(openssl_soname "libcertreload_openssl.so.${PROJECT_VERSION_MAJOR}")
 
 # INTERFACE_INCLUDE_DIRECTORIES must exist when CMake generates.
 file(MAKE_DIRECTORY "${library_dir}" "${generated_include_dir}")

@@ -78,6 +78,10 @@ else()
         acme PROPERTIES TIMEOUT 600 COST 70 SKIP_RETURN_CODE 77 ENVIRONMENT "${test_environment}")
 endif()
 
+if(CERTRELOAD_BUILD_OPENSSL)
+    include(cmake/OpenSslTests.cmake)
+endif()
+
 # What strace sees; each ends with 77 where there is no strace, or where it may not trace.
 if(CERTRELOAD_BUILD_EXAMPLES AND Python3_FOUND)
     add_executable(strace_connections "${tests_dir}/strace/connections.c")
@@ -105,8 +109,12 @@ if(Python3_FOUND)
 endif()
 
 set(public_include_dir "${CMAKE_CURRENT_SOURCE_DIR}/include")
-certreload_add_check(headers_gcc c/check_headers.sh gcc g++ "${public_include_dir}" "${generated_include_dir}")
-certreload_add_check(headers_clang c/check_headers.sh clang clang++ "${public_include_dir}" "${generated_include_dir}")
+set(header_dirs "${public_include_dir}" "${generated_include_dir}")
+if(CERTRELOAD_BUILD_OPENSSL)
+    list(APPEND header_dirs "${CMAKE_CURRENT_SOURCE_DIR}/adapters/openssl/include")
+endif()
+certreload_add_check(headers_gcc c/check_headers.sh gcc g++ ${header_dirs})
+certreload_add_check(headers_clang c/check_headers.sh clang clang++ ${header_dirs})
 certreload_add_check(
     symbols c/check_symbols.sh "${library_dir}/${shared_file}" "${public_include_dir}"
     "${generated_include_dir}" "${CMAKE_C_COMPILER}")

@@ -195,7 +195,7 @@ fuzz_gate() {
 
 # The generated header is cbindgen's affair.
 check_format() {
-    find examples-c include tests benches -name '*.[ch]' -o -name '*.[ch]pp' |
+    find adapters examples-c include tests benches -name '*.[ch]' -o -name '*.[ch]pp' |
         grep -v '^include/certreload\.h$' | xargs clang-format --dry-run --Werror
 }
 

@@ -3,7 +3,7 @@
 # Fails if there is any hit that is not argued below. Usage: scripts/words.sh [PATH...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-[ $# -gt 0 ] || set -- src include examples-c
+[ $# -gt 0 ] || set -- src include examples-c adapters
 
 # Pattern (extended, any case)        what to write instead
 words=(

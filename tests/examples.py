@@ -1,8 +1,8 @@
 """The example servers, with real clients: curl, openssl s_client and Python's ssl.
 
 CERTRELOAD_EXAMPLES_DIR names the directory that holds the built servers. Every test of Examples runs
-against https_server, epoll_server, cpp_server and libevent_server; prefork_server has its own, and
-mtls_server with mtls_client, too.
+against https_server, epoll_server, cpp_server, libevent_server and openssl_server; prefork_server has
+its own, and mtls_server with mtls_client, too.
 
 SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
 """
@@ -406,6 +406,25 @@ class EpollServer(Examples, unittest.TestCase):
 
 class CppServer(Examples, unittest.TestCase):
     program = "cpp_server"
+
+
+class OpensslServer(Examples, unittest.TestCase):
+    program = "openssl_server"
+
+    def setUp(self):
+        if not Path(os.environ["CERTRELOAD_EXAMPLES_DIR"], self.program).exists():
+            not_tested(self, "it was not built, without the development files of OpenSSL")
+        super().setUp()
+
+    def test_a_client_that_speaks_no_tls_gets_an_alert(self):
+        """OpenSSL sends none to such a client: the connection ends, and the next client is served."""
+        server = self.start(*NO_POLL)
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            plain.shutdown(socket.SHUT_WR)
+            self.assertEqual(plain.recv(100), b"")
+        with Client(server.port) as client:
+            self.assertEqual(client.ask()[0], 200)
 
 
 class LibeventServer(Examples, unittest.TestCase):

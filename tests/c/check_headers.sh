@@ -52,8 +52,14 @@ for standard in c++17 c++20 c++2b c++23; do
     if knows "$cxx" $standard; then standards="$standards $standard"; fi
 done
 
+# The headers of the adapters, where these are built.
+adapters=
+for directory in "$@"; do
+    if [ -e "$directory/certreload_openssl.h" ]; then adapters=certreload_openssl.h; fi
+done
+
 for language in $standards; do
-    for header in certreload.h rustls.h; do
+    for header in certreload.h rustls.h $adapters; do
         check $language $header
         check $language $header $header
     done

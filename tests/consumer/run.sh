@@ -16,6 +16,8 @@ fail() {
     exit 1
 }
 
+openssl=$(sed -n 's/^CERTRELOAD_BUILD_OPENSSL:BOOL=//p' "$build/CMakeCache.txt")
+case $openssl in 1 | ON | TRUE) openssl=ON ;; esac
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$source/Cargo.toml" | head -n 1)
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 90 -subj /CN=consumer \
     -addext subjectAltName=DNS:consumer.test -keyout "$work/key.pem" -out "$work/chain.pem" \
@@ -40,6 +42,10 @@ run_all() {
             run "$1/programs/${language}_$kind" $kind
         done
     done
+    if [ "$openssl" = ON ]; then
+        run "$1/programs/openssl_shared" shared
+        run "$1/programs/openssl_static" static
+    fi
 }
 
 # Installs, and moves what was installed: nothing in it may point to where it was, or was built.
@@ -83,6 +89,11 @@ pkg_config)
     c++ -std=c++17 -o "$work/cpp_shared" "$here/consumer.cpp" $flags -Wl,-rpath,"$libdir"
     run "$work/c_shared" shared
     run "$work/cpp_shared" shared
+    if [ "$openssl" = ON ]; then
+        flags=$(pkg-config --cflags --libs certreload-openssl)
+        cc -std=c11 -o "$work/openssl_shared" "$here/consumer_openssl.c" $flags -Wl,-rpath,"$libdir"
+        run "$work/openssl_shared" shared
+    fi
     # The linker takes the shared library where both are there.
     rm "$libdir"/libcertreload.so*
     flags=$(pkg-config --static --cflags --libs certreload)
