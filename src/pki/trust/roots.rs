@@ -174,7 +174,7 @@ struct RootCollector<'a> {
     warnings: Vec<Warning>,
     skipped: Vec<SkippedCertificate<'a>>,
     files: FileDigests,
-    /// The name for messages and the number of the roots with each subject.
+    /// The name for messages and the number of the roots with each subject, in DER.
     subjects: BTreeMap<Vec<u8>, (String, usize)>,
     /// The number of certificates read so far, repetitions included, to enforce [`MAX_ROOTS`].
     count: usize,
@@ -207,7 +207,7 @@ impl<'a> RootCollector<'a> {
                 Ok(facts) => {
                     self.warnings.extend(expired(&facts, position, file.path, context.now));
                     self.warnings.extend(no_authority(&facts, position, file.path));
-                    let subject = self.subjects.entry(facts.subject.to_vec());
+                    let subject = self.subjects.entry(facts.subject.der().to_vec());
                     subject.or_insert_with(|| (facts.title.clone(), 0)).1 += 1;
                     self.anchors.insert(sha256, CrlSigner::of(&facts));
                 }
