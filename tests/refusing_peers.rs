@@ -141,3 +141,28 @@ fn g23_a_self_issued_leaf_with_two_types_of_strings_is_complete_and_rustls_refus
     assert!(message.contains(words), "{message}");
     assert_eq!(verdicts(&host, &workshop, "chain.pem"), [true, true, false]);
 }
+
+/// What `openssl req -x509` makes, and a certificate that was issued with CA:TRUE.
+#[test]
+fn g23_a_leaf_that_is_marked_as_an_authority_causes_a_warning_that_names_rustls() {
+    let own = "ec P-256; openssl req -x509 -key key.pem -days 30 -subj /CN=a.test -addext subjectAltName=DNS:a.test \
+               -out chain.pem; cp chain.pem root.pem";
+    let issued =
+        "authority root root; issue a.test root basicConstraints=CA:TRUE; cp leaf.pem chain.pem";
+    for (script, trusted) in [(own, ", even if they trust it as a root"), (issued, "")] {
+        let workshop = workshop(script);
+        let host = workshop.options().open();
+        let (warnings, message) = warnings_at_open(&host);
+        assert_eq!(warnings, CERTRELOAD_WARNING_COMPATIBILITY, "{message}");
+        let words = format!(
+            "(\"a.test\") is marked as an authority (basicConstraints CA:TRUE); clients on rustls refuse it{trusted}; issue"
+        );
+        assert!(message.contains(&words), "{message}");
+        assert_eq!(verdicts(&host, &workshop, "root.pem"), [true, true, false], "{script}");
+    }
+    // The leaf of an authority that is none itself.
+    let workshop = workshop("authority root root; issue a.test root; cp leaf.pem chain.pem");
+    let host = workshop.options().open();
+    assert_eq!(warnings_at_open(&host).0, 0);
+    assert_eq!(verdicts(&host, &workshop, "root.pem"), [true; 3]);
+}

@@ -21,6 +21,14 @@ pub(super) fn warnings(chain: &Chain<'_>, linked: &[usize], role: Role) -> Vec<W
         let form = "has a form that is not widely known, such as a critical extension";
         problems.push((chain.leaf, format!("{form}; {peers} on rustls refuse it")));
     }
+    if leaf.is_authority {
+        let trusted = if leaf.is_self_issued() { ", even if they trust it as a root" } else { "" };
+        let problem = format!(
+            "is marked as an authority (basicConstraints CA:TRUE); {peers} on rustls refuse it{trusted}; issue it again \
+             with CA:FALSE"
+        );
+        problems.push((chain.leaf, problem));
+    }
     if !has_common_encoding(leaf.public_key) {
         let form = "has an EC public key with a compressed point or a curve that is spelled out";
         problems.push((chain.leaf, format!("{form}; many {peers} refuse it (RFC 8422)")));
