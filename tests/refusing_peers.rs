@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::thread;
 
 use certreload::ffi::event::*;
+use certreload::ffi::options::trust::certreload_client_auth;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use support::client::Client;
 use support::host::Host;
@@ -165,4 +166,67 @@ fn g23_a_leaf_that_is_marked_as_an_authority_causes_a_warning_that_names_rustls(
     let host = workshop.options().open();
     assert_eq!(warnings_at_open(&host).0, 0);
     assert_eq!(verdicts(&host, &workshop, "root.pem"), [true; 3]);
+}
+
+fn warnings_with_roots(script: &str) -> (u32, String) {
+    let workshop = workshop(&format!(
+        "authority root root; issue a.test root; cp leaf.pem chain.pem; mv key.pem own.pem; {script}; mv own.pem key.pem"
+    ));
+    let roots = workshop.path("roots.pem");
+    let host = workshop.options().client_auth(certreload_client_auth::Required, &roots).open();
+    warnings_at_open(&host)
+}
+
+#[test]
+fn roots_with_keys_that_verify_nothing_cause_a_warning_with_the_kind_of_key() {
+    let root = "openssl req -x509 -key key.pem -days 30 -subj '/CN=the root' -out roots.pem";
+    for (key, kind) in [
+        ("rsa 1024", "an RSA key of 1024 bits"),
+        ("pkcs8 -algorithm rsa-pss", "an RSA key restricted to PSS"),
+        ("pkcs8 -algorithm ed448", "an Ed448 key"),
+        ("ec secp256k1", "an EC key on the curve secp256k1"),
+        ("ec brainpoolP256r1", "an EC key on a Brainpool curve"),
+        ("openssl dsaparam -genkey -out key.pem 1024", "a DSA key"),
+        (
+            "ec P-256; openssl ec -in key.pem -conv_form compressed -out new; mv new key.pem",
+            "an EC key with a compressed point",
+        ),
+        (
+            "ec P-256; openssl ec -in key.pem -param_enc explicit -out new; mv new key.pem",
+            "an EC key whose curve is spelled out",
+        ),
+    ] {
+        let (warnings, message) = warnings_with_roots(&format!("{key}; {root}"));
+        assert_eq!(warnings, CERTRELOAD_WARNING_ROOT_DOUBTFUL, "{key}: {message}");
+        let words = format!(
+            "(\"the root\") has {kind}; the cryptography provider verifies no signatures with that key, so every peer \
+             under this root is refused"
+        );
+        assert!(message.contains(&words), "{message}");
+    }
+    for key in
+        ["rsa 2048", "rsa 4096", "ec P-256", "ec P-384", "ec P-521", "pkcs8 -algorithm ed25519"]
+    {
+        let (warnings, message) = warnings_with_roots(&format!("{key}; {root}"));
+        assert_eq!(warnings, 0, "{key}: {message}");
+    }
+}
+
+#[test]
+fn a_root_that_can_only_be_a_peer_and_is_marked_as_an_authority_causes_a_warning() {
+    let root = |usage: &str| {
+        warnings_with_roots(&format!(
+            "ec P-256; openssl req -x509 -key key.pem -days 30 -subj /CN=pinned {usage} -out roots.pem"
+        ))
+    };
+    let (warnings, message) = root("-addext keyUsage=digitalSignature");
+    assert_eq!(warnings, CERTRELOAD_WARNING_ROOT_DOUBTFUL, "{message}");
+    let words = "(\"pinned\") may not issue certificates (its keyUsage lacks keyCertSign), and is refused as the";
+    assert!(message.contains(words), "{message}");
+    for usage in
+        ["", "-addext keyUsage=keyCertSign", "-addext keyUsage=digitalSignature,keyCertSign"]
+    {
+        let (warnings, message) = root(usage);
+        assert_eq!(warnings, 0, "{usage}: {message}");
+    }
 }

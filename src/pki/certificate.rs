@@ -51,6 +51,8 @@ pub(crate) struct CertificateFacts<'a> {
     pub(super) has_issuer_url: bool,
     /// Whether the key may make signatures (keyUsage digitalSignature); true if the certificate has no keyUsage.
     pub(super) may_sign: bool,
+    /// Whether the key may sign certificates (keyUsage keyCertSign); true if the certificate has no keyUsage.
+    pub(super) may_sign_certificates: bool,
     /// Whether the key may sign CRLs (keyUsage cRLSign); true if the certificate has no keyUsage.
     pub(super) may_sign_crls: bool,
     /// Whether TLS servers may use the certificate (extendedKeyUsage serverAuth, anyExtendedKeyUsage or Server Gated
@@ -116,6 +118,7 @@ pub(super) fn facts(der: &[u8], position: Position) -> Result<CertificateFacts<'
         is_authority: false,
         has_issuer_url: false,
         may_sign: true,
+        may_sign_certificates: true,
         may_sign_crls: true,
         may_serve: true,
         serves_by_gated_crypto: false,
@@ -134,6 +137,7 @@ pub(super) fn facts(der: &[u8], position: Position) -> Result<CertificateFacts<'
             ParsedExtension::BasicConstraints(constraints) => facts.is_authority = constraints.ca,
             ParsedExtension::KeyUsage(usage) => {
                 facts.may_sign = usage.digital_signature();
+                facts.may_sign_certificates = usage.key_cert_sign();
                 facts.may_sign_crls = usage.crl_sign();
             }
             ParsedExtension::ExtendedKeyUsage(usage) => {
