@@ -1057,6 +1057,8 @@ CERTRELOAD_ENUM(certreload_trigger) {
 /**
  * Warning: the issuer of a certificate revocation list is not among the roots, and its certificate is unknown. So the
  * list's signature is not checked before a peer shows that certificate. certreload_options_add_crl() has the details.
+ * Or, with CERTRELOAD_CRL_ALLOW_UNKNOWN, the list has its issuer's name in other bytes than the issuer's certificate: it
+ * is not applied, and peers that it revokes are accepted.
  */
 #define CERTRELOAD_WARNING_CRL_UNRELATED 4096
 
@@ -1075,7 +1077,9 @@ CERTRELOAD_ENUM(certreload_trigger) {
 /**
  * Warning: a root has no revocation list, although other issuers have one. Every peer whose certificate leads to that
  * root is refused. Not reported with CERTRELOAD_CRL_ALLOW_UNKNOWN, which accepts such peers. Not reported either with
- * CERTRELOAD_CRL_LEAF_ONLY, because a root that issues only intermediates then needs no list.
+ * CERTRELOAD_CRL_LEAF_ONLY, because a root that issues only intermediates then needs no list. Or the list of a root or
+ * of an intermediate has its issuer's name in other bytes than the issuer's certificate: it is not applied to peers.
+ * With CERTRELOAD_CRL_ALLOW_UNKNOWN, that is CERTRELOAD_WARNING_CRL_UNRELATED.
  */
 #define CERTRELOAD_WARNING_CRL_MISSING 32768
 
@@ -1088,15 +1092,18 @@ CERTRELOAD_ENUM(certreload_trigger) {
 
 /**
  * Warning: the certificate is served, and some clients refuse it because of its form. It is one of X.509 version 1, or
- * has a critical extension that few clients know, or has no name in subjectAltName (RFC 9525 section 2), or an IP address there in
- * the place of a DNS name. Or it, or an
- * intermediate of its chain, is signed with MD5 or SHA-1.
+ * has a critical extension that few clients know, or has no name in subjectAltName (RFC 9525 section 2), or an IP
+ * address there in the place of a DNS name, or is marked as an authority (basicConstraints CA:TRUE). Or it, or an
+ * intermediate of its chain, is signed with MD5 or SHA-1, or names its issuer in other bytes than the issuer's
+ * certificate does.
  */
 #define CERTRELOAD_WARNING_COMPATIBILITY 131072
 
 /**
  * Warning: a certificate among the roots is no CA certificate (basicConstraints), and yet everything that its key signed
- * is trusted. Or 100 roots or more have the same subject: only some of them are tried for each peer.
+ * is trusted. Or it is one and may not issue certificates (keyUsage). Or 100 roots or more have the same subject: only
+ * some of them are tried for each peer. Or every peer under a root, or under a known intermediate, is refused: the
+ * provider verifies no signatures with the root's key, or the intermediate names the root in other bytes.
  */
 #define CERTRELOAD_WARNING_ROOT_DOUBTFUL 262144
 

@@ -148,7 +148,7 @@ const SPIFFE_ID: &str = "spiffe://example.test/ns/Prod/sa/web";
 fn mixed() -> Workshop {
     Workshop::after(&format!(
         "pair() {{ ec P-256; openssl req -x509 -key key.pem -days $2 -subj / -addext \"subjectAltName=critical,$3\" \
-             -out $1.pem; mv key.pem $1.key; }}
+             -addext basicConstraints=critical,CA:FALSE -out $1.pem; mv key.pem $1.key; }}
          pair host 30 DNS:a.test; pair workload 1 URI:{SPIFFE_ID}; pair address 6 IP:192.0.2.1,IP:2001:db8::1"
     ))
 }
@@ -243,7 +243,7 @@ fn shown_to_openssl(host: &Host, name: &str) -> String {
 fn an_address_in_the_place_of_a_dns_name_is_no_name() {
     let workshop = Workshop::after(
         "ec P-256; openssl req -x509 -key key.pem -days 9 -subj /CN=192.0.2.7 -addext subjectAltName=DNS:192.0.2.7 \
-             -out chain.pem",
+             -addext basicConstraints=critical,CA:FALSE -out chain.pem",
     );
     let host = workshop.options().open();
     assert_eq!(index_of(&host, "192.0.2.7"), None);

@@ -114,6 +114,8 @@ pub const CERTRELOAD_WARNING_ROOT_UNUSABLE: u32 = 1024;
 pub const CERTRELOAD_WARNING_CRL_EXPIRED: u32 = 2048;
 /// Warning: the issuer of a certificate revocation list is not among the roots, and its certificate is unknown. So the
 /// list's signature is not checked before a peer shows that certificate. certreload_options_add_crl() has the details.
+/// Or, with CERTRELOAD_CRL_ALLOW_UNKNOWN, the list has its issuer's name in other bytes than the issuer's certificate: it
+/// is not applied, and peers that it revokes are accepted.
 pub const CERTRELOAD_WARNING_CRL_UNRELATED: u32 = 4096;
 /// Warning: the list of an intermediate was removed after it had expired, so revocations by that intermediate are
 /// unknown. Before its expiry, the removal is a failure (CERTRELOAD_RESULT_CRL_LOST).
@@ -123,19 +125,24 @@ pub const CERTRELOAD_WARNING_CRL_LOST: u32 = 8192;
 pub const CERTRELOAD_WARNING_TICKET_KEY_OLD: u32 = 16384;
 /// Warning: a root has no revocation list, although other issuers have one. Every peer whose certificate leads to that
 /// root is refused. Not reported with CERTRELOAD_CRL_ALLOW_UNKNOWN, which accepts such peers. Not reported either with
-/// CERTRELOAD_CRL_LEAF_ONLY, because a root that issues only intermediates then needs no list.
+/// CERTRELOAD_CRL_LEAF_ONLY, because a root that issues only intermediates then needs no list. Or the list of a root or
+/// of an intermediate has its issuer's name in other bytes than the issuer's certificate: it is not applied to peers.
+/// With CERTRELOAD_CRL_ALLOW_UNKNOWN, that is CERTRELOAD_WARNING_CRL_UNRELATED.
 pub const CERTRELOAD_WARNING_CRL_MISSING: u32 = 32768;
 /// Warning: a part of a PEM file is not read. A line has other text before its "-----BEGIN ", and the message names the
 /// line. If a root or a revocation list in use, or the leaf or the key, would be lost by that, the file is refused
 /// instead, unless all lines of a root are comments ("#"). Or a key file holds further keys beside that of the certificate.
 pub const CERTRELOAD_WARNING_PEM_SKIPPED: u32 = 65536;
 /// Warning: the certificate is served, and some clients refuse it because of its form. It is one of X.509 version 1, or
-/// has a critical extension that few clients know, or has no name in subjectAltName (RFC 9525 section 2), or an IP address there in
-/// the place of a DNS name. Or it, or an
-/// intermediate of its chain, is signed with MD5 or SHA-1.
+/// has a critical extension that few clients know, or has no name in subjectAltName (RFC 9525 section 2), or an IP
+/// address there in the place of a DNS name, or is marked as an authority (basicConstraints CA:TRUE). Or it, or an
+/// intermediate of its chain, is signed with MD5 or SHA-1, or names its issuer in other bytes than the issuer's
+/// certificate does.
 pub const CERTRELOAD_WARNING_COMPATIBILITY: u32 = 131_072;
 /// Warning: a certificate among the roots is no CA certificate (basicConstraints), and yet everything that its key signed
-/// is trusted. Or 100 roots or more have the same subject: only some of them are tried for each peer.
+/// is trusted. Or it is one and may not issue certificates (keyUsage). Or 100 roots or more have the same subject: only
+/// some of them are tried for each peer. Or every peer under a root, or under a known intermediate, is refused: the
+/// provider verifies no signatures with the root's key, or the intermediate names the root in other bytes.
 pub const CERTRELOAD_WARNING_ROOT_DOUBTFUL: u32 = 262_144;
 /// Warning: a certificate that is served is not valid yet, by the clock of this machine. With CERTRELOAD_START_AVAILABLE it
 /// may have been so at open; otherwise the clock was set back since.

@@ -10,6 +10,7 @@ use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name, X509Version};
 use x509_parser::time::ASN1Time;
 
+use super::distinguished_name::DistinguishedName;
 use super::hash::serial_text;
 use super::names::NameKind;
 use super::{der, oid};
@@ -30,9 +31,8 @@ pub(crate) struct CertificateFacts<'a> {
     pub(super) not_before: i64,
     pub(super) not_after: i64,
     pub(super) serial: String,
-    /// The subject name in DER. Subject and issuer names are compared as bytes, without decoding them.
-    pub(super) subject: &'a [u8],
-    pub(super) issuer: &'a [u8],
+    pub(super) subject: DistinguishedName<'a>,
+    pub(super) issuer: DistinguishedName<'a>,
     pub(super) subject_key_id: Option<&'a [u8]>,
     pub(super) authority_key_id: Option<&'a [u8]>,
     /// The whole `SubjectPublicKeyInfo` in DER: algorithm and key.
@@ -51,6 +51,8 @@ pub(crate) struct CertificateFacts<'a> {
     pub(super) has_issuer_url: bool,
     /// Whether the key may make signatures (keyUsage digitalSignature); true if the certificate has no keyUsage.
     pub(super) may_sign: bool,
+    /// Whether the key may sign certificates (keyUsage keyCertSign); true if the certificate has no keyUsage.
+    pub(super) may_sign_certificates: bool,
     /// Whether the key may sign CRLs (keyUsage cRLSign); true if the certificate has no keyUsage.
     pub(super) may_sign_crls: bool,
     /// Whether TLS servers may use the certificate (extendedKeyUsage serverAuth, anyExtendedKeyUsage or Server Gated
@@ -104,8 +106,8 @@ pub(super) fn facts(der: &[u8], position: Position) -> Result<CertificateFacts<'
         not_before: validity.not_before.timestamp(),
         not_after: validity.not_after.timestamp(),
         serial: serial_text(certificate.raw_serial()),
-        subject: tbs.subject.as_raw(),
-        issuer: tbs.issuer.as_raw(),
+        subject: DistinguishedName::new(tbs.subject.as_raw()),
+        issuer: DistinguishedName::new(tbs.issuer.as_raw()),
         subject_key_id: None,
         authority_key_id: None,
         public_key: tbs.subject_pki.raw,
@@ -116,6 +118,7 @@ pub(super) fn facts(der: &[u8], position: Position) -> Result<CertificateFacts<'
         is_authority: false,
         has_issuer_url: false,
         may_sign: true,
+        may_sign_certificates: true,
         may_sign_crls: true,
         may_serve: true,
         serves_by_gated_crypto: false,
@@ -134,6 +137,7 @@ pub(super) fn facts(der: &[u8], position: Position) -> Result<CertificateFacts<'
             ParsedExtension::BasicConstraints(constraints) => facts.is_authority = constraints.ca,
             ParsedExtension::KeyUsage(usage) => {
                 facts.may_sign = usage.digital_signature();
+                facts.may_sign_certificates = usage.key_cert_sign();
                 facts.may_sign_crls = usage.crl_sign();
             }
             ParsedExtension::ExtendedKeyUsage(usage) => {

@@ -85,16 +85,19 @@ impl Chain<'_> {
 
     /// Returns the path from the leaf to the highest issuer in the file.
     ///
-    /// After the renewal of an intermediate, both of its versions may be in the file. Of several issuers, the first
-    /// that is valid now is chosen, or else the first.
+    /// After the renewal of an intermediate, both of its versions may be in the file. Of several issuers, one that is
+    /// valid now is chosen, then one whose name has the same bytes, then the first.
     fn path_upwards(&self, positions: &[usize]) -> Vec<usize> {
         let mut linked = vec![self.leaf];
         let mut top = self.leaf;
         while !self.facts[top].is_self_issued() {
             let is_issuer = |at: &&usize| !linked.contains(at) && self.certifies(**at, top);
-            let issuers: Vec<_> = positions.iter().filter(is_issuer).copied().collect();
-            let valid = issuers.iter().find(|at| self.facts[**at].is_valid_at(self.now));
-            let Some(issuer) = valid.or(issuers.first()) else { break };
+            let issuers = positions.iter().filter(is_issuer);
+            let rank = |at: &&usize| {
+                let is_valid = self.facts[**at].is_valid_at(self.now);
+                (!is_valid, !self.names_in_same_bytes(**at, top))
+            };
+            let Some(issuer) = issuers.min_by_key(rank) else { break };
             top = *issuer;
             linked.push(top);
         }
@@ -113,6 +116,11 @@ impl Chain<'_> {
             && above.subject == below.issuer
             && same_key
             && self.is_signed_by(issuer, subject).unwrap_or(true)
+    }
+
+    /// Returns whether `subject` has the name of `issuer` in the same bytes, as verifiers of rustls require.
+    pub(super) fn names_in_same_bytes(&self, issuer: usize, subject: usize) -> bool {
+        self.facts[issuer].subject.has_same_bytes(&self.facts[subject].issuer)
     }
 
     /// Returns the positions of the certificates with `public_key` that may be the leaf for `role`.

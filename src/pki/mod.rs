@@ -7,6 +7,7 @@ mod compatibility;
 mod crl;
 mod crl_signer;
 mod der;
+mod distinguished_name;
 mod expiry_warning;
 mod hash;
 mod identity;

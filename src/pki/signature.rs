@@ -130,6 +130,14 @@ pub(super) fn preferred_scheme(key: &dyn SigningKey) -> Option<SignatureScheme> 
     key.choose_scheme(&all).map(|signer| signer.scheme())
 }
 
+/// Returns whether the provider verifies signatures of any algorithm with `public_key` (a `SubjectPublicKeyInfo`).
+pub(super) fn can_verify_with(public_key: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> bool {
+    let Some((key_algorithm, key)) = key_of(public_key) else { return false };
+    let is_usable = kind_of(key_algorithm).is_some_and(|kind| is_supported(kind, key));
+    is_usable
+        && algorithms.all.iter().any(|known| known.public_key_alg_id().as_ref() == key_algorithm)
+}
+
 /// Returns whether the provider can use a public key of this kind and form: an RSA key by its size, an EC key by the
 /// form of its point. Whether it can use other kinds depends on the algorithm alone.
 fn is_supported(kind: &[u8], key: &[u8]) -> bool {

@@ -271,6 +271,7 @@ const TABLE: &[(&str, &str, Names)] = &[
             "root: {issued by another|an intermediate alone}",
         ],
     ),
+    ("Names in other bytes", "SRR", &["root: its name in a PrintableString"]),
     ("Versions of roots", "SRR", &["root: version 4"]),
     (
         "Damaged certificates among roots",

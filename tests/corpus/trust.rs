@@ -6,7 +6,8 @@ use rcgen::{KeyPair, PublicKeyData};
 
 use crate::case::write_bytes;
 use crate::der::{
-    self, COMMON_NAME, Forge, UTC_TIME, UTF8_STRING, extension, name, oid, sequence, tlv,
+    self, COMMON_NAME, Forge, PRINTABLE_STRING, UTC_TIME, UTF8_STRING, extension, name, oid,
+    sequence, tlv,
 };
 use crate::keys::Signer;
 use crate::lists;
@@ -180,6 +181,10 @@ const ROOTS: &[(&str, Edit)] = &[
     ("negative serial", |forge| forge.serial = vec![0xff, 0x01]),
     ("serial of 40 bytes", |forge| forge.serial = vec![0x55; 40]),
     ("issued by another", |forge| forge.issuer = name(COMMON_NAME, UTF8_STRING, b"another")),
+    ("its name in a PrintableString", |forge| {
+        forge.subject = name(COMMON_NAME, PRINTABLE_STRING, b"root");
+        forge.issuer = forge.subject.clone();
+    }),
     ("wrong signature", |forge| forge.signature = |_| vec![0, 1, 2, 3]),
     ("wrong signature, key identifiers", |forge| {
         forge.signature = |mut signature| {

@@ -64,6 +64,37 @@ impl Client {
         Self(Arc::new(config))
     }
 
+    /// A client with these settings.
+    pub fn with_config(config: rustls::ClientConfig) -> Self {
+        Self(Arc::new(config))
+    }
+
+    /// Whether this client accepts the certificate of a server.
+    pub fn accepts(&self, config: Arc<rustls::ServerConfig>, name: &str) -> bool {
+        let mut client = self.begin(name);
+        let mut server = rustls::ServerConnection::new(config).unwrap();
+        while client.is_handshaking() {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).unwrap();
+            }
+            server.read_tls(&mut wire.as_slice()).unwrap();
+            server.process_new_packets().unwrap();
+            let mut wire = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut wire).unwrap();
+            }
+            let mut unread = wire.as_slice();
+            while !unread.is_empty() {
+                client.read_tls(&mut unread).unwrap();
+                if client.process_new_packets().is_err() {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
     /// Fails if the server does not refuse this client.
     pub fn is_refused(&self, config: Arc<rustls::ServerConfig>, name: &str) {
         let name = ServerName::try_from(name.to_owned()).unwrap();

@@ -63,7 +63,7 @@ fn without_quotations(text: &str) -> String {
 ///
 /// Names that standards and other programs write so are no such words.
 fn is_type_name(word: &str) -> bool {
-    const KNOWN: [&str; 16] = [
+    const KNOWN: [&str; 26] = [
         "cRLSign",
         "serverAuth",
         "clientAuth",
@@ -74,6 +74,16 @@ fn is_type_name(word: &str) -> bool {
         "notBefore",
         "basicConstraints",
         "OCSPSigning",
+        "keyCertSign",
+        "GnuTLS",
+        "UTF8String",
+        "NumericString",
+        "PrintableString",
+        "TeletexString",
+        "IA5String",
+        "VisibleString",
+        "UniversalString",
+        "BMPString",
         "BasicConstraints",
         "AppArmor",
         "SELinux",

@@ -20,7 +20,7 @@ ec() { pkcs8 -algorithm EC -pkeyopt ec_paramgen_curve:"$1"; }
 rsa() { pkcs8 -algorithm RSA -pkeyopt rsa_keygen_bits:"$1"; }
 certify() {
     openssl req -x509 -key key.pem -days 30 -subj /CN=a.test -addext subjectAltName=DNS:a.test \
-        -out chain.pem "$@"
+        -addext basicConstraints=critical,CA:FALSE -out chain.pem "$@"
     cp chain.pem original.pem
 }
 rewrite() { for f in chain.pem key.pem; do "$@" <$f >$f.new; mv $f.new $f; done; }

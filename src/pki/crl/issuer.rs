@@ -44,8 +44,8 @@ impl<'a> CrlIssuers<'a> {
     /// Verifies the signature of `crl` and returns the digest of the public key that made it; `None` if no certificate
     /// of the issuer is known.
     ///
-    /// If a root has the issuer's name, only roots are considered. Otherwise an attacker who can write a CRL file could
-    /// add a self-made certificate with the root's name, and sign an empty CRL with it.
+    /// If a root has the issuer's name in the same bytes, only roots are considered. Otherwise an attacker who can write a
+    /// CRL file could add a self-made certificate with the root's name, and sign an empty CRL with it.
     ///
     /// The signer's certificate must allow signing CRLs (keyUsage cRLSign, RFC 5280 section 6.3.3 (f)).
     pub(super) fn signer_of(
@@ -53,10 +53,18 @@ impl<'a> CrlIssuers<'a> {
         crl: &Crl,
         algorithms: &WebPkiSupportedAlgorithms,
     ) -> Result<Option<Sha256>, Cause> {
+        let roots = || self.roots.iter().copied();
+        let has_bytes = |ca: &&CrlSigner| ca.subject.has_same_bytes(&crl.issuer);
         let has_name = |ca: &&CrlSigner| ca.subject == crl.issuer;
-        let mut named: Vec<&CrlSigner> = self.roots.iter().copied().filter(has_name).collect();
+        let mut named: Vec<&CrlSigner> = roots().filter(has_bytes).collect();
         if named.is_empty() {
-            named = self.others.iter().filter(has_name).collect();
+            named = self.others.iter().filter(has_bytes).collect();
+        }
+        // rustls applies a CRL with the name in other bytes to no peer of that CA. So no harm is done if another CA, with
+        // almost the same name, signed it.
+        let is_known = !named.is_empty();
+        if !is_known {
+            named = roots().chain(&self.others).filter(has_name).collect();
         }
         // Several CAs may have one name, since a CA keeps its name when it replaces its key. So each key is tried.
         let (mut is_checked, mut is_signed) = (true, false);
@@ -72,8 +80,8 @@ impl<'a> CrlIssuers<'a> {
         }
         let (index, issuer) = (crl.index, crl.issuer_title.clone());
         match (is_signed, is_checked) {
-            _ if named.is_empty() => Ok(None),
             (true, _) => Err(Cause::CrlSigner { index, issuer }),
+            _ if !is_known => Ok(None),
             (_, true) => Err(Cause::CrlSignature { index, issuer }),
             (_, false) => {
                 let reason =

@@ -15,5 +15,5 @@ pub(crate) use issuer::CrlIssuers;
 pub(crate) use parse::{Crl, crls};
 pub(crate) use parse::{MAX_CRLS, is_list};
 pub(crate) use replacement::CrlVersion;
-pub(crate) use roots_without_crl::roots_without_list;
+pub(crate) use roots_without_crl::{lists_in_other_bytes, roots_without_list};
 pub(crate) use selection::{CrlContext, CrlSet, RevocationList};

@@ -13,6 +13,7 @@ use crate::pki::certificate::authority_title;
 use crate::pki::der::{BIT_STRING, BOOLEAN, EXPLICIT_0, GENERALIZED_TIME, IMPLICIT_0, INTEGER};
 use crate::pki::der::{OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, UTC_TIME};
 use crate::pki::der::{element, only, tagged};
+use crate::pki::distinguished_name::DistinguishedName;
 use crate::pki::hash::hexadecimal;
 use crate::pki::trust_input::TrustFile;
 use crate::pki::{oid, pem, wrong_format};
@@ -26,8 +27,7 @@ pub(crate) struct Crl {
     pub(crate) der: CertificateRevocationListDer<'static>,
     /// The position in the file, from 1.
     pub(crate) index: usize,
-    /// The issuer's name in DER, compared byte by byte.
-    pub(crate) issuer: Vec<u8>,
+    pub(crate) issuer: DistinguishedName<'static>,
     /// The issuer's name for messages.
     pub(crate) issuer_title: String,
     pub(crate) authority_key_id: Option<Vec<u8>>,
@@ -127,7 +127,7 @@ fn crl(bytes: &[u8], at: usize) -> Result<Crl, Cause> {
         .map_err(|_| malformed("the name of its issuer cannot be parsed"))?;
     Ok(Crl {
         index: at + 1,
-        issuer: outline.issuer.to_vec(),
+        issuer: DistinguishedName::new(outline.issuer).to_owned(),
         issuer_title: authority_title(&name),
         authority_key_id: extensions.authority_key_id.map(<[u8]>::to_vec),
         number: extensions.number.map(CrlNumber::new),

@@ -9,13 +9,13 @@ use std::cmp::Ordering;
 use super::parse::{Crl, CrlNumber, MAX_CRLS};
 use crate::pki::certificate::format_time;
 use crate::pki::crl_signer::CrlSigner;
+use crate::pki::distinguished_name::DistinguishedName;
 use crate::pki::hash::{Sha256, sha256};
 
 /// The certificates that a CRL covers: all those that an issuer signed with one key, or a part of these.
 #[derive(Clone, Debug)]
 pub(super) struct CrlScope {
-    /// The issuer's name in DER.
-    issuer: Vec<u8>,
+    pub(super) issuer: DistinguishedName<'static>,
     authority_key_id: Option<Vec<u8>>,
     /// The extension issuingDistributionPoint, which names the part; `None` if the CRL covers all certificates of the
     /// issuer.
@@ -64,8 +64,11 @@ impl CrlScope {
     ///
     /// If the signing keys of both are known, these are compared, otherwise the key identifiers. Some CAs leave out the
     /// key identifier, although RFC 5280 section 5.2.1 requires it.
+    ///
+    /// The names must have the same bytes: rustls applies a CRL to certificates that name their issuer in the same bytes
+    /// only. A CRL with the name in other bytes must not replace one that is applied (G13).
     fn has_same_issuer_key(&self, other: &Self) -> bool {
-        self.issuer == other.issuer
+        self.issuer.has_same_bytes(&other.issuer)
             && match (self.signer, other.signer) {
                 (Some(signer), Some(other)) => signer == other,
                 _ => self.authority_key_id == other.authority_key_id,

@@ -13,6 +13,7 @@ use super::replacement::{CrlVersion, remembered};
 use crate::error::{Cause, Error};
 use crate::pki::certificate::format_time;
 use crate::pki::crl_signer::CrlSigner;
+use crate::pki::distinguished_name::DistinguishedName;
 use crate::pki::expiry_warning::list_expiring_from;
 use crate::pki::hash::{Sha256, sha256};
 use crate::pki::skipped_lines::skipped_lines;
@@ -35,7 +36,7 @@ pub(crate) struct RevocationList {
     /// The number of certificates that it revokes.
     pub(crate) revoked: usize,
     /// The position in the file, from 1.
-    index: usize,
+    pub(super) index: usize,
     version: CrlVersion,
     is_signed_by_root: bool,
 }
@@ -144,6 +145,29 @@ impl RevocationList {
         self.version.scope.is_signed_by(ca)
     }
 
+    /// Returns in words how the issuer's name differs in bytes from that of `ca`, whose key signed the CRL; `None` if it
+    /// does not, or if that key did not. rustls applies the CRL to peers of `ca` only if there is no difference.
+    pub(super) fn difference_from(&self, ca: &CrlSigner) -> Option<String> {
+        let issuer = &self.version.scope.issuer;
+        let differs = self.is_signed_by(ca) && !issuer.has_same_bytes(&ca.subject);
+        differs.then(|| issuer.difference(&ca.subject))
+    }
+
+    /// Returns the issuer's name for the message that this CRL was lost, although `lists` may have one of the same
+    /// issuer.
+    fn lost_issuer(&self, lists: &[Self]) -> String {
+        let issuer = &self.version.scope.issuer;
+        let is_like =
+            |other: &&DistinguishedName<'_>| *other == issuer && !other.has_same_bytes(issuer);
+        match lists.iter().map(|list| &list.version.scope.issuer).find(is_like) {
+            Some(other) => {
+                let difference = other.difference(issuer);
+                format!("{}, with its name in the same bytes ({difference}),", self.issuer)
+            }
+            None => self.issuer.clone(),
+        }
+    }
+
     /// Rejects this CRL if it is older than one that was in use: it may lack what was revoked since (G13).
     fn check_rollback(
         &self,
@@ -182,7 +206,7 @@ impl RevocationList {
     fn unverified(&self) -> Option<Warning> {
         (!self.version.scope.has_known_signer()).then(|| {
             let text = format!(
-                "certificate revocation list {} of {} is of \"{}\", which is not one of the roots: its signature is only verified when a peer sends that issuer's certificate; to verify it on loading, add the certificate to the file",
+                "certificate revocation list {} of {} is of \"{}\", and no known certificate of that name has the key that signed it: its signature is only verified when a peer sends that issuer's certificate; to verify it on loading, add the certificate to the file",
                 self.index,
                 self.path.display(),
                 self.issuer
@@ -206,7 +230,7 @@ impl RevocationList {
         }
         let is_root_trusted = context.issuers.roots.iter().any(|root| self.is_signed_by(root));
         let has_expired = self.next_update.is_some_and(|at| at <= context.now);
-        let lost = || Error::at(&self.path, Cause::CrlLost { issuer: self.issuer.clone() });
+        let lost = || Error::at(&self.path, Cause::CrlLost { issuer: self.lost_issuer(lists) });
         match self.is_signed_by_root {
             _ if is_root_trusted => Err(lost()),
             // The root is not trusted any more, so no peer under it is accepted.

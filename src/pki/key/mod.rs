@@ -27,7 +27,7 @@ use crate::sys::without_fork;
 use encrypted::{EncryptedKey, REMEDY};
 use foreign::ForeignKey;
 pub(crate) use password::{GivenPassword, Password};
-pub(super) use unsupported::of_certificate;
+pub(super) use unsupported::{kind_of_public_key, of_certificate};
 
 /// Asks for the password of an encrypted key. Returns it, `None` if there is none, or why it cannot be read.
 pub(crate) type AskPassword<'a> = &'a dyn Fn() -> Result<Option<GivenPassword<'a>>, Error>;

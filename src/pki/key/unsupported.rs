@@ -9,6 +9,7 @@ use crate::pki::der::{
     element, only, tagged,
 };
 use crate::pki::oid;
+use crate::pki::public_key::{key_of, spells_out_curve};
 
 /// The minimum length of an RSA modulus in bits that providers accept.
 const LEAST_RSA_BITS: usize = 2048;
@@ -122,6 +123,28 @@ pub(in crate::pki) fn of_certificate(public_key: &[u8]) -> Cow<'static, str> {
     kind.map_or(Cow::Borrowed(""), |kind| {
         format!("; the first certificate there has {kind}").into()
     })
+}
+
+/// Returns what kind of key a `SubjectPublicKeyInfo` has with which the provider verifies no signatures.
+pub(in crate::pki) fn kind_of_public_key(public_key: &[u8]) -> Cow<'static, str> {
+    let kind = || {
+        let (algorithm, key) = key_of(public_key)?;
+        let (kind, parameters) = tagged(algorithm, OBJECT_IDENTIFIER)?;
+        Some(match kind {
+            oid::RSA => {
+                let (modulus, _) = tagged(only(key, SEQUENCE)?, INTEGER)?;
+                format!("an RSA key of {} bits", bit_length(modulus)).into()
+            }
+            oid::EC if spells_out_curve(algorithm) => "an EC key whose curve is spelled out".into(),
+            oid::EC => match other_curve(element(parameters)?.0.content) {
+                Some(curve) => curve.into(),
+                None => "an EC key with a compressed point".into(),
+            },
+            oid::ED25519 => return None,
+            kind => other_kind(kind),
+        })
+    };
+    kind().unwrap_or_else(|| "a malformed key".into())
 }
 
 /// Returns the name of a curve that providers do not support; `None` if they support it.

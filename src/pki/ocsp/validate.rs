@@ -150,7 +150,7 @@ fn answers_about_leaf<'a, 'b>(
     let keys: Vec<_> =
         issuers.iter().filter_map(|at| key_bits(chain.facts[*at].public_key)).collect();
     let mut answers = of_serial;
-    answers.retain(|answer| names_issuer(&answer.cert_id, leaf.issuer, &keys));
+    answers.retain(|answer| names_issuer(&answer.cert_id, leaf.issuer.der(), &keys));
     if answers.is_empty() { Err(StapleError::AnotherIssuer) } else { Ok(answers) }
 }
 

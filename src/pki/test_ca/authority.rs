@@ -5,9 +5,9 @@ use std::process::Command;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
-    CrlIssuingDistributionPoint, CrlScope, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
-    date_time_ymd,
+    CrlIssuingDistributionPoint, CrlScope, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
@@ -69,9 +69,27 @@ impl Authority {
 
     /// Returns a CA with the same name and key, whose certificate has another key usage.
     pub(crate) fn with_key_usages(&self, usages: &[KeyUsagePurpose]) -> Self {
+        self.with_same_key(|params| params.key_usages = usages.to_vec())
+    }
+
+    /// Returns a CA with the same key, whose name has the same characters in another type of string.
+    pub(crate) fn with_printable_name(&self) -> Self {
+        self.with_same_key(|params| {
+            let Some(DnValue::Utf8String(name)) =
+                params.distinguished_name.get(&DnType::CommonName).cloned()
+            else {
+                unreachable!("as `with` made it")
+            };
+            let name = DnValue::PrintableString(name.as_str().try_into().unwrap());
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+        })
+    }
+
+    fn with_same_key(&self, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = KeyPair::try_from(self.issuer.key().serialize_der()).unwrap();
         let mut params = self.params.clone();
-        params.key_usages = usages.to_vec();
+        change(&mut params);
         Self::of(params, key)
     }
 

@@ -1,10 +1,13 @@
 //! The trust store: roots, CRLs and the client-authentication mode, and the verifiers built from them.
 
+mod doubtful_roots;
 mod logged_verifier;
 mod roots;
 mod skipped_certificate;
 #[cfg(test)]
 mod test_handshake;
+#[cfg(test)]
+mod tests_names;
 #[cfg(test)]
 mod tests_trust;
 mod verifier;
@@ -21,8 +24,8 @@ use rustls::server::danger::ClientCertVerifier;
 
 pub(crate) use roots::{Roots, RootsContext};
 
-use super::crl::roots_without_list;
 use super::crl::{CrlContext, CrlIssuers, CrlSet, CrlVersion, RevocationList};
+use super::crl::{lists_in_other_bytes, roots_without_list};
 use super::crl_signer::CrlSigner;
 use super::hash::{Sha256, sha256_of_list};
 use super::prepared::PreparedObjects;
@@ -31,6 +34,7 @@ use super::trust_input::{TrustFile, TrustInput};
 use super::warnings::Warning;
 use crate::error::{Cause, Error};
 use crate::options::{ClientAuth, CrlRules, TlsStack, TrustOptions};
+use doubtful_roots::intermediates_without_path;
 use roots::LoadedRoots;
 use verifier::{CrlDers, RoleVerifier, VerifierSettings};
 
@@ -131,12 +135,16 @@ impl Trust {
             builder.build(servers.as_ref(), previous.map(|trust| &trust.servers))?;
         let crls_expire_at = builder.crls_expire_at(0..lists.len());
         let session_crls_expire_at = builder.crls_expire_at(builder.lists_of(client_roots));
+        let others = &crl_context.issuers.others;
+        let mut of_names = intermediates_without_path(&roots, others);
+        let authorities = roots.iter().copied().chain(others);
+        of_names.extend(lists_in_other_bytes(authorities, &lists, rules));
         let without_list = roots_without_list(&roots, &lists, rules);
         let of_roots = [clients, servers].into_iter().flatten().flat_map(|roots| roots.warnings);
         Ok(Self {
             clients: clients_verified,
             servers: servers_verified,
-            warnings: of_roots.chain(warnings).chain(without_list).collect(),
+            warnings: of_roots.chain(of_names).chain(warnings).chain(without_list).collect(),
             crls_expire_at,
             session_crls_expire_at,
             lists,

@@ -8,6 +8,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, RootCertStore};
 
+use super::doubtful_roots::doubts;
 use super::skipped_certificate::{MAY_BE_A_LOST_ROOT, SkippedCertificate, SkippedPlace};
 use crate::error::{Cause, Error, Position};
 use crate::pki::certificate;
@@ -171,7 +172,7 @@ struct RootCollector<'a> {
     warnings: Vec<Warning>,
     skipped: Vec<SkippedCertificate<'a>>,
     files: FileDigests,
-    /// The name for messages and the number of the roots with each subject.
+    /// The name for messages and the number of the roots with each subject, in DER.
     subjects: BTreeMap<Vec<u8>, (String, usize)>,
     /// The number of certificates read so far, repetitions included, to enforce [`MAX_ROOTS`].
     count: usize,
@@ -203,8 +204,9 @@ impl<'a> RootCollector<'a> {
             match facts.and_then(|facts| self.add_to_store(der).map(|()| facts)) {
                 Ok(facts) => {
                     self.warnings.extend(expired(&facts, position, file.path, context.now));
-                    self.warnings.extend(no_authority(&facts, position, file.path));
-                    let subject = self.subjects.entry(facts.subject.to_vec());
+                    let place = (position, file.path);
+                    self.warnings.extend(doubts(&facts, place, context.algorithms));
+                    let subject = self.subjects.entry(facts.subject.der().to_vec());
                     subject.or_insert_with(|| (facts.title.clone(), 0)).1 += 1;
                     self.anchors.insert(sha256, CrlSigner::of(&facts));
                     self.ders.push(der.clone());
@@ -333,21 +335,6 @@ fn expired(
             format_time(facts.not_after)
         );
         Warning::new(WarningKind::ChainExpired, text)
-    })
-}
-
-/// Returns a warning if a root is no CA certificate: usually the certificate of a server that was put among the roots to
-/// trust it alone. As a trust anchor it may certify any name.
-///
-/// Certificates of X.509 version 1 have no extension that could say so, and old roots are among them.
-fn no_authority(facts: &CertificateFacts<'_>, position: Position, path: &Path) -> Option<Warning> {
-    (!facts.is_authority && !facts.is_version_1).then(|| {
-        let text = format!(
-            "{position} in {} (\"{}\") is no CA certificate, and everything that its key signed is trusted",
-            path.display(),
-            facts.title
-        );
-        Warning::new(WarningKind::RootDoubtful, text)
     })
 }
 

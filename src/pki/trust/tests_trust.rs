@@ -19,20 +19,20 @@ const LISTS: &str = "/trust/lists.pem";
 
 /// The files and settings of a trust store.
 #[derive(Clone)]
-struct Setup {
-    client_roots: Option<String>,
-    server_roots: Option<String>,
-    lists: Option<String>,
-    client_auth: ClientAuth,
-    rules: CrlRules,
+pub(super) struct Setup {
+    pub(super) client_roots: Option<String>,
+    pub(super) server_roots: Option<String>,
+    pub(super) lists: Option<String>,
+    pub(super) client_auth: ClientAuth,
+    pub(super) rules: CrlRules,
     /// Certificates of intermediates that verify CRLs and are not trusted, as in [`TrustInput`].
-    issuers: Vec<CertificateDer<'static>>,
-    now: i64,
+    pub(super) issuers: Vec<CertificateDer<'static>>,
+    pub(super) now: i64,
 }
 
 impl Setup {
     /// Returns the setup of a server that requires client certificates issued under one of `roots`.
-    fn clients(roots: &[&Authority]) -> Self {
+    pub(super) fn clients(roots: &[&Authority]) -> Self {
         Self {
             client_roots: Some(pem_of(roots)),
             server_roots: None,
@@ -44,19 +44,19 @@ impl Setup {
         }
     }
 
-    fn with_lists(self, lists: &[String]) -> Self {
+    pub(super) fn with_lists(self, lists: &[String]) -> Self {
         Self { lists: Some(lists.concat()), ..self }
     }
 
-    fn with_servers(self, roots: &[&Authority]) -> Self {
+    pub(super) fn with_servers(self, roots: &[&Authority]) -> Self {
         Self { server_roots: Some(pem_of(roots)), ..self }
     }
 
-    fn with_rules(self, rules: CrlRules) -> Self {
+    pub(super) fn with_rules(self, rules: CrlRules) -> Self {
         Self { rules, ..self }
     }
 
-    fn after(&self, previous: Option<&Trust>) -> Result<Trust, Error> {
+    pub(super) fn after(&self, previous: Option<&Trust>) -> Result<Trust, Error> {
         let roots = |text: &'_ Option<String>| text.clone().map(|text| leaked(ROOTS, text));
         let lists = self.lists.clone().map(|text| leaked(LISTS, text));
         let input = TrustInput {
@@ -80,11 +80,11 @@ impl Setup {
         )
     }
 
-    fn trust(&self) -> Trust {
+    pub(super) fn trust(&self) -> Trust {
         self.after(None).unwrap()
     }
 
-    fn rejected(&self, previous: Option<&Trust>) -> Cause {
+    pub(super) fn rejected(&self, previous: Option<&Trust>) -> Cause {
         let error = self.after(previous).unwrap_err();
         assert_eq!(error.path.as_deref(), Some(LISTS.as_ref()), "{error}");
         error.cause
@@ -99,10 +99,11 @@ fn pem_of(roots: &[&Authority]) -> String {
     roots.iter().map(|root| root.root_pem()).collect()
 }
 
-const REVOKED: Result<(), TlsError> = Err(TlsError::InvalidCertificate(CertificateError::Revoked));
-const UNKNOWN: Result<(), TlsError> =
+pub(super) const REVOKED: Result<(), TlsError> =
+    Err(TlsError::InvalidCertificate(CertificateError::Revoked));
+pub(super) const UNKNOWN: Result<(), TlsError> =
     Err(TlsError::InvalidCertificate(CertificateError::UnknownRevocationStatus));
-const STRANGER: Result<(), TlsError> =
+pub(super) const STRANGER: Result<(), TlsError> =
     Err(TlsError::InvalidCertificate(CertificateError::UnknownIssuer));
 
 #[test]
