@@ -185,15 +185,16 @@ fn whole_sequence(bytes: &[u8]) -> Option<&[u8]> {
     rest.iter().all(u8::is_ascii_whitespace).then_some(content)
 }
 
-/// Returns whether `bytes` look like text in UTF-16: every second byte is zero, as in the characters of ASCII. Random
+/// Returns whether `bytes` look like text in UTF-16: every second byte is zero, and the others are ASCII text. Random
 /// bytes are practically never that.
 fn is_utf16(bytes: &[u8]) -> bool {
-    let text = bytes.strip_prefix(b"\xff\xfe").or(bytes.strip_prefix(b"\xfe\xff"));
-    let is_zero_at = |parity: usize| {
-        let half = text.unwrap_or(bytes).iter().skip(parity).step_by(2);
-        half.clone().count() > 0 && half.copied().all(|byte| byte == 0)
+    let mark = bytes.strip_prefix(b"\xff\xfe").or(bytes.strip_prefix(b"\xfe\xff"));
+    let (units, _) = mark.unwrap_or(bytes).as_chunks::<2>();
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    let is_of = |high: usize| {
+        units.iter().all(|unit| unit[high] == 0 && is_text(&unit[1 - high])) && !units.is_empty()
     };
-    is_zero_at(0) != is_zero_at(1)
+    is_of(0) || is_of(1)
 }
 
 /// Returns whether there is a PEM section in `bytes`, which are no text as a whole.

@@ -59,6 +59,8 @@ pub struct ClientRow {
     pub situation: Situation,
     pub openssl: &'static str,
     pub rustls: &'static str,
+    /// Whether certreload warns of the root.
+    pub warns: bool,
 }
 
 const fn server(what: &'static str, letters: &'static str, script: &'static str) -> ServerRow {
@@ -77,7 +79,16 @@ const fn client(
     script: &'static str,
 ) -> ClientRow {
     let situation = Situation { what, script, name: "a.test", is_mutual: true };
-    ClientRow { situation, openssl, rustls }
+    ClientRow { situation, openssl, rustls, warns: false }
+}
+
+/// As [`client`], under a root that certreload warns of.
+const fn warned_client(
+    what: &'static str,
+    letters: [&'static str; 2],
+    script: &'static str,
+) -> ClientRow {
+    ClientRow { warns: true, ..client(what, letters, script) }
 }
 
 const FUNCTIONS: &str = r#"
@@ -103,6 +114,10 @@ two_strings() {
     openssl req -x509 -config cnf -key root.key -subj /CN=root -days 30 -out printable.pem
     openssl asn1parse -in root.pem | grep -q 'UTF8STRING *:root'
     openssl asn1parse -in printable.pem | grep -q 'PRINTABLESTRING *:root'
+}
+authority_of_itself() {
+    openssl req -x509 -key key.pem -days 30 -subj /CN=a.test -addext subjectAltName=DNS:a.test -out chain.pem
+    cp chain.pem root.pem
 }
 # as_client: what has been made is the client's, and the server is a usual one.
 as_client() {
@@ -131,11 +146,7 @@ pub const SERVERS: &[ServerRow] = &[
         "pss_root; request; echo subjectAltName=DNS:a.test >ext
          sign -extfile ext -sha256 -sigopt rsa_pss_saltlen:32",
     ),
-    server(
-        "self-signed, CA:TRUE, its own root",
-        "aaaar",
-        "ec P-256; certify; cp chain.pem root.pem",
-    ),
+    warned("self-signed, CA:TRUE, its own root", "aaaar", "ec P-256; authority_of_itself"),
     server(
         "self-signed, CA:FALSE, its own root",
         "aaaaa",
@@ -213,14 +224,14 @@ pub const CLIENTS: &[ClientRow] = &[
     client(
         "client: self-signed, CA:TRUE, its own root",
         ["aaaaa", "rrrrr"],
-        "ec P-256; certify; cp chain.pem root.pem; as_client",
+        "ec P-256; authority_of_itself; as_client",
     ),
     client(
         "client: issuer and root differ in the type of string",
         ["aaaaa", "rrrrr"],
         "two_strings; cp root.pem utf8.pem; cp printable.pem root.pem; request; named; cp utf8.pem root.pem; as_client",
     ),
-    client(
+    warned_client(
         "client: issued by an authority with an RSASSA-PSS key",
         ["aaaaa", "rrrrr"],
         "pss_root; request; echo subjectAltName=DNS:a.test >ext

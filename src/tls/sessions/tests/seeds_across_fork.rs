@@ -1,6 +1,7 @@
 //! Tests that processes agree on seeds. Each thread acts as one process, and shares nothing else with the others.
 
 use std::sync::Barrier;
+use std::sync::atomic::AtomicUsize;
 use std::thread;
 
 use super::*;
@@ -71,20 +72,25 @@ fn g11_concurrent_processes_agree_on_each_seed() {
 }
 
 /// Each thread goes through the periods at its own speed, as a process does whose clock is ahead or behind. So threads
-/// often ask for another period than that of the current seed, and any of them then replaces the seed.
+/// often ask for another period than that of the current seed, and any of them then replaces the seed. A thread that the
+/// others overtake in all its attempts makes a private seed. On a busy machine that happens to few of 24,000 calls.
 #[test]
 fn g11_processes_with_different_clocks_agree_once_the_clocks_do() {
     let seeds = new();
+    let private = &AtomicUsize::new(0);
     thread::scope(|scope| {
         for start in 0..8 {
             scope.spawn(move || {
                 for period in start..start + 3_000 {
                     let epoch = seeds.for_period(period).unwrap().epoch;
-                    assert!(epoch.is_for(period) && epoch.number > 0);
+                    assert!(epoch.is_for(period) || epoch.number == 0 && epoch.period == period);
+                    private.fetch_add(usize::from(epoch.number == 0), Ordering::Relaxed);
                 }
             });
         }
     });
+    let private = private.load(Ordering::Relaxed);
+    assert!(private < 240, "{private} private seeds");
     let all: Vec<_> = (0..3).map(|_| values(seeds.for_period(9_000).unwrap())).collect();
     assert!(all.iter().all(|seeds| *seeds == all[0]));
 }
