@@ -1653,6 +1653,9 @@ certreload_result certreload_get_status(const certreload_handle *handle,
 /**
  * Writes the status of one identity of a handle.
  *
+ * The index counts all identities that were added. That of certreload_generation_identity() counts those that have been
+ * loaded: certreload_identity_index() converts.
+ *
  * @param handle       must not be NULL
  * @param index        0 to certreload_status.identities_configured - 1: the order in which identities were added
  * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
@@ -3608,7 +3611,7 @@ size_t certreload_generation_identity_count(const certreload_generation *generat
 
 /**
  * Returns one identity of a generation, by the order in which identities were added. Those that have not been loaded
- * are not counted.
+ * are not counted: certreload_identity_index() converts to the index that functions of the handle take.
  *
  * @param generation  must not be NULL
  * @param index       0 to certreload_generation_identity_count() - 1

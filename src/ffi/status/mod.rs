@@ -193,6 +193,9 @@ pub unsafe extern "C" fn certreload_get_status(
 
 /// Writes the status of one identity of a handle.
 ///
+/// The index counts all identities that were added. That of certreload_generation_identity() counts those that have been
+/// loaded: certreload_identity_index() converts.
+///
 /// @param handle       must not be NULL
 /// @param index        0 to certreload_status.identities_configured - 1: the order in which identities were added
 /// @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
