@@ -892,7 +892,9 @@ certreload_result certreload_find_identity(const certreload_handle *handle,
  */
 CERTRELOAD_ENUM(certreload_event_kind) {
   /**
-   * A new generation is current: the first one at open, and one for each change after it.
+   * A new generation is current: the first one at open, and one for each change after it. With
+   * CERTRELOAD_START_AVAILABLE the first comes even if nothing was loaded: check the health, and `identities`, in
+   * certreload_status.
    */
   CERTRELOAD_EVENT_KIND_RELOADED = 1,
   /**

@@ -20,6 +20,7 @@ use certreload::ffi::log::{
     certreload_log_callback, certreload_log_level_str, certreload_set_log_callback,
 };
 use certreload::ffi::options::certreload_options_set_name;
+use certreload::ffi::options::start::{certreload_options_set_start, certreload_start};
 use certreload::ffi::options::trust::certreload_client_auth;
 use certreload::ffi::options::watch::certreload_watch;
 use certreload::ffi::reload::certreload_reload_wait;
@@ -101,6 +102,42 @@ fn each_event_is_a_line_with_no_event_callback_set() {
     has(&lines, Debug, " is open; identities: 1");
     has(&lines, Debug, " is closed; identities: 1");
     assert!(lines.iter().all(|(_, line)| !line.starts_with("certreload")), "{lines:#?}");
+}
+
+/// A log without an event callback shows an operator that a start on a bad day serves nothing.
+#[test]
+fn line_of_an_open_without_files_says_that_nothing_is_served() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let pair = Pair::new(&[NAME]);
+    write_private(&path("b.key"), &pair.key);
+    fs::write(path("b.pem"), &pair.chain).unwrap();
+    let open = |name: &str, roots: Option<&str>| {
+        let chain = path(&format!("{name}.pem"));
+        let builder = Builder::new().identity(&chain, &path(&format!("{name}.key")));
+        let builder = builder.watch(certreload_watch::Off);
+        let builder = match roots {
+            Some(roots) => builder.client_auth(certreload_client_auth::Required, &path(roots)),
+            None => builder,
+        };
+        // SAFETY: live options.
+        let set =
+            unsafe { certreload_options_set_start(builder.0, certreload_start::Available as u32) };
+        assert_eq!(set, Outcome::Ok);
+        logged(Info, || drop(builder.open()))
+    };
+    let (chain, of_trust) = (path("a.pem"), path("roots.pem"));
+    let lines = open("a", None);
+    let of_open = format!("opened without: {}: ", chain.display());
+    assert!(lines.iter().any(|(level, line)| *level == Error && line.starts_with(&of_open)));
+    let words = "generation 1 serves nothing yet: ";
+    let refused = "; but every client is refused until an identity is loaded";
+    has(&lines, Info, &format!("{words}{}: nothing has been loaded yet{refused}", chain.display()));
+    let lines = open("b", Some("roots.pem"));
+    has(&lines, Info, "; but every handshake is refused until the trust store is loaded");
+    has(&lines, Info, "generation 1 serves: ");
+    has(&lines, Error, &format!("opened without: {}: ", of_trust.display()));
 }
 
 #[test]

@@ -13,7 +13,9 @@ use crate::pki::{WarningKind, Warnings};
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_event_kind {
-    /// A new generation is current: the first one at open, and one for each change after it.
+    /// A new generation is current: the first one at open, and one for each change after it. With
+    /// CERTRELOAD_START_AVAILABLE the first comes even if nothing was loaded: check the health, and `identities`, in
+    /// certreload_status.
     Reloaded = 1,
     /// The files, or pushed bytes, cannot be used; the last good version keeps serving (G3). Each distinct failure is
     /// reported once: a file that fails as before causes no event, not even after a request. What is STALE by failures

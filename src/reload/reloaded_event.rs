@@ -40,7 +40,8 @@ impl ReloadReport {
             1 => "; and 1 more identity".to_owned(),
             count => format!("; and {count} more identities"),
         };
-        let mut parts = vec![described.join("; and ") + &more];
+        let refusal = candidate.refusal().map(|why| format!("; but {why}")).unwrap_or_default();
+        let mut parts = vec![described.join("; and ") + &more + &refusal];
         parts.extend(in_words(warnings.clone()));
         // Describe the further units only if the log shows that: thousands of units may have changed.
         let further = if log_enabled!(target: LOG_TARGET, Level::Info) {

@@ -71,6 +71,11 @@ impl Candidate {
         self.resolver.has_name(name)
     }
 
+    /// Returns why every handshake will be refused, if that is so.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        self.parts.refusal()
+    }
+
     /// Returns the first name of the first identity, if the client role has no identity to present.
     ///
     /// Without an identity that was added for it, the client role presents the first identity. It cannot do so if that

@@ -150,6 +150,20 @@ impl UnitContents {
         self.lacks_trust
     }
 
+    /// Returns why every handshake is refused, if that is so; in the server role, unless the trust store is missing.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        let for_servers = || self.identities.iter().filter(|slot| slot.role() == Role::Server);
+        if self.lacks_trust {
+            Some("every handshake is refused until the trust store is loaded")
+        } else if for_servers().next().is_some()
+            && for_servers().all(|slot| slot.loaded().is_none())
+        {
+            Some("every client is refused until an identity is loaded")
+        } else {
+            None
+        }
+    }
+
     /// Returns the index of the trust store among the units, if there is one.
     pub(crate) fn trust_index(&self) -> Option<usize> {
         (self.trust.is_some() || self.lacks_trust).then_some(self.identities.len())
