@@ -644,6 +644,9 @@ void certreload_close(certreload_handle *handle);
  * Call it in place of rustls_server_connection_new(). The connection keeps this configuration for its lifetime:
  * later reloads do not change it (G8).
  *
+ * If nothing has been loaded yet (CERTRELOAD_START_AVAILABLE), the connection is made, and its handshake fails. The
+ * client gets the alert access_denied, rustls returns "general error", and the log has the reason once a minute.
+ *
  * @param handle          must not be NULL
  * @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
  * @return                OK; NULL_PARAMETER; NOT_CONFIGURED if the handle has no identity to serve; TLS if rustls
@@ -678,6 +681,10 @@ const rustls_server_config *certreload_acquire_server_config(const certreload_ha
  *
  * Call it in place of rustls_client_connection_new(). The connection keeps this configuration for its lifetime. The
  * next connection uses what has been published by then.
+ *
+ * If the roots have not been loaded yet (CERTRELOAD_START_AVAILABLE), the connection is made, and its handshake fails
+ * with "invalid peer certificate: UnknownIssuer", whatever the server presents. certreload_generation_refuses() returns
+ * whether that is so, and the log has the reason once a minute.
  *
  * @param handle          must not be NULL
  * @param server_name     must not be NULL; a DNS name (A-labels) or an IP address, which the server's certificate
@@ -899,8 +906,8 @@ CERTRELOAD_ENUM(certreload_event_kind) {
   CERTRELOAD_EVENT_KIND_RELOADED = 1,
   /**
    * The files, or pushed bytes, cannot be used; the last good version keeps serving (G3). Each distinct failure is
-   * reported once: a file that fails as before causes no event, not even after a request. What is STALE by failures
-   * stops to be so with one event, RELOADED or RECOVERED.
+   * reported once, that is, one of other bytes or for another reason. A file that fails as before causes no event,
+   * not even after a request. What is STALE by failures stops to be so with one event, RELOADED or RECOVERED.
    */
   CERTRELOAD_EVENT_KIND_RELOAD_FAILED = 2,
   /**
@@ -1123,7 +1130,7 @@ CERTRELOAD_ENUM(certreload_trigger) {
 /**
  * Warning: a path leads through a link of /proc to a file that has no path here, so the kernel notifies of no changes.
  * Examples are a memfd or a deleted file by "/dev/fd/5", and a file of another mount namespace by "/proc/PID/root".
- * Such a file is read at each poll and request.
+ * Such a file is read at each poll and request. A file that replaces it at its old place is not seen.
  */
 #define CERTRELOAD_WARNING_POLLED_PATH 2097152
 
@@ -1824,9 +1831,9 @@ certreload_result certreload_get_trust_status(const certreload_handle *handle,
  *
  * Series of each identity, with the labels identity (the path of its chain) and name (its first name):
  * certreload_not_before_timestamp_seconds, certreload_not_after_timestamp_seconds,
- * certreload_chain_not_after_timestamp_seconds (of an intermediate that clients need, if that is earlier),
- * certreload_consecutive_failures and certreload_identity_health{state}. An identity that was added twice is written
- * once.
+ * certreload_chain_not_after_timestamp_seconds (the same, or that of an intermediate that clients need, if that is
+ * earlier), certreload_consecutive_failures and certreload_identity_health{state}. An identity that was added twice is
+ * written once. Until an identity has been loaded (state "missing"), its name is "", and it has no series with a date.
  *
  * Series of a handle that checks peers: certreload_trust_client_roots, certreload_trust_server_roots,
  * certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,
@@ -2136,18 +2143,27 @@ CERTRELOAD_ENUM(certreload_start) {
  *
  * - **An identity** that cannot be loaded is left out. Clients that ask for its names get the first identity that has
  *   been loaded. If none has, certreload_server_connection_new() still succeeds, and every handshake ends with the
- *   alert access_denied. An identity for the client role that is left out is not presented, nor is another one.
+ *   alert access_denied. The host then gets "general error" from rustls_connection_process_new_packets(), and the log
+ *   has the reason once a minute. An identity for the client role that is left out is not presented, nor is another
+ *   one.
  * - **A certificate that has expired**, or is not valid yet, is served as long as its identity has had no other one.
- *   Health is EXPIRED.
+ *   Health is EXPIRED. That is no failure: last_failure is "", and certreload_reload_wait() returns UNCHANGED. The
+ *   expired one is an EXPIRED event with the trigger CERTRELOAD_TRIGGER_CLOCK. For one that is not valid yet there is
+ *   only the bit CERTRELOAD_WARNING_NOT_YET_VALID, in RELOADED and in the status.
  * - **A trust store** that cannot be loaded never weakens the server: until it can, every handshake of the handle is
- *   refused, in both roles.
+ *   refused, in both roles. The server role ends it as without an identity. In the client role,
+ *   certreload_acquire_client_config() still returns a configuration, with which every server's certificate is refused:
+ *   "invalid peer certificate: UnknownIssuer". The fault is not the server's. certreload_generation_refuses() returns
+ *   true until then, and the log has the reason once a minute.
  * - **Ticket keys** that cannot be loaded are replaced by keys of this process, with the warning
  *   CERTRELOAD_WARNING_TICKET_KEYS_MISSING.
- * - **A required name** that no identity has is the warning CERTRELOAD_WARNING_NAME_MISSING.
+ * - **A required name** that no identity has is the warning CERTRELOAD_WARNING_NAME_MISSING. The health does not depend
+ *   on it. As soon as an identity has the name, it is required as otherwise: no change may remove it again.
  *
- * Each failure is a RELOAD_FAILED event with the trigger CERTRELOAD_TRIGGER_OPEN, after the first RELOADED event; of more
- * than CERTRELOAD_MAX_WAITING_EVENTS, the oldest are counted by the others, and all are in the log. The files are read
- * once. Those that are incomplete at that moment are loaded after their next change, poll or request.
+ * Each of these failures to load is a RELOAD_FAILED event with the trigger CERTRELOAD_TRIGGER_OPEN, after the first
+ * RELOADED event; of more than CERTRELOAD_MAX_WAITING_EVENTS, the oldest are counted by the others, and all are in the
+ * log. The files are read once. Those that are incomplete at that moment are loaded after their next change, poll or
+ * request.
  *
  * Health is MISSING while an identity or the trust store has not been loaded; certreload_get_identity_status() and
  * certreload_get_trust_status() have the reason. As soon as the files can be used they are, without a restart, and

@@ -8,6 +8,8 @@ mod support;
 
 use std::ffi::{c_char, c_void};
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
@@ -29,6 +31,7 @@ use certreload::testing;
 use support::certificates::{Pair, Site, write_private};
 use support::client::Client;
 use support::host::{Builder, c_path, checked, text};
+use support::talk::talk;
 use support::workshop::Workshop;
 
 const NAME: &str = "a.test";
@@ -237,6 +240,56 @@ fn records_of_rustls_pass_through_under_its_name() {
     let theirs: Vec<_> = looks.iter().filter(|(_, line)| line.starts_with("rustls::")).collect();
     assert!(theirs.is_empty(), "of the self-check: {theirs:#?}");
     assert_eq!(logged(Info, || drop(host.served(NAME))), [], "below the level that was asked for");
+}
+
+/// The host gets only a general error, or what looks like a fault of the server: a line says what is missing.
+#[test]
+fn g24_refusal_for_want_of_files_is_explained_once_a_minute() {
+    let _alone = alone();
+    let (directory, site) = (tempfile::tempdir().unwrap(), Site::plain(&Pair::new(&[NAME])));
+    let (none, roots) = (directory.path().join("none.pem"), directory.path().join("roots.pem"));
+    let open = |builder: Builder| {
+        // SAFETY: live options.
+        let set =
+            unsafe { certreload_options_set_start(builder.0, certreload_start::Available as u32) };
+        assert_eq!(set, Outcome::Ok);
+        builder.watch(certreload_watch::Off).open()
+    };
+    let with_site = || Builder::new().identity(&site.chain(), &site.key());
+    let empty = open(Builder::new().identity(&none, &none));
+    let of_server = open(with_site().client_auth(certreload_client_auth::Required, &roots));
+    let of_client = open(with_site().server_roots(&roots));
+    let server = open(with_site());
+    let client = Client::new();
+    let cases: [(&dyn Fn(), &Path, &str); 3] = [
+        (
+            &|| client.is_refused(empty.config(), NAME),
+            &none,
+            "no identity has been loaded yet; a client",
+        ),
+        (
+            &|| client.is_refused(of_server.config(), NAME),
+            &roots,
+            "the trust store has not been loaded; a client",
+        ),
+        (
+            &|| {
+                let call = AssertUnwindSafe(|| talk(&of_client, &server.config()));
+                assert!(catch_unwind(call).is_err(), "it talked to any server");
+            },
+            &roots,
+            "the trust store has not been loaded; a server",
+        ),
+    ];
+    for (minutes, (connect, path, words)) in (1..).step_by(2).zip(cases) {
+        testing::set_clock(minutes * 60);
+        let lines = logged(Info, || (0..3).for_each(|_| connect()));
+        let words = format!("{}: {words} was refused; correct the files", path.display());
+        let ours = lines.iter().filter(|(level, line)| *level == Warn && line.starts_with(&words));
+        // A minute may end between the handshakes.
+        assert!((1..=2).contains(&ours.count()), "{words}: {lines:#?}");
+    }
+    testing::set_clock(0);
 }
 
 /// The two client certificates that beginners make. Each refusal is logged once a minute, whatever the client does.

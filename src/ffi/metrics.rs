@@ -25,9 +25,9 @@ pub const CERTRELOAD_MAX_PAGE_HANDLES: usize = 100000;
 ///
 /// Series of each identity, with the labels identity (the path of its chain) and name (its first name):
 /// certreload_not_before_timestamp_seconds, certreload_not_after_timestamp_seconds,
-/// certreload_chain_not_after_timestamp_seconds (of an intermediate that clients need, if that is earlier),
-/// certreload_consecutive_failures and certreload_identity_health{state}. An identity that was added twice is written
-/// once.
+/// certreload_chain_not_after_timestamp_seconds (the same, or that of an intermediate that clients need, if that is
+/// earlier), certreload_consecutive_failures and certreload_identity_health{state}. An identity that was added twice is
+/// written once. Until an identity has been loaded (state "missing"), its name is "", and it has no series with a date.
 ///
 /// Series of a handle that checks peers: certreload_trust_client_roots, certreload_trust_server_roots,
 /// certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,

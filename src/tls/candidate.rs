@@ -10,7 +10,7 @@ use super::duplicate_names::DuplicateNames;
 use super::generation::{Generation, GenerationInfo};
 use super::self_check;
 use super::session_scope::GenerationScope;
-use super::unit_content::{IdentitySlot, UnitContents};
+use super::unit_content::{AbsentUnit, IdentitySlot, UnitContents};
 use crate::error::{Cause, Error};
 use crate::options::Role;
 
@@ -71,8 +71,8 @@ impl Candidate {
         self.resolver.has_name(name)
     }
 
-    /// Returns why every handshake will be refused, if that is so.
-    pub(crate) fn refusal(&self) -> Option<&'static str> {
+    /// Returns the kind of unit that every handshake lacks, if there is one.
+    pub(crate) fn refusal(&self) -> Option<AbsentUnit> {
         self.parts.refusal()
     }
 

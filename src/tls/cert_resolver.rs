@@ -10,6 +10,7 @@ use rustls::sign::CertifiedKey;
 
 use super::duplicate_names::DuplicateNames;
 use super::generations_alive::GenerationToken;
+use super::refusal::Refusal;
 use super::sessions::{IdentityLabel, ServedNames};
 use super::unit_content::{IdentitySlot, UnitContents};
 use crate::clock::unix_now;
@@ -37,6 +38,8 @@ pub(super) struct CertResolver {
     duplicates: DuplicateNames,
     /// Whether every handshake is refused, because nothing has been loaded to check clients with.
     refuses: bool,
+    /// Logs that every handshake is refused, if that is so.
+    refusal: Option<Arc<Refusal>>,
     _token: Arc<GenerationToken>,
 }
 
@@ -76,7 +79,13 @@ impl CertResolver {
         }
         let default = for_servers().next().map(|(position, _)| position);
         let refuses = parts.lacks_trust();
-        Self { identities, default, exact, wildcard, duplicates, refuses, _token: token }
+        let refusal = None;
+        Self { identities, default, exact, wildcard, duplicates, refuses, refusal, _token: token }
+    }
+
+    /// Sets what logs that every handshake is refused, if that is so.
+    pub(super) fn with_refusal(self, refusal: Option<Arc<Refusal>>) -> Self {
+        Self { refusal, ..self }
     }
 
     pub(super) fn identity(&self, position: usize) -> Option<&Arc<Identity>> {
@@ -197,6 +206,9 @@ impl CertResolver {
 impl ResolvesServerCert for CertResolver {
     /// Without an identity, rustls ends the handshake with the alert `access_denied`, before it resumes any session.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(refusal) = &self.refusal {
+            refusal.log("a client");
+        }
         if self.refuses {
             return None;
         }

@@ -150,15 +150,16 @@ impl UnitContents {
         self.lacks_trust
     }
 
-    /// Returns why every handshake is refused, if that is so; in the server role, unless the trust store is missing.
-    pub(crate) fn refusal(&self) -> Option<&'static str> {
+    /// Returns the kind of unit that every handshake lacks, if there is one. Without the trust store, both roles refuse;
+    /// without an identity, only the server role does.
+    pub(crate) fn refusal(&self) -> Option<AbsentUnit> {
         let for_servers = || self.identities.iter().filter(|slot| slot.role() == Role::Server);
         if self.lacks_trust {
-            Some("every handshake is refused until the trust store is loaded")
+            Some(AbsentUnit::Trust)
         } else if for_servers().next().is_some()
             && for_servers().all(|slot| slot.loaded().is_none())
         {
-            Some("every client is refused until an identity is loaded")
+            Some(AbsentUnit::Identity(Role::Server))
         } else {
             None
         }
