@@ -28,7 +28,8 @@ pub const CERTRELOAD_MAX_PAGE_HANDLES: usize = 100000;
 /// certreload_not_before_timestamp_seconds, certreload_not_after_timestamp_seconds,
 /// certreload_chain_not_after_timestamp_seconds (the same, or that of an intermediate that clients need, if that is
 /// earlier), certreload_consecutive_failures, certreload_identity_health{state} and, as long as a warning about the
-/// identity lasts, certreload_identity_warning{warning}. An identity that was added twice is written once. Until an identity has been loaded (state "missing"), its name is "", and it has no series with a date.
+/// identity lasts, certreload_identity_warning{warning}. An identity that was added twice is written once. Until an
+/// identity has been loaded (state "missing"), its name is "", and it has no series with a date.
 ///
 /// Series of a handle that checks peers: certreload_trust_client_roots, certreload_trust_server_roots,
 /// certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,
