@@ -1361,7 +1361,7 @@ class handle {
     }
 
     /// Returns the index of the identity that serves a name: a DNS name without a trailing dot, or
-    /// a wildcard or an IP address as in the certificate. Throws if no identity has the name.
+    /// a wildcard as in the certificate, or an IP address. Throws if no identity has the name.
     std::size_t find_identity(const std::string &server_name) const {
         std::size_t index = 0;
         detail::check(certreload_find_identity(raw_.get(), detail::c_text(server_name), &index));

@@ -176,6 +176,8 @@ fn addresses_and_uris_are_names_that_are_shown_and_found() {
         ("192.0.2.1", Some(2)),
         ("2001:db8::1", Some(2)),
         ("2001:DB8::1", Some(2)),
+        ("2001:DB8:0::1", Some(2)),
+        ("2001:db8::2", None),
         ("spiffe://example.test/ns/prod/sa/web", None),
         ("example.test", None),
     ] {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use rustls::SignatureScheme;
@@ -108,7 +109,7 @@ impl CertResolver {
 
     /// Returns the position of the first identity with exactly `name`.
     pub(super) fn exact_position_of(&self, name: &str) -> Option<usize> {
-        let positions = match NamePattern::of(&lower_case(name)) {
+        let positions = match NamePattern::of(&as_in_certificates(name)) {
             NamePattern::Exact(name) => self.exact.get(name),
             NamePattern::Wildcard(domain) => self.wildcard.get(domain),
         };
@@ -193,7 +194,7 @@ impl CertResolver {
     }
 
     fn positions_of(&self, name: &str) -> impl Iterator<Item = usize> {
-        let name = lower_case(name);
+        let name = as_in_certificates(name);
         let positions = |pattern| match pattern {
             NamePattern::Exact(name) => self.exact.get(name),
             NamePattern::Wildcard(domain) => self.wildcard.get(domain),
@@ -257,10 +258,15 @@ fn first_valid<'a>(
     all.find(|identity| identity.is_valid_at(now)).or(Some(first))
 }
 
-/// Returns a name as identities have it: in lower case, unless it is a URI, whose path distinguishes case.
-fn lower_case(name: &str) -> Cow<'_, str> {
-    let has_upper_case = name.bytes().any(|byte| byte.is_ascii_uppercase());
-    if has_upper_case && NameKind::of(name) != NameKind::Uri {
+/// Returns a name as identities have it. A DNS name is in lower case, and an address in its usual notation. A URI stays as
+/// it is, because its path distinguishes case.
+fn as_in_certificates(name: &str) -> Cow<'_, str> {
+    let has_upper_case = || name.bytes().any(|byte| byte.is_ascii_uppercase());
+    // IPv4 addresses have one notation only.
+    if name.contains(':') {
+        let address = name.parse::<Ipv6Addr>();
+        address.map_or(Cow::Borrowed(name), |address| Cow::Owned(address.to_string()))
+    } else if has_upper_case() {
         Cow::Owned(name.to_ascii_lowercase())
     } else {
         Cow::Borrowed(name)
