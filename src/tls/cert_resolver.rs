@@ -258,8 +258,8 @@ fn first_valid<'a>(
     all.find(|identity| identity.is_valid_at(now)).or(Some(first))
 }
 
-/// Returns a name as identities have it. A DNS name is in lower case, and an address in its usual notation. A URI stays as
-/// it is, because its path distinguishes case.
+/// Returns a name as identities have it. A DNS name is in lower case, and an address in its usual notation. A URI stays
+/// as it is, because its path distinguishes case.
 fn as_in_certificates(name: &str) -> Cow<'_, str> {
     let has_upper_case = || name.bytes().any(|byte| byte.is_ascii_uppercase());
     // IPv4 addresses have one notation only.
