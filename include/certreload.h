@@ -1131,7 +1131,7 @@ CERTRELOAD_ENUM(certreload_trigger) {
 /**
  * Warning: a path leads through a link of /proc to a file that has no path here, so the kernel notifies of no changes.
  * Examples are a memfd or a deleted file by "/dev/fd/5", and a file of another mount namespace by "/proc/PID/root".
- * Such a file is read at each poll and request. A file that replaces it at its old place is not seen.
+ * Such a file is read at each poll and request. Behind a descriptor, a file that replaces it is not seen.
  */
 #define CERTRELOAD_WARNING_POLLED_PATH 2097152
 

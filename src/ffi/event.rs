@@ -150,7 +150,7 @@ pub const CERTRELOAD_WARNING_NAME_MISSING: u32 = 1_048_576;
 pub const CERTRELOAD_WARNING_TICKET_KEYS_MISSING: u32 = 8_388_608;
 /// Warning: a path leads through a link of /proc to a file that has no path here, so the kernel notifies of no changes.
 /// Examples are a memfd or a deleted file by "/dev/fd/5", and a file of another mount namespace by "/proc/PID/root".
-/// Such a file is read at each poll and request. A file that replaces it at its old place is not seen.
+/// Such a file is read at each poll and request. Behind a descriptor, a file that replaces it is not seen.
 pub const CERTRELOAD_WARNING_POLLED_PATH: u32 = 2_097_152;
 /// Warning: a file that is mounted by itself (Docker "-v file:file", Kubernetes subPath) was replaced or deleted where
 /// it is mounted from. The mount still shows the old file, and shows no renewal. Mount the directory in place of it.

@@ -15,6 +15,7 @@ use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use super::warnings::{Warning, WarningKind};
+use super::wrong_format::Wanted;
 use super::{der, wrong_format};
 use crate::error::Cause;
 
@@ -328,7 +329,7 @@ pub(super) fn certificates_up_to(
         chain.push(CertificateDer::from(std::mem::take(&mut *der)));
     }
     if chain.is_empty() {
-        return Err(Cause::NoCertificate(wrong_format::without_certificate(bytes)));
+        return Err(Cause::NoCertificate(wrong_format::without_certificate(bytes, Wanted::Chain)));
     }
     Ok(chain)
 }
