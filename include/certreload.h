@@ -1421,7 +1421,7 @@ CERTRELOAD_ENUM(certreload_health) {
   /**
    * A certificate that is served has expired, or a revocation list because of which peers are then refused. An
    * expired intermediate counts if its chain offers no other path. Or a certificate that is served is not valid yet
-   * (CERTRELOAD_WARNING_NOT_YET_VALID), which no event reports when the clock was set back.
+   * (CERTRELOAD_WARNING_NOT_YET_VALID): RELOADED has that bit, and no event reports it when the clock was set back.
    */
   CERTRELOAD_HEALTH_EXPIRED = 3,
   /**
