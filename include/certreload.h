@@ -644,6 +644,9 @@ void certreload_close(certreload_handle *handle);
  * Call it in place of rustls_server_connection_new(). The connection keeps this configuration for its lifetime:
  * later reloads do not change it (G8).
  *
+ * If nothing has been loaded yet (CERTRELOAD_START_AVAILABLE), the connection is made, and its handshake fails. The
+ * client gets the alert access_denied, rustls returns "general error", and the log has the reason once a minute.
+ *
  * @param handle          must not be NULL
  * @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
  * @return                OK; NULL_PARAMETER; NOT_CONFIGURED if the handle has no identity to serve; TLS if rustls
@@ -678,6 +681,10 @@ const rustls_server_config *certreload_acquire_server_config(const certreload_ha
  *
  * Call it in place of rustls_client_connection_new(). The connection keeps this configuration for its lifetime. The
  * next connection uses what has been published by then.
+ *
+ * If the roots have not been loaded yet (CERTRELOAD_START_AVAILABLE), the connection is made, and its handshake fails
+ * with "invalid peer certificate: UnknownIssuer", whatever the server presents. certreload_generation_refuses() returns
+ * whether that is so, and the log has the reason once a minute.
  *
  * @param handle          must not be NULL
  * @param server_name     must not be NULL; a DNS name (A-labels) or an IP address, which the server's certificate
@@ -858,8 +865,9 @@ certreload_result certreload_push_identity(certreload_handle *handle,
 /**
  * Returns the index of the identity that serves a name, for certreload_push_identity().
  *
- * Indexes never change: they follow the order in which identities were added. An IP address and a URI are written as
- * certreload_identity_name() returns them. A DNS name has no dot at its end: "example.org", not "example.org.".
+ * Indexes never change: they follow the order in which identities were added. An IP address may be in any notation that
+ * certreload_options_require_name() accepts. A URI is written as in the certificate. A DNS name has no dot at its end:
+ * "example.org", not "example.org.".
  *
  * An identity that has never been loaded (CERTRELOAD_START_AVAILABLE) has no name yet: push to it by the order in which it
  * was added. While there is one, an identity with a wildcard for the name is not returned, because the other may have
@@ -892,13 +900,15 @@ certreload_result certreload_find_identity(const certreload_handle *handle,
  */
 CERTRELOAD_ENUM(certreload_event_kind) {
   /**
-   * A new generation is current: the first one at open, and one for each change after it.
+   * A new generation is current: the first one at open, and one for each change after it. With
+   * CERTRELOAD_START_AVAILABLE the first comes even if nothing was loaded: check the health, and `identities`, in
+   * certreload_status.
    */
   CERTRELOAD_EVENT_KIND_RELOADED = 1,
   /**
    * The files, or pushed bytes, cannot be used; the last good version keeps serving (G3). Each distinct failure is
-   * reported once: a file that fails as before causes no event, not even after a request. What is STALE by failures
-   * stops to be so with one event, RELOADED or RECOVERED.
+   * reported once, that is, one of other bytes or for another reason. A file that fails as before causes no event,
+   * not even after a request. What is STALE by failures stops to be so with one event, RELOADED or RECOVERED.
    */
   CERTRELOAD_EVENT_KIND_RELOAD_FAILED = 2,
   /**
@@ -1128,7 +1138,7 @@ CERTRELOAD_ENUM(certreload_trigger) {
 /**
  * Warning: a path leads through a link of /proc to a file that has no path here, so the kernel notifies of no changes.
  * Examples are a memfd or a deleted file by "/dev/fd/5", and a file of another mount namespace by "/proc/PID/root".
- * Such a file is read at each poll and request.
+ * Such a file is read at each poll and request. Behind a descriptor, a file that replaces it is not seen.
  */
 #define CERTRELOAD_WARNING_POLLED_PATH 2097152
 
@@ -1418,7 +1428,7 @@ CERTRELOAD_ENUM(certreload_health) {
   /**
    * A certificate that is served has expired, or a revocation list because of which peers are then refused. An
    * expired intermediate counts if its chain offers no other path. Or a certificate that is served is not valid yet
-   * (CERTRELOAD_WARNING_NOT_YET_VALID), which no event reports when the clock was set back.
+   * (CERTRELOAD_WARNING_NOT_YET_VALID): RELOADED has that bit, and no event reports it when the clock was set back.
    */
   CERTRELOAD_HEALTH_EXPIRED = 3,
   /**
@@ -1660,6 +1670,9 @@ certreload_result certreload_get_status(const certreload_handle *handle,
 /**
  * Writes the status of one identity of a handle.
  *
+ * The index counts all identities that were added. That of certreload_generation_identity() counts those that have been
+ * loaded: certreload_identity_index() converts.
+ *
  * @param handle       must not be NULL
  * @param index        0 to certreload_status.identities_configured - 1: the order in which identities were added
  * @param status_out   must not be NULL; its first bytes are written, at most status_size of them; only on OK
@@ -1822,18 +1835,21 @@ certreload_result certreload_get_trust_status(const certreload_handle *handle,
  * Series of the handle: certreload_reloads_total{result="reloaded"|"unchanged"|"failed"}, certreload_generation,
  * certreload_generations_alive, certreload_last_reload_timestamp_seconds, certreload_last_check_timestamp_seconds,
  * certreload_health{state} and certreload_watch_state{state}. The series of the state that is true has the value 1,
- * the others 0.
+ * the others 0. For each warning that lasts there is certreload_warning{warning} with the value 1, else no series; the
+ * label is what certreload_warning_str() returns.
  *
  * Series of each identity, with the labels identity (the path of its chain) and name (its first name):
  * certreload_not_before_timestamp_seconds, certreload_not_after_timestamp_seconds,
- * certreload_chain_not_after_timestamp_seconds (of an intermediate that clients need, if that is earlier),
- * certreload_consecutive_failures and certreload_identity_health{state}. An identity that was added twice is written
- * once.
+ * certreload_chain_not_after_timestamp_seconds (the same, or that of an intermediate that clients need, if that is
+ * earlier), certreload_consecutive_failures, certreload_identity_health{state} and, as long as a warning about the
+ * identity lasts, certreload_identity_warning{warning}. An identity that was added twice is written once. Until an
+ * identity has been loaded (state "missing"), its name is "", and it has no series with a date.
  *
  * Series of a handle that checks peers: certreload_trust_client_roots, certreload_trust_server_roots,
  * certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,
- * certreload_trust_renewed_timestamp_seconds, certreload_crl_next_update_timestamp_seconds (if there are lists) and
- * certreload_trust_health{state}.
+ * certreload_trust_renewed_timestamp_seconds, certreload_crl_next_update_timestamp_seconds (if there are lists),
+ * certreload_trust_health{state} and, as long as a warning about the trust store lasts,
+ * certreload_trust_warning{warning}.
  *
  * If certreload_options_set_name() gave the handle a name, every series has the label handle. A process with several
  * handles calls certreload_write_metrics_page(). Two pages that are joined are not valid, because a page may describe
@@ -2138,18 +2154,27 @@ CERTRELOAD_ENUM(certreload_start) {
  *
  * - **An identity** that cannot be loaded is left out. Clients that ask for its names get the first identity that has
  *   been loaded. If none has, certreload_server_connection_new() still succeeds, and every handshake ends with the
- *   alert access_denied. An identity for the client role that is left out is not presented, nor is another one.
+ *   alert access_denied. The host then gets "general error" from rustls_connection_process_new_packets(), and the log
+ *   has the reason once a minute. An identity for the client role that is left out is not presented, nor is another
+ *   one.
  * - **A certificate that has expired**, or is not valid yet, is served as long as its identity has had no other one.
- *   Health is EXPIRED.
+ *   Health is EXPIRED. That is no failure: last_failure is "", and certreload_reload_wait() returns UNCHANGED. The
+ *   expired one is an EXPIRED event with the trigger CERTRELOAD_TRIGGER_CLOCK. For one that is not valid yet there is
+ *   only the bit CERTRELOAD_WARNING_NOT_YET_VALID, in RELOADED and in the status.
  * - **A trust store** that cannot be loaded never weakens the server: until it can, every handshake of the handle is
- *   refused, in both roles.
+ *   refused, in both roles. The server role ends it as without an identity. In the client role,
+ *   certreload_acquire_client_config() still returns a configuration, with which every server's certificate is refused:
+ *   "invalid peer certificate: UnknownIssuer". The fault is not the server's. certreload_generation_refuses() returns
+ *   true until then, and the log has the reason once a minute.
  * - **Ticket keys** that cannot be loaded are replaced by keys of this process, with the warning
  *   CERTRELOAD_WARNING_TICKET_KEYS_MISSING.
- * - **A required name** that no identity has is the warning CERTRELOAD_WARNING_NAME_MISSING.
+ * - **A required name** that no identity has is the warning CERTRELOAD_WARNING_NAME_MISSING. The health does not depend
+ *   on it. As soon as an identity has the name, it is required as otherwise: no change may remove it again.
  *
- * Each failure is a RELOAD_FAILED event with the trigger CERTRELOAD_TRIGGER_OPEN, after the first RELOADED event; of more
- * than CERTRELOAD_MAX_WAITING_EVENTS, the oldest are counted by the others, and all are in the log. The files are read
- * once. Those that are incomplete at that moment are loaded after their next change, poll or request.
+ * Each of these failures to load is a RELOAD_FAILED event with the trigger CERTRELOAD_TRIGGER_OPEN, after the first
+ * RELOADED event; of more than CERTRELOAD_MAX_WAITING_EVENTS, the oldest are counted by the others, and all are in the
+ * log. The files are read once. Those that are incomplete at that moment are loaded after their next change, poll or
+ * request.
  *
  * Health is MISSING while an identity or the trust store has not been loaded; certreload_get_identity_status() and
  * certreload_get_trust_status() have the reason. As soon as the files can be used they are, without a restart, and
@@ -3615,7 +3640,7 @@ size_t certreload_generation_identity_count(const certreload_generation *generat
 
 /**
  * Returns one identity of a generation, by the order in which identities were added. Those that have not been loaded
- * are not counted.
+ * are not counted: certreload_identity_index() converts to the index that functions of the handle take.
  *
  * @param generation  must not be NULL
  * @param index       0 to certreload_generation_identity_count() - 1

@@ -369,10 +369,10 @@ struct identity_status {
     certreload::health health;
     result last_result;
     time_point health_since;
-    time_point not_before;
-    time_point not_after;
-    std::optional<time_point> expiring_from; // none if the expiry warning is off
-    time_point renewed_at;
+    std::optional<time_point> not_before;    // none while health is missing
+    std::optional<time_point> not_after;     // none while health is missing
+    std::optional<time_point> expiring_from; // none if the warning is off, or health is missing
+    std::optional<time_point> renewed_at;    // none while health is missing, and after a fork
     std::uint64_t renewed_generation;
     time_point last_checked_at;
     certreload::warnings warnings;
@@ -394,7 +394,7 @@ struct trust_status {
     std::size_t revoked;
     std::optional<time_point> next_update;   // none if no CRL has one
     std::optional<time_point> expiring_from; // none if no CRL has a nextUpdate
-    time_point renewed_at;
+    std::optional<time_point> renewed_at;    // none while health is missing, and after a fork
     std::uint64_t renewed_generation;
     time_point last_checked_at;
     certreload::warnings warnings;
@@ -1361,7 +1361,7 @@ class handle {
     }
 
     /// Returns the index of the identity that serves a name: a DNS name without a trailing dot, or
-    /// a wildcard or an IP address as in the certificate. Throws if no identity has the name.
+    /// a wildcard as in the certificate, or an IP address. Throws if no identity has the name.
     std::size_t find_identity(const std::string &server_name) const {
         std::size_t index = 0;
         detail::check(certreload_find_identity(raw_.get(), detail::c_text(server_name), &index));
@@ -1460,13 +1460,20 @@ class handle {
     certreload::identity_status identity_status(std::size_t index) const {
         certreload_identity_status raw = {};
         detail::check(certreload_get_identity_status(raw_.get(), index, &raw, sizeof raw));
+        // A certificate may begin in 1970, so 0 alone does not say that there is none.
+        const auto date = [&raw](std::int64_t unix_seconds) -> std::optional<time_point> {
+            if (raw.health == CERTRELOAD_HEALTH_MISSING) {
+                return std::nullopt;
+            }
+            return detail::to_time_point(unix_seconds);
+        };
         return certreload::identity_status{static_cast<certreload::health>(raw.health),
                                            raw.last_result,
                                            detail::to_time_point(raw.health_since),
-                                           detail::to_time_point(raw.not_before),
-                                           detail::to_time_point(raw.not_after),
+                                           date(raw.not_before),
+                                           date(raw.not_after),
                                            detail::to_optional_time_point(raw.expiring_from),
-                                           detail::to_time_point(raw.renewed_at),
+                                           detail::to_optional_time_point(raw.renewed_at),
                                            raw.renewed_generation,
                                            detail::to_time_point(raw.last_checked_at),
                                            certreload::warnings(raw.warnings),
@@ -1490,7 +1497,7 @@ class handle {
                                         raw.revoked,
                                         detail::to_optional_time_point(raw.next_update),
                                         detail::to_optional_time_point(raw.expiring_from),
-                                        detail::to_time_point(raw.renewed_at),
+                                        detail::to_optional_time_point(raw.renewed_at),
                                         raw.renewed_generation,
                                         detail::to_time_point(raw.last_checked_at),
                                         certreload::warnings(raw.warnings),

@@ -8,6 +8,8 @@ mod support;
 
 use std::ffi::{c_char, c_void};
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
@@ -20,6 +22,7 @@ use certreload::ffi::log::{
     certreload_log_callback, certreload_log_level_str, certreload_set_log_callback,
 };
 use certreload::ffi::options::certreload_options_set_name;
+use certreload::ffi::options::start::{certreload_options_set_start, certreload_start};
 use certreload::ffi::options::trust::certreload_client_auth;
 use certreload::ffi::options::watch::certreload_watch;
 use certreload::ffi::reload::certreload_reload_wait;
@@ -28,6 +31,7 @@ use certreload::testing;
 use support::certificates::{Pair, Site, write_private};
 use support::client::Client;
 use support::host::{Builder, c_path, checked, text};
+use support::talk::talk;
 use support::workshop::Workshop;
 
 const NAME: &str = "a.test";
@@ -101,6 +105,42 @@ fn each_event_is_a_line_with_no_event_callback_set() {
     has(&lines, Debug, " is open; identities: 1");
     has(&lines, Debug, " is closed; identities: 1");
     assert!(lines.iter().all(|(_, line)| !line.starts_with("certreload")), "{lines:#?}");
+}
+
+/// A log without an event callback shows an operator that a start on a bad day serves nothing.
+#[test]
+fn line_of_an_open_without_files_says_that_nothing_is_served() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let pair = Pair::new(&[NAME]);
+    write_private(&path("b.key"), &pair.key);
+    fs::write(path("b.pem"), &pair.chain).unwrap();
+    let open = |name: &str, roots: Option<&str>| {
+        let chain = path(&format!("{name}.pem"));
+        let builder = Builder::new().identity(&chain, &path(&format!("{name}.key")));
+        let builder = builder.watch(certreload_watch::Off);
+        let builder = match roots {
+            Some(roots) => builder.client_auth(certreload_client_auth::Required, &path(roots)),
+            None => builder,
+        };
+        // SAFETY: live options.
+        let set =
+            unsafe { certreload_options_set_start(builder.0, certreload_start::Available as u32) };
+        assert_eq!(set, Outcome::Ok);
+        logged(Info, || drop(builder.open()))
+    };
+    let (chain, of_trust) = (path("a.pem"), path("roots.pem"));
+    let lines = open("a", None);
+    let of_open = format!("opened without: {}: ", chain.display());
+    assert!(lines.iter().any(|(level, line)| *level == Error && line.starts_with(&of_open)));
+    let words = "generation 1 serves nothing yet: ";
+    let refused = "; but every client is refused until an identity is loaded";
+    has(&lines, Info, &format!("{words}{}: nothing has been loaded yet{refused}", chain.display()));
+    let lines = open("b", Some("roots.pem"));
+    has(&lines, Info, "; but every handshake is refused until the trust store is loaded");
+    has(&lines, Info, "generation 1 serves: ");
+    has(&lines, Error, &format!("opened without: {}: ", of_trust.display()));
 }
 
 #[test]
@@ -200,6 +240,56 @@ fn records_of_rustls_pass_through_under_its_name() {
     let theirs: Vec<_> = looks.iter().filter(|(_, line)| line.starts_with("rustls::")).collect();
     assert!(theirs.is_empty(), "of the self-check: {theirs:#?}");
     assert_eq!(logged(Info, || drop(host.served(NAME))), [], "below the level that was asked for");
+}
+
+/// The host gets only a general error, or what looks like a fault of the server: a line says what is missing.
+#[test]
+fn g24_refusal_for_want_of_files_is_explained_once_a_minute() {
+    let _alone = alone();
+    let (directory, site) = (tempfile::tempdir().unwrap(), Site::plain(&Pair::new(&[NAME])));
+    let (none, roots) = (directory.path().join("none.pem"), directory.path().join("roots.pem"));
+    let open = |builder: Builder| {
+        // SAFETY: live options.
+        let set =
+            unsafe { certreload_options_set_start(builder.0, certreload_start::Available as u32) };
+        assert_eq!(set, Outcome::Ok);
+        builder.watch(certreload_watch::Off).open()
+    };
+    let with_site = || Builder::new().identity(&site.chain(), &site.key());
+    let empty = open(Builder::new().identity(&none, &none));
+    let of_server = open(with_site().client_auth(certreload_client_auth::Required, &roots));
+    let of_client = open(with_site().server_roots(&roots));
+    let server = open(with_site());
+    let client = Client::new();
+    let cases: [(&dyn Fn(), &Path, &str); 3] = [
+        (
+            &|| client.is_refused(empty.config(), NAME),
+            &none,
+            "no identity has been loaded yet; a client",
+        ),
+        (
+            &|| client.is_refused(of_server.config(), NAME),
+            &roots,
+            "the trust store has not been loaded; a client",
+        ),
+        (
+            &|| {
+                let call = AssertUnwindSafe(|| talk(&of_client, &server.config()));
+                assert!(catch_unwind(call).is_err(), "it talked to any server");
+            },
+            &roots,
+            "the trust store has not been loaded; a server",
+        ),
+    ];
+    for (minutes, (connect, path, words)) in (1..).step_by(2).zip(cases) {
+        testing::set_clock(minutes * 60);
+        let lines = logged(Info, || (0..3).for_each(|_| connect()));
+        let words = format!("{}: {words} was refused; correct the files", path.display());
+        let ours = lines.iter().filter(|(level, line)| *level == Warn && line.starts_with(&words));
+        // A minute may end between the handshakes.
+        assert!((1..=2).contains(&ours.count()), "{words}: {lines:#?}");
+    }
+    testing::set_clock(0);
 }
 
 /// The two client certificates that beginners make. Each refusal is logged once a minute, whatever the client does.

@@ -69,7 +69,7 @@ fn g24_pem_errors_name_the_line_and_what_is_there() {
         (
             "openssl req -new -key key.pem -subj /CN=a.test -out chain.pem",
             Outcome::NoCertificate,
-            "CHAIN: holds no certificate: it holds a certificate request; save what",
+            "CHAIN: holds no certificate: it holds a certificate request; install the certificate",
         ),
         (
             "cp key.pem chain.pem",
@@ -94,7 +94,7 @@ fn g24_pem_errors_name_the_line_and_what_is_there() {
         (
             "openssl pkcs12 -export -inkey key.pem -in chain.pem -passout pass:x -out all.p12; cp all.p12 key.pem",
             Outcome::NoPrivateKey,
-            "KEY: holds no private key: it looks like PKCS#12",
+            "KEY: holds no private key: it looks like PKCS#12; convert it to PEM with \"openssl pkcs12 -in FILE",
         ),
     ];
     check(&table, "ec P-256; certify", Workshop::options);
@@ -326,12 +326,12 @@ fn g24_roots_of_another_format_are_recognized() {
         (
             "openssl pkcs12 -export -nokeys -in root.pem -passout pass:x -out roots.pem",
             Outcome::NoCertificate,
-            "ROOTS: holds no certificate: it looks like PKCS#12; convert it to PEM with",
+            "ROOTS: holds no certificate: it looks like PKCS#12; extract the certificates with",
         ),
         (
             "openssl pkey -in root.key -outform DER -out roots.pem",
             Outcome::NoCertificate,
-            "ROOTS: holds no certificate: it looks like a private key in DER; are the paths swapped?",
+            "ROOTS: holds no certificate: it looks like a private key in DER; roots are the certificates",
         ),
         (
             "openssl crl2pkcs7 -nocrl -certfile root.pem -outform DER -out roots.pem",
@@ -341,12 +341,12 @@ fn g24_roots_of_another_format_are_recognized() {
         (
             "openssl req -in root.csr -outform DER -out roots.pem",
             Outcome::NoCertificate,
-            "ROOTS: holds no certificate: it looks like a certificate request in DER",
+            "ROOTS: holds no certificate: it looks like a certificate request in DER; install the certificate",
         ),
         (
             "cp root.key roots.pem",
             Outcome::NoCertificate,
-            "ROOTS: holds no certificate: it holds a private key; are the paths swapped?",
+            "ROOTS: holds no certificate: it holds a private key; roots are the certificates",
         ),
         (
             Box::leak(der_list.into_boxed_str()),

@@ -30,12 +30,14 @@ FAMILIES = {
     "certreload_last_reload_timestamp_seconds": "gauge",
     "certreload_last_check_timestamp_seconds": "gauge",
     "certreload_health": "gauge",
+    "certreload_warning": "gauge",
     "certreload_watch_state": "gauge",
     "certreload_not_before_timestamp_seconds": "gauge",
     "certreload_not_after_timestamp_seconds": "gauge",
     "certreload_chain_not_after_timestamp_seconds": "gauge",
     "certreload_consecutive_failures": "gauge",
     "certreload_identity_health": "gauge",
+    "certreload_identity_warning": "gauge",
 }
 
 OF_TRUST = {
@@ -47,6 +49,7 @@ OF_TRUST = {
     "certreload_trust_renewed_timestamp_seconds": "gauge",
     "certreload_crl_next_update_timestamp_seconds": "gauge",
     "certreload_trust_health": "gauge",
+    "certreload_trust_warning": "gauge",
 }
 
 

@@ -8,6 +8,7 @@ mod support;
 
 use std::ffi::{CString, c_char};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::ptr;
 
 use certreload::ffi::metrics::{certreload_write_metrics, certreload_write_metrics_page};
@@ -89,6 +90,26 @@ fn a_metrics_page_shows_what_the_status_shows() {
 }
 
 #[test]
+fn warnings_are_series_as_long_as_they_last() {
+    let site = Site::plain(&Pair::new(&["a.test"]));
+    let roots = site.path("roots.pem");
+    fs::write(&roots, Pair::new(&["root.test"]).chain).unwrap();
+    fs::set_permissions(site.key(), fs::Permissions::from_mode(0o644)).unwrap();
+    let host = named(quiet(&site), "public").server_roots(&roots).open();
+    let page = metrics(&host);
+    let one = format!("handle=\"public\",identity=\"{}\",name=\"a.test\"", site.chain().display());
+    has(&page, "certreload_warning{handle=\"public\",warning=\"key-readable\"} 1");
+    has(&page, "certreload_warning{handle=\"public\",warning=\"root-doubtful\"} 1");
+    has(&page, &format!("certreload_identity_warning{{{one},warning=\"key-readable\"}} 1"));
+    has(&page, "certreload_trust_warning{handle=\"public\",warning=\"root-doubtful\"} 1");
+    assert_eq!(page.matches("warning=").count(), 4, "{page}");
+
+    fs::set_permissions(site.key(), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(host.reload_wait(), Outcome::Unchanged);
+    assert_eq!(metrics(&host).matches("warning=").count(), 2, "{}", metrics(&host));
+}
+
+#[test]
 fn handles_on_one_page_have_labels_and_each_family_is_declared_once() {
     let site = Site::plain(&Pair::new(&["a.test"]));
     let public = named(quiet(&site), "public").open();
@@ -108,7 +129,7 @@ fn handles_on_one_page_have_labels_and_each_family_is_declared_once() {
         let count = names.len();
         names.sort_unstable();
         names.dedup();
-        assert_eq!((names.len(), count), (12, 12), "{introduction}: {names:?}");
+        assert_eq!((names.len(), count), (14, 14), "{introduction}: {names:?}");
     }
     let mut series: Vec<_> = page
         .lines()

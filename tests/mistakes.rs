@@ -106,14 +106,14 @@ const MISTAKES: [Mistake; 22] = [
     Mistake { what: "a link to a device", make: |site, _| in_the_way(&site.key(), |path| symlink("/dev/zero", path).unwrap()),
         result: Outcome::FileNotRegular, path: Site::key, words: "device" },
     Mistake { what: "a link to nowhere", make: |site, _| in_the_way(&site.chain(), |path| symlink("nowhere.pem", path).unwrap()),
-        result: Outcome::FileNotFound, path: Site::chain, words: "no such file" },
+        result: Outcome::FileNotFound, path: Site::chain, words: "nowhere.pem, which does not exist" },
     Mistake { what: "links in a loop", make: |site, _| in_the_way(&site.chain(), |path| {
             symlink("chain.pem", path).unwrap();
         }), result: Outcome::FileIo, path: Site::chain, words: "symbolic links" },
     Mistake { what: "a chain that is gone", make: |site, _| fs::remove_file(site.chain()).unwrap(),
         result: Outcome::FileNotFound, path: Site::chain, words: "no such file" },
     Mistake { what: "a directory that is gone", make: |site, _| fs::remove_dir_all(site.path("live")).unwrap(),
-        result: Outcome::FileNotFound, path: Site::chain, words: "no such file" },
+        result: Outcome::FileNotFound, path: Site::chain, words: "live does not exist" },
     Mistake { what: "too large a chain", make: |site, _| replace(&site.chain(), &"x".repeat(1 << 21)),
         result: Outcome::FileTooLarge, path: Site::chain, words: "1048576" },
     Mistake { what: "a sparse file without an end", make: |site, _| {

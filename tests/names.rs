@@ -72,6 +72,31 @@ fn g15_a_required_name_that_is_missing_keeps_the_handle_from_opening() {
     assert_eq!(open("y.x.wild.test"), Err(Outcome::NameMissing));
 }
 
+/// An operator sees all that is missing, and finds the typing error by what is there.
+#[test]
+fn g24_missing_names_are_listed_with_those_that_are_there() {
+    let mut site = Site::plain(&Pair::new(&["1.test", "2.test", "3.test", "4.test", "5.test"]));
+    let all = |last: &[&str]| {
+        let builder = Builder::new().watch(Watch::Off).debounce_ms(0, 0);
+        last.iter()
+            .fold(builder.identity(&site.chain(), &site.key()), |all, name| require(all, name))
+    };
+    let present = "; the identities have 1.test, 2.test, 3.test (and 2 more)";
+    assert_eq!(all(&["1.test", "a.test"]).try_open().err(), Some(Outcome::NameMissing));
+    let words = "no identity has the required name a.test";
+    assert!(last_error().starts_with(&format!("{words}{present} (validate)")), "{}", last_error());
+    let many = ["a.test", "b.test", "c.test", "d.test"];
+    assert_eq!(all(&many).try_open().err(), Some(Outcome::NameMissing));
+    let words = "no identity has the required names a.test, b.test, c.test (and 1 more)";
+    assert!(last_error().starts_with(words), "{}", last_error());
+
+    let host = all(&["1.test", "2.test"]).open();
+    site.renew(&Pair::new(&["x.test"]));
+    assert_eq!(host.reload_wait(), Outcome::NameMissing);
+    let words = "names 1.test, 2.test; the new certificate has x.test (validate)";
+    assert!(last_error().contains(words), "{}", last_error());
+}
+
 #[test]
 fn g15_a_change_that_loses_a_required_name_is_refused_and_others_are_published() {
     let mut one = Site::plain(&Pair::new(&[NAME]));
@@ -176,6 +201,8 @@ fn addresses_and_uris_are_names_that_are_shown_and_found() {
         ("192.0.2.1", Some(2)),
         ("2001:db8::1", Some(2)),
         ("2001:DB8::1", Some(2)),
+        ("2001:DB8:0::1", Some(2)),
+        ("2001:db8::2", None),
         ("spiffe://example.test/ns/prod/sa/web", None),
         ("example.test", None),
     ] {

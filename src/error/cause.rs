@@ -133,8 +133,9 @@ pub(crate) enum Cause {
     NotYetValid { at: String, from: i64, clock: Incidental },
     #[error("the certificate is not for TLS {role}: its extended key usage lacks {usage}")]
     KeyUsageUnfit { role: &'static str, usage: &'static str },
-    #[error("no identity has the required name {name}")]
-    NameMissing { name: String },
+    /// `present` is incidental: it changes with other identities, and is no other failure.
+    #[error("no identity has the required {names}{}", present.0)]
+    NameMissing { names: String, present: Incidental },
     #[error("the TLS handshake with the new identity failed: {0}")]
     SelfCheck(String),
     #[error("{adapter} finds that the private key does not match the certificate: {why}")]

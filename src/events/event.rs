@@ -57,6 +57,8 @@ pub(crate) struct Event {
     /// Descriptions of the changed units that `message` only counts, because it describes the first few alone. Each
     /// becomes one line of the log.
     pub(crate) further: Vec<String>,
+    /// Whether nothing has been loaded for the current generation, neither an identity nor the trust store.
+    pub(crate) serves_nothing: bool,
 }
 
 impl Event {
@@ -72,6 +74,7 @@ impl Event {
             message,
             count: 1,
             further: Vec::new(),
+            serves_nothing: current.is_empty(),
         }
     }
 
@@ -187,14 +190,15 @@ impl Event {
         match self.kind {
             EventKind::Reloaded => {
                 let level = if has_warnings { Level::Warn } else { Level::Info };
-                log!(target: LOG_TARGET, level, "{handle}generation {generation} serves: {message}");
+                let what = if self.serves_nothing { "serves nothing yet" } else { "serves" };
+                log!(target: LOG_TARGET, level, "{handle}generation {generation} {what}: {message}");
                 for further in &self.further {
                     info!(target: LOG_TARGET, "{handle}generation {generation} also serves: {further}");
                 }
             }
             EventKind::ReloadFailed => {
                 let what = match self.trigger {
-                    Trigger::Open => "was opened without a part",
+                    Trigger::Open => "opened without",
                     _ => "the reload failed",
                 };
                 log!(target: LOG_TARGET, Level::Error, "{handle}{what}: {message}");
@@ -205,10 +209,9 @@ impl Event {
             EventKind::WatchRestored | EventKind::Recovered => {
                 log!(target: LOG_TARGET, Level::Info, "{handle}{message}");
             }
-            EventKind::Warning => {
-                log!(target: LOG_TARGET, Level::Warn, "{handle}warning: {message}");
+            EventKind::Warning | EventKind::Expiring => {
+                log!(target: LOG_TARGET, Level::Warn, "{handle}{message}");
             }
-            EventKind::Expiring => log!(target: LOG_TARGET, Level::Warn, "{handle}{message}"),
             EventKind::Expired => log!(target: LOG_TARGET, Level::Error, "{handle}{message}"),
         }
     }

@@ -19,6 +19,7 @@ fn event(generation: u64) -> Event {
         message: String::new(),
         count: 1,
         further: Vec::new(),
+        serves_nothing: false,
     }
 }
 

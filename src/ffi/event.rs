@@ -13,11 +13,13 @@ use crate::pki::{WarningKind, Warnings};
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum certreload_event_kind {
-    /// A new generation is current: the first one at open, and one for each change after it.
+    /// A new generation is current: the first one at open, and one for each change after it. With
+    /// CERTRELOAD_START_AVAILABLE the first comes even if nothing was loaded: check the health, and `identities`, in
+    /// certreload_status.
     Reloaded = 1,
     /// The files, or pushed bytes, cannot be used; the last good version keeps serving (G3). Each distinct failure is
-    /// reported once: a file that fails as before causes no event, not even after a request. What is STALE by failures
-    /// stops to be so with one event, RELOADED or RECOVERED.
+    /// reported once, that is, one of other bytes or for another reason. A file that fails as before causes no event,
+    /// not even after a request. What is STALE by failures stops to be so with one event, RELOADED or RECOVERED.
     ReloadFailed = 2,
     /// The kernel's notifications are not available, so changes are found only at the next poll (G19).
     WatchDegraded = 3,
@@ -155,7 +157,7 @@ pub const CERTRELOAD_WARNING_NAME_MISSING: u32 = 1_048_576;
 pub const CERTRELOAD_WARNING_TICKET_KEYS_MISSING: u32 = 8_388_608;
 /// Warning: a path leads through a link of /proc to a file that has no path here, so the kernel notifies of no changes.
 /// Examples are a memfd or a deleted file by "/dev/fd/5", and a file of another mount namespace by "/proc/PID/root".
-/// Such a file is read at each poll and request.
+/// Such a file is read at each poll and request. Behind a descriptor, a file that replaces it is not seen.
 pub const CERTRELOAD_WARNING_POLLED_PATH: u32 = 2_097_152;
 /// Warning: a file that is mounted by itself (Docker "-v file:file", Kubernetes subPath) was replaced or deleted where
 /// it is mounted from. The mount still shows the old file, and shows no renewal. Mount the directory in place of it.
@@ -256,34 +258,8 @@ pub extern "C" fn certreload_trigger_str(trigger: trigger_number) -> *const c_ch
 /// Since:          0.1.0
 #[unsafe(no_mangle)]
 pub extern "C" fn certreload_warning_str(warning: u32) -> *const c_char {
-    let word = match warning {
-        CERTRELOAD_WARNING_KEY_READABLE => c"key-readable",
-        CERTRELOAD_WARNING_NAMES_LOST => c"names-lost",
-        CERTRELOAD_WARNING_EXPIRES_EARLIER => c"expires-earlier",
-        CERTRELOAD_WARNING_OCSP_UNUSABLE => c"ocsp-unusable",
-        CERTRELOAD_WARNING_CHAIN_REORDERED => c"chain-reordered",
-        CERTRELOAD_WARNING_CHAIN_INCOMPLETE => c"chain-incomplete",
-        CERTRELOAD_WARNING_CHAIN_UNRELATED => c"chain-unrelated",
-        CERTRELOAD_WARNING_CHAIN_EXPIRED => c"chain-expired",
-        CERTRELOAD_WARNING_KEY_USAGE => c"key-usage",
-        CERTRELOAD_WARNING_DUPLICATE_NAME => c"duplicate-name",
-        CERTRELOAD_WARNING_ROOT_UNUSABLE => c"root-unusable",
-        CERTRELOAD_WARNING_CRL_EXPIRED => c"crl-expired",
-        CERTRELOAD_WARNING_CRL_UNRELATED => c"crl-unrelated",
-        CERTRELOAD_WARNING_CRL_LOST => c"crl-lost",
-        CERTRELOAD_WARNING_TICKET_KEY_OLD => c"ticket-key-old",
-        CERTRELOAD_WARNING_CRL_MISSING => c"crl-missing",
-        CERTRELOAD_WARNING_PEM_SKIPPED => c"pem-skipped",
-        CERTRELOAD_WARNING_COMPATIBILITY => c"compatibility",
-        CERTRELOAD_WARNING_ROOT_DOUBTFUL => c"root-doubtful",
-        CERTRELOAD_WARNING_NOT_YET_VALID => c"not-yet-valid",
-        CERTRELOAD_WARNING_NAME_MISSING => c"name-missing",
-        CERTRELOAD_WARNING_TICKET_KEYS_MISSING => c"ticket-keys-missing",
-        CERTRELOAD_WARNING_POLLED_PATH => c"polled-path",
-        CERTRELOAD_WARNING_FILE_DELETED => c"file-deleted",
-        _ => c"unknown",
-    };
-    word.as_ptr()
+    let kind = WARNING_BITS.iter().find(|(_, bit)| *bit == warning);
+    kind.map_or(c"unknown", |(kind, _)| kind.word()).as_ptr()
 }
 
 /// A `certreload_trigger` as C passes it: any number, which in a Rust enum would be undefined behaviour.
@@ -328,34 +304,39 @@ fn to_c_path(path: Option<&Path>) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
+/// The bit of each kind of warning.
+const WARNING_BITS: [(WarningKind, u32); 24] = [
+    (WarningKind::KeyReadable, CERTRELOAD_WARNING_KEY_READABLE),
+    (WarningKind::NamesLost, CERTRELOAD_WARNING_NAMES_LOST),
+    (WarningKind::ExpiresEarlier, CERTRELOAD_WARNING_EXPIRES_EARLIER),
+    (WarningKind::OcspUnusable, CERTRELOAD_WARNING_OCSP_UNUSABLE),
+    (WarningKind::ChainReordered, CERTRELOAD_WARNING_CHAIN_REORDERED),
+    (WarningKind::ChainIncomplete, CERTRELOAD_WARNING_CHAIN_INCOMPLETE),
+    (WarningKind::ChainUnrelated, CERTRELOAD_WARNING_CHAIN_UNRELATED),
+    (WarningKind::ChainExpired, CERTRELOAD_WARNING_CHAIN_EXPIRED),
+    (WarningKind::KeyUsage, CERTRELOAD_WARNING_KEY_USAGE),
+    (WarningKind::DuplicateName, CERTRELOAD_WARNING_DUPLICATE_NAME),
+    (WarningKind::RootUnusable, CERTRELOAD_WARNING_ROOT_UNUSABLE),
+    (WarningKind::CrlExpired, CERTRELOAD_WARNING_CRL_EXPIRED),
+    (WarningKind::CrlUnrelated, CERTRELOAD_WARNING_CRL_UNRELATED),
+    (WarningKind::CrlLost, CERTRELOAD_WARNING_CRL_LOST),
+    (WarningKind::TicketKeyOld, CERTRELOAD_WARNING_TICKET_KEY_OLD),
+    (WarningKind::CrlMissing, CERTRELOAD_WARNING_CRL_MISSING),
+    (WarningKind::PemSkipped, CERTRELOAD_WARNING_PEM_SKIPPED),
+    (WarningKind::Compatibility, CERTRELOAD_WARNING_COMPATIBILITY),
+    (WarningKind::RootDoubtful, CERTRELOAD_WARNING_ROOT_DOUBTFUL),
+    (WarningKind::NotYetValid, CERTRELOAD_WARNING_NOT_YET_VALID),
+    (WarningKind::NameMissing, CERTRELOAD_WARNING_NAME_MISSING),
+    (WarningKind::TicketKeysMissing, CERTRELOAD_WARNING_TICKET_KEYS_MISSING),
+    (WarningKind::PolledPath, CERTRELOAD_WARNING_POLLED_PATH),
+    (WarningKind::FileDeleted, CERTRELOAD_WARNING_FILE_DELETED),
+];
+
 pub(crate) fn warning_bits(warnings: Warnings) -> u32 {
-    let table = [
-        (WarningKind::KeyReadable, CERTRELOAD_WARNING_KEY_READABLE),
-        (WarningKind::NamesLost, CERTRELOAD_WARNING_NAMES_LOST),
-        (WarningKind::ExpiresEarlier, CERTRELOAD_WARNING_EXPIRES_EARLIER),
-        (WarningKind::OcspUnusable, CERTRELOAD_WARNING_OCSP_UNUSABLE),
-        (WarningKind::ChainReordered, CERTRELOAD_WARNING_CHAIN_REORDERED),
-        (WarningKind::ChainIncomplete, CERTRELOAD_WARNING_CHAIN_INCOMPLETE),
-        (WarningKind::ChainUnrelated, CERTRELOAD_WARNING_CHAIN_UNRELATED),
-        (WarningKind::ChainExpired, CERTRELOAD_WARNING_CHAIN_EXPIRED),
-        (WarningKind::KeyUsage, CERTRELOAD_WARNING_KEY_USAGE),
-        (WarningKind::DuplicateName, CERTRELOAD_WARNING_DUPLICATE_NAME),
-        (WarningKind::RootUnusable, CERTRELOAD_WARNING_ROOT_UNUSABLE),
-        (WarningKind::CrlExpired, CERTRELOAD_WARNING_CRL_EXPIRED),
-        (WarningKind::CrlUnrelated, CERTRELOAD_WARNING_CRL_UNRELATED),
-        (WarningKind::CrlLost, CERTRELOAD_WARNING_CRL_LOST),
-        (WarningKind::TicketKeyOld, CERTRELOAD_WARNING_TICKET_KEY_OLD),
-        (WarningKind::CrlMissing, CERTRELOAD_WARNING_CRL_MISSING),
-        (WarningKind::PemSkipped, CERTRELOAD_WARNING_PEM_SKIPPED),
-        (WarningKind::Compatibility, CERTRELOAD_WARNING_COMPATIBILITY),
-        (WarningKind::RootDoubtful, CERTRELOAD_WARNING_ROOT_DOUBTFUL),
-        (WarningKind::NotYetValid, CERTRELOAD_WARNING_NOT_YET_VALID),
-        (WarningKind::NameMissing, CERTRELOAD_WARNING_NAME_MISSING),
-        (WarningKind::TicketKeysMissing, CERTRELOAD_WARNING_TICKET_KEYS_MISSING),
-        (WarningKind::PolledPath, CERTRELOAD_WARNING_POLLED_PATH),
-        (WarningKind::FileDeleted, CERTRELOAD_WARNING_FILE_DELETED),
-    ];
-    table.iter().filter(|(kind, _)| warnings.contains(*kind)).fold(0, |bits, (_, bit)| bits | bit)
+    WARNING_BITS
+        .iter()
+        .filter(|(kind, _)| warnings.contains(*kind))
+        .fold(0, |bits, (_, bit)| bits | bit)
 }
 
 impl From<EventKind> for certreload_event_kind {

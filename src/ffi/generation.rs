@@ -143,7 +143,7 @@ pub unsafe extern "C" fn certreload_generation_identity_count(
 }
 
 /// Returns one identity of a generation, by the order in which identities were added. Those that have not been loaded
-/// are not counted.
+/// are not counted: certreload_identity_index() converts to the index that functions of the handle take.
 ///
 /// @param generation  must not be NULL
 /// @param index       0 to certreload_generation_identity_count() - 1

@@ -21,18 +21,21 @@ pub const CERTRELOAD_MAX_PAGE_HANDLES: usize = 100000;
 /// Series of the handle: certreload_reloads_total{result="reloaded"|"unchanged"|"failed"}, certreload_generation,
 /// certreload_generations_alive, certreload_last_reload_timestamp_seconds, certreload_last_check_timestamp_seconds,
 /// certreload_health{state} and certreload_watch_state{state}. The series of the state that is true has the value 1,
-/// the others 0.
+/// the others 0. For each warning that lasts there is certreload_warning{warning} with the value 1, else no series; the
+/// label is what certreload_warning_str() returns.
 ///
 /// Series of each identity, with the labels identity (the path of its chain) and name (its first name):
 /// certreload_not_before_timestamp_seconds, certreload_not_after_timestamp_seconds,
-/// certreload_chain_not_after_timestamp_seconds (of an intermediate that clients need, if that is earlier),
-/// certreload_consecutive_failures and certreload_identity_health{state}. An identity that was added twice is written
-/// once.
+/// certreload_chain_not_after_timestamp_seconds (the same, or that of an intermediate that clients need, if that is
+/// earlier), certreload_consecutive_failures, certreload_identity_health{state} and, as long as a warning about the
+/// identity lasts, certreload_identity_warning{warning}. An identity that was added twice is written once. Until an
+/// identity has been loaded (state "missing"), its name is "", and it has no series with a date.
 ///
 /// Series of a handle that checks peers: certreload_trust_client_roots, certreload_trust_server_roots,
 /// certreload_trust_crls, certreload_trust_revoked, certreload_trust_consecutive_failures,
-/// certreload_trust_renewed_timestamp_seconds, certreload_crl_next_update_timestamp_seconds (if there are lists) and
-/// certreload_trust_health{state}.
+/// certreload_trust_renewed_timestamp_seconds, certreload_crl_next_update_timestamp_seconds (if there are lists),
+/// certreload_trust_health{state} and, as long as a warning about the trust store lasts,
+/// certreload_trust_warning{warning}.
 ///
 /// If certreload_options_set_name() gave the handle a name, every series has the label handle. A process with several
 /// handles calls certreload_write_metrics_page(). Two pages that are joined are not valid, because a page may describe

@@ -22,6 +22,9 @@ use crate::runtime::Handle;
 /// Call it in place of rustls_server_connection_new(). The connection keeps this configuration for its lifetime:
 /// later reloads do not change it (G8).
 ///
+/// If nothing has been loaded yet (CERTRELOAD_START_AVAILABLE), the connection is made, and its handshake fails. The
+/// client gets the alert access_denied, rustls returns "general error", and the log has the reason once a minute.
+///
 /// @param handle          must not be NULL
 /// @param connection_out  must not be NULL; written only on CERTRELOAD_RESULT_OK
 /// @return                OK; NULL_PARAMETER; NOT_CONFIGURED if the handle has no identity to serve; TLS if rustls
@@ -83,6 +86,10 @@ pub unsafe extern "C" fn certreload_acquire_server_config(
 ///
 /// Call it in place of rustls_client_connection_new(). The connection keeps this configuration for its lifetime. The
 /// next connection uses what has been published by then.
+///
+/// If the roots have not been loaded yet (CERTRELOAD_START_AVAILABLE), the connection is made, and its handshake fails
+/// with "invalid peer certificate: UnknownIssuer", whatever the server presents. certreload_generation_refuses() returns
+/// whether that is so, and the log has the reason once a minute.
 ///
 /// @param handle          must not be NULL
 /// @param server_name     must not be NULL; a DNS name (A-labels) or an IP address, which the server's certificate

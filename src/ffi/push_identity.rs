@@ -65,8 +65,9 @@ pub unsafe extern "C" fn certreload_push_identity(
 
 /// Returns the index of the identity that serves a name, for certreload_push_identity().
 ///
-/// Indexes never change: they follow the order in which identities were added. An IP address and a URI are written as
-/// certreload_identity_name() returns them. A DNS name has no dot at its end: "example.org", not "example.org.".
+/// Indexes never change: they follow the order in which identities were added. An IP address may be in any notation that
+/// certreload_options_require_name() accepts. A URI is written as in the certificate. A DNS name has no dot at its end:
+/// "example.org", not "example.org.".
 ///
 /// An identity that has never been loaded (CERTRELOAD_START_AVAILABLE) has no name yet: push to it by the order in which it
 /// was added. While there is one, an identity with a wildcard for the name is not returned, because the other may have

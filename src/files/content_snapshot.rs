@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::blind_spot::BlindSpot;
-use super::denied;
 use super::digest::Digest;
 use super::file::{FileBytes, MAX_TRUST_SIZE};
 use super::fingerprint::Fingerprint;
 use super::metadata_snapshot::MetadataSnapshot;
 use super::open_directories::OpenDirectories;
 use super::path_resolver::{Lookup, PathResolver};
+use super::read_failure;
 use super::source_path::SourcePath;
 use crate::error::{Cause, Error};
 
@@ -120,7 +120,8 @@ fn read_files(metadata: &MetadataSnapshot) -> Result<Vec<SnapshotFile>, Error> {
             source: scanned.source,
             path: scanned.path.clone(),
             is_in_directory: scanned.is_in_directory,
-            read: read.map_err(|cause| denied::failure(&scanned.path, &scanned.target, cause)),
+            read: read
+                .map_err(|cause| read_failure::explained(&scanned.path, &scanned.target, cause)),
         });
     }
     Ok(files)

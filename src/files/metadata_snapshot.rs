@@ -7,11 +7,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::blind_spot::{BlindReason, BlindSpot, is_deleted_below_mount};
-use super::denied;
 use super::destination::Destination;
 use super::directory_files::{FileFilter, list};
 use super::file::{FileBytes, FileStamp};
 use super::path_resolver::{Lookup, LookupKind, PathResolver};
+use super::read_failure;
 use super::source_path::SourcePath;
 use crate::error::{Cause, Error};
 
@@ -161,7 +161,7 @@ impl ScannedSource {
                         scanned.files = names.into_iter().map(entry).collect();
                     }
                     Err(cause) => {
-                        scanned.error = Some(denied::failure(&source.path, &target, cause));
+                        scanned.error = Some(read_failure::explained(&source.path, &target, cause));
                     }
                 }
             }

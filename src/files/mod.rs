@@ -4,7 +4,6 @@
 
 mod blind_spot;
 mod content_snapshot;
-mod denied;
 mod destination;
 mod digest;
 mod directory_files;
@@ -14,6 +13,7 @@ mod metadata_snapshot;
 mod open_directories;
 mod path_resolver;
 mod platform_roots_path;
+mod read_failure;
 mod source_path;
 #[cfg(test)]
 mod tests_consistency;

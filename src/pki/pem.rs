@@ -13,6 +13,7 @@ use base64ct::{Base64Unpadded, Encoding};
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
+use super::wrong_format::Wanted;
 use super::{der, wrong_format};
 use crate::error::Cause;
 
@@ -264,7 +265,7 @@ pub(super) fn certificates_up_to(
         chain.push(CertificateDer::from(std::mem::take(&mut *der)));
     }
     if chain.is_empty() {
-        return Err(Cause::NoCertificate(wrong_format::without_certificate(bytes)));
+        return Err(Cause::NoCertificate(wrong_format::without_certificate(bytes, Wanted::Chain)));
     }
     Ok(chain)
 }

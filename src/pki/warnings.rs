@@ -1,5 +1,6 @@
 //! Warnings: problems with which a unit is still accepted.
 
+use std::ffi::CStr;
 use std::ops::BitOrAssign;
 
 /// The kind of a warning. Each kind is one bit of the `warnings` in the C event and the C status.
@@ -60,6 +61,36 @@ impl WarningKind {
         Self::TicketKeysMissing,
     ];
 
+    /// Returns the name of the kind, for logs and metrics: one lower-case word.
+    pub(crate) fn word(self) -> &'static CStr {
+        match self {
+            Self::KeyReadable => c"key-readable",
+            Self::NamesLost => c"names-lost",
+            Self::ExpiresEarlier => c"expires-earlier",
+            Self::OcspUnusable => c"ocsp-unusable",
+            Self::ChainReordered => c"chain-reordered",
+            Self::ChainIncomplete => c"chain-incomplete",
+            Self::ChainUnrelated => c"chain-unrelated",
+            Self::ChainExpired => c"chain-expired",
+            Self::KeyUsage => c"key-usage",
+            Self::DuplicateName => c"duplicate-name",
+            Self::RootUnusable => c"root-unusable",
+            Self::CrlExpired => c"crl-expired",
+            Self::CrlUnrelated => c"crl-unrelated",
+            Self::CrlLost => c"crl-lost",
+            Self::TicketKeyOld => c"ticket-key-old",
+            Self::CrlMissing => c"crl-missing",
+            Self::PemSkipped => c"pem-skipped",
+            Self::Compatibility => c"compatibility",
+            Self::RootDoubtful => c"root-doubtful",
+            Self::NotYetValid => c"not-yet-valid",
+            Self::NameMissing => c"name-missing",
+            Self::TicketKeysMissing => c"ticket-keys-missing",
+            Self::PolledPath => c"polled-path",
+            Self::FileDeleted => c"file-deleted",
+        }
+    }
+
     /// The kinds that are about the files and not about their content. They begin and end without a new generation.
     const OF_FILES: [Self; 3] = [Self::FileDeleted, Self::KeyReadable, Self::PolledPath];
 }
@@ -84,6 +115,11 @@ pub(crate) struct Warnings(u32);
 impl Warnings {
     pub(crate) fn contains(self, kind: WarningKind) -> bool {
         self.0 & 1 << kind as u32 != 0
+    }
+
+    /// Returns the kinds in the set, the most severe first.
+    pub(crate) fn kinds(self) -> impl Iterator<Item = WarningKind> {
+        WarningKind::ALL.into_iter().filter(move |kind| self.contains(*kind))
     }
 
     /// Returns the set with `kind` added if `is_in` is true, otherwise with `kind` removed.

@@ -5,21 +5,33 @@ use std::borrow::Cow;
 
 use super::der::{EXPLICIT_0, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, element, tagged};
 
-/// Returns how to continue the message "holds no certificate": which format `bytes` seem to have, and how to convert
-/// it.
-pub(super) fn without_certificate(bytes: &[u8]) -> Cow<'static, str> {
+/// What a file should hold. The advice depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Chain,
+    Roots,
+    Key,
+    List,
+}
+
+/// Returns how to continue the message "holds no certificate" of a chain or of roots: which format `bytes` seem to
+/// have, and how to convert it.
+pub(super) fn without_certificate(bytes: &[u8], wanted: Wanted) -> Cow<'static, str> {
     match Content::at(bytes) {
         Content::Pem if has(bytes, b" CERTIFICATE REQUEST-----") => {
-            ": it holds a certificate request; save what the authority answered to it"
+            ": it holds a certificate request; install the certificate that the CA issued for it"
+        }
+        Content::Pem if has(bytes, b"PRIVATE KEY-----") && wanted == Wanted::Roots => {
+            ": it holds a private key; roots are the certificates of CAs"
         }
         Content::Pem if has(bytes, b"PRIVATE KEY-----") => {
             ": it holds a private key; are the paths swapped?"
         }
         Content::Pem if has(bytes, b" CRL-----") => ": it holds a certificate revocation list",
         Content::Pem if has(bytes, b"PUBLIC KEY-----") => ": it holds a public key alone",
-        Content::Der(Some(kind)) => return looks_like(kind),
+        Content::Der(Some(kind)) => return looks_like(kind, wanted),
         Content::Der(None) => {
-            ": it looks like DER; convert a certificate to PEM with \"openssl x509 -inform DER\""
+            ": it looks like DER; convert a certificate to PEM with \"openssl x509 -inform DER -in FILE -out FILE.pem\""
         }
         other => return other.in_words(),
     }
@@ -37,9 +49,9 @@ pub(super) fn without_key(bytes: &[u8]) -> Cow<'static, str> {
         }
         Content::Pem if has(bytes, b"PUBLIC KEY-----") => ": it holds a public key",
         Content::Pem if has(bytes, b" PARAMETERS-----") => ": it holds parameters alone",
-        Content::Der(Some(kind)) if kind != DerKind::Key => return looks_like(kind),
+        Content::Der(Some(kind)) if kind != DerKind::Key => return looks_like(kind, Wanted::Key),
         Content::Der(_) => {
-            ": it looks like DER; convert a key to PEM with \"openssl pkey -inform DER\""
+            ": it looks like DER; convert a key to PEM with \"openssl pkey -inform DER -in FILE -out FILE.pem\""
         }
         other => return other.in_words(),
     }
@@ -52,7 +64,7 @@ pub(super) fn without_list(bytes: &[u8]) -> Cow<'static, str> {
     match Content::at(bytes) {
         Content::Pem if has(bytes, b"BEGIN CERTIFICATE-----") => ": it holds a certificate",
         Content::Pem if has(bytes, b"PRIVATE KEY-----") => ": it holds a private key",
-        Content::Der(Some(kind)) => return looks_like(kind),
+        Content::Der(Some(kind)) => return looks_like(kind, Wanted::List),
         Content::Der(None) => ": it looks like DER that is truncated, or has trailing bytes",
         other => return other.in_words(),
     }
@@ -96,7 +108,7 @@ impl Content {
         Self::Other(match (bytes, at(BEGIN)) {
             ([0x30, ..], _) => return Self::Der(DerKind::of(bytes)),
             ([0xfe, 0xed, 0xfe, 0xed, ..], _) => {
-                ": it looks like a Java key store; export PKCS#12 with \"keytool\", and convert that to PEM with \"openssl pkcs12 -nodes\""
+                ": it looks like a Java key store; export PKCS#12 with \"keytool\", and convert that to PEM with \"openssl pkcs12 -in FILE -out FILE.pem -noenc\""
             }
             (
                 [0xff, 0xfe, ..]
@@ -106,7 +118,7 @@ impl Content {
                 _,
             ) => ": it looks like UTF-16; save it as ASCII or UTF-8",
             _ if at(b"-----BEGIN PKCS7-----").is_some() => {
-                ": it holds PKCS#7; extract the certificates with \"openssl pkcs7 -print_certs\""
+                ": it holds PKCS#7; extract the certificates with \"openssl pkcs7 -print_certs -in FILE -out FILE.pem\""
             }
             (_, Some(_)) if spelled_out.is_some() => {
                 let words = "line breaks are spelled out as \\n; replace them by real ones";
@@ -165,23 +177,36 @@ impl DerKind {
     }
 
     /// Returns what the file is, and how to get what is wanted from it, to follow "it looks like".
-    pub(super) fn in_words(self) -> &'static str {
-        match self {
-            Self::Pkcs12 => "PKCS#12; convert it to PEM with \"openssl pkcs12 -nodes\"",
-            Self::Pkcs7 => {
-                "PKCS#7; extract the certificates with \"openssl pkcs7 -inform DER -print_certs\""
+    pub(super) fn in_words(self, wanted: Wanted) -> &'static str {
+        match (self, wanted) {
+            (Self::Pkcs12, Wanted::Roots) => {
+                "PKCS#12; extract the certificates with \"openssl pkcs12 -in FILE -out FILE.pem -nokeys\""
             }
-            Self::Key => "a private key in DER; are the paths swapped?",
-            Self::EncryptedKey => {
-                "an encrypted private key in DER; convert it to PEM with \"openssl pkey -inform DER\""
+            (Self::Pkcs12, _) => {
+                "PKCS#12; convert it to PEM with \"openssl pkcs12 -in FILE -out FILE.pem -noenc\""
             }
-            Self::Request => "a certificate request in DER; save what the authority answered to it",
+            (Self::Pkcs7, _) => {
+                "PKCS#7; extract the certificates with \"openssl pkcs7 -inform DER -print_certs -in FILE -out FILE.pem\""
+            }
+            (Self::Key, Wanted::Roots) => "a private key in DER; roots are the certificates of CAs",
+            (Self::Key, Wanted::List) => "a private key in DER",
+            (Self::Key, _) => "a private key in DER; are the paths swapped?",
+            (Self::EncryptedKey, Wanted::Key) => {
+                "an encrypted private key in DER; convert it to PEM with \"openssl pkey -inform DER -in FILE -out FILE.pem\""
+            }
+            (Self::EncryptedKey, _) => "an encrypted private key in DER",
+            (Self::Request, Wanted::Key) => {
+                "a certificate request in DER; the key is in the file that was made with it"
+            }
+            (Self::Request, _) => {
+                "a certificate request in DER; install the certificate that the CA issued for it"
+            }
         }
     }
 }
 
-fn looks_like(kind: DerKind) -> Cow<'static, str> {
-    format!(": it looks like {}", kind.in_words()).into()
+fn looks_like(kind: DerKind, wanted: Wanted) -> Cow<'static, str> {
+    format!(": it looks like {}", kind.in_words(wanted)).into()
 }
 
 /// Returns whether the content of a `SEQUENCE` is a `CertificationRequestInfo` (RFC 2986): version, subject, key and
@@ -233,9 +258,11 @@ mod tests {
             (b"", "no PEM"),
         ];
         for (bytes, words) in table {
-            let message = without_certificate(bytes);
+            let message = without_certificate(bytes, Wanted::Chain);
             assert!(message.contains(words), "{message} instead of {words}");
         }
+        let key = without_certificate(b"-----BEGIN PRIVATE KEY-----\nMIIB", Wanted::Roots);
+        assert!(key.ends_with("roots are the certificates of CAs"), "{key}");
         assert!(without_key(b"\x30\x02").contains("openssl pkey -inform DER"));
         assert!(without_key(b"-----BEGIN CERTIFICATE-----\nMIIB").contains("swapped"));
         assert!(without_list(b"-----BEGIN CERTIFICATE-----\nMIIB").contains("holds a certificate"));

@@ -21,6 +21,7 @@ mod pass_reads;
 mod pass_result;
 mod pipeline;
 mod reloaded_event;
+mod required_names;
 mod self_check;
 mod sighting;
 mod unit;

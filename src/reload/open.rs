@@ -13,7 +13,8 @@ use super::fresh::NewContent;
 use super::load::{LoadContext, Loaded, authorities_for, load_memory};
 use super::pass_result::Publication;
 use super::pipeline::{Pipeline, RenewedUnits};
-use super::self_check::{missing, self_check};
+use super::required_names::{missing, missing_in};
+use super::self_check::self_check;
 use super::unit::{Unit, guard_secrets};
 use super::unit_read::{PasswordQuestion, ReadCalls, ReadFiles};
 use super::units::Units;
@@ -61,10 +62,11 @@ impl Pipeline {
         }
         let (candidate, asks_clients) = loop {
             let candidate = Candidate::new(&base_config, units.parts())?;
+            let missing: Vec<_> = missing(&options, &candidate).collect();
             if options.start == StartMode::Strict
-                && let Some(name) = missing(&options, &candidate).next()
+                && let Some(cause) = missing_in(&candidate, &missing)
             {
-                return Err(Error::new(Cause::NameMissing { name: name.clone() }));
+                return Err(Error::new(cause));
             }
             if let Some(asks_clients) = start.check(&candidate, &mut units)? {
                 break (candidate, asks_clients);

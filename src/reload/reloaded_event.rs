@@ -10,7 +10,7 @@ use super::warnings_of_all::{Change, warnings_of_all};
 use crate::events::{Event, Trigger};
 use crate::pki::{Identity, Trust, Warnings, format_time, in_words};
 use crate::sys::LOG_TARGET;
-use crate::tls::{Candidate, Generation, UnitContent};
+use crate::tls::{AbsentUnit, Candidate, Generation, UnitContent};
 
 /// The content of a RELOADED event, before the generation has a number.
 pub(crate) struct ReloadReport {
@@ -40,7 +40,7 @@ impl ReloadReport {
             1 => "; and 1 more identity".to_owned(),
             count => format!("; and {count} more identities"),
         };
-        let mut parts = vec![described.join("; and ") + &more];
+        let mut parts = vec![described.join("; and ") + &more + refusal(candidate)];
         parts.extend(in_words(warnings.clone()));
         // Describe the further units only if the log shows that: thousands of units may have changed.
         let further = if log_enabled!(target: LOG_TARGET, Level::Info) {
@@ -63,6 +63,17 @@ impl ReloadReport {
             .about(self.path)
             .with_warnings(self.warnings)
             .with_further(self.further)
+    }
+}
+
+/// Returns the end of the description of a generation with which no handshake succeeds.
+fn refusal(candidate: &Candidate) -> &'static str {
+    match candidate.refusal() {
+        Some(AbsentUnit::Trust) => {
+            "; but every handshake is refused until the trust store is loaded"
+        }
+        Some(_) => "; but every client is refused until an identity is loaded",
+        None => "",
     }
 }
 

@@ -1,8 +1,11 @@
 //! Runs the self-check of new content in the candidate: the next generation as it would be published (G15, G16).
 
+use std::sync::Arc;
+
 use super::adapters::Adapters;
 use super::findings::Failure;
 use super::fresh::Fresh;
+use super::required_names::{missing, missing_after};
 use super::units::Units;
 use crate::error::{Cause, Error};
 use crate::options::Options;
@@ -34,10 +37,10 @@ impl SelfCheck<'_> {
                 continue;
             }
             let unit = &self.units[new.index];
-            let checked = match missing.iter().find(|name| new.loses(&unit.serving, name)) {
-                Some(name) => Err(Cause::NameMissing { name: (*name).clone() }),
-                None => self.check(&new),
-            };
+            let lost = missing.iter().copied().filter(|name| new.loses(&unit.serving, name));
+            let lost: Vec<_> = lost.collect();
+            let identity = new.part.as_identity().map(Arc::as_ref);
+            let checked = missing_after(identity, &lost).map_or_else(|| self.check(&new), Err);
             match checked {
                 Ok(()) => passed.push(new),
                 Err(cause) => failed.push(new.failure(Error::at(unit.files.path(), cause))),
@@ -54,14 +57,6 @@ impl SelfCheck<'_> {
         check_template(self.options, asks_clients).map_err(|error| error.cause)?;
         self.adapters.prepare(&new.part)
     }
-}
-
-/// Returns the required names that no identity of the server role in `candidate` covers.
-pub(super) fn missing<'a>(
-    options: &'a Options,
-    candidate: &'a Candidate,
-) -> impl Iterator<Item = &'a String> + 'a {
-    options.required_names.iter().filter(|name| !candidate.has_name(name))
 }
 
 /// Completes the handshakes that prove `part`, the unit at `index`. Ticket keys need none.

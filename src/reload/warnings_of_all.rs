@@ -1,6 +1,6 @@
 //! Warnings about all units of a generation together, and about units of which nothing has been loaded.
 
-use super::self_check::missing;
+use super::required_names::{missing, missing_in};
 use super::unit::Unit;
 use crate::events::Trigger;
 use crate::options::Options;
@@ -37,10 +37,9 @@ pub(super) fn warnings_of_all(
 
 /// Returns the warning that a required name is not served. A handle that was opened with all its names keeps them.
 fn missing_name(candidate: &Candidate, change: &Change<'_>) -> Option<Warning> {
-    let mut missing = missing(change.options, candidate);
-    let name = missing.next()?;
-    let text = format!("no identity has the required name {name}{}", more(missing.count()));
-    Some(Warning::new(WarningKind::NameMissing, text))
+    let missing: Vec<_> = missing(change.options, candidate).collect();
+    let cause = missing_in(candidate, &missing)?;
+    Some(Warning::new(WarningKind::NameMissing, cause.to_string()))
 }
 
 /// Returns the warning of an identity that is served although it is not valid yet.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::{Health, IdentityStatus, Observation, Status, TrustStatus};
+use super::{Health, IdentityStatus, Observation, Status, TrustStatus, UnitHealth};
 use crate::error::Error;
 use crate::watch::WatchState;
 
@@ -120,6 +120,12 @@ impl Page {
         for MetricSeries { metrics, handle, .. } in all {
             self.states(name, handle, &HEALTHS, &metrics.status.health.level);
         }
+        let name = "certreload_warning";
+        let help = "1 for each warning of the handle, its identities and trust store included.";
+        self.family(name, "gauge", help);
+        for MetricSeries { metrics, handle, .. } in all {
+            self.warnings(name, handle, &metrics.status.health);
+        }
         let name = "certreload_watch_state";
         self.family(name, "gauge", "1 for how changes of files are currently detected.");
         for MetricSeries { metrics, handle, .. } in all {
@@ -141,6 +147,11 @@ impl Page {
         self.family(name, "gauge", "1 for the current health of the identity.");
         for (labels, status) in all.iter().flat_map(|series| &series.identities) {
             self.states(name, labels, &HEALTHS, &status.health.level);
+        }
+        let name = "certreload_identity_warning";
+        self.family(name, "gauge", "1 for each warning about the identity alone.");
+        for (labels, status) in all.iter().flat_map(|series| &series.identities) {
+            self.warnings(name, labels, &status.health);
         }
     }
 
@@ -169,6 +180,11 @@ impl Page {
         for (handle, status) in &trusts {
             self.states(name, handle, &HEALTHS, &status.health.level);
         }
+        let name = "certreload_trust_warning";
+        self.family(name, "gauge", "1 for each warning about the trust store.");
+        for (handle, status) in &trusts {
+            self.warnings(name, handle, &status.health);
+        }
     }
 
     fn family(&mut self, name: &str, kind: &str, help: &str) {
@@ -179,6 +195,14 @@ impl Page {
         for (word, state) in all {
             let labels = join(&[labels, &label("state", word)]);
             self.sample(name, &labels, u8::from(state == is));
+        }
+    }
+
+    /// Writes a series for each warning that lasts. A thousand identities would have a page full of zeros otherwise.
+    fn warnings(&mut self, name: &str, labels: &str, health: &UnitHealth) {
+        for kind in health.warnings.kinds() {
+            let word = label("warning", &kind.word().to_string_lossy());
+            self.sample(name, &join(&[labels, &word]), 1);
         }
     }
 

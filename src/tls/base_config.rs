@@ -12,6 +12,7 @@ use super::cert_resolver::CertResolver;
 use super::client_config::ClientRole;
 use super::enabled_versions;
 use super::generations_alive::GenerationsAlive;
+use super::refusal::FirstFiles;
 use super::session_scope::{GenerationScope, HandleScope, SessionScope};
 use super::sessions::{SessionPolicy, Sessions};
 use super::unit_content::UnitContents;
@@ -40,6 +41,7 @@ pub(crate) struct BaseConfig {
     ticket_key_lifetime: Duration,
     session_context: [u8; 32],
     generations: GenerationsAlive,
+    files: FirstFiles,
 }
 
 /// The rustls configurations of one generation, and the certificate resolver that the server configuration uses.
@@ -81,6 +83,7 @@ impl BaseConfig {
             ticket_key_lifetime: options.ticket_key_lifetime,
             session_context: context_digest(&options.session_context),
             generations,
+            files: FirstFiles::of(options),
         })
     }
 
@@ -115,7 +118,9 @@ impl BaseConfig {
     /// Builds the configurations of a generation with the content `parts`.
     pub(super) fn build(&self, parts: &UnitContents) -> Result<Configs, Error> {
         let token = Arc::new(self.generations.token());
-        let resolver = Arc::new(CertResolver::new(parts, token.clone()));
+        let refusal = self.files.refusal(parts).map(Arc::new);
+        let resolver = CertResolver::new(parts, token.clone()).with_refusal(refusal.clone());
+        let resolver = Arc::new(resolver);
         let trust = parts.trust.as_deref();
         let trust_fingerprint = trust.map_or([0; 32], |trust| *trust.fingerprint());
         let resume_until = trust.and_then(Trust::session_crls_expire_at);
@@ -147,7 +152,7 @@ impl BaseConfig {
         }
         let client = self.client.as_ref().and_then(|role| match trust {
             Some(trust) => role.config(trust, parts.client_identity(), sessions, token),
-            None => Some(role.refusing_config(parts.client_identity(), token)),
+            None => Some(role.refusing_config(refusal.clone(), parts.client_identity(), token)),
         });
         let client = client.map(Arc::new);
         Ok(Configs { resolver, server: Arc::new(server), client, scope })

@@ -10,9 +10,10 @@ use super::duplicate_names::DuplicateNames;
 use super::generation::{Generation, GenerationInfo};
 use super::self_check;
 use super::session_scope::GenerationScope;
-use super::unit_content::{IdentitySlot, UnitContents};
+use super::unit_content::{AbsentUnit, IdentitySlot, UnitContents};
 use crate::error::{Cause, Error};
 use crate::options::Role;
+use crate::pki::Identity;
 
 /// The configurations of a possible next generation. If a check fails, they are dropped, and the current generation
 /// stays (G3).
@@ -69,6 +70,16 @@ impl Candidate {
     /// Returns whether an identity of the server role has `name`, exactly or by a wildcard.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.resolver.has_name(name)
+    }
+
+    /// Returns the loaded identities of the server role.
+    pub(crate) fn server_identities(&self) -> impl Iterator<Item = &Arc<Identity>> {
+        self.parts.loaded().filter(|identity| identity.role() == Role::Server)
+    }
+
+    /// Returns the kind of unit that every handshake lacks, if there is one.
+    pub(crate) fn refusal(&self) -> Option<AbsentUnit> {
+        self.parts.refusal()
     }
 
     /// Returns the first name of the first identity, if the client role has no identity to present.

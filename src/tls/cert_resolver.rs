@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use rustls::SignatureScheme;
@@ -10,6 +11,7 @@ use rustls::sign::CertifiedKey;
 
 use super::duplicate_names::DuplicateNames;
 use super::generations_alive::GenerationToken;
+use super::refusal::Refusal;
 use super::sessions::{IdentityLabel, ServedNames};
 use super::unit_content::{IdentitySlot, UnitContents};
 use crate::clock::unix_now;
@@ -37,6 +39,8 @@ pub(super) struct CertResolver {
     duplicates: DuplicateNames,
     /// Whether every handshake is refused, because nothing has been loaded to check clients with.
     refuses: bool,
+    /// Logs that every handshake is refused, if that is so.
+    refusal: Option<Arc<Refusal>>,
     _token: Arc<GenerationToken>,
 }
 
@@ -83,7 +87,13 @@ impl CertResolver {
         }
         let default = for_servers().next().map(|(position, _)| position);
         let refuses = parts.lacks_trust();
-        Self { identities, default, exact, wildcard, duplicates, refuses, _token: token }
+        let refusal = None;
+        Self { identities, default, exact, wildcard, duplicates, refuses, refusal, _token: token }
+    }
+
+    /// Sets what logs that every handshake is refused, if that is so.
+    pub(super) fn with_refusal(self, refusal: Option<Arc<Refusal>>) -> Self {
+        Self { refusal, ..self }
     }
 
     pub(super) fn identity(&self, position: usize) -> Option<&Arc<Identity>> {
@@ -106,7 +116,7 @@ impl CertResolver {
 
     /// Returns the position of the first identity with exactly `name`.
     pub(super) fn exact_position_of(&self, name: &str) -> Option<usize> {
-        let positions = match NamePattern::of(&lower_case(name)) {
+        let positions = match NamePattern::of(&as_in_certificates(name)) {
             NamePattern::Exact(name) => self.exact.get(name),
             NamePattern::Wildcard(domain) => self.wildcard.get(domain),
         };
@@ -191,7 +201,7 @@ impl CertResolver {
     }
 
     fn positions_of(&self, name: &str) -> impl Iterator<Item = usize> {
-        let name = lower_case(name);
+        let name = as_in_certificates(name);
         let positions = |pattern| match pattern {
             NamePattern::Exact(name) => self.exact.get(name),
             NamePattern::Wildcard(domain) => self.wildcard.get(domain),
@@ -204,6 +214,9 @@ impl CertResolver {
 impl ResolvesServerCert for CertResolver {
     /// Without an identity, rustls ends the handshake with the alert `access_denied`, before it resumes any session.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(refusal) = &self.refusal {
+            refusal.log("a client");
+        }
         if self.refuses {
             return None;
         }
@@ -252,10 +265,15 @@ fn first_valid<'a>(
     all.find(|identity| identity.is_valid_at(now)).or(Some(first))
 }
 
-/// Returns a name as identities have it: in lower case, unless it is a URI, whose path distinguishes case.
-fn lower_case(name: &str) -> Cow<'_, str> {
-    let has_upper_case = name.bytes().any(|byte| byte.is_ascii_uppercase());
-    if has_upper_case && NameKind::of(name) != NameKind::Uri {
+/// Returns a name as identities have it. A DNS name is in lower case, and an address in its usual notation. A URI stays
+/// as it is, because its path distinguishes case.
+fn as_in_certificates(name: &str) -> Cow<'_, str> {
+    let has_upper_case = || name.bytes().any(|byte| byte.is_ascii_uppercase());
+    // IPv4 addresses have one notation only.
+    if name.contains(':') {
+        let address = name.parse::<Ipv6Addr>();
+        address.map_or(Cow::Borrowed(name), |address| Cow::Owned(address.to_string()))
+    } else if has_upper_case() {
         Cow::Owned(name.to_ascii_lowercase())
     } else {
         Cow::Borrowed(name)

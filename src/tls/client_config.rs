@@ -11,6 +11,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 
 use super::generations_alive::GenerationToken;
+use super::refusal::Refusal;
 use super::sessions::Sessions;
 use crate::clock::WallClock;
 use crate::error::{Cause, Error};
@@ -63,13 +64,15 @@ impl ClientRole {
     }
 
     /// Returns the configuration of a generation for whose trust store nothing has been loaded: every handshake is
-    /// refused. The parameters are those of [`ClientRole::config`].
+    /// refused, which `refusal` logs. The other parameters are those of [`ClientRole::config`].
     pub(super) fn refusing_config(
         &self,
+        refusal: Option<Arc<Refusal>>,
         identity: Option<&Arc<Identity>>,
         token: Arc<GenerationToken>,
     ) -> ClientConfig {
-        self.config_with(Arc::new(RefuseAnyServer), Resumption::disabled(), identity, token)
+        let verifier = Arc::new(RefuseAnyServer { refusal });
+        self.config_with(verifier, Resumption::disabled(), identity, token)
     }
 
     fn config_with(
@@ -124,7 +127,9 @@ fn default_config(provider: &Arc<CryptoProvider>) -> Result<ClientConfig, Error>
 
 /// The verifier of a client without roots: it refuses every server, whatever verifier a template of the host has.
 #[derive(Debug)]
-struct RefuseAnyServer;
+struct RefuseAnyServer {
+    refusal: Option<Arc<Refusal>>,
+}
 
 impl RefuseAnyServer {
     const REFUSED: rustls::Error =
@@ -140,6 +145,9 @@ impl ServerCertVerifier for RefuseAnyServer {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(refusal) = &self.refusal {
+            refusal.log("a server");
+        }
         Err(Self::REFUSED)
     }
 

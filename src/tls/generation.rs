@@ -92,6 +92,11 @@ impl Generation {
         self.parts.loaded_count()
     }
 
+    /// Returns whether nothing has been loaded, neither an identity nor the trust store.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.identity_count() == 0 && self.parts.trust.is_none()
+    }
+
     /// Returns the identity at `position` among those that have been loaded.
     pub(crate) fn identity(&self, position: usize) -> Option<&Arc<Identity>> {
         self.parts.loaded_at(position)

@@ -8,6 +8,7 @@ mod duplicate_names;
 mod enabled_versions;
 mod generation;
 mod generations_alive;
+mod refusal;
 mod self_check;
 mod session_scope;
 mod sessions;

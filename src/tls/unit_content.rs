@@ -158,6 +158,21 @@ impl UnitContents {
         self.lacks_trust
     }
 
+    /// Returns the kind of unit that every handshake lacks, if there is one. Without the trust store, both roles refuse;
+    /// without an identity, only the server role does.
+    pub(crate) fn refusal(&self) -> Option<AbsentUnit> {
+        let for_servers = || self.identities.iter().filter(|slot| slot.role() == Role::Server);
+        if self.lacks_trust {
+            Some(AbsentUnit::Trust)
+        } else if for_servers().next().is_some()
+            && for_servers().all(|slot| slot.loaded().is_none())
+        {
+            Some(AbsentUnit::Identity(Role::Server))
+        } else {
+            None
+        }
+    }
+
     /// Returns the index of the trust store among the units, if there is one.
     pub(crate) fn trust_index(&self) -> Option<usize> {
         (self.trust.is_some() || self.lacks_trust).then_some(self.identities.len())

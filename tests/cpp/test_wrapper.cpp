@@ -261,6 +261,24 @@ void identity_status_has_dates_and_failures() {
     CHECK(unwarned.status().health == certreload::health::ok);
 }
 
+void missing_identity_has_no_dates() {
+    const pair live = made().place.live("missing");
+    certreload::options options = quiet_options(live);
+    options.set_server_roots(live.chain.string() + ".roots");
+    options.set_start(certreload::start_mode::available);
+    const certreload::handle handle = certreload::handle::open(options);
+    const certreload::identity_status missing = handle.identity_status(0);
+    CHECK(missing.health == certreload::health::missing);
+    CHECK(!missing.not_before && !missing.not_after && !missing.expiring_from);
+    CHECK(!missing.renewed_at);
+    CHECK(!handle.trust_status().renewed_at);
+    deploy(live, made().one);
+    CHECK(handle.try_reload_wait(patience) == CERTRELOAD_RESULT_FILE_NOT_FOUND); // the roots
+    const certreload::identity_status loaded = handle.identity_status(0);
+    CHECK(loaded.not_before && loaded.not_after && *loaded.not_before < *loaded.not_after);
+    CHECK(loaded.renewed_at.has_value());
+}
+
 void metrics_are_returned_as_a_string() {
     const pair live = made().place.live("metrics");
     deploy(live, made().one);
@@ -289,6 +307,7 @@ const test tests[] = {
     TEST(required_name_that_is_missing_fails_the_check),
     TEST(generation_and_config_outlive_the_handle),
     TEST(identity_status_has_dates_and_failures),
+    TEST(missing_identity_has_no_dates),
     TEST(metrics_are_returned_as_a_string),
 };
 

@@ -28,18 +28,27 @@ pub(crate) type start_mode = u32;
 ///
 /// - **An identity** that cannot be loaded is left out. Clients that ask for its names get the first identity that has
 ///   been loaded. If none has, certreload_server_connection_new() still succeeds, and every handshake ends with the
-///   alert access_denied. An identity for the client role that is left out is not presented, nor is another one.
+///   alert access_denied. The host then gets "general error" from rustls_connection_process_new_packets(), and the log
+///   has the reason once a minute. An identity for the client role that is left out is not presented, nor is another
+///   one.
 /// - **A certificate that has expired**, or is not valid yet, is served as long as its identity has had no other one.
-///   Health is EXPIRED.
+///   Health is EXPIRED. That is no failure: last_failure is "", and certreload_reload_wait() returns UNCHANGED. The
+///   expired one is an EXPIRED event with the trigger CERTRELOAD_TRIGGER_CLOCK. For one that is not valid yet there is
+///   only the bit CERTRELOAD_WARNING_NOT_YET_VALID, in RELOADED and in the status.
 /// - **A trust store** that cannot be loaded never weakens the server: until it can, every handshake of the handle is
-///   refused, in both roles.
+///   refused, in both roles. The server role ends it as without an identity. In the client role,
+///   certreload_acquire_client_config() still returns a configuration, with which every server's certificate is refused:
+///   "invalid peer certificate: UnknownIssuer". The fault is not the server's. certreload_generation_refuses() returns
+///   true until then, and the log has the reason once a minute.
 /// - **Ticket keys** that cannot be loaded are replaced by keys of this process, with the warning
 ///   CERTRELOAD_WARNING_TICKET_KEYS_MISSING.
-/// - **A required name** that no identity has is the warning CERTRELOAD_WARNING_NAME_MISSING.
+/// - **A required name** that no identity has is the warning CERTRELOAD_WARNING_NAME_MISSING. The health does not depend
+///   on it. As soon as an identity has the name, it is required as otherwise: no change may remove it again.
 ///
-/// Each failure is a RELOAD_FAILED event with the trigger CERTRELOAD_TRIGGER_OPEN, after the first RELOADED event; of more
-/// than CERTRELOAD_MAX_WAITING_EVENTS, the oldest are counted by the others, and all are in the log. The files are read
-/// once. Those that are incomplete at that moment are loaded after their next change, poll or request.
+/// Each of these failures to load is a RELOAD_FAILED event with the trigger CERTRELOAD_TRIGGER_OPEN, after the first
+/// RELOADED event; of more than CERTRELOAD_MAX_WAITING_EVENTS, the oldest are counted by the others, and all are in the
+/// log. The files are read once. Those that are incomplete at that moment are loaded after their next change, poll or
+/// request.
 ///
 /// Health is MISSING while an identity or the trust store has not been loaded; certreload_get_identity_status() and
 /// certreload_get_trust_status() have the reason. As soon as the files can be used they are, without a restart, and

@@ -30,7 +30,7 @@ pub enum certreload_health {
     Stale = 2,
     /// A certificate that is served has expired, or a revocation list because of which peers are then refused. An
     /// expired intermediate counts if its chain offers no other path. Or a certificate that is served is not valid yet
-    /// (CERTRELOAD_WARNING_NOT_YET_VALID), which no event reports when the clock was set back.
+    /// (CERTRELOAD_WARNING_NOT_YET_VALID): RELOADED has that bit, and no event reports it when the clock was set back.
     Expired = 3,
     /// An identity, or the trust store, has never been loaded. Only with CERTRELOAD_START_AVAILABLE, which says what
     /// clients get.
@@ -192,6 +192,9 @@ pub unsafe extern "C" fn certreload_get_status(
 }
 
 /// Writes the status of one identity of a handle.
+///
+/// The index counts all identities that were added. That of certreload_generation_identity() counts those that have been
+/// loaded: certreload_identity_index() converts.
 ///
 /// @param handle       must not be NULL
 /// @param index        0 to certreload_status.identities_configured - 1: the order in which identities were added

@@ -22,7 +22,7 @@ use crate::pki::signature::is_signed_with;
 use crate::pki::skipped_lines::{BEHIND_OTHER_TEXT, skipped_lines};
 use crate::pki::trust_input::TrustFile;
 use crate::pki::warnings::{Warning, WarningKind};
-use crate::pki::wrong_format::DerKind;
+use crate::pki::wrong_format::{DerKind, Wanted, without_certificate};
 
 /// The roots of one role, without repetitions.
 #[derive(Debug)]
@@ -278,6 +278,9 @@ fn certificates(file: &TrustFile<'_>) -> Result<Vec<CertificateDer<'static>>, Ca
         Err(Cause::NoCertificate(_)) if file.is_in_directory && pem::is_pem(file.bytes) => {
             Ok(Vec::new())
         }
+        Err(Cause::NoCertificate(_)) => {
+            Err(Cause::NoCertificate(without_certificate(file.bytes, Wanted::Roots)))
+        }
         certificates => certificates,
     }
 }
@@ -285,7 +288,7 @@ fn certificates(file: &TrustFile<'_>) -> Result<Vec<CertificateDer<'static>>, Ca
 /// Returns what a file of DER is whose content is no certificate; `None` if that is not known.
 fn other_kind(bytes: &[u8]) -> Option<String> {
     match DerKind::of(bytes) {
-        Some(kind) => Some(format!("it looks like {}", kind.in_words())),
+        Some(kind) => Some(format!("it looks like {}", kind.in_words(Wanted::Roots))),
         // The outline of a list is that of a certificate request as well.
         None => is_list(bytes).then(|| "it is a certificate revocation list".to_owned()),
     }
