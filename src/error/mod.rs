@@ -74,6 +74,11 @@ impl Error {
         self
     }
 
+    /// Returns the failure without its explanation.
+    pub(crate) fn without_explanation(&self) -> Self {
+        Self { context: None, ..self.clone() }
+    }
+
     /// Adds the name of the C function that failed, for an error that a later call returns again.
     pub(crate) fn in_call(mut self, function: &'static str) -> Self {
         self.context = Some(Arc::new(Context::Function(function)));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_lc_rs::digest;
 
 use super::file::FileBytes;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 
 /// The SHA-256 digest of one file or of all files of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,11 @@ impl Digest {
     pub(super) fn of_file(file: &Result<FileBytes, Error>) -> Self {
         match file {
             Ok(file) => Self::of_content(&file.bytes),
+            // A way that is built level by level remains one missing file, although the message names another level.
+            Err(error) if error.cause == Cause::NotFound => {
+                let error = error.without_explanation().to_string();
+                Self::of([b"error".as_slice(), error.as_bytes()])
+            }
             Err(error) => Self::of([b"error".as_slice(), error.to_string().as_bytes()]),
         }
     }
