@@ -25,6 +25,11 @@ main() {
     "$build_dir/benches/hot_path" "$scratch/one.pem" "$scratch/one.key"
     printf '\n%sHandshakes%s\n' "$bold" "$plain"
     cargo bench --quiet --locked --bench handshakes
+    if pkg-config --exists openssl; then
+        build openssl_adapter
+        printf '\n%sThe adapter for OpenSSL%s\n' "$bold" "$plain"
+        "$build_dir/benches/openssl_adapter" "$scratch/one.pem" "$scratch/one.key"
+    fi
     printf '\n%sA big trust%s\n' "$bold" "$plain"
     make_authority_and_leaves
     make_big_trust

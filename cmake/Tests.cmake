@@ -121,7 +121,12 @@ certreload_add_check(
 
 certreload_add_check(
     readme c/check_readme.sh "${CMAKE_CURRENT_SOURCE_DIR}/README.md" "${CMAKE_C_COMPILER}"
-    "${CMAKE_CXX_COMPILER}" "${public_include_dir}" "${generated_include_dir}")
+    "${CMAKE_CXX_COMPILER}" ${header_dirs})
+if(CERTRELOAD_BUILD_OPENSSL)
+    certreload_add_check(
+        readme_openssl c/check_readme.sh "${CMAKE_CURRENT_SOURCE_DIR}/docs/openssl.md" "${CMAKE_C_COMPILER}"
+        "${CMAKE_CXX_COMPILER}" ${header_dirs})
+endif()
 
 # A library from elsewhere has no static sibling, and may not go into a process by itself.
 if(NOT CERTRELOAD_PREBUILT)

@@ -3,7 +3,7 @@
  * changes, and against one that reads its files again in each handshake, as hosts without
  * certreload do. Both peers run in one thread over memory; the processor time of the server is
  * taken apart from the client's. The ways take turns, and are compared by the medians of their
- * rounds. Usage: openssl CHAIN KEY
+ * rounds. Usage: openssl_adapter CHAIN KEY
  */
 #define _POSIX_C_SOURCE 200809L
 #include <openssl/err.h>
@@ -146,7 +146,7 @@ static void compare(int version, bool is_resumed, certreload_handle *handle) {
 
 int main(int count, char **arguments) {
     if (count != 3) {
-        die("usage: openssl CHAIN KEY");
+        die("usage: openssl_adapter CHAIN KEY");
     }
     chain_path = arguments[1];
     key_path = arguments[2];
