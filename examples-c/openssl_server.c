@@ -161,10 +161,19 @@ static void linger(const struct connection *c) {
     }
 }
 
+/* Signals are the main thread's: a socket with a timeout would end its read with EINTR otherwise. */
+static void block_signals(void) {
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
 static void *serve(void *argument) {
     struct connection *c = argument;
     const struct timeval patience = {SILENCE_SECONDS, 0};
 
+    block_signals();
     setsockopt(c->socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(c->socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     no_delay(c->socket);

@@ -25,8 +25,9 @@ const MOST_OF_A_KIND: usize = 8;
 ///
 /// The identities for a name are those that have exactly this name, then those with a wildcard for the leftmost label
 /// (RFC 9525 section 6.3). If there are none, they are all identities for servers. Each group is in the order in which
-/// the identities were added. A connection gets the first whose signatures the client can verify and whose certificate is
-/// valid now, or else the first whose signatures it can verify, or else the first.
+/// the identities were added. A connection gets the first whose signatures the client can verify, or else the first. Of
+/// several with the name, one that is valid now comes before others. The default identity stays the same, whatever its
+/// dates: its name decides about the sessions of clients that ask for no name that is served.
 #[derive(Debug)]
 pub(super) struct CertResolver {
     identities: Vec<IdentitySlot>,
@@ -191,7 +192,7 @@ impl CertResolver {
         if let Some(first) = of_name().next() {
             return first_valid(of_name().filter(is_supported)).or(Some(first));
         }
-        let found = first_valid(self.servers_from(self.default?).filter(is_supported));
+        let found = self.servers_from(self.default?).find(is_supported);
         found.or_else(|| self.identity(self.default?))
     }
 

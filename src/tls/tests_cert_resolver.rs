@@ -170,17 +170,3 @@ fn g23_of_many_identities_with_one_name_those_valid_longest_are_kept() {
         assert_eq!(resolver.positions_of("a.test").count(), MOST_OF_A_KIND);
     }
 }
-
-#[test]
-fn g23_client_without_a_name_gets_the_first_identity_that_is_valid_now() {
-    let valid = identity(&["valid.test"], &PKCS_ECDSA_P256_SHA256);
-    let mut params = rcgen::CertificateParams::new(vec!["old.test".to_owned()]).unwrap();
-    params.not_after = rcgen::date_time_ymd(2001, 1, 1);
-    let expired = identity_of(&params, &KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap());
-    let resolver = resolver_of(vec![expired, valid]);
-    let schemes = [SignatureScheme::ECDSA_NISTP256_SHA256];
-    for name in [None, Some("other.test")] {
-        let chosen = resolver.select_for(name, &schemes).unwrap();
-        assert_eq!(position_in(&resolver, chosen), 1, "{name:?}");
-    }
-}
