@@ -161,7 +161,8 @@ static void linger(const struct connection *c) {
     }
 }
 
-/* Signals are the main thread's: a socket with a timeout would end its read with EINTR otherwise. */
+/* Signals are the main thread's: a socket with a timeout would end its read with EINTR otherwise.
+ */
 static void block_signals(void) {
     sigset_t all;
 

@@ -188,6 +188,10 @@ static certreload_result authority_names(certreload_options *options) {
     return certreload_options_set_authority_names(options, true);
 }
 
+static certreload_result export_keys(certreload_options *options) {
+    return certreload_options_set_export_keys(options, false);
+}
+
 static const struct bad_call calls_that_cannot_fail[] = {
     {PREFIX "set_expiry_warning_seconds", any_expiry_warning, CERTRELOAD_RESULT_OK, ""},
     {PREFIX "set_ticket_key_lifetime_seconds", any_ticket_key_lifetime, CERTRELOAD_RESULT_OK, ""},
@@ -195,6 +199,7 @@ static const struct bad_call calls_that_cannot_fail[] = {
     {PREFIX "set_key_password_callback", no_password_callback, CERTRELOAD_RESULT_OK, ""},
     {PREFIX "set_reader_thread", reader_thread, CERTRELOAD_RESULT_OK, ""},
     {PREFIX "set_authority_names", authority_names, CERTRELOAD_RESULT_OK, ""},
+    {PREFIX "set_export_keys", export_keys, CERTRELOAD_RESULT_OK, ""},
 };
 
 /* Fails if the system has no roots: see platform_roots_that_do_not_exist_fail_closed(). */

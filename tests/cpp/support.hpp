@@ -98,7 +98,10 @@ class workplace {
         const pair made = {directory_ / (name + ".pem"), directory_ / (name + ".key")};
         run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout '" +
             made.key.string() + "' -out '" + made.chain.string() + "' -days " +
-            std::to_string(days) + " -subj /CN=test -addext subjectAltName=" + sans + " 2>&1");
+            std::to_string(days) +
+            " -subj /CN=test"
+            " -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=" +
+            sans + " 2>&1");
         return made;
     }
 
