@@ -227,7 +227,8 @@ CERTRELOAD_ENUM(certreload_result) {
    */
   CERTRELOAD_RESULT_NO_CERTIFICATE = 202,
   /**
-   * More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file, or CERTRELOAD_MAX_ROOTS among the roots.
+   * More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file, or CERTRELOAD_MAX_ROOTS among the roots. Or the
+   * certificates of a chain, or the names of the roots, are larger than a TLS message of rustls, 64 KiB.
    */
   CERTRELOAD_RESULT_TOO_MANY_CERTIFICATES = 203,
   /**
@@ -828,6 +829,8 @@ typedef struct certreload_identity_bytes {
  * Bytes that cannot be used are refused at once, and the last good version keeps serving. After the first bytes have
  * been accepted (OK or UNCHANGED), only pushes renew this identity. If it had files, they are no longer read, in this
  * process and in children that it forks later. A refused push does not change whether files are read.
+ *
+ * If the bytes have several certificates for the key, the choice among them is made once, with the push.
  *
  * A forked child that may not read the files therefore pushes the current identity right after
  * certreload_after_fork(). An unreadable file counts as failed only after the incomplete-file timeout, so no failure
@@ -2156,7 +2159,7 @@ CERTRELOAD_ENUM(certreload_start) {
  *   been loaded. If none has, certreload_server_connection_new() still succeeds, and every handshake ends with the
  *   alert access_denied. The host then gets "general error" from rustls_connection_process_new_packets(), and the log
  *   has the reason once a minute. An identity for the client role that is left out is not presented, nor is another
- *   one.
+ *   one of the handle; a client template presents what it has.
  * - **A certificate that has expired**, or is not valid yet, is served as long as its identity has had no other one.
  *   Health is EXPIRED. That is no failure: last_failure is "", and certreload_reload_wait() returns UNCHANGED. The
  *   expired one is an EXPIRED event with the trigger CERTRELOAD_TRIGGER_CLOCK. For one that is not valid yet there is

@@ -91,6 +91,10 @@ pub(crate) enum Cause {
     #[error("holds more than {limit} certificates")]
     TooManyCertificates { limit: usize },
     #[error(
+        "its certificates have {bytes} bytes together, and a TLS message of rustls holds {limit}; remove certificates that clients do not need, or names"
+    )]
+    ChainTooLarge { bytes: usize, limit: usize },
+    #[error(
         "its {roots} roots have subject names of {bytes} bytes, and a server can send {limit} bytes of them to clients; remove roots, or send no names (certreload_options_set_authority_names)"
     )]
     TooManyAuthorityNames { roots: usize, bytes: usize, limit: usize },
@@ -229,6 +233,7 @@ impl Cause {
                 | Self::PemTruncated { .. }
                 | Self::NoCertificate(_)
                 | Self::TooManyCertificates { .. }
+                | Self::ChainTooLarge { .. }
                 | Self::CertificateMalformed { .. }
                 | Self::CertificateDamaged { .. }
                 | Self::NoPrivateKey(_)
@@ -272,6 +277,7 @@ impl Cause {
             Self::PemMalformed { .. }
             | Self::PemTruncated { .. }
             | Self::NoCertificate(_)
+            | Self::ChainTooLarge { .. }
             | Self::TooManyCertificates { .. }
             | Self::TooManyAuthorityNames { .. }
             | Self::CertificateMalformed { .. }

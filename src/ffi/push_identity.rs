@@ -16,6 +16,8 @@ use crate::error::Error;
 /// been accepted (OK or UNCHANGED), only pushes renew this identity. If it had files, they are no longer read, in this
 /// process and in children that it forks later. A refused push does not change whether files are read.
 ///
+/// If the bytes have several certificates for the key, the choice among them is made once, with the push.
+///
 /// A forked child that may not read the files therefore pushes the current identity right after
 /// certreload_after_fork(). An unreadable file counts as failed only after the incomplete-file timeout, so no failure
 /// is reported before the push, and none after it.

@@ -69,7 +69,8 @@ pub enum certreload_result {
     PemTruncated = 201,
     /// There is no certificate in the chain file, or among the roots: without any root, every peer would be refused.
     NoCertificate = 202,
-    /// More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file, or CERTRELOAD_MAX_ROOTS among the roots.
+    /// More certificates than CERTRELOAD_MAX_CERTIFICATES in the chain file, or CERTRELOAD_MAX_ROOTS among the roots. Or the
+    /// certificates of a chain, or the names of the roots, are larger than a TLS message of rustls, 64 KiB.
     TooManyCertificates = 203,
     /// A certificate cannot be parsed (RFC 5280), or is damaged: its signature does not match.
     CertificateMalformed = 204,
@@ -155,9 +156,9 @@ impl certreload_result {
             Cause::PemMalformed { .. } => Self::PemMalformed,
             Cause::PemTruncated { .. } => Self::PemTruncated,
             Cause::NoCertificate(_) => Self::NoCertificate,
-            Cause::TooManyCertificates { .. } | Cause::TooManyAuthorityNames { .. } => {
-                Self::TooManyCertificates
-            }
+            Cause::TooManyCertificates { .. }
+            | Cause::ChainTooLarge { .. }
+            | Cause::TooManyAuthorityNames { .. } => Self::TooManyCertificates,
             Cause::CertificateMalformed { .. } | Cause::CertificateDamaged { .. } => {
                 Self::CertificateMalformed
             }

@@ -138,7 +138,8 @@ impl Identity {
         if !leaf.may_sign {
             warnings.push(Warning::new(WarningKind::KeyUsage, MAY_NOT_SIGN));
         }
-        let in_order = positions.iter().map(|at| certificates[*at].clone()).collect();
+        let in_order: Vec<_> = positions.iter().map(|at| certificates[*at].clone()).collect();
+        check_size(&in_order, input.tls).map_err(at_chain)?;
         let certified_key = CertifiedKey::new(in_order, key.signing);
         let (staple, warning) = match input.role {
             Role::Server => choose_staple::choose(input.staple, &chain),
@@ -359,6 +360,17 @@ fn check_dates(not_before: i64, not_after: i64, now: i64) -> Result<(), Cause> {
     if now < not_before {
         let (at, clock) = (format_time(not_before), Incidental(format_time(now)));
         return Err(Cause::NotYetValid { at, from: not_before, clock });
+    }
+    Ok(())
+}
+
+/// Checks that the chain fits in a message of rustls, which has at most 64 KiB. In every protocol version, the message has
+/// three bytes for the length of each certificate and of the list (RFC 5246 section 7.4.2).
+fn check_size(chain: &[CertificateDer<'_>], tls: TlsStack) -> Result<(), Cause> {
+    const LIMIT: usize = 0xffff;
+    let bytes = 3 + chain.iter().map(|der| der.len() + 3).sum::<usize>();
+    if bytes > LIMIT && tls == TlsStack::Rustls {
+        return Err(Cause::ChainTooLarge { bytes, limit: LIMIT });
     }
     Ok(())
 }

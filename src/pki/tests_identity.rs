@@ -195,3 +195,14 @@ fn versions_of_a_certificate_may_have_their_names_in_another_order() {
     let identity = identity(&both, &key.serialize_pem()).unwrap();
     assert_eq!(identity.not_after(), date_time_ymd(2027, 1, 1).unix_timestamp());
 }
+
+#[test]
+fn g24_chain_that_no_message_holds_names_its_size() {
+    let names: Vec<_> = (0..4_000).map(|at| format!("name-{at:06}.example.test")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let Pair { chain, key } = pair(&names, 2030);
+    let error = identity(&chain, &key).unwrap_err();
+    assert!(matches!(error.cause, Cause::ChainTooLarge { limit: 0xffff, .. }), "{error}");
+    let Pair { chain, key } = pair(&names[..2_000], 2030);
+    assert!(identity(&chain, &key).is_ok());
+}

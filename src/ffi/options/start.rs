@@ -30,7 +30,7 @@ pub(crate) type start_mode = u32;
 ///   been loaded. If none has, certreload_server_connection_new() still succeeds, and every handshake ends with the
 ///   alert access_denied. The host then gets "general error" from rustls_connection_process_new_packets(), and the log
 ///   has the reason once a minute. An identity for the client role that is left out is not presented, nor is another
-///   one.
+///   one of the handle; a client template presents what it has.
 /// - **A certificate that has expired**, or is not valid yet, is served as long as its identity has had no other one.
 ///   Health is EXPIRED. That is no failure: last_failure is "", and certreload_reload_wait() returns UNCHANGED. The
 ///   expired one is an EXPIRED event with the trigger CERTRELOAD_TRIGGER_CLOCK. For one that is not valid yet there is
