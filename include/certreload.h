@@ -3327,6 +3327,21 @@ const certreload_view *certreload_view_new(const certreload_handle *handle);
 const certreload_generation *certreload_view_acquire(const certreload_view *view);
 
 /**
+ * Returns whether two views are of the same handle, also after that handle was closed.
+ *
+ * @param view   must not be NULL
+ * @param other  must not be NULL
+ * @return       true if they are; false if a pointer is NULL
+ * Ownership:    nothing changes hands
+ * Threads:      any thread, concurrently
+ * Signals:      not async-signal-safe
+ * Blocks:       never: no lock, no system call
+ * Since:        0.1.0
+ */
+bool certreload_view_is_same(const certreload_view *view,
+                             const certreload_view *other);
+
+/**
  * Frees a view.
  *
  * @param view  may be NULL, then nothing happens; consumed

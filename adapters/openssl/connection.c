@@ -106,6 +106,7 @@ struct cro_connection *cro_pin_generation(SSL *ssl, const certreload_generation 
 void cro_unpin(struct cro_connection *connection) {
     release_generation(connection);
     connection->is_bound = false;
+    connection->is_verified = false;
     connection->resumed_end = 0;
 }
 

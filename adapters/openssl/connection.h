@@ -22,6 +22,7 @@ struct cro_connection {
     bool has_sessions; /* ends of sessions are ours */
     bool was_applied;  /* certreload_openssl_apply() has chosen the generation of the next handshake
                         */
+    bool is_verified;  /* cert_cb has set how this handshake verifies the client */
     bool has_trust;    /* verification is ours: the host's is kept below */
     int host_mode;     /* SSL_VERIFY_* */
     SSL_verify_cb host_verify;
@@ -59,6 +60,10 @@ const struct cro_identity *cro_prepared(const struct cro_connection *connection,
  * says. */
 void cro_serve_certificates(SSL *ssl, const struct cro_connection *connection, const char *name);
 void cro_verify_clients(SSL *ssl, struct cro_connection *connection);
+
+/* How the SSL verifies clients if that is the host's: the SSL_VERIFY_* of its mode, plus 1; 0 if it
+ * is ours. */
+int cro_host_verification(const SSL *ssl, const struct cro_connection *connection);
 
 /* Sets the client identity, and verification of servers, for an SSL in the client role. */
 void cro_act_as_client(SSL *ssl, struct cro_connection *connection);

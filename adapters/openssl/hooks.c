@@ -121,6 +121,7 @@ static int use_generation(SSL *ssl, struct cro_attachment *attachment) {
     name = name == NULL ? "" : name;
     cro_serve_certificates(ssl, connection, name);
     cro_verify_clients(ssl, connection);
+    connection->is_verified = true;
     cro_check_binding(ssl, connection,
                       cro_has_flag(attachment, CERTRELOAD_OPENSSL_EARLY_BY_INFO) ? NULL : name);
     return 1;
@@ -188,11 +189,23 @@ static int on_status(SSL *ssl, void *arg) {
 
 /* ---- Sessions ---- */
 
+/* Whether cert_cb of the SSL_CTX that the SSL has now did not decide how the client is verified:
+ * the host may have changed to an SSL_CTX that is not attached. */
+static bool is_unverified(const SSL *ssl, const struct cro_connection *connection) {
+    return cro_libssl.SSL_is_server(ssl) == 1 && cro_libssl.SSL_session_reused(ssl) == 0 &&
+           connection->owner != NULL &&
+           (!connection->is_verified ||
+            cro_attachment_of(cro_libssl.SSL_get_SSL_CTX(ssl)) != connection->owner);
+}
+
 static void limit(SSL *ssl, SSL_SESSION *session) {
     const struct cro_connection *connection = cro_connection_of(ssl);
 
     if (session != NULL && connection != NULL && connection->generation != NULL) {
         const struct cro_guard guard = cro_guard_begin();
+        if (connection->has_sessions && is_unverified(ssl, connection)) {
+            cro_unbind(session);
+        }
         cro_limit_session(ssl, session, connection);
         cro_guard_end(guard);
     }

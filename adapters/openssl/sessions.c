@@ -47,7 +47,7 @@ static void make_unique(unsigned char context[CRO_CONTEXT_SIZE]) {
  */
 struct message {
     size_t size;
-    unsigned char bytes[16 + SSL_MAX_SID_CTX_LENGTH + SCOPE_SIZE + CRO_MAX_SERVER_NAME + 8];
+    unsigned char bytes[18 + SSL_MAX_SID_CTX_LENGTH + SCOPE_SIZE + CRO_MAX_SERVER_NAME + 8];
 };
 
 static void add(struct message *message, const void *part, size_t size) {
@@ -84,12 +84,16 @@ static void add_binding(struct message *message, const struct cro_connection *co
 
 /* Returns false if no session may be resumed. The name is NULL where sessions are not bound to one.
  */
-static bool make_context(const struct cro_connection *connection, enum binding binding,
-                         const char *name, unsigned char context[CRO_CONTEXT_SIZE]) {
+static bool make_context(const SSL *ssl, const struct cro_connection *connection,
+                         enum binding binding, const char *name,
+                         unsigned char context[CRO_CONTEXT_SIZE]) {
     struct message message = {0, {0}};
     uint8_t scope[SCOPE_SIZE];
     int64_t until = 0;
     const unsigned char kind = (unsigned char)binding;
+    /* The scope of the handle says nothing about verification that is the host's. */
+    const unsigned char of_host =
+        binding == BY_CLIENT ? 0 : (unsigned char)cro_host_verification(ssl, connection);
 
     if (certreload_generation_session_scope(connection->generation, scope, &until) !=
             CERTRELOAD_RESULT_OK ||
@@ -98,6 +102,7 @@ static bool make_context(const struct cro_connection *connection, enum binding b
         return false;
     }
     add(&message, "certreload", 10);
+    add(&message, &of_host, 1);
     if (connection->first != NULL) {
         add(&message, connection->first->session_context, connection->first->session_context_size);
     }
@@ -121,13 +126,27 @@ void cro_bind_sessions(SSL *ssl, struct cro_connection *connection, const char *
     if (!connection->has_sessions || connection->is_bound) {
         return;
     }
-    if (!make_context(connection, BY_TRUST_ALONE, name, connection->session_context)) {
+    if (!make_context(ssl, connection, BY_TRUST_ALONE, name, connection->session_context)) {
         /* No ticket, because no client could use it. */
         cro_libssl.SSL_set_options(ssl, SSL_OP_NO_TICKET);
         cro_libssl.SSL_set_num_tickets(ssl, 0);
     }
     cro_libssl.SSL_set_session_id_context(ssl, connection->session_context, CRO_CONTEXT_SIZE);
     connection->is_bound = true;
+}
+
+void cro_unbind(SSL_SESSION *session) {
+    unsigned char context[CRO_CONTEXT_SIZE];
+
+    make_unique(context);
+    cro_libssl.SSL_SESSION_set1_id_context(session, context, sizeof context);
+}
+
+/* Another handle may change its trust store alone, and a resumption asks the first one. */
+static bool is_of_another_handle(const struct cro_connection *connection) {
+    return connection->owner != NULL && connection->first != NULL &&
+           !certreload_view_is_same(connection->owner->source->view,
+                                    connection->first->source->view);
 }
 
 void cro_check_binding(SSL *ssl, struct cro_connection *connection, const char *name) {
@@ -138,11 +157,10 @@ void cro_check_binding(SSL *ssl, struct cro_connection *connection, const char *
         (connection->is_bound && connection->owner == connection->first)) {
         return;
     }
-    make_context(connection, BY_TRUST_ALONE, name, context);
-    if (!connection->is_bound ||
+    make_context(ssl, connection, BY_TRUST_ALONE, name, context);
+    if (!connection->is_bound || is_of_another_handle(connection) ||
         memcmp(context, connection->session_context, sizeof context) != 0) {
-        make_unique(context);
-        cro_libssl.SSL_SESSION_set1_id_context(session, context, sizeof context);
+        cro_unbind(session);
     }
 }
 
@@ -153,7 +171,7 @@ void cro_bind_client_session(SSL *ssl, struct cro_connection *connection) {
     if (!connection->has_sessions || connection->is_bound) {
         return;
     }
-    make_context(connection, BY_CLIENT, NULL, connection->session_context);
+    make_context(ssl, connection, BY_CLIENT, NULL, connection->session_context);
     cro_libssl.SSL_set_session_id_context(ssl, connection->session_context, CRO_CONTEXT_SIZE);
     connection->is_bound = true;
     if (session != NULL) {
@@ -169,7 +187,9 @@ void cro_note_resumed(SSL *ssl, struct cro_connection *connection) {
     const SSL_SESSION *session;
 
     if (connection->resumed_end == 0 && cro_libssl.SSL_session_reused(ssl) == 1 &&
-        (session = cro_libssl.SSL_get_session(ssl)) != NULL) {
+        (session = cro_libssl.SSL_get_session(ssl)) != NULL && connection->generation != NULL) {
+        /* There is no cert_cb in a resumption, and post-handshake authentication may follow. */
+        cro_verify_clients(ssl, connection);
         connection->resumed_end =
             cro_libssl.session_time(session) + cro_libssl.SSL_SESSION_get_timeout(session);
     }

@@ -14,6 +14,9 @@ enum { CRO_MAX_SERVER_NAME = 255 };
  */
 void cro_bind_sessions(SSL *ssl, struct cro_connection *connection, const char *name);
 
+/* Makes the session one that is never resumed. */
+void cro_unbind(SSL_SESSION *session);
+
 /*
  * In a full handshake: makes the session one that is never resumed, unless the SSL is bound to the
  * trust store that verifies this client. Another hook, or none, may have run before the host

@@ -46,6 +46,10 @@ static void begin(SSL *ssl, struct cro_connection *connection) {
     if (!connection->has_trust) {
         connection->host_mode = cro_libssl.SSL_get_verify_mode(ssl);
         connection->host_verify = cro_libssl.SSL_get_verify_callback(ssl);
+        /* SSL_dup() copies ours. */
+        if (connection->host_verify == verify) {
+            connection->host_verify = NULL;
+        }
         connection->has_trust = true;
     }
 }
@@ -95,6 +99,16 @@ static void *copy_names(const void *names) {
         }
     }
     return copy;
+}
+
+int cro_host_verification(const SSL *ssl, const struct cro_connection *connection) {
+    const struct cro_trust *trust = trust_of(connection);
+
+    if (trust != NULL && trust->clients != NULL) {
+        return 0;
+    }
+    return 1 +
+           (connection->has_trust ? connection->host_mode : cro_libssl.SSL_get_verify_mode(ssl));
 }
 
 void cro_verify_clients(SSL *ssl, struct cro_connection *connection) {

@@ -61,6 +61,28 @@ pub unsafe extern "C" fn certreload_view_acquire(
     })
 }
 
+/// Returns whether two views are of the same handle, also after that handle was closed.
+///
+/// @param view   must not be NULL
+/// @param other  must not be NULL
+/// @return       true if they are; false if a pointer is NULL
+/// Ownership:    nothing changes hands
+/// Threads:      any thread, concurrently
+/// Signals:      not async-signal-safe
+/// Blocks:       never: no lock, no system call
+/// Since:        0.1.0
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn certreload_view_is_same(
+    view: *const certreload_view,
+    other: *const certreload_view,
+) -> bool {
+    boundary(|| {
+        // SAFETY: the caller passes views that were not freed, or NULL.
+        let (view, other) = unsafe { (cast::borrow(view, "view")?, cast::borrow(other, "other")?) };
+        Ok(view.is_same(other))
+    })
+}
+
 /// Frees a view.
 ///
 /// @param view  may be NULL, then nothing happens; consumed

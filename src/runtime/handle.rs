@@ -33,6 +33,11 @@ pub(crate) struct Handle {
 pub(crate) struct View(Arc<Shared>);
 
 impl View {
+    /// Returns whether both are of one handle.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Acquires the current generation.
     pub(crate) fn generation(&self) -> Arc<Generation> {
         self.0.current.load_full()

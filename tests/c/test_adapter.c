@@ -371,7 +371,14 @@ static void view_outlives_its_handle(void) {
     const certreload_view *view = certreload_view_new(handle);
     renew_pair(chains[0], keys[0], "one.test");
     CHECK_OK(certreload_reload_wait(handle, CERTRELOAD_WAIT_FOREVER));
+    certreload_handle *another = open_with(options_with(1));
+    const certreload_view *of_another = certreload_view_new(another);
+    const certreload_view *again = certreload_view_new(handle);
     certreload_close(handle);
+    CHECK(certreload_view_is_same(view, again) && !certreload_view_is_same(view, of_another));
+    certreload_view_free(again);
+    certreload_view_free(of_another);
+    certreload_close(another);
     const certreload_generation *generation = certreload_view_acquire(view);
     CHECK_INT(certreload_generation_number(generation), 2);
     const certreload_identity *identity = certreload_generation_identity(generation, 0);

@@ -309,6 +309,7 @@ static void adapters_and_views_refuse_null(void) {
 
     CHECK_NOTHING(certreload_view_new(NULL), "handle");
     CHECK_NOTHING(certreload_view_acquire(NULL), "view");
+    CHECK_NOTHING(certreload_view_is_same(NULL, NULL), "view");
     certreload_view_free(NULL);
 }
 

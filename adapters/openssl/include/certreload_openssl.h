@@ -8,7 +8,7 @@
  *
  * The host keeps its SSL_CTX, its sockets and its event loop. Each handshake uses the generation that is current when
  * the ClientHello arrives. A connection keeps that generation until SSL_free(). Certificates and keys were parsed and
- * proved on the reload side, so a handshake parses no file and takes no lock of this library. A live SSL_CTX is never
+ * proved on the reload side, so a handshake parses no certificate and takes no lock of this library. A live SSL_CTX is never
  * changed: the hooks change the SSL alone.
  *
  * What the hooks set on the SSL, in this order:
@@ -27,6 +27,7 @@
  *   status and new-session callbacks that a host has set before are called as before. The others have no getter in
  *   OpenSSL: name them in certreload_openssl_options.
  *   Link another copy of OpenSSL than this library uses.
+ *   Rely on SSL_CTX_set_session_id_context(): the adapter replaces it, so pass the same bytes as session_context.
  *   Raise the security level of the SSL_CTX after the attach. Identities are proved at the level that it had.
  *
  * SPDX-License-Identifier: Apache-2.0 OR ISC OR MIT
