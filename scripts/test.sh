@@ -178,8 +178,9 @@ copy_sources() {
             [ ! -e "$file" ] || printf '%s\0' "$file"
         done | tar --null --files-from - -c | tar -x -C "$1"
     else
-        tar --exclude ./target --exclude ./build --exclude ./fuzz/target --exclude ./tests/models/target \
-            -c . | tar -x -C "$1"
+        # No directories: another gate may create files in one while tar reads it, and that is an error of tar's.
+        find . \( -path ./target -o -path ./build -o -path ./fuzz/target -o -path ./tests/models/target -o -path ./.git \) \
+            -prune -o \( -type f -o -type l \) -print0 | tar --null --files-from - -c | tar -x -C "$1"
     fi
 }
 
