@@ -291,6 +291,7 @@ const TABLE: &[(&str, &str, Names)] = &[
         "?RR",
         &[
             "CRL: {certificates of users only|empty distribution point|certificateIssuer of an entry}",
+            "CRL: {delta|delta, not critical}",
         ],
     ),
     ("Extensions of CRLs", "RSS", &["CRL: {critical number|distribution point}"]),
