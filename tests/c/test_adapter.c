@@ -347,7 +347,8 @@ static void in_child(void *unused) {
     CHECK_OK(certreload_after_fork(inherited));
     CHECK_INT(add(inherited, &of), 1);
     renew_pair(chains[0], keys[0], "one.test");
-    CHECK_OK(certreload_reload_wait(inherited, CERTRELOAD_WAIT_FOREVER));
+    /* The reload after the fork may have read them already. */
+    CHECK(!certreload_result_is_error(certreload_reload_wait(inherited, CERTRELOAD_WAIT_FOREVER)));
     CHECK_INT(prepared_at(inherited, 0, inherited_slot)->made_as, 2);
     CHECK_INT(prepared_at(inherited, 0, 1)->made_as, 2);
     certreload_close(inherited);

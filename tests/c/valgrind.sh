@@ -6,7 +6,7 @@ name=${2##*/}
 log=$1/valgrind-$name.log
 # In a forked child what the parent's threads owned is lost: they are not there to free it.
 leaks=full
-case $name in c_fork* | c_privileges_dropped | c_push | c_start) leaks=no ;; esac
+case $name in c_fork* | c_privileges_dropped | c_push | c_start | c_adapter | c_openssl_fork) leaks=no ;; esac
 started=$(date +%s)
 timeout 600 valgrind --quiet --error-exitcode=99 --leak-check=$leaks --show-leak-kinds=definite \
     --errors-for-leak-kinds=definite "$2" >"$log" 2>&1

@@ -191,8 +191,10 @@ int main(void) {
            " %lu events, %lu signals, %lu changes of files, %lu children\n",
            times(OPENED), times(CLOSED_INSIDE), times(HANDSHAKES), times(PUSHES), times(RELOADS),
            times(EVENTS), times(SIGNALS), times(CHANGES), children_run());
+    /* On a starved machine there are few handles, and none of them may be closed in a callback. */
+    bool is_starved = times(OPENED) < 500;
     for (int what = 0; what < DEEDS && seconds >= 30; what++)
-        CHECK(times(what) > 0);
+        CHECK(times(what) > 0 || (is_starved && what == CLOSED_INSIDE));
     CHECK(children_run() > 0);
     CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
     CHECK(in_use[ROUNDS - 1] < in_use[1] + MEMORY_TOLERANCE);
